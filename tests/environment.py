@@ -1,0 +1,58 @@
+"""The environment that every test runs in, set before Django reads its settings.
+
+pytest loads this module as a plugin (`-p tests.environment`). From a shell, `python -m tests.environment COMMAND…`
+runs a command, such as mypy or `manage.py makemigrations --check`, in the same environment.
+"""
+
+import atexit
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+FOREIGN = ("AWS_", "COGNITO_", "DJANGO_", "DRSORCH_")
+
+# Nothing that a developer's shell knows about a real AWS account or installation may reach a test.
+SETTINGS = {
+    "AWS_ACCESS_KEY_ID": "AKIATESTTESTTESTTEST",
+    "AWS_SECRET_ACCESS_KEY": "secret-of-the-tests",
+    "AWS_REGION": "us-east-1",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+    # Refused at once, until the `simulator` fixture points them at a running simulator.
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+    "AWS_ENDPOINT_URL_DRS": "http://127.0.0.1:9",
+    "AWS_ENDPOINT_URL_STS": "http://127.0.0.1:9",
+    "DJANGO_SETTINGS_MODULE": "drsorch_site.settings",
+    "DJANGO_SECRET_KEY": "the-tests-need-no-secret-but-a-long-one",
+    "DJANGO_ALLOWED_HOSTS": "127.0.0.1,localhost,testserver",
+    # Playwright's synchronous interface keeps an event loop in the thread that also uses the ORM.
+    "DJANGO_ALLOW_ASYNC_UNSAFE": "true",
+}
+
+
+def prepare() -> None:
+    for name in [name for name in os.environ if name.startswith(FOREIGN)]:
+        del os.environ[name]
+    os.environ.update(SETTINGS)
+    if "DATABASE_URL" not in os.environ:
+        # A file, not memory: threads and processes must meet in it. One a run, so that runs do not meet.
+        directory = Path(tempfile.mkdtemp(prefix="drsorch-tests-"))
+        atexit.register(remove, directory, os.getpid())
+        os.environ["DATABASE_URL"] = f"sqlite:///{directory}/db.sqlite3"
+
+
+def remove(directory: Path, owner: int) -> None:
+    """Only for the process that made it: a forked child must not take the database away."""
+    if os.getpid() == owner:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+prepare()
+
+if __name__ == "__main__":
+    os.environ["DATABASE_URL"] = "sqlite:////tmp/drsorch-never-opened.sqlite3"
+    os.execvp(sys.argv[1], sys.argv[1:])
