@@ -1,12 +1,13 @@
 """The environment that every test runs in, set before Django reads its settings.
 
-pytest loads this module as a plugin (`-p tests.environment`). From a shell, `python -m tests.environment COMMAND…`
-runs a command, such as mypy or `manage.py makemigrations --check`, in the same environment.
+pytest loads this module as a plugin (`-p tests.environment`). From a shell,
+`python -m tests.environment mypy` runs mypy, or any other command, in the same environment.
 """
 
 import atexit
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -54,5 +55,4 @@ def remove(directory: Path, owner: int) -> None:
 prepare()
 
 if __name__ == "__main__":
-    os.environ["DATABASE_URL"] = "sqlite:////tmp/drsorch-never-opened.sqlite3"
-    os.execvp(sys.argv[1], sys.argv[1:])
+    sys.exit(subprocess.run(sys.argv[1:], check=False).returncode)

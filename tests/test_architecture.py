@@ -1,0 +1,262 @@
+"""The house rules that no linter knows: who imports whom, who reaches outside, and how long things get."""
+
+import ast
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# What each room may import, besides itself. Nobody imports drsorch_site: Django reaches it by name.
+ROOMS = {
+    "drsorch_site": {"executions", "plans", "protection", "drs", "audit", "contract"},
+    "executions": {"plans", "protection", "drs", "audit", "contract"},
+    "plans": {"protection", "drs", "audit", "contract"},
+    "protection": {"drs", "audit", "contract"},
+    "audit": {"contract"},
+    "drs": set(),
+    "contract": set(),
+}
+
+# Packages that only a few files may import, so that what they bring in stays in one place.
+AWS = ("drs/client.py", "drs/identity.py", "drs/simulator/")
+QUEUE = ("executions/tasks.py", "executions/management/commands/engine.py")
+SETTINGS = ("drsorch_site/settings.py",)
+KEEPERS = {
+    "boto3": AWS,
+    "botocore": AWS,
+    "mypy_boto3_drs": AWS,
+    "mypy_boto3_sts": AWS,
+    "django_q": QUEUE,
+    "environs": SETTINGS,
+    "dj_database_url": SETTINGS,
+}
+READ_ENVIRONMENT = (*SETTINGS, "manage.py", "drsorch_site/wsgi.py")
+NAMELESS = {"core", "common", "util", "utils", "helper", "helpers"}
+
+FILE_LINES, FUNCTION_LINES, TEMPLATE_LINES = 400, 60, 150
+
+# Written so that this file does not name what it looks for.
+REGISTRY = re.compile(
+    r"\b(?:pypi|pythonhosted|npmjs|crates|jsdelivr|unpkg)\.(?:org|com|io|net)\b"
+    r"|\b(?:deb|registry|mirrors?)\.[a-z0-9-]+\.(?:org|com|io|net)\b"
+    r"|(?:index-url|find-links)\s*[ =:]\s*['\"]?\w+:/"
+    r"|file:/+opt"
+)
+
+
+def product(path: str) -> bool:
+    return path.split("/")[0] in ROOMS
+
+
+def kept_by(path: str, keepers: tuple[str, ...]) -> bool:
+    return any(path == keeper or (keeper.endswith("/") and path.startswith(keeper)) for keeper in keepers)
+
+
+def imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        return [node.module]
+    return []
+
+
+def import_problem(path: str, module: str) -> str:
+    room, package = path.split("/")[0], module.split(".")[0]
+    if room in ROOMS and package in ROOMS and package != room and package not in ROOMS[room]:
+        return f"{room} may not import {package}"
+    if product(path) and package in KEEPERS and not kept_by(path, KEEPERS[package]):
+        return f"only {', '.join(KEEPERS[package])} may import {package}"
+    plain = path.startswith("drs/") and not kept_by(path, ("drs/apps.py", "drs/management/"))
+    if plain and package.startswith(("django", "rest_framework")):
+        return "drs is plain Python: no Django outside apps.py and management"
+    return ""
+
+
+def reads_environment(node: ast.AST) -> bool:
+    names = {"environ", "environb", "getenv", "putenv"}
+    if isinstance(node, ast.Attribute):
+        return isinstance(node.value, ast.Name) and node.value.id == "os" and node.attr in names
+    return (
+        isinstance(node, ast.ImportFrom) and node.module == "os" and any(a.name in names for a in node.names)
+    )
+
+
+def catches_everything(node: ast.AST) -> bool:
+    if not isinstance(node, ast.ExceptHandler):
+        return False
+    caught = {name.id for name in ast.walk(node.type) if isinstance(name, ast.Name)} if node.type else set()
+    passes_on = isinstance(node.body[-1], ast.Raise) and node.body[-1].exc is None
+    return not passes_on and (node.type is None or bool(caught & {"Exception", "BaseException"}))
+
+
+def node_problem(path: str, node: ast.AST, lines: list[str]) -> str:
+    for module in imported(node):
+        if problem := import_problem(path, module):
+            return problem
+    if product(path) and reads_environment(node) and not kept_by(path, READ_ENVIRONMENT):
+        return "only settings.py reads the environment"
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+        return "no print: log, or self.stdout in a command" if product(path) else ""
+    if isinstance(node, ast.ExceptHandler) and catches_everything(node) and "#" not in lines[node.lineno - 1]:
+        return "a catch-all needs its reason on its line"
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        length = (node.end_lineno or node.lineno) - node.lineno + 1
+        return f"{node.name} has {length} lines, at most {FUNCTION_LINES}" if length > FUNCTION_LINES else ""
+    return ""
+
+
+def python_problems(path: str, source: str) -> Iterator[str]:
+    lines = source.splitlines()
+    generated = "/migrations/" in path
+    if len(lines) > FILE_LINES and not generated:
+        yield f"{path}: {len(lines)} lines, at most {FILE_LINES}"
+    if NAMELESS & set(path.removesuffix(".py").split("/")):
+        yield f"{path}: the name does not say what is in it"
+    for node in ast.walk(ast.parse(source, path)):
+        problem = node_problem(path, node, lines)
+        if problem and not (generated and "at most" in problem):
+            yield f"{path}:{getattr(node, 'lineno', 1)}: {problem}"
+
+
+DJANGO_TAGS = re.compile(r"{%\s*comment\b.*?endcomment\s*%}|{%.*?%}|{{.*?}}|{#.*?#}", re.DOTALL)
+ANYWHERE = {
+    re.compile(r"[\s\"']style\s*=\s*[\"']"): "no inline style, the policy refuses it",
+    re.compile(r"{%\s*(?:el)?if\b[^%]*(?:status\b\s*(?:==|!=|(?:not\s+)?in\b)|[!=]=\s*[\w.]*status\b)"): (
+        "no comparison of a status: ask the status"
+    ),
+}
+IN_MARKUP = {
+    re.compile(r"\shx-on\b"): "no hx-on, it needs eval",
+    re.compile(r"\son[a-z]+\s*=", re.IGNORECASE): "no inline handler",
+    re.compile(r"<script\b(?![^>]*\ssrc\s*=)", re.IGNORECASE): "no inline script",
+    re.compile(r"\shx-trigger\s*=\s*(?:\"[^\"]*\[|'[^']*\[)"): "no filter in hx-trigger, it needs eval",
+    re.compile(r"\shx-(?:vals|headers)\s*=\s*[\"']\s*js:"): "no js: values, they need eval",
+}
+
+
+def template_problems(path: str, source: str) -> Iterator[str]:
+    length = len(source.splitlines())
+    if length > TEMPLATE_LINES:
+        yield f"{path}: {length} lines, at most {TEMPLATE_LINES}"
+    markup = DJANGO_TAGS.sub(lambda tag: re.sub(r"[^\n]", " ", tag[0]), source)
+    for text, rules in ((source, ANYWHERE), (markup, IN_MARKUP)):
+        for pattern, problem in rules.items():
+            for match in pattern.finditer(text):
+                yield f"{path}:{text.count(chr(10), 0, match.start()) + 1}: {problem}"
+
+
+def text_problems(path: str, source: str) -> Iterator[str]:
+    for match in REGISTRY.finditer(source):
+        yield f"{path}:{source.count(chr(10), 0, match.start()) + 1}: names a package registry: {match[0]}"
+
+
+def repository_files() -> list[str]:
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    listing = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return sorted(path for path in listing.split("\0") if path and (ROOT / path).is_file())
+
+
+def problems(checker: Callable[[str, str], Iterator[str]], pattern: str) -> str:
+    found: list[str] = []
+    for path in repository_files():
+        if re.search(pattern, path):
+            try:
+                source = (ROOT / path).read_text()
+            except UnicodeDecodeError:
+                continue  # a picture or a font
+            found += checker(path, source)
+    return "\n".join(found)
+
+
+def test_python_keeps_the_house_rules() -> None:
+    found = problems(python_problems, r"\.py$")
+    assert not found, found
+
+
+def test_templates_keep_the_house_rules() -> None:
+    found = problems(template_problems, r"templates/.*\.html$")
+    assert not found, found
+
+
+def test_no_file_names_a_package_registry() -> None:
+    found = problems(text_problems, r"")
+    assert not found, found
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "expected"),
+    [
+        ("plans/services.py", "from executions.models import Execution", "plans may not import executions"),
+        ("audit/models.py", "import drs.client", "audit may not import drs"),
+        ("audit/models.py", "from contract import errors", ""),
+        ("executions/engine.py", "import drsorch_site.settings", "executions may not import drsorch_site"),
+        ("plans/models.py", "def f():\n    from executions import states", "plans may not import executions"),
+        ("executions/engine.py", "import boto3", "may import boto3"),
+        ("drs/simulator/wire.py", "from botocore import loaders", ""),
+        ("tests/drs/test_client.py", "import boto3", ""),
+        ("executions/services.py", "from django_q.tasks import async_task", "may import django_q"),
+        ("drs/shapes.py", "from django.utils import timezone", "plain Python"),
+        ("drs/management/commands/simulator.py", "from django.core.management import BaseCommand", ""),
+        ("plans/services.py", "import os\nx = os.environ['A']", "only settings.py"),
+        ("plans/services.py", "from os import getenv", "only settings.py"),
+        ("drsorch_site/settings.py", "from environs import Env", ""),
+        ("plans/utils.py", "", "does not say"),
+        ("contract/core/errors.py", "", "does not say"),
+        ("plans/services.py", "print('x')", "no print"),
+        ("plans/services.py", "try:\n    f()\nexcept Exception:\n    pass", "needs its reason"),
+        ("plans/services.py", "try:\n    f()\nexcept (OSError, Exception):\n    pass", "needs its reason"),
+        ("plans/services.py", "try:\n    f()\nexcept:\n    pass", "needs its reason"),
+        ("plans/services.py", "try:\n    f()\nexcept Exception:  # told below\n    pass", ""),
+        ("plans/services.py", "try:\n    f()\nexcept Exception:\n    undo()\n    raise", ""),
+        ("plans/services.py", "x = 1\n" * 401, "401 lines"),
+        ("plans/migrations/0001_initial.py", "x = 1\n" * 401, ""),
+        ("plans/services.py", "def f():\n" + "    x = 1\n" * 60, "f has 61 lines"),
+    ],
+)
+def test_it_judges_python(path: str, source: str, expected: str) -> None:
+    found = list(python_problems(path, source))
+    assert len(found) == bool(expected)
+    assert expected in "".join(found)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ('<p style="color: red">', "no inline style"),
+        ('{% heroicon_mini "x" style="color: red" %}', "no inline style"),
+        ('<a onclick="go()">', "no inline handler"),
+        ('{% include "_row.html" with one=1 %}', ""),
+        ('<a hx-on::after-request="go()">', "no hx-on"),
+        ("<script>go()</script>", "no inline script"),
+        ("<script defer\n  src=\"{% static 'htmx.js' %}\"></script>", ""),
+        ('<div hx-trigger="click[ctrlKey]">', "no filter"),
+        ('<div hx-trigger="every 3s, click from:#a">', ""),
+        ("<div hx-vals='js:{a: 1}'>", "no js:"),
+        ('{% if run.status == "PAUSED" %}', "no comparison"),
+        ('{% elif a and "PAUSED" == wave.launch_status %}', "no comparison"),
+        ("{% if run.status in active %}", "no comparison"),
+        ("{% if run.status.is_final %}{{ run.status }}{% endif %}", ""),
+        ("<p></p>\n" * 151, "151 lines"),
+    ],
+)
+def test_it_judges_templates(source: str, expected: str) -> None:
+    found = list(template_problems("templates/page.html", source))
+    assert len(found) == bool(expected)
+    assert expected in "".join(found)
+
+
+@pytest.mark.parametrize(
+    ("parts", "problem_count"),
+    [
+        (["see files.pythonhosted", ".org/x"], 1),
+        (["--extra-index", "-url https://packages.example/simple"], 1),
+        (["find-links", " = file:", "///opt"], 1),
+        (["--no-emit-index-url --no-emit-find-links"], 0),
+    ],
+)
+def test_it_sees_a_package_registry(parts: list[str], problem_count: int) -> None:
+    assert len(list(text_problems("README.md", "".join(parts)))) == problem_count
