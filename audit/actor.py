@@ -1,0 +1,52 @@
+"""Who acts: a person, the engine or the system itself, with the rights that person holds."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from contract.errors import Forbidden
+
+
+class Principal(Protocol):
+    """What an actor needs to know of a signed-in user."""
+
+    pk: int
+    email: str
+
+    def get_username(self) -> str: ...
+    def has_perm(self, perm: str) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Actor:
+    """The author of an action. `kind` is person, engine or system; the latter two may do everything."""
+
+    name: str
+    kind: str = "person"
+    principal: Principal | None = field(default=None, compare=False)
+    address: str = ""
+    request_id: str = ""
+
+    def may(self, right: str) -> bool:
+        """Whether this actor holds the Django permission `right`, such as `executions.start_drill`."""
+        if self.principal is None:
+            return self.kind in ("engine", "system")
+        return self.principal.has_perm(right)
+
+    def require(self, right: str, to: str) -> None:
+        """Raise Forbidden unless the actor may; `to` completes "You may not …"."""
+        if not self.may(right):
+            raise Forbidden(f"You may not {to}. Ask an administrator for the right.", details={"right": right})
+
+
+ENGINE = Actor("engine", kind="engine")
+SYSTEM = Actor("system", kind="system")
+
+
+def person(principal: Principal, *, address: str = "", request_id: str = "") -> Actor:
+    """The actor for a signed-in user, named by e-mail where there is one."""
+    return Actor(
+        principal.email or principal.get_username(),
+        principal=principal,
+        address=address,
+        request_id=request_id,
+    )

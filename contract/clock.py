@@ -1,0 +1,22 @@
+"""Time comes from the database, never from a host's clock, so that engines on many hosts agree."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from django.db import connection
+
+Clock = Callable[[], datetime]
+
+_SQL = {
+    "sqlite": "SELECT strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')",
+    "postgresql": "SELECT clock_timestamp()",
+}
+
+
+def db_clock() -> datetime:
+    """The database's idea of now, aware, UTC, to the millisecond or better."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SQL[connection.vendor])
+        (value,) = cursor.fetchone()
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return moment.astimezone(UTC)

@@ -1,0 +1,90 @@
+"""The one error class of the product: a code that clients switch on, a sentence for people, and details."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class DomainError(Exception):
+    """A refusal with a contract code. `retry_after` is in seconds and becomes the Retry-After header."""
+
+    status = 500
+    code = "INTERNAL_ERROR"
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        details: Mapping[str, Any] | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.details: dict[str, Any] = dict(details or {})
+        self.retry_after = retry_after
+
+
+class BadRequest(DomainError):
+    status = 400
+
+
+class Unauthenticated(DomainError):
+    status = 401
+
+    def __init__(self, message: str = "Sign in, or send a valid Bearer token.") -> None:
+        super().__init__("UNAUTHENTICATED", message)
+
+
+class Forbidden(DomainError):
+    status = 403
+
+    def __init__(self, message: str, *, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__("FORBIDDEN", message, details=details)
+
+
+class NotFound(DomainError):
+    status = 404
+
+    def __init__(self, message: str, *, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__("NOT_FOUND", message, details=details)
+
+
+class Conflict(DomainError):
+    status = 409
+
+
+class VersionConflict(DomainError):
+    status = 412
+
+    def __init__(self, message: str, *, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__("VERSION_CONFLICT", message, details=details)
+
+
+class Unprocessable(DomainError):
+    status = 422
+
+
+class BadGateway(DomainError):
+    status = 502
+
+
+class Unavailable(DomainError):
+    status = 503
+
+
+class Invalid(BadRequest):
+    """Input that cannot be used. `fields` maps a path such as `waves[1].serverIds` to its sentences."""
+
+    def __init__(
+        self,
+        fields: Mapping[str, Sequence[str]],
+        *,
+        code: str = "VALIDATION_ERROR",
+        message: str = "",
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.fields = {path: list(texts) for path, texts in fields.items()}
+        first = next(iter(self.fields.items()), ("", ["The request is not valid."]))
+        text = message or (f"{first[0]}: {first[1][0]}" if first[0] else first[1][0])
+        super().__init__(code, text, details={"fields": self.fields, **(details or {})})

@@ -1,0 +1,249 @@
+"""The one DRS client: boto3 in, our shapes and errors out. Production, demo and tests differ only in the endpoint.
+
+Two boto3 clients a region: the reader retries by botocore's own rules; the launcher, whose calls have effects and
+no idempotency token, never repeats anything by itself. Clients are built once a process, after any fork.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import boto3
+from botocore.awsrequest import AWSRequest
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ProxyConnectionError,
+    TokenRetrievalError,
+    UnauthorizedSSOTokenError,
+)
+
+from drs.errors import BY_CODE, DrsError, Trouble
+from drs.shapes import Job, JobLogItem, RecoveryInstance, SourceServer
+
+if TYPE_CHECKING:
+    from mypy_boto3_drs import DrsClient
+    from mypy_boto3_drs.type_defs import DescribeJobsRequestPaginateTypeDef
+
+IDS_A_CALL = 200  # the model's cap for id filters and terminations
+SERVERS_A_JOB = 100  # DRS quota L-B827C881
+SEND_WINDOW_SECONDS = 30.0
+
+_READER = Config(connect_timeout=3, read_timeout=15, max_pool_connections=16)
+_LAUNCHER = Config(connect_timeout=3, read_timeout=20, retries={"total_max_attempts": 1, "mode": "standard"})
+
+T = TypeVar("T")
+
+_NOT_SENT: tuple[type[Exception], ...] = (
+    EndpointConnectionError,
+    ConnectTimeoutError,
+    ProxyConnectionError,
+)
+_NO_CREDENTIALS: tuple[type[Exception], ...] = (
+    NoCredentialsError,
+    PartialCredentialsError,
+    CredentialRetrievalError,
+    TokenRetrievalError,
+    UnauthorizedSSOTokenError,
+)
+
+
+class SendWindowClosedError(Exception):
+    """The intent to launch is too old to be signed now: another engine may already act on it."""
+
+
+@dataclass(frozen=True)
+class SendWindow:
+    """How long after its intent a launch may still be signed, by wall clock and by monotonic clock.
+
+    A process that was frozen between intent and request must not launch when it wakes up. Each clock covers
+    what the other misses: the wall clock may be set back, the monotonic one stands still in a suspended host.
+    """
+
+    seconds: float = SEND_WINDOW_SECONDS
+    wall: float = field(default_factory=time.time)
+    monotonic: float = field(default_factory=time.monotonic)
+
+    def check(self) -> None:
+        """Raise SendWindowClosedError when the window has passed on either clock."""
+        if max(time.time() - self.wall, time.monotonic() - self.monotonic) > self.seconds:
+            raise SendWindowClosedError(f"more than {self.seconds:.0f} s since the intent was recorded")
+
+
+_current = threading.local()
+
+
+@contextmanager
+def _within(window: SendWindow) -> Iterator[None]:
+    _current.window = window
+    try:
+        yield
+    finally:
+        del _current.window
+
+
+def _refuse_late_signature(request: AWSRequest, **_: Any) -> None:
+    window: SendWindow | None = getattr(_current, "window", None)
+    if window is not None:
+        window.check()
+
+
+_build_lock = threading.Lock()
+
+
+@cache
+def _build(region: str, launcher: bool, pid: int) -> "DrsClient":
+    session = boto3.session.Session()
+    client = session.client("drs", region_name=region, config=_LAUNCHER if launcher else _READER)
+    if launcher:
+        client.meta.events.register("before-sign.drs", _refuse_late_signature)
+    return client
+
+
+def _boto(region: str, *, launcher: bool = False) -> "DrsClient":
+    with _build_lock:  # neither sessions nor the cache's first fill are thread-safe
+        return _build(region, launcher, os.getpid())
+
+
+def available_regions() -> list[str]:
+    """Regions in which DRS exists, as this botocore knows them; none of them needs to be enabled or set up."""
+    session = boto3.session.Session()
+    return sorted(session.get_available_regions("drs") + session.get_available_regions("drs", "aws-us-gov"))
+
+
+def _utc_z(at: datetime) -> str:
+    # DRS refuses the +00:00 that isoformat() writes: it wants a literal Z.
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def classify(error: Exception, *, region: str, operation: str) -> DrsError:
+    """Sort any exception of a boto3 call by whether it may have had its effect."""
+    if isinstance(error, ClientError):
+        code = error.response.get("Error", {}).get("Code", "Unknown")
+        message = error.response.get("Error", {}).get("Message", str(error))
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        trouble = BY_CODE.get(code) or (Trouble.THROTTLED if status == 429 else Trouble.UNCERTAIN)
+        return DrsError(trouble, code=code, message=message, region=region, operation=operation)
+    trouble = Trouble.UNCERTAIN
+    if isinstance(error, SendWindowClosedError):
+        trouble = Trouble.NOT_SENT
+    elif isinstance(error, ParamValidationError | NoRegionError):
+        trouble = Trouble.INVALID
+    elif isinstance(error, _NO_CREDENTIALS):
+        trouble = Trouble.CREDENTIALS
+    elif isinstance(error, _NOT_SENT):
+        trouble = Trouble.UNREACHABLE
+    return DrsError(trouble, code=type(error).__name__, message=str(error), region=region, operation=operation)
+
+
+@dataclass(frozen=True)
+class Drs:
+    """DRS in one region. Every method raises DrsError and nothing else for a call that failed."""
+
+    region: str
+
+    def _call(self, operation: str, work: Callable[[], T]) -> T:
+        try:
+            return work()
+        except (ClientError, BotoCoreError, SendWindowClosedError, KeyError, TypeError, ValueError) as error:
+            # The last three: an answer that we cannot read, such as broken JSON or a job without an id
+            raise classify(error, region=self.region, operation=operation) from error
+
+    # Reading: repeatable, all pages.
+
+    def source_servers(self, ids: Sequence[str] | None = None) -> list[SourceServer]:
+        """All source servers of the region, or those of `ids` that exist (any number, 200 a call)."""
+        if ids is None:
+            return self._call("DescribeSourceServers", lambda: list(self._source_servers(None)))
+        chunks = [ids[at : at + IDS_A_CALL] for at in range(0, len(ids), IDS_A_CALL)]
+        return self._call(
+            "DescribeSourceServers",
+            lambda: [server for chunk in chunks for server in self._source_servers(chunk)],
+        )
+
+    def _source_servers(self, ids: Sequence[str] | None) -> Iterator[SourceServer]:
+        filters = {"sourceServerIDs": list(ids)} if ids else {}
+        for page in _boto(self.region).get_paginator("describe_source_servers").paginate(filters=filters):  # type: ignore[arg-type]
+            yield from map(SourceServer.read, page.get("items", []))
+
+    def jobs(self, job_ids: Sequence[str]) -> list[Job]:
+        """The jobs of `job_ids` that DRS shows now; a job just made may not be shown yet."""
+        chunks = [job_ids[at : at + IDS_A_CALL] for at in range(0, len(job_ids), IDS_A_CALL)]
+        return self._call(
+            "DescribeJobs",
+            lambda: [job for chunk in chunks for job in self._jobs({"filters": {"jobIDs": list(chunk)}})],
+        )
+
+    def jobs_since(self, since: datetime) -> list[Job]:
+        """Every job created at or after `since`, ours and others', newest first."""
+        return self._call("DescribeJobs", lambda: list(self._jobs({"filters": {"fromDate": _utc_z(since)}})))
+
+    def _jobs(self, request: "DescribeJobsRequestPaginateTypeDef") -> Iterator[Job]:
+        for page in _boto(self.region).get_paginator("describe_jobs").paginate(**request):
+            yield from map(Job.read, page.get("items", []))
+
+    def job_log(self, job_id: str) -> list[JobLogItem]:
+        """The whole log of a job, oldest first."""
+        items = self._call("DescribeJobLogItems", lambda: list(self._job_log(job_id)))
+        return sorted(items, key=lambda item: item.at)
+
+    def _job_log(self, job_id: str) -> Iterator[JobLogItem]:
+        for page in _boto(self.region).get_paginator("describe_job_log_items").paginate(jobID=job_id):
+            yield from map(JobLogItem.read, page.get("items", []))
+
+    def recovery_instances(self, source_server_ids: Sequence[str]) -> list[RecoveryInstance]:
+        """The recovery instances that exist now for these source servers, of any job."""
+        chunks = [source_server_ids[at : at + IDS_A_CALL] for at in range(0, len(source_server_ids), IDS_A_CALL)]
+        return self._call(
+            "DescribeRecoveryInstances",
+            lambda: [instance for chunk in chunks for instance in self._recovery_instances(chunk)],
+        )
+
+    def _recovery_instances(self, source_server_ids: Sequence[str]) -> Iterator[RecoveryInstance]:
+        pages = _boto(self.region).get_paginator("describe_recovery_instances")
+        for page in pages.paginate(filters={"sourceServerIDs": list(source_server_ids)}):
+            yield from map(RecoveryInstance.read, page.get("items", []))
+
+    # Acting: never repeated here.
+
+    def start_recovery(
+        self, source_server_ids: Sequence[str], *, is_drill: bool, tags: dict[str, str], window: SendWindow
+    ) -> Job:
+        """Launch up to 100 servers as one job. `is_drill` is always sent: leaving it out means a real recovery."""
+
+        def send() -> Job:
+            with _within(window):
+                answer = _boto(self.region, launcher=True).start_recovery(
+                    sourceServers=[{"sourceServerID": each} for each in source_server_ids],
+                    isDrill=is_drill,
+                    tags=tags,
+                )
+            return Job.read(answer["job"])
+
+        return self._call("StartRecovery", send)
+
+    def terminate(self, recovery_instance_ids: Sequence[str], *, window: SendWindow) -> Job:
+        """Ask for up to 200 instances to be terminated; the answer is a TERMINATE job, not a result."""
+
+        def send() -> Job:
+            with _within(window):
+                answer = _boto(self.region, launcher=True).terminate_recovery_instances(
+                    recoveryInstanceIDs=list(recovery_instance_ids)
+                )
+            return Job.read(answer["job"])
+
+        return self._call("TerminateRecoveryInstances", send)

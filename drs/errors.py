@@ -1,0 +1,78 @@
+"""What can go wrong with a DRS call, sorted by the one question that matters: may it have had its effect?"""
+
+from enum import Enum, StrEnum
+
+
+class Effect(StrEnum):
+    """Whether a call that failed may have done its work."""
+
+    REJECTED = "rejected"  # certainly not; worth another try later
+    FATAL = "fatal"  # certainly not, and trying again will not help
+    UNCERTAIN = "uncertain"  # perhaps: look before you repeat
+
+
+class Trouble(Enum):
+    """The kinds of failure, each with its effect."""
+
+    THROTTLED = Effect.REJECTED, "throttled"
+    CONFLICT = Effect.REJECTED, "conflict"
+    QUOTA = Effect.REJECTED, "quota"
+    CREDENTIALS = Effect.REJECTED, "credentials"
+    UNREACHABLE = Effect.REJECTED, "unreachable"
+    NOT_SENT = Effect.REJECTED, "not sent"
+    ACCESS_DENIED = Effect.FATAL, "access denied"
+    INVALID = Effect.FATAL, "invalid"
+    NOT_FOUND = Effect.FATAL, "not found"
+    NOT_INITIALIZED = Effect.FATAL, "not initialized"
+    REGION_NOT_ENABLED = Effect.FATAL, "region not enabled"
+    UNCERTAIN = Effect.UNCERTAIN, "uncertain"
+
+    @property
+    def effect(self) -> Effect:
+        return self.value[0]
+
+
+class DrsError(Exception):
+    """A failed DRS call: its kind, AWS's own code and text, the region and the operation."""
+
+    def __init__(self, trouble: Trouble, *, code: str, message: str, region: str, operation: str) -> None:
+        super().__init__(f"{operation} in {region}: {code}: {message}")
+        self.trouble = trouble
+        self.code = code
+        self.message = message
+        self.region = region
+        self.operation = operation
+
+    @property
+    def effect(self) -> Effect:
+        return self.trouble.effect
+
+
+BY_CODE = {
+    "ThrottlingException": Trouble.THROTTLED,
+    "Throttling": Trouble.THROTTLED,
+    "ThrottledException": Trouble.THROTTLED,
+    "TooManyRequestsException": Trouble.THROTTLED,
+    "RequestLimitExceeded": Trouble.THROTTLED,
+    "SlowDown": Trouble.THROTTLED,
+    "ConflictException": Trouble.CONFLICT,
+    "ServiceQuotaExceededException": Trouble.QUOTA,
+    "ExpiredToken": Trouble.CREDENTIALS,
+    "ExpiredTokenException": Trouble.CREDENTIALS,
+    "RequestExpired": Trouble.CREDENTIALS,
+    "InvalidSignatureException": Trouble.CREDENTIALS,
+    "SignatureDoesNotMatch": Trouble.CREDENTIALS,
+    "InvalidClientTokenId": Trouble.CREDENTIALS,
+    "MissingAuthenticationToken": Trouble.CREDENTIALS,
+    "MissingAuthenticationTokenException": Trouble.CREDENTIALS,
+    "IncompleteSignature": Trouble.CREDENTIALS,
+    "AccessDeniedException": Trouble.ACCESS_DENIED,
+    "AccessDenied": Trouble.ACCESS_DENIED,
+    "UnauthorizedOperation": Trouble.ACCESS_DENIED,
+    "OptInRequired": Trouble.REGION_NOT_ENABLED,
+    "UnrecognizedClientException": Trouble.REGION_NOT_ENABLED,
+    "ValidationException": Trouble.INVALID,
+    "ParamValidationError": Trouble.INVALID,
+    "UninitializedAccountException": Trouble.NOT_INITIALIZED,
+    "ResourceNotFoundException": Trouble.NOT_FOUND,
+}

@@ -1,0 +1,219 @@
+"""Django settings. Every environment variable that the product reads is read here and nowhere else."""
+
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+from environs import Env, EnvError, validate
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = BASE_DIR / "var"
+VERSION = "0.1.0"
+
+env = Env()
+
+
+def _database(url: str, *, pooled: bool) -> dict[str, Any]:
+    """Connection settings that hold up under load: see docs/adr/0003-databases.md for what was measured."""
+    config: dict[str, Any] = dict(dj_database_url.parse(url))
+    if config["ENGINE"] == "django.db.backends.sqlite3":
+        Path(config["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+        config["OPTIONS"] = {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            # FULL, because the intent to launch must survive a power cut.
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
+            " PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16000;",
+        }
+        config["TEST"] = {"NAME": f"{config['NAME']}.test"}
+    elif config["ENGINE"] == "django.db.backends.postgresql":
+        config["CONN_HEALTH_CHECKS"] = True
+        if pooled:
+            config["OPTIONS"] = {"pool": {"min_size": 2, "max_size": 10, "timeout": 10}}
+        else:
+            config["CONN_MAX_AGE"] = 600
+    else:
+        raise EnvError(f'Environment variable "DATABASE_URL" invalid: {config["ENGINE"]} is not supported')
+    return config
+
+
+def _broker(choice: str) -> dict[str, Any]:
+    """django-q2's broker options for DRSORCH_BROKER; always a wake-up channel, never the truth."""
+    if choice == "orm":
+        return {"orm": "default"}
+    raise EnvError('Environment variable "DRSORCH_BROKER" invalid: use orm')
+
+
+try:
+    SECRET_KEY = env.str("DJANGO_SECRET_KEY", validate=validate.Length(min=32))
+    DEBUG = env.bool("DJANGO_DEBUG", False)
+    ALLOWED_HOSTS = env.list("DJANGO_ALLOWED_HOSTS", ["127.0.0.1", "localhost"])
+    DATABASES = {
+        "default": _database(
+            env.str("DATABASE_URL", f"sqlite:///{VAR_DIR}/drsorch.sqlite3"),
+            pooled=env.bool("DRSORCH_DATABASE_POOL", False),
+        )
+    }
+    AUTH_MODE = env.str("DRSORCH_AUTH", "local", validate=validate.OneOf(["local"]))
+    DEFAULT_ROLE = env.str(
+        "DRSORCH_DEFAULT_ROLE",
+        "viewer",
+        validate=validate.OneOf(["viewer", "planner", "operator", "recovery-manager", "admin"]),
+    )
+    POLL_SECONDS = env.float("DRSORCH_POLL_SECONDS", 15.0, validate=validate.Range(min=0.1, max=3600))
+    WAVE_TIMEOUT_SECONDS = env.int("DRSORCH_WAVE_TIMEOUT_SECONDS", 1800, validate=validate.Range(min=1))
+    INVENTORY_SECONDS = env.float("DRSORCH_INVENTORY_SECONDS", 60.0, validate=validate.Range(min=1))
+    SESSION_MINUTES = env.int("DRSORCH_SESSION_MINUTES", 45, validate=validate.Range(min=1, max=720))
+    WORKERS = env.int("DRSORCH_WORKERS", 4, validate=validate.Range(min=1, max=64))
+    LOG_FORMAT = env.str("LOG_FORMAT", "console", validate=validate.OneOf(["json", "console"]))
+    Q_BROKER = _broker(env.str("DRSORCH_BROKER", "orm"))
+    AWS_REGION = env.str("AWS_REGION", env.str("AWS_DEFAULT_REGION", "us-east-1"))
+    AWS_ENDPOINT_URL_DRS = env.str("AWS_ENDPOINT_URL_DRS", "")
+except EnvError as error:
+    raise ImproperlyConfigured(str(error)) from None
+except ValueError as error:  # dj_database_url: an unknown scheme
+    raise ImproperlyConfigured(f'Environment variable "DATABASE_URL" invalid: {error}') from None
+
+INSTALLED_APPS = [
+    "drsorch_site.apps.SiteConfig",
+    "executions",
+    "plans",
+    "protection",
+    "audit",
+    "contract",
+    "drs",
+    "django_q",
+    "rest_framework",
+    "django_htmx",
+    "heroicons",
+    "csp",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "drsorch_site.urls"
+WSGI_APPLICATION = "drsorch_site.wsgi.application"
+APPEND_SLASH = False
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "drsorch_site.context.console",
+            ],
+            "builtins": ["drsorch_site.templatetags.console", "heroicons.templatetags.heroicons"],
+        },
+    }
+]
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+LOGIN_URL = "sign-in"
+LOGIN_REDIRECT_URL = "dashboard"
+LOGOUT_REDIRECT_URL = "sign-in"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SAMESITE = "Lax"
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+        "base-uri": [NONE],
+        "object-src": [NONE],
+    }
+}
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "drsorch_site.auth.BearerAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["contract.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "EXCEPTION_HANDLER": "contract.handlers.api_exception_handler",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+
+Q_CLUSTER = {
+    "name": "drsorch",
+    "workers": WORKERS,
+    "queue_limit": WORKERS,
+    "bulk": 1,
+    "poll": 0.2,
+    "timeout": 40,  # more than a beat (10 s) and the slowest AWS call (3 + 20 s)
+    "retry": 120,  # more than timeout x (queue_limit / workers + 1)
+    "ack_failures": True,
+    "max_attempts": 1,  # our rows retry, the broker does not
+    "save_limit": 250,
+    "catch_up": False,
+    "recycle": 500,
+    "label": "Engine queue",
+    **Q_BROKER,
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"console": {"format": "{asctime} {levelname:7} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "console"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {
+        "django-q": {"level": "WARNING"},
+        "botocore": {"level": "WARNING"},
+        "urllib3": {"level": "WARNING"},
+    },
+}

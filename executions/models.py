@@ -1,0 +1,303 @@
+"""A run and everything that belongs to it. The row is the workflow: engines only advance what stands here."""
+
+import uuid
+from typing import TYPE_CHECKING
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from executions.states import (
+    ACTIVE,
+    ExecutionStatus,
+    JobStatus,
+    Kind,
+    LaunchStatus,
+    Phase,
+    TerminationStatus,
+    WaveStatus,
+)
+from plans.models import OnFailure, RecoveryPlan
+from protection.models import ServerAssignment
+
+if TYPE_CHECKING:
+    from django.db.models.fields.related_descriptors import RelatedManager
+
+
+class ExecutionQuerySet(models.QuerySet["Execution"]):
+    """How runs are read."""
+
+    def active(self) -> "ExecutionQuerySet":
+        """Runs that are not over."""
+        return self.filter(ended_at=None)
+
+    def final(self) -> "ExecutionQuerySet":
+        """Runs that are over."""
+        return self.exclude(ended_at=None)
+
+    def newest_first(self) -> "ExecutionQuerySet":
+        """The order of every list and of its cursor."""
+        return self.order_by("-started_at", "-id")
+
+    def with_waves(self) -> "ExecutionQuerySet":
+        """Runs with everything the live page needs, in a fixed number of queries."""
+        return self.prefetch_related("waves__servers", "waves__jobs")
+
+
+class Execution(models.Model):
+    """One drill or recovery. `revision` grows by one with every change that a reader could see."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    plan = models.ForeignKey(RecoveryPlan, null=True, on_delete=models.SET_NULL, related_name="executions")
+    plan_name = models.CharField(max_length=128)
+    plan_copy = models.JSONField(default=dict)
+    kind = models.CharField(max_length=8, choices=Kind.choices())
+    dry_run = models.BooleanField(default=False)
+    status = models.CharField(max_length=10, choices=ExecutionStatus.choices(), default=ExecutionStatus.PENDING)
+    total_waves = models.PositiveIntegerField()
+    initiated_by = models.CharField(max_length=254)
+    started_by = models.CharField(max_length=254)
+    started_at = models.DateTimeField(db_default=Now(), editable=False)
+    ended_at = models.DateTimeField(null=True)
+    updated_at = models.DateTimeField(db_default=Now())
+    revision = models.PositiveIntegerField(default=1)
+    cancel_requested_at = models.DateTimeField(null=True)
+    pause_requested_at = models.DateTimeField(null=True)
+    error_code = models.CharField(max_length=64, blank=True)
+    error_message = models.TextField(blank=True)
+    termination_status = models.CharField(
+        max_length=11, choices=TerminationStatus.choices(), default=TerminationStatus.NOT_STARTED
+    )
+
+    next_step_at = models.DateTimeField(null=True, help_text="When somebody must look; also the lease's end")
+    claim = models.UUIDField(null=True, help_text="Fencing token of whoever works on it")
+    failures = models.PositiveIntegerField(default=0, help_text="AWS calls failed in a row")
+    failing_since = models.DateTimeField(null=True)
+    aws_error = models.TextField(blank=True)
+
+    objects = ExecutionQuerySet.as_manager()
+    waves: "RelatedManager[WaveRun]"
+    plan_id: uuid.UUID | None
+
+    class Meta:
+        ordering = ["-started_at", "-id"]
+        permissions = [
+            ("start_drill", "Can start drills and dry runs"),
+            ("start_recovery", "Can start recoveries"),
+            ("control_execution", "Can pause, resume and cancel runs"),
+            ("terminate_drill", "Can terminate instances of drills"),
+            ("terminate_recovery", "Can terminate instances of recoveries"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["plan"], condition=Q(ended_at=None, dry_run=False), name="one_active_execution_a_plan"
+            ),
+            models.CheckConstraint(
+                condition=Q(ended_at=None, status__in=sorted(ACTIVE))
+                | (Q(ended_at__isnull=False) & ~Q(status__in=sorted(ACTIVE))),
+                name="execution_ends_when_final",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["-started_at", "-id"], name="execution_newest"),
+            models.Index(fields=["status", "-started_at", "-id"], name="execution_by_status"),
+            models.Index(fields=["plan", "-started_at", "-id"], name="execution_by_plan"),
+            models.Index(fields=["next_step_at"], condition=Q(next_step_at__isnull=False), name="execution_due"),
+            models.Index(fields=["claim"], condition=Q(claim__isnull=False), name="execution_claimed"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} of {self.plan_name}"
+
+    @property
+    def state(self) -> ExecutionStatus:
+        """The status with its label and tone."""
+        return ExecutionStatus.of(self.status)
+
+    @property
+    def purpose(self) -> Kind:
+        """The kind with its label and tone."""
+        return Kind.of(self.kind)
+
+
+class WaveRun(models.Model):
+    """One wave of a run, as the plan said at the start."""
+
+    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="waves")
+    number = models.PositiveIntegerField()
+    name = models.CharField(max_length=128)
+    status = models.CharField(max_length=9, choices=WaveStatus.choices(), default=WaveStatus.PENDING)
+    status_message = models.TextField(blank=True)
+    pause_before = models.BooleanField(default=False)
+    paused_at = models.DateTimeField(null=True)
+    resumed_at = models.DateTimeField(null=True)
+    resumed_by = models.CharField(max_length=254, blank=True)
+    depends_on = models.JSONField(default=list)
+    on_failure = models.CharField(max_length=8, choices=OnFailure.choices, default=OnFailure.STOP)
+    started_at = models.DateTimeField(null=True)
+    deadline_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    error_code = models.CharField(max_length=64, blank=True)
+    error_message = models.TextField(blank=True)
+    revision = models.PositiveIntegerField(default=1, help_text="The run's revision when this wave last changed")
+
+    jobs: "RelatedManager[LaunchJob]"
+    servers: "RelatedManager[ServerRun]"
+
+    class Meta:
+        ordering = ["execution", "number"]
+        constraints = [models.UniqueConstraint(fields=["execution", "number"], name="wave_run_once")]
+
+    def __str__(self) -> str:
+        return f"{self.execution}, wave {self.number + 1}"
+
+    @property
+    def state(self) -> WaveStatus:
+        """The status with its label and tone."""
+        return WaveStatus.of(self.status)
+
+
+class LaunchJob(models.Model):
+    """One StartRecovery: at most 100 servers of one wave, account and region. Its id is the tag that finds it again."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    wave = models.ForeignKey(WaveRun, on_delete=models.CASCADE, related_name="jobs")
+    position = models.PositiveIntegerField()
+    account_id = models.CharField(max_length=12)
+    region = models.CharField(max_length=32)
+    status = models.CharField(max_length=9, choices=JobStatus.choices(), default=JobStatus.QUEUED)
+    attempt = models.PositiveIntegerField(default=0)
+    refused_since = models.DateTimeField(null=True, help_text="Since when AWS has refused to take it")
+    intent_at = models.DateTimeField(null=True)
+    job_id = models.CharField(max_length=24, blank=True)
+    created_at = models.DateTimeField(null=True, help_text="When DRS made the job")
+    completed_seen_at = models.DateTimeField(null=True, help_text="When we first saw it COMPLETED")
+    log_read_at = models.DateTimeField(null=True)
+    error_code = models.CharField(max_length=64, blank=True)
+    error_message = models.TextField(blank=True)
+
+    servers: "RelatedManager[ServerRun]"
+    events: "RelatedManager[JobEvent]"
+
+    class Meta:
+        ordering = ["wave", "position"]
+        constraints = [
+            models.UniqueConstraint(fields=["wave", "position"], name="launch_job_once"),
+            models.UniqueConstraint(fields=["job_id"], condition=~Q(job_id=""), name="drs_job_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.job_id or f"{self.wave}, job {self.position + 1}"
+
+    @property
+    def state(self) -> JobStatus:
+        """The status with its label and tone."""
+        return JobStatus.of(self.status)
+
+
+class ServerRun(models.Model):
+    """One server of a wave and what became of it."""
+
+    wave = models.ForeignKey(WaveRun, on_delete=models.CASCADE, related_name="servers")
+    job = models.ForeignKey(LaunchJob, on_delete=models.CASCADE, related_name="servers")
+    position = models.PositiveIntegerField()
+    source_server_id = models.CharField(max_length=19)
+    hostname = models.CharField(max_length=256)
+    launch_status = models.CharField(max_length=11, choices=LaunchStatus.choices(), default=LaunchStatus.PENDING)
+    phase = models.CharField(max_length=10, choices=Phase.choices(), default=Phase.QUEUED)
+    recovery_instance_id = models.CharField(max_length=19, blank=True)
+    launched_at = models.DateTimeField(null=True)
+    terminated_at = models.DateTimeField(null=True)
+    used_previous_snapshot = models.BooleanField(default=False)
+    error = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["wave", "position"]
+        constraints = [models.UniqueConstraint(fields=["wave", "source_server_id"], name="server_once_a_wave")]
+        indexes = [models.Index(fields=["source_server_id"], name="server_run_by_server")]
+
+    def __str__(self) -> str:
+        return self.hostname
+
+    @property
+    def state(self) -> LaunchStatus:
+        """The launch status with its label and tone."""
+        return LaunchStatus.of(self.launch_status)
+
+    @property
+    def stage(self) -> Phase:
+        """The phase with its label and tone."""
+        return Phase.of(self.phase)
+
+
+class ServerHold(models.Model):
+    """A server is in at most one active run: the primary key says so."""
+
+    assignment = models.OneToOneField(
+        ServerAssignment,
+        on_delete=models.PROTECT,
+        to_field="source_server_id",
+        db_column="source_server_id",
+        primary_key=True,
+        related_name="hold",
+    )
+    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="holds")
+    wave_number = models.PositiveIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.assignment_id} held by {self.execution_id}"
+
+
+class JobEvent(models.Model):
+    """One line of a DRS job's log, as DRS sent it, or derived where DRS sends none."""
+
+    job = models.ForeignKey(LaunchJob, on_delete=models.CASCADE, related_name="events")
+    at = models.DateTimeField()
+    event = models.CharField(max_length=64)
+    source_server_id = models.CharField(max_length=19, blank=True)
+    data = models.JSONField(default=dict)
+    derived = models.BooleanField(default=False)
+    digest = models.CharField(max_length=64, help_text="Of everything DRS sent, so that reading again adds nothing")
+
+    class Meta:
+        ordering = ["at", "id"]
+        constraints = [models.UniqueConstraint(fields=["job", "digest"], name="job_event_once")]
+
+    def __str__(self) -> str:
+        return f"{self.event} {self.source_server_id}".strip()
+
+
+class TerminationJob(models.Model):
+    """One TerminateRecoveryInstances: at most 200 instances of one account and region."""
+
+    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="terminations")
+    account_id = models.CharField(max_length=12)
+    region = models.CharField(max_length=32)
+    instance_ids = models.JSONField(default=list)
+    status = models.CharField(max_length=9, choices=JobStatus.choices(), default=JobStatus.QUEUED)
+    intent_at = models.DateTimeField(null=True)
+    job_id = models.CharField(max_length=24, blank=True)
+    requested_by = models.CharField(max_length=254)
+    requested_at = models.DateTimeField(db_default=Now(), editable=False)
+    error_code = models.CharField(max_length=64, blank=True)
+    error_message = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.job_id or f"termination {self.pk}"
+
+
+class Pacemaker(models.Model):
+    """One row: which engine beats, until when its turn lasts, and when an engine last gave a sign of life."""
+
+    holder = models.UUIDField(null=True)
+    until = models.DateTimeField(null=True)
+    beat_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="one_pacemaker")]
+
+    def __str__(self) -> str:
+        return "pacemaker"

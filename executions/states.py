@@ -1,0 +1,154 @@
+"""Every status of a run, declared once, and how they roll up. No Django, no I/O."""
+
+from collections.abc import Iterable
+
+from contract.status import Status, Tone
+
+
+class ExecutionStatus(Status):
+    """Where a run is."""
+
+    PENDING = "PENDING", "Pending", Tone.NEUTRAL
+    RUNNING = "RUNNING", "Running", Tone.PROGRESS
+    POLLING = "POLLING", "Polling", Tone.PROGRESS
+    LAUNCHING = "LAUNCHING", "Launching", Tone.PROGRESS
+    PAUSED = "PAUSED", "Paused", Tone.ATTENTION
+    CANCELLING = "CANCELLING", "Cancelling", Tone.PROGRESS
+    COMPLETED = "COMPLETED", "Completed", Tone.SUCCESS
+    PARTIAL = "PARTIAL", "Partial", Tone.PARTIAL
+    FAILED = "FAILED", "Failed", Tone.DANGER
+    CANCELLED = "CANCELLED", "Cancelled", Tone.NEUTRAL
+
+    @property
+    def is_final(self) -> bool:
+        return self in FINAL
+
+    @property
+    def is_polled(self) -> bool:
+        """Whether the sweep, and nobody else, advances a run in this status."""
+        return self in POLLED
+
+
+FINAL = frozenset(
+    {ExecutionStatus.COMPLETED, ExecutionStatus.PARTIAL, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}
+)
+ACTIVE = frozenset(ExecutionStatus) - FINAL
+POLLED = frozenset({ExecutionStatus.POLLING, ExecutionStatus.LAUNCHING, ExecutionStatus.CANCELLING})
+STEPPED = ACTIVE - POLLED
+
+
+class WaveStatus(Status):
+    """Where a wave is."""
+
+    PENDING = "PENDING", "Pending", Tone.NEUTRAL
+    PAUSED = "PAUSED", "Paused", Tone.ATTENTION
+    INITIATED = "INITIATED", "Initiated", Tone.PROGRESS
+    POLLING = "POLLING", "Polling", Tone.PROGRESS
+    LAUNCHING = "LAUNCHING", "Launching", Tone.PROGRESS
+    COMPLETED = "COMPLETED", "Completed", Tone.SUCCESS
+    FAILED = "FAILED", "Failed", Tone.DANGER
+    SKIPPED = "SKIPPED", "Skipped", Tone.NEUTRAL
+
+    @property
+    def is_final(self) -> bool:
+        return self in WAVE_FINAL
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether its launch was at least intended."""
+        return self in WAVE_BEGUN
+
+
+WAVE_FINAL = frozenset({WaveStatus.COMPLETED, WaveStatus.FAILED, WaveStatus.SKIPPED})
+WAVE_BEGUN = frozenset({WaveStatus.INITIATED, WaveStatus.POLLING, WaveStatus.LAUNCHING})
+
+
+class LaunchStatus(Status):
+    """What became of one server's launch."""
+
+    PENDING = "PENDING", "Pending", Tone.NEUTRAL
+    IN_PROGRESS = "IN_PROGRESS", "In progress", Tone.PROGRESS
+    LAUNCHED = "LAUNCHED", "Launched", Tone.SUCCESS
+    FAILED = "FAILED", "Failed", Tone.DANGER
+    TERMINATED = "TERMINATED", "Terminated", Tone.NEUTRAL
+
+    @property
+    def is_settled(self) -> bool:
+        return self not in (LaunchStatus.PENDING, LaunchStatus.IN_PROGRESS)
+
+
+class Phase(Status):
+    """How far DRS is with a server, read from the job's log."""
+
+    QUEUED = "QUEUED", "Queued", Tone.NEUTRAL
+    CLEANUP = "CLEANUP", "Cleaning up", Tone.PROGRESS
+    SNAPSHOT = "SNAPSHOT", "Taking snapshot", Tone.PROGRESS
+    CONVERSION = "CONVERSION", "Converting", Tone.PROGRESS
+    LAUNCH = "LAUNCH", "Launching", Tone.PROGRESS
+    DONE = "DONE", "Done", Tone.NEUTRAL
+
+
+class JobStatus(Status):
+    """Where one StartRecovery is: ours before DRS has it, DRS's own words after."""
+
+    QUEUED = "QUEUED", "Queued", Tone.NEUTRAL
+    INITIATED = "INITIATED", "Sent, unconfirmed", Tone.PROGRESS
+    PENDING = "PENDING", "Pending", Tone.PROGRESS
+    STARTED = "STARTED", "Started", Tone.PROGRESS
+    COMPLETED = "COMPLETED", "Ended", Tone.NEUTRAL
+    REJECTED = "REJECTED", "Rejected", Tone.DANGER
+    WITHDRAWN = "WITHDRAWN", "Not sent", Tone.NEUTRAL
+
+    @property
+    def is_open(self) -> bool:
+        """Whether DRS works on it."""
+        return self in (JobStatus.PENDING, JobStatus.STARTED)
+
+
+class Kind(Status):
+    """What a run is for."""
+
+    DRILL = "DRILL", "Drill", Tone.NEUTRAL
+    RECOVERY = "RECOVERY", "Recovery", Tone.DANGER
+
+
+class TerminationStatus(Status):
+    """Where the clean-up of a run's instances is."""
+
+    NOT_STARTED = "NOT_STARTED", "Not terminated", Tone.NEUTRAL
+    IN_PROGRESS = "IN_PROGRESS", "Terminating", Tone.PROGRESS
+    COMPLETED = "COMPLETED", "Terminated", Tone.SUCCESS
+    PARTIAL = "PARTIAL", "Partly terminated", Tone.PARTIAL
+
+
+def roll_up(waves: Iterable[WaveStatus], *, any_launched: bool, cancelled: bool) -> ExecutionStatus:
+    """The final status of a run whose waves are all final."""
+    statuses = set(waves)
+    if cancelled:
+        return ExecutionStatus.CANCELLED
+    if statuses == {WaveStatus.COMPLETED}:
+        return ExecutionStatus.COMPLETED
+    return ExecutionStatus.PARTIAL if any_launched else ExecutionStatus.FAILED
+
+
+def phase_after(event: str, phase: Phase) -> Phase:
+    """The phase of a server once `event` stands in its job's log; unknown events change nothing."""
+    return _PHASE_AFTER.get(event, phase)
+
+
+_PHASE_AFTER = {
+    "CLEANUP_START": Phase.CLEANUP,
+    "CLEANUP_END": Phase.CLEANUP,
+    "SNAPSHOT_START": Phase.SNAPSHOT,
+    "SNAPSHOT_END": Phase.SNAPSHOT,
+    "SNAPSHOT_FAIL": Phase.SNAPSHOT,
+    "USING_PREVIOUS_SNAPSHOT": Phase.SNAPSHOT,
+    "CONVERSION_START": Phase.CONVERSION,
+    "CONVERSION_END": Phase.CONVERSION,
+    "LAUNCH_START": Phase.LAUNCH,
+    "LAUNCH_END": Phase.DONE,
+    "LAUNCH_FAILED": Phase.DONE,
+    "CONVERSION_FAIL": Phase.DONE,
+    "SERVER_SKIPPED": Phase.DONE,
+    "USING_PREVIOUS_SNAPSHOT_FAILED": Phase.DONE,
+}

@@ -1,0 +1,44 @@
+"""Changes of a run's rows that both people and engines make. Call them inside a transaction."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.db.models import F
+
+from executions.models import Execution, ServerHold, WaveRun
+from executions.states import ExecutionStatus, WaveStatus
+
+
+def touch(execution: Execution, now: datetime, waves: Iterable[WaveRun] = ()) -> int:
+    """Give the run, and the waves that changed, a new revision, so that readers see what is new to them."""
+    Execution.objects.filter(pk=execution.pk).update(revision=F("revision") + 1, updated_at=now)
+    revision: int = Execution.objects.values_list("revision", flat=True).get(pk=execution.pk)
+    numbers = [wave.number for wave in waves]
+    if numbers:
+        WaveRun.objects.filter(execution=execution, number__in=numbers).update(revision=revision)
+    execution.revision = revision
+    return revision
+
+
+def skip(waves: Iterable[WaveRun], reason: str, now: datetime) -> None:
+    """Mark waves that will not run, with the reason a person reads."""
+    for wave in waves:
+        wave.status, wave.status_message, wave.ended_at = WaveStatus.SKIPPED, reason, now
+        wave.save(update_fields=["status", "status_message", "ended_at"])
+
+
+def release(execution: Execution) -> None:
+    """Give the servers back: other plans may use them."""
+    ServerHold.objects.filter(execution=execution).delete()
+
+
+def end_columns(status: ExecutionStatus, now: datetime) -> dict[str, object]:
+    """The columns that end a run; the caller puts them into its guarded UPDATE."""
+    return {
+        "status": status,
+        "ended_at": now,
+        "claim": None,
+        "next_step_at": None,
+        "aws_error": "",
+        "failing_since": None,
+    }

@@ -1,0 +1,127 @@
+"""Recovery plans: waves in order, each with its groups, servers and dependencies."""
+
+import uuid
+from typing import TYPE_CHECKING
+
+from django.db import models
+from django.db.models.functions import Now
+
+from contract.names import name_key
+from protection.models import ProtectionGroup, ServerAssignment
+
+if TYPE_CHECKING:
+    from django.db.models.fields.related_descriptors import RelatedManager
+
+
+class OnFailure(models.TextChoices):
+    """What a failed wave means for the waves behind it."""
+
+    STOP = "STOP", "Stop the plan"
+    CONTINUE = "CONTINUE", "Continue with the next wave"
+
+
+class RecoveryPlanQuerySet(models.QuerySet["RecoveryPlan"]):
+    """How plans are read."""
+
+    def named(self, text: str) -> "RecoveryPlanQuerySet":
+        """Plans whose name contains `text`, whatever its case."""
+        return self.filter(name_key__contains=name_key(text))
+
+    def with_waves(self) -> "RecoveryPlanQuerySet":
+        """Plans with everything a representation needs, in a fixed number of queries."""
+        return self.prefetch_related("waves__group_links__group", "waves__servers__assignment", "waves__depends_on")
+
+
+class RecoveryPlan(models.Model):
+    """An order of waves under a unique name."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=128)
+    name_key = models.CharField(max_length=512, editable=False)
+    description = models.CharField(max_length=512, blank=True)
+    owner = models.CharField(max_length=254)
+    version = models.PositiveIntegerField(default=1)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(db_default=Now())
+
+    objects = RecoveryPlanQuerySet.as_manager()
+    waves: "RelatedManager[Wave]"
+
+    class Meta:
+        ordering = ["name_key"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["name_key"],
+                name="recovery_plan_name_taken",
+                violation_error_code="RP_NAME_EXISTS",
+                violation_error_message="A recovery plan with this name exists.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Wave(models.Model):
+    """One step of a plan: servers that are launched together. `number` is 0-based; people are shown number + 1."""
+
+    plan = models.ForeignKey(RecoveryPlan, on_delete=models.CASCADE, related_name="waves")
+    number = models.PositiveIntegerField()
+    name = models.CharField(max_length=128)
+    description = models.CharField(max_length=512, blank=True)
+    pause_before = models.BooleanField(default=False)
+    on_failure = models.CharField(max_length=8, choices=OnFailure.choices, default=OnFailure.STOP)
+    groups = models.ManyToManyField(ProtectionGroup, through="WaveGroup", related_name="waves")
+    depends_on = models.ManyToManyField("self", symmetrical=False, related_name="dependents")
+
+    group_links: "RelatedManager[WaveGroup]"
+    servers: "RelatedManager[WaveServer]"
+
+    class Meta:
+        ordering = ["plan", "number"]
+        constraints = [models.UniqueConstraint(fields=["plan", "number"], name="wave_number_taken")]
+
+    def __str__(self) -> str:
+        return f"{self.plan}, wave {self.number + 1}"
+
+
+class WaveGroup(models.Model):
+    """A group that a wave draws servers from; a group in use cannot be deleted."""
+
+    wave = models.ForeignKey(Wave, on_delete=models.CASCADE, related_name="group_links")
+    group = models.ForeignKey(ProtectionGroup, on_delete=models.PROTECT, related_name="wave_links")
+    position = models.PositiveIntegerField()
+
+    class Meta:
+        ordering = ["wave", "position"]
+        constraints = [models.UniqueConstraint(fields=["wave", "group"], name="wave_group_once")]
+
+    def __str__(self) -> str:
+        return f"{self.wave}: {self.group}"
+
+
+class WaveServer(models.Model):
+    """A server of a wave. It points at the assignment, so a server that a plan names cannot leave its group."""
+
+    plan = models.ForeignKey(RecoveryPlan, on_delete=models.CASCADE, related_name="servers")
+    wave = models.ForeignKey(Wave, on_delete=models.CASCADE, related_name="servers")
+    assignment = models.ForeignKey(
+        ServerAssignment,
+        on_delete=models.PROTECT,
+        to_field="source_server_id",
+        db_column="source_server_id",
+        related_name="wave_servers",
+    )
+    position = models.PositiveIntegerField()
+
+    class Meta:
+        ordering = ["wave", "position"]
+        constraints = [models.UniqueConstraint(fields=["plan", "assignment"], name="server_in_one_wave")]
+
+    def __str__(self) -> str:
+        return f"{self.wave}: {self.source_server_id}"
+
+    @property
+    def source_server_id(self) -> str:
+        """The DRS id, without loading the assignment."""
+        return self.assignment_id

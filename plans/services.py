@@ -1,0 +1,167 @@
+"""What can be done with recovery plans, one function a verb."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from django.db import IntegrityError, transaction
+
+from audit.actor import Actor
+from audit.journal import record
+from contract.errors import Conflict, Invalid
+from contract.names import name_key
+from plans.models import OnFailure, RecoveryPlan, Wave, WaveGroup, WaveServer
+from protection.models import ProtectionGroup, ServerAssignment
+
+NAME_MAX = 128
+DESCRIPTION_MAX = 512
+
+Fields = dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class WaveSpec:
+    """A wave as asked for. Its number is its place in the list; `depends_on` holds 0-based numbers of earlier waves."""
+
+    name: str
+    group_ids: Sequence[uuid.UUID]
+    server_ids: Sequence[str]
+    description: str = ""
+    depends_on: Sequence[int] = field(default_factory=tuple)
+    pause_before: bool = False
+    on_failure: str = OnFailure.STOP
+
+
+def _check_texts(name: str, description: str, waves: Sequence[WaveSpec]) -> Fields:
+    fields: Fields = {}
+    if not name:
+        fields["planName"] = ["A name is required."]
+    elif len(name) > NAME_MAX:
+        fields["planName"] = [f"At most {NAME_MAX} characters; this has {len(name)}."]
+    if len(description) > DESCRIPTION_MAX:
+        fields["description"] = [f"At most {DESCRIPTION_MAX} characters; this has {len(description)}."]
+    if not waves:
+        fields["waves"] = ["At least one wave is required."]
+    return fields
+
+
+def _check_wave(number: int, wave: WaveSpec) -> Fields:
+    """What is wrong with one wave, without asking the database."""
+    fields: Fields = {}
+    if not wave.name.strip() or len(wave.name.strip()) > NAME_MAX:
+        fields["waveName"] = [f"A name of 1 to {NAME_MAX} characters is required."]
+    if len(wave.description) > DESCRIPTION_MAX:
+        fields["waveDescription"] = [f"At most {DESCRIPTION_MAX} characters."]
+    if not wave.group_ids:
+        fields["protectionGroupIds"] = ["At least one protection group is required."]
+    if not wave.server_ids:
+        fields["serverIds"] = ["At least one server is required."]
+    if wave.pause_before and number == 0:
+        fields["pauseBeforeWave"] = ["The first wave cannot have a pause before it."]
+    if wave.on_failure not in OnFailure.values:
+        fields["onFailure"] = [f"Use {' or '.join(OnFailure.values)}."]
+    wrong = [each for each in wave.depends_on if not 0 <= each < number]
+    if wrong:
+        fields["dependsOnWaves"] = [f"Wave {each + 1} does not come before wave {number + 1}." for each in wrong]
+    return {f"waves[{number}].{path}": texts for path, texts in fields.items()}
+
+
+def _check_servers(waves: Sequence[WaveSpec]) -> Fields:
+    """Unknown groups, servers outside their wave's groups, and servers in two waves."""
+    groups = {group_id for wave in waves for group_id in wave.group_ids}
+    known = set(ProtectionGroup.objects.filter(pk__in=groups).values_list("pk", flat=True))
+    home = dict(ServerAssignment.objects.filter(group__in=known).values_list("source_server_id", "group_id"))
+    fields: Fields = {}
+    seen: dict[str, int] = {}
+    for number, wave in enumerate(waves):
+        for group_id in wave.group_ids:
+            if group_id not in known:
+                _add(fields, number, "protectionGroupIds", f"There is no protection group {group_id}.")
+        for server_id in wave.server_ids:
+            if home.get(server_id) not in wave.group_ids:
+                _add(fields, number, "serverIds", f"{server_id} is not in a protection group of this wave.")
+            elif server_id in seen:
+                _add(fields, number, "serverIds", f"{server_id} is already in wave {seen[server_id] + 1}.")
+            seen.setdefault(server_id, number)
+    return fields
+
+
+def _add(fields: Fields, number: int, path: str, text: str) -> None:
+    fields.setdefault(f"waves[{number}].{path}", []).append(text)
+
+
+def check_plan(name: str, description: str, waves: Sequence[WaveSpec]) -> None:
+    """Raise Invalid naming every field that is wrong, such as `waves[1].serverIds`."""
+    fields = _check_texts(name, description, waves)
+    for number, wave in enumerate(waves):
+        fields |= _check_wave(number, wave)
+    for path, texts in _check_servers(waves).items():
+        fields.setdefault(path, []).extend(texts)
+    if fields:
+        raise Invalid(fields)
+
+
+def _refuse_taken_name(name: str, *, but: RecoveryPlan | None = None) -> None:
+    others = RecoveryPlan.objects.filter(name_key=name_key(name))
+    if but is not None:
+        others = others.exclude(pk=but.pk)
+    taken = others.first()
+    if taken is not None:
+        raise Conflict(
+            "RP_NAME_EXISTS",
+            f"A recovery plan named “{taken.name}” exists already. Choose another name.",
+            details={"planId": str(taken.pk), "planName": taken.name},
+        )
+
+
+def create_plan(*, actor: Actor, name: str, waves: Sequence[WaveSpec], description: str = "") -> RecoveryPlan:
+    """Make a plan. Raises Forbidden, Invalid with the path of each wrong field, Conflict (RP_NAME_EXISTS)."""
+    actor.require("plans.add_recoveryplan", "create recovery plans")
+    name, description = name.strip(), description.strip()
+    check_plan(name, description, waves)
+    _refuse_taken_name(name)
+    plan = RecoveryPlan(name=name, name_key=name_key(name), description=description, owner=actor.name)
+    try:
+        with transaction.atomic():
+            plan.save(force_insert=True)
+            _save_waves(plan, waves)
+            record(
+                actor,
+                "plan.create",
+                subject_kind="plan",
+                subject_id=plan.pk,
+                subject_name=name,
+                detail={"waves": len(waves), "servers": sum(len(wave.server_ids) for wave in waves)},
+            )
+    except IntegrityError:  # somebody was faster: took the name, or changed a group
+        _refuse_taken_name(name)
+        check_plan(name, description, waves)
+        raise
+    return plan
+
+
+def _save_waves(plan: RecoveryPlan, specs: Sequence[WaveSpec]) -> None:
+    waves = Wave.objects.bulk_create(
+        Wave(
+            plan=plan,
+            number=number,
+            name=spec.name.strip(),
+            description=spec.description.strip(),
+            pause_before=spec.pause_before,
+            on_failure=spec.on_failure,
+        )
+        for number, spec in enumerate(specs)
+    )
+    pairs = list(zip(waves, specs, strict=True))
+    WaveGroup.objects.bulk_create(
+        WaveGroup(wave=wave, group_id=group_id, position=position)
+        for wave, spec in pairs
+        for position, group_id in enumerate(dict.fromkeys(spec.group_ids))
+    )
+    WaveServer.objects.bulk_create(
+        WaveServer(plan=plan, wave=wave, assignment_id=server_id, position=position)
+        for wave, spec in pairs
+        for position, server_id in enumerate(spec.server_ids)
+    )
+    for wave, spec in pairs:
+        wave.depends_on.set(waves[number] for number in spec.depends_on)

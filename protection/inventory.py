@@ -1,0 +1,128 @@
+"""Keeps what DRS says about source servers in our database, so that pages never wait for AWS."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from functools import cache
+
+from django.db import transaction
+from django.utils.dateparse import parse_duration
+
+from contract.clock import db_clock
+from contract.errors import Invalid
+from drs.client import Drs, available_regions
+from drs.errors import DrsError, Trouble
+from drs.identity import account_id
+from drs.shapes import SourceServer as DrsServer
+from protection.models import ProtectionGroup, RegionInventory, SourceServer
+
+_DESCRIPTION = [
+    "account_id",
+    "region",
+    "name",
+    "hostname",
+    "fqdn",
+    "replication_state",
+    "lag_duration",
+    "lag_seconds",
+    "last_launch_result",
+    "recovery_instance_id",
+    "tags",
+    "cpu_cores",
+    "ram_bytes",
+    "disk_bytes",
+    "os",
+    "seen_at",
+    "gone_at",
+]
+
+
+@cache
+def known_regions() -> tuple[str, ...]:
+    """Every region in which DRS exists."""
+    return tuple(available_regions())
+
+
+def check_region(region: str) -> None:
+    """Raise Invalid with INVALID_REGION unless DRS exists in `region`."""
+    if region not in known_regions():
+        raise Invalid(
+            {"region": [f"{region!r} is not a region of AWS DRS. Use one such as us-east-1."]},
+            code="INVALID_REGION",
+        )
+
+
+def _row(server: DrsServer, *, account: str, region: str, now: datetime) -> SourceServer:
+    lag = parse_duration(server.lag_duration) if server.lag_duration else None
+    return SourceServer(
+        source_server_id=server.source_server_id,
+        account_id=account,
+        region=region,
+        name=server.name[:256],
+        hostname=server.hostname[:256],
+        fqdn=server.fqdn[:256],
+        replication_state=server.replication_state,
+        lag_duration=server.lag_duration or "",
+        lag_seconds=int(lag.total_seconds()) if lag is not None else None,
+        last_launch_result=server.last_launch_result,
+        recovery_instance_id=server.recovery_instance_id,
+        tags=dict(server.tags),
+        cpu_cores=server.hardware.cpu_cores,
+        ram_bytes=server.hardware.ram_bytes,
+        disk_bytes=server.hardware.disk_bytes,
+        os=server.hardware.os[:256],
+        seen_at=now,
+        gone_at=None,
+    )
+
+
+def store(region: str, account: str, servers: Iterable[DrsServer], *, whole_region: bool) -> None:
+    """Record what DRS said. With `whole_region`, servers that it no longer named are marked as gone."""
+    now = db_clock()
+    rows = [_row(server, account=account, region=region, now=now) for server in servers]
+    with transaction.atomic():
+        SourceServer.objects.bulk_create(
+            rows,
+            update_conflicts=True,
+            unique_fields=["source_server_id"],
+            update_fields=_DESCRIPTION,
+            batch_size=500,
+        )
+        if whole_region:
+            SourceServer.objects.filter(region=region, gone_at=None, seen_at__lt=now).update(gone_at=now)
+            _note(region, now, account_id=account, as_of=now, initialized=True, error_code="", error_message="")
+
+
+def _note(region: str, now: datetime, **columns: object) -> None:
+    RegionInventory.objects.update_or_create(region=region, defaults={"tried_at": now, **columns})
+
+
+def note_failure(error: DrsError) -> None:
+    """Remember that a region could not be read; what was known of its servers stays, with its age."""
+    now = db_clock()
+    if error.trouble is Trouble.NOT_INITIALIZED:
+        _note(error.region, now, initialized=False, as_of=now, error_code="", error_message="")
+    else:
+        _note(error.region, now, error_code=error.code, error_message=error.message)
+
+
+def read_region(region: str) -> RegionInventory:
+    """Read a region live, all pages, into the inventory. A region never set up is a state, not an error.
+
+    Raises DrsError for anything else that went wrong, after noting it in the inventory.
+    """
+    try:
+        account = account_id(region)
+        servers = Drs(region).source_servers()
+    except DrsError as error:
+        note_failure(error)
+        if error.trouble is not Trouble.NOT_INITIALIZED:
+            raise
+    else:
+        store(region, account, servers, whole_region=True)
+    return RegionInventory.objects.get(region=region)
+
+
+def regions_in_use() -> list[str]:
+    """Regions of which somebody has a group, or has looked at the servers."""
+    used = set(ProtectionGroup.objects.order_by().values_list("region", flat=True).distinct())
+    return sorted(used | set(RegionInventory.objects.filter(initialized=True).values_list("region", flat=True)))

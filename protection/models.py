@@ -1,0 +1,139 @@
+"""Protection groups, which server belongs to which, and the inventory of what DRS last told us."""
+
+import uuid
+from typing import TYPE_CHECKING
+
+from django.db import models
+from django.db.models import Count, Q
+from django.db.models.functions import Now
+
+from contract.names import name_key
+from protection.states import ServerState, server_state
+
+if TYPE_CHECKING:
+    from django.db.models.fields.related_descriptors import RelatedManager
+
+
+class ProtectionGroupQuerySet(models.QuerySet["ProtectionGroup"]):
+    """How groups are read."""
+
+    def named(self, text: str) -> "ProtectionGroupQuerySet":
+        """Groups whose name contains `text`, whatever its case."""
+        return self.filter(name_key__contains=name_key(text))
+
+    def with_servers(self) -> "ProtectionGroupQuerySet":
+        """Groups with their assignments in order and the number of servers, in two queries whatever the size."""
+        return self.annotate(server_count=Count("assignments")).prefetch_related("assignments")
+
+
+class ProtectionGroup(models.Model):
+    """Servers of one region that are recovered together."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=128)
+    name_key = models.CharField(max_length=512, editable=False)
+    region = models.CharField(max_length=32)
+    description = models.CharField(max_length=512, blank=True)
+    account_id = models.CharField(max_length=12)
+    owner = models.CharField(max_length=254)
+    version = models.PositiveIntegerField(default=1)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(db_default=Now())
+
+    objects = ProtectionGroupQuerySet.as_manager()
+    assignments: "RelatedManager[ServerAssignment]"
+
+    class Meta:
+        ordering = ["name_key"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["name_key"],
+                name="protection_group_name_taken",
+                violation_error_code="PG_NAME_EXISTS",
+                violation_error_message="A protection group with this name exists.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ServerAssignment(models.Model):
+    """A source server's one place: at most one group anywhere."""
+
+    source_server_id = models.CharField(max_length=19, unique=True)
+    group = models.ForeignKey(ProtectionGroup, on_delete=models.CASCADE, related_name="assignments")
+    position = models.PositiveIntegerField()
+
+    class Meta:
+        ordering = ["group", "position"]
+
+    def __str__(self) -> str:
+        return self.source_server_id
+
+
+class SourceServerQuerySet(models.QuerySet["SourceServer"]):
+    """How the inventory is read."""
+
+    def present(self) -> "SourceServerQuerySet":
+        """Servers that DRS named when its region was last read."""
+        return self.filter(gone_at=None)
+
+    def matching(self, text: str) -> "SourceServerQuerySet":
+        """Servers whose name or id contains `text`."""
+        return self.filter(Q(name__icontains=text) | Q(source_server_id__icontains=text))
+
+
+class SourceServer(models.Model):
+    """One row of the inventory: a source server as DRS last described it."""
+
+    source_server_id = models.CharField(max_length=19, primary_key=True)
+    account_id = models.CharField(max_length=12)
+    region = models.CharField(max_length=32, db_index=True)
+    name = models.CharField(max_length=256)
+    hostname = models.CharField(max_length=256, blank=True)
+    fqdn = models.CharField(max_length=256, blank=True)
+    replication_state = models.CharField(max_length=32)
+    lag_duration = models.CharField(max_length=64, blank=True)
+    lag_seconds = models.BigIntegerField(null=True)
+    last_launch_result = models.CharField(max_length=32, blank=True)
+    recovery_instance_id = models.CharField(max_length=19, blank=True)
+    tags = models.JSONField(default=dict)
+    cpu_cores = models.PositiveIntegerField(default=0)
+    ram_bytes = models.BigIntegerField(default=0)
+    disk_bytes = models.BigIntegerField(default=0)
+    os = models.CharField(max_length=256, blank=True)
+    seen_at = models.DateTimeField()
+    gone_at = models.DateTimeField(null=True)
+
+    objects = SourceServerQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name", "source_server_id"]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.source_server_id})"
+
+    @property
+    def state(self) -> ServerState:
+        """Our word for DRS's replication state."""
+        return server_state(self.replication_state)
+
+
+class RegionInventory(models.Model):
+    """When and how well a region's servers were last read."""
+
+    region = models.CharField(max_length=32, primary_key=True)
+    account_id = models.CharField(max_length=12, blank=True)
+    initialized = models.BooleanField(default=True)
+    as_of = models.DateTimeField(null=True)
+    tried_at = models.DateTimeField()
+    error_code = models.CharField(max_length=64, blank=True)
+    error_message = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["region"]
+        verbose_name_plural = "region inventories"
+
+    def __str__(self) -> str:
+        return self.region

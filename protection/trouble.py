@@ -1,0 +1,38 @@
+"""What a person or a client is told when DRS could not be asked."""
+
+from contract.errors import BadGateway, BadRequest, DomainError, Unavailable
+from drs.errors import DrsError, Trouble
+
+RETRY_AFTER_SECONDS = 15
+
+
+def drs_trouble(error: DrsError) -> DomainError:
+    """The contract's error for a failed DRS call within a request. What could not be checked is never assumed."""
+    details = {"awsCode": error.code, "awsMessage": error.message, "region": error.region}
+    if error.trouble is Trouble.ACCESS_DENIED:
+        return BadGateway(
+            "DRS_ACCESS_DENIED",
+            f"AWS denied access to DRS in {error.region}: {error.message} Check the IAM policy.",
+            details=details,
+        )
+    if error.trouble is Trouble.REGION_NOT_ENABLED:
+        return BadRequest(
+            "REGION_NOT_ENABLED",
+            f"The region {error.region} is not enabled for this AWS account.",
+            details=details,
+        )
+    if error.trouble is Trouble.NOT_INITIALIZED:
+        return BadRequest(
+            "REGION_NOT_ENABLED",
+            f"DRS has never been set up in {error.region} for this account.",
+            details=details,
+        )
+    throttled = error.trouble is Trouble.THROTTLED
+    return Unavailable(
+        "DRS_THROTTLED" if throttled else "DRS_UNAVAILABLE",
+        f"AWS throttles DRS calls in {error.region}. Try again shortly."
+        if throttled
+        else f"DRS in {error.region} does not answer ({error.code}). Nothing was changed. Try again shortly.",
+        details=details,
+        retry_after=RETRY_AFTER_SECONDS,
+    )
