@@ -1,7 +1,8 @@
 """The one DRS client: boto3 in, our shapes and errors out. Production, demo and tests differ only in the endpoint.
 
-Two boto3 clients a region: the reader retries by botocore's own rules; the launcher, whose calls have effects and
-no idempotency token, never repeats anything by itself. Clients are built once a process, after any fork.
+Three boto3 clients a region: the reader, for requests that a person waits for, retries by botocore's own rules; the
+poller gives up quickly, because the next sweep asks again; the launcher, whose calls have effects and no idempotency
+token, never repeats anything by itself. Clients are built once a process, after any fork.
 """
 
 import os
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import boto3
 from botocore.awsrequest import AWSRequest
@@ -36,6 +37,7 @@ from drs.errors import BY_CODE, DrsError, Trouble
 from drs.shapes import Job, JobLogItem, RecoveryInstance, SourceServer
 
 if TYPE_CHECKING:
+    from botocore.config import _RetryDict
     from mypy_boto3_drs import DrsClient
     from mypy_boto3_drs.type_defs import DescribeJobsRequestPaginateTypeDef
 
@@ -43,8 +45,12 @@ IDS_A_CALL = 200  # the model's cap for id filters and terminations
 SERVERS_A_JOB = 100  # DRS quota L-B827C881
 SEND_WINDOW_SECONDS = 30.0
 
-_READER = Config(connect_timeout=3, read_timeout=15, max_pool_connections=16)
-_LAUNCHER = Config(connect_timeout=3, read_timeout=20, retries={"total_max_attempts": 1, "mode": "standard"})
+_ONCE: "_RetryDict" = {"total_max_attempts": 1, "mode": "standard"}
+_CONFIGS = {
+    "reader": Config(connect_timeout=3, read_timeout=10, max_pool_connections=16),
+    "poller": Config(connect_timeout=3, read_timeout=8, max_pool_connections=32, retries=_ONCE),
+    "launcher": Config(connect_timeout=3, read_timeout=20, max_pool_connections=16, retries=_ONCE),
+}
 
 T = TypeVar("T")
 
@@ -106,17 +112,17 @@ _build_lock = threading.Lock()
 
 
 @cache
-def _build(region: str, launcher: bool, pid: int) -> "DrsClient":
+def _build(region: str, role: str, pid: int) -> "DrsClient":
     session = boto3.session.Session()
-    client = session.client("drs", region_name=region, config=_LAUNCHER if launcher else _READER)
-    if launcher:
+    client = session.client("drs", region_name=region, config=_CONFIGS[role])
+    if role == "launcher":
         client.meta.events.register("before-sign.drs", _refuse_late_signature)
     return client
 
 
-def _boto(region: str, *, launcher: bool = False) -> "DrsClient":
+def _boto(region: str, role: str) -> "DrsClient":
     with _build_lock:  # neither sessions nor the cache's first fill are thread-safe
-        return _build(region, launcher, os.getpid())
+        return _build(region, role, os.getpid())
 
 
 def available_regions() -> list[str]:
@@ -152,9 +158,17 @@ def classify(error: Exception, *, region: str, operation: str) -> DrsError:
 
 @dataclass(frozen=True)
 class Drs:
-    """DRS in one region. Every method raises DrsError and nothing else for a call that failed."""
+    """DRS in one region. Every method raises DrsError and nothing else for a call that failed.
+
+    `reading` is `reader` where a person waits, `poller` where the next sweep asks again.
+    """
 
     region: str
+    reading: Literal["reader", "poller"] = "reader"
+
+    @property
+    def _reader(self) -> "DrsClient":
+        return _boto(self.region, self.reading)
 
     def _call(self, operation: str, work: Callable[[], T]) -> T:
         try:
@@ -177,7 +191,7 @@ class Drs:
 
     def _source_servers(self, ids: Sequence[str] | None) -> Iterator[SourceServer]:
         filters = {"sourceServerIDs": list(ids)} if ids else {}
-        for page in _boto(self.region).get_paginator("describe_source_servers").paginate(filters=filters):  # type: ignore[arg-type]
+        for page in self._reader.get_paginator("describe_source_servers").paginate(filters=filters):  # type: ignore[arg-type]
             yield from map(SourceServer.read, page.get("items", []))
 
     def jobs(self, job_ids: Sequence[str]) -> list[Job]:
@@ -193,7 +207,7 @@ class Drs:
         return self._call("DescribeJobs", lambda: list(self._jobs({"filters": {"fromDate": _utc_z(since)}})))
 
     def _jobs(self, request: "DescribeJobsRequestPaginateTypeDef") -> Iterator[Job]:
-        for page in _boto(self.region).get_paginator("describe_jobs").paginate(**request):
+        for page in self._reader.get_paginator("describe_jobs").paginate(**request):
             yield from map(Job.read, page.get("items", []))
 
     def job_log(self, job_id: str) -> list[JobLogItem]:
@@ -202,7 +216,7 @@ class Drs:
         return sorted(items, key=lambda item: item.at)
 
     def _job_log(self, job_id: str) -> Iterator[JobLogItem]:
-        for page in _boto(self.region).get_paginator("describe_job_log_items").paginate(jobID=job_id):
+        for page in self._reader.get_paginator("describe_job_log_items").paginate(jobID=job_id):
             yield from map(JobLogItem.read, page.get("items", []))
 
     def recovery_instances(self, source_server_ids: Sequence[str]) -> list[RecoveryInstance]:
@@ -214,7 +228,7 @@ class Drs:
         )
 
     def _recovery_instances(self, source_server_ids: Sequence[str]) -> Iterator[RecoveryInstance]:
-        pages = _boto(self.region).get_paginator("describe_recovery_instances")
+        pages = self._reader.get_paginator("describe_recovery_instances")
         for page in pages.paginate(filters={"sourceServerIDs": list(source_server_ids)}):
             yield from map(RecoveryInstance.read, page.get("items", []))
 
@@ -227,7 +241,7 @@ class Drs:
 
         def send() -> Job:
             with _within(window):
-                answer = _boto(self.region, launcher=True).start_recovery(
+                answer = _boto(self.region, "launcher").start_recovery(
                     sourceServers=[{"sourceServerID": each} for each in source_server_ids],
                     isDrill=is_drill,
                     tags=tags,
@@ -241,7 +255,7 @@ class Drs:
 
         def send() -> Job:
             with _within(window):
-                answer = _boto(self.region, launcher=True).terminate_recovery_instances(
+                answer = _boto(self.region, "launcher").terminate_recovery_instances(
                     recoveryInstanceIDs=list(recovery_instance_ids)
                 )
             return Job.read(answer["job"])

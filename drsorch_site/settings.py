@@ -65,12 +65,19 @@ try:
     POLL_SECONDS = env.float("DRSORCH_POLL_SECONDS", 15.0, validate=validate.Range(min=0.1, max=3600))
     WAVE_TIMEOUT_SECONDS = env.int("DRSORCH_WAVE_TIMEOUT_SECONDS", 1800, validate=validate.Range(min=1))
     INVENTORY_SECONDS = env.float("DRSORCH_INVENTORY_SECONDS", 60.0, validate=validate.Range(min=1))
+    SEND_WINDOW_SECONDS = env.float("DRSORCH_SEND_WINDOW_SECONDS", 30.0, validate=validate.Range(min=0.1, max=60))
+    LAUNCH_QUARANTINE_SECONDS = env.float("DRSORCH_LAUNCH_QUARANTINE_SECONDS", 660.0, validate=validate.Range(min=1))
     SESSION_MINUTES = env.int("DRSORCH_SESSION_MINUTES", 45, validate=validate.Range(min=1, max=720))
     WORKERS = env.int("DRSORCH_WORKERS", 4, validate=validate.Range(min=1, max=64))
     LOG_FORMAT = env.str("LOG_FORMAT", "console", validate=validate.OneOf(["json", "console"]))
     Q_BROKER = _broker(env.str("DRSORCH_BROKER", "orm"))
     AWS_REGION = env.str("AWS_REGION", env.str("AWS_DEFAULT_REGION", "us-east-1"))
     AWS_ENDPOINT_URL_DRS = env.str("AWS_ENDPOINT_URL_DRS", "")
+    if LAUNCH_QUARANTINE_SECONDS < SEND_WINDOW_SECONDS + 600 and not AWS_ENDPOINT_URL_DRS:
+        raise EnvError(
+            'Environment variable "DRSORCH_LAUNCH_QUARANTINE_SECONDS" invalid: less than the send window plus 600 s'
+            " could launch twice on AWS; shorter times are for a simulator"
+        )
 except EnvError as error:
     raise ImproperlyConfigured(str(error)) from None
 except ValueError as error:  # dj_database_url: an unknown scheme

@@ -171,8 +171,11 @@ class LaunchJob(models.Model):
     intent_at = models.DateTimeField(null=True)
     job_id = models.CharField(max_length=24, blank=True)
     created_at = models.DateTimeField(null=True, help_text="When DRS made the job")
+    not_before = models.DateTimeField(null=True, help_text="When to send it, or look for it, again")
+    seen_at = models.DateTimeField(null=True, help_text="When DRS last told us of it")
     completed_seen_at = models.DateTimeField(null=True, help_text="When we first saw it COMPLETED")
-    log_read_at = models.DateTimeField(null=True)
+    watched = models.BooleanField(default=False, help_text="Whether DRS still has news of it for us")
+    events_seen = models.PositiveIntegerField(default=0, help_text="How many lines of its log we have")
     error_code = models.CharField(max_length=64, blank=True)
     error_message = models.TextField(blank=True)
 
@@ -185,6 +188,7 @@ class LaunchJob(models.Model):
             models.UniqueConstraint(fields=["wave", "position"], name="launch_job_once"),
             models.UniqueConstraint(fields=["job_id"], condition=~Q(job_id=""), name="drs_job_once"),
         ]
+        indexes = [models.Index(fields=["wave"], condition=Q(watched=True), name="launch_job_watched")]
 
     def __str__(self) -> str:
         return self.job_id or f"{self.wave}, job {self.position + 1}"

@@ -1,16 +1,97 @@
 """The only file that knows django-q2. Its tasks only wake the engine up: no decision depends on their delivery."""
 
 import logging
+import time
 import uuid
 
-from django_q.tasks import async_task
+from django.db import DatabaseError, connections
+from django_q.models import Schedule
+from django_q.tasks import async_task, queue_size
+
+from contract.clock import db_clock
+from executions import engine, pacemaker
+from executions.sweep import Sweep
 
 log = logging.getLogger(__name__)
+
+BEAT_SECONDS = 10.0
+SWEEP_EVERY_SECONDS = 1.0
 
 
 def nudge(execution_id: uuid.UUID) -> None:
     """Ask any engine to look at a run now. A lost nudge costs a second, so a broken broker is only logged."""
+    _enqueue("executions.tasks.step", str(execution_id))
+
+
+def revive() -> None:
+    """Make sure that an engine beats; called by the schedule and by every engine's watchdog."""
+    if pacemaker.is_silent(db_clock()):
+        _enqueue("executions.tasks.beat", timeout=3600)
+
+
+def _enqueue(task: str, *args: str, **options: int) -> bool:
     try:
-        async_task("executions.tasks.step", str(execution_id), q_options={"save": False, "group": "step"})
-    except Exception:  # whatever the broker raises: the row is due, and the beat finds it
-        log.warning("could not enqueue a step of %s; the beat will find it", execution_id, exc_info=True)
+        async_task(task, *args, q_options={"save": False, **options})
+    except Exception:  # whatever the broker raises: rows decide, and the beat or the schedule finds them
+        log.warning("could not enqueue %s %s", task, args, exc_info=True)
+        return False
+    return True
+
+
+def step(execution_id: str) -> None:
+    """Task: advance one run."""
+    engine.step(uuid.UUID(execution_id))
+
+
+def beat() -> None:
+    """Task: sweep once a second for ten seconds, then pass the baton on. Ends at once if another engine beats."""
+    holder = uuid.uuid4()
+    if not pacemaker.take(holder, db_clock()):
+        return
+    sweep = Sweep(nudge=nudge, is_idle=_queue_is_empty)
+    try:
+        holds = _sweep_for(BEAT_SECONDS, sweep, holder)
+        while holds and not _pass_on(holder):  # the broker is down: go on beating
+            holds = _sweep_for(BEAT_SECONDS, sweep, holder)
+        sweep.drain()
+    finally:
+        sweep.close()
+
+
+def _pass_on(holder: uuid.UUID) -> bool:
+    """Give the turn back and enqueue the next beat."""
+    pacemaker.hand_over(holder)
+    if _enqueue("executions.tasks.beat", timeout=3600):
+        return True
+    return not pacemaker.take(holder, db_clock())
+
+
+def _sweep_for(seconds: float, sweep: Sweep, holder: uuid.UUID) -> bool:
+    """Sweep every second; False when another engine has taken the turn."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        started = time.monotonic()
+        try:
+            sweep.once()
+            if not pacemaker.renew(holder, db_clock()):
+                return False
+        except DatabaseError:  # the database restarts: wait for it; whatever was begun becomes due again
+            log.exception("a sweep failed")
+            connections.close_all()
+        time.sleep(max(0.05, SWEEP_EVERY_SECONDS - (time.monotonic() - started)))
+    return True
+
+
+def _queue_is_empty() -> bool:
+    try:
+        return bool(queue_size() == 0)
+    except Exception:  # whatever the broker raises: then there is nobody to share with
+        return False
+
+
+def ensure_schedule() -> None:
+    """The schedule that revives a lost beat, once a minute, whichever engine is left."""
+    Schedule.objects.update_or_create(
+        name="revive the beat",
+        defaults={"func": "executions.tasks.revive", "schedule_type": Schedule.MINUTES, "minutes": 1, "repeats": -1},
+    )

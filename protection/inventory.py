@@ -1,8 +1,10 @@
 """Keeps what DRS says about source servers in our database, so that pages never wait for AWS."""
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cache
+from typing import Literal
 
 from django.db import transaction
 from django.utils.dateparse import parse_duration
@@ -105,24 +107,55 @@ def note_failure(error: DrsError) -> None:
         _note(error.region, now, error_code=error.code, error_message=error.message)
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What DRS said of one region, or why it said nothing."""
+
+    region: str
+    account: str = ""
+    servers: Sequence[DrsServer] = ()
+    error: DrsError | None = None
+
+
+def fetch(region: str, *, reading: Literal["reader", "poller"] = "reader") -> Reading:
+    """Ask DRS for every server of a region, all pages. Touches no database, so it may run in a thread."""
+    try:
+        return Reading(region, account_id(region), Drs(region, reading=reading).source_servers())
+    except DrsError as error:
+        return Reading(region, error=error)
+
+
+def keep(reading: Reading) -> None:
+    """Write a reading into the inventory; a failed one only leaves its reason."""
+    if reading.error is not None:
+        note_failure(reading.error)
+    else:
+        store(reading.region, reading.account, reading.servers, whole_region=True)
+
+
 def read_region(region: str) -> RegionInventory:
-    """Read a region live, all pages, into the inventory. A region never set up is a state, not an error.
+    """Read a region live into the inventory. A region never set up is a state, not an error.
 
     Raises DrsError for anything else that went wrong, after noting it in the inventory.
     """
-    try:
-        account = account_id(region)
-        servers = Drs(region).source_servers()
-    except DrsError as error:
-        note_failure(error)
-        if error.trouble is not Trouble.NOT_INITIALIZED:
-            raise
-    else:
-        store(region, account, servers, whole_region=True)
+    reading = fetch(region)
+    keep(reading)
+    if reading.error is not None and reading.error.trouble is not Trouble.NOT_INITIALIZED:
+        raise reading.error
     return RegionInventory.objects.get(region=region)
 
 
-def regions_in_use() -> list[str]:
+def regions_in_use() -> set[str]:
     """Regions of which somebody has a group, or has looked at the servers."""
     used = set(ProtectionGroup.objects.order_by().values_list("region", flat=True).distinct())
-    return sorted(used | set(RegionInventory.objects.filter(initialized=True).values_list("region", flat=True)))
+    return used | set(RegionInventory.objects.filter(initialized=True).values_list("region", flat=True))
+
+
+def claim_due_regions(now: datetime, *, every: timedelta) -> list[str]:
+    """Regions in use that were not tried for `every`; each is given to one caller only."""
+    due = []
+    for region in sorted(regions_in_use()):
+        RegionInventory.objects.get_or_create(region=region, defaults={"tried_at": now - every})
+        if RegionInventory.objects.filter(region=region, tried_at__lte=now - every).update(tried_at=now):
+            due.append(region)
+    return due

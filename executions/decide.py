@@ -1,0 +1,292 @@
+"""What to do next with a run. Pure: rows in, one decision out; no I/O, no clock of its own.
+
+`decide` is the whole orchestration. The effects of each decision are in `engine` and `launch`.
+"""
+
+import math
+import random
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from executions.states import ExecutionStatus, JobStatus, LaunchStatus, WaveStatus, roll_up
+
+PAUSE_LIMIT = timedelta(seconds=31_536_000)  # one year
+LAUNCH_SPACING = timedelta(seconds=15)  # between two jobs of one wave
+SETTLING_GRACE = timedelta(minutes=2)  # for rows that lag behind a COMPLETED job
+BACKOFF_LIMIT = timedelta(minutes=5)
+STOP = "STOP"
+
+
+@dataclass(frozen=True)
+class JobView:
+    """One StartRecovery of the current wave. `seen_at` is when DRS last told us of it."""
+
+    key: uuid.UUID
+    status: JobStatus
+    attempt: int = 0
+    intent_at: datetime | None = None
+    not_before: datetime | None = None
+    seen_at: datetime | None = None
+    completed_seen_at: datetime | None = None
+    error_code: str = ""
+    error_message: str = ""
+
+
+@dataclass(frozen=True)
+class WaveView:
+    """One wave. `jobs` and `servers` are filled for the current wave only; servers of withdrawn jobs are left out."""
+
+    number: int
+    status: WaveStatus
+    pause_before: bool = False
+    paused_at: datetime | None = None
+    resumed: bool = False
+    depends_on: tuple[int, ...] = ()
+    on_failure: str = STOP
+    deadline_at: datetime | None = None
+    jobs: tuple[JobView, ...] = ()
+    servers: tuple[LaunchStatus, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run as far as decisions need it."""
+
+    status: ExecutionStatus
+    waves: tuple[WaveView, ...]
+    cancelled: bool = False
+    pause_requested: bool = False
+    any_launched: bool = False
+
+    @property
+    def current(self) -> WaveView | None:
+        """The wave in progress or next to run."""
+        return next((wave for wave in self.waves if not wave.status.is_final), None)
+
+
+# Decisions
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Send this job, after recording the intent to."""
+
+    wave: int
+    job: uuid.UUID
+
+
+@dataclass(frozen=True)
+class Reconcile:
+    """A launch was intended and its outcome is unknown: look for it at DRS."""
+
+    wave: int
+    job: uuid.UUID
+
+
+@dataclass(frozen=True)
+class Withdraw:
+    """Jobs not yet sent are no longer wanted."""
+
+    wave: int
+    jobs: tuple[uuid.UUID, ...]
+
+
+@dataclass(frozen=True)
+class GiveUpUnsettled:
+    """DRS ended the jobs but left server rows open: count those as failed."""
+
+    wave: int
+
+
+@dataclass(frozen=True)
+class Settle:
+    """The wave is over."""
+
+    wave: int
+    status: WaveStatus
+    code: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Wait for a person before this wave."""
+
+    wave: int
+
+
+@dataclass(frozen=True)
+class Expire:
+    """Nobody came for a year."""
+
+    wave: int
+
+
+@dataclass(frozen=True)
+class Skip:
+    """These waves will not run."""
+
+    waves: tuple[int, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Finish:
+    """The run is over."""
+
+    status: ExecutionStatus
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Nothing to do before `until`; where a job is open, the sweep asks DRS then."""
+
+    until: datetime
+
+
+Decision = Launch | Reconcile | Withdraw | GiveUpUnsettled | Settle | Pause | Expire | Skip | Finish | Wait
+
+
+def decide(run: RunView, now: datetime, *, poll_seconds: float) -> Decision:
+    """The one next thing to do with a run that is not over."""
+    wave = run.current
+    if wave is None:
+        statuses = [each.status for each in run.waves]
+        return Finish(roll_up(statuses, any_launched=run.any_launched, cancelled=run.cancelled))
+    if wave.status.has_begun:
+        return _in_flight(run, wave, now, poll_seconds)
+    return _before(run, wave, now)
+
+
+def _before(run: RunView, wave: WaveView, now: datetime) -> Decision:
+    """A wave of which nothing was sent."""
+    if run.cancelled:
+        rest = tuple(each.number for each in run.waves if not each.status.is_final)
+        return Skip(rest, "The run was cancelled before this wave.")
+    if blocked := _blocked(run, wave):
+        return blocked
+    if wave.status is WaveStatus.PAUSED:
+        expires = (wave.paused_at or now) + PAUSE_LIMIT
+        return Expire(wave.number) if now >= expires else Wait(expires)
+    if (wave.pause_before or run.pause_requested) and not wave.resumed:
+        return Pause(wave.number)
+    return Launch(wave.number, wave.jobs[0].key)
+
+
+def _blocked(run: RunView, wave: WaveView) -> Skip | None:
+    """Why a wave must not start: an earlier one failed and stops the plan, or one it depends on did not complete."""
+    earlier = run.waves[: wave.number]
+    stopper = next((each for each in earlier if each.status is WaveStatus.FAILED and each.on_failure == STOP), None)
+    if stopper is not None:
+        rest = tuple(each.number for each in run.waves[wave.number :])
+        return Skip(rest, f"Wave {stopper.number + 1} failed, and the plan stops there.")
+    missing = [each for each in earlier if each.number in wave.depends_on and each.status is not WaveStatus.COMPLETED]
+    if missing:
+        return Skip((wave.number,), f"It depends on wave {missing[0].number + 1}, which did not complete.")
+    return None
+
+
+def _in_flight(run: RunView, wave: WaveView, now: datetime, poll_seconds: float) -> Decision:
+    """A wave of which at least one launch was intended."""
+    unknown = [job for job in wave.jobs if job.status is JobStatus.INITIATED]
+    due = [job for job in unknown if _is_due(job, now)]
+    if due:
+        return Reconcile(wave.number, due[0].key)
+    if not unknown and (verdict := judge(wave, now)):
+        return verdict
+    queued = tuple(job for job in wave.jobs if job.status is JobStatus.QUEUED)
+    if queued and run.cancelled:
+        return Withdraw(wave.number, tuple(job.key for job in queued))
+    at = _next_send(wave, queued, now)
+    if at is not None and at <= now:
+        return Launch(wave.number, next(job.key for job in queued if _is_due(job, now)))
+    polling = any(job.status.is_open for job in wave.jobs)
+    moments = [each for each in (at, *(job.not_before for job in unknown)) if each is not None]
+    if polling or not moments:
+        moments.append(grid(now, poll_seconds))
+    return Wait(min(moments))
+
+
+def _is_due(job: JobView, now: datetime) -> bool:
+    return job.not_before is None or job.not_before <= now
+
+
+def _next_send(wave: WaveView, queued: Sequence[JobView], now: datetime) -> datetime | None:
+    """When the wave may send its next job: not within 15 s of the last one, not before AWS is ready for it."""
+    if not queued:
+        return None
+    sent = [job.intent_at for job in wave.jobs if job.intent_at is not None and job.status is not JobStatus.QUEUED]
+    spaced = max(sent) + LAUNCH_SPACING if sent else now
+    ready = min(job.not_before or now for job in queued)
+    return max(spaced, ready)
+
+
+def judge(wave: WaveView, now: datetime) -> Settle | GiveUpUnsettled | None:
+    """Whether a wave is over: judged by its servers, never by a job's COMPLETED, and on fresh evidence only."""
+    if all(server.is_settled for server in wave.servers):
+        return _settled(wave)
+    if any(job.status is JobStatus.QUEUED for job in wave.jobs):
+        return None
+    if all(_ended_long_ago(job, now) for job in wave.jobs):
+        return GiveUpUnsettled(wave.number)
+    deadline = wave.deadline_at
+    if deadline is None or now <= deadline:
+        return None
+    observed = all(job.seen_at is not None and job.seen_at > deadline for job in wave.jobs if job.status.is_open)
+    if not observed:
+        return None
+    missing = sum(not server.is_settled for server in wave.servers)
+    text = f"{missing} of {len(wave.servers)} servers were not up in time. AWS goes on; late instances are recorded."
+    return Settle(wave.number, WaveStatus.FAILED, "WAVE_TIMEOUT", text)
+
+
+def _ended_long_ago(job: JobView, now: datetime) -> bool:
+    if job.status is JobStatus.COMPLETED:
+        return job.completed_seen_at is not None and now > job.completed_seen_at + SETTLING_GRACE
+    return not job.status.is_open
+
+
+def _settled(wave: WaveView) -> Settle:
+    withdrawn = sum(job.status is JobStatus.WITHDRAWN for job in wave.jobs)
+    if withdrawn == len(wave.jobs):
+        return Settle(wave.number, WaveStatus.SKIPPED, message="The run was cancelled before anything was sent.")
+    if withdrawn:
+        return Settle(wave.number, WaveStatus.FAILED, message="The run was cancelled before every launch was sent.")
+    failed = sum(server is not LaunchStatus.LAUNCHED for server in wave.servers)
+    if not failed:
+        return Settle(wave.number, WaveStatus.COMPLETED)
+    rejected = next((job for job in wave.jobs if job.status is JobStatus.REJECTED), None)
+    if rejected is not None:
+        return Settle(wave.number, WaveStatus.FAILED, rejected.error_code, rejected.error_message)
+    text = f"{failed} of {len(wave.servers)} servers did not launch."
+    return Settle(wave.number, WaveStatus.FAILED, "SERVER_LAUNCH_FAILED", text)
+
+
+def wave_status(jobs: Sequence[JobStatus]) -> WaveStatus:
+    """The status of a begun wave from its jobs."""
+    if JobStatus.STARTED in jobs or JobStatus.COMPLETED in jobs:
+        return WaveStatus.LAUNCHING
+    return WaveStatus.POLLING if JobStatus.PENDING in jobs else WaveStatus.INITIATED
+
+
+def running_status(wave: WaveStatus, *, cancelled: bool) -> ExecutionStatus:
+    """The status of a run whose current wave has this status."""
+    if cancelled:
+        return ExecutionStatus.CANCELLING
+    if wave is WaveStatus.LAUNCHING:
+        return ExecutionStatus.LAUNCHING
+    return ExecutionStatus.POLLING if wave is WaveStatus.POLLING else ExecutionStatus.RUNNING
+
+
+def grid(now: datetime, seconds: float) -> datetime:
+    """The next slot of the grid on which every run is polled, so that one call serves them all."""
+    slot = math.floor(now.timestamp() / seconds) + 1
+    return datetime.fromtimestamp(slot * seconds, UTC)
+
+
+def backoff(failures: int, seconds: float, jitter: float | None = None) -> timedelta:
+    """How long to leave AWS alone after `failures` failures in a row: doubling, at most 5 min, ± 25 %."""
+    factor = random.uniform(0.75, 1.25) if jitter is None else jitter  # noqa: S311  (spreads load, guards nothing)
+    return min(timedelta(seconds=seconds * 2 ** min(failures, 8)), BACKOFF_LIMIT) * factor

@@ -1,0 +1,148 @@
+"""Advances runs: takes a row, asks `decide` what is next, does it, until the row must wait."""
+
+import uuid
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+
+from contract.clock import Clock, db_clock
+from executions import decide as d
+from executions import launch, transitions
+from executions.models import LaunchJob, WaveRun
+from executions.run import Lost, Run, claim, journal, load
+from executions.states import ExecutionStatus, JobStatus, LaunchStatus, WaveStatus
+
+
+def step(execution_id: uuid.UUID, clock: Clock = db_clock) -> None:
+    """Move one run as far as it goes now. Safe to call at any time, any number of times, from anywhere."""
+    token = claim(execution_id, clock())
+    if token is not None:
+        advance(execution_id, token, clock)
+
+
+def advance(execution_id: uuid.UUID, token: uuid.UUID, clock: Clock = db_clock, *, share: bool = False) -> bool:
+    """Decide and act until the run must wait. With `share`, a launch is left to whoever comes first: True then."""
+    try:
+        while True:
+            run, now = load(execution_id, token), clock()
+            decision = d.decide(run.view, now, poll_seconds=settings.POLL_SECONDS)
+            if share and isinstance(decision, d.Launch) and not run.execution.cancel_requested_at:
+                run.release(now, status=ExecutionStatus.RUNNING)
+                return True
+            if not _perform(run, decision, now, clock):
+                return False
+    except Lost:
+        return False
+
+
+def _perform(run: Run, decision: d.Decision, now: datetime, clock: Clock) -> bool:
+    """Do it; False when the run now waits, or is over."""
+    match decision:
+        case d.Launch(number, job_id):
+            launch.launch(run, run.waves[number], job_id, clock)
+        case d.Reconcile(number, job_id):
+            launch.reconcile(run, run.waves[number], job_id, clock)
+        case d.Withdraw(number, job_ids):
+            _withdraw(run, run.waves[number], job_ids, now)
+        case d.GiveUpUnsettled(number):
+            _give_up_unsettled(run, run.waves[number], now)
+        case d.Settle():
+            _settle(run, decision, now)
+        case d.Skip(numbers, reason):
+            _skip(run, [run.waves[number] for number in numbers], reason, now)
+        case d.Pause(number):
+            _pause(run, run.waves[number], now)
+        case d.Expire(number):
+            _expire(run, run.waves[number:], now)
+        case d.Finish(status):
+            _finish(run, status, now)
+            return False
+        case d.Wait(until):
+            _rest(run, until, now)
+            return False
+    return True
+
+
+def _rest(run: Run, until: datetime, now: datetime) -> None:
+    wave = next((each for each in run.waves if not each.state.is_final), None)
+    status = run.execution.state
+    if wave is not None and wave.state.has_begun:
+        jobs = [job.state for job in wave.jobs.all()]
+        cancelled = run.execution.cancel_requested_at is not None
+        status = d.running_status(d.wave_status(jobs), cancelled=cancelled)
+    if status is run.execution.state:
+        run.release(until)
+    else:
+        run.release(until, status=status, updated_at=now)
+
+
+def _settle(run: Run, verdict: d.Settle, now: datetime) -> None:
+    wave = run.waves[verdict.wave]
+    with transaction.atomic():
+        run.keep(now)
+        wave.status, wave.ended_at, wave.status_message = verdict.status, now, verdict.message
+        wave.error_code, wave.error_message = verdict.code, verdict.message if verdict.code else ""
+        wave.save(update_fields=["status", "ended_at", "status_message", "error_code", "error_message"])
+        transitions.touch(run.execution, now, [wave])
+        journal(
+            run, f"wave.{verdict.status.lower()}", outcome=verdict.code or "ok", wave=wave.number, text=verdict.message
+        )
+
+
+def _withdraw(run: Run, wave: WaveRun, job_ids: Iterable[uuid.UUID], now: datetime) -> None:
+    with transaction.atomic():
+        run.keep(now)
+        LaunchJob.objects.filter(pk__in=job_ids, status=JobStatus.QUEUED).update(status=JobStatus.WITHDRAWN)
+        transitions.touch(run.execution, now, [wave])
+
+
+def _give_up_unsettled(run: Run, wave: WaveRun, now: datetime) -> None:
+    with transaction.atomic():
+        run.keep(now)
+        wave.servers.filter(launch_status__in=[LaunchStatus.PENDING, LaunchStatus.IN_PROGRESS]).update(
+            launch_status=LaunchStatus.FAILED, error="DRS ended the job without saying what became of this server."
+        )
+        transitions.touch(run.execution, now, [wave])
+
+
+def _skip(run: Run, waves: list[WaveRun], reason: str, now: datetime) -> None:
+    with transaction.atomic():
+        run.keep(now)
+        transitions.skip(waves, reason, now)
+        transitions.touch(run.execution, now, waves)
+        journal(run, "wave.skipped", waves=[wave.number for wave in waves], text=reason)
+
+
+def _pause(run: Run, wave: WaveRun, now: datetime) -> None:
+    with transaction.atomic():
+        run.keep(now, status=ExecutionStatus.PAUSED, pause_requested_at=None)
+        wave.status, wave.paused_at = WaveStatus.PAUSED, now
+        wave.save(update_fields=["status", "paused_at"])
+        transitions.touch(run.execution, now, [wave])
+        journal(run, "execution.paused", wave=wave.number)
+
+
+def _expire(run: Run, waves: list[WaveRun], now: datetime) -> None:
+    text = "Nobody resumed the run within a year."
+    with transaction.atomic():
+        run.keep(now, error_code="PAUSE_EXPIRED", error_message=text)
+        transitions.skip(waves, text, now)
+        transitions.touch(run.execution, now, waves)
+        journal(run, "execution.pause_expired", wave=waves[0].number)
+
+
+def _finish(run: Run, status: ExecutionStatus, now: datetime) -> None:
+    failed = next((wave for wave in run.waves if wave.state is WaveStatus.FAILED), None)
+    with transaction.atomic():
+        columns = transitions.end_columns(status, now)
+        watched = LaunchJob.objects.filter(wave__execution=run.execution, watched=True).exists()
+        if watched:  # DRS still works, or still owes us its log: the sweep goes on looking
+            columns["next_step_at"] = d.grid(now, settings.POLL_SECONDS)
+        if failed is not None and not run.execution.error_code:
+            columns |= {"error_code": failed.error_code, "error_message": failed.error_message}
+        run.keep(now, **columns)
+        transitions.release(run.execution)
+        transitions.touch(run.execution, now)
+        journal(run, "execution.ended", outcome=status.value)

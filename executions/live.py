@@ -1,0 +1,338 @@
+"""What the live page shows of a run: one sentence, the next action, the exceptions, the waves. Rows in, words out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from contract.status import Tone
+from executions.models import Execution, LaunchJob, ServerRun, WaveRun
+from executions.states import ExecutionStatus, LaunchStatus, Phase, WaveStatus
+
+# Runs of up to this many servers show finished waves open: everything fits on a screen.
+SMALL_RUN = 20
+STEPS_OF_A_SERVER = len(Phase) - 1
+
+
+@dataclass(frozen=True)
+class Banner:
+    """What happens next and who may make it happen; `at` is shown as "4 minutes ago" between the two texts."""
+
+    tone: Tone
+    title: str
+    before: str = ""
+    at: datetime | None = None
+    after: str = ""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that went wrong, with AWS's own text."""
+
+    what: str
+    where: str
+    text: str
+    code: str = ""
+
+
+@dataclass
+class WaveCard:
+    """One wave as it is drawn on the rail."""
+
+    run: WaveRun
+    servers: list[ServerRun]
+    jobs: list[LaunchJob]
+    small_run: bool = True
+    is_changed: bool = False
+
+    @property
+    def number(self) -> int:
+        return self.run.number + 1
+
+    @property
+    def title(self) -> str:
+        return f"wave {self.number}, {self.run.name}"
+
+    @property
+    def total(self) -> int:
+        return len(self.servers)
+
+    @cached_property
+    def up(self) -> int:
+        return sum(server.state is LaunchStatus.LAUNCHED for server in self.servers)
+
+    @cached_property
+    def failed(self) -> int:
+        return sum(server.state is LaunchStatus.FAILED for server in self.servers)
+
+    @cached_property
+    def percent(self) -> int:
+        """Progress of the wave: each server counts with the phase that it has reached."""
+        done = sum(_steps(server) for server in self.servers)
+        return round(100 * done / (self.total * STEPS_OF_A_SERVER)) if self.total else 0
+
+    @property
+    def has_begun(self) -> bool:
+        return self.run.started_at is not None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the servers show at first; a person's own choice is kept by console.js."""
+        return (self.run.state.has_begun or self.run.state is WaveStatus.FAILED) or (self.has_begun and self.small_run)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the run stands at this wave's gate."""
+        return self.run.state is WaveStatus.PAUSED
+
+    @property
+    def needs(self) -> str:
+        """The waves that must complete first, as people count them."""
+        return ", ".join(str(number + 1) for number in self.run.depends_on)
+
+
+def _steps(server: ServerRun) -> int:
+    return STEPS_OF_A_SERVER if server.state.is_settled else list(Phase).index(server.stage)
+
+
+class Live:
+    """A run as its page shows it; reads the rows of `Execution.objects.with_waves()` and nothing else."""
+
+    def __init__(self, execution: Execution, *, since: int | None = None) -> None:
+        self.execution = execution
+        self.state = execution.state
+        runs = list(execution.waves.all())
+        small = sum(len(run.servers.all()) for run in runs) <= SMALL_RUN
+        self.waves = [
+            WaveCard(
+                run,
+                list(run.servers.all()),
+                list(run.jobs.all()),
+                small_run=small,
+                is_changed=since is not None and run.revision > since,
+            )
+            for run in runs
+        ]
+
+    @property
+    def changed_waves(self) -> list[WaveCard]:
+        return [wave for wave in self.waves if wave.is_changed]
+
+    @property
+    def total(self) -> int:
+        return sum(wave.total for wave in self.waves)
+
+    @property
+    def up(self) -> int:
+        return sum(wave.up for wave in self.waves)
+
+    @property
+    def failed(self) -> int:
+        return sum(wave.failed for wave in self.waves)
+
+    @property
+    def waves_complete(self) -> int:
+        return sum(wave.run.state is WaveStatus.COMPLETED for wave in self.waves)
+
+    @cached_property
+    def current(self) -> WaveCard | None:
+        """The wave in progress or next to run; at the end the last one that ran."""
+        ahead = next((wave for wave in self.waves if not wave.run.state.is_final), None)
+        begun = [wave for wave in self.waves if wave.has_begun]
+        return ahead or (begun[-1] if begun else next(iter(self.waves), None))
+
+    @cached_property
+    def paused_wave(self) -> WaveCard | None:
+        return next((wave for wave in self.waves if wave.is_waiting), None)
+
+    @property
+    def banner(self) -> Banner:
+        return _BANNERS[self.state](self)
+
+    @property
+    def announcement(self) -> str:
+        """What a screen reader is told, once each time it changes: states, not counts."""
+        wave = self.current
+        where = f" Wave {wave.number}, {wave.run.name}: {wave.run.state.label}." if wave else ""
+        return f"{self.execution.plan_name}: {self.state.label}.{where}"
+
+    @cached_property
+    def data_of(self) -> datetime:
+        """When AWS last answered for this run."""
+        seen = [job.seen_at for wave in self.waves for job in wave.jobs if job.seen_at]
+        return max(seen, default=self.execution.updated_at)
+
+    @cached_property
+    def problems(self) -> list[Problem]:
+        """Exceptions, the run's own first, then wave by wave."""
+        run = self.execution
+        found = [Problem("The run", run.error_code, run.error_message, run.error_code)] if run.error_message else []
+        for wave in self.waves:
+            found += _problems_of(wave)
+        return found
+
+    def pause_ahead(self, after: WaveCard | None) -> str:
+        """What comes behind a wave, for the sentence "Next: …"."""
+        later = [wave for wave in self.waves if after is None or wave.number > after.number]
+        coming = next((wave for wave in later if not wave.run.state.is_final), None)
+        if coming is None:
+            return "This is the last wave."
+        if self.execution.pause_requested_at or coming.run.pause_before:
+            return f"Next: a pause before {coming.title}."
+        return f"Next: {coming.title}, without a pause."
+
+
+def _problems_of(wave: WaveCard) -> list[Problem]:
+    where = f"Wave {wave.number}"
+    found = [
+        Problem(server.hostname, where, server.error or "AWS gave no reason.", wave.run.error_code)
+        for server in wave.servers
+        if server.state is LaunchStatus.FAILED
+    ]
+    found += [
+        Problem(f"Job {job.job_id or job.position + 1} in {job.region}", where, job.error_message, job.error_code)
+        for job in wave.jobs
+        if job.error_message and job.error_message != wave.run.error_message
+    ]
+    if wave.run.error_message and (not found or wave.run.error_code not in ("", "SERVER_LAUNCH_FAILED")):
+        found.insert(0, Problem(wave.run.name, where, wave.run.error_message, wave.run.error_code))
+    return found
+
+
+def _plural(count: int, one: str) -> str:
+    return f"{count} {one}" if count == 1 else f"{count} {one}s"
+
+
+def _pending(live: Live) -> Banner:
+    return Banner(Tone.NEUTRAL, "Not started yet.", after="An engine picks it up within a few seconds.")
+
+
+def _running(live: Live) -> Banner:
+    wave = live.current
+    if wave is None:
+        return Banner(Tone.PROGRESS, "Running.")
+    doing = "is being sent to AWS" if live.state is ExecutionStatus.RUNNING else "is launching"
+    title = f"{wave.title[0].upper()}{wave.title[1:]}, {doing}."
+    return Banner(Tone.PROGRESS, title, before="Nothing to do.", after=live.pause_ahead(wave))
+
+
+def _paused(live: Live) -> Banner:
+    wave = live.paused_wave or live.current
+    if wave is None:
+        return Banner(Tone.ATTENTION, "Paused.")
+    before = next((each for each in reversed(live.waves) if each.run.ended_at and each.number < wave.number), None)
+    asked = "Resume when the servers that are up pass your checks."
+    if before is None:
+        return Banner(Tone.ATTENTION, f"Paused before {wave.title}.", after=asked)
+    finished = f"Wave {before.number} {'failed' if before.run.state is WaveStatus.FAILED else 'finished'}"
+    return Banner(Tone.ATTENTION, f"Paused before {wave.title}.", finished, before.run.ended_at, asked)
+
+
+def _cancelling(live: Live) -> Banner:
+    wave = live.current
+    rest = f"{wave.title[0].upper()}{wave.title[1:]}, finishes first: " if wave else ""
+    return Banner(Tone.PROGRESS, "Cancelling.", after=f"{rest}AWS cannot stop a launch. Later waves are skipped.")
+
+
+def _instances(live: Live) -> str:
+    """What is left behind; running instances cost money."""
+    if not live.up:
+        return "No instance of it runs."
+    return f"{_plural(live.up, 'instance')} still running, and costing money, until terminated."
+
+
+def _completed(live: Live) -> Banner:
+    return Banner(
+        Tone.SUCCESS,
+        f"All {_plural(live.total, 'server')} launched.",
+        before="Finished",
+        at=live.execution.ended_at,
+        after=_instances(live),
+    )
+
+
+def _partial(live: Live) -> Banner:
+    title = f"{live.up} of {_plural(live.total, 'server')} launched, {live.failed} failed."
+    return Banner(Tone.PARTIAL, title, before="Ended", at=live.execution.ended_at, after=_instances(live))
+
+
+def _failed(live: Live) -> Banner:
+    return Banner(
+        Tone.DANGER,
+        "Failed: no server was launched." if not live.up else "Failed.",
+        before="Ended",
+        at=live.execution.ended_at,
+        after="The reasons are below. Start the plan again when they are gone.",
+    )
+
+
+def _cancelled(live: Live) -> Banner:
+    return Banner(Tone.NEUTRAL, "Cancelled.", before="Ended", at=live.execution.ended_at, after=_instances(live))
+
+
+_BANNERS = {
+    ExecutionStatus.PENDING: _pending,
+    ExecutionStatus.RUNNING: _running,
+    ExecutionStatus.POLLING: _running,
+    ExecutionStatus.LAUNCHING: _running,
+    ExecutionStatus.PAUSED: _paused,
+    ExecutionStatus.CANCELLING: _cancelling,
+    ExecutionStatus.COMPLETED: _completed,
+    ExecutionStatus.PARTIAL: _partial,
+    ExecutionStatus.FAILED: _failed,
+    ExecutionStatus.CANCELLED: _cancelled,
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the event feed."""
+
+    at: datetime
+    text: str
+    who: str
+    code: str = ""
+    tone: Tone = Tone.NEUTRAL
+
+
+# Plain words beside DRS's code.
+WORDS = {
+    "JOB_START": "Job started",
+    "JOB_END": "Job ended",
+    "JOB_CANCEL": "Job cancelled",
+    "SERVER_SKIPPED": "Server skipped",
+    "CLEANUP_START": "Cleaning up the earlier launch",
+    "CLEANUP_END": "Earlier launch cleaned up",
+    "CLEANUP_FAIL": "Clean-up failed",
+    "SNAPSHOT_START": "Taking a snapshot",
+    "SNAPSHOT_END": "Snapshot taken",
+    "SNAPSHOT_FAIL": "Snapshot failed",
+    "USING_PREVIOUS_SNAPSHOT": "Using the previous snapshot",
+    "USING_PREVIOUS_SNAPSHOT_FAILED": "No earlier snapshot could be used",
+    "CONVERSION_START": "Conversion started",
+    "CONVERSION_END": "Converted",
+    "CONVERSION_FAIL": "Conversion failed",
+    "LAUNCH_START": "Launching the instance",
+    "LAUNCH_END": "Instance launched",
+    "LAUNCH_FAILED": "Launch failed",
+    "execution.start": "Started",
+    "execution.resume": "Resumed",
+    "execution.cancel": "Cancel asked",
+    "execution.pause": "Pause asked",
+    "execution.terminate": "Termination asked",
+}
+
+
+def words(code: str) -> str:
+    """A code of DRS or of the journal as a person says it; an unknown one is shown legibly."""
+    return WORDS.get(code, code.rpartition(".")[2].replace("_", " ").lower().capitalize())
+
+
+def is_failure(code: str) -> bool:
+    """Whether a code of DRS tells of a failure."""
+    return code.endswith(("_FAIL", "_FAILED")) or code == "SERVER_SKIPPED"
+
+
+def merge(lines: Sequence[Line], limit: int) -> list[Line]:
+    """The newest lines first."""
+    return sorted(lines, key=lambda line: line.at, reverse=True)[:limit]

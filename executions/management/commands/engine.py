@@ -1,0 +1,103 @@
+"""`manage.py engine`: a django-q2 cluster that lives and dies as one unit.
+
+Stock `qcluster` wedges for good when a child is killed: a dead worker may hold the queue's lock for ever. Here a
+child killed by a signal, or a dead parent, ends the whole tree with a non-zero status; a supervisor restarts it,
+and rows that were being worked on become due again when their leases end.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from argparse import ArgumentParser
+from multiprocessing.process import BaseProcess
+from types import FrameType
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, connections
+from django_q import cluster as q
+from django_q.conf import Conf
+
+from contract.clock import db_clock
+from executions import pacemaker, tasks
+
+BROKEN = 70  # EX_SOFTWARE: the supervisor must start a new engine
+WATCH_SECONDS = 2.0
+PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> None:
+    """From now on every forked child is killed when its parent ends, however that ends. Linux only."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    os.register_at_fork(after_in_child=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
+
+
+class OneUnitSentinel(q.Sentinel):  # type: ignore[misc]  # django-q2 is untyped
+    """A sentinel that gives up when a child was killed, instead of trusting what that child left locked."""
+
+    def reincarnate(self, process: BaseProcess) -> None:
+        if (process.exitcode or 0) < 0:
+            q.logger.critical("%s was killed (%s); ending this engine", process.name, process.exitcode)
+            os._exit(BROKEN)
+        super().reincarnate(process)
+
+
+class OneUnitCluster(q.Cluster):  # type: ignore[misc]  # django-q2 is untyped
+    """A cluster whose signal handler only takes note: stopping inside a handler can deadlock (django-q2 #346)."""
+
+    stopping = False
+
+    def sig_handler(self, signum: int, frame: FrameType | None) -> None:
+        self.stopping = True
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether the sentinel ended although nobody asked it to."""
+        return not self.stopping and not self.sentinel.is_alive()
+
+
+class Command(BaseCommand):
+    help = "Runs the wave orchestrator. Any number of engines may run, on any number of hosts."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--check", action="store_true", help="exit 0 if an engine is alive, 1 if not; start none")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["check"]:
+            self._check()
+            return
+        tasks.ensure_schedule()
+        connections.close_all()  # nothing of the database may be open over a fork
+        die_with_parent()
+        q.Sentinel = OneUnitSentinel
+        cluster = OneUnitCluster()
+        cluster.start()
+        self.stdout.write(f"Engine running with {Conf.WORKERS} workers (pid {os.getpid()}).")
+        self.stdout.flush()
+        self._watch(cluster)
+
+    def _check(self) -> None:
+        beat = pacemaker.last_beat()
+        if beat is None:
+            raise CommandError("no engine has ever run on this database")
+        age = db_clock() - beat
+        if age > pacemaker.SILENT_AFTER:
+            raise CommandError(f"no engine has beaten for {age.total_seconds():.0f} s")
+        self.stdout.write(f"An engine beat {age.total_seconds():.0f} s ago.")
+
+    def _watch(self, cluster: OneUnitCluster) -> None:
+        """Revive a lost beat until the cluster is told to stop, or breaks."""
+        while not cluster.stopping:
+            if cluster.is_broken:
+                self.stderr.write("The engine's sentinel ended; leaving so that a supervisor can restart it.")
+                sys.stderr.flush()
+                os._exit(BROKEN)
+            try:
+                tasks.revive()
+            except DatabaseError as error:
+                self.stderr.write(f"The database cannot be asked ({error}); trying again.")
+                connections.close_all()
+            time.sleep(WATCH_SECONDS)
+        cluster.stop()

@@ -1,0 +1,203 @@
+"""What DRS says of our launches: asked for without touching the database, then written into the rows.
+
+The asking half runs in threads, one request batch an account and region; the writing half in the sweep's own thread.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from drs.client import Drs
+from drs.errors import DrsError
+from drs.shapes import JOB_COMPLETED, Job, JobLogItem, Participant
+from executions.models import JobEvent, LaunchJob, ServerRun
+from executions.states import JobStatus, LaunchStatus, Phase, phase_after
+
+log = logging.getLogger(__name__)
+
+LATE_NEWS = timedelta(minutes=15)  # how long after its end a job is still asked for missing ids and log lines
+
+
+@dataclass(frozen=True)
+class Question:
+    """Jobs of one account and region to ask for; `logs` are those whose log is read as well."""
+
+    account: str
+    region: str
+    job_ids: tuple[str, ...]
+    logs: frozenset[str]
+
+
+@dataclass
+class Answer:
+    """What DRS said. A job or log that is missing was not observed, which says nothing about it."""
+
+    jobs: dict[str, Job] = field(default_factory=dict)
+    logs: dict[str, list[JobLogItem]] = field(default_factory=dict)
+    instances: dict[tuple[str, str], str] = field(default_factory=dict)
+    error: DrsError | None = None
+
+
+def ask(question: Question) -> Answer:
+    """One DescribeJobs for all jobs, then the logs, then instance ids that ended jobs did not tell. HTTP only."""
+    drs, answer = Drs(question.region, reading="poller"), Answer()
+    try:
+        answer.jobs = {job.job_id: job for job in drs.jobs(question.job_ids)}
+    except DrsError as error:
+        answer.error = error
+        return answer
+    try:
+        for job in answer.jobs.values():
+            if job.job_id in question.logs or job.status == JOB_COMPLETED:
+                answer.logs[job.job_id] = drs.job_log(job.job_id)
+        answer.instances = _missing_instances(drs, answer.jobs.values())
+    except DrsError as error:  # the jobs stand; what is missing is asked for again at the next poll
+        log.warning("reading logs or instances failed: %s", error)
+    return answer
+
+
+def _missing_instances(drs: Drs, jobs: Iterable[Job]) -> dict[tuple[str, str], str]:
+    """Instance ids of ended jobs that name none, by job and server; an instance of another job is never taken."""
+    wanted = {
+        each.source_server_id
+        for job in jobs
+        if job.status == JOB_COMPLETED
+        for each in job.participants
+        if each.launch_status == LaunchStatus.LAUNCHED and not each.recovery_instance_id
+    }
+    if not wanted:
+        return {}
+    found = drs.recovery_instances(sorted(wanted))
+    return {(each.job_id, each.source_server_id): each.recovery_instance_id for each in found}
+
+
+@dataclass
+class News:
+    """What is new of one job: the rows that changed, in memory, and the log lines to add."""
+
+    job: LaunchJob
+    servers: list[ServerRun] = field(default_factory=list)
+    events: list[JobEvent] = field(default_factory=list)
+    changed: bool = False
+
+    def write(self) -> None:
+        """Save it; call inside a transaction."""
+        self.job.save(update_fields=["status", "seen_at", "completed_seen_at", "watched", "events_seen"])
+        ServerRun.objects.bulk_update(self.servers, _SERVER_NEWS, batch_size=500)
+        JobEvent.objects.bulk_create(self.events, ignore_conflicts=True, batch_size=500)
+        told = {each.source_server_id for each in self.events if each.event == "LAUNCH_END" and not each.derived}
+        if told:  # DRS says after all what we had derived
+            JobEvent.objects.filter(job=self.job, derived=True, source_server_id__in=told).delete()
+
+
+_RANK = [JobStatus.PENDING.value, JobStatus.STARTED.value, JobStatus.COMPLETED.value]
+_SERVER_NEWS = ["launch_status", "phase", "recovery_instance_id", "launched_at", "used_previous_snapshot", "error"]
+
+
+def compare(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer, now: datetime) -> News | None:
+    """What `answer` tells that the rows do not know yet; None when DRS did not show the job."""
+    found = answer.jobs.get(job.job_id)
+    if found is None:
+        return None
+    news = News(job)
+    lines = answer.logs.get(job.job_id)
+    if lines is not None and len(lines) != job.events_seen:
+        news.events = [_event(job, item) for item in lines]
+        job.events_seen, news.changed = len(lines), True
+    if _RANK.index(found.status) > _RANK.index(job.status):  # DRS may show an older state for a moment
+        job.status, news.changed = JobStatus.of(found.status), True
+    if found.status == JOB_COMPLETED and job.completed_seen_at is None:
+        job.completed_seen_at = now
+    job.seen_at = now
+    participants = {each.source_server_id: each for each in found.participants}
+    for server in servers:
+        participant = participants.get(server.source_server_id)
+        instance = answer.instances.get((job.job_id, server.source_server_id), "")
+        if _update(server, participant, instance, lines or [], now):
+            news.servers.append(server)
+    news.events += _derived_ends(job, news.servers, lines or [])
+    watched = _still_watched(job, servers, log_read=lines is not None, now=now)
+    news.changed |= bool(news.servers) or watched != job.watched
+    job.watched = watched
+    return news
+
+
+def _update(
+    server: ServerRun, participant: Participant | None, instance: str, lines: Sequence[JobLogItem], now: datetime
+) -> bool:
+    """Bring one server up to date; True when anything changed. What was launched stays launched, with its id."""
+    before = [getattr(server, name) for name in _SERVER_NEWS]
+    mine = [item for item in lines if item.source_server_id == server.source_server_id]
+    if participant is not None and server.state not in (LaunchStatus.LAUNCHED, LaunchStatus.TERMINATED):
+        server.launch_status = LaunchStatus.of(participant.launch_status)
+    instance = (participant.recovery_instance_id if participant else "") or instance
+    server.recovery_instance_id = instance or server.recovery_instance_id
+    for item in mine:
+        server.phase = phase_after(item.event, Phase.of(server.phase))
+        server.used_previous_snapshot |= item.event == "USING_PREVIOUS_SNAPSHOT"
+    if server.state.is_settled:
+        server.phase = Phase.DONE
+    if server.state is LaunchStatus.LAUNCHED and server.launched_at is None:
+        server.launched_at = next((item.at for item in mine if item.event == "LAUNCH_END"), now)
+        server.error = ""
+    if server.state is LaunchStatus.FAILED and not server.error:
+        server.error = _why(mine)
+    return before != [getattr(server, name) for name in _SERVER_NEWS]
+
+
+_FAILURES = ("LAUNCH_FAILED", "CONVERSION_FAIL", "SERVER_SKIPPED", "USING_PREVIOUS_SNAPSHOT_FAILED", "SNAPSHOT_FAIL")
+
+
+def _why(lines: Sequence[JobLogItem]) -> str:
+    """AWS's own words for a failed launch, from the last failure in the log that has any."""
+    failures = [item for item in lines if item.event in _FAILURES]
+    if not failures:
+        return ""
+    told = next((item for item in reversed(failures) if item.data.get("rawError")), failures[-1])
+    return f"{told.event}: {told.data.get('rawError') or 'AWS gave no reason.'}"
+
+
+def _still_watched(job: LaunchJob, servers: Sequence[ServerRun], *, log_read: bool, now: datetime) -> bool:
+    """Whether DRS may still have news: the job is open, its log unread, or rows and ids are yet to come."""
+    if job.state is not JobStatus.COMPLETED or not log_read or job.completed_seen_at is None:
+        return True
+    complete = all(
+        each.state.is_settled and (each.recovery_instance_id or each.state is not LaunchStatus.LAUNCHED)
+        for each in servers
+    )
+    return not complete and now <= job.completed_seen_at + LATE_NEWS
+
+
+def _event(job: LaunchJob, item: JobLogItem) -> JobEvent:
+    return JobEvent(
+        job=job,
+        at=item.at,
+        event=item.event[:64],
+        source_server_id=item.source_server_id[:19],
+        data=dict(item.data),
+        digest=_digest(item.at.isoformat(), item.event, item.data),
+    )
+
+
+def _derived_ends(job: LaunchJob, servers: Sequence[ServerRun], lines: Sequence[JobLogItem]) -> list[JobEvent]:
+    """DRS's published events have no LAUNCH_END: derive it from LAUNCHED where the log has none."""
+    told = {item.source_server_id for item in lines if item.event == "LAUNCH_END"}
+    return [
+        JobEvent(
+            job=job,
+            at=server.launched_at,
+            event="LAUNCH_END",
+            source_server_id=server.source_server_id,
+            derived=True,
+            digest=_digest("derived", "LAUNCH_END", {"sourceServerID": server.source_server_id}),
+        )
+        for server in servers
+        if server.launched_at is not None and server.source_server_id not in told
+    ]
+
+
+def _digest(at: str, event: str, data: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps([at, event, data], sort_keys=True, default=str).encode()).hexdigest()

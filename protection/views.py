@@ -1,0 +1,169 @@
+"""Pages of protection groups and of the source-server inventory. They read our database, never AWS."""
+
+import uuid
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.core.paginator import Page, Paginator
+from django.db.models import Count, Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+from django_htmx.middleware import HtmxDetails
+
+from protection.forms import RegionSearch
+from protection.models import ProtectionGroup, RegionInventory, ServerAssignment, SourceServer
+from protection.states import ServerState
+
+ROWS_A_PAGE = 50
+# A region that was not read for so many rounds of the engine is shown as stale.
+STALE_ROUNDS = 5
+
+
+class HtmxHttpRequest(HttpRequest):
+    """A request behind django-htmx's middleware."""
+
+    htmx: HtmxDetails
+
+
+def wants_fragment(request: HtmxHttpRequest) -> bool:
+    """Whether htmx asked for a part of the page; going back in the browser restores the whole."""
+    return bool(request.htmx) and not request.htmx.history_restore_request
+
+
+def page_of[T: Model](rows: QuerySet[T], request: HttpRequest) -> Page[T]:
+    """The page that `?page=` names; an impossible number is the nearest page."""
+    return Paginator(rows, ROWS_A_PAGE).get_page(request.GET.get("page"))
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """How many of some servers are in which state, worst first; `unknown` were never seen in DRS, or are gone."""
+
+    states: dict[ServerState, int]
+    unknown: int = 0
+
+    @classmethod
+    def of(cls, servers: Iterable[SourceServer | None]) -> "Readiness":
+        seen = Counter(server.state if server and not server.gone_at else None for server in servers)
+        unknown = seen.pop(None, 0)
+        ranked = sorted(((state, count) for state, count in seen.items() if state), key=_worst_first)
+        return cls(dict(ranked), unknown)
+
+    @property
+    def total(self) -> int:
+        return sum(self.states.values()) + self.unknown
+
+    @property
+    def ready(self) -> int:
+        return self.states.get(ServerState.READY_FOR_RECOVERY, 0)
+
+    @property
+    def rest(self) -> dict[ServerState, int]:
+        """All that is not ready."""
+        return {state: count for state, count in self.states.items() if state is not ServerState.READY_FOR_RECOVERY}
+
+
+def _worst_first(item: tuple[ServerState, int]) -> int:
+    return -list(ServerState).index(item[0])
+
+
+@dataclass(frozen=True)
+class RegionAge:
+    """A region and how far what we know of it can be trusted."""
+
+    inventory: RegionInventory
+
+    @property
+    def is_stale(self) -> bool:
+        as_of = self.inventory.as_of
+        limit = timedelta(seconds=settings.INVENTORY_SECONDS * STALE_ROUNDS)
+        return as_of is None or timezone.now() - as_of > limit
+
+
+def region_ages(region: str = "") -> list[RegionAge]:
+    """When each region, or one, was last read."""
+    rows = RegionInventory.objects.all()
+    return [RegionAge(row) for row in (rows.filter(region=region) if region else rows)]
+
+
+def _servers(ids: Iterable[str]) -> dict[str, SourceServer]:
+    return SourceServer.objects.in_bulk(list(ids))
+
+
+@require_safe
+def group_list(request: HtmxHttpRequest) -> HttpResponse:
+    """All groups, searched by name and filtered by region."""
+    regions = ProtectionGroup.objects.order_by("region").values_list("region", flat=True).distinct()
+    form = RegionSearch(request, list(regions))
+    chosen = form.chosen()
+    groups = ProtectionGroup.objects.with_servers().named(chosen.get("q", ""))
+    if region := chosen.get("region"):
+        groups = groups.filter(region=region)
+    page = page_of(groups, request)
+    known = _servers(each.source_server_id for group in page for each in group.assignments.all())
+    rows = [
+        (group, Readiness.of(known.get(each.source_server_id) for each in group.assignments.all())) for group in page
+    ]
+    context = {"form": form, "page": page, "rows": rows, "is_filtered": bool(chosen)}
+    template = "protection/_groups.html" if wants_fragment(request) else "protection/group_list.html"
+    return render(request, template, context)
+
+
+@require_safe
+def group_detail(request: HttpRequest, group_id: uuid.UUID) -> HttpResponse:
+    """One group: its facts, its servers as DRS last described them, and the plans that use it."""
+    group = get_object_or_404(ProtectionGroup, pk=group_id)
+    assignments = list(group.assignments.all())
+    known = _servers(each.source_server_id for each in assignments)
+    waves = group.waves.select_related("plan").order_by("plan__name_key", "number")
+    context = {
+        "group": group,
+        "servers": [(each.source_server_id, known.get(each.source_server_id)) for each in assignments],
+        "readiness": Readiness.of(known.get(each.source_server_id) for each in assignments),
+        "regions": region_ages(group.region),
+        "waves": waves,
+    }
+    return render(request, "protection/group_detail.html", context)
+
+
+@require_safe
+def server_list(request: HtmxHttpRequest) -> HttpResponse:
+    """The inventory: every source server that DRS named, by region."""
+    ages = region_ages()
+    form = RegionSearch(request, [age.inventory.region for age in ages])
+    chosen = form.chosen()
+    servers = SourceServer.objects.present().matching(chosen.get("q", ""))
+    if region := chosen.get("region"):
+        servers = servers.filter(region=region)
+        ages = [age for age in ages if age.inventory.region == region]
+    page = page_of(servers, request)
+    homes = {
+        each.source_server_id: each.group
+        for each in ServerAssignment.objects.filter(source_server_id__in=[row.pk for row in page]).select_related(
+            "group"
+        )
+    }
+    context = {
+        "form": form,
+        "page": page,
+        "rows": [(server, homes.get(server.pk)) for server in page],
+        "regions": ages,
+        "is_filtered": bool(chosen),
+    }
+    template = "protection/_servers.html" if wants_fragment(request) else "protection/server_list.html"
+    return render(request, template, context)
+
+
+def state_counts() -> dict[str, Counter[ServerState]]:
+    """Servers by region and state, in one query."""
+    counts: dict[str, Counter[ServerState]] = {}
+    rows = SourceServer.objects.present().order_by().values("region", "replication_state").annotate(n=Count("pk"))
+    for row in rows:
+        state = SourceServer(replication_state=row["replication_state"]).state
+        counts.setdefault(row["region"], Counter())[state] += row["n"]
+    return counts
