@@ -1,9 +1,14 @@
 """Fixtures that tests of several rooms share."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import pytest
 from django.test import override_settings
+
+from drs.simulator.store import Settings
+from drs.simulator.testing import RunningSimulator, running_simulator
+from tests.environment import SIMULATOR_PORT
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -17,3 +22,19 @@ def quick_settings() -> Iterator[None]:
         },
     ):
         yield
+
+
+@pytest.fixture(scope="session")
+def simulator_server() -> Iterator[RunningSimulator]:
+    with running_simulator(port=SIMULATOR_PORT) as running:
+        yield running
+
+
+@pytest.fixture
+def simulator(simulator_server: RunningSimulator) -> RunningSimulator:
+    """DRS and STS over HTTP, where every boto3 client of the tests looks: the demo fleet, and nothing launched yet."""
+    simulator_server.load_fleet("demo")
+    simulator_server.set_speed(1)
+    simulator_server.settings(**asdict(Settings()))
+    simulator_server.reset()
+    return simulator_server

@@ -7,12 +7,21 @@ pytest loads this module as a plugin (`-p tests.environment`). From a shell,
 import atexit
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 FOREIGN = ("AWS_", "COGNITO_", "DJANGO_", "DRSORCH_")
+
+# Where the `simulator` fixture will listen. boto3 clients are kept for a whole process, so the address must be known
+# before the first one is made; bound but not listening, the port is nobody else's and refuses connections.
+RESERVED = socket.socket()
+RESERVED.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+RESERVED.bind(("127.0.0.1", 0))
+SIMULATOR_PORT: int = RESERVED.getsockname()[1]
+SIMULATOR_URL = f"http://127.0.0.1:{SIMULATOR_PORT}"
 
 # Nothing that a developer's shell knows about a real AWS account or installation may reach a test.
 SETTINGS = {
@@ -23,10 +32,9 @@ SETTINGS = {
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "AWS_EC2_METADATA_DISABLED": "true",
-    # Refused at once, until the `simulator` fixture points them at a running simulator.
-    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
-    "AWS_ENDPOINT_URL_DRS": "http://127.0.0.1:9",
-    "AWS_ENDPOINT_URL_STS": "http://127.0.0.1:9",
+    "AWS_ENDPOINT_URL_DRS": SIMULATOR_URL,
+    "AWS_ENDPOINT_URL_STS": SIMULATOR_URL,
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",  # whatever else: refused at once
     "DJANGO_SETTINGS_MODULE": "drsorch_site.settings",
     "DJANGO_SECRET_KEY": "the-tests-need-no-secret-but-a-long-one",
     "DJANGO_ALLOWED_HOSTS": "127.0.0.1,localhost,testserver",
