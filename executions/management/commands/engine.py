@@ -6,6 +6,7 @@ and rows that were being worked on become due again when their leases end.
 """
 
 import ctypes
+import logging
 import os
 import signal
 import sys
@@ -13,7 +14,7 @@ import time
 from argparse import ArgumentParser
 from multiprocessing.process import BaseProcess
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connections
@@ -22,6 +23,8 @@ from django_q.conf import Conf
 
 from contract.clock import db_clock
 from executions import pacemaker, tasks
+
+log = logging.getLogger(__name__)
 
 BROKEN = 70  # EX_SOFTWARE: the supervisor must start a new engine
 WATCH_SECONDS = 2.0
@@ -34,17 +37,17 @@ def die_with_parent() -> None:
     os.register_at_fork(after_in_child=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
 
 
-class OneUnitSentinel(q.Sentinel):  # type: ignore[misc]  # django-q2 is untyped
+class OneUnitSentinel(q.Sentinel):
     """A sentinel that gives up when a child was killed, instead of trusting what that child left locked."""
 
     def reincarnate(self, process: BaseProcess) -> None:
         if (process.exitcode or 0) < 0:
-            q.logger.critical("%s was killed (%s); ending this engine", process.name, process.exitcode)
+            log.critical("%s was killed (%s); ending this engine", process.name, process.exitcode)
             os._exit(BROKEN)
-        super().reincarnate(process)
+        super().reincarnate(process)  # type: ignore[no-untyped-call]
 
 
-class OneUnitCluster(q.Cluster):  # type: ignore[misc]  # django-q2 is untyped
+class OneUnitCluster(q.Cluster):
     """A cluster whose signal handler only takes note: stopping inside a handler can deadlock (django-q2 #346)."""
 
     stopping = False
@@ -55,7 +58,7 @@ class OneUnitCluster(q.Cluster):  # type: ignore[misc]  # django-q2 is untyped
     @property
     def is_broken(self) -> bool:
         """Whether the sentinel ended although nobody asked it to."""
-        return not self.stopping and not self.sentinel.is_alive()
+        return not self.stopping and not cast(BaseProcess, self.sentinel).is_alive()
 
 
 class Command(BaseCommand):
@@ -71,7 +74,7 @@ class Command(BaseCommand):
         tasks.ensure_schedule()
         connections.close_all()  # nothing of the database may be open over a fork
         die_with_parent()
-        q.Sentinel = OneUnitSentinel
+        q.Sentinel = OneUnitSentinel  # type: ignore[misc]  # the cluster finds its sentinel by this name
         cluster = OneUnitCluster()
         cluster.start()
         self.stdout.write(f"Engine running with {Conf.WORKERS} workers (pid {os.getpid()}).")
