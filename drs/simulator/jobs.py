@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from drs.simulator import scenarios
+from drs.simulator.clock import epoch, timestamp
 from drs.simulator.errors import conflict, invalid, not_found, quota_exceeded
 from drs.simulator.fleet import CUT_OFF, WITHOUT_SNAPSHOT, FleetServer
 from drs.simulator.scenarios import Acts, Scenario
@@ -203,7 +204,8 @@ def _shaped(store: Store, shaping: Sequence[Scenario], target: Target, plan: Ser
 def _insert(store: Store, place: Place, spec: JobSpec, tags: Mapping[str, str], visible_at: float) -> Job:
     spec_text = json.dumps(asdict(spec))
     life = _timeline_of(spec_text)
-    created_wall = store.clock.wall_of(spec.created)
+    # Cut to the microseconds that clients see, so that their date filters compare equal.
+    created_wall = epoch(timestamp(store.clock.wall_of(spec.created)))
     seq = store.run(
         "INSERT INTO job (id, account, region, type, created, created_wall, visible_at, ends_at, spec, tags)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

@@ -284,13 +284,18 @@ def _instance_properties(
         },
         "networkInterfaces": [{"ips": [server.ip], "isPrimary": True, "macAddress": mac_address(server)}],
         "disks": [
-            {"internalDeviceName": name, "bytes": size, "ebsVolumeID": hex_id("vol-", instance_id, name)}
+            {"internalDeviceName": name, "bytes": size, "ebsVolumeID": _volume_id(instance_id, name)}
             for name, size in server.disks.items()
         ],
         "cpus": [{"cores": server.cpus, "modelName": "Intel(R) Xeon(R) Platinum 8259CL CPU @ 2.50GHz"}],
         "ramBytes": server.ram_bytes,
         "os": {"fullString": server.os},
     }
+
+
+def _volume_id(instance_id: str, device: str) -> str:
+    """The short form: the long one breaks the model's own limit of 19 characters."""
+    return hex_id("vol-", instance_id, device)[:12]
 
 
 def recovery_snapshot_shape(moment: Moment, snapshot: RecoverySnapshot) -> shapes.RecoverySnapshotTypeDef:
