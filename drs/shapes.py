@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 JOB_COMPLETED = "COMPLETED"  # DRS knows no failed job: a job whose servers all failed is COMPLETED, too
-SETTLED_LAUNCH_STATUSES = frozenset({"LAUNCHED", "FAILED", "TERMINATED"})
+TERMINATE = "TERMINATE"  # the type of a job that ends instances
 
 
 def moment(text: str) -> datetime:

@@ -77,6 +77,7 @@ class Execution(models.Model):
 
     objects = ExecutionQuerySet.as_manager()
     waves: "RelatedManager[WaveRun]"
+    terminations: "RelatedManager[TerminationJob]"
     plan_id: uuid.UUID | None
 
     class Meta:
@@ -278,6 +279,9 @@ class TerminationJob(models.Model):
     account_id = models.CharField(max_length=12)
     region = models.CharField(max_length=32)
     instance_ids = models.JSONField(default=list)
+    server_ids = models.JSONField(default=list, help_text="The source servers of these instances, in the same order")
+    failures = models.JSONField(default=dict, help_text="Code and message by instance that was not terminated")
+    watched = models.BooleanField(default=False, help_text="Whether DRS still has news of it for us")
     status = models.CharField(max_length=9, choices=JobStatus.choices(), default=JobStatus.QUEUED)
     intent_at = models.DateTimeField(null=True)
     job_id = models.CharField(max_length=24, blank=True)

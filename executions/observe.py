@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from drs.client import Drs
 from drs.errors import DrsError
-from drs.shapes import JOB_COMPLETED, Job, JobLogItem, Participant
+from drs.shapes import JOB_COMPLETED, TERMINATE, Job, JobLogItem, Participant
 from executions.models import JobEvent, LaunchJob, ServerRun
 from executions.states import JobStatus, LaunchStatus, Phase, phase_after
 
@@ -51,7 +51,7 @@ def ask(question: Question) -> Answer:
         return answer
     try:
         for job in answer.jobs.values():
-            if job.job_id in question.logs or job.status == JOB_COMPLETED:
+            if job.job_id in question.logs or (job.type != TERMINATE and job.status == JOB_COMPLETED):
                 answer.logs[job.job_id] = drs.job_log(job.job_id)
         answer.instances = _missing_instances(drs, answer.jobs.values())
     except DrsError as error:  # the jobs stand; what is missing is asked for again at the next poll

@@ -20,9 +20,9 @@ from django.db.models.functions import Coalesce
 from contract.clock import Clock, db_clock
 from drs.errors import DrsError
 from executions import decide as d
-from executions import transitions
+from executions import termination, transitions
 from executions.engine import advance
-from executions.models import Execution, LaunchJob, ServerRun, WaveRun
+from executions.models import Execution, LaunchJob, ServerRun, TerminationJob, WaveRun
 from executions.observe import Answer, News, Question, ask, compare
 from executions.run import LEASE
 from executions.states import STEPPED, WAVE_BEGUN, JobStatus, WaveStatus
@@ -51,11 +51,14 @@ class Inquiry:
 
     batch: Batch
     place: Place
-    jobs: Sequence[LaunchJob]
+    jobs: list[LaunchJob] = field(default_factory=list)
+    terminations: list[TerminationJob] = field(default_factory=list)
 
     @property
-    def executions(self) -> set[uuid.UUID]:
-        return {job.wave.execution_id for job in self.jobs}
+    def executions(self) -> dict[uuid.UUID, Execution]:
+        """The runs that wait for the answer."""
+        runs = {job.wave.execution_id: job.wave.execution for job in self.jobs}
+        return runs | {job.execution_id: job.execution for job in self.terminations}
 
 
 class Poller:
@@ -76,22 +79,18 @@ class Poller:
         polled = Execution.objects.filter(pk__in=list(due), next_step_at__lte=now).exclude(status__in=STEPPED)
         if not polled.update(claim=batch.token, next_step_at=now + LEASE):
             return
-        by_place: dict[Place, list[LaunchJob]] = defaultdict(list)
-        for job in LaunchJob.objects.filter(wave__execution__claim=batch.token, watched=True).select_related(
-            "wave__execution"
-        ):
-            place = (job.account_id, job.region)
-            by_place[place].append(job)
-            batch.waiting[job.wave.execution_id].add(place)
-        for place, jobs in by_place.items():
-            self.under_way[self.threads.submit(ask, _question(place, jobs, now))] = Inquiry(batch, place, jobs)
+        for inquiry in _inquiries(batch):
+            for execution_id in inquiry.executions:
+                batch.waiting[execution_id].add(inquiry.place)
+            self.under_way[self.threads.submit(ask, _question(inquiry, now))] = inquiry
         self._nothing_to_ask(batch)
 
     def _nothing_to_ask(self, batch: Batch) -> None:
         """Runs without a job at DRS: being cancelled before anything arrived there, or over and fully known."""
         for execution in Execution.objects.filter(claim=batch.token).exclude(pk__in=list(batch.waiting)):
             if execution.state.is_final:
-                Execution.objects.filter(pk=execution.pk, claim=batch.token).update(claim=None, next_step_at=None)
+                termination.find_unconfirmed(execution, self.clock)
+                _rest_for_good(execution, batch.token, self.clock())
             else:
                 advance(execution.pk, batch.token, self.clock)
 
@@ -118,6 +117,8 @@ class Poller:
             told = compare(job, servers[job.pk], answer, now)
             if told is not None and told.changed:
                 news[job.wave.execution_id].append(told)
+        for ending in inquiry.terminations:
+            termination.follow(ending, answer.jobs.get(ending.job_id), now)
         seen = [job.pk for job in inquiry.jobs if job.job_id in answer.jobs]
         LaunchJob.objects.filter(pk__in=seen).update(seen_at=now)
         for execution_id, items in news.items():
@@ -133,19 +134,42 @@ class Poller:
             if not batch.waiting[execution_id]:
                 answered.append(execution_id)
         busy = batch.changed.intersection(answered) | _with_more_to_do(inquiry, answered, now)
-        finals = {job.wave.execution_id for job in inquiry.jobs if job.wave.execution.state.is_final}
-        quiet = finals.intersection(answered) | set(answered) - busy
-        recovered = any(job.wave.execution.failing_since for job in inquiry.jobs)
+        runs = inquiry.executions
+        finals = {each for each in answered if runs[each].state.is_final}
+        quiet = finals | set(answered) - busy
+        recovered = any(run.failing_since for run in runs.values())
         _back_to_grid(batch.token, quiet, now, recovered=recovered)
         return [each for each in busy - finals if advance(each, batch.token, self.clock, share=True)]
 
 
-def _question(place: Place, jobs: Sequence[LaunchJob], now: datetime) -> Question:
+def _inquiries(batch: Batch) -> Iterable[Inquiry]:
+    """What to ask, one inquiry an account and region."""
+    by_place: dict[Place, Inquiry] = {}
+    launches = LaunchJob.objects.filter(wave__execution__claim=batch.token, watched=True)
+    for job in launches.select_related("wave__execution"):
+        place = (job.account_id, job.region)
+        by_place.setdefault(place, Inquiry(batch, place)).jobs.append(job)
+    endings = TerminationJob.objects.filter(execution__claim=batch.token, watched=True)
+    for ending in endings.select_related("execution"):
+        place = (ending.account_id, ending.region)
+        by_place.setdefault(place, Inquiry(batch, place)).terminations.append(ending)
+    return by_place.values()
+
+
+def _question(inquiry: Inquiry, now: datetime) -> Question:
     """Ask for all jobs; read at most 20 logs, in turn where there are more."""
-    ids = sorted(job.job_id for job in jobs)
-    turn = int(now.timestamp() / settings.POLL_SECONDS) * LOGS_A_POLL % len(ids)
+    ids = sorted(job.job_id for job in inquiry.jobs)
+    turn = int(now.timestamp() / settings.POLL_SECONDS) * LOGS_A_POLL % max(len(ids), 1)
     logs = (ids[turn:] + ids[:turn])[:LOGS_A_POLL]
-    return Question(*place, tuple(ids), frozenset(logs))
+    endings = [ending.job_id for ending in inquiry.terminations]
+    return Question(*inquiry.place, (*ids, *endings), frozenset(logs))
+
+
+def _rest_for_good(execution: Execution, token: uuid.UUID, now: datetime) -> None:
+    """A run that is over: look again while a termination is unconfirmed, then never."""
+    unconfirmed = execution.terminations.filter(status__in=[JobStatus.INITIATED]).exists()
+    at = d.grid(now, settings.POLL_SECONDS) if unconfirmed else None
+    Execution.objects.filter(pk=execution.pk, claim=token).update(claim=None, next_step_at=at)
 
 
 def _write(execution_id: uuid.UUID, token: uuid.UUID, items: Sequence[News], now: datetime) -> bool:
@@ -189,7 +213,7 @@ def _back_to_grid(token: uuid.UUID, executions: Iterable[uuid.UUID], now: dateti
 
 def _note_failure(inquiry: Inquiry, error: DrsError, now: datetime) -> None:
     """DRS did not answer: say so on the runs, and leave it alone for a while. Nothing is concluded from it."""
-    held = Execution.objects.filter(pk__in=inquiry.executions, claim=inquiry.batch.token)
+    held = Execution.objects.filter(pk__in=list(inquiry.executions), claim=inquiry.batch.token)
     failures = held.aggregate(most=Max("failures"))["most"] or 0
     log.warning("polling %s failed: %s", inquiry.place, error)
     held.update(

@@ -5,10 +5,8 @@ row due, so an engine that read the old state can no longer write, and the new s
 """
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from itertools import groupby
-from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
@@ -16,15 +14,17 @@ from django.db.models import F
 from audit.actor import Actor
 from audit.journal import record
 from contract.clock import Clock, db_clock
-from contract.errors import BadRequest, Conflict, Invalid, NotFound
-from drs.client import SERVERS_A_JOB
-from executions import tasks, transitions
-from executions.models import Execution, LaunchJob, ServerHold, ServerRun, WaveRun
-from executions.states import ExecutionStatus, Kind, WaveStatus
-from plans.models import RecoveryPlan, Wave
-from protection.models import ProtectionGroup, SourceServer
+from contract.errors import BadRequest, Invalid, NotFound
+from executions import starting, tasks, transitions
+from executions.models import Execution, LaunchJob, WaveRun
+from executions.states import ACTIVE, FINAL, ExecutionStatus, JobStatus, Kind, WaveStatus
+from executions.termination import Failure, TerminationResult, terminate
+from plans.models import RecoveryPlan
+
+__all__ = ["Failure", "TerminationResult", "cancel", "delete_finished", "get", "pause", "resume", "start", "terminate"]
 
 COMMENT_MAX = 512
+DELETE_BATCH = 200
 
 
 # Start
@@ -52,11 +52,11 @@ def start(
         raise NotFound(f"There is no recovery plan {plan_id}.", details={"planId": str(plan_id)})
     try:
         with transaction.atomic():
-            execution = _create(actor, plan, kind, initiated_by, clock())
+            execution = starting.create(actor, plan, kind, initiated_by, clock())
             transaction.on_commit(lambda: tasks.nudge(execution.pk))
     except IntegrityError:  # somebody was faster: say who
-        _refuse_second_run(plan)
-        _refuse_held_servers(plan)
+        starting.refuse_second_run(plan)
+        starting.refuse_held_servers(plan)
         raise
     return execution
 
@@ -66,171 +66,6 @@ def _require_start(actor: Actor, kind: Kind) -> None:
         actor.require("executions.start_recovery", "start recoveries")
     else:
         actor.require("executions.start_drill", "start drills")
-
-
-def _create(actor: Actor, plan: RecoveryPlan, kind: Kind, initiated_by: str, now: datetime) -> Execution:
-    """All rows of a new run. The locks keep plan and groups as they are until the run is visible."""
-    RecoveryPlan.objects.select_for_update().get(pk=plan.pk)
-    list(ProtectionGroup.objects.select_for_update().filter(waves__plan=plan).order_by("pk").values_list("pk"))
-    waves = list(plan.waves.prefetch_related("servers__assignment__group", "group_links", "depends_on"))
-    if not waves:
-        raise BadRequest("PLAN_HAS_NO_WAVES", f"“{plan.name}” has no waves. Add one, then start again.")
-    _refuse_second_run(plan)
-    _refuse_held_servers(plan)
-    execution = Execution.objects.create(
-        plan=plan,
-        plan_name=plan.name,
-        plan_copy=_frozen(plan, waves),
-        kind=kind,
-        total_waves=len(waves),
-        initiated_by=initiated_by.strip() or actor.name,
-        started_by=actor.name,
-        next_step_at=now,
-    )
-    _copy_waves(execution, waves)
-    _hold(execution, waves)
-    record(
-        actor,
-        "execution.start",
-        subject_kind="execution",
-        subject_id=execution.pk,
-        subject_name=plan.name,
-        detail={
-            "kind": kind,
-            "waves": len(waves),
-            "initiatedBy": execution.initiated_by,
-            "planVersion": plan.version,
-        },
-    )
-    return execution
-
-
-def _frozen(plan: RecoveryPlan, waves: Sequence[Wave]) -> dict[str, Any]:
-    """The plan as it was at the start, for the record."""
-    return {
-        "planId": str(plan.pk),
-        "planName": plan.name,
-        "description": plan.description,
-        "version": plan.version,
-        "waves": [
-            {
-                "waveNumber": wave.number,
-                "waveName": wave.name,
-                "protectionGroupIds": [str(link.group_id) for link in wave.group_links.all()],
-                "serverIds": [server.source_server_id for server in wave.servers.all()],
-                "dependsOnWaves": _dependencies(wave),
-                "pauseBeforeWave": wave.pause_before,
-                "onFailure": wave.on_failure,
-            }
-            for wave in waves
-        ],
-    }
-
-
-def _dependencies(wave: Wave) -> list[int]:
-    return sorted(each.number for each in wave.depends_on.all())
-
-
-def _copy_waves(execution: Execution, waves: Sequence[Wave]) -> None:
-    runs = WaveRun.objects.bulk_create(
-        WaveRun(
-            execution=execution,
-            number=wave.number,
-            name=wave.name,
-            pause_before=wave.pause_before,
-            depends_on=_dependencies(wave),
-            on_failure=wave.on_failure,
-        )
-        for wave in waves
-    )
-    names = dict(
-        SourceServer.objects.filter(
-            pk__in=[s.source_server_id for wave in waves for s in wave.servers.all()]
-        ).values_list("pk", "name")
-    )
-    jobs: list[LaunchJob] = []
-    servers: list[ServerRun] = []
-    for run, wave in zip(runs, waves, strict=True):
-        for job, ids in _jobs_of(run, wave):
-            jobs.append(job)
-            servers += [
-                ServerRun(
-                    wave=run,
-                    job=job,
-                    position=position,
-                    source_server_id=each,
-                    hostname=names.get(each, each),
-                )
-                for position, each in ids
-            ]
-    LaunchJob.objects.bulk_create(jobs)
-    ServerRun.objects.bulk_create(servers, batch_size=500)
-
-
-def _jobs_of(run: WaveRun, wave: Wave) -> Iterable[tuple[LaunchJob, list[tuple[int, str]]]]:
-    """A wave's servers cut into jobs that DRS takes: one account and region each, at most 100 servers."""
-    placed = [
-        (
-            (server.assignment.group.account_id, server.assignment.group.region),
-            (position, server.source_server_id),
-        )
-        for position, server in enumerate(wave.servers.all())
-    ]
-    position = 0
-    for (account, region), members in groupby(sorted(placed), key=lambda each: each[0]):
-        ids = [member for _, member in members]
-        for at in range(0, len(ids), SERVERS_A_JOB):
-            yield (
-                LaunchJob(wave=run, position=position, account_id=account, region=region),
-                ids[at : at + SERVERS_A_JOB],
-            )
-            position += 1
-
-
-def _hold(execution: Execution, waves: Sequence[Wave]) -> None:
-    ServerHold.objects.bulk_create(
-        ServerHold(assignment_id=server.assignment_id, execution=execution, wave_number=wave.number)
-        for wave in waves
-        for server in wave.servers.all()
-    )
-
-
-def _refuse_second_run(plan: RecoveryPlan) -> None:
-    running = Execution.objects.active().filter(plan=plan, dry_run=False).first()
-    if running is not None:
-        raise Conflict(
-            "PLAN_ALREADY_EXECUTING",
-            f"“{plan.name}” is already being run ({running.state.label.lower()}, started by {running.started_by}).",
-            details={"executionId": str(running.pk), "status": running.status},
-        )
-
-
-def _refuse_held_servers(plan: RecoveryPlan) -> None:
-    held = (
-        ServerHold.objects.filter(assignment__wave_servers__plan=plan)
-        .select_related("execution")
-        .annotate(own_wave=F("assignment__wave_servers__wave__number"))
-        .filter(assignment__wave_servers__plan=plan)
-        .order_by("own_wave", "pk")
-    )
-    conflicts = [
-        {
-            "serverId": each.assignment_id,
-            "waveNumber": each.own_wave,
-            "executionId": str(each.execution_id),
-            "planId": str(each.execution.plan_id),
-            "planName": each.execution.plan_name,
-            "status": each.execution.status,
-        }
-        for each in held
-    ]
-    if conflicts:
-        names = "”, “".join(sorted({str(each["planName"]) for each in conflicts}))
-        raise Conflict(
-            "SERVER_CONFLICT",
-            f"{len(conflicts)} of this plan's servers are in use by a run of “{names}”. Wait for its end or cancel it.",
-            details={"conflicts": conflicts},
-        )
 
 
 # Resume and cancel
@@ -257,20 +92,56 @@ def resume(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: C
     execution = get(execution_id)
     with transaction.atomic():
         now = clock()
-        changed = _command(execution, [ExecutionStatus.PAUSED], now, status=ExecutionStatus.RUNNING)
-        if not changed:
+        if not (_resume_paused(actor, execution, comment, now) or _withdraw_pause(actor, execution, comment, now)):
             execution.refresh_from_db()
             raise BadRequest(
                 "EXECUTION_NOT_PAUSED",
                 f"Only a paused run can be resumed; this one is {execution.state.label.lower()}.",
                 details={"status": execution.status},
             )
-        wave = WaveRun.objects.get(execution=execution, status=WaveStatus.PAUSED)
-        wave.status, wave.resumed_at, wave.resumed_by = WaveStatus.PENDING, now, actor.name
-        wave.revision = execution.revision
-        wave.save(update_fields=["status", "resumed_at", "resumed_by", "revision"])
-        _note(actor, "execution.resume", execution, comment, wave=wave.number)
         transaction.on_commit(lambda: tasks.nudge(execution.pk))
+    return execution
+
+
+def _resume_paused(actor: Actor, execution: Execution, comment: str, now: datetime) -> bool:
+    if not _command(execution, [ExecutionStatus.PAUSED], now, status=ExecutionStatus.RUNNING):
+        return False
+    wave = WaveRun.objects.get(execution=execution, status=WaveStatus.PAUSED)
+    wave.status, wave.resumed_at, wave.resumed_by = WaveStatus.PENDING, now, actor.name
+    wave.revision = execution.revision
+    wave.save(update_fields=["status", "resumed_at", "resumed_by", "revision"])
+    _note(actor, "execution.resume", execution, comment, wave=wave.number)
+    return True
+
+
+def _withdraw_pause(actor: Actor, execution: Execution, comment: str, now: datetime) -> bool:
+    """A pause that was asked for and has not come yet is taken back."""
+    asked = Execution.objects.filter(pk=execution.pk, pause_requested_at__isnull=False, ended_at=None)
+    if not asked.update(pause_requested_at=None, claim=None, next_step_at=now):
+        return False
+    transitions.touch(execution, now)
+    execution.refresh_from_db()
+    _note(actor, "execution.pause_withdrawn", execution, comment)
+    return True
+
+
+def pause(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: Clock = db_clock) -> Execution:
+    """Have a run wait for a person before its next wave. Raises EXECUTION_NOT_PAUSABLE when there is none."""
+    actor.require("executions.control_execution", "pause runs")
+    check_comment(comment)
+    execution = get(execution_id)
+    with transaction.atomic():
+        now = clock()
+        pausable = sorted(ACTIVE - {ExecutionStatus.PAUSED, ExecutionStatus.CANCELLING})
+        left = execution.waves.filter(status=WaveStatus.PENDING).exists()
+        if not left or not _command(execution, pausable, now, pause_requested_at=now):
+            execution.refresh_from_db()
+            raise BadRequest(
+                "EXECUTION_NOT_PAUSABLE",
+                f"There is no wave left to pause before; this run is {execution.state.label.lower()}.",
+                details={"status": execution.status},
+            )
+        _note(actor, "execution.pause", execution, comment)
     return execution
 
 
@@ -337,3 +208,28 @@ def _note(actor: Actor, verb: str, execution: Execution, comment: str, **detail:
         subject_name=execution.plan_name,
         detail={**detail, **({"comment": comment} if comment else {})},
     )
+
+
+# Clean up the history
+
+
+def delete_finished(*, actor: Actor) -> tuple[int, int]:
+    """Delete every run that is over and of which DRS owes nothing; answers (deleted, scanned). The journal stays."""
+    actor.require("executions.delete_execution", "delete finished runs")
+    scanned = Execution.objects.count()
+    watched = LaunchJob.objects.filter(watched=True).values("wave__execution")
+    ended = Execution.objects.filter(status__in=sorted(FINAL)).exclude(pk__in=watched)
+    idle = ended.exclude(terminations__status__in=[JobStatus.INITIATED, JobStatus.PENDING, JobStatus.STARTED])
+    deleted = 0
+    while batch := list(idle.values_list("pk", flat=True)[:DELETE_BATCH]):
+        with transaction.atomic():
+            Execution.objects.filter(pk__in=batch).delete()
+            record(
+                actor,
+                "execution.delete",
+                subject_kind="execution",
+                subject_id="finished",
+                detail={"executionIds": [str(each) for each in batch]},
+            )
+        deleted += len(batch)
+    return deleted, scanned

@@ -1,0 +1,182 @@
+"""The rows of a new run: the plan copied as it is now, its servers cut into DRS jobs and held for this run."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from django.db.models import F
+
+from audit.actor import Actor
+from audit.journal import record
+from contract.errors import BadRequest, Conflict
+from drs.client import SERVERS_A_JOB
+from executions.models import Execution, LaunchJob, ServerHold, ServerRun, WaveRun
+from executions.states import Kind
+from plans.models import RecoveryPlan, Wave
+from protection.models import ProtectionGroup, SourceServer
+
+
+def create(actor: Actor, plan: RecoveryPlan, kind: Kind, initiated_by: str, now: datetime) -> Execution:
+    """All rows of a new run. The locks keep plan and groups as they are until the run is visible."""
+    RecoveryPlan.objects.select_for_update().get(pk=plan.pk)
+    list(ProtectionGroup.objects.select_for_update().filter(waves__plan=plan).order_by("pk").values_list("pk"))
+    waves = list(plan.waves.prefetch_related("servers__assignment__group", "group_links", "depends_on"))
+    if not waves:
+        raise BadRequest("PLAN_HAS_NO_WAVES", f"“{plan.name}” has no waves. Add one, then start again.")
+    refuse_second_run(plan)
+    refuse_held_servers(plan)
+    execution = Execution.objects.create(
+        plan=plan,
+        plan_name=plan.name,
+        plan_copy=_frozen(plan, waves),
+        kind=kind,
+        total_waves=len(waves),
+        initiated_by=initiated_by.strip() or actor.name,
+        started_by=actor.name,
+        next_step_at=now,
+    )
+    _copy_waves(execution, waves)
+    _hold(execution, waves)
+    record(
+        actor,
+        "execution.start",
+        subject_kind="execution",
+        subject_id=execution.pk,
+        subject_name=plan.name,
+        detail={
+            "kind": kind,
+            "waves": len(waves),
+            "initiatedBy": execution.initiated_by,
+            "planVersion": plan.version,
+        },
+    )
+    return execution
+
+
+def _frozen(plan: RecoveryPlan, waves: Sequence[Wave]) -> dict[str, Any]:
+    """The plan as it was at the start, for the record."""
+    return {
+        "planId": str(plan.pk),
+        "planName": plan.name,
+        "description": plan.description,
+        "version": plan.version,
+        "waves": [
+            {
+                "waveNumber": wave.number,
+                "waveName": wave.name,
+                "protectionGroupIds": [str(link.group_id) for link in wave.group_links.all()],
+                "serverIds": [server.source_server_id for server in wave.servers.all()],
+                "dependsOnWaves": _dependencies(wave),
+                "pauseBeforeWave": wave.pause_before,
+                "onFailure": wave.on_failure,
+            }
+            for wave in waves
+        ],
+    }
+
+
+def _dependencies(wave: Wave) -> list[int]:
+    return sorted(each.number for each in wave.depends_on.all())
+
+
+def _copy_waves(execution: Execution, waves: Sequence[Wave]) -> None:
+    runs = WaveRun.objects.bulk_create(
+        WaveRun(
+            execution=execution,
+            number=wave.number,
+            name=wave.name,
+            pause_before=wave.pause_before,
+            depends_on=_dependencies(wave),
+            on_failure=wave.on_failure,
+        )
+        for wave in waves
+    )
+    names = dict(
+        SourceServer.objects.filter(
+            pk__in=[s.source_server_id for wave in waves for s in wave.servers.all()]
+        ).values_list("pk", "name")
+    )
+    jobs: list[LaunchJob] = []
+    servers: list[ServerRun] = []
+    for run, wave in zip(runs, waves, strict=True):
+        for job, ids in _jobs_of(run, wave):
+            jobs.append(job)
+            servers += [
+                ServerRun(
+                    wave=run,
+                    job=job,
+                    position=position,
+                    source_server_id=each,
+                    hostname=names.get(each, each),
+                )
+                for position, each in ids
+            ]
+    LaunchJob.objects.bulk_create(jobs)
+    ServerRun.objects.bulk_create(servers, batch_size=500)
+
+
+def _jobs_of(run: WaveRun, wave: Wave) -> Iterable[tuple[LaunchJob, list[tuple[int, str]]]]:
+    """A wave's servers cut into jobs that DRS takes: one account and region each, at most 100 servers."""
+    placed = [
+        (
+            (server.assignment.group.account_id, server.assignment.group.region),
+            (position, server.source_server_id),
+        )
+        for position, server in enumerate(wave.servers.all())
+    ]
+    position = 0
+    for (account, region), members in groupby(sorted(placed), key=lambda each: each[0]):
+        ids = [member for _, member in members]
+        for at in range(0, len(ids), SERVERS_A_JOB):
+            yield (
+                LaunchJob(wave=run, position=position, account_id=account, region=region),
+                ids[at : at + SERVERS_A_JOB],
+            )
+            position += 1
+
+
+def _hold(execution: Execution, waves: Sequence[Wave]) -> None:
+    ServerHold.objects.bulk_create(
+        ServerHold(assignment_id=server.assignment_id, execution=execution, wave_number=wave.number)
+        for wave in waves
+        for server in wave.servers.all()
+    )
+
+
+def refuse_second_run(plan: RecoveryPlan) -> None:
+    running = Execution.objects.active().filter(plan=plan, dry_run=False).first()
+    if running is not None:
+        raise Conflict(
+            "PLAN_ALREADY_EXECUTING",
+            f"“{plan.name}” is already being run ({running.state.label.lower()}, started by {running.started_by}).",
+            details={"executionId": str(running.pk), "status": running.status},
+        )
+
+
+def refuse_held_servers(plan: RecoveryPlan) -> None:
+    held = (
+        ServerHold.objects.filter(assignment__wave_servers__plan=plan)
+        .select_related("execution")
+        .annotate(own_wave=F("assignment__wave_servers__wave__number"))
+        .filter(assignment__wave_servers__plan=plan)
+        .order_by("own_wave", "pk")
+    )
+    conflicts = [
+        {
+            "serverId": each.assignment_id,
+            "waveNumber": each.own_wave,
+            "executionId": str(each.execution_id),
+            "planId": str(each.execution.plan_id),
+            "planName": each.execution.plan_name,
+            "status": each.execution.status,
+        }
+        for each in held
+    ]
+    if conflicts:
+        names = "”, “".join(sorted({str(each["planName"]) for each in conflicts}))
+        raise Conflict(
+            "SERVER_CONFLICT",
+            f"{len(conflicts)} of this plan's servers are in use by a run of “{names}”. Wait for its end or cancel it.",
+            details={"conflicts": conflicts},
+        )

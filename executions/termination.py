@@ -1,0 +1,278 @@
+"""Terminating the instances of a finished run: asked of DRS in the request, followed by the engine to the end.
+
+The intent is committed before the call, so a killed request loses nothing: the engine finds what became of it. A
+repeat would be harmless at DRS (it conflicts, or finds nothing), but is not made: only failed instances are retried.
+"""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+
+from audit.actor import ENGINE, Actor
+from audit.journal import record
+from contract.clock import Clock, db_clock
+from contract.errors import BadRequest, NotFound
+from drs.client import IDS_A_CALL, Drs, SendWindow
+from drs.errors import DrsError, Effect
+from drs.shapes import JOB_COMPLETED, TERMINATE, Job
+from executions import transitions
+from executions.models import Execution, ServerRun, TerminationJob
+from executions.states import JobStatus, Kind, LaunchStatus, TerminationStatus
+from protection.trouble import drs_trouble
+
+UNCONFIRMED_AFTER = timedelta(seconds=60)
+GONE = frozenset({"TERMINATED", "NOT_FOUND", "SHUTTING-DOWN"})
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An instance that DRS would not terminate."""
+
+    recovery_instance_id: str
+    code: str
+    message: str
+
+
+@dataclass
+class TerminationResult:
+    """What was asked of DRS and accepted, what was refused, and the DRS jobs that do it."""
+
+    terminated: list[str] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+    jobs: list[TerminationJob] = field(default_factory=list)
+
+
+def terminate(
+    *, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: Clock = db_clock
+) -> TerminationResult:
+    """Ask DRS to terminate every instance of a finished run that is still there. Again: the recorded result.
+
+    Raises Forbidden, NotFound, BadRequest (EXECUTION_STILL_RUNNING), and the contract's DRS errors when DRS could
+    not even be asked which instances exist.
+    """
+    execution = Execution.objects.filter(pk=execution_id).first()
+    if execution is None:
+        raise NotFound(f"There is no execution {execution_id}.", details={"executionId": str(execution_id)})
+    right = "terminate_recovery" if execution.purpose is Kind.RECOVERY else "terminate_drill"
+    actor.require(f"executions.{right}", f"terminate the instances of a {execution.purpose.label.lower()}")
+    if not execution.state.is_final:
+        raise BadRequest(
+            "EXECUTION_STILL_RUNNING",
+            f"This run is {execution.state.label.lower()}. Its instances can be terminated when it has ended.",
+            details={"status": execution.status},
+        )
+    for place, ids in _standing(execution).items():
+        _forget_gone(execution, place[1], ids, clock)
+    for job in _record_intents(actor, execution, comment, clock):
+        _send(execution, job, clock)
+    return result(execution)
+
+
+def _standing(execution: Execution) -> dict[tuple[str, str], list[ServerRun]]:
+    """Launched instances that no termination under way covers, by account and region."""
+    servers = (
+        ServerRun.objects.filter(wave__execution=execution, launch_status=LaunchStatus.LAUNCHED)
+        .exclude(recovery_instance_id="")
+        .select_related("job")
+        .order_by("wave__number", "position")
+    )
+    covered = {
+        instance
+        for job in execution.terminations.exclude(status__in=[JobStatus.REJECTED, JobStatus.COMPLETED])
+        for instance in job.instance_ids
+    }
+    standing: dict[tuple[str, str], list[ServerRun]] = defaultdict(list)
+    for server in servers:
+        if server.recovery_instance_id not in covered:
+            standing[server.job.account_id, server.job.region].append(server)
+    return standing
+
+
+def _forget_gone(execution: Execution, region: str, servers: Sequence[ServerRun], clock: Clock) -> None:
+    """Mark instances that DRS no longer has: replaced by a later launch, or terminated by somebody else."""
+    try:
+        known = Drs(region).recovery_instances([server.source_server_id for server in servers])
+    except DrsError as error:
+        raise drs_trouble(error) from error
+    standing = {each.recovery_instance_id for each in known if each.ec2_state not in GONE}
+    gone = [server for server in servers if server.recovery_instance_id not in standing]
+    if gone:
+        with transaction.atomic():
+            now = clock()
+            _mark_terminated(execution, [server.recovery_instance_id for server in gone], now)
+            _roll_up(execution, now)
+
+
+def _record_intents(actor: Actor, execution: Execution, comment: str, clock: Clock) -> list[TerminationJob]:
+    """Commit what is about to be asked. The lock lets one of two requests at once find something to do."""
+    with transaction.atomic():
+        Execution.objects.select_for_update().get(pk=execution.pk)
+        now = clock()
+        jobs = [
+            TerminationJob(
+                execution=execution,
+                account_id=account,
+                region=region,
+                instance_ids=[server.recovery_instance_id for server in servers[at : at + IDS_A_CALL]],
+                server_ids=[server.source_server_id for server in servers[at : at + IDS_A_CALL]],
+                status=JobStatus.INITIATED,
+                intent_at=now,
+                requested_by=actor.name,
+            )
+            for (account, region), servers in _standing(execution).items()
+            for at in range(0, len(servers), IDS_A_CALL)
+        ]
+        if jobs:
+            TerminationJob.objects.bulk_create(jobs)
+            _watch(execution, now + UNCONFIRMED_AFTER)
+            _roll_up(execution, now)
+            record(
+                actor,
+                "execution.terminate",
+                subject_kind="execution",
+                subject_id=execution.pk,
+                subject_name=execution.plan_name,
+                detail={"instances": [each for job in jobs for each in job.instance_ids], "comment": comment},
+            )
+    return jobs
+
+
+def _watch(execution: Execution, at: datetime) -> None:
+    """Have the sweep look at a finished run again, no later than `at`."""
+    Execution.objects.filter(pk=execution.pk, next_step_at=None).update(next_step_at=at)
+    Execution.objects.filter(pk=execution.pk, next_step_at__gt=at).update(next_step_at=at)
+
+
+def _send(execution: Execution, job: TerminationJob, clock: Clock) -> None:
+    try:
+        answer = Drs(job.region).terminate(job.instance_ids, window=SendWindow(settings.SEND_WINDOW_SECONDS))
+    except DrsError as error:
+        if error.effect is not Effect.UNCERTAIN:
+            _refuse(execution, job, error.code, error.message, clock())
+        return  # no clear answer: the engine finds out
+    _confirm(execution, job, answer, clock())
+
+
+def _confirm(execution: Execution, job: TerminationJob, found: Job, now: datetime) -> None:
+    with transaction.atomic():
+        TerminationJob.objects.filter(pk=job.pk, job_id="").update(
+            job_id=found.job_id, status=JobStatus.of(found.status), watched=True
+        )
+        _watch(execution, now + timedelta(seconds=settings.POLL_SECONDS))
+        _journal(execution, "terminate.sent", jobId=found.job_id, region=job.region, instances=job.instance_ids)
+
+
+def _refuse(execution: Execution, job: TerminationJob, code: str, message: str, now: datetime) -> None:
+    with transaction.atomic():
+        failures = {each: {"code": code, "message": message} for each in job.instance_ids}
+        TerminationJob.objects.filter(pk=job.pk, job_id="").update(
+            status=JobStatus.REJECTED, error_code=code, error_message=message, failures=failures
+        )
+        _roll_up(execution, now)
+        _journal(execution, "terminate.refused", outcome=code, region=job.region, text=message)
+
+
+def _journal(execution: Execution, verb: str, *, outcome: str = "ok", **detail: object) -> None:
+    record(
+        ENGINE,
+        verb,
+        subject_kind="execution",
+        subject_id=execution.pk,
+        subject_name=execution.plan_name,
+        outcome=outcome,
+        detail=detail,
+    )
+
+
+def result(execution: Execution) -> TerminationResult:
+    """The recorded outcome: what DRS accepted or has done, and what failed and was not retried with success."""
+    gone = ServerRun.objects.filter(wave__execution=execution, launch_status=LaunchStatus.TERMINATED)
+    accepted = dict.fromkeys(gone.order_by("wave__number", "position").values_list("recovery_instance_id", flat=True))
+    accepted.pop("", None)
+    failed: dict[str, Failure] = {}
+    jobs = list(execution.terminations.order_by("pk"))
+    for job in jobs:
+        for each in job.instance_ids:
+            failed.pop(each, None)
+            if each in job.failures and each not in accepted:
+                failed[each] = Failure(each, job.failures[each]["code"], job.failures[each]["message"])
+            else:
+                accepted[each] = None
+    return TerminationResult([each for each in accepted if each not in failed], list(failed.values()), jobs)
+
+
+# What the engine does
+
+
+def follow(job: TerminationJob, found: Job | None, now: datetime) -> None:
+    """Write down what DRS says of a TERMINATE job: per server TERMINATED or not, and the end."""
+    if found is None or (found.status == job.status and found.status != JOB_COMPLETED):
+        return
+    execution = job.execution
+    by_server = dict(zip(job.server_ids, job.instance_ids, strict=True))
+    statuses = {each.source_server_id: each.launch_status for each in found.participants}
+    gone = [by_server[each] for each, status in statuses.items() if status == "TERMINATED" and each in by_server]
+    with transaction.atomic():
+        job.status = JobStatus.of(found.status)
+        if found.status == JOB_COMPLETED:
+            job.watched = False
+            job.failures = {
+                each: {"code": "TERMINATION_FAILED", "message": "DRS ended the job without terminating this instance."}
+                for each in job.instance_ids
+                if each not in gone
+            }
+            _journal(execution, "terminate.ended", jobId=job.job_id, terminated=gone, failed=sorted(job.failures))
+        job.save(update_fields=["status", "watched", "failures"])
+        _mark_terminated(execution, gone, now)
+        _roll_up(execution, now)
+
+
+def find_unconfirmed(execution: Execution, clock: Clock) -> None:
+    """Settle terminations whose request was lost or killed: adopt DRS's job, or let a person try again."""
+    now = clock()
+    for job in execution.terminations.filter(status=JobStatus.INITIATED, intent_at__lte=now - UNCONFIRMED_AFTER):
+        try:
+            since = (job.intent_at or now) - timedelta(minutes=10)
+            jobs = Drs(job.region, reading="poller").jobs_since(since)
+        except DrsError:
+            continue  # asked again at the next poll
+        mine = [each for each in jobs if each.type == TERMINATE and _servers(each) == set(job.server_ids)]
+        if mine:
+            _confirm(execution, job, min(mine, key=lambda each: each.created_at), now)
+        else:
+            _refuse(execution, job, "NOT_CONFIRMED", "AWS never confirmed the request; terminate again.", now)
+
+
+def _servers(job: Job) -> set[str]:
+    return {each.source_server_id for each in job.participants}
+
+
+def _mark_terminated(execution: Execution, instance_ids: Iterable[str], now: datetime) -> None:
+    servers = ServerRun.objects.filter(
+        wave__execution=execution, recovery_instance_id__in=list(instance_ids), launch_status=LaunchStatus.LAUNCHED
+    )
+    waves = {server.wave for server in servers.select_related("wave")}
+    servers.update(launch_status=LaunchStatus.TERMINATED, terminated_at=now)
+    if waves:
+        transitions.touch(execution, now, waves)
+
+
+def _roll_up(execution: Execution, now: datetime) -> None:
+    """The run's termination status from its servers and termination jobs."""
+    open_jobs = execution.terminations.exclude(status__in=[JobStatus.REJECTED, JobStatus.COMPLETED]).exists()
+    standing = any(_standing(execution).values())
+    if open_jobs:
+        status = TerminationStatus.IN_PROGRESS
+    elif standing:
+        status = TerminationStatus.PARTIAL if execution.terminations.exists() else TerminationStatus.NOT_STARTED
+    else:
+        status = TerminationStatus.COMPLETED
+    if status != execution.termination_status:
+        Execution.objects.filter(pk=execution.pk).update(termination_status=status)
+        execution.termination_status = status
+        transitions.touch(execution, now)
