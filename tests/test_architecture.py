@@ -116,7 +116,12 @@ def python_problems(path: str, source: str) -> Iterator[str]:
         yield f"{path}: {len(lines)} lines, at most {FILE_LINES}"
     if NAMELESS & set(path.removesuffix(".py").split("/")):
         yield f"{path}: the name does not say what is in it"
-    for node in ast.walk(ast.parse(source, path)):
+    try:
+        tree = ast.parse(source, path)
+    except SyntaxError as error:
+        yield f"{path}:{error.lineno}: {error.msg}"
+        return
+    for node in ast.walk(tree):
         problem = node_problem(path, node, lines)
         if problem and not (generated and "at most" in problem):
             yield f"{path}:{getattr(node, 'lineno', 1)}: {problem}"
@@ -213,6 +218,7 @@ def test_no_file_names_a_package_registry() -> None:
         ("plans/services.py", "try:\n    f()\nexcept:\n    pass", "needs its reason"),
         ("plans/services.py", "try:\n    f()\nexcept Exception:  # told below\n    pass", ""),
         ("plans/services.py", "try:\n    f()\nexcept Exception:\n    undo()\n    raise", ""),
+        ("plans/services.py", "def f(:", "invalid syntax"),
         ("plans/services.py", "x = 1\n" * 401, "401 lines"),
         ("plans/migrations/0001_initial.py", "x = 1\n" * 401, ""),
         ("plans/services.py", "def f():\n" + "    x = 1\n" * 60, "f has 61 lines"),
