@@ -53,11 +53,15 @@ class Simulator:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         request = _request(environ)
-        is_control = request.path.startswith("/_control/")
-        reply = control.respond(self.store, request) if is_control else self.respond(request)
+        reply = self._control(request) if request.path.startswith("/_control/") else self.respond(request)
         headers = [("Content-Type", reply.content_type), ("Content-Length", str(len(reply.body)))]
         start_response(f"{reply.status} {REASONS.get(reply.status, 'Error')}", [*headers, *reply.headers])
         return [reply.body]
+
+    def _control(self, request: Request) -> Reply:
+        with self.store.transaction():
+            land_late_calls(self.store)
+        return control.respond(self.store, request)
 
     def respond(self, request: Request) -> Reply:
         """Answer one API request. Raises Disconnect when the connection is to be closed without an answer."""

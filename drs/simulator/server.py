@@ -45,8 +45,8 @@ class SimulatorServer(socketserver.ThreadingTCPServer):
         return f"http://{host!s}:{port}"
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that went away is nothing to report."""
-        if not isinstance(sys.exception(), ConnectionError):
+        """A client that went away, or was cut off by our own end, is nothing to report."""
+        if not isinstance(sys.exception(), ConnectionError) and not self.app.stopping.is_set():
             super().handle_error(cast("socketserver._RequestType", request), client_address)
 
 

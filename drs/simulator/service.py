@@ -110,12 +110,12 @@ def _histories(store: Store, server_ids: Sequence[str], now: float) -> dict[str,
     if not ids:
         return histories
     last = "SELECT server_id, MAX(seq) AS seq FROM job_server JOIN job USING (seq)"
-    last += f" WHERE type = 'LAUNCH'{condition} GROUP BY server_id"
-    jobs = store.rows(f"SELECT * FROM job WHERE seq IN (SELECT seq FROM ({last}))", *ids)
+    last += f" WHERE type = 'LAUNCH' AND visible_at <= ?{condition} GROUP BY server_id"
+    jobs = store.rows(f"SELECT * FROM job WHERE seq IN (SELECT seq FROM ({last}))", now, *ids)
     by_seq = {row["seq"]: job_from_row(row) for row in jobs}
     alive = f"SELECT server_id, id FROM instance WHERE appears_at <= ? AND (gone_at IS NULL OR gone_at > ?){condition}"
     instances = {row["server_id"]: row["id"] for row in store.rows(alive, now, now, *ids)}
-    launched = {row["server_id"]: by_seq[row["seq"]] for row in store.rows(last, *ids)}
+    launched = {row["server_id"]: by_seq[row["seq"]] for row in store.rows(last, now, *ids)}
     return {each: LaunchHistory(launched.get(each), instances.get(each, "")) for each in server_ids}
 
 

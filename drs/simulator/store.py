@@ -60,6 +60,10 @@ class Settings:
     max_servers_per_job: int = 100
     max_servers_in_jobs: int = 500
 
+    def __post_init__(self) -> None:
+        if self.page_size < 1:
+            raise ValueError("a page holds at least one item")
+
 
 class Store:
     """The connection, the clock, the settings and the fleet of one simulator."""
@@ -136,7 +140,9 @@ class Store:
         self.set_meta("anchors", json.dumps([asdict(anchor) for anchor in self.clock.anchors]))
 
     def change_settings(self, changes: Mapping[str, float]) -> None:
-        """Raises TypeError on an unknown setting."""
+        """Raises KeyError on an unknown setting, ValueError on a senseless one."""
+        kinds = {name: type(value) for name, value in asdict(self.settings).items()}
+        changes = {name: kinds[name](value) for name, value in changes.items()}
         self.settings = replace(self.settings, **changes)  # type: ignore[arg-type]  # names are checked by replace
         self.set_meta("settings", json.dumps(asdict(self.settings)))
 

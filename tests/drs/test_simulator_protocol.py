@@ -235,6 +235,10 @@ def test_unknown_operations_and_control_requests_are_named(sim: RunningSimulator
         sim.scenario("hang", second=3)
     with pytest.raises(ValueError, match="unknown scenario"):
         sim.scenario("earthquake")
+    with pytest.raises(ValueError, match="at least one item"):
+        sim.settings(page_size=0)
+    with pytest.raises(ValueError, match="max_pages"):
+        sim.settings(max_pages=1)
 
 
 def test_pages_end_only_without_a_token(sim: RunningSimulator) -> None:

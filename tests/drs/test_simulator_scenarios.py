@@ -148,6 +148,7 @@ def test_an_effect_lands_late(sim: RunningSimulator) -> None:
     sim.advance(10)
     assert client.describe_jobs()["items"] == []
     sim.advance(11)
+    assert len(cast("list[object]", sim.state()["jobs"])) == 1, "without any further call"
     (made,) = client.describe_jobs()["items"]
     (entry,) = sim.journal("StartRecovery")
     assert (entry["job_id"], entry["status"], entry["fault"]) == (made["jobID"], None, "late_landing")
