@@ -1,5 +1,38 @@
 """Every address of the product."""
 
-from django.urls import URLPattern, URLResolver
+from typing import Any
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from django.contrib.auth.views import LogoutView
+from django.urls import URLPattern, URLResolver, path
+
+from drsorch_site import views
+from drsorch_site.middleware import signed_in
+from executions import views as executions
+from plans import views as plans
+from protection import views as protection
+
+
+def page(route: str, view: Any, name: str) -> URLPattern:
+    """An address of the console; closed to strangers."""
+    return path(route, signed_in(view), name=name)
+
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("sign-in", views.SignIn.as_view(), name="sign-in"),
+    path("sign-out", LogoutView.as_view(), name="sign-out"),
+    path("theme", views.theme, name="theme"),
+    page("", views.dashboard, "dashboard"),
+    page("protection-groups", protection.group_list, "groups"),
+    page("protection-groups/<uuid:group_id>", protection.group_detail, "group"),
+    page("source-servers", protection.server_list, "servers"),
+    page("recovery-plans", plans.plan_list, "plans"),
+    page("recovery-plans/<uuid:plan_id>", plans.plan_detail, "plan"),
+    page("recovery-plans/<uuid:plan_id>/start-drill", executions.drill_start, "start-drill"),
+    page("executions", executions.execution_list, "executions"),
+    page("executions/<uuid:execution_id>", executions.execution_detail, "execution"),
+    page("executions/<uuid:execution_id>/live", executions.execution_live, "execution-live"),
+    page("executions/<uuid:execution_id>/resume", executions.execution_resume, "resume-execution"),
+    page("executions/<uuid:execution_id>/cancel", executions.execution_cancel, "cancel-execution"),
+]
+
+handler500 = "drsorch_site.views.server_error"

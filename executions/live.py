@@ -26,7 +26,7 @@ class Banner:
 
 
 @dataclass(frozen=True)
-class Problem:
+class Trouble:
     """Something that went wrong, with AWS's own text."""
 
     what: str
@@ -146,6 +146,10 @@ class Live:
         return next((wave for wave in self.waves if wave.is_waiting), None)
 
     @property
+    def is_cancellable(self) -> bool:
+        return not self.state.is_final and self.state is not ExecutionStatus.CANCELLING
+
+    @property
     def banner(self) -> Banner:
         return _BANNERS[self.state](self)
 
@@ -163,10 +167,10 @@ class Live:
         return max(seen, default=self.execution.updated_at)
 
     @cached_property
-    def problems(self) -> list[Problem]:
+    def problems(self) -> list[Trouble]:
         """Exceptions, the run's own first, then wave by wave."""
         run = self.execution
-        found = [Problem("The run", run.error_code, run.error_message, run.error_code)] if run.error_message else []
+        found = [Trouble("The run", run.error_code, run.error_message, run.error_code)] if run.error_message else []
         for wave in self.waves:
             found += _problems_of(wave)
         return found
@@ -182,20 +186,20 @@ class Live:
         return f"Next: {coming.title}, without a pause."
 
 
-def _problems_of(wave: WaveCard) -> list[Problem]:
+def _problems_of(wave: WaveCard) -> list[Trouble]:
     where = f"Wave {wave.number}"
     found = [
-        Problem(server.hostname, where, server.error or "AWS gave no reason.", wave.run.error_code)
+        Trouble(server.hostname, where, server.error or "AWS gave no reason.", wave.run.error_code)
         for server in wave.servers
         if server.state is LaunchStatus.FAILED
     ]
     found += [
-        Problem(f"Job {job.job_id or job.position + 1} in {job.region}", where, job.error_message, job.error_code)
+        Trouble(f"Job {job.job_id or job.position + 1} in {job.region}", where, job.error_message, job.error_code)
         for job in wave.jobs
         if job.error_message and job.error_message != wave.run.error_message
     ]
     if wave.run.error_message and (not found or wave.run.error_code not in ("", "SERVER_LAUNCH_FAILED")):
-        found.insert(0, Problem(wave.run.name, where, wave.run.error_message, wave.run.error_code))
+        found.insert(0, Trouble(wave.run.name, where, wave.run.error_message, wave.run.error_code))
     return found
 
 
@@ -292,7 +296,7 @@ class Line:
     text: str
     who: str
     code: str = ""
-    tone: Tone = Tone.NEUTRAL
+    is_failure: bool = False
 
 
 # Plain words beside DRS's code.

@@ -10,16 +10,244 @@ from django.core.exceptions import BadRequest as MalformedRequest
 from django.db.models import Q, Subquery
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
-from django_htmx.http import HttpResponseClientRedirect, HttpResponseStopPolling
+from django_htmx.http import HttpResponseClientRedirect
 
 from audit.actor import Actor, person
 from audit.models import AuditEntry
 from contract.errors import DomainError
 from executions import services
 from executions.forms import CommentForm, RunFilter
-from executions.heartbeat import engine_is_running, is_beating
 from executions.live import Line, Live, is_failure, merge, words
 from executions.models import Execution, JobEvent, Pacemaker, ServerRun
+from executions.pacemaker import SILENT_AFTER
 from executions.states import Kind, LaunchStatus
+from plans.models import RecoveryPlan, WaveServer
+from plans.views import plan_rows
+from protection.models import ProtectionGroup, SourceServer
+from protection.views import HtmxHttpRequest, Readiness, wants_fragment
+
+RUNS_A_PAGE = 50
+FEED_LINES = 30
+STOP_POLLING = 286
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    """Who gives the command."""
+    assert isinstance(request.user, User)  # noqa: S101  (no page of ours is open to strangers)
+    return person(request.user, address=request.META["REMOTE_ADDR"])
+
+
+# History
+
+
+@require_safe
+def execution_list(request: HtmxHttpRequest) -> HttpResponse:
+    """The history, newest first, filtered by what the address says; `before` is where the next rows begin."""
+    form = RunFilter(request)
+    chosen = form.chosen()
+    runs = list(_behind(request.GET.get("before", ""), Execution.objects.filter(**chosen))[: RUNS_A_PAGE + 1])
+    more = ""
+    if len(runs) > RUNS_A_PAGE:
+        runs.pop()
+        filters = {name: request.GET[name] for name in chosen}
+        more = urlencode({**filters, "before": f"{runs[-1].started_at.isoformat()} {runs[-1].pk}"})
+    context = {"form": form, "runs": runs, "more": more, "is_filtered": bool(chosen)}
+    template = "executions/_executions.html" if wants_fragment(request) else "executions/execution_list.html"
+    return render(request, template, context)
+
+
+def _behind(cursor: str, runs: Any) -> Any:
+    """Rows behind the cursor: stable however many runs start meanwhile."""
+    runs = runs.newest_first()
+    if not cursor:
+        return runs
+    at, _, key = cursor.partition(" ")
+    try:
+        moment, pk = datetime.fromisoformat(at), uuid.UUID(key)
+    except ValueError as error:
+        raise MalformedRequest("This address does not name a place in the history.") from error
+    return runs.filter(Q(started_at__lt=moment) | Q(started_at=moment, pk__lt=pk))
+
+
+# One run
+
+
+@require_safe
+def execution_detail(request: HttpRequest, execution_id: uuid.UUID) -> HttpResponse:
+    """The live page."""
+    return _page(request, execution_id)
+
+
+def _page(request: HttpRequest, execution_id: uuid.UUID, problem: DomainError | None = None) -> HttpResponse:
+    execution = get_object_or_404(Execution.objects.with_waves(), pk=execution_id)
+    context = {**_context(request, Live(execution)), "problem": problem}
+    return render(request, "executions/execution_detail.html", context, status=problem.status if problem else 200)
+
+
+def _context(request: HttpRequest, live: Live) -> dict[str, Any]:
+    return {
+        "live": live,
+        "execution": live.execution,
+        "feed": feed(live.execution),
+        "may_control": request.user.has_perm("executions.control_execution"),
+    }
+
+
+def feed(execution: Execution) -> list[Line]:
+    """What happened last: the jobs' logs and the journal together."""
+    events = JobEvent.objects.filter(job__wave__execution=execution).select_related("job__wave")
+    names = dict(
+        ServerRun.objects.filter(wave__execution=execution).values_list("source_server_id", "hostname").order_by()
+    )
+    lines = [
+        Line(
+            each.at,
+            words(each.event),
+            names.get(each.source_server_id, each.source_server_id) or f"Wave {each.job.wave.number + 1}",
+            each.event,
+            is_failure(each.event),
+        )
+        for each in events.order_by("-at", "-id")[:FEED_LINES]
+    ]
+    journal = AuditEntry.objects.filter(subject_kind="execution", subject_id=str(execution.pk))
+    lines += [Line(each.at, _journal_text(each), f"by {each.actor}") for each in journal[:FEED_LINES]]
+    return merge(lines, FEED_LINES)
+
+
+def _journal_text(entry: AuditEntry) -> str:
+    wave = entry.detail.get("wave")
+    text = words(entry.verb) + (f" before wave {wave + 1}" if isinstance(wave, int) else "")
+    comment = entry.detail.get("comment")
+    return f"{text}: “{comment}”" if comment else text
+
+
+@require_safe
+def execution_live(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpResponse:
+    """What changed since the revision that the page shows: nothing (204), some waves, or the end (286)."""
+    if not request.htmx:
+        return redirect("execution", execution_id)
+    beat = Pacemaker.objects.filter(pk=1).values("beat_at")[:1]
+    seen = (
+        Execution.objects.filter(pk=execution_id)
+        .annotate(beat_at=Subquery(beat))
+        .values_list("revision", "ended_at", "beat_at")
+        .first()
+    )
+    if seen is None:
+        raise Http404
+    revision, ended_at, beat_at = seen
+    since = _number(request.GET.get("rev"))
+    alive = is_alive(beat_at)
+    if revision == since and ended_at is None and request.GET.get("engine") == str(int(alive)):
+        return HttpResponse(status=204)
+    return _changes(request, execution_id, since, alive)
+
+
+def _changes(request: HttpRequest, execution_id: uuid.UUID, since: int, alive: bool) -> HttpResponse:
+    execution = get_object_or_404(Execution.objects.with_waves(), pk=execution_id)
+    live = Live(execution, since=since)
+    context = {**_context(request, live), "engine_alive": alive, "is_poll": True}
+    parts = ["_live", "_feed"]
+    body = "".join(render_to_string(f"executions/{part}.html", context, request) for part in parts)
+    for wave in live.changed_waves:
+        body += render_to_string("executions/_wave.html", {**context, "wave": wave}, request)
+    body += render_to_string("_engine.html", context, request)
+    return HttpResponse(body, status=200 if execution.ended_at is None else STOP_POLLING)
+
+
+def _number(text: str | None) -> int:
+    """The revision that the page has; an unreadable one means everything is news to it."""
+    return int(text) if text and text.isdecimal() and len(text) < 10 else 0
+
+
+def is_alive(beat_at: datetime | None) -> bool:
+    """Whether an engine gave a sign of life lately."""
+    return beat_at is not None and timezone.now() - beat_at < SILENT_AFTER
+
+
+# Commands
+
+
+@require_POST
+def execution_resume(request: HttpRequest, execution_id: uuid.UUID) -> HttpResponse:
+    """Let a paused run go on."""
+    try:
+        services.resume(actor=actor_of(request), execution_id=execution_id)
+    except DomainError as problem:
+        return _page(request, execution_id, problem)
+    return redirect("execution", execution_id)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def execution_cancel(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpResponse:
+    """Ask, then cancel: what runs at AWS is finished first."""
+    execution = get_object_or_404(Execution.objects.with_waves(), pk=execution_id)
+    form = CommentForm(request.POST or None)
+    problem = None
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.cancel(actor=actor_of(request), execution_id=execution_id, comment=form.cleaned_data["comment"])
+            return _go(request, execution_id)
+        except DomainError as error:
+            problem = error
+    context = {
+        "live": Live(execution),
+        "execution": execution,
+        "form": form,
+        "problem": problem,
+        "may_control": request.user.has_perm("executions.control_execution"),
+    }
+    status = problem.status if problem else 422 if form.errors else 200
+    return render(request, _dialog_or_page(request, "executions", "cancel"), context, status=status)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def drill_start(request: HtmxHttpRequest, plan_id: uuid.UUID) -> HttpResponse:
+    """Say what a drill will launch and cost, then start it."""
+    plan = get_object_or_404(RecoveryPlan, pk=plan_id)
+    problem = None
+    if request.method == "POST":
+        try:
+            execution = services.start(actor=actor_of(request), plan_id=plan_id, kind=Kind.DRILL)
+            return _go(request, execution.pk)
+        except DomainError as error:
+            problem = error
+    context = {
+        "row": plan_rows([plan])[0],
+        "plan": plan,
+        "problem": problem,
+        "may_start": request.user.has_perm("executions.start_drill"),
+        **_consequences(plan),
+    }
+    status = problem.status if problem else 200
+    return render(request, _dialog_or_page(request, "executions", "start_drill"), context, status=status)
+
+
+def _consequences(plan: RecoveryPlan) -> dict[str, object]:
+    """What a drill would meet: where it launches, what still runs of earlier ones, which servers lag."""
+    ids = list(WaveServer.objects.filter(plan=plan).values_list("assignment_id", flat=True))
+    known = SourceServer.objects.in_bulk(ids)
+    regions = ProtectionGroup.objects.filter(waves__plan=plan).order_by("region")
+    left = ServerRun.objects.filter(
+        wave__execution__plan=plan, launch_status=LaunchStatus.LAUNCHED, terminated_at=None
+    ).exclude(recovery_instance_id="")
+    return {
+        "regions": regions.values_list("region", flat=True).distinct(),
+        "readiness": Readiness.of(known.get(each) for each in ids),
+        "left_running": left.filter(wave__execution__kind=Kind.DRILL).count(),
+    }
+
+
+def _go(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpResponse:
+    """To the run's page: by htmx out of a dialog, by redirect out of a page."""
+    if request.htmx:
+        return HttpResponseClientRedirect(reverse("execution", args=[execution_id]))
+    return redirect("execution", execution_id)
+
+
+def _dialog_or_page(request: HtmxHttpRequest, room: str, name: str) -> str:
+    return f"{room}/_{name}.html" if wants_fragment(request) else f"{room}/{name}.html"

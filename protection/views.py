@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
 from django.conf import settings
 from django.core.paginator import Page, Paginator
@@ -18,6 +19,8 @@ from django_htmx.middleware import HtmxDetails
 from protection.forms import RegionSearch
 from protection.models import ProtectionGroup, RegionInventory, ServerAssignment, SourceServer
 from protection.states import ServerState
+
+Row = TypeVar("Row", bound=Model)
 
 ROWS_A_PAGE = 50
 # A region that was not read for so many rounds of the engine is shown as stale.
@@ -35,7 +38,7 @@ def wants_fragment(request: HtmxHttpRequest) -> bool:
     return bool(request.htmx) and not request.htmx.history_restore_request
 
 
-def page_of[T: Model](rows: QuerySet[T], request: HttpRequest) -> Page[T]:
+def page_of(rows: "QuerySet[Row]", request: HttpRequest) -> "Page[Row]":
     """The page that `?page=` names; an impossible number is the nearest page."""
     return Paginator(rows, ROWS_A_PAGE).get_page(request.GET.get("page"))
 

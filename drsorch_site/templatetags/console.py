@@ -1,5 +1,144 @@
 """Template tags and filters of the console; loaded into every template."""
 
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
 from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+from heroicons.templatetags.heroicons import heroicon_outline
+
+from contract.status import Status, Tone
 
 register = template.Library()
+
+ICONS = {
+    Tone.NEUTRAL: "minus-circle",
+    Tone.ATTENTION: "pause-circle",
+    Tone.SUCCESS: "check-circle",
+    Tone.PARTIAL: "exclamation-circle",
+    Tone.DANGER: "x-circle",
+}
+# Where the tone's own icon would say something else than the word.
+ICONS_BY_VALUE = {"PENDING": "clock", "QUEUED": "clock", "CANCELLED": "no-symbol", "LAGGING": "exclamation-triangle"}
+# heroicons has no plain spinner.
+SPINNER = mark_safe(
+    '<svg class="spin" aria-hidden="true" viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2.5"'
+    ' stroke-linecap="round"><path d="M20.5 15A9 9 0 1 1 15 3.5"/></svg>'
+)
+
+
+@lru_cache(maxsize=64)
+def _outline(name: str) -> SafeString:
+    return mark_safe(  # noqa: S308  (an icon of the package)
+        heroicon_outline(name, size=None, aria_hidden="true", stroke_width="2")
+    )
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """An icon beside a word; it says nothing to a screen reader. `tone:x` is the icon of a tone."""
+    if name == "spinner":
+        return SPINNER
+    return _outline(name)
+
+
+@register.simple_tag
+def tone_icon(tone: Tone) -> SafeString:
+    """The icon that stands for a tone."""
+    return SPINNER if tone is Tone.PROGRESS else _outline(ICONS[tone])
+
+
+@lru_cache(maxsize=256)
+def _status(kind: type[Status], value: str, pill: bool) -> SafeString:
+    each = kind.of(value)
+    picture = _outline(ICONS_BY_VALUE[value]) if value in ICONS_BY_VALUE else tone_icon(each.tone)
+    shape = mark_safe(" data-pill") if pill else ""
+    return format_html(
+        '<span class="status" data-tone="{}"{}>{}<span>{}</span></span>', each.tone, shape, picture, each.label
+    )
+
+
+@register.simple_tag
+def status(value: Status, pill: bool = False) -> SafeString:
+    """A status as icon, word and colour; the only way in which a page shows one."""
+    return _status(type(value), value.value, pill)
+
+
+@register.simple_tag
+def purpose(kind: Status) -> SafeString:
+    """Drill as a quiet tag, recovery as an outlined one that nobody can miss."""
+    return format_html('<span class="tag" data-tone="{}">{}</span>', kind.tone, kind.label)
+
+
+@register.filter
+def utc(moment: datetime) -> str:
+    """The full time, as it stands in AWS's and in our logs."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _time(moment: datetime, attribute: str, text: str) -> SafeString:
+    return format_html(
+        '<time datetime="{}" title="{}"{}>{}</time>',
+        moment.astimezone(UTC).isoformat(timespec="seconds"),
+        utc(moment),
+        mark_safe(attribute),  # noqa: S308  (ours, see the callers)
+        text,
+    )
+
+
+@register.simple_tag
+def ago(moment: datetime | None, never: str = "never") -> SafeString | str:
+    """How long ago; console.js keeps it true between reads."""
+    if moment is None:
+        return never
+    return _time(moment, " data-ago", ago_text(timezone.now() - moment))
+
+
+@register.simple_tag
+def elapsed(start: datetime | None, end: datetime | None = None) -> SafeString | str:
+    """How long from start to end; without an end, a clock that console.js moves on."""
+    if start is None:
+        return "–"
+    if end is None:
+        return _time(start, " data-elapsed", duration_text(timezone.now() - start))
+    return format_html('<span title="{} to {}">{}</span>', utc(start), utc(end), duration_text(end - start))
+
+
+@register.simple_tag
+def clock(moment: datetime | None, never: str = "–") -> SafeString | str:
+    """The time of day, with the date where it is not today's."""
+    if moment is None:
+        return never
+    local = moment.astimezone(UTC)
+    today = local.date() == timezone.now().astimezone(UTC).date()
+    return _time(moment, "", f"{local:%H:%M:%S} UTC" if today else f"{local:%Y-%m-%d %H:%M} UTC")
+
+
+@register.filter
+def duration(seconds: int | None) -> str:
+    """Seconds in words; nothing known is a dash."""
+    return "–" if seconds is None else duration_text(timedelta(seconds=seconds))
+
+
+def duration_text(span: timedelta) -> str:
+    """The same words as console.js makes: 12 s, 6 min 02 s, 3 h 05 min, 4 d 2 h."""
+    seconds = max(0, int(span.total_seconds()))
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60:02} s"
+    if seconds < 86400:
+        return f"{seconds // 3600} h {seconds // 60 % 60:02} min"
+    return f"{seconds // 86400} d {seconds // 3600 % 24} h"
+
+
+def ago_text(span: timedelta) -> str:
+    """The same words as console.js makes: 12 seconds ago, 4 minutes ago, 3 hours ago, 2 days ago."""
+    seconds = max(0, int(span.total_seconds()))
+    for size, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = seconds // size
+            return f"{count} {name}{'s' if count > 1 else ''} ago"
+    return "just now" if seconds < 5 else f"{seconds} seconds ago"

@@ -1,0 +1,53 @@
+"""What stands between an address of the console and its view."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.cache import add_never_cache_headers
+from django.utils.http import urlencode
+
+from contract.errors import DomainError, Forbidden, NotFound
+
+View = Callable[..., HttpResponse]
+
+
+def signed_in(view: View) -> View:
+    """Only for people who are signed in; nothing of it stays in a cache; a refusal becomes a page of ours."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, **parts: Any) -> HttpResponse:
+        if not request.user.is_authenticated:
+            return _to_sign_in(request)
+        response = _answer(view, request, parts)
+        add_never_cache_headers(response)
+        return response
+
+    return wrapped
+
+
+def _answer(view: View, request: HttpRequest, parts: dict[str, Any]) -> HttpResponse:
+    try:
+        return view(request, **parts)
+    except NotFound as error:
+        raise Http404(error.message) from error
+    except Forbidden as error:
+        raise PermissionDenied(error.message) from error
+    except DomainError as error:
+        return render(request, "refused.html", {"problem": error}, status=error.status)
+
+
+def _to_sign_in(request: HttpRequest) -> HttpResponse:
+    """A redirect that a page follows; for htmx a 401, lest a sign-in form is put into a fragment."""
+    if request.headers.get("HX-Request") != "true":
+        return redirect_to_login(request.get_full_path())
+    page = urlsplit(request.headers.get("HX-Current-URL", "")).path or "/"
+    response = HttpResponse(status=401)
+    response["HX-Redirect"] = f"{reverse('sign-in')}?{urlencode({'next': page, 'expired': '1'})}"
+    return response

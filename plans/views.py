@@ -1,0 +1,118 @@
+"""Pages of recovery plans. Questions about their runs are asked through the plan's reverse names."""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from django.db.models import Count, OuterRef, Subquery
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_safe
+
+from plans.forms import PlanSearch
+from plans.models import RecoveryPlan, Wave, WaveServer
+from protection.models import SourceServer
+from protection.views import HtmxHttpRequest, Readiness, page_of, wants_fragment
+
+LAST_RUNS = 5
+
+
+class Run(Protocol):
+    """What lists of plans show of an execution; this room does not know more of it."""
+
+    pk: uuid.UUID
+    plan_id: uuid.UUID | None
+    started_at: datetime
+
+
+@dataclass(frozen=True)
+class PlanRow:
+    """A plan as lists show it, with why it cannot be started now."""
+
+    plan: RecoveryPlan
+    waves: int
+    servers: int
+    last: Run | None
+    active: Run | None
+    held_by: str
+
+    @property
+    def blocked(self) -> str:
+        if not self.waves:
+            return "The plan has no waves."
+        if self.active is not None:
+            return "It is being run now."
+        return f"Servers are in use by a run of “{self.held_by}”." if self.held_by else ""
+
+
+def plan_rows(plans: Sequence[RecoveryPlan]) -> list[PlanRow]:
+    """Plans with their last and active runs, in a fixed number of queries."""
+    ids = [plan.pk for plan in plans]
+    waves = _count(Wave.objects.filter(plan__in=ids).order_by().values_list("plan_id").annotate(Count("pk")))
+    servers = _count(WaveServer.objects.filter(plan__in=ids).order_by().values_list("plan_id").annotate(Count("pk")))
+    held = WaveServer.objects.filter(plan__in=ids, assignment__hold__isnull=False).order_by("pk")
+    holders = dict(held.values_list("plan_id", "assignment__hold__execution__plan_name"))
+    active, last = _runs(ids)
+    return [
+        PlanRow(
+            plan,
+            waves.get(plan.pk, 0),
+            servers.get(plan.pk, 0),
+            last.get(plan.pk),
+            active.get(plan.pk),
+            holders.get(plan.pk, ""),
+        )
+        for plan in plans
+    ]
+
+
+def _count(rows: Iterable[tuple[uuid.UUID, int]]) -> dict[uuid.UUID, int]:
+    return dict(rows)
+
+
+def _runs(ids: Sequence[uuid.UUID]) -> tuple[dict[uuid.UUID, Run], dict[uuid.UUID, Run]]:
+    """The active and the last run of each plan, each found through the plan's index, not by reading the history."""
+    runs = RecoveryPlan._meta.get_field("executions").related_model.objects  # type: ignore[union-attr]
+    newest = RecoveryPlan.objects.filter(pk=OuterRef("pk")).order_by("-executions__started_at", "-executions__pk")
+    last_ids = (
+        RecoveryPlan.objects.filter(pk__in=ids)
+        .order_by()
+        .annotate(last_run=Subquery(newest.values("executions__pk")[:1]))
+        .values("last_run")
+    )
+    last = {run.plan_id: run for run in runs.filter(pk__in=[row["last_run"] for row in last_ids])}
+    active = {run.plan_id: run for run in runs.filter(plan__in=ids, ended_at=None, dry_run=False)}
+    return active, last
+
+
+@require_safe
+def plan_list(request: HtmxHttpRequest) -> HttpResponse:
+    """All plans, searched by name, each with its last run and the button that drills it."""
+    form = PlanSearch(request.GET)
+    chosen = form.chosen()
+    page = page_of(RecoveryPlan.objects.named(chosen.get("q", "")), request)
+    context = {"form": form, "page": page, "rows": plan_rows(list(page)), "is_filtered": bool(chosen)}
+    template = "plans/_plans.html" if wants_fragment(request) else "plans/plan_list.html"
+    return render(request, template, context)
+
+
+@require_safe
+def plan_detail(request: HttpRequest, plan_id: uuid.UUID) -> HttpResponse:
+    """One plan: its waves on the rail, whether its servers are ready, its last runs."""
+    plan = get_object_or_404(RecoveryPlan, pk=plan_id)
+    waves = list(plan.waves.prefetch_related("servers", "group_links__group", "depends_on"))
+    ids = [server.source_server_id for wave in waves for server in wave.servers.all()]
+    known = SourceServer.objects.in_bulk(ids)
+    context = {
+        "plan": plan,
+        "row": plan_rows([plan])[0],
+        "waves": [
+            (wave, [(each.source_server_id, known.get(each.source_server_id)) for each in wave.servers.all()])
+            for wave in waves
+        ],
+        "readiness": Readiness.of(known.get(each) for each in ids),
+        "runs": plan.executions.order_by("-started_at", "-id")[:LAST_RUNS],
+    }
+    return render(request, "plans/plan_detail.html", context)
