@@ -88,8 +88,10 @@ def adopt(run: Run, wave: WaveRun, job: LaunchJob, found: Job, now: datetime) ->
         )
         if not done:
             return
-        # The deadline counts from the job's own creation, so that adopting it late does not lengthen the wave.
-        deadline = found.created_at + timedelta(seconds=settings.WAVE_TIMEOUT_SECONDS)
+        # The deadline counts from the job's own creation, so that adopting it late does not lengthen the wave; AWS's
+        # clock is believed only as far as it agrees with ours, which dated the intent.
+        created = min(max(found.created_at, job.intent_at or now), now)
+        deadline = created + timedelta(seconds=settings.WAVE_TIMEOUT_SECONDS)
         begun = WaveRun.objects.filter(pk=wave.pk, status__in=[WaveStatus.INITIATED, WaveStatus.POLLING])
         begun.update(status=WaveStatus.POLLING, status_message="")
         if wave.deadline_at is None or deadline > wave.deadline_at:

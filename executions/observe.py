@@ -42,7 +42,7 @@ class Answer:
 
 
 def ask(question: Question) -> Answer:
-    """One DescribeJobs for all jobs, then the logs, then instance ids that ended jobs did not tell. HTTP only."""
+    """One DescribeJobs for all jobs, then the logs, then instance ids that the jobs did not tell. HTTP only."""
     drs, answer = Drs(question.region, reading="poller"), Answer()
     try:
         answer.jobs = {job.job_id: job for job in drs.jobs(question.job_ids)}
@@ -60,11 +60,10 @@ def ask(question: Question) -> Answer:
 
 
 def _missing_instances(drs: Drs, jobs: Iterable[Job]) -> dict[tuple[str, str], str]:
-    """Instance ids of ended jobs that name none, by job and server; an instance of another job is never taken."""
+    """Instance ids that jobs do not tell (yet), by job and server; an instance of another job is never taken."""
     wanted = {
         each.source_server_id
         for job in jobs
-        if job.status == JOB_COMPLETED
         for each in job.participants
         if each.launch_status == LaunchStatus.LAUNCHED and not each.recovery_instance_id
     }

@@ -60,6 +60,12 @@ class Inquiry:
         runs = {job.wave.execution_id: job.wave.execution for job in self.jobs}
         return runs | {job.execution_id: job.execution for job in self.terminations}
 
+    @property
+    def still_watched(self) -> set[uuid.UUID]:
+        """The runs of which DRS may have more news."""
+        launching = {job.wave.execution_id for job in self.jobs if job.watched}
+        return launching | {job.execution_id for job in self.terminations if job.watched}
+
 
 class Poller:
     """Lives as long as a beat. Make it after the fork: it owns threads, which only speak HTTP."""
@@ -136,7 +142,10 @@ class Poller:
         busy = batch.changed.intersection(answered) | _with_more_to_do(inquiry, answered, now)
         runs = inquiry.executions
         finals = {each for each in answered if runs[each].state.is_final}
-        quiet = finals | set(answered) - busy
+        over = finals - inquiry.still_watched
+        for execution_id in over:
+            _rest_for_good(runs[execution_id], batch.token, now)
+        quiet = (finals - over) | set(answered) - busy - over
         recovered = any(run.failing_since for run in runs.values())
         _back_to_grid(batch.token, quiet, now, recovered=recovered)
         return [each for each in busy - finals if advance(each, batch.token, self.clock, share=True)]

@@ -1,0 +1,87 @@
+"""Real engines, as processes of their own, on the database of the running test."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.db import connection
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def database_url() -> str:
+    """The test database, as an engine of its own must be told of it."""
+    config = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{config['NAME']}"
+    host = config["HOST"].replace("/", "%2F")
+    return f"postgres://{config['USER']}:{config['PASSWORD']}@{host}:{config['PORT']}/{config['NAME']}"
+
+
+@dataclass
+class Engine:
+    """One running `manage.py engine`."""
+
+    process: subprocess.Popen[str]
+
+    def tree(self) -> list[int]:
+        """The pids of the engine and everything below it, the engine first."""
+        pids, todo = [], [self.process.pid]
+        while todo:
+            pid = todo.pop(0)
+            pids.append(pid)
+            try:
+                todo += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+            except FileNotFoundError:
+                continue
+        return pids
+
+    def kill_tree(self) -> None:
+        """SIGKILL for every process of the engine at once, as when a host loses power."""
+        for pid in self.tree():
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait(10)
+
+    def stop(self) -> int:
+        """SIGTERM; answers the exit status."""
+        self.process.terminate()
+        return self.process.wait(40)
+
+
+@contextmanager
+def running_engine(**environment: str) -> Iterator[Engine]:
+    """A real engine, polling twice a second unless `environment` says otherwise; killed at the end if it still runs."""
+    settings = {"DRSORCH_POLL_SECONDS": "0.5", "DRSORCH_WORKERS": "2", "DATABASE_URL": database_url(), **environment}
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "engine"],
+        cwd=ROOT,
+        env={**os.environ, **settings},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    engine = Engine(process)
+    try:
+        line = process.stdout.readline() if process.stdout else ""
+        if "Engine running" not in line:
+            raise RuntimeError(f"the engine did not start: {line!r}")
+        yield engine
+    finally:
+        if process.poll() is None:
+            engine.kill_tree()
+        if process.stdout:
+            process.stdout.close()
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 30, what: str = "it") -> None:
+    """Wait until `condition` holds, or fail."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"{what} did not happen within {seconds} s")
+        time.sleep(0.05)
