@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib.auth.views import LogoutView
 from django.urls import URLPattern, URLResolver, path
 
-from drsorch_site import views
+from drsorch_site import health, views
 from drsorch_site.middleware import signed_in
 from executions import views as executions
 from plans import views as plans
@@ -18,6 +18,8 @@ def page(route: str, view: Any, name: str) -> URLPattern:
 
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
     path("sign-in", views.SignIn.as_view(), name="sign-in"),
     path("sign-out", LogoutView.as_view(), name="sign-out"),
     path("theme", views.theme, name="theme"),

@@ -1,0 +1,44 @@
+"""What load balancers and supervisors ask: does this process answer, and is the whole product ready?"""
+
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from contract.clock import db_clock
+from executions import pacemaker
+
+
+@require_safe
+@never_cache
+def healthz(request: HttpRequest) -> JsonResponse:
+    """200 while this process can answer at all."""
+    return JsonResponse({"status": "ok"})
+
+
+@require_safe
+@never_cache
+def readyz(request: HttpRequest) -> JsonResponse:
+    """200 when the database answers, its tables are up to date and an engine beats; else 503 and what is wrong."""
+    checks = _checks()
+    ready = all(text == "ok" for text in checks.values())
+    return JsonResponse({"status": "ok" if ready else "not ready", "checks": checks}, status=200 if ready else 503)
+
+
+def _checks() -> dict[str, str]:
+    try:
+        now = db_clock()
+        executor = MigrationExecutor(connection)
+        missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        beat = pacemaker.last_beat() if not missing else None
+    except DatabaseError:
+        return {"database": "does not answer"}
+    migrations = f"{len(missing)} not applied; run manage.py migrate" if missing else "ok"
+    if beat is None:
+        engine = "none has run yet"
+    elif now - beat > pacemaker.SILENT_AFTER:
+        engine = f"silent for {(now - beat).total_seconds():.0f} s"
+    else:
+        engine = "ok"
+    return {"database": "ok", "migrations": migrations, "engine": engine}
