@@ -1,5 +1,6 @@
 """Pages that look at everything: the dashboard, sign-in, theme, and errors."""
 
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
+from contract.status import Tone
 from drsorch_site.context import THEMES
 from drsorch_site.forms import SignInForm
 from executions.live import Live
@@ -58,11 +60,11 @@ def dashboard(request: HttpRequest) -> HttpResponse:
 
 # The columns of the readiness table; every state is in exactly one.
 COLUMNS = (
-    ("Ready", {ServerState.READY_FOR_RECOVERY}),
-    ("Lagging", {ServerState.LAGGING, ServerState.SYNCING}),
-    ("Stalled", {ServerState.STALLED}),
-    ("Disconnected", {ServerState.DISCONNECTED}),
-    ("Paused or stopped", {ServerState.PAUSED, ServerState.STOPPED}),
+    ("Ready", Tone.NEUTRAL, {ServerState.READY_FOR_RECOVERY}),
+    ("Lagging", Tone.ATTENTION, {ServerState.LAGGING, ServerState.SYNCING}),
+    ("Stalled", Tone.DANGER, {ServerState.STALLED}),
+    ("Disconnected", Tone.DANGER, {ServerState.DISCONNECTED}),
+    ("Paused or stopped", Tone.ATTENTION, {ServerState.PAUSED, ServerState.STOPPED}),
 )
 
 
@@ -70,12 +72,12 @@ def _readiness() -> dict[str, object]:
     counts = state_counts()
     regions = []
     for age in region_ages():
-        states = counts.get(age.inventory.region, {})
-        cells = [(label, sum(states.get(each, 0) for each in members)) for label, members in COLUMNS]
+        states = counts.get(age.inventory.region, Counter())
+        cells = [(label, tone, sum(states[each] for each in members)) for label, tone, members in COLUMNS]
         regions.append((age, cells, sum(states.values())))
     assigned = ServerAssignment.objects.filter(source_server_id=OuterRef("pk"))
     return {
-        "columns": [label for label, _ in COLUMNS],
+        "columns": [label for label, _, _ in COLUMNS],
         "regions": regions,
         "unassigned": SourceServer.objects.present().filter(~Exists(assigned)).count(),
         "servers_total": sum(sum(each.values()) for each in counts.values()),
@@ -115,4 +117,4 @@ def theme(request: HttpRequest) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """The page of last resort: it needs neither the database nor the session."""
-    return render(None, "500.html", status=500)  # type: ignore[arg-type]  # no request: no context processor runs
+    return render(None, "500.html", status=500)  # no request: no context processor runs

@@ -18,7 +18,7 @@ class RunFilter(forms.Form):
     kind = forms.ChoiceField(label="Type", required=False, choices=[("", "Drills and recoveries"), *Kind.choices()])
 
     def __init__(self, request: HttpRequest, **options: Any) -> None:
-        super().__init__(request.GET, **options)
+        super().__init__(request.GET, label_suffix="", **options)
 
     def chosen(self) -> dict[str, Any]:
         """What was chosen, ready for a QuerySet's filter."""

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, cast
 
 from django.db.models import Count, OuterRef, Subquery
 from django.http import HttpRequest, HttpResponse
@@ -74,7 +74,6 @@ def _count(rows: Iterable[tuple[uuid.UUID, int]]) -> dict[uuid.UUID, int]:
 
 def _runs(ids: Sequence[uuid.UUID]) -> tuple[dict[uuid.UUID, Run], dict[uuid.UUID, Run]]:
     """The active and the last run of each plan, each found through the plan's index, not by reading the history."""
-    runs = RecoveryPlan._meta.get_field("executions").related_model.objects  # type: ignore[union-attr]
     newest = RecoveryPlan.objects.filter(pk=OuterRef("pk")).order_by("-executions__started_at", "-executions__pk")
     last_ids = (
         RecoveryPlan.objects.filter(pk__in=ids)
@@ -82,9 +81,14 @@ def _runs(ids: Sequence[uuid.UUID]) -> tuple[dict[uuid.UUID, Run], dict[uuid.UUI
         .annotate(last_run=Subquery(newest.values("executions__pk")[:1]))
         .values("last_run")
     )
-    last = {run.plan_id: run for run in runs.filter(pk__in=[row["last_run"] for row in last_ids])}
-    active = {run.plan_id: run for run in runs.filter(plan__in=ids, ended_at=None, dry_run=False)}
-    return active, last
+    active = _by_plan(plan__in=ids, ended_at=None, dry_run=False)
+    return active, _by_plan(pk__in=[row["last_run"] for row in last_ids])
+
+
+def _by_plan(**wanted: object) -> dict[uuid.UUID, Run]:
+    model = RecoveryPlan._meta.get_field("executions").related_model
+    runs = cast("Iterable[Run]", model._default_manager.filter(**wanted))
+    return {run.plan_id: run for run in runs if run.plan_id}
 
 
 @require_safe

@@ -16,6 +16,9 @@ class Search(forms.Form):
         widget=forms.TextInput(attrs={"type": "search", "autocomplete": "off"}),
     )
 
+    def __init__(self, data: Any, **options: Any) -> None:
+        super().__init__(data, label_suffix="", **options)
+
     def chosen(self) -> dict[str, str]:
         """What was chosen, without what was left empty or is no choice."""
         self.is_valid()

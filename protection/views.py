@@ -104,7 +104,7 @@ def group_list(request: HtmxHttpRequest) -> HttpResponse:
     regions = ProtectionGroup.objects.order_by("region").values_list("region", flat=True).distinct()
     form = RegionSearch(request, list(regions))
     chosen = form.chosen()
-    groups = ProtectionGroup.objects.with_servers().named(chosen.get("q", ""))
+    groups = ProtectionGroup.objects.with_servers().named(chosen.get("q", "")).order_by("name_key")
     if region := chosen.get("region"):
         groups = groups.filter(region=region)
     page = page_of(groups, request)

@@ -114,12 +114,17 @@
     if (!isLive(event.detail.elt) || !event.detail.successful) return;
     answeredAt = Date.now();
     if (byId("connection")) byId("connection").hidden = true;
+  });
+  document.addEventListener("htmx:afterSwap", () => {
+    const { say, title } = live()?.dataset ?? {};
+    if (!say) return;
+    document.title = title;
+    if (say !== said) byId("announcer").textContent = said = say;
     readClock();
-    const say = live()?.dataset.say;
-    if (say && say !== said) byId("announcer").textContent = said = say;
     tick();
   });
 
+  document.querySelector(".sidenav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   readClock();
   setInterval(tick, 1000);
 })();
