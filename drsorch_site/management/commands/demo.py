@@ -3,6 +3,7 @@
 Running it again keeps everything; only what is missing is made.
 """
 
+import logging
 import secrets
 import uuid
 from collections.abc import Sequence
@@ -40,7 +41,9 @@ PLANS: dict[tuple[str, str], Sequence[Tier]] = {
     ),
     ("ERP Recovery", "us-west-2"): (
         Tier("ERP databases", "Database Tier", "erp-db-01 erp-db-02"),
-        Tier("ERP application and web", "Application and Web", "erp-app-01 erp-app-02 erp-app-03 erp-web-01 erp-web-02"),
+        Tier(
+            "ERP application and web", "Application and Web", "erp-app-01 erp-app-02 erp-app-03 erp-web-01 erp-web-02"
+        ),
     ),
 }
 
@@ -51,6 +54,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.AWS_ENDPOINT_URL_DRS:
             raise CommandError("The demo needs the simulator: set AWS_ENDPOINT_URL_DRS to its address.")
+        logging.getLogger("audit").setLevel(logging.WARNING)  # the journal has it; the screen is for the sign-in
         call_command("migrate", interactive=False, verbosity=0)
         call_command("collectstatic", interactive=False, verbosity=0)
         try:
