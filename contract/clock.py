@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import overload
 
 from django.db import connection
 
@@ -20,3 +21,14 @@ def db_clock() -> datetime:
         (value,) = cursor.fetchone()
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value
     return moment.astimezone(UTC)
+
+
+@overload
+def unix(moment: datetime) -> int: ...
+@overload
+def unix(moment: None) -> None: ...
+@overload
+def unix(moment: datetime | None) -> int | None: ...
+def unix(moment: datetime | None) -> int | None:
+    """A time as the API writes it: whole Unix seconds, or null."""
+    return None if moment is None else int(moment.timestamp())

@@ -61,6 +61,17 @@ class VersionConflict(DomainError):
         super().__init__("VERSION_CONFLICT", message, details=details)
 
 
+class PayloadTooLarge(DomainError):
+    status = 413
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            "PAYLOAD_TOO_LARGE",
+            f"The body is larger than {limit:,} bytes. Send less, in several requests if need be.",
+            details={"maxBytes": limit},
+        )
+
+
 class Unprocessable(DomainError):
     status = 422
 

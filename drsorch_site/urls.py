@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib.auth.views import LogoutView
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path
 
 from drsorch_site import health, views
 from drsorch_site.middleware import signed_in
@@ -18,6 +18,7 @@ def page(route: str, view: Any, name: str) -> URLPattern:
 
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/v1/", include("drsorch_site.api_urls")),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("sign-in", views.SignIn.as_view(), name="sign-in"),
@@ -37,4 +38,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     page("executions/<uuid:execution_id>/cancel", executions.execution_cancel, "cancel-execution"),
 ]
 
-handler500 = "drsorch_site.views.server_error"
+# Under /api/ in the contract's shape, elsewhere Django's own with our templates.
+handler400 = "contract.handlers.bad_request"
+handler404 = "contract.handlers.page_not_found"
+handler500 = "contract.handlers.server_error"

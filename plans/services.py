@@ -1,14 +1,16 @@
 """What can be done with recovery plans, one function a verb."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from django.db import IntegrityError, transaction
 
 from audit.actor import Actor
 from audit.journal import record
-from contract.errors import Conflict, Invalid
+from contract.clock import Clock, db_clock
+from contract.errors import Conflict, Invalid, NotFound
+from contract.etag import refuse_stale
 from contract.names import name_key
 from plans.models import OnFailure, RecoveryPlan, Wave, WaveGroup, WaveServer
 from protection.models import ProtectionGroup, ServerAssignment
@@ -32,7 +34,7 @@ class WaveSpec:
     on_failure: str = OnFailure.STOP
 
 
-def _check_texts(name: str, description: str, waves: Sequence[WaveSpec]) -> Fields:
+def _check_texts(name: str, description: str) -> Fields:
     fields: Fields = {}
     if not name:
         fields["planName"] = ["A name is required."]
@@ -40,8 +42,15 @@ def _check_texts(name: str, description: str, waves: Sequence[WaveSpec]) -> Fiel
         fields["planName"] = [f"At most {NAME_MAX} characters; this has {len(name)}."]
     if len(description) > DESCRIPTION_MAX:
         fields["description"] = [f"At most {DESCRIPTION_MAX} characters; this has {len(description)}."]
-    if not waves:
-        fields["waves"] = ["At least one wave is required."]
+    return fields
+
+
+def _check_waves(waves: Sequence[WaveSpec]) -> Fields:
+    fields: Fields = {} if waves else {"waves": ["At least one wave is required."]}
+    for number, wave in enumerate(waves):
+        fields |= _check_wave(number, wave)
+    for path, texts in _check_servers(waves).items():
+        fields.setdefault(path, []).extend(texts)
     return fields
 
 
@@ -90,13 +99,7 @@ def _add(fields: Fields, number: int, path: str, text: str) -> None:
     fields.setdefault(f"waves[{number}].{path}", []).append(text)
 
 
-def check_plan(name: str, description: str, waves: Sequence[WaveSpec]) -> None:
-    """Raise Invalid naming every field that is wrong, such as `waves[1].serverIds`."""
-    fields = _check_texts(name, description, waves)
-    for number, wave in enumerate(waves):
-        fields |= _check_wave(number, wave)
-    for path, texts in _check_servers(waves).items():
-        fields.setdefault(path, []).extend(texts)
+def _refuse_fields(fields: Fields) -> None:
     if fields:
         raise Invalid(fields)
 
@@ -118,26 +121,25 @@ def create_plan(*, actor: Actor, name: str, waves: Sequence[WaveSpec], descripti
     """Make a plan. Raises Forbidden, Invalid with the path of each wrong field, Conflict (RP_NAME_EXISTS)."""
     actor.require("plans.add_recoveryplan", "create recovery plans")
     name, description = name.strip(), description.strip()
-    check_plan(name, description, waves)
-    _refuse_taken_name(name)
     plan = RecoveryPlan(name=name, name_key=name_key(name), description=description, owner=actor.name)
     try:
         with transaction.atomic():
+            _lock_groups(waves)
+            _refuse_fields(_check_texts(name, description) | _check_waves(waves))
+            _refuse_taken_name(name)
             plan.save(force_insert=True)
             _save_waves(plan, waves)
-            record(
-                actor,
-                "plan.create",
-                subject_kind="plan",
-                subject_id=plan.pk,
-                subject_name=name,
-                detail={"waves": len(waves), "servers": sum(len(wave.server_ids) for wave in waves)},
-            )
-    except IntegrityError:  # somebody was faster: took the name, or changed a group
+            _journal(actor, "plan.create", plan, **_size(waves))
+    except IntegrityError:  # somebody was faster
         _refuse_taken_name(name)
-        check_plan(name, description, waves)
         raise
     return plan
+
+
+def _lock_groups(waves: Sequence[WaveSpec]) -> None:
+    """Keep groups and their servers as they are; after the plan and by key, as when a run starts."""
+    ids = {group_id for wave in waves for group_id in wave.group_ids}
+    list(ProtectionGroup.objects.select_for_update().filter(pk__in=ids).order_by("pk").values_list("pk"))
 
 
 def _save_waves(plan: RecoveryPlan, specs: Sequence[WaveSpec]) -> None:
@@ -165,3 +167,94 @@ def _save_waves(plan: RecoveryPlan, specs: Sequence[WaveSpec]) -> None:
     )
     for wave, spec in pairs:
         wave.depends_on.set(waves[number] for number in spec.depends_on)
+
+
+def _size(waves: Sequence[WaveSpec]) -> dict[str, int]:
+    return {"waves": len(waves), "servers": sum(len(wave.server_ids) for wave in waves)}
+
+
+# Change and delete
+
+
+def get(plan_id: uuid.UUID, *, for_update: bool = False) -> RecoveryPlan:
+    """The plan, or NotFound. With `for_update` it is locked, and no run of it can start until the transaction ends."""
+    plans = RecoveryPlan.objects.select_for_update() if for_update else RecoveryPlan.objects.all()
+    plan = plans.filter(pk=plan_id).first()
+    if plan is None:
+        raise NotFound(f"There is no recovery plan {plan_id}.", details={"planId": str(plan_id)})
+    return plan
+
+
+def update_plan(
+    *,
+    actor: Actor,
+    plan_id: uuid.UUID,
+    name: str | None = None,
+    description: str | None = None,
+    waves: Sequence[WaveSpec] | None = None,
+    expected: Collection[int] | None = None,
+    clock: Clock = db_clock,
+) -> RecoveryPlan:
+    """Replace what is given and leave the rest; `expected` are the versions that the change may be applied to.
+
+    Raises Forbidden, NotFound, Invalid with the path of each wrong field, VersionConflict, Conflict
+    (PLAN_HAS_ACTIVE_EXECUTION, RP_NAME_EXISTS).
+    """
+    actor.require("plans.change_recoveryplan", "change recovery plans")
+    plan = get(plan_id)
+    name = None if name is None else name.strip()
+    description = None if description is None else description.strip()
+    try:
+        with transaction.atomic():
+            plan = get(plan_id, for_update=True)
+            if waves is not None:
+                _lock_groups(waves)
+            texts = _check_texts(plan.name if name is None else name, description or "")
+            _refuse_fields(texts | ({} if waves is None else _check_waves(waves)))
+            refuse_stale(plan.version, expected, f"The plan “{plan.name}”")
+            _refuse_active(plan, "changed")
+            if name is not None:
+                _refuse_taken_name(name, but=plan)
+                plan.name, plan.name_key = name, name_key(name)
+            if description is not None:
+                plan.description = description
+            plan.version, plan.updated_at = plan.version + 1, clock()
+            plan.save(update_fields=["name", "name_key", "description", "version", "updated_at"])
+            if waves is not None:
+                plan.waves.all().delete()
+                _save_waves(plan, waves)
+            _journal(actor, "plan.update", plan, version=plan.version, **_size(waves or []))
+    except IntegrityError:  # somebody was faster
+        _refuse_taken_name(name or plan.name, but=plan)
+        raise
+    return plan
+
+
+def _refuse_active(plan: RecoveryPlan, verb: str) -> None:
+    """Runs are asked for by name: they live above this room."""
+    running = plan.executions.filter(ended_at=None).first()
+    if running is not None:
+        raise Conflict(
+            "PLAN_HAS_ACTIVE_EXECUTION",
+            f"“{plan.name}” is being run ({running.status.lower()}). It can be {verb} when the run is over.",
+            details={"executionId": str(running.pk), "status": running.status},
+        )
+
+
+def delete_plan(*, actor: Actor, plan_id: uuid.UUID, expected: Collection[int] | None = None) -> RecoveryPlan:
+    """Delete a plan that is not being run; its history keeps its name.
+
+    Raises Forbidden, NotFound, VersionConflict, Conflict (PLAN_HAS_ACTIVE_EXECUTION).
+    """
+    actor.require("plans.delete_recoveryplan", "delete recovery plans")
+    with transaction.atomic():
+        plan = get(plan_id, for_update=True)
+        refuse_stale(plan.version, expected, f"The plan “{plan.name}”")
+        _refuse_active(plan, "deleted")
+        _journal(actor, "plan.delete", plan, version=plan.version)
+        RecoveryPlan.objects.filter(pk=plan.pk).delete()
+    return plan
+
+
+def _journal(actor: Actor, verb: str, plan: RecoveryPlan, **detail: object) -> None:
+    record(actor, verb, subject_kind="plan", subject_id=plan.pk, subject_name=plan.name, detail=detail)

@@ -1,13 +1,18 @@
 """What can be done with protection groups, one function a verb."""
 
+import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from django.db import IntegrityError, transaction
 
 from audit.actor import Actor
 from audit.journal import record
-from contract.errors import Conflict, Invalid
+from contract.clock import Clock, db_clock
+from contract.errors import BadRequest, Conflict, Invalid, NotFound
+from contract.etag import refuse_stale
 from contract.names import name_key
 from drs.client import Drs
 from drs.errors import DrsError, Trouble
@@ -132,7 +137,7 @@ def create_group(
     try:
         with transaction.atomic():
             group.save(force_insert=True)
-            _assign(group, source_server_ids)
+            _assign(group, {each: position for position, each in enumerate(source_server_ids)})
             record(
                 actor,
                 "group.create",
@@ -148,7 +153,200 @@ def create_group(
     return group
 
 
-def _assign(group: ProtectionGroup, ids: Sequence[str]) -> None:
+def _assign(group: ProtectionGroup, places: Mapping[str, int]) -> None:
+    """Sorted, so that two requests for the same servers wait for each other in one order and never deadlock."""
     ServerAssignment.objects.bulk_create(
-        ServerAssignment(group=group, source_server_id=each, position=position) for position, each in enumerate(ids)
+        ServerAssignment(group=group, source_server_id=each, position=position)
+        for each, position in sorted(places.items())
     )
+
+
+# Change and delete
+
+
+def get(group_id: uuid.UUID, *, for_update: bool = False) -> ProtectionGroup:
+    """The group, or NotFound. With `for_update` it is locked, and no run of it can start until the transaction ends."""
+    groups = ProtectionGroup.objects.select_for_update() if for_update else ProtectionGroup.objects.all()
+    group = groups.filter(pk=group_id).first()
+    if group is None:
+        raise NotFound(f"There is no protection group {group_id}.", details={"groupId": str(group_id)})
+    return group
+
+
+def update_group(
+    *,
+    actor: Actor,
+    group_id: uuid.UUID,
+    name: str | None = None,
+    description: str | None = None,
+    source_server_ids: Sequence[str] | None = None,
+    region: str | None = None,
+    expected: Collection[int] | None = None,
+    clock: Clock = db_clock,
+) -> ProtectionGroup:
+    """Replace what is given and leave the rest; `expected` are the versions that the change may be applied to.
+
+    Servers that are new to the group are checked live. Raises Forbidden, NotFound, VersionConflict; Invalid
+    (INVALID_SERVER_IDS); BadRequest (REGION_IMMUTABLE); Conflict (PG_IN_ACTIVE_EXECUTION, PG_NAME_EXISTS,
+    SERVER_ASSIGNMENT_CONFLICT, SERVER_IN_USE_BY_PLAN); the DRS errors of the contract.
+    """
+    actor.require("protection.change_protectiongroup", "change protection groups")
+    group = get(group_id)
+    _refuse_region(group, region)
+    name = None if name is None else name.strip()
+    description = None if description is None else description.strip()
+    check_texts(group.name if name is None else name, description or "")
+    if source_server_ids is not None:
+        check_server_list(source_server_ids)
+    wanted = Wanted(name, description, source_server_ids)
+    _refuse_change(group, wanted, expected)
+    before = set(_server_ids(group))
+    added = [each for each in source_server_ids or [] if each not in before]
+    if added:
+        check_servers_exist(group.region, added)
+    try:
+        with transaction.atomic():
+            group = get(group_id, for_update=True)
+            _refuse_change(group, wanted, expected)
+            _apply(group, wanted, clock())
+            _journal(actor, "group.update", group, version=group.version, sourceServerIds=_server_ids(group))
+    except IntegrityError:  # somebody was faster: took the name or a server, or put a removed one into a plan
+        _refuse_change(get(group_id), wanted, None)
+        raise
+    return group
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a group shall be; None leaves as is what the group has at that moment."""
+
+    name: str | None
+    description: str | None
+    source_server_ids: Sequence[str] | None
+
+
+def _refuse_change(group: ProtectionGroup, wanted: Wanted, expected: Collection[int] | None) -> None:
+    """Everything that the database alone can say against a change; asked before DRS is, and again under the lock."""
+    refuse_stale(group.version, expected, f"The group “{group.name}”")
+    _refuse_active(group)
+    if wanted.name is not None:
+        _refuse_taken_name(wanted.name, but=group)
+    if wanted.source_server_ids is not None:
+        _refuse_assigned(wanted.source_server_ids, but=group)
+        _refuse_used(set(_server_ids(group)) - set(wanted.source_server_ids))
+
+
+def _apply(group: ProtectionGroup, wanted: Wanted, now: datetime) -> None:
+    if wanted.name is not None:
+        group.name, group.name_key = wanted.name, name_key(wanted.name)
+    if wanted.description is not None:
+        group.description = wanted.description
+    group.version, group.updated_at = group.version + 1, now
+    group.save(update_fields=["name", "name_key", "description", "version", "updated_at"])
+    if wanted.source_server_ids is not None:
+        _replace_servers(group, wanted.source_server_ids)
+
+
+def _refuse_region(group: ProtectionGroup, region: str | None) -> None:
+    if region is not None and region != group.region:
+        raise BadRequest(
+            "REGION_IMMUTABLE",
+            f"A group stays in its region, {group.region}. Make a new group for servers of {region[:32]}.",
+            details={"region": group.region},
+        )
+
+
+def _server_ids(group: ProtectionGroup) -> list[str]:
+    return list(group.assignments.order_by("position").values_list("source_server_id", flat=True))
+
+
+def _replace_servers(group: ProtectionGroup, wanted: Sequence[str]) -> None:
+    """Give the group exactly these servers, in this order. Rows of servers that stay are kept: plans point at them."""
+    places = {each: position for position, each in enumerate(wanted)}
+    group.assignments.exclude(source_server_id__in=wanted).delete()
+    kept = list(group.assignments.all())
+    for each in kept:
+        each.position = places.pop(each.source_server_id)
+    ServerAssignment.objects.bulk_update(kept, ["position"], batch_size=500)
+    _assign(group, places)
+
+
+def _refuse_active(group: ProtectionGroup) -> None:
+    """Runs are asked for by name: they live above this room."""
+    running = (
+        group.waves.filter(plan__executions__isnull=False, plan__executions__ended_at=None)
+        .order_by("plan__executions__pk")
+        .values_list("plan__executions__pk", "plan__pk", "plan__name", "plan__executions__status")
+        .distinct()
+    )
+    found = [
+        {"executionId": str(pk), "planId": str(plan_id), "planName": plan, "status": status}
+        for pk, plan_id, plan, status in running
+    ]
+    if found:
+        raise Conflict(
+            "PG_IN_ACTIVE_EXECUTION",
+            f"“{group.name}” is part of a run of “{found[0]['planName']}”. Change it when the run is over.",
+            details={"executions": found},
+        )
+
+
+def _refuse_used(server_ids: Iterable[str]) -> None:
+    """Refuse to take servers away that a plan's wave names."""
+    used = (
+        ServerAssignment.objects.filter(source_server_id__in=list(server_ids), wave_servers__isnull=False)
+        .order_by("source_server_id", "wave_servers__plan__name_key")
+        .values_list(
+            "source_server_id",
+            "wave_servers__plan__pk",
+            "wave_servers__plan__name",
+            "wave_servers__wave__number",
+            "wave_servers__wave__name",
+        )
+    )
+    found = [
+        {"serverId": each, "planId": str(plan_id), "planName": plan, "waveNumber": number, "waveName": wave}
+        for each, plan_id, plan, number, wave in used
+    ]
+    if found:
+        first, number = found[0], used[0][3]
+        raise Conflict(
+            "SERVER_IN_USE_BY_PLAN",
+            f"{first['serverId']} is in wave {number + 1} of “{first['planName']}”. Take it out of the plan first.",
+            details={"plans": found},
+        )
+
+
+def delete_group(*, actor: Actor, group_id: uuid.UUID, expected: Collection[int] | None = None) -> ProtectionGroup:
+    """Delete a group that no plan uses. Raises Forbidden, NotFound, VersionConflict, Conflict (PG_IN_USE)."""
+    actor.require("protection.delete_protectiongroup", "delete protection groups")
+    try:
+        with transaction.atomic():
+            group = get(group_id, for_update=True)
+            refuse_stale(group.version, expected, f"The group “{group.name}”")
+            _refuse_planned(group)
+            _journal(actor, "group.delete", group, region=group.region, sourceServerIds=_server_ids(group))
+            ProtectionGroup.objects.filter(pk=group.pk).delete()
+    except IntegrityError:  # a plan began to use it
+        _refuse_planned(get(group_id))
+        raise
+    return group
+
+
+def _refuse_planned(group: ProtectionGroup) -> None:
+    waves = group.waves.order_by("plan__name_key", "number").values_list("plan__pk", "plan__name", "name", "number")
+    found = [
+        {"planId": str(plan_id), "planName": plan, "waveName": wave, "waveNumber": number}
+        for plan_id, plan, wave, number in waves
+    ]
+    if found:
+        names = "”, “".join(dict.fromkeys(str(each["planName"]) for each in found))
+        raise Conflict(
+            "PG_IN_USE",
+            f"“{group.name}” is used by “{names}”. Take it out of the plan or delete the plan first.",
+            details={"plans": found},
+        )
+
+
+def _journal(actor: Actor, verb: str, group: ProtectionGroup, **detail: object) -> None:
+    record(actor, verb, subject_kind="group", subject_id=group.pk, subject_name=group.name, detail=detail)

@@ -1,0 +1,64 @@
+"""Keyset paging, newest first: a page begins behind the last row of the page before, whatever was added since."""
+
+import base64
+import binascii
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from django.db.models import Model, Q, QuerySet
+
+from contract.errors import Invalid
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 100
+
+M = TypeVar("M", bound=Model)
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """The place behind one row, by its time and id."""
+
+    at: datetime
+    id: uuid.UUID
+
+    def token(self) -> str:
+        """Opaque text for `nextToken`."""
+        return base64.urlsafe_b64encode(f"{self.at.isoformat()}|{self.id.hex}".encode()).decode().rstrip("=")
+
+    @classmethod
+    def read(cls, token: str) -> "Cursor":
+        """Raises Invalid for anything that `token` did not make."""
+        try:
+            padded = token.encode("ascii") + b"=" * (-len(token) % 4)
+            at, _, key = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii").partition("|")
+            cursor: Cursor | None = cls(datetime.fromisoformat(at), uuid.UUID(hex=key))
+        except (ValueError, UnicodeError, binascii.Error):
+            cursor = None
+        if cursor is None or cursor.at.tzinfo is None or cursor.token() != token:
+            raise Invalid({"nextToken": ["Not a token of this list. Start again without one."]})
+        return cursor
+
+
+def read_limit(text: str | None) -> int:
+    """The `limit` parameter, 1 to 100. Raises Invalid."""
+    if text is None:
+        return DEFAULT_LIMIT
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= MAX_LIMIT):
+        raise Invalid({"limit": [f"A whole number from 1 to {MAX_LIMIT} is expected."]})
+    return int(text)
+
+
+def page(rows: QuerySet[M], *, time: str, limit: int, token: str | None) -> tuple[list[M], str | None]:
+    """One page of `rows`, newest `time` first, and the token of the next page or None."""
+    if token is not None:
+        cursor = Cursor.read(token)
+        earlier = Q(**{f"{time}__lt": cursor.at}) | Q(**{time: cursor.at, "pk__lt": cursor.id})
+        rows = rows.filter(**{f"{time}__lte": cursor.at}).filter(earlier)  # the first alone uses the index
+    found = list(rows.order_by(f"-{time}", "-pk")[: limit + 1])
+    if len(found) <= limit:
+        return found, None
+    last = found[limit - 1]
+    return found[:limit], Cursor(getattr(last, time), last.pk).token()

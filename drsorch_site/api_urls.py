@@ -1,0 +1,25 @@
+"""Every address of the API, below /api/v1/."""
+
+from django.urls import re_path
+
+from contract.views import NothingHere, route
+from executions import api as executions
+from plans import api as plans
+from protection import api as protection
+
+urlpatterns = [
+    *route("protection-groups", protection.GroupList, "api-groups"),
+    *route("protection-groups/<str:group_id>", protection.GroupDetail, "api-group"),
+    *route("drs/source-servers", protection.SourceServers, "api-source-servers"),
+    *route("recovery-plans", plans.PlanList, "api-plans"),
+    *route("recovery-plans/<str:plan_id>", plans.PlanDetail, "api-plan"),
+    *route("recovery-plans/<str:plan_id>/execute", executions.PlanExecute, "api-plan-execute"),
+    *route("executions", executions.ExecutionList, "api-executions"),
+    *route("executions/<str:execution_id>", executions.ExecutionDetail, "api-execution"),
+    *route("executions/<str:execution_id>/resume", executions.Resume, "api-execution-resume"),
+    *route("executions/<str:execution_id>/cancel", executions.Cancel, "api-execution-cancel"),
+    *route("executions/<str:execution_id>/pause", executions.Pause, "api-execution-pause"),
+    *route("executions/<str:execution_id>/terminate-instances", executions.Terminate, "api-execution-terminate"),
+    *route("executions/<str:execution_id>/job-logs", executions.JobLogs, "api-execution-job-logs"),
+    re_path(r"^.*$", NothingHere.as_view(), name="api-nothing"),
+]

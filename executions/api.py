@@ -1,0 +1,228 @@
+"""Runs over HTTP: start, follow, steer, clean up."""
+
+import uuid
+from typing import Any
+
+from django.urls import reverse
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from audit.requests import actor_for
+from contract import idempotency, paging
+from contract.clock import db_clock
+from contract.errors import Invalid
+from contract.serializers import Flag, OneOf, StrictSerializer, Text, read_body, read_query
+from contract.views import ApiView, read_id
+from executions import services
+from executions.models import Execution
+from executions.representation import show_execution, show_job_logs, show_list
+from executions.states import ExecutionStatus, Kind
+
+KINDS = [kind.value for kind in Kind]
+STATUSES = [status.value for status in ExecutionStatus]
+INITIATED_BY_MAX = 254
+
+
+class PlanRunIn(StrictSerializer):
+    """How a plan is run."""
+
+    executionType = OneOf(choices=KINDS)
+    initiatedBy = Text(required=False, max_length=INITIATED_BY_MAX)
+    dryRun = Flag(required=False)
+
+
+class ExecutionIn(PlanRunIn):
+    planId = Text()
+
+
+class CommandIn(StrictSerializer):
+    """What may be said to a command."""
+
+    comment = Text(required=False, max_length=services.COMMENT_MAX)
+
+
+class ExecutionQuery(StrictSerializer):
+    planId = Text(required=False)
+    status = OneOf(choices=STATUSES, required=False)
+    executionType = OneOf(choices=KINDS, required=False)
+    limit = Text(required=False)
+    nextToken = Text(required=False)
+
+
+class ExecutionList(ApiView):
+    """The history, newest first; new runs; and its clean-up."""
+
+    def get(self, request: Request) -> Response:
+        asked = read_query(request, ExecutionQuery)
+        found, token = paging.page(
+            _filtered(asked).prefetch_related("waves"),
+            time="started_at",
+            limit=paging.read_limit(asked.get("limit")),
+            token=asked.get("nextToken"),
+        )
+        return Response({"items": show_list(found, actor_for(request), db_clock()), "nextToken": token})
+
+    def post(self, request: Request) -> Response:
+        given = read_body(request, ExecutionIn)
+        return _start(request, given, _plan_id(given["planId"]))
+
+    def delete(self, request: Request) -> Response:
+        deleted, scanned = services.delete_finished(actor=actor_for(request))
+        return Response({"deletedCount": deleted, "totalScanned": scanned})
+
+
+def _filtered(asked: dict[str, Any]) -> Any:
+    runs = Execution.objects.all()
+    if "planId" in asked:
+        runs = runs.filter(plan=_plan_id(asked["planId"]))
+    if "status" in asked:
+        runs = runs.filter(status=asked["status"])
+    if "executionType" in asked:
+        runs = runs.filter(kind=asked["executionType"])
+    return runs
+
+
+class PlanExecute(ApiView):
+    """Run this plan."""
+
+    def post(self, request: Request, plan_id: str) -> Response:
+        given = read_body(request, PlanExecuteIn)
+        body_id = given.pop("planId", plan_id)
+        if body_id.lower() != plan_id.lower():
+            raise Invalid({"planId": ["Differs from the plan in the address. Leave it out."]})
+        return _start(request, given, _plan_id(plan_id))
+
+
+class PlanExecuteIn(PlanRunIn):
+    planId = Text(required=False)
+
+
+def _start(request: Request, given: dict[str, Any], plan_id: uuid.UUID) -> Response:
+    actor = actor_for(request)
+
+    def work() -> idempotency.Answer:
+        execution = services.start(
+            actor=actor,
+            plan_id=plan_id,
+            kind=Kind.of(given["executionType"]),
+            initiated_by=given.get("initiatedBy", ""),
+            dry_run=given.get("dryRun", False),
+        )
+        return idempotency.Answer(202, _started(execution))
+
+    answer = idempotency.once(
+        principal=f"user:{request.user.pk}",
+        key=idempotency.key_of(request._request),
+        request={"planId": plan_id, **given},
+        work=work,
+    )
+    headers = {"Location": answer.body["statusUrl"]} | ({"Idempotent-Replay": "true"} if answer.is_replay else {})
+    return Response(answer.body, status=answer.status, headers=headers)
+
+
+def _started(execution: Execution) -> dict[str, Any]:
+    return {
+        "executionId": str(execution.pk),
+        "status": execution.status,
+        "message": "Execution started - check status with GET /executions/{id}",
+        "statusUrl": reverse("api-execution", args=[execution.pk]),
+    }
+
+
+class ExecutionDetail(ApiView):
+    """One run. DELETE cancels it, as `…/cancel` does."""
+
+    def get(self, request: Request, execution_id: str) -> Response:
+        execution = services.get(_id(execution_id))
+        return Response(show_execution(execution.pk, actor_for(request), db_clock()))
+
+    def delete(self, request: Request, execution_id: str) -> Response:
+        return _cancel(request, execution_id)
+
+
+class Cancel(ApiView):
+    """Stop a run: at once where nothing is under way, else after the wave that runs."""
+
+    def post(self, request: Request, execution_id: str) -> Response:
+        return _cancel(request, execution_id)
+
+
+def _cancel(request: Request, execution_id: str) -> Response:
+    execution = services.cancel(**_command(request, execution_id))
+    if execution.state is ExecutionStatus.CANCELLING:
+        return _state(execution, "Cancelling: the wave that runs ends first, later waves are skipped")
+    return _state(execution, "Execution cancelled")
+
+
+class Resume(ApiView):
+    """Let a paused run go on."""
+
+    def post(self, request: Request, execution_id: str) -> Response:
+        return _state(services.resume(**_command(request, execution_id)), "Execution resumed successfully")
+
+
+class Pause(ApiView):
+    """Have a run pause before its next wave."""
+
+    def post(self, request: Request, execution_id: str) -> Response:
+        execution = services.pause(**_command(request, execution_id))
+        answer = _state(execution, "The execution pauses before its next wave")
+        answer.data["pauseRequested"] = True
+        return answer
+
+
+class Terminate(ApiView):
+    """Terminate the instances that a finished run launched."""
+
+    def post(self, request: Request, execution_id: str) -> Response:
+        command = _command(request, execution_id)
+        result = services.terminate(**command)
+        failed = [
+            {"recoveryInstanceId": each.recovery_instance_id, "code": each.code, "message": each.message}
+            for each in result.failed
+        ]
+        jobs = [{"jobId": job.job_id or None, "region": job.region, "status": job.status} for job in result.jobs]
+        return Response(
+            {
+                "executionId": str(command["execution_id"]),
+                "terminated": result.terminated,
+                "failed": failed,
+                "jobs": jobs,
+                "message": _terminated(len(result.terminated), len(failed)),
+            }
+        )
+
+
+def _terminated(done: int, failed: int) -> str:
+    if not done and not failed:
+        return "There are no instances to terminate"
+    text = f"{done} {'instance' if done == 1 else 'instances'} terminated successfully"
+    return f"{text}, {failed} failed" if failed else text
+
+
+class JobLogs(ApiView):
+    """The DRS job logs of a run, by wave."""
+
+    def get(self, request: Request, execution_id: str) -> Response:
+        execution = services.get(_id(execution_id))
+        return Response({"executionId": str(execution.pk), "jobLogs": show_job_logs(execution)})
+
+
+def _command(request: Request, execution_id: str) -> dict[str, Any]:
+    return {
+        "actor": actor_for(request),
+        "execution_id": _id(execution_id),
+        "comment": read_body(request, CommandIn).get("comment", ""),
+    }
+
+
+def _state(execution: Execution, message: str) -> Response:
+    return Response({"executionId": str(execution.pk), "status": execution.status, "message": message})
+
+
+def _id(text: str) -> uuid.UUID:
+    return read_id(text, "execution", "executionId")
+
+
+def _plan_id(text: str) -> uuid.UUID:
+    return read_id(text, "recovery plan", "planId")

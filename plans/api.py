@@ -1,0 +1,120 @@
+"""Recovery plans over HTTP."""
+
+import uuid
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from audit.requests import actor_for
+from contract.errors import Invalid
+from contract.etag import etag, expected_versions
+from contract.serializers import StrictSerializer, Text, Whole, read_body, read_query
+from contract.views import ApiView, read_id
+from plans import services
+from plans.dialects import WaveIn, Waves
+from plans.models import RecoveryPlan
+from plans.representation import show_plan, show_plans
+
+
+class PlanIn(StrictSerializer):
+    """A plan as it is created, and in part as it is changed."""
+
+    answered = frozenset(
+        {
+            "planId",
+            "waveCount",
+            "serverCount",
+            "createdDate",
+            "lastModifiedDate",
+            "lastExecutionId",
+            "lastExecutionStatus",
+            "lastStartTime",
+            "lastEndTime",
+            "activeExecutionId",
+            "conflicts",
+            "canExecute",
+            "blockedReason",
+        }
+    )
+
+    planName = Text()
+    description = Text(required=False)
+    waves = WaveIn(many=True)
+    version = Whole(required=False)
+
+
+class PlanChange(PlanIn):
+    """What is left out stays as it is."""
+
+    planName = Text(required=False)
+    waves = WaveIn(many=True, required=False)
+
+
+class PlanQuery(StrictSerializer):
+    name = Text(required=False)
+
+
+class PlanList(ApiView):
+    """All plans, and new ones."""
+
+    def get(self, request: Request) -> Response:
+        asked = read_query(request, PlanQuery)
+        plans = RecoveryPlan.objects.all()
+        if asked.get("name"):
+            plans = plans.named(asked["name"])
+        shown = show_plans(plans)
+        return Response({"plans": shown, "count": len(shown)})
+
+    def post(self, request: Request) -> Response:
+        given = read_body(request, PlanIn)
+        waves = Waves(given["waves"])
+        specs = waves.specs()
+        try:
+            plan = services.create_plan(
+                actor=actor_for(request),
+                name=given["planName"],
+                description=given.get("description", ""),
+                waves=specs,
+            )
+        except Invalid as error:
+            raise waves.placed(error) from error
+        answer = _answer(plan, status=201)
+        answer["Location"] = f"{request.path.rstrip('/')}/{plan.pk}"
+        return answer
+
+
+class PlanDetail(ApiView):
+    """One plan."""
+
+    def get(self, request: Request, plan_id: str) -> Response:
+        return _answer(services.get(_id(plan_id)))
+
+    def put(self, request: Request, plan_id: str) -> Response:
+        given = read_body(request, PlanChange)
+        waves = Waves(given["waves"]) if "waves" in given else None
+        specs = waves.specs() if waves else None
+        try:
+            plan = services.update_plan(
+                actor=actor_for(request),
+                plan_id=_id(plan_id),
+                name=given.get("planName"),
+                description=given.get("description"),
+                waves=specs,
+                expected=expected_versions(request, given.get("version")),
+            )
+        except Invalid as error:
+            raise (waves.placed(error) if waves else error) from error
+        return _answer(plan)
+
+    def delete(self, request: Request, plan_id: str) -> Response:
+        plan = services.delete_plan(actor=actor_for(request), plan_id=_id(plan_id), expected=expected_versions(request))
+        return Response({"planId": str(plan.pk), "message": f"The recovery plan “{plan.name}” was deleted."})
+
+
+def _id(text: str) -> uuid.UUID:
+    return read_id(text, "recovery plan", "planId")
+
+
+def _answer(plan: RecoveryPlan, *, status: int = 200) -> Response:
+    shown = show_plan(plan)
+    return Response(shown, status=status, headers={"ETag": etag(shown["version"])})

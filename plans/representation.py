@@ -1,0 +1,181 @@
+"""Plans as the API shows them: eight queries, however many there are."""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypedDict
+
+from django.db.models import OuterRef, Subquery
+
+from contract.clock import unix
+from plans.models import RecoveryPlan, RecoveryPlanQuerySet, Wave, WaveServer
+
+
+class Dependency(TypedDict):
+    dependsOnWaveId: str
+
+
+class WaveShape(TypedDict):
+    waveId: str
+    waveNumber: int
+    executionOrder: int
+    waveName: str
+    waveDescription: str
+    protectionGroupIds: list[str]
+    protectionGroupId: str | None
+    serverIds: list[str]
+    dependsOnWaves: list[int]
+    dependencies: list[Dependency]
+    pauseBeforeWave: bool
+    onFailure: str
+
+
+class ServerConflict(TypedDict):
+    serverId: str
+    executionId: str
+    planName: str
+    status: str
+
+
+class PlanShape(TypedDict):
+    planId: str
+    planName: str
+    description: str
+    waves: list[WaveShape]
+    waveCount: int
+    serverCount: int
+    createdDate: int
+    lastModifiedDate: int
+    version: int
+    lastExecutionId: str | None
+    lastExecutionStatus: str | None
+    lastStartTime: int | None
+    lastEndTime: int | None
+    activeExecutionId: str | None
+    conflicts: list[ServerConflict]
+    canExecute: bool
+    blockedReason: str | None
+
+
+class RunFacts(TypedDict):
+    """What a plan tells of one of its runs."""
+
+    pk: uuid.UUID
+    status: str
+    started_at: datetime
+    ended_at: datetime | None
+    started_by: str
+    dry_run: bool
+
+
+def show_plans(plans: RecoveryPlanQuerySet) -> list[PlanShape]:
+    """These plans with their waves, their last run and whatever keeps them from being run."""
+    runs = _runs().filter(plan=OuterRef("pk")).values("pk")
+    found = plans.annotate(
+        last_run=Subquery(runs.order_by("-started_at", "-pk")[:1]),
+        active_run=Subquery(runs.filter(ended_at=None).order_by("dry_run", "pk")[:1]),
+    )
+    listed: list[Any] = list(found.prefetch_related("waves__group_links", "waves__servers", "waves__depends_on"))
+    facts = _facts({key for plan in listed for key in (plan.last_run, plan.active_run) if key})
+    conflicts = _conflicts([plan.pk for plan in listed])
+    return [
+        _show_plan(plan, facts.get(plan.last_run), facts.get(plan.active_run), conflicts.get(plan.pk, []))
+        for plan in listed
+    ]
+
+
+def show_plan(plan: RecoveryPlan) -> PlanShape:
+    """The plan as it stands in the database now."""
+    (shown,) = show_plans(RecoveryPlan.objects.filter(pk=plan.pk))
+    return shown
+
+
+def _runs() -> Any:
+    """Runs are asked for by name: they live above this room."""
+    return RecoveryPlan._meta.get_field("executions").related_model._default_manager
+
+
+def _facts(keys: Collection[uuid.UUID]) -> dict[uuid.UUID | None, RunFacts]:
+    names = ("pk", "status", "started_at", "ended_at", "started_by", "dry_run")
+    return {row["pk"]: row for row in _runs().filter(pk__in=keys).values(*names)}
+
+
+def _conflicts(keys: Sequence[uuid.UUID]) -> Mapping[uuid.UUID, list[ServerConflict]]:
+    """Servers of these plans that another plan's run holds."""
+    rows = (
+        WaveServer.objects.filter(plan__in=keys, assignment__hold__isnull=False)
+        .order_by("plan", "wave__number", "position")
+        .values_list(
+            "plan_id",
+            "assignment__source_server_id",
+            "assignment__hold__execution__pk",
+            "assignment__hold__execution__plan_id",
+            "assignment__hold__execution__plan_name",
+            "assignment__hold__execution__status",
+        )
+    )
+    found: dict[uuid.UUID, list[ServerConflict]] = defaultdict(list)
+    for plan_id, server_id, execution_id, holder_id, holder, status in rows:
+        if holder_id != plan_id:
+            found[plan_id].append(
+                ServerConflict(serverId=server_id, executionId=str(execution_id), planName=holder, status=status)
+            )
+    return found
+
+
+def _show_plan(
+    plan: RecoveryPlan, last: RunFacts | None, active: RunFacts | None, conflicts: list[ServerConflict]
+) -> PlanShape:
+    waves = [_show_wave(wave) for wave in plan.waves.all()]
+    reason = _blocked_reason(plan, active, conflicts, has_waves=bool(waves))
+    return PlanShape(
+        planId=str(plan.pk),
+        planName=plan.name,
+        description=plan.description,
+        waves=waves,
+        waveCount=len(waves),
+        serverCount=sum(len(wave["serverIds"]) for wave in waves),
+        createdDate=unix(plan.created_at),
+        lastModifiedDate=unix(plan.updated_at),
+        version=plan.version,
+        lastExecutionId=str(last["pk"]) if last else None,
+        lastExecutionStatus=last["status"] if last else None,
+        lastStartTime=unix(last["started_at"]) if last else None,
+        lastEndTime=unix(last["ended_at"]) if last else None,
+        activeExecutionId=str(active["pk"]) if active else None,
+        conflicts=conflicts,
+        canExecute=reason is None,
+        blockedReason=reason,
+    )
+
+
+def _blocked_reason(
+    plan: RecoveryPlan, active: RunFacts | None, conflicts: Sequence[ServerConflict], *, has_waves: bool
+) -> str | None:
+    if active is not None and not active["dry_run"]:
+        return f"“{plan.name}” is already being run ({active['status'].lower()}, by {active['started_by']})."
+    if conflicts:
+        names = "”, “".join(dict.fromkeys(each["planName"] for each in conflicts))
+        count = len(conflicts)
+        return f"{count} {'server is' if count == 1 else 'servers are'} in use by a run of “{names}”."
+    return None if has_waves else "The plan has no waves."
+
+
+def _show_wave(wave: Wave) -> WaveShape:
+    groups = [str(link.group_id) for link in wave.group_links.all()]
+    needs = sorted(each.number for each in wave.depends_on.all())
+    return WaveShape(
+        waveId=f"wave-{wave.number}",
+        waveNumber=wave.number,
+        executionOrder=wave.number,
+        waveName=wave.name,
+        waveDescription=wave.description,
+        protectionGroupIds=groups,
+        protectionGroupId=groups[0] if groups else None,
+        serverIds=[server.source_server_id for server in wave.servers.all()],
+        dependsOnWaves=needs,
+        dependencies=[Dependency(dependsOnWaveId=f"wave-{number}") for number in needs],
+        pauseBeforeWave=wave.pause_before,
+        onFailure=wave.on_failure,
+    )

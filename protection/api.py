@@ -1,0 +1,141 @@
+"""Protection groups and the discovery of source servers over HTTP."""
+
+import uuid
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from audit.requests import actor_for
+from contract.errors import Invalid
+from contract.etag import etag, expected_versions
+from contract.serializers import StrictSerializer, Text, Texts, Whole, read_body, read_query
+from contract.views import ApiView, read_id
+from drs.errors import DrsError
+from protection import services
+from protection.inventory import check_region, read_region
+from protection.models import ProtectionGroup
+from protection.representation import show_discovery, show_group, show_groups
+from protection.trouble import drs_trouble
+
+
+class GroupIn(StrictSerializer):
+    """A group as it is created, and in part as it is changed."""
+
+    answered = frozenset(
+        {
+            "groupId",
+            "accountId",
+            "owner",
+            "serverCount",
+            "serverDetails",
+            "serverDetailsAsOf",
+            "createdDate",
+            "lastModifiedDate",
+            "warnings",
+        }
+    )
+
+    groupName = Text()
+    description = Text(required=False)
+    region = Text()
+    sourceServerIds = Texts()
+    version = Whole(required=False)
+
+
+class GroupChange(GroupIn):
+    """What is left out stays as it is."""
+
+    groupName = Text(required=False)
+    region = Text(required=False)
+    sourceServerIds = Texts(required=False)
+
+
+class GroupQuery(StrictSerializer):
+    region = Text(required=False)
+    name = Text(required=False)
+
+
+class GroupList(ApiView):
+    """All groups, and new ones."""
+
+    def get(self, request: Request) -> Response:
+        asked = read_query(request, GroupQuery)
+        groups = ProtectionGroup.objects.all()
+        if asked.get("region"):
+            groups = groups.filter(region=asked["region"])
+        if asked.get("name"):
+            groups = groups.named(asked["name"])
+        shown, warnings = show_groups(groups)
+        return Response({"groups": shown, "count": len(shown)} | ({"warnings": warnings} if warnings else {}))
+
+    def post(self, request: Request) -> Response:
+        given = read_body(request, GroupIn)
+        group = services.create_group(
+            actor=actor_for(request),
+            name=given["groupName"],
+            region=given["region"],
+            source_server_ids=given["sourceServerIds"],
+            description=given.get("description", ""),
+        )
+        answer = _answer(group, status=201)
+        answer["Location"] = f"{request.path.rstrip('/')}/{group.pk}"
+        return answer
+
+
+class GroupDetail(ApiView):
+    """One group."""
+
+    def get(self, request: Request, group_id: str) -> Response:
+        return _answer(services.get(_id(group_id)))
+
+    def put(self, request: Request, group_id: str) -> Response:
+        given = read_body(request, GroupChange)
+        group = services.update_group(
+            actor=actor_for(request),
+            group_id=_id(group_id),
+            name=given.get("groupName"),
+            description=given.get("description"),
+            source_server_ids=given.get("sourceServerIds"),
+            region=given.get("region"),
+            expected=expected_versions(request, given.get("version")),
+        )
+        return _answer(group)
+
+    def delete(self, request: Request, group_id: str) -> Response:
+        group = services.delete_group(
+            actor=actor_for(request), group_id=_id(group_id), expected=expected_versions(request)
+        )
+        return Response({"groupId": str(group.pk), "message": f"The protection group “{group.name}” was deleted."})
+
+
+def _id(text: str) -> uuid.UUID:
+    return read_id(text, "protection group", "groupId")
+
+
+def _answer(group: ProtectionGroup, *, status: int = 200) -> Response:
+    shown, warnings = show_group(group)
+    body = {**shown, "warnings": warnings} if warnings else {**shown}
+    return Response(body, status=status, headers={"ETag": etag(shown["version"])})
+
+
+class DiscoveryQuery(StrictSerializer):
+    region = Text(required=False)
+    currentProtectionGroupId = Text(required=False)
+
+
+class SourceServers(ApiView):
+    """Source servers of a region, read live; what was read stays in the inventory."""
+
+    def get(self, request: Request) -> Response:
+        asked = read_query(request, DiscoveryQuery)
+        region = asked.get("region", "")
+        if not region:
+            raise Invalid({"region": ["A region is required, such as ?region=us-east-1."]})
+        check_region(region)
+        current = asked.get("currentProtectionGroupId")
+        group = services.get(_id(current)) if current else None
+        try:
+            inventory = read_region(region)
+        except DrsError as error:
+            raise drs_trouble(error) from error
+        return Response(show_discovery(inventory, group))

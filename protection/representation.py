@@ -1,0 +1,181 @@
+"""Groups and source servers as the API shows them, from our own rows alone: three queries, however many there are."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TypedDict
+
+from contract.clock import unix
+from drs.errors import BY_CODE, Trouble
+from protection.models import ProtectionGroup, ProtectionGroupQuerySet, RegionInventory, ServerAssignment, SourceServer
+
+
+class GroupReference(TypedDict):
+    groupId: str
+    groupName: str
+
+
+class ServerShape(TypedDict):
+    sourceServerID: str
+    hostname: str
+    state: str | None
+    replicationState: str | None
+    lagDuration: str | None
+    assignedToProtectionGroup: GroupReference | None
+    selectable: bool
+
+
+class Warning(TypedDict):  # noqa: A001  (the contract's word)
+    code: str
+    region: str
+    message: str
+
+
+class GroupShape(TypedDict):
+    groupId: str
+    groupName: str
+    description: str
+    region: str
+    accountId: str
+    owner: str
+    sourceServerIds: list[str]
+    serverCount: int
+    serverDetails: list[ServerShape]
+    serverDetailsAsOf: int | None
+    createdDate: int
+    lastModifiedDate: int
+    version: int
+
+
+class Inventory:
+    """What is known of the servers of some groups, and of their regions."""
+
+    def __init__(self, groups: Sequence[ProtectionGroup]) -> None:
+        known = ServerAssignment.objects.filter(group__in=[group.pk for group in groups])
+        servers = SourceServer.objects.filter(pk__in=known.values("source_server_id")).defer("tags")
+        self.servers = {server.pk: server for server in servers}
+        self.regions = {row.region: row for row in RegionInventory.objects.all()}
+
+    def as_of(self, server_ids: Iterable[str], region: str) -> int | None:
+        """When DRS was last read for the one of these servers that was read longest ago."""
+        seen = [self._read_at(each, region) for each in server_ids]
+        times = [moment for moment in seen if moment is not None]
+        return unix(min(times)) if times else None
+
+    def _read_at(self, server_id: str, region: str) -> datetime | None:
+        server = self.servers.get(server_id)
+        if server is not None and server.gone_at is None:
+            return server.seen_at
+        row = self.regions.get(region)
+        return row.as_of if row else None
+
+    def warnings(self, groups: Iterable[ProtectionGroup]) -> list[Warning]:
+        """What makes these answers less than fresh: unreadable regions, servers that DRS no longer has."""
+        listed = list(groups)
+        found = [warning for region in sorted({group.region for group in listed}) for warning in self._region(region)]
+        return found + [warning for group in listed for warning in self._gone(group)]
+
+    def _region(self, region: str) -> list[Warning]:
+        row = self.regions.get(region)
+        if row is None or not row.error_code:
+            return []
+        code = {Trouble.ACCESS_DENIED: "DRS_ACCESS_DENIED", Trouble.THROTTLED: "DRS_THROTTLED"}.get(
+            BY_CODE.get(row.error_code, Trouble.UNCERTAIN), "DRS_UNAVAILABLE"
+        )
+        since = f"as they were at {row.as_of:%Y-%m-%d %H:%M} UTC" if row.as_of else "as far as they are known"
+        text = f"DRS in {region} could not be read ({row.error_code}). Servers are shown {since}."
+        return [Warning(code=code, region=region, message=text)]
+
+    def _gone(self, group: ProtectionGroup) -> list[Warning]:
+        return [
+            Warning(
+                code="SERVER_NOT_IN_DRS",
+                region=group.region,
+                message=f"{each.source_server_id} of “{group.name}” is no longer in DRS. Take it out of the group.",
+            )
+            for each in group.assignments.all()
+            if (server := self.servers.get(each.source_server_id)) is not None and server.gone_at is not None
+        ]
+
+
+def show_server(
+    server_id: str, server: SourceServer | None, group: GroupReference | None, *, selectable: bool
+) -> ServerShape:
+    """One server; what is not known of it is null."""
+    return ServerShape(
+        sourceServerID=server_id,
+        hostname=server.name if server else server_id,
+        state=str(server.state.value) if server else None,
+        replicationState=server.replication_state if server else None,
+        lagDuration=(server.lag_duration or None) if server else None,
+        assignedToProtectionGroup=group,
+        selectable=selectable,
+    )
+
+
+def _show_group(group: ProtectionGroup, inventory: Inventory) -> GroupShape:
+    ids = [each.source_server_id for each in group.assignments.all()]
+    own = GroupReference(groupId=str(group.pk), groupName=group.name)
+    return GroupShape(
+        groupId=str(group.pk),
+        groupName=group.name,
+        description=group.description,
+        region=group.region,
+        accountId=group.account_id,
+        owner=group.owner,
+        sourceServerIds=ids,
+        serverCount=len(ids),
+        serverDetails=[show_server(each, inventory.servers.get(each), own, selectable=True) for each in ids],
+        serverDetailsAsOf=inventory.as_of(ids, group.region),
+        createdDate=unix(group.created_at),
+        lastModifiedDate=unix(group.updated_at),
+        version=group.version,
+    )
+
+
+def show_groups(groups: ProtectionGroupQuerySet) -> tuple[list[GroupShape], list[Warning]]:
+    """These groups, and what to know about how fresh they are."""
+    listed = list(groups.prefetch_related("assignments"))
+    inventory = Inventory(listed)
+    return [_show_group(group, inventory) for group in listed], inventory.warnings(listed)
+
+
+def show_group(group: ProtectionGroup) -> tuple[GroupShape, list[Warning]]:
+    """The group as it stands in the database now."""
+    (shown,), warnings = show_groups(ProtectionGroup.objects.filter(pk=group.pk))
+    return shown, warnings
+
+
+class DiscoveryShape(TypedDict):
+    region: str
+    initialized: bool
+    asOf: int | None
+    servers: list[ServerShape]
+    totalCount: int
+    availableCount: int
+    assignedCount: int
+
+
+def show_discovery(inventory: RegionInventory, current: ProtectionGroup | None) -> DiscoveryShape:
+    """The servers of a region as they were just read, and which of them a group could take."""
+    servers = list(SourceServer.objects.present().filter(region=inventory.region).defer("tags"))
+    homes = _homes(inventory.region)
+    own = str(current.pk) if current else None
+    taken = {server_id for server_id, home in homes.items() if home["groupId"] != own}
+    shown = [show_server(each.pk, each, homes.get(each.pk), selectable=each.pk not in taken) for each in servers]
+    available = sum(each["selectable"] for each in shown)
+    return DiscoveryShape(
+        region=inventory.region,
+        initialized=inventory.initialized,
+        asOf=unix(inventory.as_of),
+        servers=shown if inventory.initialized else [],
+        totalCount=len(shown) if inventory.initialized else 0,
+        availableCount=available if inventory.initialized else 0,
+        assignedCount=len(shown) - available if inventory.initialized else 0,
+    )
+
+
+def _homes(region: str) -> Mapping[str, GroupReference]:
+    rows = ServerAssignment.objects.filter(group__region=region).select_related("group")
+    return {
+        each.source_server_id: GroupReference(groupId=str(each.group_id), groupName=each.group.name) for each in rows
+    }
