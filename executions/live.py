@@ -211,11 +211,18 @@ def _pending(live: Live) -> Banner:
     return Banner(Tone.NEUTRAL, "Not started yet.", after="An engine picks it up within a few seconds.")
 
 
+_DOING = {
+    WaveStatus.INITIATED: "is being sent to AWS",
+    WaveStatus.POLLING: "waits for AWS to begin",
+    WaveStatus.LAUNCHING: "is launching",
+}
+
+
 def _running(live: Live) -> Banner:
     wave = live.current
     if wave is None:
         return Banner(Tone.PROGRESS, "Running.")
-    doing = "is being sent to AWS" if live.state is ExecutionStatus.RUNNING else "is launching"
+    doing = _DOING.get(wave.run.state, "starts now")
     title = f"{wave.title[0].upper()}{wave.title[1:]}, {doing}."
     return Banner(Tone.PROGRESS, title, before="Nothing to do.", after=live.pause_ahead(wave))
 
