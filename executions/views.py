@@ -5,9 +5,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from django.contrib.auth.models import User
-from django.core.exceptions import BadRequest as MalformedRequest
-from django.db.models import Q, Subquery
+from django.db.models import Subquery
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
@@ -16,9 +14,10 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
-from audit.actor import Actor, person
 from audit.models import AuditEntry
+from audit.requests import actor_for
 from contract.errors import DomainError
+from contract.paging import page
 from executions import services
 from executions.forms import CommentForm, RunFilter
 from executions.live import Line, Live, is_failure, merge, words
@@ -35,42 +34,21 @@ FEED_LINES = 30
 STOP_POLLING = 286
 
 
-def actor_of(request: HttpRequest) -> Actor:
-    """Who gives the command."""
-    assert isinstance(request.user, User)  # noqa: S101  (no page of ours is open to strangers)
-    return person(request.user, address=request.META["REMOTE_ADDR"])
-
-
 # History
 
 
 @require_safe
 def execution_list(request: HtmxHttpRequest) -> HttpResponse:
-    """The history, newest first, filtered by what the address says; `before` is where the next rows begin."""
+    """The history, newest first, filtered by what the address says; `after` is where the next rows begin."""
     form = RunFilter(request)
     chosen = form.chosen()
-    runs = list(_behind(request.GET.get("before", ""), Execution.objects.filter(**chosen))[: RUNS_A_PAGE + 1])
-    more = ""
-    if len(runs) > RUNS_A_PAGE:
-        runs.pop()
-        filters = {name: request.GET[name] for name in chosen}
-        more = urlencode({**filters, "before": f"{runs[-1].started_at.isoformat()} {runs[-1].pk}"})
+    after = request.GET.get("after") or None
+    runs, token = page(Execution.objects.filter(**chosen), time="started_at", limit=RUNS_A_PAGE, token=after)
+    filters = {name: request.GET[name] for name in chosen}
+    more = urlencode({**filters, "after": token}) if token else ""
     context = {"form": form, "runs": runs, "more": more, "is_filtered": bool(chosen)}
     template = "executions/_executions.html" if wants_fragment(request) else "executions/execution_list.html"
     return render(request, template, context)
-
-
-def _behind(cursor: str, runs: Any) -> Any:
-    """Rows behind the cursor: stable however many runs start meanwhile."""
-    runs = runs.newest_first()
-    if not cursor:
-        return runs
-    at, _, key = cursor.partition(" ")
-    try:
-        moment, pk = datetime.fromisoformat(at), uuid.UUID(key)
-    except ValueError as error:
-        raise MalformedRequest("This address does not name a place in the history.") from error
-    return runs.filter(Q(started_at__lt=moment) | Q(started_at=moment, pk__lt=pk))
 
 
 # One run
@@ -176,7 +154,7 @@ def is_alive(beat_at: datetime | None) -> bool:
 def execution_resume(request: HttpRequest, execution_id: uuid.UUID) -> HttpResponse:
     """Let a paused run go on."""
     try:
-        services.resume(actor=actor_of(request), execution_id=execution_id)
+        services.resume(actor=actor_for(request), execution_id=execution_id)
     except DomainError as problem:
         return _page(request, execution_id, problem)
     return redirect("execution", execution_id)
@@ -186,11 +164,11 @@ def execution_resume(request: HttpRequest, execution_id: uuid.UUID) -> HttpRespo
 def execution_cancel(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpResponse:
     """Ask, then cancel: what runs at AWS is finished first."""
     execution = get_object_or_404(Execution.objects.with_waves(), pk=execution_id)
-    form = CommentForm(request.POST or None)
+    form = CommentForm(request.POST if request.method == "POST" else None)
     problem = None
     if request.method == "POST" and form.is_valid():
         try:
-            services.cancel(actor=actor_of(request), execution_id=execution_id, comment=form.cleaned_data["comment"])
+            services.cancel(actor=actor_for(request), execution_id=execution_id, comment=form.cleaned_data["comment"])
             return _go(request, execution_id)
         except DomainError as error:
             problem = error
@@ -212,7 +190,7 @@ def drill_start(request: HtmxHttpRequest, plan_id: uuid.UUID) -> HttpResponse:
     problem = None
     if request.method == "POST":
         try:
-            execution = services.start(actor=actor_of(request), plan_id=plan_id, kind=Kind.DRILL)
+            execution = services.start(actor=actor_for(request), plan_id=plan_id, kind=Kind.DRILL)
             return _go(request, execution.pk)
         except DomainError as error:
             problem = error

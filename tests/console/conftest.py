@@ -1,0 +1,39 @@
+"""People who look at the console."""
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+
+from drsorch_site.context import beat as known_beat
+from tests.console import world
+
+RIGHTS = ("start_drill", "control_execution")
+
+
+@pytest.fixture(autouse=True)
+def engine_beats(db: None) -> None:
+    """An engine runs, and no process remembers another test's."""
+    world.beat()
+    known_beat.asked_at = float("-inf")
+
+
+@pytest.fixture
+def operator(db: None) -> User:
+    user = User.objects.create_user("operator", "operator@example.com", "correct-horse-battery")
+    user.user_permissions.set(Permission.objects.filter(codename__in=RIGHTS))
+    return user
+
+
+@pytest.fixture
+def console(client: Client, operator: User) -> Client:
+    """The browser of somebody who may start and control drills."""
+    client.force_login(operator)
+    return client
+
+
+@pytest.fixture
+def onlooker(db: None) -> Client:
+    """The browser of somebody who may only look."""
+    client = Client()
+    client.force_login(User.objects.create_user("viewer", "viewer@example.com"))
+    return client

@@ -1,0 +1,138 @@
+"""The live page: polls that find nothing, something or the end; start, resume and cancel, with htmx or without."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from executions.models import Execution
+from executions.states import ExecutionStatus, WaveStatus
+from tests.console import world
+
+HX = {"HX-Request": "true"}
+
+
+def poll(client: Client, run: Execution, rev: int | str, engine: int = 1) -> Any:
+    return client.get(reverse("execution-live", args=[run.pk]), {"rev": str(rev), "engine": str(engine)}, headers=HX)
+
+
+def fragments(response: HttpResponse) -> set[str]:
+    """The ids of the elements that the answer replaces."""
+    return set(re.findall(r'<(?:div|section|li) id="([\w-]+)"', response.content.decode())) - {"problem"}
+
+
+def test_it_answers_nothing_new_with_204_after_three_questions(console: Client, django_assert_num_queries: Any) -> None:
+    run = world.paused()
+    with django_assert_num_queries(3):
+        response = poll(console, run, run.revision)
+    assert response.status_code == 204
+    assert not response.content
+
+
+def test_it_sends_the_head_and_only_the_waves_that_changed(console: Client) -> None:
+    run = world.paused()
+    seen = run.revision
+    second = run.waves.get(number=1)
+    second.status = WaveStatus.LAUNCHING
+    second.save()
+    run = world.change(run, second, status=ExecutionStatus.LAUNCHING)
+    response = poll(console, run, seen)
+    assert response.status_code == 200
+    assert fragments(response) == {"live", "feed", "engine", "wave-2"}
+    html = response.content.decode()
+    assert f"rev={run.revision}&amp;engine=1" in html
+    assert 'data-title="Launching: ' in html
+    assert html.count('hx-swap-oob="true"') == 3
+    assert poll(console, run, run.revision).status_code == 204
+
+
+def test_it_sends_everything_to_a_page_that_knows_nothing(console: Client) -> None:
+    run = world.paused()
+    for nonsense in ("", "x", "-1", "9" * 40, "²"):
+        assert fragments(poll(console, run, nonsense)) >= {"live", "wave-1", "wave-2"}
+
+
+def test_it_stops_the_polls_of_a_run_that_is_over(console: Client) -> None:
+    run = world.ended(ExecutionStatus.COMPLETED)
+    for rev in (run.revision, 0):
+        response = poll(console, run, rev)
+        assert response.status_code == 286
+        assert "hx-trigger" not in response.content.decode()
+
+
+def test_it_tells_an_open_page_that_the_engine_died_and_that_it_is_back(console: Client) -> None:
+    run = world.paused()
+    world.beat(at=timezone.now() - timedelta(minutes=5))
+    response = poll(console, run, run.revision)
+    assert response.status_code == 200
+    assert "No engine is running" in response.content.decode()
+    assert poll(console, run, run.revision, engine=0).status_code == 204
+    world.beat()
+    assert "No engine is running" not in poll(console, run, run.revision, engine=0).content.decode()
+
+
+def test_it_sends_a_browser_without_htmx_to_the_page(console: Client) -> None:
+    run = world.paused()
+    response = console.get(reverse("execution-live", args=[run.pk]))
+    assert response["Location"] == reverse("execution", args=[run.pk])
+
+
+def test_it_tells_what_waits_for_whom(console: Client) -> None:
+    run = world.paused("Payments")
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", console.get(f"/executions/{run.pk}").content.decode()))
+    assert "Drill · Payments · wave 2 of 2 · 2 of 4 servers up · waiting for you 4 min 00 s" in text
+    assert "Paused before wave 2, Payments tier 2. Wave 1 finished just now. Resume when" in text
+
+
+def test_it_puts_failed_servers_first_with_the_text_of_aws(console: Client) -> None:
+    run = world.ended(ExecutionStatus.PARTIAL, fail="InsufficientInstanceCapacity in us-east-1a")
+    html = console.get(f"/executions/{run.pk}").content.decode()
+    assert html.index("InsufficientInstanceCapacity") < html.index('id="wave-1"')
+
+
+def test_it_resumes_once_and_tells_the_second_one_why_not(console: Client) -> None:
+    run = world.paused()
+    address = reverse("resume-execution", args=[run.pk])
+    assert console.post(address)["Location"] == reverse("execution", args=[run.pk])
+    again = console.post(address)
+    assert again.status_code == 400
+    assert "Only a paused run can be resumed" in again.content.decode()
+
+
+def test_it_asks_before_it_cancels_and_keeps_the_comment(console: Client) -> None:
+    run = world.paused()
+    address = reverse("cancel-execution", args=[run.pk])
+    dialog = console.get(address, headers=HX).content.decode()
+    assert dialog.lstrip().startswith("<form")
+    too_long = console.post(address, {"comment": "x" * 513})
+    assert too_long.status_code == 422
+    assert "x" * 513 in too_long.content.decode()
+    done = console.post(address, {"comment": "Enough seen."}, headers=HX)
+    assert done["HX-Redirect"] == reverse("execution", args=[run.pk])
+    run.refresh_from_db()
+    assert run.state is ExecutionStatus.CANCELLED
+    page = console.get(f"/executions/{run.pk}").content.decode()
+    assert "Enough seen." in page
+    again = console.post(address, {"comment": "Once more."})
+    assert again.status_code == 400
+    assert "Once more." in again.content.decode()
+
+
+def test_it_starts_a_drill_after_saying_what_it_costs(console: Client) -> None:
+    plan = world.plan("Payments")
+    address = reverse("start-drill", args=[plan.pk])
+    asked = console.get(address).content.decode()
+    assert "<strong>4 instances</strong> will be launched in us-east-1" in asked
+    assert "cost money" in asked
+    started = console.post(address)
+    run = Execution.objects.get()
+    assert started["Location"] == reverse("execution", args=[run.pk])
+    assert run.started_by == "operator@example.com"
+    refused = console.post(address, headers=HX)
+    assert refused.status_code == 409
+    assert "already being run" in refused.content.decode()
+    assert reverse("execution", args=[run.pk]) in refused.content.decode()

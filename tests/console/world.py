@@ -1,0 +1,120 @@
+"""Rows that pages are shown from, made without AWS and without an engine."""
+
+import itertools
+import uuid
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from audit.actor import SYSTEM
+from contract.names import name_key
+from executions import services
+from executions.models import Execution, JobEvent, Pacemaker, WaveRun
+from executions.states import ExecutionStatus, Kind, LaunchStatus, Phase, WaveStatus
+from executions.transitions import touch
+from plans.models import RecoveryPlan
+from plans.services import WaveSpec, create_plan
+from protection.models import ProtectionGroup, RegionInventory, ServerAssignment, SourceServer
+
+numbers = itertools.count(1)
+EVIL = "<b onclick=x()>Evil</b> & \"co\" 'x' {{ 7 }}"
+
+
+def server(name: str = "", region: str = "us-east-1", state: str = "CONTINUOUS") -> str:
+    """A row of the inventory; answers its id."""
+    key = f"s-{next(numbers):017x}"
+    SourceServer.objects.create(
+        pk=key,
+        account_id="123456789012",
+        region=region,
+        name=name or f"host-{key[-4:]}",
+        replication_state=state,
+        lag_seconds=3,
+        seen_at=timezone.now(),
+    )
+    return key
+
+
+def region(name: str = "us-east-1", *, age_seconds: int = 10, **columns: object) -> RegionInventory:
+    now = timezone.now()
+    defaults = {"tried_at": now, "as_of": now - timedelta(seconds=age_seconds), **columns}
+    return RegionInventory.objects.update_or_create(region=name, defaults=defaults)[0]
+
+
+def group(name: str, servers: Sequence[str], region: str = "us-east-1") -> ProtectionGroup:
+    made = ProtectionGroup.objects.create(
+        name=name, name_key=name_key(name), region=region, account_id="123456789012", owner="planner@example.com"
+    )
+    ServerAssignment.objects.bulk_create(
+        ServerAssignment(group=made, source_server_id=each, position=at) for at, each in enumerate(servers)
+    )
+    return made
+
+
+def plan(name: str = "", sizes: Sequence[int] = (2, 2), pause: int | None = 1) -> RecoveryPlan:
+    """A plan with a group and a wave for each size; a pause before the wave `pause`."""
+    name = name or f"Plan {next(numbers)}"
+    waves = []
+    for at, size in enumerate(sizes):
+        ids = [server(f"{name} server {at}-{number}") for number in range(size)]
+        home = group(f"{name} group {at}", ids)
+        waves.append(WaveSpec(f"{name} tier {at + 1}", [home.pk], ids, pause_before=at == pause))
+    return create_plan(actor=SYSTEM, name=name, waves=waves)
+
+
+def start(of: RecoveryPlan, kind: Kind = Kind.DRILL) -> Execution:
+    return services.start(actor=SYSTEM, plan_id=of.pk, kind=kind)
+
+
+def change(execution: Execution, *waves: WaveRun, **columns: object) -> Execution:
+    """Change a run as an engine does: with a new revision for it and for the waves that changed."""
+    Execution.objects.filter(pk=execution.pk).update(**columns)
+    touch(execution, timezone.now(), waves)
+    return Execution.objects.get(pk=execution.pk)
+
+
+def launch(wave: WaveRun, *, fail: str = "", end: bool = True) -> WaveRun:
+    """Let a wave launch all its servers; with `fail`, the first fails with that text."""
+    now = timezone.now()
+    wave.started_at = now - timedelta(minutes=6)
+    wave.status = WaveStatus.LAUNCHING
+    if end:
+        wave.status, wave.ended_at = (WaveStatus.FAILED if fail else WaveStatus.COMPLETED), now
+    wave.save()
+    for at, each in enumerate(wave.servers.all()):
+        failed = bool(fail) and at == 0
+        each.launch_status = LaunchStatus.FAILED if failed else LaunchStatus.LAUNCHED
+        each.phase, each.error = Phase.DONE, fail if failed else ""
+        each.recovery_instance_id = "" if failed else f"i-{next(numbers):017x}"
+        each.launched_at = None if failed else now
+        each.save()
+    job = wave.jobs.get()
+    job.job_id, job.status = f"drsjob-{next(numbers):017x}", "COMPLETED"
+    job.save()
+    JobEvent.objects.create(job=job, at=now, event="LAUNCH_START", digest=uuid.uuid4().hex)
+    return wave
+
+
+def paused(name: str = "") -> Execution:
+    """A run of two waves that waits before its second."""
+    execution = start(plan(name))
+    first, second = execution.waves.all()
+    launch(first)
+    second.status, second.paused_at = WaveStatus.PAUSED, timezone.now() - timedelta(minutes=4)
+    second.save()
+    return change(execution, first, second, status=ExecutionStatus.PAUSED, next_step_at=None)
+
+
+def ended(status: ExecutionStatus, name: str = "", *, fail: str = "", sizes: Sequence[int] = (2, 2)) -> Execution:
+    execution = start(plan(name, sizes))
+    waves = list(execution.waves.all())
+    for at, wave in enumerate(waves):
+        launch(wave, fail=fail if at else "")
+    execution.holds.all().delete()
+    return change(execution, *waves, status=status, ended_at=timezone.now(), next_step_at=None)
+
+
+def beat(at: datetime | None = None) -> None:
+    """An engine gave a sign of life."""
+    Pacemaker.objects.update_or_create(pk=1, defaults={"beat_at": at or timezone.now()})
