@@ -170,7 +170,7 @@ def _before(run: RunView, wave: WaveView, now: datetime) -> Decision:
     if wave.status is WaveStatus.PAUSED:
         expires = (wave.paused_at or now) + PAUSE_LIMIT
         return Expire(wave.number) if now >= expires else Wait(expires)
-    if (wave.pause_before or run.pause_requested) and not wave.resumed:
+    if run.pause_requested or (wave.pause_before and not wave.resumed):
         return Pause(wave.number)
     return Launch(wave.number, wave.jobs[0].key)
 
@@ -194,7 +194,7 @@ def _in_flight(run: RunView, wave: WaveView, now: datetime, poll_seconds: float)
     due = [job for job in unknown if _is_due(job, now)]
     if due:
         return Reconcile(wave.number, due[0].key)
-    if not unknown and (verdict := judge(wave, now)):
+    if not unknown and (verdict := judge(wave)):
         return verdict
     queued = tuple(job for job in wave.jobs if job.status is JobStatus.QUEUED)
     if queued and run.cancelled:
@@ -223,29 +223,29 @@ def _next_send(wave: WaveView, queued: Sequence[JobView], now: datetime) -> date
     return max(spaced, ready)
 
 
-def judge(wave: WaveView, now: datetime) -> Settle | GiveUpUnsettled | None:
+def judge(wave: WaveView) -> Settle | GiveUpUnsettled | None:
     """Whether a wave is over: judged by its servers, never by a job's COMPLETED, and on fresh evidence only."""
     if all(server.is_settled for server in wave.servers):
         return _settled(wave)
     if any(job.status is JobStatus.QUEUED for job in wave.jobs):
         return None
-    if all(_ended_long_ago(job, now) for job in wave.jobs):
+    if all(_seen_long_after_its_end(job) for job in wave.jobs):
         return GiveUpUnsettled(wave.number)
     deadline = wave.deadline_at
-    if deadline is None or now <= deadline:
-        return None
-    observed = all(job.seen_at is not None and job.seen_at > deadline for job in wave.jobs if job.status.is_open)
-    if not observed:
+    at_drs = [job for job in wave.jobs if job.status.is_open or job.status is JobStatus.COMPLETED]
+    if deadline is None or not all(job.seen_at is not None and job.seen_at > deadline for job in at_drs):
         return None
     missing = sum(not server.is_settled for server in wave.servers)
     text = f"{missing} of {len(wave.servers)} servers were not up in time. AWS goes on; late instances are recorded."
     return Settle(wave.number, WaveStatus.FAILED, "WAVE_TIMEOUT", text)
 
 
-def _ended_long_ago(job: JobView, now: datetime) -> bool:
-    if job.status is JobStatus.COMPLETED:
-        return job.completed_seen_at is not None and now > job.completed_seen_at + SETTLING_GRACE
-    return not job.status.is_open
+def _seen_long_after_its_end(job: JobView) -> bool:
+    if job.status is not JobStatus.COMPLETED:
+        return not job.status.is_open
+    return job.completed_seen_at is not None and (job.seen_at or job.completed_seen_at) > (
+        job.completed_seen_at + SETTLING_GRACE
+    )
 
 
 def _settled(wave: WaveView) -> Settle:

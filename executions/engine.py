@@ -10,6 +10,7 @@ from django.db import transaction
 from contract.clock import Clock, db_clock
 from executions import decide as d
 from executions import launch, transitions
+from executions.errands import Errand, do_now
 from executions.models import LaunchJob, WaveRun
 from executions.run import Lost, Run, claim, journal, load
 from executions.states import ExecutionStatus, JobStatus, LaunchStatus, WaveStatus
@@ -17,12 +18,17 @@ from executions.states import ExecutionStatus, JobStatus, LaunchStatus, WaveStat
 
 def step(execution_id: uuid.UUID, clock: Clock = db_clock) -> None:
     """Move one run as far as it goes now. Safe to call at any time, any number of times, from anywhere."""
+    do_now(stepping(execution_id, clock))
+
+
+def stepping(execution_id: uuid.UUID, clock: Clock = db_clock) -> Errand[None]:
+    """The same as an errand: the caller makes the calls to AWS."""
     token = claim(execution_id, clock())
     if token is not None:
-        advance(execution_id, token, clock)
+        yield from advance(execution_id, token, clock)
 
 
-def advance(execution_id: uuid.UUID, token: uuid.UUID, clock: Clock = db_clock, *, share: bool = False) -> bool:
+def advance(execution_id: uuid.UUID, token: uuid.UUID, clock: Clock = db_clock, *, share: bool = False) -> Errand[bool]:
     """Decide and act until the run must wait. With `share`, a launch is left to whoever comes first: True then."""
     try:
         while True:
@@ -31,19 +37,22 @@ def advance(execution_id: uuid.UUID, token: uuid.UUID, clock: Clock = db_clock, 
             if share and isinstance(decision, d.Launch) and not run.execution.cancel_requested_at:
                 run.release(now, status=ExecutionStatus.RUNNING)
                 return True
-            if not _perform(run, decision, now, clock):
+            if isinstance(decision, d.Launch):
+                yield from launch.launch(run, run.waves[decision.wave], decision.job, clock)
+            elif isinstance(decision, d.Reconcile):
+                yield from launch.reconcile(run, run.waves[decision.wave], decision.job, clock)
+            elif not _perform(run, decision, now):
                 return False
     except Lost:
         return False
 
 
-def _perform(run: Run, decision: d.Decision, now: datetime, clock: Clock) -> bool:
-    """Do it; False when the run now waits, or is over."""
+Written = d.Withdraw | d.GiveUpUnsettled | d.Settle | d.Pause | d.Expire | d.Skip | d.Finish | d.Wait
+
+
+def _perform(run: Run, decision: Written, now: datetime) -> bool:
+    """Write down what needs no AWS; False when the run now waits, or is over."""
     match decision:
-        case d.Launch(number, job_id):
-            launch.launch(run, run.waves[number], job_id, clock)
-        case d.Reconcile(number, job_id):
-            launch.reconcile(run, run.waves[number], job_id, clock)
         case d.Withdraw(number, job_ids):
             _withdraw(run, run.waves[number], job_ids, now)
         case d.GiveUpUnsettled(number):
@@ -72,6 +81,8 @@ def _rest(run: Run, until: datetime, now: datetime) -> None:
         jobs = [job.state for job in wave.jobs.all()]
         cancelled = run.execution.cancel_requested_at is not None
         status = d.running_status(d.wave_status(jobs), cancelled=cancelled)
+    elif transitions.is_watched(run.execution):  # DRS still owes us news of an earlier wave
+        until = min(until, d.grid(now, settings.POLL_SECONDS))
     if status is run.execution.state:
         run.release(until)
     else:
@@ -136,10 +147,7 @@ def _expire(run: Run, waves: list[WaveRun], now: datetime) -> None:
 def _finish(run: Run, status: ExecutionStatus, now: datetime) -> None:
     failed = next((wave for wave in run.waves if wave.state is WaveStatus.FAILED), None)
     with transaction.atomic():
-        columns = transitions.end_columns(status, now)
-        watched = LaunchJob.objects.filter(wave__execution=run.execution, watched=True).exists()
-        if watched:  # DRS still works, or still owes us its log: the sweep goes on looking
-            columns["next_step_at"] = d.grid(now, settings.POLL_SECONDS)
+        columns = transitions.end_columns(run.execution, status, now)
         if failed is not None and not run.execution.error_code:
             columns |= {"error_code": failed.error_code, "error_message": failed.error_message}
         run.keep(now, **columns)

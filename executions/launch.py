@@ -5,7 +5,9 @@ DRS by its tag before anything is sent again, and sent again only when no earlie
 """
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.conf import settings
 from django.db import transaction
@@ -18,14 +20,17 @@ from drs.errors import DrsError, Effect, Trouble
 from drs.shapes import Job
 from executions import decide as d
 from executions import transitions
+from executions.errands import Errand
 from executions.models import LaunchJob, WaveRun
+from executions.occupancy import occupied_by
 from executions.run import Lost, Run, journal
-from executions.states import JobStatus, Kind, LaunchStatus, Phase, WaveStatus
+from executions.states import WAVE_BEGUN, JobStatus, Kind, LaunchStatus, Phase, WaveStatus
 
 LAUNCH_TAG = "drsorch:launch"
 EXECUTION_TAG = "drsorch:execution"
 GIVE_UP_AFTER = timedelta(minutes=30)
-LOOK_BACK = timedelta(minutes=10)  # before the intent, for clocks that differ
+LOOK_BACK = timedelta(minutes=10)  # before the wave began, for clocks that differ
+OCCUPANTS_SINCE = timedelta(hours=6)  # no DRS job runs for longer
 
 _FATAL_CODES = {
     Trouble.ACCESS_DENIED: "DRS_ACCESS_DENIED",
@@ -34,23 +39,24 @@ _FATAL_CODES = {
 }
 
 
-def launch(run: Run, wave: WaveRun, job_id: uuid.UUID, clock: Clock) -> None:
+def launch(run: Run, wave: WaveRun, job_id: uuid.UUID, clock: Clock) -> Errand[None]:
     """Send one job of a wave. Raises Lost when the run was taken over before the intent was recorded."""
     job = LaunchJob.objects.get(pk=job_id)
-    if job.attempt and _adopt_if_found(run, wave, job, clock):
+    if job.attempt and (yield from _adopt_if_found(run, wave, job, clock)):
         return
+    servers = list(job.servers.order_by("position").values_list("source_server_id", flat=True))
     window = SendWindow(settings.SEND_WINDOW_SECONDS)  # opened before the intent is dated, so it never ends too late
-    now = clock()
-    _record_intent(run, wave, job, now)
+    _record_intent(run, wave, job, clock())
     try:
-        answer = Drs(job.region).start_recovery(
-            list(job.servers.order_by("position").values_list("source_server_id", flat=True)),
+        answer = yield partial(
+            Drs(job.region).start_recovery,
+            servers,
             is_drill=run.execution.purpose is Kind.DRILL,
             tags={LAUNCH_TAG: str(job.pk), EXECUTION_TAG: str(run.execution.pk)},
             window=window,
         )
     except DrsError as error:
-        _after_failure(run, wave, job, error, clock)
+        yield from _after_failure(run, wave, job, error, servers, clock)
     else:
         adopt(run, wave, job, answer, clock())
 
@@ -62,7 +68,7 @@ def _record_intent(run: Run, wave: WaveRun, job: LaunchJob, now: datetime) -> No
             run.keep(now, status=d.running_status(wave.state, cancelled=False))
         else:
             run.keep(now)
-        mine = LaunchJob.objects.filter(pk=job.pk, status=JobStatus.QUEUED, attempt=job.attempt)
+        mine = LaunchJob.objects.filter(pk=job.pk, status=JobStatus.QUEUED, attempt=job.attempt, job_id="")
         if not mine.update(status=JobStatus.INITIATED, attempt=job.attempt + 1, intent_at=now, not_before=None):
             raise Lost
         job.status, job.attempt, job.intent_at = JobStatus.INITIATED, job.attempt + 1, now
@@ -81,19 +87,21 @@ def adopt(run: Run, wave: WaveRun, job: LaunchJob, found: Job, now: datetime) ->
             job_id=found.job_id,
             status=JobStatus.of(found.status),
             created_at=found.created_at,
-            seen_at=now,
-            watched=True,
+            watched=True,  # `seen_at` stays empty: nothing is concluded before a poll has looked at the servers
             not_before=None,
             refused_since=None,
         )
         if not done:
+            known = LaunchJob.objects.values_list("job_id", flat=True).get(pk=job.pk)
+            _say_doubled(run, job, {known, found.job_id})
             return
         # The deadline counts from the job's own creation, so that adopting it late does not lengthen the wave; AWS's
         # clock is believed only as far as it agrees with ours, which dated the intent.
         created = min(max(found.created_at, job.intent_at or now), now)
         deadline = created + timedelta(seconds=settings.WAVE_TIMEOUT_SECONDS)
-        begun = WaveRun.objects.filter(pk=wave.pk, status__in=[WaveStatus.INITIATED, WaveStatus.POLLING])
-        begun.update(status=WaveStatus.POLLING, status_message="")
+        begun = WaveRun.objects.filter(pk=wave.pk, status__in=WAVE_BEGUN)
+        begun.update(status_message="")
+        begun.filter(status=WaveStatus.INITIATED).update(status=WaveStatus.POLLING)
         if wave.deadline_at is None or deadline > wave.deadline_at:
             WaveRun.objects.filter(pk=wave.pk).update(deadline_at=deadline)
         _clear_failures(run)
@@ -108,30 +116,9 @@ def _clear_failures(run: Run) -> None:
         execution.save(update_fields=["failures", "failing_since", "aws_error"])
 
 
-# Finding a launch whose answer was lost
-
-
-def find(job: LaunchJob) -> list[Job]:
-    """The DRS jobs that carry this launch's tag, oldest first. Raises DrsError when DRS cannot be asked."""
-    since = (job.wave.started_at or job.wave.execution.started_at) - LOOK_BACK
-    tagged = [
-        each for each in Drs(job.region, reading="poller").jobs_since(since) if each.tags.get(LAUNCH_TAG) == str(job.pk)
-    ]
-    return sorted(tagged, key=lambda each: each.created_at)
-
-
-def _adopt_if_found(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> bool:
-    """Look for the launch at DRS and take it over; True when there was nothing left to send, or nothing to see now."""
-    try:
-        found = find(job)
-    except DrsError as error:
-        _look_again(run, wave, job, f"AWS does not say whether the launch arrived: {error.message}", clock())
-        return True
-    if not found:
-        return False
-    adopt(run, wave, job, found[0], clock())
-    if len(found) > 1:
-        ids = [each.job_id for each in found]
+def _say_doubled(run: Run, job: LaunchJob, job_ids: set[str]) -> None:
+    """The one thing that must never happen is told as loudly as possible if it does."""
+    if len(job_ids) > 1:
         record(
             ENGINE,
             "launch.doubled",
@@ -139,30 +126,67 @@ def _adopt_if_found(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> bo
             subject_id=run.execution.pk,
             subject_name=run.execution.plan_name,
             outcome="DOUBLE_LAUNCH",
-            detail={"launch": str(job.pk), "jobIds": ids},
+            detail={"launch": str(job.pk), "jobIds": sorted(job_ids)},
         )
+
+
+# Finding a launch whose answer was lost
+
+
+def _adopt_if_found(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> Errand[bool]:
+    """Look for the launch at DRS and take it over; True when there was nothing left to send, or nothing to see now."""
+    try:
+        jobs = yield partial(Drs(job.region, reading="poller").jobs_since, _begun(run, wave) - LOOK_BACK)
+    except DrsError as error:
+        text = f"AWS does not say whether the launch arrived: {error.message}"
+        _look_again(run, wave, job, text, clock())
+        return True
+    return _adopt_tagged(run, wave, job, jobs, clock)
+
+
+def _begun(run: Run, wave: WaveRun) -> datetime:
+    return wave.started_at or run.execution.started_at
+
+
+def _adopt_tagged(run: Run, wave: WaveRun, job: LaunchJob, jobs: Sequence[Job], clock: Clock) -> bool:
+    """Take over the oldest of the jobs that carries this launch's tag, if any does."""
+    tagged = sorted((each for each in jobs if each.tags.get(LAUNCH_TAG) == str(job.pk)), key=lambda e: e.created_at)
+    if not tagged:
+        return False
+    adopt(run, wave, job, tagged[0], clock())
+    _say_doubled(run, job, {each.job_id for each in tagged})
     return True
 
 
-def reconcile(run: Run, wave: WaveRun, job_id: uuid.UUID, clock: Clock) -> None:
+def reconcile(run: Run, wave: WaveRun, job_id: uuid.UUID, clock: Clock) -> Errand[None]:
     """A launch was intended and never confirmed: adopt it if DRS has it, else let it be sent once that is safe."""
-    job = LaunchJob.objects.select_related("wave__execution").get(pk=job_id)
-    if job.state is not JobStatus.INITIATED or _adopt_if_found(run, wave, job, clock):
+    job = LaunchJob.objects.get(pk=job_id)
+    if job.state is not JobStatus.INITIATED or (yield from _adopt_if_found(run, wave, job, clock)):
         return
     now = clock()
     quarantine = timedelta(seconds=settings.LAUNCH_QUARANTINE_SECONDS)
-    if job.intent_at is not None and now > job.intent_at + quarantine:
-        _requeue(run, wave, job, now, not_before=now, message="", verb="launch.cleared")
-    else:
+    if job.intent_at is None or now <= job.intent_at + quarantine:
         text = "The answer to a launch was lost; looking for it at AWS before anything is sent again."
         _look_again(run, wave, job, text, now)
+    elif _is_hopeless(job, now):
+        _reject(run, wave, job, "LAUNCH_REJECTED", "AWS never gave a clear answer, and started nothing.", now)
+    else:
+        _requeue(run, wave, job, now, not_before=now, message="", verb="launch.cleared")
 
 
-def _look_again(run: Run, wave: WaveRun, job: LaunchJob, message: str, now: datetime) -> None:
+def _is_hopeless(job: LaunchJob, now: datetime) -> bool:
+    return job.refused_since is not None and now > job.refused_since + GIVE_UP_AFTER
+
+
+def _look_again(run: Run, wave: WaveRun, job: LaunchJob, message: str, now: datetime, error: str = "") -> None:
+    """Nothing is known yet. With `error`, the call itself has just failed and that goes into the journal."""
     later = now + timedelta(seconds=settings.POLL_SECONDS)
     with transaction.atomic():
         run.keep(now)
-        LaunchJob.objects.filter(pk=job.pk, job_id="").update(not_before=later)
+        unknown = LaunchJob.objects.filter(pk=job.pk, job_id="")
+        unknown.update(not_before=later, refused_since=job.refused_since or (now if error else None))
+        if error:
+            journal(run, "launch.unclear", outcome=error, wave=wave.number, launch=str(job.pk))
         _say(run, wave, message, now)
 
 
@@ -177,20 +201,34 @@ def _say(run: Run, wave: WaveRun, message: str, now: datetime) -> None:
 # A call that failed
 
 
-def _after_failure(run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, clock: Clock) -> None:
-    journal(run, "launch.refused", outcome=error.code, wave=wave.number, launch=str(job.pk), text=error.message)
-    if error.trouble is Trouble.CONFLICT and _adopt_if_found(run, wave, job, clock):
-        return
-    now = clock()
+def _after_failure(
+    run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, servers: Sequence[str], clock: Clock
+) -> Errand[None]:
     if error.effect is Effect.UNCERTAIN:
-        _look_again(run, wave, job, f"AWS gave no clear answer to a launch ({error.code}); looking for it.", now)
+        text = f"AWS gave no clear answer to a launch ({error.code}); looking for it."
+        _look_again(run, wave, job, text, clock(), error.code)
     elif error.effect is Effect.FATAL:
-        _reject(run, wave, job, _FATAL_CODES.get(error.trouble, "LAUNCH_REJECTED"), error, now)
-    elif job.refused_since is not None and now > job.refused_since + GIVE_UP_AFTER:
-        code = "DRS_QUOTA_EXCEEDED" if error.trouble is Trouble.QUOTA else "LAUNCH_REJECTED"
-        _reject(run, wave, job, code, error, now)
+        code = _FATAL_CODES.get(error.trouble, "LAUNCH_REJECTED")
+        _reject(run, wave, job, code, f"{error.code}: {error.message}", clock())
+    elif error.trouble in (Trouble.CONFLICT, Trouble.QUOTA):
+        yield from _after_occupied(run, wave, job, error, servers, clock)
     else:
-        _retry_later(run, wave, job, error, now)
+        _retry_later(run, wave, job, error, _waiting_for(error), clock())
+
+
+def _after_occupied(
+    run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, servers: Sequence[str], clock: Clock
+) -> Errand[None]:
+    """DRS is busy. With ourselves, perhaps: a conflict may be with this very launch. Else say who occupies it."""
+    since = min(_begun(run, wave) - LOOK_BACK, clock() - OCCUPANTS_SINCE)
+    try:
+        jobs = yield partial(Drs(job.region, reading="poller").jobs_since, since)
+    except DrsError:
+        _look_again(run, wave, job, f"{error.message} AWS does not say who occupies it.", clock(), error.code)
+        return
+    if not _adopt_tagged(run, wave, job, jobs, clock):
+        text = occupied_by(jobs, servers, error)
+        _retry_later(run, wave, job, error, text, clock())
 
 
 def _waiting_for(error: DrsError) -> str:
@@ -198,44 +236,51 @@ def _waiting_for(error: DrsError) -> str:
     match error.trouble:
         case Trouble.THROTTLED:
             return f"AWS throttles launches in {error.region}; trying again."
-        case Trouble.CONFLICT:
-            return f"Another DRS job still works on a server of this wave: {error.message}"
-        case Trouble.QUOTA:
-            return f"A DRS quota in {error.region} is used up: {error.message}"
         case Trouble.CREDENTIALS:
             return f"The AWS credentials are not accepted: {error.message}"
+        case Trouble.NOT_SENT:
+            return "This engine was held up for too long to send the launch safely; trying again."
         case _:
             return f"DRS in {error.region} cannot be reached ({error.code}); trying again."
 
 
-def _retry_later(run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, now: datetime) -> None:
-    message = _waiting_for(error)
-    since = job.refused_since or now
+def _retry_later(run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, message: str, now: datetime) -> None:
+    """Certainly nothing was launched: try again, for half an hour; throttling alone never fails a wave."""
+    if _is_hopeless(job, now) and error.trouble is not Trouble.THROTTLED:
+        code = "DRS_QUOTA_EXCEEDED" if error.trouble is Trouble.QUOTA else "LAUNCH_REJECTED"
+        _reject(run, wave, job, code, f"{error.code}: {message}", now)
+        return
+    job.refused_since = job.refused_since or now
     wait = d.backoff(min(job.attempt - 1, 8), settings.POLL_SECONDS)
-    LaunchJob.objects.filter(pk=job.pk, job_id="").update(refused_since=since)
-    _requeue(run, wave, job, now, not_before=now + wait, message=message, verb="")
+    _requeue(run, wave, job, now, not_before=now + wait, message=message, verb="launch.refused", outcome=error.code)
 
 
 def _requeue(
-    run: Run, wave: WaveRun, job: LaunchJob, now: datetime, *, not_before: datetime, message: str, verb: str
+    run: Run,
+    wave: WaveRun,
+    job: LaunchJob,
+    now: datetime,
+    *,
+    not_before: datetime,
+    message: str,
+    verb: str,
+    outcome: str = "ok",
 ) -> None:
-    """Certainly nothing was launched: the job may be sent again, from `not_before` on."""
+    """The job may be sent again, from `not_before` on."""
     with transaction.atomic():
         run.keep(now)
         mine = LaunchJob.objects.filter(pk=job.pk, status=JobStatus.INITIATED, attempt=job.attempt, job_id="")
-        if not mine.update(status=JobStatus.QUEUED, not_before=not_before):
+        if not mine.update(status=JobStatus.QUEUED, not_before=not_before, refused_since=job.refused_since):
             raise Lost
         _say(run, wave, message, now)
-        if verb:
-            journal(run, verb, wave=wave.number, launch=str(job.pk), attempt=job.attempt)
+        journal(run, verb, outcome=outcome, wave=wave.number, launch=str(job.pk), attempt=job.attempt, text=message)
 
 
-def _reject(run: Run, wave: WaveRun, job: LaunchJob, code: str, error: DrsError, now: datetime) -> None:
+def _reject(run: Run, wave: WaveRun, job: LaunchJob, code: str, text: str, now: datetime) -> None:
     """AWS will not take this launch: its servers have failed, with AWS's own words."""
-    text = f"{error.code}: {error.message}"
     with transaction.atomic():
         run.keep(now)
-        mine = LaunchJob.objects.filter(pk=job.pk, status=JobStatus.INITIATED, job_id="")
+        mine = LaunchJob.objects.filter(pk=job.pk, status=JobStatus.INITIATED, attempt=job.attempt, job_id="")
         if not mine.update(status=JobStatus.REJECTED, error_code=code, error_message=text):
             raise Lost
         job.servers.update(launch_status=LaunchStatus.FAILED, phase=Phase.DONE, error=text)

@@ -19,6 +19,7 @@ from executions.states import JobStatus, LaunchStatus, Phase, phase_after
 log = logging.getLogger(__name__)
 
 LATE_NEWS = timedelta(minutes=15)  # how long after its end a job is still asked for missing ids and log lines
+LOST_AFTER = timedelta(days=1)  # DRS answers and has not shown a job for so long: it was deleted
 
 
 @dataclass(frozen=True)
@@ -93,45 +94,67 @@ class News:
 
 
 _RANK = [JobStatus.PENDING.value, JobStatus.STARTED.value, JobStatus.COMPLETED.value]
+_SERVER_STATUSES = frozenset(each.value for each in LaunchStatus)
 _SERVER_NEWS = ["launch_status", "phase", "recovery_instance_id", "launched_at", "used_previous_snapshot", "error"]
 
 
-def compare(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer, now: datetime) -> News | None:
-    """What `answer` tells that the rows do not know yet; None when DRS did not show the job."""
-    found = answer.jobs.get(job.job_id)
+def compare(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer, asked_at: datetime) -> News:
+    """What `answer`, asked for at that time, tells that the rows do not know yet."""
+    found, news = answer.jobs.get(job.job_id), News(job)
     if found is None:
-        return None
-    news = News(job)
+        _despair(news, servers, asked_at)
+        return news
     lines = answer.logs.get(job.job_id)
     if lines is not None and len(lines) != job.events_seen:
         news.events = [_event(job, item) for item in lines]
         job.events_seen, news.changed = len(lines), True
-    if _RANK.index(found.status) > _RANK.index(job.status):  # DRS may show an older state for a moment
+    if found.status in _RANK and _RANK.index(found.status) > _RANK.index(job.status):  # never back to an older state
         job.status, news.changed = JobStatus.of(found.status), True
     if found.status == JOB_COMPLETED and job.completed_seen_at is None:
-        job.completed_seen_at = now
-    job.seen_at = now
+        job.completed_seen_at = asked_at
+    job.seen_at = asked_at
     participants = {each.source_server_id: each for each in found.participants}
     for server in servers:
         participant = participants.get(server.source_server_id)
         instance = answer.instances.get((job.job_id, server.source_server_id), "")
-        if _update(server, participant, instance, lines or [], now):
+        if _update(server, participant, instance, lines or [], asked_at):
             news.servers.append(server)
     news.events += _derived_ends(job, news.servers, lines or [])
-    watched = _still_watched(job, servers, log_read=lines is not None, now=now)
+    watched = _still_watched(job, servers, log_read=lines is not None, now=asked_at)
     news.changed |= bool(news.servers) or watched != job.watched
     job.watched = watched
     return news
 
 
+def _despair(news: News, servers: Sequence[ServerRun], asked_at: datetime) -> None:
+    """A job that DRS does not show was not observed, which says nothing; after a whole day it is taken for gone."""
+    job = news.job
+    if asked_at <= (job.seen_at or job.intent_at or asked_at) + LOST_AFTER:
+        return
+    for server in servers:
+        if not server.state.is_settled:
+            server.launch_status, server.phase = LaunchStatus.FAILED, Phase.DONE
+            server.error = "DRS has not shown the job of this launch for a day."
+            news.servers.append(server)
+    job.status, job.watched, news.changed = JobStatus.COMPLETED, False, True
+
+
+def _forward(now: LaunchStatus, told: str) -> LaunchStatus:
+    """A server's status after DRS told one: what was launched stays launched, what is settled stays settled."""
+    if told not in _SERVER_STATUSES or now in (LaunchStatus.LAUNCHED, LaunchStatus.TERMINATED):
+        return now
+    status = LaunchStatus.of(told)
+    return status if status.is_settled or not now.is_settled else now
+
+
 def _update(
     server: ServerRun, participant: Participant | None, instance: str, lines: Sequence[JobLogItem], now: datetime
 ) -> bool:
-    """Bring one server up to date; True when anything changed. What was launched stays launched, with its id."""
+    """Bring one server up to date; True when anything changed."""
     before = [getattr(server, name) for name in _SERVER_NEWS]
     mine = [item for item in lines if item.source_server_id == server.source_server_id]
-    if participant is not None and server.state not in (LaunchStatus.LAUNCHED, LaunchStatus.TERMINATED):
-        server.launch_status = LaunchStatus.of(participant.launch_status)
+    if participant is not None:
+        server.launch_status = _forward(server.state, participant.launch_status)
     instance = (participant.recovery_instance_id if participant else "") or instance
     server.recovery_instance_id = instance or server.recovery_instance_id
     for item in mine:

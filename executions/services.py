@@ -133,8 +133,9 @@ def pause(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: Cl
     with transaction.atomic():
         now = clock()
         pausable = sorted(ACTIVE - {ExecutionStatus.PAUSED, ExecutionStatus.CANCELLING})
-        left = execution.waves.filter(status=WaveStatus.PENDING).exists()
-        if not left or not _command(execution, pausable, now, pause_requested_at=now):
+        # Taken from the engine first, so that it cannot begin the last wave meanwhile; the raise undoes it.
+        taken = _command(execution, pausable, now, pause_requested_at=now)
+        if not taken or not execution.waves.filter(status=WaveStatus.PENDING).exists():
             execution.refresh_from_db()
             raise BadRequest(
                 "EXECUTION_NOT_PAUSABLE",
@@ -169,7 +170,7 @@ def cancel(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: C
 def _cancel_idle(execution: Execution, now: datetime) -> bool:
     """End a run at once that has nothing under way at AWS."""
     idle = [ExecutionStatus.PENDING, ExecutionStatus.PAUSED]
-    ending = transitions.end_columns(ExecutionStatus.CANCELLED, now)
+    ending = transitions.end_columns(execution, ExecutionStatus.CANCELLED, now)
     if not _command(execution, idle, now, cancel_requested_at=now, **ending):
         return False
     waves = list(execution.waves.filter(status__in=[WaveStatus.PENDING, WaveStatus.PAUSED]))

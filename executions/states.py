@@ -33,7 +33,9 @@ FINAL = frozenset(
     {ExecutionStatus.COMPLETED, ExecutionStatus.PARTIAL, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}
 )
 ACTIVE = frozenset(ExecutionStatus) - FINAL
-POLLED = frozenset({ExecutionStatus.POLLING, ExecutionStatus.LAUNCHING, ExecutionStatus.CANCELLING})
+POLLED = frozenset(
+    {ExecutionStatus.POLLING, ExecutionStatus.LAUNCHING, ExecutionStatus.PAUSED, ExecutionStatus.CANCELLING}
+)
 STEPPED = ACTIVE - POLLED
 
 

@@ -1,26 +1,24 @@
 """One look at everything that is due: polls DRS, advances runs, keeps the inventory fresh. Called once a second."""
 
-import logging
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.conf import settings
-from django.db import DatabaseError
 
 from contract.clock import Clock, db_clock
-from executions.engine import step
+from executions.engine import stepping
+from executions.errands import Crew, Errand
 from executions.models import Execution
 from executions.poll import Poller
 from executions.states import STEPPED
 from protection import inventory
 
-log = logging.getLogger(__name__)
-
 BATCH = 500
 INLINE_SECONDS = 2.0  # how long a sweep itself steps runs before it looks at the polls again
+PATIENCE_SECONDS = 0.5  # how long a sweep waits for answers before it goes on
 SHARED = 8  # how many due runs are offered to idle workers
 INVENTORY_CHECK = timedelta(seconds=5)
 
@@ -38,8 +36,8 @@ class Sweep:
         self.clock = clock
         self.nudge = nudge
         self.is_idle = is_idle
-        self.poller = Poller(clock)
-        self.readings: list[Future[inventory.Reading]] = []
+        self.crew = Crew()
+        self.poller = Poller(self.crew, clock)
         self.next_inventory_check: datetime | None = None
 
     def once(self) -> None:
@@ -50,19 +48,24 @@ class Sweep:
         polled = [pk for pk, status in rows if status not in STEPPED]
         if polled:
             self.poller.start(polled, now)
-        ready = self.poller.collect(now)
-        self._step(ready + [pk for pk, status in rows if status in STEPPED])
+        self._step([pk for pk, status in rows if status in STEPPED])
+        self.collect()
         self._inventory(now)
 
+    def collect(self, patience: float = PATIENCE_SECONDS) -> None:
+        """Go on with whatever AWS has answered; waves that are over make the next ones launch."""
+        self.crew.collect(patience)
+        ready, self.poller.ready = self.poller.ready, []
+        self._step(ready)
+
     def drain(self) -> None:
-        """Apply the answers still under way, without asking anything new."""
-        while self.poller.under_way:
-            for pk in self.poller.collect(self.clock(), patience=1.0):
-                self.nudge(pk)
+        """Finish what is under way, without asking for anything new."""
+        while self.crew.under_way or self.poller.ready:
+            self.collect(patience=1.0)
 
     def close(self) -> None:
         """End the threads without waiting for AWS."""
-        self.poller.close()
+        self.crew.close()
 
     def _step(self, due: Sequence[uuid.UUID]) -> None:
         """Advance what is due here, for a while, and let idle workers share it."""
@@ -71,23 +74,19 @@ class Sweep:
                 self.nudge(pk)
         until = time.monotonic() + INLINE_SECONDS
         for pk in due:
-            try:
-                step(pk, self.clock)
-            except DatabaseError:
-                raise
-            except Exception:  # one run's trouble must not stop the others; its lease ends and it is tried again
-                log.exception("a step of %s failed", pk)
+            self.crew.start(stepping(pk, self.clock))
             if time.monotonic() > until:
                 return
 
     def _inventory(self, now: datetime) -> None:
-        """Start reading regions whose servers were not read for a while, and keep what has been read."""
-        for future in [each for each in self.readings if each.done()]:
-            self.readings.remove(future)
-            inventory.keep(future.result())
+        """Start reading regions whose servers were not read for a while."""
         if self.next_inventory_check is not None and now < self.next_inventory_check:
             return
         self.next_inventory_check = now + INVENTORY_CHECK
         every = timedelta(seconds=settings.INVENTORY_SECONDS)
         for region in inventory.claim_due_regions(now, every=every):
-            self.readings.append(self.poller.threads.submit(inventory.fetch, region, reading="poller"))
+            self.crew.start(_read(region))
+
+
+def _read(region: str) -> Errand[None]:
+    inventory.keep((yield partial(inventory.fetch, region, reading="poller")))

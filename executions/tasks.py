@@ -4,7 +4,8 @@ import logging
 import time
 import uuid
 
-from django.db import DatabaseError, connections
+from django.db import Error as DatabaseTrouble
+from django.db import connections
 from django_q.models import Schedule
 from django_q.tasks import async_task, queue_size
 
@@ -75,7 +76,7 @@ def _sweep_for(seconds: float, sweep: Sweep, holder: uuid.UUID) -> bool:
             sweep.once()
             if not pacemaker.renew(holder, db_clock()):
                 return False
-        except DatabaseError:  # the database restarts: wait for it; whatever was begun becomes due again
+        except DatabaseTrouble:  # the database restarts: wait for it; whatever was begun becomes due again
             log.exception("a sweep failed")
             connections.close_all()
         time.sleep(max(0.05, SWEEP_EVERY_SECONDS - (time.monotonic() - started)))

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.conf import settings
 from django.db import transaction
@@ -21,11 +22,13 @@ from drs.client import IDS_A_CALL, Drs, SendWindow
 from drs.errors import DrsError, Effect
 from drs.shapes import JOB_COMPLETED, TERMINATE, Job
 from executions import transitions
+from executions.errands import Errand
 from executions.models import Execution, ServerRun, TerminationJob
 from executions.states import JobStatus, Kind, LaunchStatus, TerminationStatus
 from protection.trouble import drs_trouble
 
 UNCONFIRMED_AFTER = timedelta(seconds=60)
+LISTED_WITHIN = timedelta(minutes=5)  # a launched instance shows in DescribeRecoveryInstances by then
 GONE = frozenset({"TERMINATED", "NOT_FOUND", "SHUTTING-DOWN"})
 
 
@@ -68,8 +71,9 @@ def terminate(
         )
     for place, ids in _standing(execution).items():
         _forget_gone(execution, place[1], ids, clock)
+    window = SendWindow(settings.SEND_WINDOW_SECONDS)  # opened before the intents: the engine judges them by their age
     for job in _record_intents(actor, execution, comment, clock):
-        _send(execution, job, clock)
+        _send(execution, job, window, clock)
     return result(execution)
 
 
@@ -94,13 +98,22 @@ def _standing(execution: Execution) -> dict[tuple[str, str], list[ServerRun]]:
 
 
 def _forget_gone(execution: Execution, region: str, servers: Sequence[ServerRun], clock: Clock) -> None:
-    """Mark instances that DRS no longer has: replaced by a later launch, or terminated by somebody else."""
+    """Mark instances that DRS no longer has: replaced by a later launch, or terminated by somebody else.
+
+    An instance just launched may not be listed yet, and is not taken for gone.
+    """
     try:
         known = Drs(region).recovery_instances([server.source_server_id for server in servers])
     except DrsError as error:
         raise drs_trouble(error) from error
-    standing = {each.recovery_instance_id for each in known if each.ec2_state not in GONE}
-    gone = [server for server in servers if server.recovery_instance_id not in standing]
+    listed = {each.recovery_instance_id: each.ec2_state for each in known}
+    old = clock() - LISTED_WITHIN
+    gone = [
+        server
+        for server in servers
+        if listed.get(server.recovery_instance_id) in GONE
+        or (server.recovery_instance_id not in listed and server.launched_at is not None and server.launched_at < old)
+    ]
     if gone:
         with transaction.atomic():
             now = clock()
@@ -148,9 +161,9 @@ def _watch(execution: Execution, at: datetime) -> None:
     Execution.objects.filter(pk=execution.pk, next_step_at__gt=at).update(next_step_at=at)
 
 
-def _send(execution: Execution, job: TerminationJob, clock: Clock) -> None:
+def _send(execution: Execution, job: TerminationJob, window: SendWindow, clock: Clock) -> None:
     try:
-        answer = Drs(job.region).terminate(job.instance_ids, window=SendWindow(settings.SEND_WINDOW_SECONDS))
+        answer = Drs(job.region).terminate(job.instance_ids, window=window)
     except DrsError as error:
         if error.effect is not Effect.UNCERTAIN:
             _refuse(execution, job, error.code, error.message, clock())
@@ -209,43 +222,50 @@ def result(execution: Execution) -> TerminationResult:
 # What the engine does
 
 
+_NOT_TERMINATED = {"code": "TERMINATION_FAILED", "message": "DRS ended the job without terminating this instance."}
+
+
 def follow(job: TerminationJob, found: Job | None, now: datetime) -> None:
     """Write down what DRS says of a TERMINATE job: per server TERMINATED or not, and the end."""
-    if found is None or (found.status == job.status and found.status != JOB_COMPLETED):
+    if found is None or not job.watched or (found.status == job.status and found.status != JOB_COMPLETED):
         return
-    execution = job.execution
+    execution, told = job.execution, job.status
     by_server = dict(zip(job.server_ids, job.instance_ids, strict=True))
     statuses = {each.source_server_id: each.launch_status for each in found.participants}
     gone = [by_server[each] for each, status in statuses.items() if status == "TERMINATED" and each in by_server]
     with transaction.atomic():
-        job.status = JobStatus.of(found.status)
-        if found.status == JOB_COMPLETED:
-            job.watched = False
-            job.failures = {
-                each: {"code": "TERMINATION_FAILED", "message": "DRS ended the job without terminating this instance."}
-                for each in job.instance_ids
-                if each not in gone
-            }
+        mine = TerminationJob.objects.filter(pk=job.pk, status=told, watched=True)
+        job.status, job.watched = JobStatus.of(found.status), found.status != JOB_COMPLETED
+        if not mine.update(status=job.status, watched=job.watched):
+            return  # another engine was faster
+        if not job.watched:
+            job.failures = {each: dict(_NOT_TERMINATED) for each in job.instance_ids if each not in gone}
+            job.save(update_fields=["failures"])
             _journal(execution, "terminate.ended", jobId=job.job_id, terminated=gone, failed=sorted(job.failures))
-        job.save(update_fields=["status", "watched", "failures"])
         _mark_terminated(execution, gone, now)
         _roll_up(execution, now)
 
 
-def find_unconfirmed(execution: Execution, clock: Clock) -> None:
+def find_unconfirmed(execution: Execution, clock: Clock) -> Errand[None]:
     """Settle terminations whose request was lost or killed: adopt DRS's job, or let a person try again."""
-    now = clock()
-    for job in execution.terminations.filter(status=JobStatus.INITIATED, intent_at__lte=now - UNCONFIRMED_AFTER):
+    oldest = clock() - UNCONFIRMED_AFTER
+    for job in execution.terminations.filter(status=JobStatus.INITIATED, intent_at__lte=oldest):
+        since = (job.intent_at or oldest) - timedelta(minutes=10)
         try:
-            since = (job.intent_at or now) - timedelta(minutes=10)
-            jobs = Drs(job.region, reading="poller").jobs_since(since)
+            jobs = yield partial(Drs(job.region, reading="poller").jobs_since, since)
         except DrsError:
             continue  # asked again at the next poll
         mine = [each for each in jobs if each.type == TERMINATE and _servers(each) == set(job.server_ids)]
         if mine:
-            _confirm(execution, job, min(mine, key=lambda each: each.created_at), now)
+            _confirm(execution, job, min(mine, key=lambda each: each.created_at), clock())
         else:
-            _refuse(execution, job, "NOT_CONFIRMED", "AWS never confirmed the request; terminate again.", now)
+            _refuse(execution, job, "NOT_CONFIRMED", "AWS never confirmed the request; terminate again.", clock())
+
+
+def after_late_news(execution: Execution, now: datetime) -> None:
+    """An instance that came up after its run's instances were terminated is still standing: say so."""
+    if execution.state.is_final and execution.termination_status != TerminationStatus.NOT_STARTED:
+        _roll_up(execution, now)
 
 
 def _servers(job: Job) -> set[str]:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.db.models import F
 
-from executions.models import Execution, ServerHold, WaveRun
+from executions.models import Execution, LaunchJob, ServerHold, WaveRun
 from executions.states import ExecutionStatus, WaveStatus
 
 
@@ -32,13 +32,18 @@ def release(execution: Execution) -> None:
     ServerHold.objects.filter(execution=execution).delete()
 
 
-def end_columns(status: ExecutionStatus, now: datetime) -> dict[str, object]:
-    """The columns that end a run; the caller puts them into its guarded UPDATE."""
+def is_watched(execution: Execution) -> bool:
+    """Whether DRS may still have news of one of the run's launches."""
+    return LaunchJob.objects.filter(wave__execution=execution, watched=True).exists()
+
+
+def end_columns(execution: Execution, status: ExecutionStatus, now: datetime) -> dict[str, object]:
+    """The columns that end a run, for the caller's guarded UPDATE; it is looked at again while DRS owes us news."""
     return {
         "status": status,
         "ended_at": now,
         "claim": None,
-        "next_step_at": None,
+        "next_step_at": now if is_watched(execution) else None,
         "aws_error": "",
         "failing_since": None,
     }

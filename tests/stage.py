@@ -78,9 +78,7 @@ class Stage:
         """Sweep until whatever is due now is done."""
         for _ in range(times):
             self.sweep.once()
-            while self.sweep.poller.under_way:
-                for pk in self.sweep.poller.collect(self.clock(), patience=10):
-                    self.sweep._step([pk])
+            self.sweep.drain()
 
     def until(self, execution: Execution, *statuses: str, step: float = 15, limit: float = 3600) -> Execution:
         """Let time pass in steps until the run has one of these statuses."""

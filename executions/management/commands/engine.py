@@ -13,11 +13,13 @@ import sys
 import time
 from argparse import ArgumentParser
 from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Event
 from types import FrameType
 from typing import Any, cast
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError, connections
+from django.db import Error as DatabaseTrouble
+from django.db import connections
 from django_q import cluster as q
 from django_q.conf import Conf
 
@@ -28,13 +30,24 @@ log = logging.getLogger(__name__)
 
 BROKEN = 70  # EX_SOFTWARE: the supervisor must start a new engine
 WATCH_SECONDS = 2.0
+STOP_SECONDS = 55.0  # a beat of 10 s, and the slowest calls to AWS after it
 PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent() -> None:
     """From now on every forked child is killed when its parent ends, however that ends. Linux only."""
     libc = ctypes.CDLL(None, use_errno=True)
-    os.register_at_fork(after_in_child=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
+    parent = [0]
+
+    def remember() -> None:
+        parent[0] = os.getpid()
+
+    def bind() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent[0]:  # it ended before we could ask to be told
+            os._exit(BROKEN)
+
+    os.register_at_fork(before=remember, after_in_child=bind)
 
 
 class OneUnitSentinel(q.Sentinel):
@@ -59,6 +72,13 @@ class OneUnitCluster(q.Cluster):
     def is_broken(self) -> bool:
         """Whether the sentinel ended although nobody asked it to."""
         return not self.stopping and not cast(BaseProcess, self.sentinel).is_alive()
+
+    def stop(self) -> bool:
+        """Let tasks in flight finish; False when they did not within STOP_SECONDS. A stop that hangs is a crash."""
+        sentinel = cast(BaseProcess, self.sentinel)
+        cast(Event, self.stop_event).set()
+        sentinel.join(STOP_SECONDS)
+        return not sentinel.is_alive()
 
 
 class Command(BaseCommand):
@@ -99,8 +119,9 @@ class Command(BaseCommand):
                 os._exit(BROKEN)
             try:
                 tasks.revive()
-            except DatabaseError as error:
+            except DatabaseTrouble as error:
                 self.stderr.write(f"The database cannot be asked ({error}); trying again.")
                 connections.close_all()
             time.sleep(WATCH_SECONDS)
-        cluster.stop()
+        if not cluster.stop():
+            os._exit(BROKEN)
