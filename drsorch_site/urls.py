@@ -34,6 +34,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     page("executions", executions.execution_list, "executions"),
     page("executions/<uuid:execution_id>", executions.execution_detail, "execution"),
     page("executions/<uuid:execution_id>/live", executions.execution_live, "execution-live"),
+    page("executions/<uuid:execution_id>/pause", executions.execution_pause, "pause-execution"),
     page("executions/<uuid:execution_id>/resume", executions.execution_resume, "resume-execution"),
     page("executions/<uuid:execution_id>/cancel", executions.execution_cancel, "cancel-execution"),
 ]

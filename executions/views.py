@@ -1,6 +1,7 @@
 """Pages of runs: the history, the live page and its polls, and the commands that a person gives."""
 
 import uuid
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -19,6 +20,7 @@ from audit.requests import actor_for
 from contract.errors import DomainError
 from contract.paging import page
 from executions import services
+from executions.actions import Actions, actions_of
 from executions.forms import CommentForm, RunFilter
 from executions.live import Line, Live, is_failure, merge, words
 from executions.models import Execution, JobEvent, Pacemaker, ServerRun
@@ -71,8 +73,12 @@ def _context(request: HttpRequest, live: Live) -> dict[str, Any]:
         "live": live,
         "execution": live.execution,
         "feed": feed(live.execution),
-        "may_control": request.user.has_perm("executions.control_execution"),
+        "actions": _actions(request, live),
     }
+
+
+def _actions(request: HttpRequest, live: Live) -> Actions:
+    return actions_of(live.execution, actor_for(request), has_instances=bool(live.up))
 
 
 def feed(execution: Execution) -> list[Line]:
@@ -152,9 +158,19 @@ def is_alive(beat_at: datetime | None) -> bool:
 
 @require_POST
 def execution_resume(request: HttpRequest, execution_id: uuid.UUID) -> HttpResponse:
-    """Let a paused run go on."""
+    """Let a paused run go on, or take back a pause that was asked for."""
+    return _command(request, execution_id, services.resume)
+
+
+@require_POST
+def execution_pause(request: HttpRequest, execution_id: uuid.UUID) -> HttpResponse:
+    """Let a run wait before its next wave."""
+    return _command(request, execution_id, services.pause)
+
+
+def _command(request: HttpRequest, execution_id: uuid.UUID, verb: Callable[..., Execution]) -> HttpResponse:
     try:
-        services.resume(actor=actor_for(request), execution_id=execution_id)
+        verb(actor=actor_for(request), execution_id=execution_id)
     except DomainError as problem:
         return _page(request, execution_id, problem)
     return redirect("execution", execution_id)
@@ -172,12 +188,13 @@ def execution_cancel(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpR
             return _go(request, execution_id)
         except DomainError as error:
             problem = error
+    live = Live(execution)
     context = {
-        "live": Live(execution),
+        "live": live,
         "execution": execution,
         "form": form,
         "problem": problem,
-        "may_control": request.user.has_perm("executions.control_execution"),
+        "actions": _actions(request, live),
     }
     status = problem.status if problem else 422 if form.errors else 200
     return render(request, _dialog_or_page(request, "executions", "cancel"), context, status=status)

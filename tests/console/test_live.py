@@ -103,6 +103,20 @@ def test_it_resumes_once_and_tells_the_second_one_why_not(console: Client) -> No
     assert "Only a paused run can be resumed" in again.content.decode()
 
 
+def test_it_pauses_on_demand_and_takes_the_pause_back(console: Client) -> None:
+    run = world.start(world.plan(sizes=(1, 1, 1), pause=None))
+    first = run.waves.all()[0]
+    run = world.change(run, world.launch(first, end=False), status=ExecutionStatus.LAUNCHING)
+    page = f"/executions/{run.pk}"
+    assert "without a pause" in console.get(page).content.decode()
+    console.post(reverse("pause-execution", args=[run.pk]))
+    asked = console.get(page).content.decode()
+    assert "Next: a pause before wave 2" in asked
+    assert "Do not pause" in asked
+    console.post(reverse("resume-execution", args=[run.pk]))
+    assert "without a pause" in console.get(page).content.decode()
+
+
 def test_it_asks_before_it_cancels_and_keeps_the_comment(console: Client) -> None:
     run = world.paused()
     address = reverse("cancel-execution", args=[run.pk])
