@@ -1,13 +1,23 @@
 """People who look at the console."""
 
+from collections.abc import Iterator
+
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import Permission, User
-from django.test import Client
+from django.test import Client, override_settings
 
 from drsorch_site.context import beat as known_beat
 from tests.console import world
 
 RIGHTS = ("start_drill", "control_execution")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def static_root() -> Iterator[None]:
+    """WhiteNoise warns of a directory that only collectstatic makes, and a fresh checkout does not have it."""
+    with override_settings(STATIC_ROOT=settings.BASE_DIR / "static"):
+        yield
 
 
 @pytest.fixture(autouse=True)
