@@ -13,13 +13,14 @@ from contract.errors import BadRequest, Conflict
 from drs.client import SERVERS_A_JOB
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun, WaveRun
 from executions.states import Kind
+from plans import services as plan_services
 from plans.models import RecoveryPlan, Wave
 from protection.models import ProtectionGroup, SourceServer
 
 
 def create(actor: Actor, plan: RecoveryPlan, kind: Kind, initiated_by: str, now: datetime) -> Execution:
     """All rows of a new run. The locks keep plan and groups as they are until the run is visible."""
-    RecoveryPlan.objects.select_for_update().get(pk=plan.pk)
+    plan = plan_services.get(plan.pk, for_update=True)
     list(ProtectionGroup.objects.select_for_update().filter(waves__plan=plan).order_by("pk").values_list("pk"))
     waves = list(plan.waves.prefetch_related("servers__assignment__group", "group_links", "depends_on"))
     if not waves:
@@ -34,6 +35,8 @@ def create(actor: Actor, plan: RecoveryPlan, kind: Kind, initiated_by: str, now:
         total_waves=len(waves),
         initiated_by=initiated_by.strip() or actor.name,
         started_by=actor.name,
+        # Not the column's default: SQLite writes that in another form, which does not compare with a cursor's time.
+        started_at=now,
         next_step_at=now,
     )
     _copy_waves(execution, waves)

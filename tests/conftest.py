@@ -1,13 +1,15 @@
 """Fixtures that tests of several rooms share."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 
 import pytest
+from django.core.cache import cache
 from django.test import override_settings
 
 from drs.simulator.store import Settings
 from drs.simulator.testing import RunningSimulator, running_simulator
+from tests.api_client import Api, make_user
 from tests.environment import SIMULATOR_PORT
 
 
@@ -38,3 +40,16 @@ def simulator(simulator_server: RunningSimulator) -> RunningSimulator:
     simulator_server.settings(**asdict(Settings()))
     simulator_server.reset()
     return simulator_server
+
+
+@pytest.fixture
+def sign_in(db: None) -> Callable[..., Api]:
+    """`sign_in("planner")` is an API client of a new user in that role; `sign_in()` of one without any."""
+    cache.clear()  # users of rolled-back tests have the same keys, and what they used up of the throttle
+    return lambda *roles: Api(make_user(*roles))
+
+
+@pytest.fixture
+def admin(sign_in: Callable[..., Api]) -> Api:
+    """Somebody who may do everything, over HTTP."""
+    return sign_in("admin")
