@@ -1,23 +1,30 @@
 """Django settings. Every environment variable that the product reads is read here and nowhere else."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import dj_database_url
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
-from environs import Env, EnvError, validate
+from environs import EnvError, FileAwareEnv, validate
+
+from drsorch_site.cognito import Provider, WrongSetting, read_provider
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
 VERSION = "0.1.0"
 
-env = Env()
+# X_FILE may name a file that holds X, for secrets that must not be in an environment.
+env = FileAwareEnv(strip_whitespace=True)
 
 
 def _database(url: str, *, pooled: bool) -> dict[str, Any]:
     """Connection settings that hold up under load: see docs/adr/0003-databases.md for what was measured."""
-    config: dict[str, Any] = dict(dj_database_url.parse(url))
+    try:
+        config: dict[str, Any] = dict(dj_database_url.parse(url))
+    except ValueError as error:  # an unknown scheme
+        raise EnvError(f'Environment variable "DATABASE_URL" invalid: {error}') from None
     if config["ENGINE"] == "django.db.backends.sqlite3":
         Path(config["NAME"]).parent.mkdir(parents=True, exist_ok=True)
         config["OPTIONS"] = {
@@ -43,7 +50,20 @@ def _broker(choice: str) -> dict[str, Any]:
     """django-q2's broker options for DRSORCH_BROKER; always a wake-up channel, never the truth."""
     if choice == "orm":
         return {"orm": "default"}
-    raise EnvError('Environment variable "DRSORCH_BROKER" invalid: use orm')
+    if choice.startswith(("redis://", "rediss://")):
+        return {"broker_class": "executions.brokers.Redis", "redis": choice}
+    if choice == "sqs":
+        return {"broker_class": "executions.brokers.Sqs"}
+    raise EnvError('Environment variable "DRSORCH_BROKER" invalid: use orm, redis://HOST:PORT/DB, rediss://… or sqs')
+
+
+def _provider() -> Provider:
+    """The identity provider of DRSORCH_AUTH=cognito."""
+    names = ("REGION", "USER_POOL_ID", "CLIENT_ID", "CLIENT_SECRET", "DOMAIN")
+    addresses = ("ISSUER", "JWKS_URL", "AUTHORIZE_URL", "TOKEN_URL", "LOGOUT_URL")
+    given = {f"COGNITO_{name}": env.str(f"COGNITO_{name}", "").strip() for name in (*names, *addresses)}
+    role_groups = env.dict("DRSORCH_ROLE_GROUPS", {})
+    return read_provider(given, role_groups, is_test=env.bool("COGNITO_TEST_MODE", False))
 
 
 try:
@@ -56,7 +76,8 @@ try:
             pooled=env.bool("DRSORCH_DATABASE_POOL", False),
         )
     }
-    AUTH_MODE = env.str("DRSORCH_AUTH", "local", validate=validate.OneOf(["local"]))
+    AUTH_MODE = env.str("DRSORCH_AUTH", "local", validate=validate.OneOf(["local", "cognito"]))
+    PROVIDER = _provider() if AUTH_MODE == "cognito" else None
     DEFAULT_ROLE = env.str(
         "DRSORCH_DEFAULT_ROLE",
         "viewer",
@@ -80,8 +101,8 @@ try:
         )
 except EnvError as error:
     raise ImproperlyConfigured(str(error)) from None
-except ValueError as error:  # dj_database_url: an unknown scheme
-    raise ImproperlyConfigured(f'Environment variable "DATABASE_URL" invalid: {error}') from None
+except (WrongSetting, ValueError) as error:  # ValueError: X_FILE names no readable file
+    raise ImproperlyConfigured(str(error)) from None
 
 INSTALLED_APPS = [
     "drsorch_site.apps.SiteConfig",
@@ -92,6 +113,7 @@ INSTALLED_APPS = [
     "contract",
     "drs",
     "django_q",
+    "axes",
     "rest_framework",
     "django_htmx",
     "heroicons",
@@ -112,10 +134,13 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
+    "drsorch_site.session_clock.SessionClock",  # ends a session before anybody is recognised by it
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "audit.middleware.RefusalMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "drsorch_site.urls"
@@ -152,10 +177,39 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 
-AUTHENTICATION_BACKENDS = ["drsorch_site.auth.RoleBackend"]
+# One way in at a time: with a provider no password of ours opens anything, nor does the administration.
+AUTHENTICATION_BACKENDS = (
+    ["drsorch_site.oidc.CognitoBackend"]
+    if PROVIDER
+    else ["axes.backends.AxesStandaloneBackend", "drsorch_site.auth.RoleBackend"]
+)
+if PROVIDER:
+    OIDC_RP_CLIENT_ID = PROVIDER.client_id
+    OIDC_RP_CLIENT_SECRET = PROVIDER.client_secret
+    OIDC_RP_SIGN_ALGO = "RS256"
+    OIDC_RP_SCOPES = "openid email profile"
+    OIDC_OP_AUTHORIZATION_ENDPOINT = PROVIDER.authorize_url
+    OIDC_OP_TOKEN_ENDPOINT = PROVIDER.token_url
+    OIDC_OP_USER_ENDPOINT = PROVIDER.issuer  # mozilla-django-oidc wants one; the roles are only in the ID token
+    OIDC_OP_JWKS_ENDPOINT = PROVIDER.jwks_url
+    OIDC_USE_PKCE = True
+    OIDC_USE_NONCE = True
+    OIDC_TIMEOUT = 5
+    OIDC_TOKEN_USE_BASIC_AUTH = True
+    OIDC_MAX_STATES = 10
+    OIDC_AUTHENTICATION_CALLBACK_URL = "oidc-callback"
+AXES_ENABLED = PROVIDER is None
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]  # nobody locks an administrator out from elsewhere
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_DISABLE_ACCESS_LOG = True  # the journal has it
+AXES_VERBOSE = False
+AXES_LOCKOUT_CALLABLE = "drsorch_site.sign_in.locked_out"
 LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "dashboard"
-LOGOUT_REDIRECT_URL = "sign-in"
+LOGOUT_REDIRECT_URL = "signed-out"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
@@ -178,7 +232,7 @@ CONTENT_SECURITY_POLICY = {
         "img-src": [SELF, "data:"],
         "font-src": [SELF],
         "connect-src": [SELF],
-        "form-action": [SELF],
+        "form-action": [SELF, *(PROVIDER.form_origins if PROVIDER else [])],
         "frame-ancestors": [NONE],
         "base-uri": [NONE],
         "object-src": [NONE],

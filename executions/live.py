@@ -1,6 +1,5 @@
 """What the live page shows of a run: one sentence, the next action, the exceptions, the waves. Rows in, words out."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -293,57 +292,3 @@ _BANNERS = {
     ExecutionStatus.FAILED: _failed,
     ExecutionStatus.CANCELLED: _cancelled,
 }
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of the event feed."""
-
-    at: datetime
-    text: str
-    who: str
-    code: str = ""
-    is_failure: bool = False
-
-
-# Plain words beside DRS's code.
-WORDS = {
-    "JOB_START": "Job started",
-    "JOB_END": "Job ended",
-    "JOB_CANCEL": "Job cancelled",
-    "SERVER_SKIPPED": "Server skipped",
-    "CLEANUP_START": "Cleaning up the earlier launch",
-    "CLEANUP_END": "Earlier launch cleaned up",
-    "CLEANUP_FAIL": "Clean-up failed",
-    "SNAPSHOT_START": "Taking a snapshot",
-    "SNAPSHOT_END": "Snapshot taken",
-    "SNAPSHOT_FAIL": "Snapshot failed",
-    "USING_PREVIOUS_SNAPSHOT": "Using the previous snapshot",
-    "USING_PREVIOUS_SNAPSHOT_FAILED": "No earlier snapshot could be used",
-    "CONVERSION_START": "Conversion started",
-    "CONVERSION_END": "Converted",
-    "CONVERSION_FAIL": "Conversion failed",
-    "LAUNCH_START": "Launching the instance",
-    "LAUNCH_END": "Instance launched",
-    "LAUNCH_FAILED": "Launch failed",
-    "execution.start": "Started",
-    "execution.resume": "Resumed",
-    "execution.cancel": "Cancel asked",
-    "execution.pause": "Pause asked",
-    "execution.terminate": "Termination asked",
-}
-
-
-def words(code: str) -> str:
-    """A code of DRS or of the journal as a person says it; an unknown one is shown legibly."""
-    return WORDS.get(code, code.rpartition(".")[2].replace("_", " ").lower().capitalize())
-
-
-def is_failure(code: str) -> bool:
-    """Whether a code of DRS tells of a failure."""
-    return code.endswith(("_FAIL", "_FAILED")) or code == "SERVER_SKIPPED"
-
-
-def merge(lines: Sequence[Line], limit: int) -> list[Line]:
-    """The newest lines first."""
-    return sorted(lines, key=lambda line: line.at, reverse=True)[:limit]

@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from audit.actor import Actor
-from audit.journal import record
+from audit.journal import attempt, record
 from contract.clock import Clock, db_clock
 from contract.errors import BadRequest, Invalid, NotFound
 from executions import starting, tasks, transitions
@@ -30,6 +30,7 @@ DELETE_BATCH = 200
 # Start
 
 
+@attempt("execution.start", "plan", subject="plan_id")
 def start(
     *,
     actor: Actor,
@@ -85,6 +86,7 @@ def check_comment(comment: str) -> None:
         raise Invalid({"comment": [f"At most {COMMENT_MAX} characters; this has {len(comment)}."]})
 
 
+@attempt("execution.resume", "execution", subject="execution_id")
 def resume(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: Clock = db_clock) -> Execution:
     """Let a paused run go on. Of two resumes at once one wins; the other is told EXECUTION_NOT_PAUSED."""
     actor.require("executions.control_execution", "resume runs")
@@ -110,7 +112,7 @@ def _resume_paused(actor: Actor, execution: Execution, comment: str, now: dateti
     wave.status, wave.resumed_at, wave.resumed_by = WaveStatus.PENDING, now, actor.name
     wave.revision = execution.revision
     wave.save(update_fields=["status", "resumed_at", "resumed_by", "revision"])
-    _note(actor, "execution.resume", execution, comment, wave=wave.number)
+    _note(actor, "execution.resume", execution, comment, before=ExecutionStatus.PAUSED, wave=wave.number)
     return True
 
 
@@ -125,6 +127,7 @@ def _withdraw_pause(actor: Actor, execution: Execution, comment: str, now: datet
     return True
 
 
+@attempt("execution.pause", "execution", subject="execution_id")
 def pause(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: Clock = db_clock) -> Execution:
     """Have a run wait for a person before its next wave. Raises EXECUTION_NOT_PAUSABLE when there is none."""
     actor.require("executions.control_execution", "pause runs")
@@ -146,11 +149,13 @@ def pause(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: Cl
     return execution
 
 
+@attempt("execution.cancel", "execution", subject="execution_id")
 def cancel(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: Clock = db_clock) -> Execution:
     """Stop a run: at once where nothing is under way, else after the running wave, whose DRS jobs cannot be stopped."""
     actor.require("executions.control_execution", "cancel runs")
     check_comment(comment)
     execution = get(execution_id)
+    before = execution.state
     with transaction.atomic():
         now = clock()
         if not (_cancel_idle(execution, now) or _cancel_busy(execution, now)):
@@ -162,7 +167,7 @@ def cancel(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: C
                 f"This run is over ({execution.state.label.lower()}); there is nothing to cancel.",
                 details={"status": execution.status},
             )
-        _note(actor, "execution.cancel", execution, comment)
+        _note(actor, "execution.cancel", execution, comment, before=before)
         transaction.on_commit(lambda: tasks.nudge(execution.pk))
     return execution
 
@@ -200,7 +205,15 @@ def _command(execution: Execution, allowed: Sequence[ExecutionStatus], now: date
     return bool(done)
 
 
-def _note(actor: Actor, verb: str, execution: Execution, comment: str, **detail: object) -> None:
+def _note(
+    actor: Actor,
+    verb: str,
+    execution: Execution,
+    comment: str,
+    *,
+    before: ExecutionStatus | None = None,
+    **detail: object,
+) -> None:
     record(
         actor,
         verb,
@@ -208,12 +221,15 @@ def _note(actor: Actor, verb: str, execution: Execution, comment: str, **detail:
         subject_id=execution.pk,
         subject_name=execution.plan_name,
         detail={**detail, **({"comment": comment} if comment else {})},
+        before={"status": before or execution.status},
+        after={"status": execution.status},
     )
 
 
 # Clean up the history
 
 
+@attempt("execution.delete", "execution")
 def delete_finished(*, actor: Actor) -> tuple[int, int]:
     """Delete every run that is over and of which DRS owes nothing; answers (deleted, scanned). The journal stays."""
     actor.require("executions.delete_execution", "delete finished runs")

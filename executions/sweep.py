@@ -8,6 +8,7 @@ from functools import partial
 
 from django.conf import settings
 
+from audit import sealing
 from contract.clock import Clock, db_clock
 from executions.engine import stepping
 from executions.errands import Crew, Errand
@@ -21,6 +22,7 @@ INLINE_SECONDS = 2.0  # how long a sweep itself steps runs before it looks at th
 PATIENCE_SECONDS = 0.5  # how long a sweep waits for answers before it goes on
 SHARED = 8  # how many due runs are offered to idle workers
 INVENTORY_CHECK = timedelta(seconds=5)
+SEAL_CHECK = timedelta(seconds=5)
 
 
 class Sweep:
@@ -39,6 +41,7 @@ class Sweep:
         self.crew = Crew()
         self.poller = Poller(self.crew, clock)
         self.next_inventory_check: datetime | None = None
+        self.next_seal_check: datetime | None = None
 
     def once(self) -> None:
         """Sweep. Idle: two queries. With any number of unchanged polls: a fixed number."""
@@ -51,6 +54,7 @@ class Sweep:
         self._step([pk for pk, status in rows if status in STEPPED])
         self.collect()
         self._inventory(now)
+        self._seal(now)
 
     def collect(self, patience: float = PATIENCE_SECONDS) -> None:
         """Go on with whatever AWS has answered; waves that are over make the next ones launch."""
@@ -86,6 +90,11 @@ class Sweep:
         every = timedelta(seconds=settings.INVENTORY_SECONDS)
         for region in inventory.claim_due_regions(now, every=every):
             self.crew.start(_read(region))
+
+    def _seal(self, now: datetime) -> None:
+        """Seal the journal's new entries now and then; at once again while there are more than one batch."""
+        if self.next_seal_check is None or now >= self.next_seal_check:
+            self.next_seal_check = now if sealing.seal() == sealing.BATCH else now + SEAL_CHECK
 
 
 def _read(region: str) -> Errand[None]:

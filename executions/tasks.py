@@ -1,11 +1,14 @@
 """The only file that knows django-q2. Its tasks only wake the engine up: no decision depends on their delivery."""
 
 import logging
+import os
 import time
 import uuid
+from functools import cache
 
 from django.db import Error as DatabaseTrouble
 from django.db import connections
+from django_q.brokers import Broker, get_broker
 from django_q.models import Schedule
 from django_q.tasks import async_task, queue_size
 
@@ -32,11 +35,17 @@ def revive() -> None:
 
 def _enqueue(task: str, *args: str, **options: int) -> bool:
     try:
-        async_task(task, *args, q_options={"save": False, **options})
+        async_task(task, *args, q_options={"save": False, "broker": _broker(os.getpid()), **options})
     except Exception:  # whatever the broker raises: rows decide, and the beat or the schedule finds them
         log.warning("could not enqueue %s %s", task, args, exc_info=True)
         return False
     return True
+
+
+@cache
+def _broker(pid: int) -> Broker:
+    """The broker's client, kept for as long as the process lives: a new connection for every task costs too much."""
+    return get_broker()
 
 
 def step(execution_id: str) -> None:
@@ -85,7 +94,7 @@ def _sweep_for(seconds: float, sweep: Sweep, holder: uuid.UUID) -> bool:
 
 def _queue_is_empty() -> bool:
     try:
-        return bool(queue_size() == 0)
+        return bool(queue_size(broker=_broker(os.getpid())) == 0)
     except Exception:  # whatever the broker raises: then there is nobody to share with
         return False
 

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import transaction
 
 from audit.actor import ENGINE, Actor
-from audit.journal import record
+from audit.journal import attempt, record
 from contract.clock import Clock, db_clock
 from contract.errors import BadRequest, NotFound
 from drs.client import IDS_A_CALL, Drs, SendWindow
@@ -50,6 +50,7 @@ class TerminationResult:
     jobs: list[TerminationJob] = field(default_factory=list)
 
 
+@attempt("execution.terminate", "execution", subject="execution_id")
 def terminate(
     *, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: Clock = db_clock
 ) -> TerminationResult:

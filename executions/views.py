@@ -15,24 +15,24 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
-from audit.models import AuditEntry
 from audit.requests import actor_for
 from contract.errors import DomainError
 from contract.paging import page
 from executions import services
 from executions.actions import Actions, actions_of
+from executions.feed import feed
 from executions.forms import CommentForm, RunFilter
-from executions.live import Line, Live, is_failure, merge, words
-from executions.models import Execution, JobEvent, Pacemaker, ServerRun
+from executions.live import Live
+from executions.models import Execution, Pacemaker, ServerRun
 from executions.pacemaker import SILENT_AFTER
 from executions.states import Kind, LaunchStatus
 from plans.models import RecoveryPlan, WaveServer
 from plans.views import plan_rows
 from protection.models import ProtectionGroup, SourceServer
-from protection.views import HtmxHttpRequest, Readiness, wants_fragment
+from protection.pages import HtmxHttpRequest, wants_fragment
+from protection.views import Readiness
 
 RUNS_A_PAGE = 50
-FEED_LINES = 30
 STOP_POLLING = 286
 
 
@@ -79,34 +79,6 @@ def _context(request: HttpRequest, live: Live) -> dict[str, Any]:
 
 def _actions(request: HttpRequest, live: Live) -> Actions:
     return actions_of(live.execution, actor_for(request), has_instances=bool(live.up))
-
-
-def feed(execution: Execution) -> list[Line]:
-    """What happened last: the jobs' logs and the journal together."""
-    events = JobEvent.objects.filter(job__wave__execution=execution).select_related("job__wave")
-    names = dict(
-        ServerRun.objects.filter(wave__execution=execution).values_list("source_server_id", "hostname").order_by()
-    )
-    lines = [
-        Line(
-            each.at,
-            words(each.event),
-            names.get(each.source_server_id, each.source_server_id) or f"Wave {each.job.wave.number + 1}",
-            each.event,
-            is_failure(each.event),
-        )
-        for each in events.order_by("-at", "-id")[:FEED_LINES]
-    ]
-    journal = AuditEntry.objects.filter(subject_kind="execution", subject_id=str(execution.pk))
-    lines += [Line(each.at, _journal_text(each), f"by {each.actor}") for each in journal[:FEED_LINES]]
-    return merge(lines, FEED_LINES)
-
-
-def _journal_text(entry: AuditEntry) -> str:
-    wave = entry.detail.get("wave")
-    text = words(entry.verb) + (f" before wave {wave + 1}" if isinstance(wave, int) else "")
-    comment = entry.detail.get("comment")
-    return f"{text}: “{comment}”" if comment else text
 
 
 @require_safe

@@ -22,8 +22,9 @@ ROOMS = {
 }
 
 # Packages that only a few files may import, so that what they bring in stays in one place.
-AWS = ("drs/client.py", "drs/identity.py", "drs/simulator/")
-QUEUE = ("executions/tasks.py", "executions/management/commands/engine.py")
+BROKERS = "executions/brokers.py"
+AWS = ("drs/client.py", "drs/identity.py", "drs/simulator/", BROKERS)
+QUEUE = ("executions/tasks.py", "executions/management/commands/engine.py", BROKERS)
 SETTINGS = ("drsorch_site/settings.py",)
 KEEPERS = {
     "boto3": AWS,

@@ -1,0 +1,160 @@
+"""Time: wave timeout, late instances, the grace for lagging rows, silence of AWS, and a pause of a year."""
+
+import pytest
+
+from audit.actor import SYSTEM
+from audit.models import AuditEntry
+from executions import services
+from executions.models import Execution, LaunchJob, ServerRun, WaveRun
+from tests.stage import Stage
+
+
+def server(hostname: str = "app-01") -> ServerRun:
+    return ServerRun.objects.get(hostname=hostname)
+
+
+def test_it_fails_a_wave_that_is_late_and_records_the_late_instance(stage: Stage) -> None:
+    stage.simulator.scenario("slow_server", servers=["app-01"], factor=6)
+    began = stage.clock()
+    run = stage.until(stage.start(stage.plan("app-01 app-02", "web-01")), "PARTIAL")
+    assert 1800 < (stage.clock() - began).total_seconds() < 1860
+    assert stage.picture(run) == ("PARTIAL", ["FAILED", "SKIPPED"])
+    assert run.error_code == "WAVE_TIMEOUT"
+    assert server("app-02").launch_status == "LAUNCHED"
+    assert server().launch_status == "PENDING"
+    assert run.next_step_at is not None
+    ended, final = run.ended_at, stage.picture(run)
+    stage.wait(lambda: stage.fresh(run).next_step_at is None, run, step=60, limit=7200)
+    assert server().launch_status == "LAUNCHED"
+    assert server().recovery_instance_id.startswith("i-")
+    assert stage.picture(run) == final
+    assert stage.fresh(run).ended_at == ended
+    assert AuditEntry.objects.filter(verb="execution.ended").count() == 1
+
+
+def test_it_fails_a_run_of_which_nothing_came_up_in_time(stage: Stage) -> None:
+    stage.simulator.scenario("slow_server", factor=20)
+    run = stage.until(stage.start(stage.plan("app-01")), "FAILED", step=60)
+    assert run.error_code == "WAVE_TIMEOUT"
+    stage.wait(lambda: server().launch_status == "LAUNCHED", run, step=300, limit=40_000)
+    assert stage.fresh(run).status == "FAILED"
+
+
+def test_it_goes_on_after_a_timeout_if_the_wave_says_so_and_hears_the_rest_while_paused(stage: Stage) -> None:
+    stage.simulator.scenario("slow_server", servers=["app-01"], factor=6)
+    run = stage.start(stage.plan("app-01", "web-01", on_failure={0: "CONTINUE"}, pause={1}))
+    stage.until(run, "PAUSED")
+    assert server().recovery_instance_id == ""
+    stage.wait(lambda: server().recovery_instance_id != "", run, step=60, limit=7200)
+    assert stage.picture(run) == ("PAUSED", ["FAILED", "PAUSED"])
+    services.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    stage.until(run, "PARTIAL")
+
+
+def test_it_hears_late_news_of_a_run_that_was_cancelled_in_a_pause(stage: Stage) -> None:
+    stage.simulator.scenario("slow_server", servers=["app-01"], factor=6)
+    run = stage.start(stage.plan("app-01", "web-01", on_failure={0: "CONTINUE"}, pause={1}))
+    stage.until(run, "PAUSED")
+    services.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    stage.wait(lambda: stage.fresh(run).next_step_at is None, run, step=60, limit=7200)
+    assert server().recovery_instance_id != ""
+    assert stage.fresh(run).status == "CANCELLED"
+
+
+@pytest.mark.parametrize("outcome", ["COMPLETED", "FAILED"])
+def test_it_takes_the_verdict_from_the_answer_after_a_long_silence(stage: Stage, outcome: str) -> None:
+    """AWS throttles everything for longer than the wave timeout, then answers."""
+    if outcome == "FAILED":
+        stage.simulator.scenario("launch_failed", servers=["app-01"])
+    run = stage.start(stage.plan("app-01"))
+    stage.look()
+    silence = stage.simulator.scenario("throttle")
+    for _ in range(30):
+        stage.advance(120)
+        stage.look(1)
+    waiting = stage.fresh(run)
+    assert waiting.status == "POLLING"
+    assert waiting.failing_since is not None
+    assert "ThrottlingException" in waiting.aws_error
+    assert silence["name"] == "throttle"
+    stage.simulator.clear_scenarios("throttle")
+    done = stage.until(run, outcome)
+    assert done.error_code == ("" if outcome == "COMPLETED" else "SERVER_LAUNCH_FAILED")
+    assert done.failing_since is None
+    assert done.aws_error == ""
+
+
+def test_it_concludes_nothing_from_what_it_saw_before_an_outage_of_its_own(stage: Stage) -> None:
+    """Launched in time while no engine ran: past the deadline, the first look finds them up."""
+    run = stage.start(stage.plan("app-01"))
+    stage.until(run, "LAUNCHING")
+    stage.advance(7200)
+    stage.until(run, "COMPLETED", limit=60)
+
+
+def test_it_looks_at_the_servers_of_a_late_adopted_job_before_it_judges(stage: Stage) -> None:
+    """Sent, killed before the answer was recorded, and no engine for two hours."""
+    stage.simulator.scenario("drop_connection_after_effect", operation="StartRecovery", times=1)
+    stage.simulator.scenario("visibility_delay", seconds=20)
+    run = stage.start(stage.plan("app-01"))
+    stage.look()
+    assert LaunchJob.objects.get().job_id == ""
+    stage.advance(7200)
+    stage.until(run, "COMPLETED", limit=60)
+    assert len(stage.launches()) == 1
+
+
+def test_it_counts_the_timeout_from_the_jobs_creation_and_no_paused_time(stage: Stage) -> None:
+    run = stage.start(stage.plan("app-01", "web-01", pause={1}))
+    stage.until(run, "PAUSED")
+    stage.advance(30 * 24 * 3600)
+    stage.look()
+    services.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    stage.until(run, "COMPLETED")
+    for job in LaunchJob.objects.select_related("wave"):
+        assert job.created_at is not None
+        assert job.wave.deadline_at is not None
+        assert job.intent_at is not None
+        since = max(job.created_at, job.intent_at)
+        assert abs((job.wave.deadline_at - since).total_seconds() - 1800) < 1
+
+
+def test_it_gives_a_completed_jobs_lagging_rows_a_bounded_grace(stage: Stage) -> None:
+    stage.simulator.scenario("never_settles", servers=["app-01"])
+    run = stage.start(stage.plan("app-01 app-02"))
+    stage.wait(lambda: LaunchJob.objects.get().status == "COMPLETED", run)
+    assert stage.fresh(run).status == "LAUNCHING"
+    seen = LaunchJob.objects.get().completed_seen_at
+    run = stage.until(run, "PARTIAL")
+    assert seen is not None
+    assert run.ended_at is not None
+    assert 120 <= (run.ended_at - seen).total_seconds() < 180
+    assert "without saying" in server().error
+    assert server("app-02").launch_status == "LAUNCHED"
+
+
+def test_it_takes_a_job_that_drs_has_not_shown_for_a_day_for_gone(stage: Stage) -> None:
+    run = stage.start(stage.plan("app-01"))
+    stage.look()
+    LaunchJob.objects.update(job_id="drsjob-3ffffffffffffffff")
+    for _ in range(3):
+        stage.advance(8 * 3600 - 60)
+        stage.look()
+    assert stage.fresh(run).status == "POLLING"
+    run = stage.until(run, "FAILED", step=300)
+    assert "has not shown the job" in server().error
+
+
+def test_it_ends_a_pause_after_a_year(stage: Stage) -> None:
+    run = stage.start(stage.plan("app-01", "web-01", pause={1}))
+    stage.until(run, "PAUSED")
+    stage.advance(364 * 24 * 3600)
+    stage.look()
+    assert stage.fresh(run).status == "PAUSED"
+    stage.advance(24 * 3600)
+    stage.look()
+    run = stage.fresh(run)
+    assert (run.status, run.error_code) == ("PARTIAL", "PAUSE_EXPIRED")
+    assert [wave.status for wave in WaveRun.objects.order_by("number")] == ["COMPLETED", "SKIPPED"]
+    assert len(stage.launches()) == 1
+    assert Execution.objects.get().holds.count() == 0
