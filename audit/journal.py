@@ -1,13 +1,31 @@
-"""The one way to write the journal; call it inside the transaction of the change that it records."""
+"""The one way to write the journal: `record` what is done, in the transaction of the change; `attempt` around a verb
+also records that it was refused."""
 
+import json
 import logging
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar, cast
 
+from django.db import transaction
+
+from audit import refusals
 from audit.actor import Actor
+from audit.cleaning import one_line, storable
 from audit.models import AuditEntry
+from contract.errors import DomainError
 
 log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+OK = "ok"
+DETAILS_MAX = 8_000
+MESSAGE_MAX = 1_000
+
+# Every function that `attempt` guards, by module and name, and its verb.
+VERBS: dict[str, str] = {}
 
 
 def record(
@@ -17,21 +35,84 @@ def record(
     subject_kind: str,
     subject_id: object,
     subject_name: str = "",
-    outcome: str = "ok",
+    outcome: str = OK,
+    refused: bool = False,
     detail: Mapping[str, Any] | None = None,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
 ) -> AuditEntry:
-    """Add one entry. `verb` is a stable word such as `execution.start`; `detail` must be JSON without secrets."""
+    """Add one entry. `verb` is a stable word such as `execution.start`; the mappings must be JSON without secrets."""
     entry = AuditEntry.objects.create(
-        actor=actor.name,
+        actor=one_line(actor.name)[:254],
         actor_kind=actor.kind,
         verb=verb,
         subject_kind=subject_kind,
-        subject_id=str(subject_id),
-        subject_name=subject_name,
+        subject_id=one_line(str(subject_id))[:64],
+        subject_name=one_line(subject_name)[:200],
         outcome=outcome,
-        detail=dict(detail or {}),
-        address=actor.address,
-        request_id=actor.request_id,
+        refused=refused,
+        detail=storable(detail or {}),
+        before=storable(before),
+        after=storable(after),
+        address=one_line(actor.address)[:64],
+        request_id=one_line(actor.request_id)[:64],
     )
-    log.info("%s %s %s %s: %s", actor.name, verb, subject_kind, subject_id, outcome)
+    transaction.on_commit(lambda: _tell(entry), robust=True)
     return entry
+
+
+def _tell(entry: AuditEntry) -> None:
+    """The same entry as a log line, for the day when the database is not at hand."""
+    shown = {field.attname: getattr(entry, field.attname) for field in AuditEntry._meta.concrete_fields}
+    level = logging.WARNING if entry.refused else logging.INFO
+    log.log(level, "%s", entry, extra={"journal": {**shown, "at": entry.at.isoformat()}})
+
+
+def attempt(verb: str, kind: str, *, subject: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """For a function `f(*, actor, …)` that people call: if it raises a DomainError, the journal says what was refused
+    and why. `subject` names the argument that says what it was about: an id, or the name of something new."""
+
+    def decorate(work: Callable[P, R]) -> Callable[P, R]:
+        VERBS[f"{work.__module__}.{work.__qualname__}"] = verb
+
+        @wraps(work)
+        def tried(*args: P.args, **given: P.kwargs) -> R:
+            try:
+                return work(*args, **given)
+            except DomainError as error:
+                note_refusal(verb, kind, given, subject, error)
+                raise
+
+        return tried
+
+    return decorate
+
+
+def note_refusal(verb: str, kind: str, given: Mapping[str, Any], subject: str, error: DomainError) -> None:
+    """Have the journal say that a verb was refused, as soon as no transaction can take that away."""
+    about = given.get(subject, "")
+    is_name = isinstance(about, str)
+    comment = given.get("comment")
+    actor = cast("Actor", given["actor"])
+
+    def write() -> None:
+        record(
+            actor,
+            verb,
+            subject_kind=kind,
+            subject_id="" if is_name else about,
+            subject_name=about if is_name else "",
+            outcome=error.code,
+            refused=True,
+            detail=refusal_detail(error.message, error.details) | ({"comment": comment[:512]} if comment else {}),
+        )
+
+    refusals.note(write)
+
+
+def refusal_detail(message: str, details: Mapping[str, Any]) -> dict[str, Any]:
+    """What was said to the person; long lists are left out, they would fill the journal."""
+    said: dict[str, Any] = {"message": message[:MESSAGE_MAX]}
+    if details and len(json.dumps(details, default=str)) <= DETAILS_MAX:
+        said["details"] = dict(details)
+    return said

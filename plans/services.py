@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from django.db import IntegrityError, transaction
 
 from audit.actor import Actor
-from audit.journal import record
+from audit.journal import attempt, record
 from contract.clock import Clock, db_clock
 from contract.errors import Conflict, Invalid, NotFound
 from contract.etag import refuse_stale
@@ -117,6 +117,7 @@ def _refuse_taken_name(name: str, *, but: RecoveryPlan | None = None) -> None:
         )
 
 
+@attempt("plan.create", "plan", subject="name")
 def create_plan(*, actor: Actor, name: str, waves: Sequence[WaveSpec], description: str = "") -> RecoveryPlan:
     """Make a plan. Raises Forbidden, Invalid with the path of each wrong field, Conflict (RP_NAME_EXISTS)."""
     actor.require("plans.add_recoveryplan", "create recovery plans")
@@ -129,7 +130,7 @@ def create_plan(*, actor: Actor, name: str, waves: Sequence[WaveSpec], descripti
             _refuse_taken_name(name)
             plan.save(force_insert=True)
             _save_waves(plan, waves)
-            _journal(actor, "plan.create", plan, **_size(waves))
+            _journal(actor, "plan.create", plan, after=_state(plan))
     except IntegrityError:  # somebody was faster
         _refuse_taken_name(name)
         raise
@@ -169,8 +170,26 @@ def _save_waves(plan: RecoveryPlan, specs: Sequence[WaveSpec]) -> None:
         wave.depends_on.set(waves[number] for number in spec.depends_on)
 
 
-def _size(waves: Sequence[WaveSpec]) -> dict[str, int]:
-    return {"waves": len(waves), "servers": sum(len(wave.server_ids) for wave in waves)}
+def _state(plan: RecoveryPlan) -> dict[str, object]:
+    """The plan as the journal keeps it."""
+    waves = plan.waves.prefetch_related("group_links", "servers", "depends_on").order_by("number")
+    return {
+        "planName": plan.name,
+        "description": plan.description,
+        "version": plan.version,
+        "waves": [
+            {
+                "waveName": wave.name,
+                "waveDescription": wave.description,
+                "protectionGroupIds": [str(link.group_id) for link in wave.group_links.all()],
+                "serverIds": [server.source_server_id for server in wave.servers.all()],
+                "dependsOnWaves": sorted(each.number for each in wave.depends_on.all()),
+                "pauseBeforeWave": wave.pause_before,
+                "onFailure": wave.on_failure,
+            }
+            for wave in waves
+        ],
+    }
 
 
 # Change and delete
@@ -185,6 +204,7 @@ def get(plan_id: uuid.UUID, *, for_update: bool = False) -> RecoveryPlan:
     return plan
 
 
+@attempt("plan.update", "plan", subject="plan_id")
 def update_plan(
     *,
     actor: Actor,
@@ -213,6 +233,7 @@ def update_plan(
             _refuse_fields(texts | ({} if waves is None else _check_waves(waves)))
             refuse_stale(plan.version, expected, f"The plan “{plan.name}”")
             _refuse_active(plan, "changed")
+            before = _state(plan)
             if name is not None:
                 _refuse_taken_name(name, but=plan)
                 plan.name, plan.name_key = name, name_key(name)
@@ -223,7 +244,7 @@ def update_plan(
             if waves is not None:
                 plan.waves.all().delete()
                 _save_waves(plan, waves)
-            _journal(actor, "plan.update", plan, version=plan.version, **_size(waves or []))
+            _journal(actor, "plan.update", plan, before=before, after=_state(plan))
     except IntegrityError:  # somebody was faster
         _refuse_taken_name(name or plan.name, but=plan)
         raise
@@ -241,6 +262,7 @@ def _refuse_active(plan: RecoveryPlan, verb: str) -> None:
         )
 
 
+@attempt("plan.delete", "plan", subject="plan_id")
 def delete_plan(*, actor: Actor, plan_id: uuid.UUID, expected: Collection[int] | None = None) -> RecoveryPlan:
     """Delete a plan that is not being run; its history keeps its name.
 
@@ -251,10 +273,17 @@ def delete_plan(*, actor: Actor, plan_id: uuid.UUID, expected: Collection[int] |
         plan = get(plan_id, for_update=True)
         refuse_stale(plan.version, expected, f"The plan “{plan.name}”")
         _refuse_active(plan, "deleted")
-        _journal(actor, "plan.delete", plan, version=plan.version)
+        _journal(actor, "plan.delete", plan, before=_state(plan))
         RecoveryPlan.objects.filter(pk=plan.pk).delete()
     return plan
 
 
-def _journal(actor: Actor, verb: str, plan: RecoveryPlan, **detail: object) -> None:
-    record(actor, verb, subject_kind="plan", subject_id=plan.pk, subject_name=plan.name, detail=detail)
+def _journal(
+    actor: Actor,
+    verb: str,
+    plan: RecoveryPlan,
+    *,
+    before: dict[str, object] | None = None,
+    after: dict[str, object] | None = None,
+) -> None:
+    record(actor, verb, subject_kind="plan", subject_id=plan.pk, subject_name=plan.name, before=before, after=after)

@@ -9,7 +9,7 @@ from datetime import datetime
 from django.db import IntegrityError, transaction
 
 from audit.actor import Actor
-from audit.journal import record
+from audit.journal import attempt, record
 from contract.clock import Clock, db_clock
 from contract.errors import BadRequest, Conflict, Invalid, NotFound
 from contract.etag import refuse_stale
@@ -110,6 +110,7 @@ def _refuse_assigned(ids: Sequence[str], *, but: ProtectionGroup | None = None) 
         )
 
 
+@attempt("group.create", "group", subject="name")
 def create_group(
     *, actor: Actor, name: str, region: str, source_server_ids: Sequence[str], description: str = ""
 ) -> ProtectionGroup:
@@ -138,14 +139,7 @@ def create_group(
         with transaction.atomic():
             group.save(force_insert=True)
             _assign(group, {each: position for position, each in enumerate(source_server_ids)})
-            record(
-                actor,
-                "group.create",
-                subject_kind="group",
-                subject_id=group.pk,
-                subject_name=name,
-                detail={"region": region, "sourceServerIds": list(source_server_ids)},
-            )
+            _journal(actor, "group.create", group, after=_state(group))
     except IntegrityError:  # somebody was faster: say who
         _refuse_taken_name(name)
         _refuse_assigned(source_server_ids)
@@ -173,6 +167,7 @@ def get(group_id: uuid.UUID, *, for_update: bool = False) -> ProtectionGroup:
     return group
 
 
+@attempt("group.update", "group", subject="group_id")
 def update_group(
     *,
     actor: Actor,
@@ -200,16 +195,17 @@ def update_group(
         check_server_list(source_server_ids)
     wanted = Wanted(name, description, source_server_ids)
     _refuse_change(group, wanted, expected)
-    before = set(_server_ids(group))
-    added = [each for each in source_server_ids or [] if each not in before]
+    known = set(_server_ids(group))
+    added = [each for each in source_server_ids or [] if each not in known]
     if added:
         check_servers_exist(group.region, added)
     try:
         with transaction.atomic():
             group = get(group_id, for_update=True)
             _refuse_change(group, wanted, expected)
+            before = _state(group)
             _apply(group, wanted, clock())
-            _journal(actor, "group.update", group, version=group.version, sourceServerIds=_server_ids(group))
+            _journal(actor, "group.update", group, before=before, after=_state(group))
     except IntegrityError:  # somebody was faster: took the name or a server, or put a removed one into a plan
         _refuse_change(get(group_id), wanted, None)
         raise
@@ -317,6 +313,7 @@ def _refuse_used(server_ids: Iterable[str]) -> None:
         )
 
 
+@attempt("group.delete", "group", subject="group_id")
 def delete_group(*, actor: Actor, group_id: uuid.UUID, expected: Collection[int] | None = None) -> ProtectionGroup:
     """Delete a group that no plan uses. Raises Forbidden, NotFound, VersionConflict, Conflict (PG_IN_USE)."""
     actor.require("protection.delete_protectiongroup", "delete protection groups")
@@ -325,7 +322,7 @@ def delete_group(*, actor: Actor, group_id: uuid.UUID, expected: Collection[int]
             group = get(group_id, for_update=True)
             refuse_stale(group.version, expected, f"The group “{group.name}”")
             _refuse_planned(group)
-            _journal(actor, "group.delete", group, region=group.region, sourceServerIds=_server_ids(group))
+            _journal(actor, "group.delete", group, before=_state(group))
             ProtectionGroup.objects.filter(pk=group.pk).delete()
     except IntegrityError:  # a plan began to use it
         _refuse_planned(get(group_id))
@@ -348,5 +345,31 @@ def _refuse_planned(group: ProtectionGroup) -> None:
         )
 
 
-def _journal(actor: Actor, verb: str, group: ProtectionGroup, **detail: object) -> None:
-    record(actor, verb, subject_kind="group", subject_id=group.pk, subject_name=group.name, detail=detail)
+def _state(group: ProtectionGroup) -> dict[str, object]:
+    """The group as the journal keeps it."""
+    return {
+        "groupName": group.name,
+        "description": group.description,
+        "region": group.region,
+        "sourceServerIds": _server_ids(group),
+        "version": group.version,
+    }
+
+
+def _journal(
+    actor: Actor,
+    verb: str,
+    group: ProtectionGroup,
+    *,
+    before: dict[str, object] | None = None,
+    after: dict[str, object] | None = None,
+) -> None:
+    record(
+        actor,
+        verb,
+        subject_kind="group",
+        subject_id=group.pk,
+        subject_name=group.name,
+        before=before,
+        after=after,
+    )

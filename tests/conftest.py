@@ -5,8 +5,12 @@ from dataclasses import asdict
 
 import pytest
 from django.core.cache import cache
+from django.db import connection, transaction
+from django.db.backends.base.operations import BaseDatabaseOperations
 from django.test import override_settings
+from pytest_django import DjangoDbBlocker
 
+from audit import append_only
 from drs.simulator.store import Settings
 from drs.simulator.testing import RunningSimulator, running_simulator
 from tests.api_client import Api, make_user
@@ -24,6 +28,35 @@ def quick_settings() -> Iterator[None]:
         },
     ):
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def emptied_journals() -> Iterator[None]:
+    """Tests with real transactions end by emptying every table; only then the journal lets go of its rows."""
+    flush = BaseDatabaseOperations.execute_sql_flush
+
+    def flush_all(operations: BaseDatabaseOperations, statements: list[str]) -> None:
+        with transaction.atomic():
+            append_only.unguard(connection)
+            flush(operations, statements)
+            append_only.guard(connection)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BaseDatabaseOperations, "execute_sql_flush", flush_all)
+        yield
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """A killed engine's sessions may outlive it at PostgreSQL for a moment; the test database goes all the same."""
+    yield
+    with django_db_blocker.unblock():
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,63 @@
+"""The journal over HTTP. It is only read there."""
+
+from typing import Any
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from audit.models import AuditEntry
+from audit.reading import matching, page_of, read_time
+from contract import paging
+from contract.clock import unix
+from contract.serializers import StrictSerializer, Text, read_query
+from contract.views import ApiView
+
+
+class EntryQuery(StrictSerializer):
+    """`from` and `to` are Unix seconds; Python has `from` for itself."""
+
+    aliases = {"from": "since", "to": "until"}
+
+    actor = Text(required=False)
+    verb = Text(required=False)
+    subject = Text(required=False)
+    outcome = Text(required=False)
+    since = Text(required=False)
+    until = Text(required=False)
+    limit = Text(required=False)
+    nextToken = Text(required=False)
+
+
+class EntryList(ApiView):
+    """Who did what, newest first."""
+
+    def get(self, request: Request) -> Response:
+        asked = read_query(request, EntryQuery)
+        for name, field in (("since", "from"), ("until", "to")):
+            if name in asked:
+                asked[name] = read_time(asked[name], field)
+        found, token = page_of(
+            matching(asked), limit=paging.read_limit(asked.get("limit")), token=asked.get("nextToken")
+        )
+        return Response({"items": [show_entry(each) for each in found], "nextToken": token})
+
+
+def show_entry(entry: AuditEntry) -> dict[str, Any]:
+    """An entry as the API shows it."""
+    return {
+        "entryId": entry.pk,
+        "at": unix(entry.at),
+        "actor": entry.actor,
+        "actorKind": entry.actor_kind,
+        "verb": entry.verb,
+        "subjectKind": entry.subject_kind,
+        "subjectId": entry.subject_id,
+        "subjectName": entry.subject_name,
+        "outcome": entry.outcome,
+        "refused": entry.refused,
+        "detail": entry.detail,
+        "before": entry.before,
+        "after": entry.after,
+        "address": entry.address,
+        "requestId": entry.request_id,
+    }

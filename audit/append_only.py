@@ -1,0 +1,83 @@
+"""Triggers that let journal and seals only grow, and that queue each new entry for its seal.
+
+A migration makes them. On SQLite a later migration that alters one of the tables makes the table anew, without its
+triggers: such a migration must call `guard` again (`manage.py audit_verify` and the tests say so if it does not).
+"""
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+ENTRIES, SEALS, QUEUE = "audit_auditentry", "audit_auditseal", "audit_unsealedentry"
+# The columns by which a new row could replace an old one.
+KEYS = {ENTRIES: ("id",), SEALS: ("seq", "entry")}
+REFUSAL = "the journal is append-only"
+
+
+def guard(connection: BaseDatabaseWrapper) -> None:
+    """Make every trigger anew."""
+    unguard(connection)
+    _run(connection, _sqlite() if connection.vendor == "sqlite" else _postgresql())
+
+
+def unguard(connection: BaseDatabaseWrapper) -> None:
+    """Remove them: for the way back of the migration."""
+    on = (lambda table: "") if connection.vendor == "sqlite" else (lambda table: f" ON {table}")
+    _run(connection, [f"DROP TRIGGER IF EXISTS {name}{on(table)}" for name, table in _names(connection.vendor)])
+
+
+def missing(connection: BaseDatabaseWrapper) -> list[str]:
+    """The names of triggers that should be there, and are not or do not always fire."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+        else:
+            cursor.execute("SELECT tgname FROM pg_trigger WHERE tgenabled = 'A'")
+        found = {name for (name,) in cursor.fetchall()}
+    return sorted({name for name, _ in _names(connection.vendor)} - found)
+
+
+def _run(connection: BaseDatabaseWrapper, statements: list[str]) -> None:
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+
+
+def _names(vendor: str) -> list[tuple[str, str]]:
+    kinds = ("update", "delete", "replace") if vendor == "sqlite" else ("change", "truncate")
+    return [(f"{table}_{kind}", table) for table in KEYS for kind in kinds] + [(f"{ENTRIES}_queue", ENTRIES)]
+
+
+def _sqlite() -> list[str]:
+    """REPLACE deletes without firing delete triggers: the row that it would replace is looked for before it inserts."""
+    refuse = f"BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
+    made = [
+        f"CREATE TRIGGER {ENTRIES}_queue AFTER INSERT ON {ENTRIES}"
+        f" BEGIN INSERT INTO {QUEUE} (entry) VALUES (NEW.id); END"
+    ]
+    for table, columns in KEYS.items():
+        clash = " OR ".join(f"{column} = NEW.{column}" for column in columns)
+        made += [
+            f"CREATE TRIGGER {table}_update BEFORE UPDATE ON {table} {refuse}",
+            f"CREATE TRIGGER {table}_delete BEFORE DELETE ON {table} {refuse}",
+            f"CREATE TRIGGER {table}_replace BEFORE INSERT ON {table}"  # noqa: S608  (names of ours)
+            f" WHEN EXISTS (SELECT 1 FROM {table} WHERE {clash}) {refuse}",
+        ]
+    return made
+
+
+def _postgresql() -> list[str]:
+    """ALWAYS: they fire in a session that calls itself a replica, too."""
+    made = [
+        f"CREATE OR REPLACE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        f" $$ BEGIN RAISE EXCEPTION '{REFUSAL}' USING ERRCODE = 'restrict_violation'; END $$",
+        f"CREATE OR REPLACE FUNCTION audit_queue() RETURNS trigger LANGUAGE plpgsql AS"
+        f" $$ BEGIN INSERT INTO {QUEUE} (entry) VALUES (NEW.id); RETURN NULL; END $$",
+        f"CREATE TRIGGER {ENTRIES}_queue AFTER INSERT ON {ENTRIES} FOR EACH ROW EXECUTE FUNCTION audit_queue()",
+    ]
+    for table in KEYS:
+        made += [
+            f"CREATE TRIGGER {table}_change BEFORE UPDATE OR DELETE ON {table}"
+            " FOR EACH ROW EXECUTE FUNCTION audit_refuse()",
+            f"CREATE TRIGGER {table}_truncate BEFORE TRUNCATE ON {table}"
+            " FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()",
+        ]
+    return made + [f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}" for name, table in _names("postgresql")]

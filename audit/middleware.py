@@ -1,0 +1,63 @@
+"""Sees to it that no refused request goes unrecorded, wherever it was refused."""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.db import DatabaseError
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from audit import refusals
+from audit.journal import record, refusal_detail
+from audit.requests import actor_for
+
+log = logging.getLogger(__name__)
+
+SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+# Not journaled, only logged: nobody is known who did it (401), it is no action of ours (405), or it is the flood that
+# the throttle keeps from us (429), which must not fill the journal instead.
+NOT_ACTIONS = frozenset({401, 405, 429})
+CODES = {400: "VALIDATION_ERROR", 403: "FORBIDDEN", 404: "NOT_FOUND", 409: "CONFLICT", 422: "VALIDATION_ERROR"}
+
+
+class RefusalMiddleware:
+    """Writes the refusals that services noted. A request refused before it reached a service (a body that cannot be
+    read, a form that is not valid, no CSRF token) or failed behind one is recorded as `request.refused`."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        with refusals.kept_back() as noted:
+            response = self.get_response(request)
+        try:
+            if not noted and _is_refused_action(request, response):
+                noted.append(lambda: _record(request, response))
+            refusals.settle(noted)
+        except DatabaseError:
+            log.exception("a refusal could not be written to the journal: %s %s", request.method, request.path)
+        return response
+
+
+def _is_refused_action(request: HttpRequest, response: HttpResponseBase) -> bool:
+    if request.method in SAFE or response.status_code < 400 or response.status_code in NOT_ACTIONS:
+        return False
+    user = getattr(request, "user", None)
+    return request.resolver_match is not None and user is not None and user.is_authenticated
+
+
+def _record(request: HttpRequest, response: HttpResponseBase) -> None:
+    told: Any = getattr(response, "data", None)
+    told = told if isinstance(told, Mapping) else {}
+    match = request.resolver_match
+    record(
+        actor_for(request),
+        "request.refused",
+        subject_kind="request",
+        subject_id=(match.url_name if match else "") or "",
+        subject_name=f"{request.method} {request.path}",
+        outcome=told.get("error") or CODES.get(response.status_code, f"HTTP_{response.status_code}"),
+        refused=True,
+        detail={"status": response.status_code} | refusal_detail(told.get("message", ""), told.get("details", {})),
+    )

@@ -1,0 +1,126 @@
+"""The hash chain over the journal, made shortly after the entries: see docs/adr/0005-journal.md."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC
+
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Exists, OuterRef
+
+from audit import append_only
+from audit.models import AuditEntry, AuditSeal, UnsealedEntry
+
+log = logging.getLogger(__name__)
+
+GENESIS = "0" * 64
+BATCH = 500
+
+
+def seal(limit: int = BATCH) -> int:
+    """Seal committed entries that wait for it, and say how many. One query when there are none.
+
+    Of two sealers at once one fails on the constraints of AuditSeal, and what it did is undone.
+    """
+    waiting = list(UnsealedEntry.objects.order_by("pk").values_list("pk", flat=True)[:limit])
+    if not waiting:
+        return 0
+    try:
+        with transaction.atomic():
+            made = _extend(waiting)
+    except IntegrityError:
+        return 0  # the other one has done it
+    if made:
+        log.info("journal sealed: %s", made[-1], extra={"seal": made[-1].seq, "digest": made[-1].digest})
+    return len(made)
+
+
+def _extend(waiting: list[int]) -> list[AuditSeal]:
+    head = AuditSeal.objects.order_by("-seq").first()
+    seq, previous = (head.seq, head.digest) if head else (0, GENESIS)
+    sealed = set(AuditSeal.objects.filter(entry__in=waiting).values_list("entry", flat=True))
+    made = []
+    for entry in AuditEntry.objects.filter(pk__in=waiting).exclude(pk__in=sealed).order_by("pk"):
+        seq, digest = seq + 1, digest_of(entry, previous)
+        made.append(AuditSeal(seq=seq, entry=entry.pk, previous=previous, digest=digest))
+        previous = digest
+    AuditSeal.objects.bulk_create(made)
+    # An entry that waits and is not there stays in the queue, as a witness for `verify`.
+    UnsealedEntry.objects.filter(pk__in=[*sealed, *(each.entry for each in made)]).delete()
+    return made
+
+
+def digest_of(entry: AuditEntry, previous: str) -> str:
+    """SHA-256 over the digest before and the entry as canonical JSON."""
+    return hashlib.sha256(f"{previous}\n{canonical(entry)}".encode()).hexdigest()
+
+
+def canonical(entry: AuditEntry) -> str:
+    """Every column of the entry, in one spelling."""
+    columns = {field.attname: getattr(entry, field.attname) for field in AuditEntry._meta.concrete_fields}
+    columns["at"] = entry.at.astimezone(UTC).isoformat(timespec="microseconds")
+    return json.dumps(columns, sort_keys=True, separators=(",", ":"))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How far the chain holds, its head (`seq:digest`), and the first thing that is wrong, if any."""
+
+    checked: int
+    head: str
+    problem: str = ""
+
+
+def verify(known_head: str = "") -> Verdict:
+    """Seal what is open, then follow the whole chain. `known_head` is a head noted earlier, which must still be in it."""
+    while seal():
+        pass
+    checked, previous = 0, GENESIS
+    problem = _guards()
+    witness = "" if known_head else "not asked for"
+    for link, entry in _links():
+        problem = problem or _link_problem(link, entry, checked + 1, previous)
+        if problem:
+            break
+        checked, previous = checked + 1, link.digest
+        witness = witness or ("found" if str(link) == known_head else "")
+    if not problem and not witness:
+        problem = f"the head {known_head} that was noted earlier is not in the chain"
+    return Verdict(checked, f"{checked}:{previous}", problem or _unchained())
+
+
+def _guards() -> str:
+    lost = append_only.missing(connection)
+    return f"the database lacks the triggers that make the journal append-only: {', '.join(lost)}" if lost else ""
+
+
+def _links() -> Iterable[tuple[AuditSeal, AuditEntry | None]]:
+    """Every seal with its entry, in order, a batch at a time."""
+    last = 0
+    while batch := list(AuditSeal.objects.filter(seq__gt=last).order_by("seq")[:BATCH]):
+        entries = AuditEntry.objects.in_bulk([each.entry for each in batch])
+        yield from ((each, entries.get(each.entry)) for each in batch)
+        last = batch[-1].seq
+
+
+def _link_problem(link: AuditSeal, entry: AuditEntry | None, seq: int, previous: str) -> str:
+    if link.seq != seq:
+        return f"seal {seq} is missing"
+    if entry is None:
+        return f"entry {link.entry} (seal {seq}) is missing"
+    if link.previous != previous or link.digest != digest_of(entry, previous):
+        return f"entry {link.entry} (seal {seq}: {entry}) does not match its seal"
+    return ""
+
+
+def _unchained() -> str:
+    """An entry that is neither sealed nor waiting, or one that waited and is gone."""
+    sealed = AuditSeal.objects.filter(entry=OuterRef("pk"))
+    waiting = UnsealedEntry.objects.filter(pk=OuterRef("pk"))
+    stray = AuditEntry.objects.filter(~Exists(sealed), ~Exists(waiting)).order_by("pk").first()
+    if stray is not None:
+        return f"entry {stray.pk} ({stray}) has no seal"
+    lost = UnsealedEntry.objects.filter(~Exists(AuditEntry.objects.filter(pk=OuterRef("pk")))).order_by("pk").first()
+    return f"{lost} was removed before it was sealed" if lost else ""
