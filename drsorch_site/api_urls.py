@@ -2,6 +2,7 @@
 
 from django.urls import re_path
 
+from audit import api as audit
 from contract.views import NothingHere, route
 from executions import api as executions
 from plans import api as plans
@@ -21,5 +22,6 @@ urlpatterns = [
     *route("executions/<str:execution_id>/pause", executions.Pause, "api-execution-pause"),
     *route("executions/<str:execution_id>/terminate-instances", executions.Terminate, "api-execution-terminate"),
     *route("executions/<str:execution_id>/job-logs", executions.JobLogs, "api-execution-job-logs"),
+    *route("audit-entries", audit.EntryList, "api-audit-entries"),
     re_path(r"^.*$", NothingHere.as_view(), name="api-nothing"),
 ]

@@ -7,3 +7,10 @@ class SiteConfig(AppConfig):
     name = "drsorch_site"
     label = "drsorch_site"
     verbose_name = "DRS Orchestration"
+
+    def ready(self) -> None:
+        from django.contrib.auth.signals import user_logged_in
+
+        from drsorch_site.session_clock import stamp
+
+        user_logged_in.connect(stamp, dispatch_uid="drsorch.session-clock")

@@ -1,5 +1,6 @@
 """Who a request comes from, and what that principal may do."""
 
+import logging
 from typing import Any
 
 from django.conf import settings
@@ -11,20 +12,25 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from audit.requests import actor_for
+from drsorch_site import identity, tokens
+from drsorch_site.cognito import Provider
+from drsorch_site.id_token import BadToken, KeysUnavailable, verifier
 from drsorch_site.roles import ROLES
-from drsorch_site.tokens import user_of
 
-__all__ = ["BearerAuthentication", "RoleBackend", "actor_for"]
+__all__ = ["BearerAuthentication", "RoleBackend", "Roles", "actor_for"]
+
+log = logging.getLogger(__name__)
 
 
 class BearerAuthentication(BaseAuthentication):
-    """`Authorization: Bearer <token>`, with a token of `manage.py api_token`."""
+    """`Authorization: Bearer <token>`: the provider's ID token, or in local mode one of `manage.py api_token`."""
 
     def authenticate(self, request: Request) -> tuple[User, str] | None:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             return None
-        user = user_of(token.strip())
+        provider = settings.PROVIDER
+        user = tokens.user_of(token.strip()) if provider is None else _of_provider(token.strip(), provider)
         if user is None:
             raise AuthenticationFailed("The Bearer token is not valid, or not any more. Get a new one.")
         return user, token
@@ -33,14 +39,34 @@ class BearerAuthentication(BaseAuthentication):
         return "Bearer"
 
 
-class RoleBackend(ModelBackend):
-    """Django's users and groups; a principal without any role has the default one."""
+def _of_provider(token: str, provider: Provider) -> User | None:
+    try:
+        claims = verifier(provider).verify(token)
+    except BadToken as error:
+        log.warning("A Bearer token was refused: %r", str(error)[:300])
+        return None
+    except KeysUnavailable as error:
+        raise AuthenticationFailed("The identity provider does not answer. Try again in a minute.") from error
+    user = identity.user_of(claims)
+    user.token_roles = provider.roles(claims.groups)  # type: ignore[attr-defined]  # these, not those of the last sign-in
+    return user if user.is_active else None
+
+
+class Roles(ModelBackend):
+    """What a principal may do; one without any role has the default one."""
 
     def get_group_permissions(self, user_obj: User | AnonymousUser, obj: Model | None = None) -> set[str]:
-        held = super().get_group_permissions(user_obj, obj)
         if not isinstance(user_obj, User) or not user_obj.is_active or obj is not None:
-            return held
+            return super().get_group_permissions(user_obj, obj)
+        roles: tuple[str, ...] | None = getattr(user_obj, "token_roles", None)
+        if roles is not None:
+            return {right for role in roles or (settings.DEFAULT_ROLE,) for right in ROLES[role]}
+        held = super().get_group_permissions(user_obj, obj)
         return held if _has_role(user_obj) else held | set(ROLES[settings.DEFAULT_ROLE])
+
+
+class RoleBackend(Roles):
+    """Users and passwords of our own: local mode."""
 
 
 def _has_role(user: User) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from django.http import HttpRequest
 
+from drsorch_site.session_clock import seconds_left
 from executions.pacemaker import last_beat
 from executions.views import is_alive
 
@@ -28,6 +29,7 @@ NAVIGATION = (
     NavEntry("Recovery plans", "queue-list", "plans", frozenset({"plan", "start-drill"})),
     NavEntry("Executions", "play-circle", "executions", frozenset({"execution", "cancel-execution"})),
     NavEntry("Source servers", "server-stack", "servers"),
+    NavEntry("Journal", "book-open", "journal", frozenset({"journal-entry"})),
 )
 
 
@@ -55,5 +57,6 @@ def console(request: HttpRequest) -> dict[str, object]:
     return {
         "navigation": [(entry, name == entry.view or name in entry.below) for entry in NAVIGATION],
         "theme": theme if theme in THEMES else "",
+        "session_seconds": seconds_left(request),
         "engine_alive": beat.is_alive() if user is not None and user.is_authenticated else True,
     }

@@ -5,10 +5,9 @@ from functools import wraps
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 from django.utils.http import urlencode
@@ -45,9 +44,12 @@ def _answer(view: View, request: HttpRequest, parts: dict[str, Any]) -> HttpResp
 
 def _to_sign_in(request: HttpRequest) -> HttpResponse:
     """A redirect that a page follows; for htmx a 401, lest a sign-in form is put into a fragment."""
-    if request.headers.get("HX-Request") != "true":
-        return redirect_to_login(request.get_full_path())
-    page = urlsplit(request.headers.get("HX-Current-URL", "")).path or "/"
-    response = HttpResponse(status=401)
-    response["HX-Redirect"] = f"{reverse('sign-in')}?{urlencode({'next': page, 'expired': '1'})}"
-    return response
+    if request.headers.get("HX-Request") == "true":
+        page = urlsplit(request.headers.get("HX-Current-URL", "")).path or "/"
+        return HttpResponse(status=401, headers={"HX-Redirect": _sign_in_address(page, expired=True)})
+    page = request.get_full_path() if request.method in ("GET", "HEAD") else "/"
+    return redirect(_sign_in_address(page, expired=getattr(request, "session_has_ended", False)))
+
+
+def _sign_in_address(page: str, *, expired: bool) -> str:
+    return f"{reverse('sign-in')}?{urlencode({'next': page} | ({'expired': '1'} if expired else {}))}"

@@ -62,7 +62,7 @@ def _provider() -> Provider:
     names = ("REGION", "USER_POOL_ID", "CLIENT_ID", "CLIENT_SECRET", "DOMAIN")
     addresses = ("ISSUER", "JWKS_URL", "AUTHORIZE_URL", "TOKEN_URL", "LOGOUT_URL")
     given = {f"COGNITO_{name}": env.str(f"COGNITO_{name}", "").strip() for name in (*names, *addresses)}
-    role_groups = env.dict("DRSORCH_ROLE_GROUPS", {})
+    role_groups: dict[str, str] = env.dict("DRSORCH_ROLE_GROUPS", {})
     return read_provider(given, role_groups, is_test=env.bool("COGNITO_TEST_MODE", False))
 
 
@@ -279,6 +279,7 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "console"}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
+        "axes": {"level": "WARNING"},
         "django-q": {"level": "WARNING"},
         "botocore": {"level": "WARNING"},
         "urllib3": {"level": "WARNING"},

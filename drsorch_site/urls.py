@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from django.contrib.auth.views import LogoutView
 from django.urls import URLPattern, URLResolver, include, path
 
-from drsorch_site import health, views
+from audit import views as audit
+from drsorch_site import health, sign_in, views
 from drsorch_site.middleware import signed_in
 from executions import views as executions
 from plans import views as plans
@@ -21,8 +21,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("drsorch_site.api_urls")),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
-    path("sign-in", views.SignIn.as_view(), name="sign-in"),
-    path("sign-out", LogoutView.as_view(), name="sign-out"),
+    path("sign-in", sign_in.sign_in, name="sign-in"),
+    path("sign-in/failed", sign_in.sign_in_failed, name="sign-in-failed"),
+    path("sign-out", sign_in.sign_out, name="sign-out"),
+    path("signed-out", sign_in.signed_out, name="signed-out"),
+    path("oidc/authenticate", sign_in.oidc_begin, name="oidc-begin"),
+    path("oidc/callback", sign_in.oidc_callback, name="oidc-callback"),
+    page("session", sign_in.session, "session"),
     path("theme", views.theme, name="theme"),
     page("", views.dashboard, "dashboard"),
     page("protection-groups", protection.group_list, "groups"),
@@ -37,6 +42,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     page("executions/<uuid:execution_id>/pause", executions.execution_pause, "pause-execution"),
     page("executions/<uuid:execution_id>/resume", executions.execution_resume, "resume-execution"),
     page("executions/<uuid:execution_id>/cancel", executions.execution_cancel, "cancel-execution"),
+    page("journal", audit.entry_list, "journal"),
+    page("journal/<int:entry_id>", audit.entry_detail, "journal-entry"),
 ]
 
 # Under /api/ in the contract's shape, elsewhere Django's own with our templates.

@@ -2,9 +2,7 @@
 
 from collections import Counter
 from datetime import timedelta
-from typing import Any
 
-from django.contrib.auth.views import LoginView
 from django.db.models import Exists, OuterRef
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -14,7 +12,6 @@ from django.views.decorators.http import require_POST, require_safe
 
 from contract.status import Tone
 from drsorch_site.context import THEMES
-from drsorch_site.forms import SignInForm
 from executions.live import Live
 from executions.models import Execution
 from executions.states import ExecutionStatus, Kind
@@ -27,20 +24,6 @@ DRILL_IS_DUE = timedelta(days=90)
 ROWS = 5
 ACTIVE_ROWS = 20
 THEME_SECONDS = 365 * 86400
-
-
-class SignIn(LoginView):
-    """The door in local mode."""
-
-    template_name = "sign_in.html"
-    authentication_form = SignInForm
-    redirect_authenticated_user = True
-
-    def form_invalid(self, form: Any) -> HttpResponse:
-        return self.render_to_response(self.get_context_data(form=form), status=422)
-
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(expired="expired" in self.request.GET, **kwargs)
 
 
 @require_safe

@@ -1,0 +1,46 @@
+"""The user behind a good ID token."""
+
+import hashlib
+
+from django.contrib.auth.models import Group, User
+from django.db import IntegrityError, transaction
+
+from drsorch_site.cognito import Provider
+from drsorch_site.id_token import Claims
+from drsorch_site.models import Identity
+
+
+def user_of(claims: Claims) -> User:
+    """The user of this issuer and subject, made when first seen; a known one stays as it is."""
+    try:
+        return _known(claims) or _new(claims)
+    except IntegrityError:  # another request was first
+        user = _known(claims)
+        if user is None:
+            raise
+        return user
+
+
+def _known(claims: Claims) -> User | None:
+    found = Identity.objects.select_related("user").filter(issuer=claims.issuer, subject=claims.subject).first()
+    return found.user if found else None
+
+
+@transaction.atomic
+def _new(claims: Claims) -> User:
+    who = hashlib.sha256(f"{claims.issuer}\n{claims.subject}".encode()).hexdigest()
+    user = User.objects.create_user(f"{claims.name[:100] or 'user'}-{who[:12]}", claims.email)
+    Identity.objects.create(issuer=claims.issuer, subject=claims.subject, user=user)
+    return user
+
+
+@transaction.atomic
+def signed_in(claims: Claims, provider: Provider) -> User:
+    """The user after a sign-in: e-mail and roles are those of the token, so a group that was taken away is gone."""
+    user = user_of(claims)
+    roles = provider.roles(claims.groups)
+    user.groups.set(Group.objects.filter(name__in=roles))
+    user.email = claims.email
+    user.is_staff = "admin" in roles
+    user.save(update_fields=["email", "is_staff"])
+    return user

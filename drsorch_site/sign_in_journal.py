@@ -1,0 +1,26 @@
+"""Sign-ins, sign-outs and refusals in the journal."""
+
+from django.contrib.auth.models import User
+from django.http import HttpRequest
+
+from audit.actor import Actor, person
+from audit.journal import record
+from contract.request_ids import request_id
+
+
+def note(request: HttpRequest, verb: str, *, user: User | None = None, outcome: str = "ok", reason: str = "") -> None:
+    """One entry. A name that nobody has is not written down: people type passwords into the wrong field."""
+    address, known = request.META.get("REMOTE_ADDR", ""), request_id(request)
+    if user is None:
+        actor = Actor("unknown", address=address, request_id=known)
+    else:
+        actor = person(user, address=address, request_id=known)
+    record(
+        actor,
+        verb,
+        subject_kind="session",
+        subject_id="-" if user is None else user.pk,
+        subject_name=actor.name,
+        outcome=outcome,
+        detail={"reason": reason} if reason else {},
+    )
