@@ -177,7 +177,8 @@ class Drs:
             # The last three: an answer that we cannot read, such as broken JSON or a job without an id
             raise classify(error, region=self.region, operation=operation) from error
 
-    # Reading: repeatable, all pages.
+    # Reading: repeatable, all pages. A page without `items` is no answer: botocore makes one of a body that it cannot
+    # parse, and taking that for an empty list would say that every server is gone.
 
     def source_servers(self, ids: Sequence[str] | None = None) -> list[SourceServer]:
         """All source servers of the region, or those of `ids` that exist (any number, 200 a call)."""
@@ -192,7 +193,7 @@ class Drs:
     def _source_servers(self, ids: Sequence[str] | None) -> Iterator[SourceServer]:
         filters = {"sourceServerIDs": list(ids)} if ids else {}
         for page in self._reader.get_paginator("describe_source_servers").paginate(filters=filters):  # type: ignore[arg-type]
-            yield from map(SourceServer.read, page.get("items", []))
+            yield from map(SourceServer.read, page["items"])
 
     def jobs(self, job_ids: Sequence[str]) -> list[Job]:
         """The jobs of `job_ids` that DRS shows now; a job just made may not be shown yet."""
@@ -208,7 +209,7 @@ class Drs:
 
     def _jobs(self, request: "DescribeJobsRequestPaginateTypeDef") -> Iterator[Job]:
         for page in self._reader.get_paginator("describe_jobs").paginate(**request):
-            yield from map(Job.read, page.get("items", []))
+            yield from map(Job.read, page["items"])
 
     def job_log(self, job_id: str) -> list[JobLogItem]:
         """The whole log of a job, oldest first."""
@@ -217,7 +218,7 @@ class Drs:
 
     def _job_log(self, job_id: str) -> Iterator[JobLogItem]:
         for page in self._reader.get_paginator("describe_job_log_items").paginate(jobID=job_id):
-            yield from map(JobLogItem.read, page.get("items", []))
+            yield from map(JobLogItem.read, page["items"])
 
     def recovery_instances(self, source_server_ids: Sequence[str]) -> list[RecoveryInstance]:
         """The recovery instances that exist now for these source servers, of any job."""
@@ -230,7 +231,7 @@ class Drs:
     def _recovery_instances(self, source_server_ids: Sequence[str]) -> Iterator[RecoveryInstance]:
         pages = self._reader.get_paginator("describe_recovery_instances")
         for page in pages.paginate(filters={"sourceServerIDs": list(source_server_ids)}):
-            yield from map(RecoveryInstance.read, page.get("items", []))
+            yield from map(RecoveryInstance.read, page["items"])
 
     # Acting: never repeated here.
 
