@@ -8,9 +8,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from django.db import connection
+from django.db.models import F
+
+from executions.models import Execution
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -85,3 +89,43 @@ def eventually(condition: Callable[[], bool], seconds: float = 30, what: str = "
         if time.monotonic() > end:
             raise AssertionError(f"{what} did not happen within {seconds} s")
         time.sleep(0.05)
+
+
+@contextmanager
+def child_at(point: str, signal_name: str = "SIGKILL", **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that sweeps until it reaches a named point; it is killed or frozen there when this yields."""
+    settings = {"DRSORCH_POLL_SECONDS": "0.2", "DATABASE_URL": database_url(), **environment}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.failpoints", point, signal_name],
+        cwd=ROOT,
+        env={**os.environ, **settings},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        while not (process.stdout and "reached" in process.stdout.readline()):
+            if process.poll() is not None:
+                raise AssertionError(f"the child ended before it came to “{point}”")
+        if signal_name == "SIGKILL":
+            process.wait(10)
+        else:
+            eventually(lambda: state_of(process.pid) == "T", what="the freeze")
+        yield process
+    finally:
+        process.kill()
+        process.wait(10)
+        if process.stdout:
+            process.stdout.close()
+
+
+def state_of(pid: int) -> str:
+    """The state letter of a process, such as S, T or Z; empty when there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def free_leases() -> None:
+    """Let a killed engine's leases end now, instead of in a minute."""
+    Execution.objects.exclude(claim=None).update(next_step_at=F("next_step_at") - timedelta(seconds=60))

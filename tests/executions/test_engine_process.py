@@ -2,21 +2,12 @@
 
 import os
 import signal
-from datetime import timedelta
-from pathlib import Path
-
-from django.db.models import F
 
 from audit.actor import SYSTEM
 from executions import services
-from executions.models import Execution, LaunchJob
-from tests.processes import eventually, running_engine
+from executions.models import LaunchJob
+from tests.processes import eventually, free_leases, running_engine, state_of
 from tests.stage import Stage
-
-
-def free_leases() -> None:
-    """Let a killed engine's leases end now, instead of in a minute."""
-    Execution.objects.exclude(claim=None).update(next_step_at=F("next_step_at") - timedelta(seconds=60))
 
 
 def test_it_completes_a_drill_although_the_whole_engine_is_killed_in_a_wave(stage: Stage) -> None:
@@ -41,15 +32,8 @@ def test_it_leaves_with_an_error_when_a_child_is_killed_and_nothing_of_it_lives_
         tree = engine.tree()
         os.kill(tree[-1], signal.SIGKILL)
         assert engine.process.wait(15) == 70
-        eventually(lambda: not any(_alive(pid) for pid in tree), what="the end of the tree")
+        eventually(lambda: all(state_of(pid) in ("", "Z") for pid in tree), what="the end of the tree")
     with running_engine():
         run = stage.start(stage.plan("app-01"))
         eventually(lambda: len(stage.launches()) == 1, 15, what="the launch")
         assert stage.fresh(run).status in ("RUNNING", "POLLING", "LAUNCHING")
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
-    except FileNotFoundError:
-        return False

@@ -1,0 +1,65 @@
+"""A process frozen between intent and request wakes up when another has long launched: its request comes to nothing."""
+
+import os
+import signal
+import time
+
+import pytest
+from django.test import override_settings
+
+from drs.client import Drs, SendWindow
+from drs.errors import DrsError, Trouble
+from executions.models import LaunchJob
+from tests.processes import child_at, eventually, free_leases
+from tests.stage import Stage
+
+
+def test_it_refuses_to_sign_after_the_window(stage: Stage) -> None:
+    """Frozen before signing: the hook sees that the intent is old, by the clocks of its own host."""
+    run = stage.start(stage.plan("app-01"))
+    with child_at("before signing", "SIGSTOP", DRSORCH_SEND_WINDOW_SECONDS="0.5") as child:
+        eventually(lambda: LaunchJob.objects.get().intent_at is not None, what="the intent")
+        free_leases()
+        with override_settings(LAUNCH_QUARANTINE_SECONDS=60):
+            stage.advance(61)
+            stage.look()
+        (job,) = LaunchJob.objects.all()
+        assert (job.attempt, len(stage.launches())) == (2, 1)
+        time.sleep(0.6)  # more than the send window, on the clocks of the frozen process's host
+        os.kill(child.pid, signal.SIGCONT)
+        assert child.stdout
+        assert child.stdout.readline() == "awake\n"
+        time.sleep(1)  # it refuses at once, and then only sweeps
+        stage.until(run, "COMPLETED")
+        assert child.poll() is None
+    assert len(stage.simulator.journal("StartRecovery")) == 1
+    assert LaunchJob.objects.get().job_id == job.job_id
+
+
+def test_aws_refuses_a_request_signed_before_the_freeze(stage: Stage) -> None:
+    """Frozen between signing and sending: no hook can help, but AWS takes no old signature."""
+    stage.simulator.settings(signature_max_age_seconds=2)
+    run = stage.start(stage.plan("app-01"))
+    with child_at("before sending", "SIGSTOP") as child:
+        free_leases()
+        intent_at = LaunchJob.objects.values_list("intent_at", flat=True).get()
+        eventually(lambda: (stage.clock() - intent_at).total_seconds() > 3.5, what="the signature's end")
+        with override_settings(LAUNCH_QUARANTINE_SECONDS=3):
+            stage.look()
+        assert len(stage.launches()) == 1
+        os.kill(child.pid, signal.SIGCONT)
+        eventually(lambda: len(stage.simulator.journal("StartRecovery")) == 2, what="the old request")
+        stage.until(run, "COMPLETED")
+    ours, old = stage.simulator.journal("StartRecovery")
+    assert ours["job_id"]
+    assert (old["error"], old["job_id"]) == ("InvalidSignatureException", "")
+    assert LaunchJob.objects.get().job_id == ours["job_id"]
+
+
+def test_a_launch_past_its_window_was_certainly_not_sent(stage: Stage) -> None:
+    (server,) = stage.ids("app-01")
+    for window in (SendWindow(1, wall=0), SendWindow(1, monotonic=-10)):
+        with pytest.raises(DrsError) as refused:
+            Drs("us-east-1").start_recovery([server], is_drill=True, tags={}, window=window)
+        assert refused.value.trouble is Trouble.NOT_SENT
+    assert stage.simulator.journal("StartRecovery") == []
