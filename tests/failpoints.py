@@ -5,9 +5,9 @@
 The engine knows nothing of this: the points are events of botocore and statements of Django's database wrapper.
 """
 
-import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -61,7 +61,8 @@ POINTS = (*STATEMENTS, *EVENTS)
 
 def strike(name: str) -> None:
     print(f"reached; {name}", flush=True)
-    os.kill(os.getpid(), signal.Signals[name])
+    # To this very thread: sent to the process, it might strike another one while this one runs on.
+    signal.pthread_kill(threading.get_ident(), signal.Signals[name])
     print("awake", flush=True)
 
 

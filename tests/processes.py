@@ -103,7 +103,8 @@ def child_at(point: str, signal_name: str = "SIGKILL", **environment: str) -> It
         text=True,
     )
     try:
-        while not (process.stdout and "reached" in process.stdout.readline()):
+        assert process.stdout is not None
+        while "reached" not in process.stdout.readline():
             if process.poll() is not None:
                 raise AssertionError(f"the child ended before it came to “{point}”")
         if signal_name == "SIGKILL":
@@ -114,7 +115,7 @@ def child_at(point: str, signal_name: str = "SIGKILL", **environment: str) -> It
     finally:
         process.kill()
         process.wait(10)
-        if process.stdout:
+        if process.stdout is not None:
             process.stdout.close()
 
 
