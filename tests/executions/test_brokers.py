@@ -15,7 +15,7 @@ import pytest
 from django_q.conf import Conf
 
 from drsorch_site import settings as site_settings
-from executions import tasks
+from executions import pacemaker, tasks
 from tests.processes import eventually, running_engine
 from tests.stage import Stage
 
@@ -98,7 +98,7 @@ def test_it_completes_a_drill_over_each_broker(stage: Stage, kind: str) -> None:
     port = free_port()
     stage.simulator.set_speed(300)
     with SERVERS[kind](port), chosen(kind, port) as environment, running_engine(**environment) as engine:
-        eventually(lambda: not tasks.pacemaker.is_silent(stage.clock()), what="the beat")
+        eventually(lambda: not pacemaker.is_silent(stage.clock()), what="the beat")
         run = stage.start(stage.plan("app-01", "web-01"))
         eventually(lambda: stage.fresh(run).status == "COMPLETED", what="the end")
         assert engine.stop() == 0

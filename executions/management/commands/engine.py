@@ -83,6 +83,7 @@ class OneUnitCluster(q.Cluster):
 
 class Command(BaseCommand):
     help = "Runs the wave orchestrator. Any number of engines may run, on any number of hosts."
+    requires_system_checks = []  # an engine needs no pages; they must not keep it from starting
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--check", action="store_true", help="exit 0 if an engine is alive, 1 if not; start none")
