@@ -150,7 +150,8 @@ def _plan_id(execution: Execution) -> str | None:
 
 
 def _seconds(start: datetime, end: datetime) -> int:
-    return max(0, int((end - start).total_seconds()))
+    """As a client finds it from the two times that it is shown."""
+    return max(0, unix(end) - unix(start))
 
 
 def current_wave(waves: Sequence[WaveRun]) -> int | None:
