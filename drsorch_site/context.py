@@ -20,16 +20,26 @@ class NavEntry:
     label: str
     icon: str
     view: str
+    key: str
     below: frozenset[str] = frozenset()
 
 
+STARTS = ("start-drill", "start-recovery")
+COMMANDS = ("cancel-execution", "terminate-execution")
+
+
+def _of(thing: str) -> tuple[str, ...]:
+    return (f"new-{thing}", f"edit-{thing}", f"delete-{thing}")
+
+
 NAVIGATION = (
-    NavEntry("Dashboard", "home", "dashboard"),
-    NavEntry("Protection groups", "shield-check", "groups", frozenset({"group"})),
-    NavEntry("Recovery plans", "queue-list", "plans", frozenset({"plan", "start-drill"})),
-    NavEntry("Executions", "play-circle", "executions", frozenset({"execution", "cancel-execution"})),
-    NavEntry("Source servers", "server-stack", "servers"),
-    NavEntry("Journal", "book-open", "journal", frozenset({"journal-entry"})),
+    NavEntry("Dashboard", "home", "dashboard", "d"),
+    NavEntry("Protection groups", "shield-check", "groups", "g", frozenset({"group", *_of("group")})),
+    NavEntry("Recovery plans", "queue-list", "plans", "p", frozenset({"plan", *_of("plan"), *STARTS})),
+    NavEntry("Executions", "play-circle", "executions", "e", frozenset({"execution", "job-logs", *COMMANDS})),
+    NavEntry("Source servers", "server-stack", "servers", "s"),
+    NavEntry("Journal", "book-open", "journal", "j", frozenset({"journal-entry"})),
+    NavEntry("Settings", "cog-6-tooth", "settings", "c"),
 )
 
 
@@ -57,6 +67,7 @@ def console(request: HttpRequest) -> dict[str, object]:
     return {
         "navigation": [(entry, name == entry.view or name in entry.below) for entry in NAVIGATION],
         "theme": theme if theme in THEMES else "",
+        "keys_off": request.COOKIES.get("keys") == "off",
         "session_seconds": seconds_left(request),
         "engine_alive": beat.is_alive() if user is not None and user.is_authenticated else True,
     }

@@ -7,8 +7,14 @@ from django.urls import URLPattern, URLResolver, include, path
 from audit import views as audit
 from drsorch_site import health, sign_in, views
 from drsorch_site.middleware import signed_in
+from executions import control_views as control
+from executions import inventory_views as inventory
+from executions import log_views as logs
+from executions import start_views as start
 from executions import views as executions
+from plans import plan_editor
 from plans import views as plans
+from protection import group_editor
 from protection import views as protection
 
 
@@ -31,17 +37,29 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("theme", views.theme, name="theme"),
     page("", views.dashboard, "dashboard"),
     page("protection-groups", protection.group_list, "groups"),
+    page("protection-groups/new", group_editor.group_new, "new-group"),
     page("protection-groups/<uuid:group_id>", protection.group_detail, "group"),
-    page("source-servers", protection.server_list, "servers"),
+    page("protection-groups/<uuid:group_id>/edit", group_editor.group_edit, "edit-group"),
+    page("protection-groups/<uuid:group_id>/delete", group_editor.group_delete, "delete-group"),
+    page("source-servers", inventory.server_list, "servers"),
     page("recovery-plans", plans.plan_list, "plans"),
+    page("recovery-plans/new", plan_editor.plan_new, "new-plan"),
     page("recovery-plans/<uuid:plan_id>", plans.plan_detail, "plan"),
-    page("recovery-plans/<uuid:plan_id>/start-drill", executions.drill_start, "start-drill"),
+    page("recovery-plans/<uuid:plan_id>/edit", plan_editor.plan_edit, "edit-plan"),
+    page("recovery-plans/<uuid:plan_id>/delete", plan_editor.plan_delete, "delete-plan"),
+    page("recovery-plans/<uuid:plan_id>/start-drill", start.drill_start, "start-drill"),
+    page("recovery-plans/<uuid:plan_id>/start-recovery", start.recovery_start, "start-recovery"),
     page("executions", executions.execution_list, "executions"),
     page("executions/<uuid:execution_id>", executions.execution_detail, "execution"),
     page("executions/<uuid:execution_id>/live", executions.execution_live, "execution-live"),
-    page("executions/<uuid:execution_id>/pause", executions.execution_pause, "pause-execution"),
-    page("executions/<uuid:execution_id>/resume", executions.execution_resume, "resume-execution"),
-    page("executions/<uuid:execution_id>/cancel", executions.execution_cancel, "cancel-execution"),
+    page("executions/<uuid:execution_id>/pause", control.execution_pause, "pause-execution"),
+    page("executions/<uuid:execution_id>/resume", control.execution_resume, "resume-execution"),
+    page("executions/<uuid:execution_id>/cancel", control.execution_cancel, "cancel-execution"),
+    page("executions/<uuid:execution_id>/terminate", control.execution_terminate, "terminate-execution"),
+    page("executions/<uuid:execution_id>/job-logs", logs.job_logs, "job-logs"),
+    page("executions/<uuid:execution_id>/job-logs.txt", logs.job_logs_text, "job-logs-text"),
+    page("settings", views.settings_page, "settings"),
+    page("shortcuts", views.shortcuts, "shortcuts"),
     page("journal", audit.entry_list, "journal"),
     page("journal/<int:entry_id>", audit.entry_detail, "journal-entry"),
 ]

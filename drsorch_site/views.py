@@ -1,9 +1,13 @@
-"""Pages that look at everything: the dashboard, sign-in, theme, and errors."""
+"""Pages that look at everything: the dashboard, the settings, and errors."""
 
 from collections import Counter
+from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db.models import Exists, OuterRef
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.db import connection
+from django.db.models import Count, Exists, OuterRef
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -13,10 +17,13 @@ from django.views.decorators.http import require_POST, require_safe
 from contract.status import Tone
 from drsorch_site.context import THEMES
 from executions.live import Live
-from executions.models import Execution
-from executions.states import ExecutionStatus, Kind
+from executions.models import Execution, LaunchJob
+from executions.pacemaker import last_beat
+from executions.states import ExecutionStatus, JobStatus, Kind
+from executions.views import is_alive
 from plans.models import RecoveryPlan
 from protection.models import ServerAssignment, SourceServer
+from protection.pages import HtmxHttpRequest, Question
 from protection.states import ServerState
 from protection.views import region_ages, state_counts
 
@@ -54,10 +61,11 @@ COLUMNS = (
 def _readiness() -> dict[str, object]:
     counts = state_counts()
     regions = []
+    jobs = _jobs_now()
     for age in region_ages():
         states = counts.get(age.inventory.region, Counter())
         cells = [(label, tone, sum(states[each] for each in members)) for label, tone, members in COLUMNS]
-        regions.append((age, cells, sum(states.values())))
+        regions.append((age, cells, jobs.get(age.inventory.region, NO_JOBS)))
     assigned = ServerAssignment.objects.filter(source_server_id=OuterRef("pk"))
     return {
         "columns": [label for label, _, _ in COLUMNS],
@@ -81,21 +89,73 @@ def _due_drills() -> dict[str, object]:
     }
 
 
+# DRS takes so many jobs at once in a region, with so many servers in them together.
+MOST_JOBS, MOST_SERVERS = 20, 500
+
+
+@dataclass(frozen=True)
+class Load:
+    """What our own jobs take of a region's room; other people's are not counted."""
+
+    jobs: int
+    servers: int
+
+    @property
+    def is_tight(self) -> bool:
+        return self.jobs >= MOST_JOBS or self.servers >= MOST_SERVERS
+
+
+NO_JOBS = Load(0, 0)
+
+
+def _jobs_now() -> dict[str, Load]:
+    """Our jobs that DRS works on, by region."""
+    open_now = LaunchJob.objects.filter(status__in=[JobStatus.INITIATED, JobStatus.PENDING, JobStatus.STARTED])
+    rows = open_now.order_by().values("region").annotate(jobs=Count("pk", distinct=True), members=Count("servers"))
+    return {row["region"]: Load(row["jobs"], row["members"]) for row in rows}
+
+
 @require_POST
 def theme(request: HttpRequest) -> HttpResponse:
-    """Light, dark or what the system says, kept in a cookie."""
+    """How the console is to be in this browser, kept in cookies: light or dark, with shortcuts or without."""
     target = request.POST.get("next", "/")
     if not url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure()):
         target = "/"
     response = redirect(target)
-    chosen = request.POST.get("theme", "")
-    if chosen in THEMES:
-        response.set_cookie(
-            "theme", chosen, max_age=THEME_SECONDS, samesite="Lax", httponly=True, secure=request.is_secure()
-        )
-    else:
-        response.delete_cookie("theme", samesite="Lax")
+    for name, kept in (("theme", THEMES), ("keys", ("off",))):
+        chosen = request.POST.get(name)
+        if chosen is not None and chosen in kept:
+            response.set_cookie(
+                name, chosen, max_age=THEME_SECONDS, samesite="Lax", httponly=True, secure=request.is_secure()
+            )
+        elif chosen is not None:
+            response.delete_cookie(name, samesite="Lax")
     return response
+
+
+@require_safe
+def settings_page(request: HttpRequest) -> HttpResponse:
+    """What this installation is, whether its engine and its regions are well, and how it looks to one."""
+    beat_at = last_beat()
+    regions = region_ages()
+    context = {
+        "accounts": sorted({age.inventory.account_id for age in regions if age.inventory.account_id}),
+        "regions": regions,
+        "beat_at": beat_at,
+        "is_alive": is_alive(beat_at),
+        "version": settings.VERSION,
+        "database": connection.display_name,
+        "session_minutes": settings.SESSION_MINUTES,
+        "poll_seconds": settings.POLL_SECONDS,
+        "roles": Group.objects.filter(user=request.user.pk).order_by("name").values_list("name", flat=True),
+    }
+    return render(request, "settings.html", context)
+
+
+@require_safe
+def shortcuts(request: HtmxHttpRequest) -> HttpResponse:
+    """What can be done with the keyboard."""
+    return Question("_shortcuts.html", "Keyboard shortcuts").answer(request, {})
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -13,7 +13,12 @@ from plans.models import RecoveryPlan
 class RunFilter(forms.Form):
     """The filters of the history. A value that is no choice filters nothing."""
 
-    plan = forms.ModelChoiceField(RecoveryPlan.objects.only("id", "name"), required=False, empty_label="All plans")
+    plan = forms.ModelChoiceField(
+        RecoveryPlan.objects.only("id", "name"),
+        required=False,
+        empty_label="All plans",
+        widget=forms.Select(attrs={"data-key": "/"}),
+    )
     status = forms.ChoiceField(required=False, choices=[("", "All statuses"), *ExecutionStatus.choices()])
     kind = forms.ChoiceField(label="Type", required=False, choices=[("", "Drills and recoveries"), *Kind.choices()])
 

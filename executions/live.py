@@ -6,7 +6,7 @@ from functools import cached_property
 
 from contract.status import Tone
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
-from executions.states import ExecutionStatus, LaunchStatus, Phase, WaveStatus
+from executions.states import ExecutionStatus, LaunchStatus, Phase, TerminationStatus, WaveStatus
 
 # Runs of up to this many servers show finished waves open: everything fits on a screen.
 SMALL_RUN = 20
@@ -63,6 +63,11 @@ class WaveCard:
     @cached_property
     def failed(self) -> int:
         return sum(server.state is LaunchStatus.FAILED for server in self.servers)
+
+    @cached_property
+    def launched(self) -> int:
+        """Servers that came up, whether or not they were terminated since."""
+        return self.up + sum(server.state is LaunchStatus.TERMINATED for server in self.servers)
 
     @cached_property
     def percent(self) -> int:
@@ -128,6 +133,19 @@ class Live:
     @property
     def failed(self) -> int:
         return sum(wave.failed for wave in self.waves)
+
+    @property
+    def launched(self) -> int:
+        return sum(wave.launched for wave in self.waves)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of the run moves any more, its clean-up included."""
+        return self.state.is_final and self.cleanup is not TerminationStatus.IN_PROGRESS
+
+    @property
+    def cleanup(self) -> TerminationStatus:
+        return TerminationStatus.of(self.execution.termination_status)
 
     @property
     def waves_complete(self) -> int:
@@ -262,14 +280,14 @@ def _completed(live: Live) -> Banner:
 
 
 def _partial(live: Live) -> Banner:
-    title = f"{live.up} of {_plural(live.total, 'server')} launched, {live.failed} failed."
+    title = f"{live.launched} of {_plural(live.total, 'server')} launched, {live.failed} failed."
     return Banner(Tone.PARTIAL, title, before="Ended", at=live.execution.ended_at, after=_instances(live))
 
 
 def _failed(live: Live) -> Banner:
     return Banner(
         Tone.DANGER,
-        "Failed: no server was launched." if not live.up else "Failed.",
+        "Failed: no server was launched." if not live.launched else "Failed.",
         before="Ended",
         at=live.execution.ended_at,
         after="The reasons are below. Start the plan again when they are gone.",

@@ -1,7 +1,6 @@
-"""Pages of runs: the history, the live page and its polls, and the commands that a person gives."""
+"""Pages of runs: the history, and the live page with its polls."""
 
 import uuid
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -10,27 +9,22 @@ from django.db.models import Subquery
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
-from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
-from django_htmx.http import HttpResponseClientRedirect
+from django.views.decorators.http import require_safe
 
 from audit.requests import actor_for
 from contract.errors import DomainError
 from contract.paging import page
-from executions import services
-from executions.actions import Actions, actions_of
+from executions.actions import actions_of
 from executions.feed import feed
-from executions.forms import CommentForm, RunFilter
+from executions.forms import RunFilter
 from executions.live import Live
-from executions.models import Execution, Pacemaker, ServerRun
+from executions.models import Execution, Pacemaker
 from executions.pacemaker import SILENT_AFTER
-from executions.states import Kind, LaunchStatus
-from plans.models import RecoveryPlan, WaveServer
-from plans.views import plan_rows
-from protection.models import ProtectionGroup, SourceServer
+from executions.states import TerminationStatus
+from executions.termination import result
+from executions.timeline import Timeline
 from protection.pages import HtmxHttpRequest, wants_fragment
-from protection.views import Readiness
 
 RUNS_A_PAGE = 50
 STOP_POLLING = 286
@@ -59,10 +53,10 @@ def execution_list(request: HtmxHttpRequest) -> HttpResponse:
 @require_safe
 def execution_detail(request: HttpRequest, execution_id: uuid.UUID) -> HttpResponse:
     """The live page."""
-    return _page(request, execution_id)
+    return show_run(request, execution_id)
 
 
-def _page(request: HttpRequest, execution_id: uuid.UUID, problem: DomainError | None = None) -> HttpResponse:
+def show_run(request: HttpRequest, execution_id: uuid.UUID, problem: DomainError | None = None) -> HttpResponse:
     execution = get_object_or_404(Execution.objects.with_waves(), pk=execution_id)
     context = {**_context(request, Live(execution)), "problem": problem}
     return render(request, "executions/execution_detail.html", context, status=problem.status if problem else 200)
@@ -73,12 +67,10 @@ def _context(request: HttpRequest, live: Live) -> dict[str, Any]:
         "live": live,
         "execution": live.execution,
         "feed": feed(live.execution),
-        "actions": _actions(request, live),
+        "timeline": Timeline(live, timezone.now()),
+        "actions": actions_of(live.execution, actor_for(request), has_instances=bool(live.up)),
+        "cleanup": result(live.execution) if live.state.is_final else None,
     }
-
-
-def _actions(request: HttpRequest, live: Live) -> Actions:
-    return actions_of(live.execution, actor_for(request), has_instances=bool(live.up))
 
 
 @require_safe
@@ -90,15 +82,16 @@ def execution_live(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpRes
     seen = (
         Execution.objects.filter(pk=execution_id)
         .annotate(beat_at=Subquery(beat))
-        .values_list("revision", "ended_at", "beat_at")
+        .values_list("revision", "ended_at", "termination_status", "beat_at")
         .first()
     )
     if seen is None:
         raise Http404
-    revision, ended_at, beat_at = seen
+    revision, ended_at, termination, beat_at = seen
+    is_over = ended_at is not None and termination != TerminationStatus.IN_PROGRESS
     since = _number(request.GET.get("rev"))
     alive = is_alive(beat_at)
-    if revision == since and ended_at is None and request.GET.get("engine") == str(int(alive)):
+    if revision == since and not is_over and request.GET.get("engine") == str(int(alive)):
         return HttpResponse(status=204)
     return _changes(request, execution_id, since, alive)
 
@@ -107,12 +100,12 @@ def _changes(request: HttpRequest, execution_id: uuid.UUID, since: int, alive: b
     execution = get_object_or_404(Execution.objects.with_waves(), pk=execution_id)
     live = Live(execution, since=since)
     context = {**_context(request, live), "engine_alive": alive, "is_poll": True}
-    parts = ["_live", "_feed"]
+    parts = ["_live", "_timeline", "_feed"]
     body = "".join(render_to_string(f"executions/{part}.html", context, request) for part in parts)
     for wave in live.changed_waves:
         body += render_to_string("executions/_wave.html", {**context, "wave": wave}, request)
     body += render_to_string("_engine.html", context, request)
-    return HttpResponse(body, status=200 if execution.ended_at is None else STOP_POLLING)
+    return HttpResponse(body, status=STOP_POLLING if live.is_over else 200)
 
 
 def _number(text: str | None) -> int:
@@ -123,98 +116,3 @@ def _number(text: str | None) -> int:
 def is_alive(beat_at: datetime | None) -> bool:
     """Whether an engine gave a sign of life lately."""
     return beat_at is not None and timezone.now() - beat_at < SILENT_AFTER
-
-
-# Commands
-
-
-@require_POST
-def execution_resume(request: HttpRequest, execution_id: uuid.UUID) -> HttpResponse:
-    """Let a paused run go on, or take back a pause that was asked for."""
-    return _command(request, execution_id, services.resume)
-
-
-@require_POST
-def execution_pause(request: HttpRequest, execution_id: uuid.UUID) -> HttpResponse:
-    """Let a run wait before its next wave."""
-    return _command(request, execution_id, services.pause)
-
-
-def _command(request: HttpRequest, execution_id: uuid.UUID, verb: Callable[..., Execution]) -> HttpResponse:
-    try:
-        verb(actor=actor_for(request), execution_id=execution_id)
-    except DomainError as problem:
-        return _page(request, execution_id, problem)
-    return redirect("execution", execution_id)
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-def execution_cancel(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpResponse:
-    """Ask, then cancel: what runs at AWS is finished first."""
-    execution = get_object_or_404(Execution.objects.with_waves(), pk=execution_id)
-    form = CommentForm(request.POST if request.method == "POST" else None)
-    problem = None
-    if request.method == "POST" and form.is_valid():
-        try:
-            services.cancel(actor=actor_for(request), execution_id=execution_id, comment=form.cleaned_data["comment"])
-            return _go(request, execution_id)
-        except DomainError as error:
-            problem = error
-    live = Live(execution)
-    context = {
-        "live": live,
-        "execution": execution,
-        "form": form,
-        "problem": problem,
-        "actions": _actions(request, live),
-    }
-    status = problem.status if problem else 422 if form.errors else 200
-    return render(request, _dialog_or_page(request, "executions", "cancel"), context, status=status)
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-def drill_start(request: HtmxHttpRequest, plan_id: uuid.UUID) -> HttpResponse:
-    """Say what a drill will launch and cost, then start it."""
-    plan = get_object_or_404(RecoveryPlan, pk=plan_id)
-    problem = None
-    if request.method == "POST":
-        try:
-            execution = services.start(actor=actor_for(request), plan_id=plan_id, kind=Kind.DRILL)
-            return _go(request, execution.pk)
-        except DomainError as error:
-            problem = error
-    context = {
-        "row": plan_rows([plan])[0],
-        "plan": plan,
-        "problem": problem,
-        "may_start": request.user.has_perm("executions.start_drill"),
-        **_consequences(plan),
-    }
-    status = problem.status if problem else 200
-    return render(request, _dialog_or_page(request, "executions", "start_drill"), context, status=status)
-
-
-def _consequences(plan: RecoveryPlan) -> dict[str, object]:
-    """What a drill would meet: where it launches, what still runs of earlier ones, which servers lag."""
-    ids = list(WaveServer.objects.filter(plan=plan).values_list("assignment_id", flat=True))
-    known = SourceServer.objects.in_bulk(ids)
-    regions = ProtectionGroup.objects.filter(waves__plan=plan).order_by("region")
-    left = ServerRun.objects.filter(
-        wave__execution__plan=plan, launch_status=LaunchStatus.LAUNCHED, terminated_at=None
-    ).exclude(recovery_instance_id="")
-    return {
-        "regions": regions.values_list("region", flat=True).distinct(),
-        "readiness": Readiness.of(known.get(each) for each in ids),
-        "left_running": left.filter(wave__execution__kind=Kind.DRILL).count(),
-    }
-
-
-def _go(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpResponse:
-    """To the run's page: by htmx out of a dialog, by redirect out of a page."""
-    if request.htmx:
-        return HttpResponseClientRedirect(reverse("execution", args=[execution_id]))
-    return redirect("execution", execution_id)
-
-
-def _dialog_or_page(request: HtmxHttpRequest, room: str, name: str) -> str:
-    return f"{room}/_{name}.html" if wants_fragment(request) else f"{room}/{name}.html"

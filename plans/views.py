@@ -14,7 +14,8 @@ from django.views.decorators.http import require_safe
 from plans.forms import PlanSearch
 from plans.models import RecoveryPlan, Wave, WaveServer
 from protection.models import SourceServer
-from protection.views import HtmxHttpRequest, Readiness, page_of, wants_fragment
+from protection.pages import HtmxHttpRequest, page_of, wants_fragment
+from protection.views import Readiness
 
 LAST_RUNS = 5
 

@@ -13,7 +13,7 @@ class Search(forms.Form):
         label="Search",
         required=False,
         max_length=128,
-        widget=forms.TextInput(attrs={"type": "search", "autocomplete": "off"}),
+        widget=forms.TextInput(attrs={"type": "search", "autocomplete": "off", "data-key": "/"}),
     )
 
     def __init__(self, data: Any, **options: Any) -> None:

@@ -5,42 +5,21 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
 
 from django.conf import settings
-from django.core.paginator import Page, Paginator
-from django.db.models import Count, Model, QuerySet
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
-from django_htmx.middleware import HtmxDetails
 
 from protection.forms import RegionSearch
-from protection.models import ProtectionGroup, RegionInventory, ServerAssignment, SourceServer
+from protection.models import ProtectionGroup, RegionInventory, SourceServer
+from protection.pages import HtmxHttpRequest, page_of, wants_fragment
 from protection.states import ServerState
 
-Row = TypeVar("Row", bound=Model)
-
-ROWS_A_PAGE = 50
 # A region that was not read for so many rounds of the engine is shown as stale.
 STALE_ROUNDS = 5
-
-
-class HtmxHttpRequest(HttpRequest):
-    """A request behind django-htmx's middleware."""
-
-    htmx: HtmxDetails
-
-
-def wants_fragment(request: HtmxHttpRequest) -> bool:
-    """Whether htmx asked for a part of the page; going back in the browser restores the whole."""
-    return bool(request.htmx) and not request.htmx.history_restore_request
-
-
-def page_of(rows: "QuerySet[Row]", request: HttpRequest) -> "Page[Row]":
-    """The page that `?page=` names; an impossible number is the nearest page."""
-    return Paginator(rows, ROWS_A_PAGE).get_page(request.GET.get("page"))
 
 
 @dataclass(frozen=True)
@@ -132,34 +111,6 @@ def group_detail(request: HttpRequest, group_id: uuid.UUID) -> HttpResponse:
         "waves": waves,
     }
     return render(request, "protection/group_detail.html", context)
-
-
-@require_safe
-def server_list(request: HtmxHttpRequest) -> HttpResponse:
-    """The inventory: every source server that DRS named, by region."""
-    ages = region_ages()
-    form = RegionSearch(request, [age.inventory.region for age in ages])
-    chosen = form.chosen()
-    servers = SourceServer.objects.present().matching(chosen.get("q", ""))
-    if region := chosen.get("region"):
-        servers = servers.filter(region=region)
-        ages = [age for age in ages if age.inventory.region == region]
-    page = page_of(servers, request)
-    homes = {
-        each.source_server_id: each.group
-        for each in ServerAssignment.objects.filter(source_server_id__in=[row.pk for row in page]).select_related(
-            "group"
-        )
-    }
-    context = {
-        "form": form,
-        "page": page,
-        "rows": [(server, homes.get(server.pk)) for server in page],
-        "regions": ages,
-        "is_filtered": bool(chosen),
-    }
-    template = "protection/_servers.html" if wants_fragment(request) else "protection/server_list.html"
-    return render(request, template, context)
 
 
 def state_counts() -> dict[str, Counter[ServerState]]:

@@ -51,12 +51,21 @@
       if (!menu.contains(event.target)) menu.open = false;
     }
   });
+  let keys = ""; // "g" is the first of two
   document.addEventListener("keydown", (event) => {
     const menu = event.key === "Escape" && document.querySelector("details.menu[open]");
     if (menu) {
       menu.open = false;
       menu.querySelector("summary").focus();
     }
+    const typing = event.target.closest("input, select, textarea, dialog");
+    if (typing || event.ctrlKey || event.altKey || event.metaKey || document.documentElement.dataset.keys) return;
+    keys += event.key;
+    const found = document.querySelector(`[data-key=${JSON.stringify(keys)}]`);
+    if (keys !== "g") keys = "";
+    if (!found) return;
+    event.preventDefault();
+    found[found.matches("a") ? "click" : "focus"]();
   });
 
   // A form is sent once, however often its button is pressed.
@@ -68,7 +77,7 @@
   });
   window.addEventListener("pageshow", (event) => event.persisted && location.reload());
 
-  // What a person opened or closed stays so when a wave is replaced.
+  // What a person opened or closed stays so.
   const chosen = new Map();
   document.addEventListener("click", (event) => {
     const details = event.target.closest("summary")?.parentElement;

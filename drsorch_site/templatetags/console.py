@@ -116,6 +116,12 @@ def clock(moment: datetime | None, never: str = "–") -> SafeString | str:
     return _time(moment, "", f"{local:%H:%M:%S} UTC" if today else f"{local:%Y-%m-%d %H:%M} UTC")
 
 
+@register.simple_tag
+def duration_of(start: datetime, end: datetime | None, until: datetime) -> str:
+    """How long from start to end, or to `until` while it lasts."""
+    return duration_text((end or until) - start)
+
+
 @register.filter
 def duration(seconds: int | None) -> str:
     """Seconds in words; nothing known is a dash."""

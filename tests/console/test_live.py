@@ -42,11 +42,11 @@ def test_it_sends_the_head_and_only_the_waves_that_changed(console: Client) -> N
     run = world.change(run, second, status=ExecutionStatus.LAUNCHING)
     response = poll(console, run, seen)
     assert response.status_code == 200
-    assert fragments(response) == {"live", "feed", "engine", "wave-2"}
+    assert fragments(response) == {"live", "timeline", "feed", "engine", "wave-2"}
     html = response.content.decode()
     assert f"rev={run.revision}&amp;engine=1" in html
     assert 'data-title="Launching: ' in html
-    assert html.count('hx-swap-oob="true"') == 3
+    assert html.count('hx-swap-oob="true"') == 4
     assert poll(console, run, run.revision).status_code == 204
 
 

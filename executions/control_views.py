@@ -1,0 +1,105 @@
+"""What a person tells a run to do: pause, resume, cancel, and terminate its instances when it is over."""
+
+import uuid
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST
+
+from audit.requests import actor_for
+from contract.errors import DomainError
+from executions import services
+from executions.actions import actions_of
+from executions.forms import CommentForm
+from executions.live import Live
+from executions.models import Execution, ServerRun
+from executions.states import LaunchStatus
+from executions.termination import result
+from executions.views import show_run
+from protection.pages import HtmxHttpRequest, Question, go
+
+
+@require_POST
+def execution_resume(request: HttpRequest, execution_id: uuid.UUID) -> HttpResponse:
+    """Let a paused run go on, or take back a pause that was asked for."""
+    return _command(request, execution_id, services.resume)
+
+
+@require_POST
+def execution_pause(request: HttpRequest, execution_id: uuid.UUID) -> HttpResponse:
+    """Let a run wait before its next wave."""
+    return _command(request, execution_id, services.pause)
+
+
+def _command(request: HttpRequest, execution_id: uuid.UUID, verb: Callable[..., Execution]) -> HttpResponse:
+    try:
+        verb(actor=actor_for(request), execution_id=execution_id)
+    except DomainError as problem:
+        return show_run(request, execution_id, problem)
+    return redirect("execution", execution_id)
+
+
+def _trail(execution: Execution) -> list[tuple[str, str]]:
+    here = reverse("execution", args=[execution.pk])
+    return [("Executions", reverse("executions")), (execution.plan_name, here)]
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def execution_cancel(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpResponse:
+    """Ask, then cancel: what runs at AWS is finished first."""
+    execution = get_object_or_404(Execution.objects.with_waves(), pk=execution_id)
+    form = CommentForm(request.POST if request.method == "POST" else None)
+    actor, problem = actor_for(request), None
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.cancel(actor=actor, execution_id=execution_id, comment=form.cleaned_data["comment"])
+            return go(request, "execution", execution_id)
+        except DomainError as error:
+            problem = error
+    live = Live(execution)
+    actions = actions_of(execution, actor, has_instances=bool(live.up))
+    context = {"live": live, "execution": execution, "form": form, "actions": actions}
+    question = Question("executions/_cancel.html", f"Cancel {execution.plan_name}", _trail(execution))
+    return question.answer(request, context, problem=problem, status=422 if form.errors else 200)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def execution_terminate(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpResponse:
+    """List every instance, have the number typed, then ask DRS to terminate them."""
+    execution = get_object_or_404(Execution, pk=execution_id)
+    actor, problem, error = actor_for(request), None, ""
+    instances = _instances(execution)
+    phrase = f"terminate {len(instances)}"
+    form = CommentForm(request.POST if request.method == "POST" else None)
+    typed = request.POST.get("confirm", "")
+    actions = actions_of(execution, actor, has_instances=bool(instances))
+    if request.method == "POST" and form.is_valid():
+        if actions.terminate.allowed and typed.strip().casefold() != phrase:
+            error = f"Type “{phrase}” to confirm. Nothing was terminated."
+        else:
+            try:
+                services.terminate(actor=actor, execution_id=execution_id, comment=form.cleaned_data["comment"])
+                return go(request, "execution", execution_id)
+            except DomainError as refusal:
+                problem = refusal
+    failed = {each.recovery_instance_id: each for each in result(execution).failed}
+    context = {
+        "execution": execution,
+        "instances": [(each, failed.get(each.recovery_instance_id)) for each in instances],
+        "phrase": phrase,
+        "typed": typed,
+        "error": error,
+        "form": form,
+        "actions": actions,
+    }
+    title = f"Terminate instances of {execution.plan_name}"
+    question = Question("executions/_terminate.html", title, _trail(execution))
+    return question.answer(request, context, problem=problem, status=422 if error or form.errors else 200)
+
+
+def _instances(execution: Execution) -> list[ServerRun]:
+    launched = ServerRun.objects.filter(wave__execution=execution, launch_status=LaunchStatus.LAUNCHED)
+    ordered = launched.select_related("wave", "job").order_by("wave__number", "position")
+    return list(ordered.exclude(recovery_instance_id=""))

@@ -1,0 +1,153 @@
+"""The event feed of a run: the job logs of DRS and our journal together, in words that a person says."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from audit.models import AuditEntry
+from executions.models import Execution, JobEvent, ServerRun
+from executions.states import ExecutionStatus
+
+FEED_LINES = 30
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the event feed."""
+
+    at: datetime
+    text: str
+    who: str
+    code: str = ""
+    is_failure: bool = False
+
+
+# Plain words beside DRS's code.
+EVENTS = {
+    "JOB_START": "Job started",
+    "JOB_END": "Job ended",
+    "JOB_CANCEL": "Job cancelled",
+    "SERVER_SKIPPED": "Server skipped",
+    "CLEANUP_START": "Cleaning up the earlier launch",
+    "CLEANUP_END": "Earlier launch cleaned up",
+    "CLEANUP_FAIL": "Clean-up failed",
+    "SNAPSHOT_START": "Taking a snapshot",
+    "SNAPSHOT_END": "Snapshot taken",
+    "SNAPSHOT_FAIL": "Snapshot failed",
+    "USING_PREVIOUS_SNAPSHOT": "Using the previous snapshot",
+    "USING_PREVIOUS_SNAPSHOT_FAILED": "No earlier snapshot could be used",
+    "CONVERSION_START": "Conversion started",
+    "CONVERSION_END": "Converted",
+    "CONVERSION_FAIL": "Conversion failed",
+    "LAUNCH_START": "Launching the instance",
+    "LAUNCH_END": "Instance launched",
+    "LAUNCH_FAILED": "Launch failed",
+}
+
+# What the journal's verbs say; the braces are filled by `_facts`.
+VERBS = {
+    "execution.start": "Started",
+    "execution.pause": "Pause asked for before the next wave",
+    "execution.pause_withdrawn": "Pause taken back",
+    "execution.paused": "Paused before {wave}",
+    "execution.pause_expired": "The pause before {wave} expired",
+    "execution.resume": "Resumed before {wave}",
+    "execution.cancel": "Cancel asked for",
+    "execution.ended": "Run ended: {ending}",
+    "execution.terminate": "Termination of {instances} asked for",
+    "launch.intent": "Sending the launch of {wave} to AWS in {region}{attempt}",
+    "launch.sent": "AWS took the launch of {wave} in {region}",
+    "launch.refused": "AWS did not take the launch of {wave}, trying again",
+    "launch.rejected": "AWS rejected the launch of {wave}",
+    "launch.unclear": "AWS gave no clear answer to the launch of {wave}, looking for it",
+    "launch.cleared": "The unanswered launch of {wave} never reached AWS, sending it again",
+    "launch.doubled": "One launch has two DRS jobs ({jobs}): tell an administrator",
+    "wave.completed": "{wave} completed",
+    "wave.failed": "{wave} failed",
+    "wave.skipped": "{wave} skipped",
+    "terminate.sent": "AWS took the termination of {instances} in {region}",
+    "terminate.refused": "AWS refused to terminate instances in {region}",
+    "terminate.ended": "Termination ended: {gone} terminated, {left} not",
+}
+# Verbs whose own text says more than the sentence.
+EXPLAINED = {"launch.refused", "launch.rejected", "wave.failed", "wave.skipped", "terminate.refused"}
+BAD = {"launch.rejected", "launch.doubled", "wave.failed", "terminate.refused", "execution.pause_expired"}
+
+
+def words(code: str) -> str:
+    """A code of DRS as a person says it; an unknown one is shown legibly."""
+    return EVENTS.get(code, code.rpartition(".")[2].replace("_", " ").lower().capitalize())
+
+
+def is_failure(code: str) -> bool:
+    """Whether a code of DRS tells of a failure."""
+    return code.endswith(("_FAIL", "_FAILED")) or code == "SERVER_SKIPPED"
+
+
+def feed(execution: Execution) -> list[Line]:
+    """What happened last, newest first."""
+    journal = AuditEntry.objects.filter(subject_kind="execution", subject_id=str(execution.pk), refused=False)
+    lines = [*_events(execution), *(journal_line(each) for each in journal[:FEED_LINES])]
+    return sorted(lines, key=lambda line: line.at, reverse=True)[:FEED_LINES]
+
+
+def _events(execution: Execution) -> list[Line]:
+    newest = JobEvent.objects.filter(job__wave__execution=execution).select_related("job__wave").order_by("-at", "-id")
+    events = list(newest[:FEED_LINES])
+    ids = {each.source_server_id for each in events}
+    known = ServerRun.objects.filter(wave__execution=execution, source_server_id__in=ids)
+    names = dict(known.values_list("source_server_id", "hostname").order_by())
+    return [
+        Line(
+            each.at,
+            words(each.event),
+            names.get(each.source_server_id, each.source_server_id) or f"Wave {each.job.wave.number + 1}",
+            each.event,
+            is_failure(each.event),
+        )
+        for each in events
+    ]
+
+
+def journal_line(entry: AuditEntry) -> Line:
+    """An entry of the journal about a run, as a sentence."""
+    facts = _facts(entry)
+    text = VERBS.get(entry.verb, words(entry.verb)).format_map(facts)
+    extra = entry.detail.get("comment") or (entry.detail.get("text") if entry.verb in EXPLAINED else "")
+    if extra:
+        text += f": “{extra}”" if entry.detail.get("comment") else f": {extra}"
+    who = "by the engine" if entry.actor_kind == "engine" else f"by {entry.actor}"
+    code = "" if entry.outcome == "ok" or entry.verb == "execution.ended" else entry.outcome
+    bad = entry.verb in BAD or (entry.verb == "execution.ended" and entry.outcome == ExecutionStatus.FAILED)
+    return Line(entry.at, text[:1].upper() + text[1:], who, code or entry.detail.get("jobId", ""), bad)
+
+
+def _facts(entry: AuditEntry) -> dict[str, Any]:
+    detail = entry.detail
+    skipped = detail.get("waves")  # a list of numbers here, a count when a run starts
+    numbers = skipped if isinstance(skipped, list) else [detail.get("wave")]
+    attempt = detail.get("attempt") or 1
+    statuses = {each.value: each.label.lower() for each in ExecutionStatus}
+    return {
+        "wave": _waves([number for number in numbers if isinstance(number, int)]),
+        "region": detail.get("region", "its region"),
+        "attempt": f", attempt {attempt}" if attempt > 1 else "",
+        "ending": statuses.get(entry.outcome, entry.outcome),
+        "instances": _count(detail.get("instances") or [], "instance"),
+        "jobs": ", ".join(detail.get("jobIds") or []),
+        "gone": _count(detail.get("terminated") or [], "instance"),
+        "left": len(detail.get("failed") or []),
+    }
+
+
+def _waves(numbers: Sequence[int]) -> str:
+    if not numbers:
+        return "a wave"
+    if len(numbers) == 1:
+        return f"wave {numbers[0] + 1}"
+    return f"waves {', '.join(str(number + 1) for number in numbers[:-1])} and {numbers[-1] + 1}"
+
+
+def _count(items: Sequence[object], noun: str) -> str:
+    return f"{len(items)} {noun}{'' if len(items) == 1 else 's'}"

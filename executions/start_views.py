@@ -1,0 +1,75 @@
+"""The questions before a drill and before a recovery, and their start."""
+
+import uuid
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from audit.requests import actor_for
+from contract.errors import DomainError
+from contract.names import name_key
+from executions import services
+from executions.models import ServerRun
+from executions.states import Kind, LaunchStatus
+from plans.models import RecoveryPlan, WaveServer
+from plans.views import plan_rows
+from protection.models import ProtectionGroup, SourceServer
+from protection.pages import HtmxHttpRequest, Question, go
+from protection.views import Readiness
+
+RIGHTS = {Kind.DRILL: "executions.start_drill", Kind.RECOVERY: "executions.start_recovery"}
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def drill_start(request: HtmxHttpRequest, plan_id: uuid.UUID) -> HttpResponse:
+    """Say what a drill will launch and cost, then start it."""
+    return _start(request, plan_id, Kind.DRILL, "executions/_start_drill.html")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def recovery_start(request: HtmxHttpRequest, plan_id: uuid.UUID) -> HttpResponse:
+    """Have the plan's name typed, then start the recovery."""
+    return _start(request, plan_id, Kind.RECOVERY, "executions/_start_recovery.html")
+
+
+def _start(request: HtmxHttpRequest, plan_id: uuid.UUID, kind: Kind, fragment: str) -> HttpResponse:
+    plan = get_object_or_404(RecoveryPlan, pk=plan_id)
+    actor, problem, error = actor_for(request), None, ""
+    typed = request.POST.get("confirm", "")
+    if request.method == "POST":
+        if kind is Kind.RECOVERY and actor.may(RIGHTS[kind]) and name_key(typed) != name_key(plan.name):
+            error = "This is not the plan's name. Nothing was started."
+        else:
+            try:
+                return go(request, "execution", services.start(actor=actor, plan_id=plan_id, kind=kind).pk)
+            except DomainError as refusal:
+                problem = refusal
+    context = {
+        "row": plan_rows([plan])[0],
+        "plan": plan,
+        "typed": typed,
+        "error": error,
+        "may_start": actor.may(RIGHTS[kind]),
+        **_consequences(plan),
+    }
+    trail = [("Recovery plans", reverse("plans")), (plan.name, reverse("plan", args=[plan.pk]))]
+    question = Question(fragment, f"Start {kind.label.lower()}: {plan.name}", trail)
+    return question.answer(request, context, problem=problem, status=422 if error else 200)
+
+
+def _consequences(plan: RecoveryPlan) -> dict[str, object]:
+    """What a start would meet: where it launches, what still runs of earlier drills, which servers lag."""
+    ids = list(WaveServer.objects.filter(plan=plan).values_list("assignment_id", flat=True))
+    known = SourceServer.objects.in_bulk(ids)
+    regions = ProtectionGroup.objects.filter(waves__plan=plan).order_by("region")
+    left = ServerRun.objects.filter(
+        wave__execution__plan=plan, launch_status=LaunchStatus.LAUNCHED, terminated_at=None
+    ).exclude(recovery_instance_id="")
+    return {
+        "regions": regions.values_list("region", flat=True).distinct(),
+        "readiness": Readiness.of(known.get(each) for each in ids),
+        "left_running": left.filter(wave__execution__kind=Kind.DRILL).count(),
+        "left_of": left.filter(wave__execution__kind=Kind.DRILL).values_list("wave__execution", flat=True).first(),
+    }

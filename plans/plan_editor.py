@@ -1,0 +1,224 @@
+"""Making, changing and deleting recovery plans."""
+
+import re
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from audit.requests import actor_for
+from contract.errors import DomainError, VersionConflict
+from plans import services
+from plans.draft import PlanDraft, WaveDraft, differences
+from plans.models import OnFailure, RecoveryPlan
+from protection.group_editor import last_change
+from protection.models import ProtectionGroup, ServerAssignment, SourceServer
+from protection.pages import HtmxHttpRequest, Question, go, wants_fragment
+
+PATH = re.compile(r"waves\[(\d+)\]\.(\w+)")
+# The fields of the contract and where they stand in a wave's card.
+PLACES = {
+    "waveName": "name",
+    "waveDescription": "description",
+    "protectionGroupIds": "typed",
+    "serverIds": "server",
+    "dependsOnWaves": "needs",
+    "pauseBeforeWave": "pause",
+    "onFailure": "failure",
+}
+
+
+@dataclass(frozen=True)
+class ServerChoice:
+    """A server of a wave's group; one that another wave has cannot be chosen."""
+
+    id: str
+    server: SourceServer | None
+    is_chosen: bool
+    elsewhere: int
+
+
+@dataclass(frozen=True)
+class Card:
+    """A wave as the editor draws it."""
+
+    draft: WaveDraft
+    number: int
+    is_last: bool
+    groups: Sequence[tuple[ProtectionGroup, Sequence[ServerChoice]]]
+    earlier: Sequence[tuple[str, str, bool]] = field(default_factory=list)
+
+    @property
+    def is_first(self) -> bool:
+        return self.number == 1
+
+    @property
+    def count(self) -> int:
+        return len(self.draft.servers)
+
+
+def cards(draft: PlanDraft) -> list[Card]:
+    """The cards of all waves, in a fixed number of queries."""
+    groups = ProtectionGroup.objects.in_bulk({key for wave in draft.waves for key in wave.groups})
+    members: dict[uuid.UUID, list[str]] = defaultdict(list)
+    for each in ServerAssignment.objects.filter(group__in=groups).order_by("position"):
+        members[each.group_id].append(each.source_server_id)
+    known = SourceServer.objects.defer("tags").in_bulk([each for ids in members.values() for each in ids])
+    holder = {each: at + 1 for at, wave in reversed(list(enumerate(draft.waves))) for each in wave.servers}
+    return [
+        Card(
+            wave,
+            at + 1,
+            at == len(draft.waves) - 1,
+            [
+                (groups[key], _choices(wave, at + 1, members[key], known, holder))
+                for key in wave.groups
+                if key in groups
+            ],
+            [
+                (other.key, f"Wave {number + 1}{f', {other.name}' if other.name else ''}", other.key in wave.needs)
+                for number, other in enumerate(draft.waves[:at])
+            ],
+        )
+        for at, wave in enumerate(draft.waves)
+    ]
+
+
+def _choices(
+    wave: WaveDraft,
+    number: int,
+    ids: Iterable[str],
+    known: Mapping[str, SourceServer],
+    holder: Mapping[str, int],
+) -> list[ServerChoice]:
+    return [
+        ServerChoice(
+            each,
+            known.get(each),
+            each in wave.servers,
+            holder.get(each, 0) if each not in wave.servers and holder.get(each) != number else 0,
+        )
+        for each in ids
+    ]
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def plan_new(request: HtmxHttpRequest) -> HttpResponse:
+    """A new plan; its first wave is there already."""
+    actor_for(request).require("plans.add_recoveryplan", "create recovery plans")
+    if request.method == "POST":
+        return _answer(request, None, PlanDraft.of_form(request.POST))
+    return _editor(request, None, PlanDraft(waves=[WaveDraft("0")]))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def plan_edit(request: HtmxHttpRequest, plan_id: uuid.UUID) -> HttpResponse:
+    """Change a plan that is not being run."""
+    actor_for(request).require("plans.change_recoveryplan", "change recovery plans")
+    plan = get_object_or_404(RecoveryPlan, pk=plan_id)
+    if request.method == "POST":
+        return _answer(request, plan, PlanDraft.of_form(request.POST))
+    return _editor(request, plan, PlanDraft.of_plan(plan))
+
+
+def _answer(request: HtmxHttpRequest, plan: RecoveryPlan | None, draft: PlanDraft) -> HttpResponse:
+    command = request.POST.get("do", "")
+    draft.do(command)
+    if draft.settle_groups() or command != "save":
+        return _editor(request, plan, draft)
+    try:
+        saved = _save(request, plan, draft)
+    except DomainError as problem:
+        return _editor(request, plan, draft, problem)
+    return redirect("plan", saved.pk)
+
+
+def _save(request: HttpRequest, plan: RecoveryPlan | None, draft: PlanDraft) -> RecoveryPlan:
+    actor, waves = actor_for(request), draft.specs()
+    if plan is None:
+        return services.create_plan(actor=actor, name=draft.name, description=draft.description, waves=waves)
+    return services.update_plan(
+        actor=actor,
+        plan_id=plan.pk,
+        name=draft.name,
+        description=draft.description,
+        waves=waves,
+        expected=None if draft.version is None else {draft.version},
+    )
+
+
+def _editor(
+    request: HtmxHttpRequest, plan: RecoveryPlan | None, draft: PlanDraft, problem: DomainError | None = None
+) -> HttpResponse:
+    fates: list[str] = []
+    if isinstance(problem, VersionConflict) and plan is not None:
+        plan.refresh_from_db()
+        fates, draft.version = differences(PlanDraft.of_plan(plan), draft), plan.version
+    errors = _place_errors(draft, problem)
+    context: dict[str, Any] = {
+        "plan": plan,
+        "draft": draft,
+        "cards": cards(draft),
+        "failures": OnFailure.choices,
+        "problem": problem,
+        "errors": errors,
+        "summary": _summary(draft, errors),
+        "fates": fates,
+        "changed_by": last_change("plan", plan.pk) if fates and plan else None,
+        "active": plan.executions.filter(ended_at=None).first() if plan else None,
+    }
+    if wants_fragment(request) and request.POST.get("do") != "save":
+        return render(request, "plans/_waves.html", context)
+    context["groups"] = ProtectionGroup.objects.order_by("name_key").values_list("name", "region")
+    return render(request, "plans/plan_form.html", context, status=problem.status if problem else 200)
+
+
+def _place_errors(draft: PlanDraft, problem: DomainError | None) -> dict[str, list[str]]:
+    """Put each error of the service beside its field; what is left concerns the plan."""
+    if problem is not None and problem.code == "RP_NAME_EXISTS":
+        return {"name": [problem.message]}
+    found: dict[str, list[str]] = {}
+    for path, texts in getattr(problem, "fields", {}).items():
+        match = PATH.fullmatch(path)
+        if match and int(match[1]) < len(draft.waves):
+            place = PLACES.get(match[2], "name")
+            draft.waves[int(match[1])].errors.setdefault(place, []).extend(texts)
+        else:
+            found[{"planName": "name"}.get(path, path)] = list(texts)
+    return found
+
+
+def _summary(draft: PlanDraft, errors: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
+    """Every error with the id of its field, in the order of the page."""
+    found = [({"waves": "add-wave"}.get(place, place), text) for place, texts in errors.items() for text in texts]
+    for at, wave in enumerate(draft.waves):
+        found += [
+            (f"w-{wave.key}-{place}", f"Wave {at + 1}: {text}")
+            for place, texts in wave.errors.items()
+            for text in texts
+        ]
+    return found
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def plan_delete(request: HtmxHttpRequest, plan_id: uuid.UUID) -> HttpResponse:
+    """Ask, then delete a plan; its history stays."""
+    actor = actor_for(request)
+    plan = get_object_or_404(RecoveryPlan, pk=plan_id)
+    problem = None
+    if request.method == "POST":
+        try:
+            services.delete_plan(actor=actor, plan_id=plan_id)
+            return go(request, "plans")
+        except DomainError as error:
+            problem = error
+    trail = [("Recovery plans", reverse("plans")), (plan.name, reverse("plan", args=[plan.pk]))]
+    context = {"plan": plan, "runs": plan.executions.count(), "may": actor.may("plans.delete_recoveryplan")}
+    question = Question("plans/_delete_plan.html", f"Delete {plan.name}?", trail)
+    return question.answer(request, context, problem=problem)

@@ -1,0 +1,243 @@
+"""Making, changing and deleting protection groups. The picker shows the inventory, read afresh where it is old."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods
+
+from audit.models import AuditEntry
+from audit.requests import actor_for
+from contract.errors import DomainError, VersionConflict
+from drs.errors import DrsError
+from protection import services
+from protection.inventory import known_regions, read_region
+from protection.models import ProtectionGroup, RegionInventory, ServerAssignment, SourceServer
+from protection.pages import HtmxHttpRequest, Question, go, wants_fragment
+from protection.views import region_ages
+
+SHOWN = 200
+# The fields of the contract and where they stand on the page.
+PLACES = {"groupName": "name", "description": "description", "region": "region", "sourceServerIds": "servers"}
+
+
+@dataclass
+class Draft:
+    """A group as the form has it."""
+
+    region: str
+    name: str = ""
+    description: str = ""
+    chosen: Sequence[str] = ()
+    version: int | None = None
+    filter: str = ""
+
+    @classmethod
+    def of_form(cls, data: QueryDict, region: str) -> "Draft":
+        version = data.get("version", "")
+        return cls(
+            region,
+            data.get("name", ""),
+            data.get("description", ""),
+            list(dict.fromkeys(data.getlist("server"))),
+            int(version) if version.isdecimal() and len(version) < 10 else None,
+            data.get("filter", ""),
+        )
+
+    @classmethod
+    def of_group(cls, group: ProtectionGroup) -> "Draft":
+        ids = group.assignments.order_by("position").values_list("source_server_id", flat=True)
+        return cls(group.region, group.name, group.description, list(ids), group.version)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A row of the picker. One that is in another group cannot be chosen."""
+
+    id: str
+    server: SourceServer | None
+    home: ProtectionGroup | None = None
+    plan: str = ""
+    is_chosen: bool = False
+
+
+@dataclass
+class Picker:
+    """The servers of a region: those chosen first, then those that the filter lets through."""
+
+    draft: Draft
+    group: ProtectionGroup | None
+    rows: Sequence[Choice] = field(default_factory=list)
+    total: int = 0
+    matching: int = 0
+
+    def __post_init__(self) -> None:
+        servers = SourceServer.objects.present().filter(region=self.draft.region).defer("tags")
+        matching = servers.matching(self.draft.filter).exclude(pk__in=self.draft.chosen)
+        self.total, self.matching = servers.count(), matching.count()
+        known = SourceServer.objects.defer("tags").in_bulk(list(self.draft.chosen))
+        rows = [(each, known.get(each)) for each in self.draft.chosen]
+        rows += [(each.pk, each) for each in matching[:SHOWN]]
+        homes, plans = self._places([key for key, _ in rows])
+        chosen = set(self.draft.chosen)
+        self.rows = [
+            Choice(key, server, homes.get(key), plans.get(key, ""), is_chosen=key in chosen) for key, server in rows
+        ]
+
+    def _places(self, ids: Sequence[str]) -> tuple[Mapping[str, ProtectionGroup], Mapping[str, str]]:
+        """Which other group, and which plan, has each of these servers."""
+        assigned = ServerAssignment.objects.filter(source_server_id__in=ids).select_related("group")
+        homes = {each.source_server_id: each.group for each in assigned if each.group != self.group}
+        planned = ServerAssignment.objects.filter(group=self.group, wave_servers__isnull=False) if self.group else ()
+        return homes, dict(planned.values_list("source_server_id", "wave_servers__plan__name") if planned else ())
+
+    @property
+    def hidden(self) -> int:
+        """How many match and are not shown."""
+        return max(0, self.matching - SHOWN)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def group_new(request: HtmxHttpRequest) -> HttpResponse:
+    """Choose a region, then name the group and pick its servers."""
+    actor_for(request).require("protection.add_protectiongroup", "create protection groups")
+    if request.method == "POST":
+        return _answer(request, None, Draft.of_form(request.POST, request.POST.get("region", "")))
+    region = request.GET.get("region", "")
+    if region not in known_regions():
+        context = {"regions": known_regions(), "unknown": region, "home": settings.AWS_REGION}
+        return render(request, "protection/group_region.html", context, status=422 if region else 200)
+    _refresh(region, force="read" in request.GET)
+    return _editor(request, None, Draft(region))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def group_edit(request: HtmxHttpRequest, group_id: uuid.UUID) -> HttpResponse:
+    """Change the name, the description or the servers of a group."""
+    actor_for(request).require("protection.change_protectiongroup", "change protection groups")
+    group = get_object_or_404(ProtectionGroup, pk=group_id)
+    if request.method == "POST":
+        return _answer(request, group, Draft.of_form(request.POST, group.region))
+    _refresh(group.region, force="read" in request.GET)
+    return _editor(request, group, Draft.of_group(group))
+
+
+def _refresh(region: str, *, force: bool) -> None:
+    """Read a region that was not read lately; a failure stands in the inventory, and so on the page."""
+    row = RegionInventory.objects.filter(region=region).first()
+    fresh = timezone.now() - timedelta(seconds=settings.INVENTORY_SECONDS)
+    if force or row is None or row.tried_at < fresh:
+        try:
+            read_region(region)
+        except DrsError:
+            return
+
+
+def _answer(request: HtmxHttpRequest, group: ProtectionGroup | None, draft: Draft) -> HttpResponse:
+    if request.POST.get("do") != "save":
+        return _editor(request, group, draft)
+    try:
+        saved = _save(request, group, draft)
+    except DomainError as problem:
+        return _editor(request, group, draft, problem)
+    return redirect("group", saved.pk)
+
+
+def _save(request: HttpRequest, group: ProtectionGroup | None, draft: Draft) -> ProtectionGroup:
+    actor = actor_for(request)
+    if group is None:
+        return services.create_group(
+            actor=actor,
+            name=draft.name,
+            region=draft.region,
+            source_server_ids=draft.chosen,
+            description=draft.description,
+        )
+    return services.update_group(
+        actor=actor,
+        group_id=group.pk,
+        name=draft.name,
+        description=draft.description,
+        source_server_ids=draft.chosen,
+        expected=None if draft.version is None else {draft.version},
+    )
+
+
+def _editor(
+    request: HtmxHttpRequest, group: ProtectionGroup | None, draft: Draft, problem: DomainError | None = None
+) -> HttpResponse:
+    fates: list[str] = []
+    if isinstance(problem, VersionConflict) and group is not None:
+        group.refresh_from_db()
+        fates, draft.version = _fates(group, draft), group.version
+    texts = getattr(problem, "fields", {}) if problem else {}
+    if problem and problem.code == "PG_NAME_EXISTS":
+        texts = {"groupName": [problem.message]}
+    elif problem and problem.code in ("SERVER_ASSIGNMENT_CONFLICT", "SERVER_IN_USE_BY_PLAN"):
+        texts = {"sourceServerIds": [problem.message]}
+    errors = {PLACES.get(path, "name"): found for path, found in texts.items()}
+    context = {
+        "group": group,
+        "draft": draft,
+        "picker": Picker(draft, group),
+        "problem": problem,
+        "errors": errors,
+        "summary": [(place, text) for place, found in errors.items() for text in found],
+        "fates": fates,
+        "changed_by": last_change("group", group.pk) if fates and group else None,
+        "regions": region_ages(draft.region),
+    }
+    only_rows = wants_fragment(request) and problem is None and request.method == "POST"
+    template = "protection/_picker.html" if only_rows else "protection/group_form.html"
+    return render(request, template, context, status=problem.status if problem else 200)
+
+
+def last_change(kind: str, key: uuid.UUID) -> AuditEntry | None:
+    """Who last changed a group or a plan, by the journal."""
+    return AuditEntry.objects.filter(subject_kind=kind, subject_id=str(key), verb=f"{kind}.update").first()
+
+
+def _fates(group: ProtectionGroup, mine: Draft) -> list[str]:
+    """How what was saved meanwhile differs from what stands in the form."""
+    theirs = Draft.of_group(group)
+    found = [
+        f"{label}: theirs is “{their}”, yours is “{my}”."
+        for label, their, my in (
+            ("Name", theirs.name, mine.name.strip()),
+            ("Description", theirs.description, mine.description.strip()),
+        )
+        if their != my
+    ]
+    names = dict(SourceServer.objects.filter(pk__in=[*theirs.chosen, *mine.chosen]).values_list("pk", "name"))
+    for label, ones, others in (("Only theirs has", theirs, mine), ("Only yours has", mine, theirs)):
+        only = [names.get(each, each) for each in ones.chosen if each not in set(others.chosen)]
+        found += [f"{label} {', '.join(only)}."] if only else []
+    return found or ["Both are the same: nothing is lost, whichever you keep."]
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def group_delete(request: HtmxHttpRequest, group_id: uuid.UUID) -> HttpResponse:
+    """Ask, then delete a group that no plan uses."""
+    actor = actor_for(request)
+    group = get_object_or_404(ProtectionGroup.objects.with_servers(), pk=group_id)
+    problem = None
+    if request.method == "POST":
+        try:
+            services.delete_group(actor=actor, group_id=group_id)
+            return go(request, "groups")
+        except DomainError as error:
+            problem = error
+    trail = [("Protection groups", reverse("groups")), (group.name, reverse("group", args=[group.pk]))]
+    context = {
+        "group": group,
+        "plans": list(dict.fromkeys(group.waves.order_by("plan__name_key").values_list("plan__name", flat=True))),
+        "may": actor.may("protection.delete_protectiongroup"),
+    }
+    question = Question("protection/_delete_group.html", f"Delete {group.name}?", trail)
+    return question.answer(request, context, problem=problem)

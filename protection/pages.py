@@ -1,0 +1,64 @@
+"""What pages of every room share: fragments for htmx, paging, and the question before something is done."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from django.core.paginator import Page, Paginator
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django_htmx.http import HttpResponseClientRedirect
+from django_htmx.middleware import HtmxDetails
+
+from contract.errors import DomainError
+
+Row = TypeVar("Row", bound=Model)
+
+ROWS_A_PAGE = 50
+
+
+class HtmxHttpRequest(HttpRequest):
+    """A request behind django-htmx's middleware."""
+
+    htmx: HtmxDetails
+
+
+def wants_fragment(request: HtmxHttpRequest) -> bool:
+    """Whether htmx asked for a part of the page; going back in the browser restores the whole."""
+    return bool(request.htmx) and not request.htmx.history_restore_request
+
+
+def page_of(rows: "QuerySet[Row]", request: HttpRequest) -> "Page[Row]":
+    """The page that `?page=` names; an impossible number is the nearest page."""
+    return Paginator(rows, ROWS_A_PAGE).get_page(request.GET.get("page"))
+
+
+@dataclass(frozen=True)
+class Question:
+    """Asked in a dialog where htmx wants one, else on a page of its own. `trail` is (label, address) pairs."""
+
+    fragment: str
+    title: str
+    trail: Sequence[tuple[str, str]] = ()
+
+    def answer(
+        self,
+        request: HtmxHttpRequest,
+        context: Mapping[str, Any],
+        *,
+        problem: DomainError | None = None,
+        status: int = 200,
+    ) -> HttpResponse:
+        """The question, with why the last answer to it was refused."""
+        template = self.fragment if wants_fragment(request) else "question.html"
+        status = problem.status if problem else status
+        return render(request, template, {**context, "question": self, "problem": problem}, status=status)
+
+
+def go(request: HtmxHttpRequest, name: str, *args: object) -> HttpResponse:
+    """To another page: by htmx out of a dialog, by redirect out of a page."""
+    if request.htmx:
+        return HttpResponseClientRedirect(reverse(name, args=args))
+    return redirect(name, *args)
