@@ -9,6 +9,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from environs import EnvError, FileAwareEnv, validate
 
+from drsorch_site.address import check_exposure, read_address
 from drsorch_site.cognito import Provider, WrongSetting, read_provider
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -68,8 +69,14 @@ def _provider() -> Provider:
 
 try:
     SECRET_KEY = env.str("DJANGO_SECRET_KEY", validate=validate.Length(min=32))
+    SECRET_KEY_FALLBACKS: list[str] = env.list("DJANGO_SECRET_KEY_FALLBACKS", [])
     DEBUG = env.bool("DJANGO_DEBUG", False)
-    ALLOWED_HOSTS = env.list("DJANGO_ALLOWED_HOSTS", ["127.0.0.1", "localhost"])
+    PUBLIC = read_address(
+        env.str("DRSORCH_PUBLIC_URL", "http://127.0.0.1:8000"), may_be_plain=env.bool("DRSORCH_PLAIN_HTTP", False)
+    )
+    TRUSTED_PROXY = env.bool("DRSORCH_TRUSTED_PROXY", False)
+    ALLOWED_HOSTS = env.list("DJANGO_ALLOWED_HOSTS", sorted({"127.0.0.1", "localhost", PUBLIC.host}))
+    check_exposure(PUBLIC, hosts=ALLOWED_HOSTS, debug=DEBUG, secret=SECRET_KEY)
     DATABASES = {
         "default": _database(
             env.str("DATABASE_URL", f"sqlite:///{VAR_DIR}/drsorch.sqlite3"),
@@ -86,10 +93,16 @@ try:
     POLL_SECONDS = env.float("DRSORCH_POLL_SECONDS", 15.0, validate=validate.Range(min=0.1, max=3600))
     WAVE_TIMEOUT_SECONDS = env.int("DRSORCH_WAVE_TIMEOUT_SECONDS", 1800, validate=validate.Range(min=1))
     INVENTORY_SECONDS = env.float("DRSORCH_INVENTORY_SECONDS", 60.0, validate=validate.Range(min=1))
+    LEASE_SECONDS = env.float("DRSORCH_LEASE_SECONDS", 60.0, validate=validate.Range(min=1))
     SEND_WINDOW_SECONDS = env.float("DRSORCH_SEND_WINDOW_SECONDS", 30.0, validate=validate.Range(min=0.1, max=60))
     LAUNCH_QUARANTINE_SECONDS = env.float("DRSORCH_LAUNCH_QUARANTINE_SECONDS", 660.0, validate=validate.Range(min=1))
     SESSION_MINUTES = env.int("DRSORCH_SESSION_MINUTES", 45, validate=validate.Range(min=1, max=720))
     WORKERS = env.int("DRSORCH_WORKERS", 4, validate=validate.Range(min=1, max=64))
+    THROTTLES = {
+        scope: env.str(f"DRSORCH_THROTTLE_{scope.upper()}", rate, validate=validate.Regexp(r"[1-9]\d*/(s|min|h)$"))
+        for scope, rate in {"anon": "30/min", "user": "600/min", "start": "10/min", "discovery": "60/min"}.items()
+    }
+    CACHE_DIR = env.path("DRSORCH_CACHE_DIR", VAR_DIR / "cache")
     LOG_FORMAT = env.str("LOG_FORMAT", "console", validate=validate.OneOf(["json", "console"]))
     Q_BROKER = _broker(env.str("DRSORCH_BROKER", "orm"))
     AWS_REGION = env.str("AWS_REGION", env.str("AWS_DEFAULT_REGION", "us-east-1"))
@@ -127,10 +140,15 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    # These stand before whatever could answer by itself, so that no answer lacks their headers.
     "contract.request_ids.RequestIdMiddleware",
+    "drsorch_site.headers.HeadersMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "drsorch_site.headers.ClientAddressMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "drsorch_site.throttles.StrangerThrottleMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -138,7 +156,6 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "audit.middleware.RefusalMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
@@ -215,13 +232,27 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+# `__Host-`: only https, only this host, only the whole site. Browsers refuse it over http, as on a developer's machine.
+COOKIE_PREFIX = "__Host-" if PUBLIC.is_https else ""
+SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}session"
+SESSION_COOKIE_SECURE = PUBLIC.is_https
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}csrf"
+CSRF_COOKIE_SECURE = PUBLIC.is_https
 CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_TRUSTED_ORIGINS = [PUBLIC.origin] if PUBLIC.is_https else []
 X_FRAME_OPTIONS = "DENY"
+SECURE_SSL_REDIRECT = PUBLIC.is_https
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # load balancers ask over http
+SECURE_HSTS_SECONDS = 365 * 86400 if PUBLIC.is_https else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = PUBLIC.is_https
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY else None
 SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+SILENCED_SYSTEM_CHECKS = ["security.W021"]  # HSTS preload commits a whole registered domain: not ours to decide
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 
 CONTENT_SECURITY_POLICY = {
@@ -249,10 +280,22 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "contract.negotiation.AlwaysJson",
     "DEFAULT_METADATA_CLASS": None,  # OPTIONS would describe views, the schema does that
-    "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.UserRateThrottle"],
-    "DEFAULT_THROTTLE_RATES": {"user": "1200/min"},  # per principal and web process
+    "DEFAULT_THROTTLE_CLASSES": [
+        "drsorch_site.throttles.PrincipalThrottle",
+        "drsorch_site.throttles.StartThrottle",
+        "drsorch_site.throttles.DiscoveryThrottle",
+    ],
     "EXCEPTION_HANDLER": "contract.handlers.api_exception_handler",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+
+# Files: the processes of a host share them without a database write for each request (docs/adr/0006-hardening.md).
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+        "LOCATION": CACHE_DIR,
+        "OPTIONS": {"MAX_ENTRIES": 10_000},
+    }
 }
 
 Q_CLUSTER = {
@@ -272,11 +315,24 @@ Q_CLUSTER = {
     **Q_BROKER,
 }
 
+# What must never stand in a log, whatever stands before it.
+SECRETS = [
+    SECRET_KEY,
+    *SECRET_KEY_FALLBACKS,
+    str(DATABASES["default"].get("PASSWORD") or ""),
+    Q_BROKER.get("redis", ""),
+]
+if PROVIDER:
+    SECRETS.append(PROVIDER.client_secret)
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"console": {"format": "{asctime} {levelname:7} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "console"}},
+    "formatters": {
+        "console": {"()": "drsorch_site.logs.ConsoleLines", "secrets": SECRETS},
+        "json": {"()": "drsorch_site.logs.JsonLines", "secrets": SECRETS},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
         "axes": {"level": "WARNING"},

@@ -79,7 +79,7 @@ def _record_intent(run: Run, wave: WaveRun, job: LaunchJob, now: datetime) -> No
         journal(run, "launch.intent", wave=wave.number, launch=str(job.pk), region=job.region, attempt=job.attempt)
 
 
-def adopt(run: Run, wave: WaveRun, job: LaunchJob, found: Job, now: datetime) -> None:
+def adopt(run: Run, wave: WaveRun, job: LaunchJob, found: Job, now: datetime, verb: str = "launch.sent") -> None:
     """Record the DRS job of a launch. Not guarded by the claim: a job id is never thrown away."""
     with transaction.atomic():
         unrecorded = LaunchJob.objects.filter(pk=job.pk, job_id="")
@@ -106,7 +106,7 @@ def adopt(run: Run, wave: WaveRun, job: LaunchJob, found: Job, now: datetime) ->
             WaveRun.objects.filter(pk=wave.pk).update(deadline_at=deadline)
         _clear_failures(run)
         transitions.touch(run.execution, now, [wave])
-        journal(run, "launch.sent", wave=wave.number, launch=str(job.pk), region=job.region, jobId=found.job_id)
+        journal(run, verb, wave=wave.number, launch=str(job.pk), region=job.region, jobId=found.job_id)
 
 
 def _clear_failures(run: Run) -> None:
@@ -153,7 +153,7 @@ def _adopt_tagged(run: Run, wave: WaveRun, job: LaunchJob, jobs: Sequence[Job], 
     tagged = sorted((each for each in jobs if each.tags.get(LAUNCH_TAG) == str(job.pk)), key=lambda e: e.created_at)
     if not tagged:
         return False
-    adopt(run, wave, job, tagged[0], clock())
+    adopt(run, wave, job, tagged[0], clock(), "launch.adopted")
     _say_doubled(run, job, {each.job_id for each in tagged})
     return True
 

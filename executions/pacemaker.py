@@ -32,9 +32,9 @@ def hand_over(holder: uuid.UUID) -> None:
 
 
 def is_silent(now: datetime) -> bool:
-    """Whether no engine has beaten within its turn, so that a new beat is needed."""
+    """Whether it is nobody's turn, or an engine has not beaten within its own, so that a new beat is needed."""
     row = Pacemaker.objects.filter(pk=1).first()
-    return row is None or row.beat_at is None or (now - row.beat_at > TURN)
+    return row is None or row.until is None or row.beat_at is None or (now - row.beat_at > TURN)
 
 
 def last_beat() -> datetime | None:

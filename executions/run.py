@@ -9,6 +9,7 @@ import uuid
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db.models import F
 
 from audit.actor import ENGINE
@@ -17,7 +18,7 @@ from executions import decide as d
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.states import STEPPED, JobStatus, LaunchStatus
 
-LEASE = timedelta(seconds=60)
+LEASE = timedelta(seconds=settings.LEASE_SECONDS)
 
 
 class Lost(Exception):

@@ -18,6 +18,7 @@ from executions.sweep import Sweep
 
 log = logging.getLogger(__name__)
 
+HOLDER = uuid.uuid4()  # of all processes of one engine, which is forked after this
 BEAT_SECONDS = 10.0
 SWEEP_EVERY_SECONDS = 1.0
 
@@ -55,35 +56,39 @@ def step(execution_id: str) -> None:
 
 def beat() -> None:
     """Task: sweep once a second for ten seconds, then pass the baton on. Ends at once if another engine beats."""
-    holder = uuid.uuid4()
-    if not pacemaker.take(holder, db_clock()):
+    if not pacemaker.take(HOLDER, db_clock()):
         return
     sweep = Sweep(nudge=nudge, is_idle=_queue_is_empty)
     try:
-        holds = _sweep_for(BEAT_SECONDS, sweep, holder)
-        while holds and not _pass_on(holder):  # the broker is down: go on beating
-            holds = _sweep_for(BEAT_SECONDS, sweep, holder)
+        holds = _sweep_for(BEAT_SECONDS, sweep)
+        while holds and not _pass_on():  # the broker is down: go on beating
+            holds = _sweep_for(BEAT_SECONDS, sweep)
         sweep.drain()
     finally:
         sweep.close()
 
 
-def _pass_on(holder: uuid.UUID) -> bool:
+def stop_beating() -> None:
+    """Have this engine's beat end within a second, because the engine stops; the next engine takes over."""
+    pacemaker.hand_over(HOLDER)
+
+
+def _pass_on() -> bool:
     """Give the turn back and enqueue the next beat."""
-    pacemaker.hand_over(holder)
+    pacemaker.hand_over(HOLDER)
     if _enqueue("executions.tasks.beat", timeout=3600):
         return True
-    return not pacemaker.take(holder, db_clock())
+    return not pacemaker.take(HOLDER, db_clock())
 
 
-def _sweep_for(seconds: float, sweep: Sweep, holder: uuid.UUID) -> bool:
-    """Sweep every second; False when another engine has taken the turn."""
+def _sweep_for(seconds: float, sweep: Sweep) -> bool:
+    """Sweep every second; False when the turn was lost, or given up because the engine stops."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         started = time.monotonic()
         try:
             sweep.once()
-            if not pacemaker.renew(holder, db_clock()):
+            if not pacemaker.renew(HOLDER, db_clock()):
                 return False
         except DatabaseTrouble:  # the database restarts: wait for it; whatever was begun becomes due again
             log.exception("a sweep failed")

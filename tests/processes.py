@@ -28,6 +28,19 @@ def database_url() -> str:
     return f"postgres://{config['USER']}:{config['PASSWORD']}@{host}:{config['PORT']}/{config['NAME']}"
 
 
+def children(pid: int) -> list[int]:
+    """The pids of a process's children, oldest first; none when it is gone."""
+    try:
+        return sorted(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def descendants(pid: int) -> list[int]:
+    """A process and everything below it."""
+    return [pid, *(each for child in children(pid) for each in descendants(child))]
+
+
 @dataclass
 class Engine:
     """One running `manage.py engine`."""
@@ -36,15 +49,7 @@ class Engine:
 
     def tree(self) -> list[int]:
         """The pids of the engine and everything below it, the engine first."""
-        pids, todo = [], [self.process.pid]
-        while todo:
-            pid = todo.pop(0)
-            pids.append(pid)
-            try:
-                todo += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
-            except FileNotFoundError:
-                continue
-        return pids
+        return descendants(self.process.pid)
 
     def kill_tree(self) -> None:
         """SIGKILL for every process of the engine at once, as when a host loses power."""

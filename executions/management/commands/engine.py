@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from argparse import ArgumentParser
+from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event
 from types import FrameType
@@ -118,11 +119,15 @@ class Command(BaseCommand):
                 self.stderr.write("The engine's sentinel ended; leaving so that a supervisor can restart it.")
                 sys.stderr.flush()
                 os._exit(BROKEN)
-            try:
-                tasks.revive()
-            except DatabaseTrouble as error:
-                self.stderr.write(f"The database cannot be asked ({error}); trying again.")
-                connections.close_all()
+            self._try(tasks.revive)
             time.sleep(WATCH_SECONDS)
+        self._try(tasks.stop_beating)
         if not cluster.stop():
             os._exit(BROKEN)
+
+    def _try(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except DatabaseTrouble as error:
+            self.stderr.write(f"The database cannot be asked ({error}); trying again.")
+            connections.close_all()

@@ -1,0 +1,310 @@
+"""Two engines on one database whose processes are killed at random, and an AWS that misbehaves: what became of it.
+
+    script/chaos [--seconds N] [--kills N] [--database sqlite|postgres] [--control] [--seed N]
+
+Launches many small runs with pauses, resumes and cancels, waits for all of them to end once the killing has stopped,
+and compares what was needed with what DRS was asked. Exits non-zero for any doubled, missed or unfinished launch.
+With --control, reconciliation is taken out of the engines: then doubles must show.
+"""
+
+import argparse
+import logging
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import django
+
+ROOT = Path(__file__).resolve().parent.parent
+ROLES = ("main", "sentinel", "worker", "worker", "worker", "helper", "tree")
+SERVERS = 60  # one each for the waves of twenty plans: within DRS's quota of twenty jobs most of the time
+ENGINE = "from tests.chaos import engine_without_reconciliation as run; run()"
+
+
+def engine_without_reconciliation() -> None:
+    """The control: an engine that sends again whatever was not confirmed."""
+    django.setup()
+    from django.core.management import call_command
+
+    from executions import launch
+
+    def look_nowhere(*_: object):  # type: ignore[no-untyped-def]
+        yield from ()
+        return False
+
+    launch._adopt_if_found = look_nowhere  # type: ignore[assignment]
+    launch._adopt_tagged = lambda *_: False  # type: ignore[assignment]
+    call_command("engine")
+
+
+@dataclass
+class Supervised:
+    """An engine that is started again whenever it ends, as a supervisor would."""
+
+    command: Sequence[str]
+    log: Path
+    process: "subprocess.Popen[bytes] | None" = None
+    starts: int = 0
+
+    def keep_alive(self) -> None:
+        if self.process is None or self.process.poll() is not None:
+            with self.log.open("ab") as log:
+                self.process = subprocess.Popen(self.command, cwd=ROOT, stdout=log, stderr=log)
+            self.starts += 1
+
+    def strike(self, dice: random.Random) -> str:
+        """Kill one process of the tree, or all of it; answers which, or nothing when there was none."""
+        from tests.processes import children
+
+        if self.process is None or self.process.poll() is not None:
+            return ""
+        main = self.process.pid
+        sentinels = children(main)
+        below = [pid for each in sentinels for pid in children(each)]
+        if len(below) < 3:
+            return ""
+        workers, helpers = below[:-2], below[-2:]  # the monitor and the pusher are started last
+        role = dice.choice(ROLES)
+        victims = {
+            "main": [main],
+            "sentinel": sentinels,
+            "worker": [dice.choice(workers)],
+            "helper": [dice.choice(helpers)],
+            "tree": [main, *sentinels, *below],
+        }[role]
+        for pid in victims:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        return role
+
+    def end(self) -> None:
+        from tests.processes import descendants
+
+        if self.process is not None and self.process.poll() is None:
+            for pid in descendants(self.process.pid):
+                os.kill(pid, signal.SIGKILL)
+            self.process.wait(10)
+
+
+@dataclass
+class Outcome:
+    kills: Counter[str] = field(default_factory=Counter)
+    runs: int = 0
+    needed: int = 0
+    sent: int = 0
+    doubled: int = 0
+    missed: int = 0
+    adopted: int = 0
+    resent: int = 0
+    unfinished: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def is_good(self) -> bool:
+        return not (self.doubled or self.missed or self.unfinished)
+
+    def show(self) -> str:
+        kills = ", ".join(f"{count} {role}" for role, count in sorted(self.kills.items()))
+        ends = ", ".join(f"{count} {status}" for status, count in sorted(self.statuses.items()))
+        return (
+            f"kills {sum(self.kills.values())} ({kills}) · runs {self.runs} ({ends})\n"
+            f"launches needed/sent {self.needed}/{self.sent} · doubled {self.doubled} · missed {self.missed}"
+            f" · adopted {self.adopted} · re-sent {self.resent} · unfinished {self.unfinished}"
+        )
+
+
+class Chaos:
+    """The world: simulator, plans, engines, and the dice."""
+
+    def __init__(self, options: argparse.Namespace, scratch: Path) -> None:
+        from drs.simulator.testing import RunningSimulator
+
+        self.options = options
+        self.dice = random.Random(options.seed)
+        self.outcome = Outcome()
+        self.simulator = RunningSimulator(os.environ["AWS_ENDPOINT_URL_DRS"])
+        command = [sys.executable, "-c", ENGINE] if options.control else [sys.executable, "manage.py", "engine"]
+        self.engines = [Supervised(command, scratch / f"engine-{number}.log") for number in (1, 2)]
+
+    def prepare(self) -> None:
+        from audit.actor import SYSTEM
+        from drs.simulator.fleet import generate_fleet
+        from plans.services import WaveSpec, create_plan
+        from protection.inventory import read_region
+        from protection.models import SourceServer
+        from protection.services import create_group
+
+        self.simulator.load_fleet(generate_fleet(SERVERS))
+        self.simulator.set_speed(150)  # a job takes three to five seconds
+        read_region("us-east-1")
+        ids = list(SourceServer.objects.order_by("pk").values_list("pk", flat=True))
+        self.plans = []
+        for number in range(0, SERVERS, 3):
+            group = create_group(
+                actor=SYSTEM, name=f"g{number}", region="us-east-1", source_server_ids=ids[number : number + 3]
+            )
+            waves = [
+                WaveSpec(
+                    name=each, group_ids=[group.pk], server_ids=[each], pause_before=index == 2 and number % 2 == 0
+                )
+                for index, each in enumerate(ids[number : number + 3])
+            ]
+            self.plans.append(create_plan(actor=SYSTEM, name=f"p{number}", waves=waves).pk)
+        self.misbehave()
+
+    def misbehave(self) -> None:
+        """What goes wrong at AWS: late visibility, lost answers, late effects, throttling, 500s after the effect."""
+        chance = [("late_landing", 0.05, {"seconds": 1.0}), ("drop_connection_after_effect", 0.06, {})]
+        chance += [
+            ("internal_error_after_effect", 0.05, {}),
+            ("internal_error_before", 0.02, {}),
+            ("throttle", 0.05, {}),
+        ]
+        chance += [
+            ("hang", 0.10, {"seconds": 0.4, "when": "before"}),
+            ("hang", 0.10, {"seconds": 0.4, "when": "after"}),
+        ]
+        for name, probability, more in chance:
+            seed = self.dice.randrange(1000)
+            options = {"operation": "StartRecovery", "probability": probability, "seed": seed, **more}
+            self.simulator.scenario(name, **options)
+        for operation in ("DescribeJobs", "DescribeJobLogItems"):
+            self.simulator.scenario("throttle", operation=operation, probability=0.05, seed=self.dice.randrange(1000))
+        self.simulator.scenario("visibility_delay", seconds=1.0, probability=0.5)
+
+    def act(self) -> None:
+        """People at work: start what is idle, resume what is paused, now and then pause or cancel something."""
+        from audit.actor import SYSTEM
+        from contract.errors import DomainError
+        from executions import services
+        from executions.models import Execution
+        from executions.states import Kind
+
+        for plan in self.dice.sample(self.plans, 3):
+            try:
+                services.start(actor=SYSTEM, plan_id=plan, kind=Kind.DRILL)
+                self.outcome.runs += 1
+            except DomainError:
+                continue
+        for execution_id, status in Execution.objects.active().values_list("pk", "status"):
+            try:
+                if status == "PAUSED" and self.dice.random() < 0.7:
+                    services.resume(actor=SYSTEM, execution_id=execution_id)
+                elif self.dice.random() < 0.01:
+                    services.cancel(actor=SYSTEM, execution_id=execution_id)
+                elif self.dice.random() < 0.02:
+                    services.pause(actor=SYSTEM, execution_id=execution_id)
+            except DomainError:
+                continue
+
+    def rage(self) -> None:
+        end = time.monotonic() + self.options.seconds
+        while time.monotonic() < end and sum(self.outcome.kills.values()) < self.options.kills:
+            for engine in self.engines:
+                engine.keep_alive()
+            self.act()
+            time.sleep(self.dice.uniform(0.2, self.options.pace))
+            if role := self.dice.choice(self.engines).strike(self.dice):
+                self.outcome.kills[role] += 1
+
+    def settle(self) -> None:
+        """No more kills, no more faults: everything must end."""
+        from audit.actor import SYSTEM
+        from executions import services
+        from executions.models import Execution
+
+        self.simulator.clear_scenarios()
+        end = time.monotonic() + self.options.patience
+        while time.monotonic() < end and Execution.objects.active().exists():
+            for engine in self.engines:
+                engine.keep_alive()
+            for execution_id in Execution.objects.filter(status="PAUSED").values_list("pk", flat=True):
+                services.resume(actor=SYSTEM, execution_id=execution_id)
+            time.sleep(1)
+
+    def count(self) -> Outcome:
+        """What was needed, by our books; what was done, by DRS's."""
+        from audit.models import AuditEntry
+        from executions.models import Execution, LaunchJob
+
+        outcome = self.outcome
+        needed = set(map(str, LaunchJob.objects.exclude(wave__status="SKIPPED").values_list("pk", flat=True)))
+        jobs = self.simulator.state()["jobs"]
+        done = Counter(job["tags"]["drsorch:launch"] for job in jobs)  # type: ignore[attr-defined]
+        outcome.needed, outcome.sent = len(needed), sum(done.values())
+        outcome.doubled = sum(count > 1 for count in done.values())
+        outcome.missed = len(needed - set(done)) + len(set(done) - needed)
+        known = set(LaunchJob.objects.exclude(job_id="").values_list("job_id", flat=True))
+        outcome.missed += sum(job["jobID"] not in known for job in jobs if done[job["tags"]["drsorch:launch"]] == 1)  # type: ignore[attr-defined]
+        outcome.adopted = AuditEntry.objects.filter(verb="launch.adopted").count()
+        outcome.resent = AuditEntry.objects.filter(verb="launch.cleared").count()
+        outcome.unfinished = Execution.objects.active().count()
+        outcome.statuses = Counter(Execution.objects.values_list("status", flat=True))
+        return outcome
+
+
+def environment(control: bool) -> dict[str, str]:
+    """Everything scaled to seconds. The quarantine still exceeds the send window plus twice a signature's life."""
+    return {
+        "DRSORCH_POLL_SECONDS": "0.5",
+        "DRSORCH_WORKERS": "3",
+        "DRSORCH_SEND_WINDOW_SECONDS": "1",
+        "DRSORCH_LAUNCH_QUARANTINE_SECONDS": "1" if control else "8",
+        "DRSORCH_LEASE_SECONDS": "4",
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="script/chaos", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--seconds", type=float, default=60, help="how long to kill")
+    parser.add_argument("--kills", type=int, default=10_000, help="stop killing after so many")
+    parser.add_argument("--pace", type=float, default=1.5, help="seconds between two kills at most")
+    parser.add_argument("--patience", type=float, default=120, help="how long to wait for the end afterwards")
+    parser.add_argument("--seed", type=int, default=random.randrange(10_000))
+    parser.add_argument("--control", action="store_true", help="without reconciliation: doubles must show")
+    options = parser.parse_args(arguments)
+
+    from tests import environment as test_environment
+
+    os.environ.update(environment(options.control))
+    django.setup()
+    from django.core.management import call_command
+    from django.db import connection
+
+    from drs.simulator.testing import simulator_process
+
+    logging.disable(logging.CRITICAL)
+    call_command("migrate", verbosity=0)
+    test_environment.RESERVED.close()
+    with tempfile.TemporaryDirectory(prefix="drsorch-chaos-") as scratch:
+        state = Path(scratch) / "simulator.sqlite3"
+        with simulator_process(state, port=test_environment.SIMULATOR_PORT) as simulator:
+            simulator.settings(signature_max_age_seconds=3, page_size=100)
+            chaos = Chaos(options, Path(scratch))
+            try:
+                chaos.prepare()
+                chaos.rage()
+                chaos.settle()
+                outcome = chaos.count()
+            finally:
+                for engine in chaos.engines:
+                    engine.end()
+    print(f"chaos on {connection.vendor}, seed {options.seed}{', CONTROL' if options.control else ''}")
+    print(outcome.show())
+    if options.control:
+        return 0 if outcome.doubled else 1
+    return 0 if outcome.is_good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
