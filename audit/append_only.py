@@ -10,6 +10,7 @@ ENTRIES, SEALS, QUEUE = "audit_auditentry", "audit_auditseal", "audit_unsealeden
 # The columns by which a new row could replace an old one.
 KEYS = {ENTRIES: ("id",), SEALS: ("seq", "entry")}
 REFUSAL = "the journal is append-only"
+_ENQUEUE = f"INSERT INTO {QUEUE} (entry) VALUES (NEW.id)"  # noqa: S608  (names of ours)
 
 
 def guard(connection: BaseDatabaseWrapper) -> None:
@@ -20,8 +21,9 @@ def guard(connection: BaseDatabaseWrapper) -> None:
 
 def unguard(connection: BaseDatabaseWrapper) -> None:
     """Remove them: for the way back of the migration."""
-    on = (lambda table: "") if connection.vendor == "sqlite" else (lambda table: f" ON {table}")
-    _run(connection, [f"DROP TRIGGER IF EXISTS {name}{on(table)}" for name, table in _names(connection.vendor)])
+    of = "" if connection.vendor == "sqlite" else " ON {table}"
+    statements = [f"DROP TRIGGER IF EXISTS {name}{of.format(table=table)}" for name, table in _names(connection.vendor)]
+    _run(connection, statements)
 
 
 def missing(connection: BaseDatabaseWrapper) -> list[str]:
@@ -49,10 +51,7 @@ def _names(vendor: str) -> list[tuple[str, str]]:
 def _sqlite() -> list[str]:
     """REPLACE deletes without firing delete triggers: the row that it would replace is looked for before it inserts."""
     refuse = f"BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
-    made = [
-        f"CREATE TRIGGER {ENTRIES}_queue AFTER INSERT ON {ENTRIES}"
-        f" BEGIN INSERT INTO {QUEUE} (entry) VALUES (NEW.id); END"
-    ]
+    made = [f"CREATE TRIGGER {ENTRIES}_queue AFTER INSERT ON {ENTRIES} BEGIN {_ENQUEUE}; END"]
     for table, columns in KEYS.items():
         clash = " OR ".join(f"{column} = NEW.{column}" for column in columns)
         made += [
@@ -70,7 +69,7 @@ def _postgresql() -> list[str]:
         f"CREATE OR REPLACE FUNCTION audit_refuse() RETURNS trigger LANGUAGE plpgsql AS"
         f" $$ BEGIN RAISE EXCEPTION '{REFUSAL}' USING ERRCODE = 'restrict_violation'; END $$",
         f"CREATE OR REPLACE FUNCTION audit_queue() RETURNS trigger LANGUAGE plpgsql AS"
-        f" $$ BEGIN INSERT INTO {QUEUE} (entry) VALUES (NEW.id); RETURN NULL; END $$",
+        f" $$ BEGIN {_ENQUEUE}; RETURN NULL; END $$",
         f"CREATE TRIGGER {ENTRIES}_queue AFTER INSERT ON {ENTRIES} FOR EACH ROW EXECUTE FUNCTION audit_queue()",
     ]
     for table in KEYS:

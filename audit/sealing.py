@@ -74,7 +74,7 @@ class Verdict:
 
 
 def verify(known_head: str = "") -> Verdict:
-    """Seal what is open, then follow the whole chain. `known_head` is a head noted earlier, which must still be in it."""
+    """Seal what is open, then follow the whole chain; `known_head`, noted earlier, must still be in it."""
     while seal():
         pass
     checked, previous = 0, GENESIS

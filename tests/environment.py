@@ -37,6 +37,11 @@ SETTINGS = {
     "AWS_ENDPOINT_URL": "http://127.0.0.1:9",  # whatever else: refused at once
     "DJANGO_SETTINGS_MODULE": "drsorch_site.settings",
     "DJANGO_SECRET_KEY": "the-tests-need-no-secret-but-a-long-one",
+    # One address makes the requests of all tests; the tests of the throttle set their own rates.
+    "DRSORCH_THROTTLE_ANON": "100000/min",
+    "DRSORCH_THROTTLE_USER": "100000/min",
+    "DRSORCH_THROTTLE_START": "100000/min",
+    "DRSORCH_THROTTLE_DISCOVERY": "100000/min",
     "DJANGO_ALLOWED_HOSTS": "127.0.0.1,localhost,testserver",
     # Playwright's synchronous interface keeps an event loop in the thread that also uses the ORM.
     "DJANGO_ALLOW_ASYNC_UNSAFE": "true",

@@ -181,7 +181,7 @@ def test_writers_and_sealers_at_once_make_one_chain() -> None:
                 else:
                     with transaction.atomic():
                         write(2)
-        except BaseException as error:  # noqa: BLE001  (told below)
+        except BaseException as error:  # told below
             failures.append(error)
         finally:
             connection.close()

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.db import ProgrammingError
-from django.test import Client, RequestFactory
+from django.test import Client, RequestFactory, override_settings
 from rest_framework.request import Request
-from rest_framework.throttling import UserRateThrottle
 
 from contract.handlers import api_exception_handler
 from drsorch_site.tokens import make_token
@@ -114,8 +114,8 @@ def test_it_refuses_a_body_without_its_length(admin: Api) -> None:
     refusal(response, 400, "MALFORMED_JSON")
 
 
-def test_it_throttles_each_principal(sign_in: SignIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(UserRateThrottle, "THROTTLE_RATES", {"user": "2/min"})
+@override_settings(THROTTLES={**settings.THROTTLES, "user": "2/min"})
+def test_it_throttles_each_principal(sign_in: SignIn) -> None:
     one, other = sign_in(), sign_in()
     assert [one.get("/executions").status_code for _ in range(2)] == [200, 200]
     response = one.get("/executions")

@@ -1,0 +1,55 @@
+"""The headers that every answer carries, whoever made it: a view, the static files, or an error on the way there."""
+
+from collections.abc import Callable
+from ipaddress import ip_address
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+# What the browser may do on our behalf: nothing of it is needed.
+UNUSED = ("camera", "display-capture", "geolocation", "microphone", "payment", "usb")
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": ", ".join(f"{each}=()" for each in UNUSED),
+}
+
+
+class HeadersMiddleware:
+    """Stands before everything that could answer by itself. What a view has set itself stays."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response
+
+
+class ClientAddressMiddleware:
+    """Behind a trusted proxy REMOTE_ADDR is the proxy: the address it saw is the last one in X-Forwarded-For. Without
+    DRSORCH_TRUSTED_PROXY that header is whatever the client wrote, and is ignored."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if settings.TRUSTED_PROXY:
+            seen = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+            if _is_address(seen):
+                request.META["REMOTE_ADDR"] = seen
+        return self.get_response(request)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,81 @@
+"""How log lines are written: one record a line, whatever text from outside is in it, and no secrets."""
+
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pythonjsonlogger.json import JsonFormatter
+
+from audit.cleaning import one_line
+
+HIDDEN = "[hidden]"
+SHORTEST_SECRET = 8
+
+# What is written before a secret (kept) and the secret (hidden), in headers, query strings and reprs.
+_NAMED = re.compile(
+    r"""(?ix)
+    ( \b(?:authorization|proxy-authorization|cookie|set-cookie)\b ['"]?\s*[:=]\s*['"]? ) [^'"\r\n]+
+    | ( \b(?:bearer|basic)\s+ ) [a-z0-9._~+/=:-]{8,}
+    | ( \b[\w-]*(?:password|passwd|secret|secret_key|secret_access_key|api_key|token|csrf\w*|session(?:id)?)
+        ['"]?\s*[:=]\s*['"]? ) [^\s'"&,;)}\]]{4,}
+    | ( [?&](?:code|state|id_token|access_token|refresh_token)= ) [^\s&'"]+
+    """
+)
+_JWT = re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*")
+
+
+class Scrubber:
+    """Hides secrets by the name before them, by their form, and the installation's own by what they are."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        known = sorted({each for each in secrets if len(each) >= SHORTEST_SECRET}, key=len, reverse=True)
+        self.known = re.compile("|".join(map(re.escape, known))) if known else None
+
+    def text(self, text: str) -> str:
+        if self.known is not None:
+            text = self.known.sub(HIDDEN, text)
+        text = _JWT.sub(HIDDEN, text)
+        return _NAMED.sub(lambda found: next(each for each in found.groups() if each is not None) + HIDDEN, text)
+
+    def value(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, Mapping):
+            return {name: self.value(each) for name, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.value(each) for each in value]
+        return value
+
+
+class ConsoleLines(logging.Formatter):
+    """Lines for people. A traceback is indented, so that none of its lines can pass for a record."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        super().__init__("{asctime} {levelname:7} {name}: {message}", style="{")
+        self.scrubber = Scrubber(secrets)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (logging calls it)
+        record.message = one_line(self.scrubber.text(record.message))
+        return super().formatMessage(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        first, *rest = super().format(record).split("\n")
+        return "\n".join([first, *(f"    {one_line(self.scrubber.text(line))}" for line in rest)])
+
+
+class JsonLines(JsonFormatter):
+    """One JSON object a line; JSON itself spells control characters out. Times are UTC."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        super().__init__(
+            "{levelname}{name}{message}",
+            style="{",
+            rename_fields={"levelname": "level", "name": "logger"},
+            timestamp="at",
+        )
+        self.scrubber = Scrubber(secrets)
+
+    def process_log_record(self, log_record: dict[str, Any]) -> dict[str, Any]:
+        scrubbed: dict[str, Any] = self.scrubber.value(dict(super().process_log_record(log_record)))
+        return scrubbed

@@ -1,0 +1,149 @@
+"""The policies in deploy/iam allow exactly what the code calls, and name nothing that does not exist."""
+
+import ast
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore import xform_name
+from botocore.model import ServiceModel
+
+ROOT = Path(__file__).resolve().parents[2]
+IAM = ROOT / "deploy" / "iam"
+CALLERS = {"drs": ROOT / "drs/client.py", "sts": ROOT / "drs/identity.py", "sqs": ROOT / "executions/brokers.py"}
+ROLES = ("web", "engine", "terminate")
+POLICIES = (*ROLES, "queue")
+
+# What IAM knows as a permission although no operation of the API has the name (service authorization reference).
+NO_OPERATIONS = {"drs:CreateRecoveryInstanceForDrs", "iam:PassRole"}
+# What the operations need besides, by the same reference: DRS asks for it in the caller's name.
+DEPENDENT = {
+    "drs:StartRecovery": {"drs:CreateRecoveryInstanceForDrs", "drs:ListTagsForResource", "drs:TagResource"},
+    "drs:TerminateRecoveryInstances": {"drs:DescribeSourceServers"},
+    "drs:DescribeRecoveryInstances": {"drs:DescribeSourceServers", "ec2:DescribeInstances"},
+}
+LAUNCH = [
+    "AttachVolume",
+    "AuthorizeSecurityGroupEgress",
+    "AuthorizeSecurityGroupIngress",
+    "CreateLaunchTemplate",
+    "CreateLaunchTemplateVersion",
+    "CreateSnapshot",
+    "CreateTags",
+    "CreateVolume",
+    "DeleteLaunchTemplateVersions",
+    "DeleteSnapshot",
+    "DeleteVolume",
+    "DescribeAccountAttributes",
+    "DescribeAvailabilityZones",
+    "DescribeImages",
+    "DescribeInstanceAttribute",
+    "DescribeInstanceStatus",
+    "DescribeInstanceTypes",
+    "DescribeInstances",
+    "DescribeLaunchTemplateVersions",
+    "DescribeLaunchTemplates",
+    "DescribeSecurityGroups",
+    "DescribeSnapshots",
+    "DescribeSubnets",
+    "DescribeVolumes",
+    "DetachVolume",
+    "ModifyInstanceAttribute",
+    "ModifyLaunchTemplate",
+    "RevokeSecurityGroupEgress",
+    "RunInstances",
+    "StartInstances",
+    "StopInstances",
+    "TerminateInstances",
+]
+TERMINATE = ["DeleteVolume", "DescribeInstances", "DescribeVolumes", "TerminateInstances"]
+
+
+def statements(name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((IAM / f"{name}.json").read_text())["Statement"]
+    return found
+
+
+def actions(name: str, effect: str = "Allow") -> set[str]:
+    return {action for each in statements(name) if each["Effect"] == effect for action in each["Action"]}
+
+
+def model(service: str) -> ServiceModel:
+    found: ServiceModel = botocore.session.get_session().get_service_model(service)
+    return found
+
+
+def called(service: str) -> set[str]:
+    """The operations that the module calls: methods of a client, and names given to get_paginator."""
+    names = {xform_name(each): each for each in model(service).operation_names}
+    found = set(_words(ast.parse(CALLERS[service].read_text())))
+    return {f"{service}:{names[word]}" for word in found if word in names}
+
+
+def _words(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            yield node.func.attr
+            if node.func.attr in ("get_paginator", "get_waiter", "can_paginate"):
+                yield from (str(each.value) for each in node.args if isinstance(each, ast.Constant))
+
+
+def test_it_finds_the_calls() -> None:
+    assert called("drs") >= {"drs:StartRecovery", "drs:TerminateRecoveryInstances", "drs:DescribeJobs"}
+    assert called("sts") == {"sts:GetCallerIdentity"}
+
+
+def test_nobody_else_calls_aws() -> None:
+    rooms = ("drs", "audit", "contract", "protection", "plans", "executions", "drsorch_site")
+    sources = [path for room in rooms for path in (ROOT / room).rglob("*.py") if "simulator" not in path.parts]
+    users = {path for path in sources if ".client(" in path.read_text()}
+    assert users == set(CALLERS.values())
+
+
+def test_the_policies_together_allow_exactly_what_is_called() -> None:
+    calls = called("drs") | called("sts")
+    needed = calls.union(*(DEPENDENT.get(each, set()) for each in calls))
+    allowed = set().union(*(actions(name) for name in ROLES))
+    assert {each for each in allowed if not each.startswith(("ec2:", "iam:"))} == {
+        each for each in needed if not each.startswith("ec2:")
+    }
+    assert {each for each in allowed if each.startswith("ec2:")} == {f"ec2:{each}" for each in {*LAUNCH, *TERMINATE}}
+    assert {each for each in allowed if each.startswith("iam:")} == {"iam:PassRole"}
+
+
+def test_the_queue_policy_allows_exactly_what_the_broker_calls() -> None:
+    assert actions("queue") == called("sqs")
+
+
+def test_each_role_has_only_its_part() -> None:
+    mutating = {"drs:StartRecovery", "drs:TerminateRecoveryInstances"}
+    assert actions("web") & mutating == set()
+    assert actions("engine") & mutating == {"drs:StartRecovery"}
+    assert actions("terminate") & mutating == {"drs:TerminateRecoveryInstances"}
+    assert all(each.split(":")[1].startswith(("Describe", "Get", "List")) for each in actions("web"))
+    assert {each for each in actions("engine") if each.startswith("ec2:")} == {f"ec2:{each}" for each in LAUNCH}
+    assert {each for each in actions("terminate") if each.startswith("ec2:")} == {f"ec2:{each}" for each in TERMINATE}
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_every_action_exists(name: str) -> None:
+    for action in actions(name) | actions(name, "Deny"):
+        service, operation = action.split(":")
+        assert action in NO_OPERATIONS or operation in model(service).operation_names, action
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_no_statement_allows_more_than_it_says(name: str) -> None:
+    found = statements(name)
+    assert len({each["Sid"] for each in found}) == len(found)
+    for each in found:
+        assert not any("*" in action for action in each["Action"]), each["Sid"]
+        writes = [a for a in each["Action"] if not a.split(":")[1].startswith(("Describe", "Get", "List"))]
+        if writes and each["Effect"] == "Allow":
+            assert each["Resource"] != "*", each["Sid"]
+        if any(a.startswith("ec2:") for a in writes):
+            assert each["Condition"], each["Sid"]
+        assert len(json.dumps({"Statement": found})) < 6144  # IAM's limit of a managed policy
