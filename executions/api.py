@@ -133,8 +133,7 @@ class ExecutionDetail(ApiView):
     """One run. DELETE cancels it, as `…/cancel` does."""
 
     def get(self, request: Request, execution_id: str) -> Response:
-        execution = services.get(_id(execution_id))
-        return Response(show_execution(execution.pk, actor_for(request), db_clock()))
+        return Response(show_execution(_id(execution_id), actor_for(request), db_clock()))
 
     def delete(self, request: Request, execution_id: str) -> Response:
         return _cancel(request, execution_id)

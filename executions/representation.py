@@ -7,6 +7,7 @@ from typing import TypedDict
 
 from audit.actor import Actor
 from contract.clock import unix
+from executions import services
 from executions.actions import Action, actions_of
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
 from executions.states import LaunchStatus, TerminationStatus, WaveStatus
@@ -103,7 +104,9 @@ def _with_instances(keys: Collection[uuid.UUID]) -> set[uuid.UUID]:
 
 def show_execution(execution_id: uuid.UUID, actor: Actor, now: datetime) -> ExecutionShape:
     """One run with its waves, jobs and servers."""
-    execution = Execution.objects.with_waves().get(pk=execution_id)
+    execution = Execution.objects.with_waves().filter(pk=execution_id).first()
+    if execution is None:
+        raise services.no_execution(execution_id)
     servers = [server for wave in execution.waves.all() for server in wave.servers.all()]
     standing = any(server.state is LaunchStatus.LAUNCHED and server.recovery_instance_id for server in servers)
     summary = _summary(execution, actor, now, has_instances=standing)

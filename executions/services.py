@@ -76,8 +76,13 @@ def get(execution_id: uuid.UUID) -> Execution:
     """The run, or NotFound."""
     execution = Execution.objects.filter(pk=execution_id).first()
     if execution is None:
-        raise NotFound(f"There is no execution {execution_id}.", details={"executionId": str(execution_id)})
+        raise no_execution(execution_id)
     return execution
+
+
+def no_execution(execution_id: uuid.UUID) -> NotFound:
+    """The refusal for an id of no run."""
+    return NotFound(f"There is no execution {execution_id}.", details={"executionId": str(execution_id)})
 
 
 def check_comment(comment: str) -> None:

@@ -78,7 +78,7 @@ class PlanList(ApiView):
             )
         except Invalid as error:
             raise waves.placed(error) from error
-        answer = _answer(plan, status=201)
+        answer = _answer(plan.pk, status=201)
         answer["Location"] = f"{request.path.rstrip('/')}/{plan.pk}"
         return answer
 
@@ -87,7 +87,7 @@ class PlanDetail(ApiView):
     """One plan."""
 
     def get(self, request: Request, plan_id: str) -> Response:
-        return _answer(services.get(_id(plan_id)))
+        return _answer(_id(plan_id))
 
     def put(self, request: Request, plan_id: str) -> Response:
         given = read_body(request, PlanChange)
@@ -104,7 +104,7 @@ class PlanDetail(ApiView):
             )
         except Invalid as error:
             raise (waves.placed(error) if waves else error) from error
-        return _answer(plan)
+        return _answer(plan.pk)
 
     def delete(self, request: Request, plan_id: str) -> Response:
         plan = services.delete_plan(actor=actor_for(request), plan_id=_id(plan_id), expected=expected_versions(request))
@@ -115,6 +115,6 @@ def _id(text: str) -> uuid.UUID:
     return read_id(text, "recovery plan", "planId")
 
 
-def _answer(plan: RecoveryPlan, *, status: int = 200) -> Response:
-    shown = show_plan(plan)
+def _answer(plan_id: uuid.UUID, *, status: int = 200) -> Response:
+    shown = show_plan(plan_id)
     return Response(shown, status=status, headers={"ETag": etag(shown["version"])})

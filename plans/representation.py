@@ -10,6 +10,7 @@ from django.db.models import OuterRef, Subquery
 
 from contract.clock import unix
 from plans.models import RecoveryPlan, RecoveryPlanQuerySet, Wave, WaveServer
+from plans.services import no_plan
 
 
 class Dependency(TypedDict):
@@ -85,10 +86,11 @@ def show_plans(plans: RecoveryPlanQuerySet) -> list[PlanShape]:
     ]
 
 
-def show_plan(plan: RecoveryPlan) -> PlanShape:
-    """The plan as it stands in the database now."""
-    (shown,) = show_plans(RecoveryPlan.objects.filter(pk=plan.pk))
-    return shown
+def show_plan(plan_id: uuid.UUID) -> PlanShape:
+    """The plan as it stands in the database now, or NotFound."""
+    for shown in show_plans(RecoveryPlan.objects.filter(pk=plan_id)):
+        return shown
+    raise no_plan(plan_id)
 
 
 def _runs() -> Any:

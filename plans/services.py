@@ -202,8 +202,13 @@ def get(plan_id: uuid.UUID, *, for_update: bool = False) -> RecoveryPlan:
     plans = RecoveryPlan.objects.select_for_update() if for_update else RecoveryPlan.objects.all()
     plan = plans.filter(pk=plan_id).first()
     if plan is None:
-        raise NotFound(f"There is no recovery plan {plan_id}.", details={"planId": str(plan_id)})
+        raise no_plan(plan_id)
     return plan
+
+
+def no_plan(plan_id: uuid.UUID) -> NotFound:
+    """The refusal for an id of no plan."""
+    return NotFound(f"There is no recovery plan {plan_id}.", details={"planId": str(plan_id)})
 
 
 @attempt("plan.update", "plan", subject="plan_id")

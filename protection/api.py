@@ -77,7 +77,7 @@ class GroupList(ApiView):
             source_server_ids=given["sourceServerIds"],
             description=given.get("description", ""),
         )
-        answer = _answer(group, status=201)
+        answer = _answer(group.pk, status=201)
         answer["Location"] = f"{request.path.rstrip('/')}/{group.pk}"
         return answer
 
@@ -86,7 +86,7 @@ class GroupDetail(ApiView):
     """One group."""
 
     def get(self, request: Request, group_id: str) -> Response:
-        return _answer(services.get(_id(group_id)))
+        return _answer(_id(group_id))
 
     def put(self, request: Request, group_id: str) -> Response:
         given = read_body(request, GroupChange)
@@ -99,7 +99,7 @@ class GroupDetail(ApiView):
             region=given.get("region"),
             expected=expected_versions(request, given.get("version")),
         )
-        return _answer(group)
+        return _answer(group.pk)
 
     def delete(self, request: Request, group_id: str) -> Response:
         group = services.delete_group(
@@ -112,8 +112,8 @@ def _id(text: str) -> uuid.UUID:
     return read_id(text, "protection group", "groupId")
 
 
-def _answer(group: ProtectionGroup, *, status: int = 200) -> Response:
-    shown, warnings = show_group(group)
+def _answer(group_id: uuid.UUID, *, status: int = 200) -> Response:
+    shown, warnings = show_group(group_id)
     body = {**shown, "warnings": warnings} if warnings else {**shown}
     return Response(body, status=status, headers={"ETag": etag(shown["version"])})
 

@@ -1,5 +1,6 @@
 """Groups and source servers as the API shows them, from our own rows alone: three queries, however many there are."""
 
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TypedDict
@@ -7,6 +8,7 @@ from typing import TypedDict
 from contract.clock import unix
 from drs.errors import BY_CODE, Trouble
 from protection.models import ProtectionGroup, ProtectionGroupQuerySet, RegionInventory, ServerAssignment, SourceServer
+from protection.services import no_group
 
 
 class GroupReference(TypedDict):
@@ -139,10 +141,12 @@ def show_groups(groups: ProtectionGroupQuerySet) -> tuple[list[GroupShape], list
     return [_show_group(group, inventory) for group in listed], inventory.warnings(listed)
 
 
-def show_group(group: ProtectionGroup) -> tuple[GroupShape, list[Warning]]:
-    """The group as it stands in the database now."""
-    (shown,), warnings = show_groups(ProtectionGroup.objects.filter(pk=group.pk))
-    return shown, warnings
+def show_group(group_id: uuid.UUID) -> tuple[GroupShape, list[Warning]]:
+    """The group as it stands in the database now, or NotFound."""
+    found, warnings = show_groups(ProtectionGroup.objects.filter(pk=group_id))
+    for shown in found:
+        return shown, warnings
+    raise no_group(group_id)
 
 
 class DiscoveryShape(TypedDict):

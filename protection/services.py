@@ -163,8 +163,13 @@ def get(group_id: uuid.UUID, *, for_update: bool = False) -> ProtectionGroup:
     groups = ProtectionGroup.objects.select_for_update() if for_update else ProtectionGroup.objects.all()
     group = groups.filter(pk=group_id).first()
     if group is None:
-        raise NotFound(f"There is no protection group {group_id}.", details={"groupId": str(group_id)})
+        raise no_group(group_id)
     return group
+
+
+def no_group(group_id: uuid.UUID) -> NotFound:
+    """The refusal for an id of no group."""
+    return NotFound(f"There is no protection group {group_id}.", details={"groupId": str(group_id)})
 
 
 @attempt("group.update", "group", subject="group_id")

@@ -1,0 +1,57 @@
+"""A read costs the same few queries for one row and for many."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from drs.simulator.testing import RunningSimulator
+from executions.states import ExecutionStatus
+from tests.api_client import Api, answer
+from tests.console import world
+
+MOST = 9  # four of them for the user, the roles and the rights
+
+
+@pytest.fixture
+def queries(admin: Api) -> Callable[[str], int]:
+    def count(path: str) -> int:
+        with CaptureQueriesContext(
+            connection,
+        ) as captured:
+            answer(admin.get(path))
+        return len(captured)
+
+    return count
+
+
+def populate(count: int) -> dict[str, Any]:
+    """Groups and plans with a run that is over, and one that waits, for each count."""
+    for _ in range(count - 1):
+        world.ended(ExecutionStatus.COMPLETED)
+        world.paused()
+    last = world.paused()
+    assert last.plan is not None
+    group = last.plan.waves.all()[0].groups.get()
+    return {"run": last.pk, "plan": last.plan.pk, "group": group.pk}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/protection-groups",
+        "/protection-groups/{group}",
+        "/recovery-plans",
+        "/recovery-plans/{plan}",
+        "/executions?limit=100",
+        "/executions/{run}",
+        "/executions/{run}/job-logs",
+    ],
+)
+def test_it_does_not_grow(queries: Callable[[str], int], path: str, simulator: RunningSimulator) -> None:
+    world.region()
+    few = queries(path.format(**populate(2)))
+    many = queries(path.format(**populate(6)))
+    assert many <= few <= MOST
