@@ -1,6 +1,7 @@
 """The composition root as a Django app, so that it can carry template tags and commands."""
 
 from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
 
 
 class SiteConfig(AppConfig):
@@ -14,3 +15,9 @@ class SiteConfig(AppConfig):
         from drsorch_site.session_clock import stamp
 
         user_logged_in.connect(stamp, dispatch_uid="drsorch.session-clock")
+
+
+class OperationsAdminConfig(AdminConfig):
+    """Django's admin with our site, which has no door of its own."""
+
+    default_site = "drsorch_site.admin_site.OperationsSite"

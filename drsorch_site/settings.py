@@ -131,7 +131,7 @@ INSTALLED_APPS = [
     "django_htmx",
     "heroicons",
     "csp",
-    "django.contrib.admin",
+    "drsorch_site.apps.OperationsAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

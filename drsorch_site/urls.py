@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 from audit import views as audit
@@ -60,6 +61,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     page("executions/<uuid:execution_id>/job-logs.txt", logs.job_logs_text, "job-logs-text"),
     page("settings", views.settings_page, "settings"),
     page("shortcuts", views.shortcuts, "shortcuts"),
+    path("admin/", admin.site.urls),
     page("journal", audit.entry_list, "journal"),
     page("journal/<int:entry_id>", audit.entry_detail, "journal-entry"),
 ]

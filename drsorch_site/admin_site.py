@@ -1,0 +1,57 @@
+"""Django's admin, for operations: the same door as the console, the same rights, and nothing that leaves no trace."""
+
+from typing import Any
+
+from django.contrib.admin import AdminSite
+from django.contrib.auth.models import AnonymousUser, User
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.http import urlencode
+
+from audit.administration import Journaled, ReadOnly, ServiceAdmin
+from audit.journal import record
+from audit.requests import actor_for
+from drsorch_site.sign_in import sign_out
+
+RIGHT = "executions.delete_execution"  # which only administrators have
+OURS = (ReadOnly, ServiceAdmin, Journaled)
+QUEUE = "django_q"
+
+
+class OperationsSite(AdminSite):
+    """Where `admin.site` comes from: see OperationsAdminConfig."""
+
+    site_header = site_title = "DRS Orchestration operations"
+    index_title = "Operations"
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        user: User | AnonymousUser = request.user
+        return user.is_active and user.has_perm(RIGHT)
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        if request.user.is_authenticated:
+            raise PermissionDenied("The administration is for administrators.")
+        target = request.GET.get("next") or reverse("admin:index")
+        return redirect(f"{reverse('sign-in')}?{urlencode({'next': target})}")
+
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        return sign_out(request)
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        response: HttpResponseBase = super().password_change(request, extra_context)
+        if request.method == "POST" and response.status_code == 302 and isinstance(request.user, User):
+            name, key = request.user.get_username(), request.user.pk
+            record(actor_for(request), "user.password", subject_kind="user", subject_id=key, subject_name=name)
+        return response
+
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        """What a package brings for itself is journaled; the queue, which belongs to the engine, is only shown."""
+        if admin_class is not None and not issubclass(admin_class, OURS):
+            models = [model_or_iterable] if isinstance(model_or_iterable, type) else list(model_or_iterable)
+            is_queue = any(model._meta.app_label == QUEUE for model in models)
+            bases = (ReadOnly if is_queue else Journaled, admin_class)
+            admin_class = type(admin_class.__name__, bases, {"actions": ()} if is_queue else {})
+        super().register(model_or_iterable, admin_class, **options)

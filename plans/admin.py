@@ -1,0 +1,78 @@
+"""Recovery plans in the admin, through their services."""
+
+import json
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+
+from audit.actor import Actor
+from audit.administration import ServiceAdmin, ServiceForm
+from contract.errors import DomainError, Invalid
+from contract.handlers import flat
+from contract.parsers import read_object
+from plans import services
+from plans.dialects import WaveIn, Waves
+from plans.models import RecoveryPlan
+from plans.representation import show_plan
+
+SHOWN = (
+    "waveName", "waveDescription", "protectionGroupIds", "serverIds", "dependsOnWaves", "pauseBeforeWave", "onFailure"
+)  # fmt: skip
+
+
+class PlanForm(ServiceForm):
+    columns = {"planName": "name", "description": "description", "waves": "waves"}
+
+    waves = forms.CharField(
+        widget=forms.Textarea(attrs={"rows": 24, "class": "vLargeTextField"}),
+        help_text="A JSON list, as the API's “waves”.",
+    )
+
+    class Meta:
+        model = RecoveryPlan
+        fields = ["name", "description"]
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if not self.instance._state.adding:
+            shown = [{name: wave[name] for name in SHOWN} for wave in show_plan(self.instance.pk)["waves"]]  # type: ignore[literal-required]
+            self.initial |= {"waves": json.dumps(shown, indent=2), "version": self.instance.version}
+
+    def perform(self, given: dict[str, Any]) -> RecoveryPlan:
+        asked = {
+            "actor": self.actor,
+            "name": given["name"],
+            "description": given["description"],
+            "waves": _specs(given["waves"]),
+        }
+        if self.instance._state.adding:
+            return services.create_plan(**asked)
+        return services.update_plan(plan_id=self.instance.pk, expected=self.expected, **asked)
+
+
+def _specs(text: str) -> list[services.WaveSpec]:
+    """The waves in `text`, read as strictly as those of the API. Raises Invalid."""
+    try:
+        waves = read_object(f'{{"waves": {text}}}'.encode())["waves"]
+    except DomainError as error:
+        raise Invalid({"waves": [error.message]}) from None
+    if not isinstance(waves, list):
+        raise Invalid({"waves": ["A list is expected."]})
+    read = WaveIn(data=waves, many=True)
+    if not read.is_valid():
+        raise Invalid(flat(read.errors, "waves"))
+    return Waves(read.validated_data).specs()
+
+
+def _delete(actor: Actor, plan: RecoveryPlan) -> None:
+    services.delete_plan(actor=actor, plan_id=plan.pk)
+
+
+@admin.register(RecoveryPlan)
+class RecoveryPlanAdmin(ServiceAdmin):
+    form = PlanForm
+    fields = ["name", "description", "waves", "version"]
+    list_display = ["name", "owner", "version", "updated_at"]
+    search_fields = ["name"]
+    remove = _delete

@@ -1,0 +1,26 @@
+"""People of each role in a browser of the test client's."""
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+
+from drsorch_site.context import beat as known_beat
+from tests.api_client import make_user
+from tests.console import world
+
+Browser = Callable[..., Client]
+
+
+@pytest.fixture
+def browser(db: None) -> Browser:
+    """`browser("admin")` is the browser of a new user in that role."""
+    world.beat()
+    known_beat.asked_at = float("-inf")
+
+    def sign_in(*roles: str, **options: bool) -> Client:
+        client = Client(**options)
+        client.force_login(make_user(*roles), backend="drsorch_site.auth.RoleBackend")
+        return client
+
+    return sign_in
