@@ -15,6 +15,7 @@ from drsorch_site.jwks import KeySet, KeysUnavailable
 MAX_CHARACTERS = 8192
 MAX_KID = 128
 MAX_SUBJECT = 255
+MAX_TEXT = 254
 LEEWAY_SECONDS = 60
 ALGORITHM = "RS256"
 
@@ -78,7 +79,7 @@ class Verifier:
             raise BadToken("not an ID token")
         self._judge_times(claims)
         subject, groups = claims.get("sub"), claims.get("cognito:groups", [])
-        if not isinstance(subject, str) or not subject.strip() or len(subject) > MAX_SUBJECT or "\0" in subject:
+        if not isinstance(subject, str) or not subject.strip() or not storable(subject) or len(subject) > MAX_SUBJECT:
             raise BadToken("no sane subject")
         if not isinstance(groups, list) or not all(isinstance(group, str) for group in groups):
             raise BadToken("groups are no list of names")
@@ -105,7 +106,12 @@ class Verifier:
 
 def _text(claims: dict[str, Any], name: str) -> str:
     value = claims.get(name, "")
-    return value.replace("\0", "")[:254] if isinstance(value, str) else ""
+    return value if isinstance(value, str) and storable(value) and len(value) <= MAX_TEXT else ""
+
+
+def storable(text: str) -> bool:
+    """No control characters and no half characters, which a database would choke on."""
+    return text.isprintable()
 
 
 @cache

@@ -95,7 +95,9 @@ def parse(body: bytes, refused: frozenset[str] = frozenset()) -> dict[str, PyJWK
     """The RSA signing keys of a key set. Raises ValueError if there is none: an empty set never replaces a good one."""
     listed = json.loads(body)
     entries = listed.get("keys") if isinstance(listed, dict) else None
-    found = {kid: key for entry in entries or () if (key := _key(entry)) and (kid := entry["kid"]) not in refused}
+    if not isinstance(entries, list):
+        raise ValueError("it is no key set")
+    found = {kid: key for entry in entries if (key := _key(entry)) and (kid := entry["kid"]) not in refused}
     if not found:
         raise ValueError("it lists no usable RSA key")
     return found

@@ -125,7 +125,8 @@ class Callback(OIDCAuthenticationCallbackView):
         return self._failed(getattr(self.request, "refused_because", "refused"))
 
     def _failed(self, reason: str) -> HttpResponse:
-        note(self.request, "session.start", outcome="refused", reason=reason)
+        if "oidc_states" in self.request.session:  # else anybody could fill the journal
+            note(self.request, "session.start", refused=reason)
         return redirect(f"{reverse('sign-in-failed')}?{urlencode({'why': reason})}")
 
 

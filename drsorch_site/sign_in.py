@@ -48,7 +48,7 @@ class LocalSignIn(LoginView):
     def form_invalid(self, form: Any) -> HttpResponse:
         name = form.cleaned_data.get("username", "")
         if not getattr(self.request, "axes_locked_out", False):
-            note(self.request, "session.start", user=_named(name), outcome="refused", reason="password")
+            note(self.request, "session.start", user=_named(name), refused="password")
         return self.render_to_response(self.get_context_data(form=form), status=422)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def _named(name: str) -> User | None:
 
 def locked_out(request: HttpRequest, credentials: Mapping[str, Any] | None = None, *_: Any) -> HttpResponse:
     """django-axes' answer to a sixth try. It also counts the fifth, which closes the door."""
-    note(request, "session.start", user=_named(request.POST.get("username", "")), outcome="refused", reason="locked")
+    note(request, "session.start", user=_named(request.POST.get("username", "")), refused="locked")
     context = {"form": SignInForm(request), "next": request.POST.get("next", ""), "locked": LOCKED}
     response = render(request, "sign_in.html", context, status=429)
     response.headers["Retry-After"] = str(LOCKED_SECONDS)

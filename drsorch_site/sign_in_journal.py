@@ -4,12 +4,12 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest
 
 from audit.actor import Actor, person
-from audit.journal import record
+from audit.journal import OK, record
 from contract.request_ids import request_id
 
 
-def note(request: HttpRequest, verb: str, *, user: User | None = None, outcome: str = "ok", reason: str = "") -> None:
-    """One entry. A name that nobody has is not written down: people type passwords into the wrong field."""
+def note(request: HttpRequest, verb: str, *, user: User | None = None, refused: str = "") -> None:
+    """One entry; `refused` says why. A name that nobody has stays out: people type passwords into the wrong field."""
     address, known = request.META.get("REMOTE_ADDR", ""), request_id(request)
     if user is None:
         actor = Actor("unknown", address=address, request_id=known)
@@ -21,6 +21,6 @@ def note(request: HttpRequest, verb: str, *, user: User | None = None, outcome: 
         subject_kind="session",
         subject_id="-" if user is None else user.pk,
         subject_name=actor.name,
-        outcome=outcome,
-        detail={"reason": reason} if reason else {},
+        outcome=refused or OK,
+        refused=bool(refused),
     )

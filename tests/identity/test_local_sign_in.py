@@ -1,0 +1,123 @@
+"""Sign-in with a password of ours: five tries, rules for passwords, and none of it in Cognito mode."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from axes.models import AccessAttempt
+from django.contrib.auth.models import User
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.core.management import CommandError, call_command
+from django.test import Client
+
+from audit.models import AuditEntry
+from drsorch_site.cognito import Provider
+from tests.api_client import make_user
+
+PASSWORD = "correct-horse-battery"
+
+
+@pytest.fixture
+def user(db: None) -> User:
+    return make_user("viewer")
+
+
+def attempt(name: str, password: str, address: str = "192.0.2.1") -> Any:
+    return Client().post("/sign-in", {"username": name, "password": password}, REMOTE_ADDR=address)
+
+
+def outcomes() -> list[str]:
+    return list(AuditEntry.objects.filter(verb="session.start").order_by("pk").values_list("outcome", flat=True))
+
+
+def test_five_wrong_tries_close_the_door_for_a_quarter_of_an_hour(user: User) -> None:
+    name = user.username
+    assert [attempt(name, "wrong").status_code for _ in range(4)] == [422] * 4
+    fifth = attempt(name, "wrong")
+    assert fifth.status_code == 429
+    assert fifth["Retry-After"] == "900"
+    assert "Too many wrong tries" in fifth.content.decode()
+    assert attempt(name, PASSWORD).status_code == 429
+    assert attempt(name, PASSWORD, "192.0.2.2").status_code == 302  # nobody locks an administrator out from elsewhere
+    assert attempt(make_user().username, PASSWORD).status_code == 302
+    AccessAttempt.objects.update(attempt_time=AccessAttempt.objects.get().attempt_time - timedelta(minutes=16))
+    assert attempt(name, PASSWORD).status_code == 302
+    assert outcomes() == ["password"] * 4 + ["locked"] * 2 + ["ok"] * 3
+
+
+def test_a_good_sign_in_forgets_the_wrong_ones(user: User) -> None:
+    for _ in range(3):
+        assert [attempt(user.username, "wrong").status_code for _ in range(4)] == [422] * 4
+        assert attempt(user.username, PASSWORD).status_code == 302
+
+
+def test_an_administrator_can_open_the_door(user: User) -> None:
+    for _ in range(5):
+        attempt(user.username, "wrong")
+    call_command("axes_reset", verbosity=0)
+    assert attempt(user.username, PASSWORD).status_code == 302
+
+
+def test_a_password_in_the_wrong_field_stays_out_of_the_journal(db: None) -> None:
+    attempt("my-secret-password", "x")
+    entry = AuditEntry.objects.get()
+    assert entry.actor == "unknown"
+    assert entry.refused
+
+
+def test_a_sign_in_makes_a_new_session(user: User, settings: Any) -> None:
+    client = Client()
+    client.cookies[settings.SESSION_COOKIE_NAME] = "a" * 32
+    client.post("/sign-in", {"username": user.username, "password": PASSWORD})
+    assert client.cookies[settings.SESSION_COOKIE_NAME].value != "a" * 32
+
+
+@pytest.mark.parametrize("password", ["short-one-1", "password1234", "planner-1@example.com"])
+def test_weak_passwords_are_refused(db: None, password: str) -> None:
+    with pytest.raises(ValidationError):
+        validate_password(password, User(username="planner-1", email="planner-1@example.com"))
+
+
+def test_long_passwords_are_allowed(db: None) -> None:
+    validate_password("wonderful weather in the mountains, " * 3)
+
+
+def test_nobody_can_sign_in_to_a_fresh_installation(db: None) -> None:
+    assert not User.objects.exists()
+
+
+@pytest.mark.parametrize("path", ["/oidc/authenticate", "/oidc/callback?code=a&state=b"])
+def test_there_is_no_provider_in_local_mode(db: None, client: Client, path: str) -> None:
+    assert client.get(path).status_code == 404
+
+
+def test_passwords_open_nothing_in_cognito_mode(cognito: Provider, user: User, client: Client) -> None:
+    for path in ("/sign-in", "/sign-in?next=/admin/"):
+        page = client.post(path, {"username": user.username, "password": PASSWORD})
+        assert page.status_code == 200
+        assert 'type="password"' not in page.content.decode()
+    assert not client.login(username=user.username, password=PASSWORD)
+    assert client.get("/executions").status_code == 302
+
+
+def test_a_session_of_local_mode_is_dead_in_cognito_mode(user: User, client: Client, request: Any) -> None:
+    client.post("/sign-in", {"username": user.username, "password": PASSWORD})
+    assert client.get("/session").status_code == 204
+    request.getfixturevalue("cognito")
+    assert client.get("/session").status_code == 302
+
+
+def test_no_token_of_ours_is_made_in_cognito_mode(user: User, settings: Any) -> None:
+    settings.AUTH_MODE = "cognito"
+    with pytest.raises(CommandError, match="identity provider"):
+        call_command("api_token", user=user.username)
+
+
+def test_the_administration_has_no_door_of_its_own(client: Client, db: None) -> None:
+    response = client.get("/admin/", follow=True)
+    if response.status_code == 404:
+        pytest.skip("there is no administration yet")
+    assert response.redirect_chain[-1][0].startswith("/sign-in")
+    inner = client.get("/admin/login/", follow=True)
+    assert inner.status_code == 404 or inner.redirect_chain[-1][0].startswith("/sign-in")

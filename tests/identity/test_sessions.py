@@ -1,0 +1,135 @@
+"""A session ends when nobody uses it, however much its page polls, and after twelve hours in any case."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from audit.models import AuditEntry
+from drsorch_site.session_clock import SessionClock
+from tests.api_client import make_user, refusal
+
+POLL = {"X-Background": "1", "HX-Request": "true", "HX-Current-URL": "http://testserver/executions"}
+SECONDS_LEFT = "X-Session-Seconds"
+
+
+class MovedClock(SessionClock):
+    """The product's middleware on a clock that tests move."""
+
+    ahead = 0
+
+    def now(self) -> int:
+        return super().now() + MovedClock.ahead
+
+
+@pytest.fixture
+def user(db: None) -> User:
+    return make_user("viewer")
+
+
+@pytest.fixture
+def browser(client: Client, user: User, settings: Any) -> Client:
+    ours = f"{SessionClock.__module__}.{SessionClock.__qualname__}"
+    moved = f"{MovedClock.__module__}.{MovedClock.__qualname__}"
+    settings.MIDDLEWARE = [moved if each == ours else each for each in settings.MIDDLEWARE]
+    assert moved in settings.MIDDLEWARE
+    MovedClock.ahead = 0
+    client.force_login(user)
+    return client
+
+
+def after(minutes: float) -> None:
+    MovedClock.ahead = int(minutes * 60)
+
+
+def test_46_minutes_of_polls_lead_to_the_sign_in_page(browser: Client) -> None:
+    for minute in range(45):
+        after(minute)
+        assert browser.get("/session", headers=POLL).status_code == 204
+    after(46)
+    response = browser.get("/session", headers=POLL)
+    assert response.status_code == 401
+    assert response["HX-Redirect"] == "/sign-in?next=%2Fexecutions&expired=1"
+    assert browser.get("/executions")["Location"].startswith("/sign-in?")
+    assert AuditEntry.objects.filter(verb="session.expire").count() == 1
+
+
+def test_46_minutes_with_one_click_do_not(browser: Client) -> None:
+    for minute in range(47):
+        after(minute)
+        background = POLL if minute != 20 else {}
+        assert browser.get("/session", headers=background).status_code == 204
+    after(66)
+    assert browser.get("/session", headers=POLL).status_code == 401
+
+
+def test_an_idle_page_says_that_the_session_has_ended(browser: Client) -> None:
+    after(45)
+    response = browser.get("/executions?status=FAILED")
+    assert response["Location"] == "/sign-in?next=%2Fexecutions%3Fstatus%3DFAILED&expired=1"
+    assert "Your session has ended" in browser.get(response["Location"]).content.decode()
+
+
+def test_a_form_that_comes_too_late_does_nothing(browser: Client) -> None:
+    after(45)
+    assert browser.post("/theme", {"theme": "dark"}).status_code == 302  # open to everybody
+    assert browser.post("/session")["Location"] == "/sign-in?next=%2F"
+
+
+def test_twelve_hours_are_the_end_of_any_session(browser: Client) -> None:
+    for minute in range(0, 12 * 60, 30):
+        after(minute)
+        assert browser.get("/session").status_code == 204
+    after(12 * 60 - 1)
+    assert int(browser.get("/session")[SECONDS_LEFT]) <= 60
+    after(12 * 60)
+    assert browser.get("/session", headers=POLL).status_code == 401
+
+
+def test_the_page_learns_how_long_it_has(browser: Client) -> None:
+    page = browser.get("/executions")
+    assert 2690 <= int(page[SECONDS_LEFT]) <= 2700
+    assert 'id="session-warning"' in page.content.decode()
+    after(44)
+    assert int(browser.get("/session", headers=POLL)[SECONDS_LEFT]) <= 60
+    stayed = browser.post("/session")
+    assert stayed.status_code == 204
+    assert int(stayed[SECONDS_LEFT]) == 2700
+    assert SECONDS_LEFT not in browser.post("/sign-out")
+
+
+def test_activity_is_written_once_a_minute(browser: Client, django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(2):  # the session and its user
+        browser.get("/session")
+    after(2)
+    browser.get("/session")
+    with django_assert_num_queries(2):
+        browser.get("/session")
+
+
+def test_the_session_on_the_api_ends_too(browser: Client) -> None:
+    assert browser.get("/api/v1/executions").status_code == 200
+    after(46)
+    refusal(browser.get("/api/v1/executions"), 401, "UNAUTHENTICATED")
+
+
+def test_a_session_without_times_is_no_session(browser: Client) -> None:
+    session = browser.session
+    del session["seen_at"]
+    session.save()
+    assert browser.get("/session").status_code == 302
+
+
+def test_a_deactivated_user_is_out_at_the_next_request(browser: Client, user: User) -> None:
+    user.is_active = False
+    user.save()
+    assert browser.get("/session", headers=POLL).status_code == 401
+
+
+def test_an_old_cookie_is_dead_after_sign_out(browser: Client, settings: Any) -> None:
+    cookie = browser.cookies[settings.SESSION_COOKIE_NAME].value
+    browser.post("/sign-out")
+    thief = Client()
+    thief.cookies[settings.SESSION_COOKIE_NAME] = cookie
+    assert thief.get("/session").status_code == 302
