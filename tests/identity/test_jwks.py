@@ -70,11 +70,11 @@ def test_a_new_key_is_found_after_the_pause(keys: Keys, key_set: KeySet, clock: 
 
 def test_valid_tokens_work_while_the_provider_is_down_for_an_hour(keys: Keys, key_set: KeySet, clock: Clock) -> None:
     verifier = Verifier(keys.provider(), key_set)
-    assert verifier.verify(mint())
+    assert verifier.verify(mint()).name == "alice"
     keys.status = 503
-    for minute in range(1, 121):
+    for _ in range(120):
         clock.now += 60
-        assert verifier.verify(mint())
+        assert verifier.verify(mint()).name == "alice"
         until(lambda: all(each.name != "jwks" for each in threading.enumerate()))
     assert keys.fetches == 1 + 61  # from the end of the first hour on, once a minute
     clock.now += 24 * HOUR
@@ -82,7 +82,7 @@ def test_valid_tokens_work_while_the_provider_is_down_for_an_hour(keys: Keys, ke
         verifier.verify(mint())
     keys.status = 200
     clock.now += 31
-    assert verifier.verify(mint())
+    assert verifier.verify(mint()).name == "alice"
 
 
 def test_a_key_that_is_gone_stops_working_after_an_hour(keys: Keys, key_set: KeySet, clock: Clock) -> None:

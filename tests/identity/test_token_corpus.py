@@ -148,8 +148,8 @@ def test_published_keys_need_not_name_their_algorithm(cognito: Provider, keys: K
 @pytest.mark.parametrize("seconds", [59, 61])
 def test_the_leeway_is_a_minute(keys: Keys, seconds: int) -> None:
     verifier = Verifier(keys.provider(), KeySet(keys.url), clock=lambda: float(NOW))
-    expired = mint(claims(NOW, iat=NOW - 3600, exp=NOW - seconds))
-    early = mint(claims(NOW, iat=NOW + seconds, nbf=NOW + seconds))
+    expired = mint(claims(iat=NOW - 3600, exp=NOW - seconds))
+    early = mint(claims(iat=NOW + seconds, nbf=NOW + seconds))
     for token in (expired, early):
         if seconds < 60:
             assert verifier.verify(token).name == "alice"
@@ -181,7 +181,7 @@ def test_a_public_test_key_is_refused_outside_of_tests(keys: Keys) -> None:
     token = mint(key=private_key("dummy"), kid="dummy")
     with pytest.raises(BadToken, match="unknown kid"):
         Verifier(keys.provider(), KeySet(keys.url)).verify(token)
-    assert Verifier(keys.provider(), KeySet(keys.url, accept_known_keys=True)).verify(token)
+    assert Verifier(keys.provider(), KeySet(keys.url, accept_known_keys=True)).verify(token).name == "alice"
 
 
 def test_it_costs_less_than_a_millisecond(keys: Keys) -> None:
