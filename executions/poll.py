@@ -14,7 +14,7 @@ from functools import partial
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Max
+from django.db.models import F, Max, Q
 from django.db.models.functions import Coalesce
 
 from contract.clock import Clock, db_clock
@@ -175,9 +175,9 @@ def _question(inquiry: Inquiry) -> Question:
 
 
 def _rest_for_good(execution: Execution, token: uuid.UUID, now: datetime) -> None:
-    """A run that is over: look again while a termination is unconfirmed, then never."""
-    unconfirmed = execution.terminations.filter(status__in=[JobStatus.INITIATED]).exists()
-    at = d.grid(now, settings.POLL_SECONDS) if unconfirmed else None
+    """A run that is over: look again while a termination is unconfirmed or under way, then never."""
+    under_way = execution.terminations.filter(Q(status=JobStatus.INITIATED) | Q(watched=True)).exists()
+    at = d.grid(now, settings.POLL_SECONDS) if under_way else None
     Execution.objects.filter(pk=execution.pk, claim=token).update(claim=None, next_step_at=at)
 
 

@@ -13,6 +13,7 @@ from functools import partial
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 
 from audit.actor import ENGINE, Actor
 from audit.journal import attempt, record
@@ -20,7 +21,7 @@ from contract.clock import Clock, db_clock
 from contract.errors import BadRequest, NotFound
 from drs.client import IDS_A_CALL, Drs, SendWindow
 from drs.errors import DrsError, Effect
-from drs.shapes import JOB_COMPLETED, TERMINATE, Job
+from drs.shapes import JOB_COMPLETED, TERMINATE, Job, RecoveryInstance
 from executions import transitions
 from executions.errands import Errand
 from executions.models import Execution, ServerRun, TerminationJob
@@ -70,6 +71,7 @@ def terminate(
             f"This run is {execution.state.label.lower()}. Its instances can be terminated when it has ended.",
             details={"status": execution.status},
         )
+    _learn_missing_ids(execution)
     for place, ids in _standing(execution).items():
         _forget_gone(execution, place[1], ids, clock)
     window = SendWindow(settings.SEND_WINDOW_SECONDS)  # opened before the intents: the engine judges them by their age
@@ -78,24 +80,44 @@ def terminate(
     return result(execution)
 
 
+def _launched(execution: Execution) -> QuerySet[ServerRun]:
+    servers = ServerRun.objects.filter(wave__execution=execution, launch_status=LaunchStatus.LAUNCHED)
+    return servers.select_related("job").order_by("wave__number", "position")
+
+
 def _standing(execution: Execution) -> dict[tuple[str, str], list[ServerRun]]:
     """Launched instances that no termination under way covers, by account and region."""
-    servers = (
-        ServerRun.objects.filter(wave__execution=execution, launch_status=LaunchStatus.LAUNCHED)
-        .exclude(recovery_instance_id="")
-        .select_related("job")
-        .order_by("wave__number", "position")
-    )
     covered = {
         instance
         for job in execution.terminations.exclude(status__in=[JobStatus.REJECTED, JobStatus.COMPLETED])
         for instance in job.instance_ids
     }
     standing: dict[tuple[str, str], list[ServerRun]] = defaultdict(list)
-    for server in servers:
+    for server in _launched(execution).exclude(recovery_instance_id=""):
         if server.recovery_instance_id not in covered:
             standing[server.job.account_id, server.job.region].append(server)
     return standing
+
+
+def _learn_missing_ids(execution: Execution) -> None:
+    """Instances whose ids no poll has learned yet: asked for now, by job, so that none is left standing."""
+    nameless: dict[str, list[ServerRun]] = defaultdict(list)
+    for server in _launched(execution).filter(recovery_instance_id=""):
+        nameless[server.job.region].append(server)
+    for region, servers in nameless.items():
+        known = _instances(region, servers)
+        for server in servers:
+            mine = (each for each in known if each.job_id == server.job.job_id)
+            found = next((each for each in mine if each.source_server_id == server.source_server_id), None)
+            if found is not None:
+                ServerRun.objects.filter(pk=server.pk).update(recovery_instance_id=found.recovery_instance_id)
+
+
+def _instances(region: str, servers: Sequence[ServerRun]) -> list[RecoveryInstance]:
+    try:
+        return Drs(region).recovery_instances([server.source_server_id for server in servers])
+    except DrsError as error:
+        raise drs_trouble(error) from error
 
 
 def _forget_gone(execution: Execution, region: str, servers: Sequence[ServerRun], clock: Clock) -> None:
@@ -103,11 +125,7 @@ def _forget_gone(execution: Execution, region: str, servers: Sequence[ServerRun]
 
     An instance just launched may not be listed yet, and is not taken for gone.
     """
-    try:
-        known = Drs(region).recovery_instances([server.source_server_id for server in servers])
-    except DrsError as error:
-        raise drs_trouble(error) from error
-    listed = {each.recovery_instance_id: each.ec2_state for each in known}
+    listed = {each.recovery_instance_id: each.ec2_state for each in _instances(region, servers)}
     old = clock() - LISTED_WITHIN
     gone = [
         server

@@ -35,13 +35,14 @@ def engine_without_reconciliation() -> None:
     from django.core.management import call_command
 
     from executions import launch
+    from executions.errands import Errand
 
-    def look_nowhere(*_: object):  # type: ignore[no-untyped-def]
+    def look_nowhere(*_: object) -> Errand[bool]:
         yield from ()
         return False
 
-    launch._adopt_if_found = look_nowhere  # type: ignore[assignment]
-    launch._adopt_tagged = lambda *_: False  # type: ignore[assignment]
+    setattr(launch, "_adopt_if_found", look_nowhere)  # noqa: B010
+    setattr(launch, "_adopt_tagged", lambda *_: False)  # noqa: B010
     call_command("engine")
 
 
@@ -164,13 +165,12 @@ class Chaos:
 
     def misbehave(self) -> None:
         """What goes wrong at AWS: late visibility, lost answers, late effects, throttling, 500s after the effect."""
-        chance = [("late_landing", 0.05, {"seconds": 1.0}), ("drop_connection_after_effect", 0.06, {})]
-        chance += [
+        chance: list[tuple[str, float, dict[str, object]]] = [
+            ("late_landing", 0.05, {"seconds": 1.0}),
+            ("drop_connection_after_effect", 0.06, {}),
             ("internal_error_after_effect", 0.05, {}),
             ("internal_error_before", 0.02, {}),
             ("throttle", 0.05, {}),
-        ]
-        chance += [
             ("hang", 0.10, {"seconds": 0.4, "when": "before"}),
             ("hang", 0.10, {"seconds": 0.4, "when": "after"}),
         ]

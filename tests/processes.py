@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -64,11 +64,14 @@ class Engine:
 
 
 @contextmanager
-def running_engine(**environment: str) -> Iterator[Engine]:
-    """A real engine, polling twice a second unless `environment` says otherwise; killed at the end if it still runs."""
+def running_engine(prefix: Sequence[str] = (), **environment: str) -> Iterator[Engine]:
+    """A real engine, polling twice a second unless `environment` says otherwise; killed at the end if it still runs.
+
+    `prefix` is a command that runs it, such as `faketime`.
+    """
     settings = {"DRSORCH_POLL_SECONDS": "0.5", "DRSORCH_WORKERS": "2", "DATABASE_URL": database_url(), **environment}
     process = subprocess.Popen(
-        [sys.executable, "manage.py", "engine"],
+        [*prefix, sys.executable, "manage.py", "engine"],
         cwd=ROOT,
         env={**os.environ, **settings},
         stdout=subprocess.PIPE,

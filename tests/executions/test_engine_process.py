@@ -2,10 +2,15 @@
 
 import os
 import signal
+import time
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
 
 from audit.actor import SYSTEM
-from executions import services
-from executions.models import LaunchJob
+from executions import pacemaker, services, tasks
+from executions.models import LaunchJob, Pacemaker
 from tests.processes import eventually, free_leases, running_engine, state_of
 from tests.stage import Stage
 
@@ -26,14 +31,48 @@ def test_it_completes_a_drill_although_the_whole_engine_is_killed_in_a_wave(stag
     assert LaunchJob.objects.filter(wave__execution=run, attempt=1).count() == 3
 
 
-def test_it_leaves_with_an_error_when_a_child_is_killed_and_nothing_of_it_lives_on(stage: Stage) -> None:
+def test_a_new_engine_serves_what_the_killed_one_could_not(stage: Stage) -> None:
+    """Stock django-q2 wedges for good when an idle worker is killed."""
     with running_engine() as engine:
         eventually(lambda: len(engine.tree()) >= 6, what="the tree")
-        tree = engine.tree()
-        os.kill(tree[-1], signal.SIGKILL)
+        os.kill(engine.tree()[2], signal.SIGKILL)
         assert engine.process.wait(15) == 70
-        eventually(lambda: all(state_of(pid) in ("", "Z") for pid in tree), what="the end of the tree")
     with running_engine():
         run = stage.start(stage.plan("app-01"))
         eventually(lambda: len(stage.launches()) == 1, 15, what="the launch")
-        assert stage.fresh(run).status in ("RUNNING", "POLLING", "LAUNCHING")
+        eventually(lambda: stage.fresh(run).status in ("POLLING", "LAUNCHING"), what="the record")
+
+
+def test_it_lets_a_step_in_flight_finish_when_it_is_told_to_stop(stage: Stage) -> None:
+    plan = stage.plan("app-01")
+    stage.simulator.scenario("hang", operation="StartRecovery", seconds=2, when="after", times=1)
+    with running_engine() as engine:
+        run = stage.start(plan)
+        eventually(lambda: bool(stage.simulator.journal("StartRecovery")), what="the request")
+        began = time.monotonic()
+        assert engine.stop() == 0
+        assert time.monotonic() - began < 20
+    assert LaunchJob.objects.get().job_id == stage.launches()[0]["job_id"]
+    assert stage.fresh(run).status == "POLLING"
+    assert len(stage.simulator.journal("StartRecovery")) == 1
+
+
+@pytest.mark.parametrize("role", ["main", "sentinel", "worker", "helper"])
+def test_whichever_process_is_killed_the_tree_ends_with_an_error(stage: Stage, role: str) -> None:
+    with running_engine() as engine:
+        eventually(lambda: len(engine.tree()) >= 6, what="the tree")
+        main, sentinel, *below = engine.tree()
+        victim = {"main": main, "sentinel": sentinel, "worker": below[0], "helper": below[-1]}[role]
+        os.kill(victim, signal.SIGKILL)
+        assert engine.process.wait(15) != 0
+        eventually(lambda: all(state_of(pid) in ("", "Z") for pid in (main, sentinel, *below)), what="the end")
+
+
+def test_its_check_tells_whether_an_engine_beats(stage: Stage) -> None:
+    with pytest.raises(CommandError, match="no engine has ever run"):
+        call_command("engine", "--check")
+    pacemaker.take(tasks.HOLDER, stage.clock())
+    call_command("engine", "--check")
+    Pacemaker.objects.update(beat_at=stage.clock() - timedelta(seconds=31))
+    with pytest.raises(CommandError, match="has beaten for 31 s"):
+        call_command("engine", "--check")

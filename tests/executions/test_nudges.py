@@ -1,0 +1,133 @@
+"""Tasks only wake the engine up: lost, repeated or in a crowd, they change nothing; and a sweep costs little."""
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django_q.models import OrmQ, Schedule
+
+from contract.clock import db_clock
+from executions import pacemaker, tasks
+from executions.models import Execution, LaunchJob, ServerRun, WaveRun
+from executions.sweep import Sweep
+from tests.stage import Stage
+
+
+def test_a_lost_nudge_costs_nothing_but_a_sweep(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ConnectionError("the broker is down")
+
+    monkeypatch.setattr(tasks, "async_task", broken)
+    run = stage.start(stage.plan("app-01"))
+    assert OrmQ.objects.count() == 0
+    stage.look(1)
+    assert stage.fresh(run).status == "POLLING"
+
+
+def test_a_task_delivered_five_times_launches_once(stage: Stage) -> None:
+    run = stage.start(stage.plan("app-01"))
+    for _ in range(5):
+        tasks.step(str(run.pk))
+    assert len(stage.simulator.journal("StartRecovery")) == 1
+    tasks.step(str(uuid.uuid4()))  # of a run that was deleted meanwhile
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_lost_beat_is_noticed_and_a_beating_engine_left_alone() -> None:
+    assert pacemaker.is_silent(db_clock())
+    tasks.revive()
+    assert OrmQ.objects.count() == 1
+    assert pacemaker.take(tasks.HOLDER, db_clock())
+    tasks.revive()
+    assert OrmQ.objects.count() == 1
+    other = uuid.uuid4()
+    assert not pacemaker.take(other, db_clock())
+    assert not pacemaker.renew(other, db_clock())
+    assert not pacemaker.is_silent(db_clock() + timedelta(seconds=4))
+    assert pacemaker.is_silent(db_clock() + timedelta(seconds=6))
+    assert pacemaker.take(other, db_clock() + timedelta(seconds=6))
+    assert not pacemaker.renew(tasks.HOLDER, db_clock())
+    tasks.ensure_schedule()
+    tasks.ensure_schedule()
+    assert Schedule.objects.get().func == "executions.tasks.revive"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_beat_whose_turn_is_taken_ends_within_a_second_and_a_second_one_at_once() -> None:
+    pacemaker.take(uuid.uuid4(), db_clock())
+    tasks.beat()
+    assert OrmQ.objects.count() == 0
+
+
+def polled_runs(count: int) -> None:
+    """Runs in the middle of a wave whose jobs DRS does not show: nothing is ever new."""
+    now = db_clock()
+    for number in range(count):
+        run = Execution.objects.create(
+            plan_name=f"p{number}", kind="DRILL", status="POLLING", total_waves=1, initiated_by="x", started_by="x",
+            next_step_at=now - timedelta(seconds=1),
+        )  # fmt: skip
+        wave = WaveRun.objects.create(execution=run, number=0, name="w", status="POLLING", started_at=now)
+        job = LaunchJob.objects.create(
+            wave=wave, position=0, account_id="111122223333", region="us-east-1", status="PENDING", attempt=1,
+            intent_at=now, job_id=f"drsjob-3{number:016x}", watched=True,
+        )  # fmt: skip
+        ServerRun.objects.create(wave=wave, job=job, position=0, source_server_id=f"s-3{number:016x}", hostname="h")
+
+
+def cost_of(sweep: Sweep) -> int:
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        sweep.once()
+        sweep.drain()
+    return len([each for each in queries if "SAVEPOINT" not in each["sql"]])
+
+
+def quiet_sweep(stage: Stage) -> Sweep:
+    """A sweep that has just looked after the inventory and the journal, as in nine of ten seconds."""
+    stage.look()
+    return stage.sweep
+
+
+def test_an_idle_sweep_costs_two_queries(stage: Stage) -> None:
+    assert cost_of(quiet_sweep(stage)) <= (4 if connection.vendor == "postgresql" else 2)
+
+
+def test_a_sweep_of_unchanged_runs_costs_the_same_for_any_number(stage: Stage) -> None:
+    sweep = quiet_sweep(stage)
+    polled_runs(5)
+    few = cost_of(sweep)
+    polled_runs_before = Execution.objects.count()
+    Execution.objects.all().delete()
+    polled_runs(200)
+    many = cost_of(sweep)
+    assert polled_runs_before == 5
+    assert few == many
+    assert many <= 10
+    assert Execution.objects.filter(claim=None, next_step_at__gt=db_clock()).count() == 200
+    assert len(stage.simulator.journal("DescribeJobs")) <= 4
+
+
+def test_a_crowd_of_due_runs_drains_without_flooding_the_queue(stage: Stage) -> None:
+    """Four hundred runs due at once: stepped here, and offered to idle workers a few at a time."""
+    nudged: list[uuid.UUID] = []
+    now = db_clock()
+    Execution.objects.bulk_create(
+        Execution(
+            plan_name=f"p{number}", kind="DRILL", status="RUNNING", total_waves=0, initiated_by="x", started_by="x",
+            next_step_at=now - timedelta(seconds=1),
+        )
+        for number in range(400)
+    )  # fmt: skip
+    sweep = Sweep(nudge=nudged.append, is_idle=lambda: True)
+    sweeps = 0
+    while Execution.objects.active().exists():
+        before, sweeps = len(nudged), sweeps + 1
+        sweep.once()
+        sweep.drain()
+        assert len(nudged) - before <= 8
+        assert sweeps < 30
+    sweep.close()

@@ -1,0 +1,143 @@
+"""Terminating a finished run's instances: asked for once, followed to the end, whatever happens on the way."""
+
+import pytest
+
+from audit.actor import SYSTEM
+from audit.models import AuditEntry
+from contract.errors import BadRequest
+from executions import services
+from executions.models import Execution, ServerRun, TerminationJob
+from plans.models import RecoveryPlan
+from tests.stage import Stage
+
+
+def finished(stage: Stage, *tiers: str) -> Execution:
+    run = stage.until(stage.start(stage.plan(*tiers or ("app-01 app-02",))), "COMPLETED")
+    stage.wait(lambda: stage.fresh(run).next_step_at is None, run)
+    return run
+
+
+def terminate(stage: Stage, run: Execution) -> services.TerminationResult:
+    return services.terminate(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+
+
+def calls(stage: Stage) -> int:
+    return len(stage.simulator.journal("TerminateRecoveryInstances"))
+
+
+def ended(stage: Stage, run: Execution, status: str) -> Execution:
+    return stage.wait(lambda: stage.fresh(run).termination_status == status, run)
+
+
+def test_it_terminates_all_instances_and_says_so_only_when_they_are_gone(stage: Stage) -> None:
+    run = finished(stage, "app-01 app-02", "web-01")
+    result = terminate(stage, run)
+    instances = set(ServerRun.objects.values_list("recovery_instance_id", flat=True))
+    assert set(result.terminated) == instances
+    assert stage.fresh(run).termination_status == "IN_PROGRESS"
+    ended(stage, run, "COMPLETED")
+    assert set(ServerRun.objects.values_list("launch_status", flat=True)) == {"TERMINATED"}
+    assert stage.simulator.state()["instances"] == []
+    assert stage.fresh(run).status == "COMPLETED"
+    again = terminate(stage, run)
+    assert (set(again.terminated), again.failed, calls(stage)) == (instances, [], 1)
+    assert AuditEntry.objects.filter(verb="execution.terminate").count() == 1
+    assert AuditEntry.objects.filter(verb="terminate.ended").count() == 1
+    stage.wait(lambda: stage.fresh(run).next_step_at is None, run)
+
+
+def test_it_asks_once_while_it_is_under_way(stage: Stage) -> None:
+    run = finished(stage)
+    terminate(stage, run)
+    terminate(stage, run)
+    assert calls(stage) == 1
+
+
+def test_it_refuses_while_the_run_goes_on(stage: Stage) -> None:
+    run = stage.start(stage.plan("app-01"))
+    stage.look()
+    with pytest.raises(BadRequest) as refused:
+        terminate(stage, run)
+    assert refused.value.code == "EXECUTION_STILL_RUNNING"
+
+
+def test_it_tries_only_failed_instances_again(stage: Stage) -> None:
+    run = finished(stage)
+    stage.simulator.scenario("terminate_fails", servers=["app-01"])
+    terminate(stage, run)
+    ended(stage, run, "PARTIAL")
+    stage.simulator.clear_scenarios()
+    result = terminate(stage, run)
+    assert len(result.terminated) == 2
+    ended(stage, run, "COMPLETED")
+    first, second = stage.simulator.journal("TerminateRecoveryInstances")
+    assert len(first["params"]["recoveryInstanceIDs"]) == 2  # type: ignore[index]
+    assert len(second["params"]["recoveryInstanceIDs"]) == 1  # type: ignore[index]
+
+
+@pytest.mark.parametrize("fault", ["conflict", "throttle", "access_denied"])
+def test_it_reports_a_refusal_and_a_person_tries_again(stage: Stage, fault: str) -> None:
+    run = finished(stage)
+    stage.simulator.scenario(fault, operation="TerminateRecoveryInstances", times=1)
+    result = terminate(stage, run)
+    assert len(result.failed) == 2
+    assert stage.fresh(run).termination_status == "PARTIAL"
+    terminate(stage, run)
+    ended(stage, run, "COMPLETED")
+
+
+@pytest.mark.parametrize("fault", ["drop_connection_after_effect", "internal_error_after_effect"])
+def test_it_finds_a_termination_whose_answer_was_lost(stage: Stage, fault: str) -> None:
+    run = finished(stage)
+    stage.simulator.scenario(fault, operation="TerminateRecoveryInstances", times=1)
+    terminate(stage, run)
+    assert TerminationJob.objects.get().status == "INITIATED"
+    ended(stage, run, "COMPLETED")
+    assert calls(stage) == 1
+    assert TerminationJob.objects.get().job_id
+
+
+def test_it_lets_a_person_try_again_when_a_request_never_arrived(stage: Stage) -> None:
+    run = finished(stage)
+    stage.simulator.scenario("drop_connection_before", operation="TerminateRecoveryInstances", times=1)
+    terminate(stage, run)
+    ended(stage, run, "PARTIAL")
+    assert {each.code for each in services.terminate(actor=SYSTEM, execution_id=run.pk, clock=stage.clock).failed} <= {
+        "NOT_CONFIRMED"
+    }
+    ended(stage, run, "COMPLETED")
+    assert calls(stage) == 2
+
+
+def test_an_instance_that_comes_late_is_still_standing(stage: Stage) -> None:
+    stage.simulator.scenario("slow_server", servers=["app-01"], factor=12)
+    run = stage.until(stage.start(stage.plan("app-01", "app-02", on_failure={0: "CONTINUE"})), "PARTIAL")
+    stage.simulator.clear_scenarios()
+    terminate(stage, run)
+    ended(stage, run, "COMPLETED")
+    assert ServerRun.objects.get(hostname="app-01").launch_status == "PENDING"
+    stage.wait(
+        lambda: ServerRun.objects.get(hostname="app-01").launch_status == "LAUNCHED", run, step=120, limit=20_000
+    )
+    assert stage.fresh(run).termination_status == "PARTIAL"
+    terminate(stage, run)
+    ended(stage, run, "COMPLETED")
+    assert stage.simulator.state()["instances"] == []
+
+
+def test_it_forgets_instances_that_a_later_run_replaced(stage: Stage) -> None:
+    first = finished(stage, "app-01")
+    second = stage.start(RecoveryPlan.objects.get())
+    stage.until(second, "COMPLETED")  # replaced the first run's instance of app-01
+    terminate(stage, first)
+    assert (calls(stage), stage.fresh(first).termination_status) == (0, "COMPLETED")
+    terminate(stage, second)
+    assert calls(stage) == 1
+    ended(stage, second, "COMPLETED")
+
+
+def test_it_has_nothing_to_do_where_nothing_launched(stage: Stage) -> None:
+    stage.simulator.scenario("launch_failed")
+    run = stage.until(stage.start(stage.plan("app-01")), "FAILED")
+    result = terminate(stage, run)
+    assert (result.terminated, result.failed, result.jobs, calls(stage)) == ([], [], [], 0)
