@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from drsorch_site.roles import ROLES
@@ -64,6 +65,30 @@ def read_provider(given: Mapping[str, str], role_groups: Mapping[str, str], *, i
         groups=_groups(role_groups),
         is_test=is_test,
     )
+
+
+def settings_of(provider: Provider) -> dict[str, Any]:
+    """The settings of Django and mozilla-django-oidc that make this provider the only way in."""
+    return {
+        "AUTHENTICATION_BACKENDS": ["drsorch_site.oidc.CognitoBackend"],
+        "AXES_ENABLED": False,
+        "OIDC_RP_CLIENT_ID": provider.client_id,
+        "OIDC_RP_CLIENT_SECRET": provider.client_secret,
+        "OIDC_RP_SIGN_ALGO": "RS256",
+        "OIDC_RP_SCOPES": "openid email profile",
+        "OIDC_OP_AUTHORIZATION_ENDPOINT": provider.authorize_url,
+        "OIDC_OP_TOKEN_ENDPOINT": provider.token_url,
+        "OIDC_OP_USER_ENDPOINT": provider.issuer,  # wanted, but never asked: only ID tokens carry the groups
+        "OIDC_OP_JWKS_ENDPOINT": provider.jwks_url,
+        "OIDC_USE_PKCE": True,
+        "OIDC_USE_NONCE": True,
+        "OIDC_TIMEOUT": 5,
+        "OIDC_TOKEN_USE_BASIC_AUTH": True,
+        "OIDC_STORE_ACCESS_TOKEN": False,
+        "OIDC_STORE_ID_TOKEN": False,
+        "OIDC_MAX_STATES": 10,
+        "OIDC_AUTHENTICATION_CALLBACK_URL": "oidc-callback",
+    }
 
 
 def _required(variable: str, value: str) -> str:

@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from environs import EnvError, FileAwareEnv, validate
 
 from drsorch_site.address import check_exposure, read_address
-from drsorch_site.cognito import Provider, WrongSetting, read_provider
+from drsorch_site.cognito import Provider, WrongSetting, read_provider, settings_of
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
@@ -194,28 +194,10 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 
-# One way in at a time: with a provider no password of ours opens anything, nor does the administration.
-AUTHENTICATION_BACKENDS = (
-    ["drsorch_site.oidc.CognitoBackend"]
-    if PROVIDER
-    else ["axes.backends.AxesStandaloneBackend", "drsorch_site.auth.RoleBackend"]
-)
-if PROVIDER:
-    OIDC_RP_CLIENT_ID = PROVIDER.client_id
-    OIDC_RP_CLIENT_SECRET = PROVIDER.client_secret
-    OIDC_RP_SIGN_ALGO = "RS256"
-    OIDC_RP_SCOPES = "openid email profile"
-    OIDC_OP_AUTHORIZATION_ENDPOINT = PROVIDER.authorize_url
-    OIDC_OP_TOKEN_ENDPOINT = PROVIDER.token_url
-    OIDC_OP_USER_ENDPOINT = PROVIDER.issuer  # mozilla-django-oidc wants one; the roles are only in the ID token
-    OIDC_OP_JWKS_ENDPOINT = PROVIDER.jwks_url
-    OIDC_USE_PKCE = True
-    OIDC_USE_NONCE = True
-    OIDC_TIMEOUT = 5
-    OIDC_TOKEN_USE_BASIC_AUTH = True
-    OIDC_MAX_STATES = 10
-    OIDC_AUTHENTICATION_CALLBACK_URL = "oidc-callback"
-AXES_ENABLED = PROVIDER is None
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "drsorch_site.auth.RoleBackend"]
+AXES_ENABLED = True
+if PROVIDER:  # one way in at a time: then no password of ours opens anything, the administration neither
+    globals().update(settings_of(PROVIDER))
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]  # nobody locks an administrator out from elsewhere

@@ -1,5 +1,6 @@
 """An installation that signs people in through a provider, and the provider's published keys."""
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,7 +9,7 @@ from django.apps import apps
 from django.conf import settings as project
 from django.test import override_settings
 
-from drsorch_site.cognito import Provider
+from drsorch_site.cognito import Provider, settings_of
 from drsorch_site.roles import sync
 from tests.identity.minting import Keys, published_keys
 
@@ -26,14 +27,19 @@ def keys() -> Iterator[Keys]:
         yield published
 
 
+def use_provider(settings: Any, provider: Provider) -> None:
+    """What drsorch_site/settings.py does with DRSORCH_AUTH=cognito."""
+    settings.PROVIDER = provider
+    for name, value in settings_of(provider).items():
+        setattr(settings, name, value)
+    policy = copy.deepcopy(settings.CONTENT_SECURITY_POLICY)
+    policy["DIRECTIVES"]["form-action"] += provider.form_origins
+    settings.CONTENT_SECURITY_POLICY = policy
+
+
 @pytest.fixture
 def cognito(keys: Keys, settings: Any, db: None) -> Provider:
-    """Cognito mode in this process; the settings of a whole one are tried in test_browser.py."""
+    """Cognito mode, with keys of ours."""
     sync(apps)  # tests with real transactions flush the roles away
-    settings.PROVIDER = keys.provider()
-    settings.AUTHENTICATION_BACKENDS = ["drsorch_site.oidc.CognitoBackend"]
-    settings.AXES_ENABLED = False
-    for name in ("RP_CLIENT_ID", "RP_CLIENT_SECRET", "OP_TOKEN_ENDPOINT", "OP_USER_ENDPOINT", "OP_JWKS_ENDPOINT"):
-        setattr(settings, f"OIDC_{name}", "unused")
-    settings.OIDC_RP_SIGN_ALGO = "RS256"
+    use_provider(settings, keys.provider())
     return keys.provider()
