@@ -1,0 +1,77 @@
+"""Every address of the product, from the URLconf itself, with rows behind those that name one."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from audit.models import AuditEntry
+from protection.models import ProtectionGroup, SourceServer
+from tests.console import world
+
+
+@dataclass(frozen=True)
+class Route:
+    """One pattern; `address` is None for patterns that catch everything."""
+
+    name: str
+    pattern: str
+    view: Any
+
+
+def routes() -> Iterator[Route]:
+    """Every pattern of the URLconf."""
+    yield from _below(get_resolver(), "", "")
+
+
+def _below(resolver: URLResolver, prefix: str, namespace: str) -> Iterator[Route]:
+    for each in resolver.url_patterns:
+        pattern = prefix + str(each.pattern)
+        if isinstance(each, URLResolver):
+            yield from _below(each, pattern, f"{namespace}{each.namespace}:" if each.namespace else namespace)
+        elif isinstance(each, URLPattern):
+            yield Route(f"{namespace}{each.name or ''}", pattern, each.callback)
+
+
+def furnish() -> dict[str, Any]:
+    """A house with something in every room; answers what the parameters of addresses stand for."""
+    world.region()
+    plan = world.plan("Payments", sizes=(1, 1))
+    world.ended(world.ExecutionStatus.PARTIAL, "Ledger", fail="No capacity")
+    run = world.paused("Billing")
+    return {
+        "group_id": ProtectionGroup.objects.earliest("name").pk,
+        "plan_id": plan.pk,
+        "execution_id": run.pk,
+        "entry_id": AuditEntry.objects.latest("id").pk,
+        "server_id": SourceServer.objects.earliest("pk").pk,
+    }
+
+
+def pages(known: dict[str, Any]) -> Iterator[str]:
+    """The address of every route that can be reversed, those of the admin with the rows of their models."""
+    for route in routes():
+        if not route.name or route.name.endswith(":"):
+            continue
+        if route.name.startswith("admin:") and route.pattern.count("<"):
+            continue
+        parameters = {name: known[name] for name in known if f":{name}>" in route.pattern}
+        if route.pattern.count("<") == len(parameters):
+            yield reverse(route.name, kwargs=parameters)
+    for model in admin.site._registry:
+        label = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        row = model._default_manager.first()
+        if row is not None:
+            yield from (reverse(f"{label}_{page}", args=[row.pk]) for page in ("change", "delete", "history"))
+
+
+def unreached(known: dict[str, Any]) -> list[str]:
+    """Patterns with a parameter that `furnish` knows nothing of."""
+    return [
+        route.pattern
+        for route in routes()
+        if not route.name.startswith("admin:")
+        and route.pattern.count("<") != sum(f":{name}>" in route.pattern for name in known)
+    ]

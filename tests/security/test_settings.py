@@ -1,0 +1,90 @@
+"""Production settings: Django's own check finds nothing, and unsafe combinations stop the start with one sentence."""
+
+import os
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from drsorch_site.address import check_exposure, read_address
+from drsorch_site.cognito import WrongSetting
+
+ROOT = Path(__file__).resolve().parents[2]
+SECRET = secrets.token_urlsafe(50)
+PRODUCTION = {"DRSORCH_PUBLIC_URL": "https://dr.example.com", "DJANGO_SECRET_KEY": SECRET}
+
+
+def manage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "DRSORCH_"))}
+    command = [sys.executable, "manage.py", *arguments]
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env=kept | {"DJANGO_SETTINGS_MODULE": "drsorch_site.settings"} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_check_deploy_finds_nothing() -> None:
+    done = manage("check", "--deploy", "--fail-level", "WARNING", **PRODUCTION, DRSORCH_TRUSTED_PROXY="true")
+    assert done.returncode == 0, done.stderr
+    assert "no issues" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DJANGO_DEBUG", "true"),
+        ("DJANGO_ALLOWED_HOSTS", "*"),
+        ("DJANGO_ALLOWED_HOSTS", "other.example.com"),
+        ("DJANGO_SECRET_KEY", "too-short-for-a-public-address-too-short"),
+        ("DJANGO_SECRET_KEY", "short"),
+        ("DRSORCH_PUBLIC_URL", "http://dr.example.com"),
+        ("DRSORCH_THROTTLE_USER", "many"),
+        ("LOG_FORMAT", "xml"),
+    ],
+)
+def test_an_unsafe_setting_stops_the_start_and_is_named(name: str, value: str) -> None:
+    done = manage("check", **PRODUCTION | {name: value})
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    assert name in last, last
+    assert SECRET not in done.stderr
+    assert value not in last or name != "DJANGO_SECRET_KEY"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "dr.example.com",
+        "ftp://dr.example.com",
+        "https://",
+        "https://u:p@x.example",
+        "https://x.example/a",
+        "https://x y",
+    ],
+)
+def test_it_refuses_what_is_no_address(url: str) -> None:
+    with pytest.raises(WrongSetting, match="DRSORCH_PUBLIC_URL"):
+        read_address(url)
+
+
+def test_plain_http_is_for_this_machine_or_meant() -> None:
+    assert not read_address("http://127.0.0.1:8000").is_https
+    assert not read_address("http://[::1]:8000/").is_https
+    assert read_address("http://dr.example.com", may_be_plain=True).origin == "http://dr.example.com"
+    assert read_address("https://DR.example.com:8443/").origin == "https://dr.example.com:8443"
+    with pytest.raises(WrongSetting, match="plain http"):
+        read_address("http://192.0.2.7")
+
+
+def test_a_wildcard_of_our_own_domain_is_fine() -> None:
+    address = read_address("https://dr.example.com")
+    check_exposure(address, hosts=[".example.com"], debug=False, secret=SECRET)
+    with pytest.raises(WrongSetting, match="DJANGO_DEBUG"):
+        check_exposure(read_address("http://127.0.0.1"), hosts=["dr.example.com"], debug=True, secret=SECRET)

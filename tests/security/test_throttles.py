@@ -1,0 +1,87 @@
+"""Each principal has its share of the API, strangers have little, and the console is never slowed down."""
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.cache import cache
+from django.test import Client, override_settings
+
+from tests.api_client import Api, refusal
+from tests.console import world
+from tests.security.conftest import Browser
+
+
+def rates(**changed: str) -> Any:
+    return override_settings(THROTTLES={**settings.THROTTLES, **changed})
+
+
+def test_the_defaults_are_those_of_the_design() -> None:
+    source = (Path(settings.BASE_DIR) / "drsorch_site/settings.py").read_text()
+    assert '{"anon": "30/min", "user": "600/min", "start": "10/min", "discovery": "60/min"}' in source
+
+
+def test_a_principal_has_its_share(admin: Api) -> None:
+    with rates(user="3/min"):
+        assert [admin.get("/executions").status_code for _ in range(3)] == [200] * 3
+        response = admin.get("/executions")
+    refusal(response, 429, "THROTTLED")
+    assert 1 <= int(response["Retry-After"]) <= 60
+
+
+def test_starts_are_counted_apart(admin: Api) -> None:
+    with rates(start="2/min"):
+        found = [admin.post("/executions", {}).status_code for _ in range(3)]
+        assert found == [400, 400, 429]
+        assert admin.post(f"/recovery-plans/{world.uuid.uuid4()}/execute", {}).status_code == 429
+        assert admin.get("/executions").status_code == 200
+
+
+def test_discoveries_are_counted_apart(admin: Api) -> None:
+    with rates(discovery="1/min"):
+        assert [admin.get("/drs/source-servers").status_code for _ in range(2)] == [400, 429]
+        assert admin.get("/executions").status_code == 200
+
+
+def test_an_address_with_bad_tokens_is_turned_away_before_they_are_read(db: None, admin: Api) -> None:
+    cache.clear()
+    stranger = Client()
+
+    def ask(token: str) -> Any:
+        return stranger.get("/api/v1/executions", headers={"Authorization": f"Bearer {token}"})
+
+    with rates(anon="3/min"):
+        assert [ask("bad").status_code for _ in range(4)] == [401, 401, 401, 429]
+        response = ask(admin.token)
+        refusal(response, 429, "THROTTLED")
+        assert 1 <= int(response["Retry-After"]) <= 60
+        assert response["Cache-Control"] == "no-store"
+        elsewhere = stranger.get(
+            "/api/v1/executions", headers={"Authorization": f"Bearer {admin.token}"}, REMOTE_ADDR="192.0.2.9"
+        )
+        assert elsewhere.status_code == 200
+        assert stranger.get("/healthz").status_code == 200
+    cache.clear()
+
+
+def test_good_tokens_are_not_counted_as_strangers(admin: Api) -> None:
+    with rates(anon="2/min"):
+        assert {admin.get("/executions").status_code for _ in range(6)} == {200}
+
+
+def test_polls_of_the_console_are_never_throttled(browser: Browser) -> None:
+    run = world.paused()
+    client = browser("operator")
+    with rates(anon="1/min", user="1/min", start="1/min", discovery="1/min"):
+        address = f"/executions/{run.pk}/live?rev={run.revision}&engine=1"
+        answers = {client.get(address, headers={"HX-Request": "true"}).status_code for _ in range(100)}
+    assert answers == {204}
+
+
+def test_processes_share_the_counts(admin: Api, tmp_path: Path) -> None:
+    """Two caches on one directory are what two web processes have."""
+    files = {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": tmp_path}
+    for _ in range(2):
+        with override_settings(CACHES={"default": files}), rates(user="3/min"):
+            found = [admin.get("/executions").status_code for _ in range(2)]
+    assert found == [200, 429]
