@@ -1,0 +1,157 @@
+"""Who may do what at which address: the whole table. A new address needs its line here."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from executions.models import Execution
+from executions.states import ExecutionStatus, Kind
+from tests.console import world
+
+ANYBODY = "anybody"  # without signing in
+EVERYBODY = "everybody who is signed in"
+
+ADD_GROUP, CHANGE_GROUP, DELETE_GROUP = (f"protection.{verb}_protectiongroup" for verb in ("add", "change", "delete"))
+ADD_PLAN, CHANGE_PLAN, DELETE_PLAN = (f"plans.{verb}_recoveryplan" for verb in ("add", "change", "delete"))
+DRILL, RECOVERY, CONTROL = "executions.start_drill", "executions.start_recovery", "executions.control_execution"
+END_DRILL, END_RECOVERY = "executions.terminate_drill", "executions.terminate_recovery"
+DELETE_RUNS = "executions.delete_execution"
+
+
+@dataclass
+class Scene:
+    """Something of everything, for addresses to be about."""
+
+    ids: dict[str, object]
+    run: Execution
+    kind: Kind = Kind.DRILL
+
+    @classmethod
+    def paused(cls) -> "Scene":
+        return cls._of(world.paused())
+
+    @classmethod
+    def drilled(cls) -> "Scene":
+        return cls._of(world.ended(ExecutionStatus.COMPLETED))
+
+    @classmethod
+    def recovered(cls) -> "Scene":
+        run = world.ended(ExecutionStatus.COMPLETED)
+        Execution.objects.filter(pk=run.pk).update(kind=Kind.RECOVERY)
+        return cls._of(run)
+
+    @classmethod
+    def _of(cls, run: Execution) -> "Scene":
+        assert run.plan
+        group = run.plan.waves.all()[0].group_links.all()[0].group_id
+        ids = {"execution_id": run.pk, "plan_id": run.plan_id, "group_id": group, "entry_id": 1}
+        return cls(ids, run)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """At one address, one method: the right that it takes."""
+
+    name: str
+    method: str
+    right: str
+    body: Callable[[Scene], Mapping[str, Any]] = field(default=lambda scene: {})
+    scene: Callable[[], Scene] = Scene.paused
+    query: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.name} {self.right.rpartition('.')[2]}"
+
+
+def _group(scene: Scene) -> dict[str, Any]:
+    return {"groupName": "New", "region": "us-east-1", "sourceServerIds": ["s-1"]}
+
+
+def _plan(scene: Scene) -> dict[str, Any]:
+    wave = {"name": "One", "protectionGroupIds": [str(scene.ids["group_id"])], "serverIds": ["s-1"]}
+    return {"planName": "New", "waves": [wave]}
+
+
+def _renamed(scene: Scene) -> dict[str, Any]:
+    return {"description": "Changed"}
+
+
+def _start(kind: str) -> Callable[[Scene], dict[str, Any]]:
+    return lambda scene: {"PlanId": str(scene.ids["plan_id"]), "ExecutionType": kind, "InitiatedBy": "x"}
+
+
+def _execute(kind: str) -> Callable[[Scene], dict[str, Any]]:
+    return lambda scene: {"ExecutionType": kind, "InitiatedBy": "x"}
+
+
+API = [
+    Rule("api-groups", "GET", EVERYBODY),
+    Rule("api-groups", "POST", ADD_GROUP, _group),
+    Rule("api-group", "GET", EVERYBODY),
+    Rule("api-group", "PUT", CHANGE_GROUP, _renamed),
+    Rule("api-group", "DELETE", DELETE_GROUP),
+    Rule("api-source-servers", "GET", EVERYBODY, query="?region=us-east-1"),
+    Rule("api-plans", "GET", EVERYBODY),
+    Rule("api-plans", "POST", ADD_PLAN, _plan),
+    Rule("api-plan", "GET", EVERYBODY),
+    Rule("api-plan", "PUT", CHANGE_PLAN, _renamed),
+    Rule("api-plan", "DELETE", DELETE_PLAN),
+    Rule("api-plan-execute", "POST", DRILL, _execute("DRILL")),
+    Rule("api-plan-execute", "POST", RECOVERY, _execute("RECOVERY")),
+    Rule("api-executions", "GET", EVERYBODY),
+    Rule("api-executions", "POST", DRILL, _start("DRILL"), Scene.drilled),
+    Rule("api-executions", "POST", RECOVERY, _start("RECOVERY"), Scene.drilled),
+    Rule("api-executions", "DELETE", DELETE_RUNS),
+    Rule("api-execution", "GET", EVERYBODY),
+    Rule("api-execution", "DELETE", CONTROL),
+    Rule("api-execution-resume", "POST", CONTROL),
+    Rule("api-execution-cancel", "POST", CONTROL),
+    Rule("api-execution-pause", "POST", CONTROL),
+    Rule("api-execution-terminate", "POST", END_DRILL, scene=Scene.drilled),
+    Rule("api-execution-terminate", "POST", END_RECOVERY, scene=Scene.recovered),
+    Rule("api-execution-job-logs", "GET", EVERYBODY),
+    Rule("api-audit-entries", "GET", EVERYBODY),
+    Rule("api-schema", "GET", EVERYBODY),
+    Rule("api-docs", "GET", EVERYBODY),
+]
+
+_READ = (
+    "dashboard groups group servers plans plan executions execution execution-live job-logs job-logs-text settings"
+    " shortcuts journal journal-entry session start-drill start-recovery pause-execution resume-execution"
+    " cancel-execution terminate-execution delete-group delete-plan"
+)
+CONSOLE = [
+    *(Rule(name, "GET", EVERYBODY) for name in _READ.split()),
+    Rule("session", "POST", EVERYBODY),
+    Rule("new-group", "GET", ADD_GROUP),
+    Rule("new-group", "POST", ADD_GROUP),
+    Rule("edit-group", "GET", CHANGE_GROUP),
+    Rule("edit-group", "POST", CHANGE_GROUP),
+    Rule("delete-group", "POST", DELETE_GROUP),
+    Rule("new-plan", "GET", ADD_PLAN),
+    Rule("new-plan", "POST", ADD_PLAN),
+    Rule("edit-plan", "GET", CHANGE_PLAN),
+    Rule("edit-plan", "POST", CHANGE_PLAN),
+    Rule("delete-plan", "POST", DELETE_PLAN),
+    Rule("start-drill", "POST", DRILL, scene=Scene.drilled),
+    Rule("start-recovery", "POST", RECOVERY, lambda scene: {"name": scene.run.plan_name}, Scene.drilled),
+    Rule("pause-execution", "POST", CONTROL),
+    Rule("resume-execution", "POST", CONTROL),
+    Rule("cancel-execution", "POST", CONTROL),
+    Rule("terminate-execution", "POST", END_DRILL, lambda scene: {"name": scene.run.plan_name}, Scene.drilled),
+    Rule("terminate-execution", "POST", END_RECOVERY, lambda scene: {"name": scene.run.plan_name}, Scene.recovered),
+]
+
+# Each of these does its own check, or shows nothing of ours.
+OPEN = {
+    "healthz",
+    "readyz",
+    "sign-in",
+    "sign-in-failed",
+    "sign-out",
+    "signed-out",
+    "oidc-begin",
+    "oidc-callback",
+    "theme",
+}
+NOWHERE = {"api-nothing"}  # every other address below /api/v1

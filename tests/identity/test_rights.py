@@ -1,0 +1,147 @@
+"""Role × route: the table of rules against every address that the URLconf knows. What has no rule fails here."""
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from audit.models import AuditEntry
+from drs.simulator.testing import RunningSimulator
+from drsorch_site.roles import ROLES
+from tests.api_client import Api, make_user
+from tests.identity import rules
+from tests.identity.rules import API, CONSOLE, EVERYBODY, NOWHERE, OPEN, Rule
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+def addresses(patterns: Any = None) -> Iterator[URLPattern]:
+    """Every address of ours; Django's admin has its own test below."""
+    for each in get_resolver().url_patterns if patterns is None else patterns:
+        if isinstance(each, URLPattern):
+            yield each
+        elif isinstance(each, URLResolver) and each.namespace != "admin":
+            yield from addresses(each.url_patterns)
+
+
+def view_of(pattern: URLPattern) -> Any:
+    return getattr(pattern.callback, "view_class", pattern.callback)
+
+
+def name_of(pattern: URLPattern) -> str:
+    """An address with a trailing slash has no name, but the view of one that has."""
+    twins = (each.name for each in addresses() if each.name and view_of(each) is view_of(pattern))
+    return pattern.name or next(twins, str(pattern.pattern))
+
+
+def test_every_address_has_a_rule() -> None:
+    known = {rule.name for rule in API + CONSOLE} | OPEN | NOWHERE
+    found = {name_of(pattern) for pattern in addresses()}
+    assert found == known, f"without a rule: {found - known}; without an address: {known - found}"
+
+
+def test_every_method_of_the_api_has_a_rule() -> None:
+    for pattern in addresses():
+        view = view_of(pattern)
+        if isinstance(view, type) and name_of(pattern) not in NOWHERE | OPEN:
+            answered = {method for method in METHODS if hasattr(view, method.lower())}
+            ruled = {rule.method for rule in API if rule.name == name_of(pattern)}
+            assert answered == ruled, name_of(pattern)
+
+
+def test_every_role_and_every_right_is_used() -> None:
+    rights = {right for held in ROLES.values() for right in held}
+    assert {rule.right for rule in API + CONSOLE} - {EVERYBODY} == rights
+
+
+def ask(rule: Rule, scene: rules.Scene, role: str) -> HttpResponse:
+    pattern = next(each for each in addresses() if each.name == rule.name)
+    wanted = {name: scene.ids[name] for name in pattern.pattern.converters}
+    address = reverse(rule.name, kwargs=wanted) + rule.query
+    user = make_user(role) if role else None
+    if rule in API and rule.name != "api-docs":
+        body = dict(rule.body(scene)) if rule.method in ("POST", "PUT") else None
+        return Api(user).send(rule.method, address, body) if user else Client().generic(rule.method, address)
+    client = Client(raise_request_exception=False)
+    if user:
+        client.force_login(user)
+    return client.post(address, rule.body(scene)) if rule.method == "POST" else client.get(address)
+
+
+@pytest.mark.parametrize("rule", API + CONSOLE, ids=str)
+def test_each_role_may_do_what_its_rights_say_and_nothing_else(
+    rule: Rule, db: None, simulator: RunningSimulator
+) -> None:
+    scene = rule.scene()
+    if rule.name == "journal-entry":
+        scene.ids["entry_id"] = AuditEntry.objects.all()[0].pk
+    for role in ("", *ROLES):
+        with transaction.atomic():
+            response = ask(rule, scene, role)
+            transaction.set_rollback(True)
+        told = f"{role or 'nobody'}: {response.status_code} {getattr(response, 'content', b'')[:300]!r}"
+        if not role:
+            assert is_closed(response), told
+        elif rule.right == EVERYBODY or rule.right in ROLES[role]:
+            assert response.status_code < 500, told
+            assert response.status_code not in (401, 403), told
+            assert not is_closed(response), told
+        else:
+            assert response.status_code == 403, told
+
+
+def is_closed(response: HttpResponse) -> bool:
+    return response.status_code == 401 or response.headers.get("Location", "").startswith("/sign-in?")
+
+
+@pytest.mark.parametrize("name", sorted({rule.name for rule in API + CONSOLE}))
+def test_strangers_are_refused_whatever_the_method(name: str, db: None) -> None:
+    pattern = next(each for each in addresses() if each.name == name)
+    numbers = {"entry_id": 1}
+    address = reverse(name, kwargs={key: numbers.get(key, uuid.uuid4()) for key in pattern.pattern.converters})
+    for method in METHODS:
+        response = Client(raise_request_exception=False).generic(method, address)
+        assert is_closed(response), f"{method} {address}: {response.status_code}"
+
+
+def test_a_default_role_gives_what_it_says_and_no_more(db: None, settings: Any) -> None:
+    assert not make_user().has_perm(rules.DRILL)
+    settings.DEFAULT_ROLE = "operator"
+    assert make_user().has_perm(rules.DRILL)
+    assert not make_user().has_perm(rules.RECOVERY)
+    assert not make_user("viewer").has_perm(rules.DRILL)  # somebody with a role has only that
+
+
+def admin_addresses() -> list[str]:
+    site = next(each for each in get_resolver().url_patterns if getattr(each, "namespace", "") == "admin")
+    assert isinstance(site, URLResolver)
+    found = []
+    stack: list[Any] = [("/admin/", each) for each in site.url_patterns]
+    while stack:
+        prefix, each = stack.pop()
+        if isinstance(each, URLResolver):
+            stack += [(prefix + str(each.pattern), inner) for inner in each.url_patterns]
+        elif not each.pattern.converters and not str(each.pattern).startswith("^"):
+            found.append(prefix + str(each.pattern))
+    return sorted(found)
+
+
+def test_the_administration_is_for_administrators(db: None) -> None:
+    found = [each for each in admin_addresses() if "(" not in each]
+    assert "/admin/" in found
+    open_ones = {"/admin/login/", "/admin/logout/", "/admin/jsi18n/"}
+    for role in ("", *(role for role in ROLES if role != "admin")):
+        client = Client(raise_request_exception=False)
+        if role:
+            client.force_login(make_user(role))
+        for address in set(found) - open_ones:
+            for method in (client.get, client.post):
+                response = method(address)
+                assert response.status_code in (302, 403), f"{role} {address}: {response.status_code}"
+                target = response.headers.get("Location", "")
+                assert target.startswith(("/sign-in?", "/admin/login/")) or response.status_code == 403, target
