@@ -1,6 +1,6 @@
 """The journal over HTTP. It is only read there."""
 
-from typing import Any
+from typing import Any, TypedDict
 
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -9,6 +9,7 @@ from audit.models import AuditEntry
 from audit.reading import matching, page_of, read_time
 from contract import paging
 from contract.clock import unix
+from contract.schema import describes
 from contract.serializers import StrictSerializer, Text, read_query
 from contract.views import ApiView
 
@@ -28,9 +29,17 @@ class EntryQuery(StrictSerializer):
     nextToken = Text(required=False)
 
 
+class EntriesAnswer(TypedDict):
+    """One page of the journal."""
+
+    items: list[dict[str, Any]]
+    nextToken: str | None
+
+
 class EntryList(ApiView):
     """Who did what, newest first."""
 
+    @describes("listAuditEntries", "List the journal, newest first", answers={200: EntriesAnswer}, query=EntryQuery)
     def get(self, request: Request) -> Response:
         asked = read_query(request, EntryQuery)
         for name, field in (("since", "from"), ("until", "to")):

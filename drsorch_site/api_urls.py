@@ -1,9 +1,11 @@
 """Every address of the API, below /api/v1/."""
 
-from django.urls import re_path
+from django.urls import path, re_path
 
 from audit import api as audit
 from contract.views import NothingHere, route
+from drsorch_site import schema
+from drsorch_site.middleware import signed_in
 from executions import api as executions
 from plans import api as plans
 from protection import api as protection
@@ -23,5 +25,7 @@ urlpatterns = [
     *route("executions/<str:execution_id>/terminate-instances", executions.Terminate, "api-execution-terminate"),
     *route("executions/<str:execution_id>/job-logs", executions.JobLogs, "api-execution-job-logs"),
     *route("audit-entries", audit.EntryList, "api-audit-entries"),
+    *route("schema", schema.SchemaView, "api-schema"),
+    path("docs", signed_in(schema.docs), name="api-docs"),
     re_path(r"^.*$", NothingHere.as_view(), name="api-nothing"),
 ]

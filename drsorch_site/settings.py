@@ -128,6 +128,7 @@ INSTALLED_APPS = [
     "django_q",
     "axes",
     "rest_framework",
+    "drf_spectacular_sidecar",
     "django_htmx",
     "heroicons",
     "csp",
@@ -267,8 +268,19 @@ REST_FRAMEWORK = {
         "drsorch_site.throttles.StartThrottle",
         "drsorch_site.throttles.DiscoveryThrottle",
     ],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "contract.handlers.api_exception_handler",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+
+SPECTACULAR_SETTINGS = {
+    "OAS_VERSION": "3.1.1",
+    "TITLE": "DRS Orchestration",
+    "DESCRIPTION": "Protection groups, recovery plans and their runs on AWS Elastic Disaster Recovery."
+    " Fields are accepted in camelCase and PascalCase; answers are in camelCase.",
+    "PREPROCESSING_HOOKS": ["contract.schema.one_address_each"],
+    "POSTPROCESSING_HOOKS": ["contract.schema.with_shapes"],
+    "SCHEMA_PATH_PREFIX": "",
 }
 
 # Files: the processes of a host share them without a database write for each request (docs/adr/0006-hardening.md).

@@ -11,16 +11,38 @@ from audit.requests import actor_for
 from contract import idempotency, paging
 from contract.clock import db_clock
 from contract.errors import Invalid
+from contract.schema import DRS, IDEMPOTENCY_KEY, describes
 from contract.serializers import Flag, OneOf, StrictSerializer, Text, read_body, read_query
 from contract.views import ApiView, read_id
 from executions import services
 from executions.models import Execution
-from executions.representation import show_execution, show_job_logs, show_list
+from executions.representation import (
+    BulkDeleted,
+    CommandAnswer,
+    ExecutionsAnswer,
+    ExecutionShape,
+    ExecutionStarted,
+    JobLogsAnswer,
+    JobShape,
+    TerminationAnswer,
+    TerminationFailure,
+    show_execution,
+    show_job_logs,
+    show_list,
+)
 from executions.states import ExecutionStatus, Kind
 
 KINDS = [kind.value for kind in Kind]
 STATUSES = [status.value for status in ExecutionStatus]
 INITIATED_BY_MAX = 254
+START_REFUSALS = (
+    "PLAN_HAS_NO_WAVES",
+    "FORBIDDEN",
+    "NOT_FOUND",
+    "PLAN_ALREADY_EXECUTING",
+    "SERVER_CONFLICT",
+    "IDEMPOTENCY_KEY_REUSED",
+)
 
 
 class PlanRunIn(StrictSerializer):
@@ -41,6 +63,12 @@ class CommandIn(StrictSerializer):
     comment = Text(required=False, max_length=services.COMMENT_MAX)
 
 
+CANCEL: dict[str, Any] = {
+    "answers": {200: CommandAnswer},
+    "refusals": ("FORBIDDEN", "NOT_FOUND", "EXECUTION_NOT_CANCELLABLE"),
+}
+
+
 class ExecutionQuery(StrictSerializer):
     planId = Text(required=False)
     status = OneOf(choices=STATUSES, required=False)
@@ -52,6 +80,7 @@ class ExecutionQuery(StrictSerializer):
 class ExecutionList(ApiView):
     """The history, newest first; new runs; and its clean-up."""
 
+    @describes("listExecutions", "List runs, newest first", answers={200: ExecutionsAnswer}, query=ExecutionQuery)
     def get(self, request: Request) -> Response:
         asked = read_query(request, ExecutionQuery)
         found, token = paging.page(
@@ -60,15 +89,26 @@ class ExecutionList(ApiView):
             limit=paging.read_limit(asked.get("limit")),
             token=asked.get("nextToken"),
         )
-        return Response({"items": show_list(found, actor_for(request), db_clock()), "nextToken": token})
+        return Response(ExecutionsAnswer(items=show_list(found, actor_for(request), db_clock()), nextToken=token))
 
+    @describes(
+        "startExecution",
+        "Start a drill or a recovery",
+        answers={202: ExecutionStarted},
+        body=ExecutionIn,
+        headers=[IDEMPOTENCY_KEY],
+        refusals=START_REFUSALS,
+    )
     def post(self, request: Request) -> Response:
         given = read_body(request, ExecutionIn)
         return _start(request, given, _plan_id(given["planId"]))
 
+    @describes(
+        "deleteFinishedExecutions", "Delete every finished run", answers={200: BulkDeleted}, refusals=["FORBIDDEN"]
+    )
     def delete(self, request: Request) -> Response:
         deleted, scanned = services.delete_finished(actor=actor_for(request))
-        return Response({"deletedCount": deleted, "totalScanned": scanned})
+        return Response(BulkDeleted(deletedCount=deleted, totalScanned=scanned))
 
 
 def _filtered(asked: dict[str, Any]) -> Any:
@@ -82,19 +122,27 @@ def _filtered(asked: dict[str, Any]) -> Any:
     return runs
 
 
+class PlanExecuteIn(PlanRunIn):
+    planId = Text(required=False)
+
+
 class PlanExecute(ApiView):
     """Run this plan."""
 
+    @describes(
+        "executeRecoveryPlan",
+        "Start a drill or a recovery of this plan",
+        answers={202: ExecutionStarted},
+        body=PlanExecuteIn,
+        headers=[IDEMPOTENCY_KEY],
+        refusals=START_REFUSALS,
+    )
     def post(self, request: Request, plan_id: str) -> Response:
         given = read_body(request, PlanExecuteIn)
         body_id = given.pop("planId", plan_id)
         if body_id.lower() != plan_id.lower():
             raise Invalid({"planId": ["Differs from the plan in the address. Leave it out."]})
         return _start(request, given, _plan_id(plan_id))
-
-
-class PlanExecuteIn(PlanRunIn):
-    planId = Text(required=False)
 
 
 def _start(request: Request, given: dict[str, Any], plan_id: uuid.UUID) -> Response:
@@ -108,7 +156,7 @@ def _start(request: Request, given: dict[str, Any], plan_id: uuid.UUID) -> Respo
             initiated_by=given.get("initiatedBy", ""),
             dry_run=given.get("dryRun", False),
         )
-        return idempotency.Answer(202, _started(execution))
+        return idempotency.Answer(202, {**_started(execution)})
 
     answer = idempotency.once(
         principal=f"user:{request.user.pk}",
@@ -120,21 +168,23 @@ def _start(request: Request, given: dict[str, Any], plan_id: uuid.UUID) -> Respo
     return Response(answer.body, status=answer.status, headers=headers)
 
 
-def _started(execution: Execution) -> dict[str, Any]:
-    return {
-        "executionId": str(execution.pk),
-        "status": execution.status,
-        "message": "Execution started - check status with GET /executions/{id}",
-        "statusUrl": reverse("api-execution", args=[execution.pk]),
-    }
+def _started(execution: Execution) -> ExecutionStarted:
+    return ExecutionStarted(
+        executionId=str(execution.pk),
+        status=execution.status,
+        message="Execution started - check status with GET /executions/{id}",
+        statusUrl=reverse("api-execution", args=[execution.pk]),
+    )
 
 
 class ExecutionDetail(ApiView):
     """One run. DELETE cancels it, as `…/cancel` does."""
 
+    @describes("getExecution", "Get a run", answers={200: ExecutionShape}, refusals=["NOT_FOUND"])
     def get(self, request: Request, execution_id: str) -> Response:
         return Response(show_execution(_id(execution_id), actor_for(request), db_clock()))
 
+    @describes("cancelExecutionByDelete", "Cancel a run", body=CommandIn, **CANCEL)
     def delete(self, request: Request, execution_id: str) -> Response:
         return _cancel(request, execution_id)
 
@@ -142,6 +192,7 @@ class ExecutionDetail(ApiView):
 class Cancel(ApiView):
     """Stop a run: at once where nothing is under way, else after the wave that runs."""
 
+    @describes("cancelExecution", "Cancel a run", body=CommandIn, **CANCEL)
     def post(self, request: Request, execution_id: str) -> Response:
         return _cancel(request, execution_id)
 
@@ -156,6 +207,13 @@ def _cancel(request: Request, execution_id: str) -> Response:
 class Resume(ApiView):
     """Let a paused run go on."""
 
+    @describes(
+        "resumeExecution",
+        "Let a paused run go on, or take a pause back that has not come yet",
+        answers={200: CommandAnswer},
+        body=CommandIn,
+        refusals=("FORBIDDEN", "NOT_FOUND", "EXECUTION_NOT_PAUSED"),
+    )
     def post(self, request: Request, execution_id: str) -> Response:
         return _state(services.resume(**_command(request, execution_id)), "Execution resumed successfully")
 
@@ -163,6 +221,13 @@ class Resume(ApiView):
 class Pause(ApiView):
     """Have a run pause before its next wave."""
 
+    @describes(
+        "pauseExecution",
+        "Have a run pause before its next wave",
+        answers={200: CommandAnswer},
+        body=CommandIn,
+        refusals=("FORBIDDEN", "NOT_FOUND", "EXECUTION_NOT_PAUSABLE"),
+    )
     def post(self, request: Request, execution_id: str) -> Response:
         execution = services.pause(**_command(request, execution_id))
         answer = _state(execution, "The execution pauses before its next wave")
@@ -173,22 +238,29 @@ class Pause(ApiView):
 class Terminate(ApiView):
     """Terminate the instances that a finished run launched."""
 
+    @describes(
+        "terminateRecoveryInstances",
+        "Terminate the instances of a finished run",
+        answers={200: TerminationAnswer},
+        body=CommandIn,
+        refusals=("FORBIDDEN", "NOT_FOUND", "EXECUTION_STILL_RUNNING", *DRS),
+    )
     def post(self, request: Request, execution_id: str) -> Response:
         command = _command(request, execution_id)
         result = services.terminate(**command)
         failed = [
-            {"recoveryInstanceId": each.recovery_instance_id, "code": each.code, "message": each.message}
+            TerminationFailure(recoveryInstanceId=each.recovery_instance_id, code=each.code, message=each.message)
             for each in result.failed
         ]
-        jobs = [{"jobId": job.job_id or None, "region": job.region, "status": job.status} for job in result.jobs]
+        jobs = [JobShape(jobId=job.job_id or None, region=job.region, status=job.status) for job in result.jobs]
         return Response(
-            {
-                "executionId": str(command["execution_id"]),
-                "terminated": result.terminated,
-                "failed": failed,
-                "jobs": jobs,
-                "message": _terminated(len(result.terminated), len(failed)),
-            }
+            TerminationAnswer(
+                executionId=str(command["execution_id"]),
+                terminated=result.terminated,
+                failed=failed,
+                jobs=jobs,
+                message=_terminated(len(result.terminated), len(failed)),
+            )
         )
 
 
@@ -202,9 +274,10 @@ def _terminated(done: int, failed: int) -> str:
 class JobLogs(ApiView):
     """The DRS job logs of a run, by wave."""
 
+    @describes("getJobLogs", "Get the DRS job logs of a run", answers={200: JobLogsAnswer}, refusals=["NOT_FOUND"])
     def get(self, request: Request, execution_id: str) -> Response:
         execution = services.get(_id(execution_id))
-        return Response({"executionId": str(execution.pk), "jobLogs": show_job_logs(execution)})
+        return Response(JobLogsAnswer(executionId=str(execution.pk), jobLogs=show_job_logs(execution)))
 
 
 def _command(request: Request, execution_id: str) -> dict[str, Any]:
@@ -216,7 +289,7 @@ def _command(request: Request, execution_id: str) -> dict[str, Any]:
 
 
 def _state(execution: Execution, message: str) -> Response:
-    return Response({"executionId": str(execution.pk), "status": execution.status, "message": message})
+    return Response(CommandAnswer(executionId=str(execution.pk), status=execution.status, message=message))
 
 
 def _id(text: str) -> uuid.UUID:

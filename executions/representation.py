@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from audit.actor import Actor
 from contract.clock import unix
@@ -63,6 +63,8 @@ class WaveRunShape(TypedDict):
 
 
 class ExecutionSummary(TypedDict):
+    """A run as the history lists it. Waves are numbered from 0."""
+
     executionId: str
     planId: str | None
     planName: str
@@ -87,6 +89,8 @@ class ExecutionSummary(TypedDict):
 
 
 class ExecutionShape(ExecutionSummary):
+    """A run with its waves, jobs and servers."""
+
     waves: list[WaveRunShape]
 
 
@@ -198,6 +202,52 @@ def _server(server: ServerRun) -> ServerRunShape:
     )
 
 
+class ExecutionsAnswer(TypedDict):
+    """One page of the history."""
+
+    items: list[ExecutionSummary]
+    nextToken: str | None
+
+
+class ExecutionStarted(TypedDict):
+    """A run that engines pick up within seconds."""
+
+    executionId: str
+    status: str
+    message: str
+    statusUrl: str
+
+
+class CommandAnswer(TypedDict):
+    """What a command made of a run."""
+
+    executionId: str
+    status: str
+    message: str
+    pauseRequested: NotRequired[bool]
+
+
+class TerminationFailure(TypedDict):
+    recoveryInstanceId: str
+    code: str
+    message: str
+
+
+class TerminationAnswer(TypedDict):
+    """Instances that DRS terminates, and those that it would not."""
+
+    executionId: str
+    terminated: list[str]
+    failed: list[TerminationFailure]
+    jobs: list[JobShape]
+    message: str
+
+
+class BulkDeleted(TypedDict):
+    deletedCount: int
+    totalScanned: int
+
+
 # Job logs
 
 
@@ -219,6 +269,13 @@ class JobLogShape(TypedDict):
     region: str
     events: list[EventShape]
     error: str | None
+
+
+class JobLogsAnswer(TypedDict):
+    """The logs of a run's DRS jobs, wave by wave."""
+
+    executionId: str
+    jobLogs: list[JobLogShape]
 
 
 def show_job_logs(execution: Execution) -> list[JobLogShape]:

@@ -8,12 +8,13 @@ from rest_framework.response import Response
 from audit.requests import actor_for
 from contract.errors import Invalid
 from contract.etag import etag, expected_versions
+from contract.schema import IF_MATCH, describes
 from contract.serializers import StrictSerializer, Text, Whole, read_body, read_query
 from contract.views import ApiView, read_id
 from plans import services
 from plans.dialects import WaveIn, Waves
 from plans.models import RecoveryPlan
-from plans.representation import show_plan, show_plans
+from plans.representation import PlanDeleted, PlansAnswer, PlanShape, show_plan, show_plans
 
 
 class PlanIn(StrictSerializer):
@@ -57,6 +58,7 @@ class PlanQuery(StrictSerializer):
 class PlanList(ApiView):
     """All plans, and new ones."""
 
+    @describes("listRecoveryPlans", "List recovery plans", answers={200: PlansAnswer}, query=PlanQuery)
     def get(self, request: Request) -> Response:
         asked = read_query(request, PlanQuery)
         plans = RecoveryPlan.objects.all()
@@ -65,6 +67,13 @@ class PlanList(ApiView):
         shown = show_plans(plans)
         return Response({"plans": shown, "count": len(shown)})
 
+    @describes(
+        "createRecoveryPlan",
+        "Create a recovery plan; waves in either dialect",
+        answers={201: PlanShape},
+        body=PlanIn,
+        refusals=("FORBIDDEN", "RP_NAME_EXISTS"),
+    )
     def post(self, request: Request) -> Response:
         given = read_body(request, PlanIn)
         waves = Waves(given["waves"])
@@ -86,9 +95,18 @@ class PlanList(ApiView):
 class PlanDetail(ApiView):
     """One plan."""
 
+    @describes("getRecoveryPlan", "Get a recovery plan", answers={200: PlanShape}, refusals=["NOT_FOUND"])
     def get(self, request: Request, plan_id: str) -> Response:
         return _answer(_id(plan_id))
 
+    @describes(
+        "updateRecoveryPlan",
+        "Change a recovery plan; what is left out stays",
+        answers={200: PlanShape},
+        body=PlanChange,
+        headers=[IF_MATCH],
+        refusals=("FORBIDDEN", "NOT_FOUND", "RP_NAME_EXISTS", "PLAN_HAS_ACTIVE_EXECUTION", "VERSION_CONFLICT"),
+    )
     def put(self, request: Request, plan_id: str) -> Response:
         given = read_body(request, PlanChange)
         waves = Waves(given["waves"]) if "waves" in given else None
@@ -106,9 +124,16 @@ class PlanDetail(ApiView):
             raise (waves.placed(error) if waves else error) from error
         return _answer(plan.pk)
 
+    @describes(
+        "deleteRecoveryPlan",
+        "Delete a recovery plan; its history stays",
+        answers={200: PlanDeleted},
+        headers=[IF_MATCH],
+        refusals=("FORBIDDEN", "NOT_FOUND", "PLAN_HAS_ACTIVE_EXECUTION", "VERSION_CONFLICT"),
+    )
     def delete(self, request: Request, plan_id: str) -> Response:
         plan = services.delete_plan(actor=actor_for(request), plan_id=_id(plan_id), expected=expected_versions(request))
-        return Response({"planId": str(plan.pk), "message": f"The recovery plan “{plan.name}” was deleted."})
+        return Response(PlanDeleted(planId=str(plan.pk), message=f"The recovery plan “{plan.name}” was deleted."))
 
 
 def _id(text: str) -> uuid.UUID:

@@ -40,6 +40,8 @@ class ServerConflict(TypedDict):
 
 
 class PlanShape(TypedDict):
+    """A recovery plan, its last run, and what keeps it from being run now."""
+
     planId: str
     planName: str
     description: str
@@ -57,6 +59,18 @@ class PlanShape(TypedDict):
     conflicts: list[ServerConflict]
     canExecute: bool
     blockedReason: str | None
+
+
+class PlansAnswer(TypedDict):
+    """All plans that match."""
+
+    plans: list[PlanShape]
+    count: int
+
+
+class PlanDeleted(TypedDict):
+    planId: str
+    message: str
 
 
 class RunFacts(TypedDict):

@@ -8,13 +8,22 @@ from rest_framework.response import Response
 from audit.requests import actor_for
 from contract.errors import Invalid
 from contract.etag import etag, expected_versions
+from contract.schema import DRS, IF_MATCH, describes
 from contract.serializers import StrictSerializer, Text, Texts, Whole, read_body, read_query
 from contract.views import ApiView, read_id
 from drs.errors import DrsError
 from protection import services
 from protection.inventory import check_region, read_region
 from protection.models import ProtectionGroup
-from protection.representation import show_discovery, show_group, show_groups
+from protection.representation import (
+    DiscoveryShape,
+    GroupAnswer,
+    GroupDeleted,
+    GroupsAnswer,
+    show_discovery,
+    show_group,
+    show_groups,
+)
 from protection.trouble import drs_trouble
 
 
@@ -58,6 +67,7 @@ class GroupQuery(StrictSerializer):
 class GroupList(ApiView):
     """All groups, and new ones."""
 
+    @describes("listProtectionGroups", "List protection groups", answers={200: GroupsAnswer}, query=GroupQuery)
     def get(self, request: Request) -> Response:
         asked = read_query(request, GroupQuery)
         groups = ProtectionGroup.objects.all()
@@ -68,6 +78,20 @@ class GroupList(ApiView):
         shown, warnings = show_groups(groups)
         return Response({"groups": shown, "count": len(shown)} | ({"warnings": warnings} if warnings else {}))
 
+    @describes(
+        "createProtectionGroup",
+        "Create a protection group of servers that exist in DRS",
+        answers={201: GroupAnswer},
+        body=GroupIn,
+        refusals=(
+            "INVALID_REGION",
+            "INVALID_SERVER_IDS",
+            "FORBIDDEN",
+            "PG_NAME_EXISTS",
+            "SERVER_ASSIGNMENT_CONFLICT",
+            *DRS,
+        ),
+    )
     def post(self, request: Request) -> Response:
         given = read_body(request, GroupIn)
         group = services.create_group(
@@ -85,9 +109,29 @@ class GroupList(ApiView):
 class GroupDetail(ApiView):
     """One group."""
 
+    @describes("getProtectionGroup", "Get a protection group", answers={200: GroupAnswer}, refusals=["NOT_FOUND"])
     def get(self, request: Request, group_id: str) -> Response:
         return _answer(_id(group_id))
 
+    @describes(
+        "updateProtectionGroup",
+        "Change a protection group; what is left out stays",
+        answers={200: GroupAnswer},
+        body=GroupChange,
+        headers=[IF_MATCH],
+        refusals=(
+            "REGION_IMMUTABLE",
+            "INVALID_SERVER_IDS",
+            "FORBIDDEN",
+            "NOT_FOUND",
+            "PG_NAME_EXISTS",
+            "SERVER_ASSIGNMENT_CONFLICT",
+            "PG_IN_ACTIVE_EXECUTION",
+            "SERVER_IN_USE_BY_PLAN",
+            "VERSION_CONFLICT",
+            *DRS,
+        ),
+    )
     def put(self, request: Request, group_id: str) -> Response:
         given = read_body(request, GroupChange)
         group = services.update_group(
@@ -101,11 +145,20 @@ class GroupDetail(ApiView):
         )
         return _answer(group.pk)
 
+    @describes(
+        "deleteProtectionGroup",
+        "Delete a protection group that no plan uses",
+        answers={200: GroupDeleted},
+        headers=[IF_MATCH],
+        refusals=("FORBIDDEN", "NOT_FOUND", "PG_IN_USE", "VERSION_CONFLICT"),
+    )
     def delete(self, request: Request, group_id: str) -> Response:
         group = services.delete_group(
             actor=actor_for(request), group_id=_id(group_id), expected=expected_versions(request)
         )
-        return Response({"groupId": str(group.pk), "message": f"The protection group “{group.name}” was deleted."})
+        return Response(
+            GroupDeleted(groupId=str(group.pk), message=f"The protection group “{group.name}” was deleted.")
+        )
 
 
 def _id(text: str) -> uuid.UUID:
@@ -126,6 +179,13 @@ class DiscoveryQuery(StrictSerializer):
 class SourceServers(ApiView):
     """Source servers of a region, read live; what was read stays in the inventory."""
 
+    @describes(
+        "discoverSourceServers",
+        "Read the source servers of a region from DRS",
+        answers={200: DiscoveryShape},
+        query=DiscoveryQuery,
+        refusals=("INVALID_REGION", "NOT_FOUND", *DRS),
+    )
     def get(self, request: Request) -> Response:
         asked = read_query(request, DiscoveryQuery)
         region = asked.get("region", "")

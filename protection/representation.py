@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from contract.clock import unix
 from drs.errors import BY_CODE, Trouble
@@ -33,6 +33,8 @@ class Warning(TypedDict):  # noqa: A001  (the contract's word)
 
 
 class GroupShape(TypedDict):
+    """A protection group. Servers come from the inventory; `serverDetailsAsOf` says how old that is."""
+
     groupId: str
     groupName: str
     description: str
@@ -46,6 +48,25 @@ class GroupShape(TypedDict):
     createdDate: int
     lastModifiedDate: int
     version: int
+
+
+class GroupAnswer(GroupShape):
+    """One group; with `warnings` when the inventory could not be read lately, or a server has left DRS."""
+
+    warnings: NotRequired[list[Warning]]
+
+
+class GroupsAnswer(TypedDict):
+    """All groups that match."""
+
+    groups: list[GroupShape]
+    count: int
+    warnings: NotRequired[list[Warning]]
+
+
+class GroupDeleted(TypedDict):
+    groupId: str
+    message: str
 
 
 class Inventory:
@@ -150,6 +171,8 @@ def show_group(group_id: uuid.UUID) -> tuple[GroupShape, list[Warning]]:
 
 
 class DiscoveryShape(TypedDict):
+    """The source servers of a region."""
+
     region: str
     initialized: bool
     asOf: int | None

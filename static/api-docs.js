@@ -1,0 +1,17 @@
+// Draws the interactive page of the API. Requests are made with the console's session and its CSRF token.
+"use strict";
+
+const place = document.getElementById("api");
+
+window.SwaggerUIBundle({
+  domNode: place,
+  url: place.dataset.schema,
+  deepLinking: true,
+  validatorUrl: null,
+  requestInterceptor: (request) => {
+    if (new URL(request.url, location.href).origin === location.origin) {
+      request.headers["X-CSRFToken"] = place.dataset.csrf;
+    }
+    return request;
+  },
+});
