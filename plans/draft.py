@@ -188,7 +188,9 @@ class PlanDraft:
             free = [each for each, home in homes.items() if home == group.pk and each not in taken]
             wave.groups.append(group.pk)
             wave.servers += free
-            self.notes.append(f"“{group.name}” was added to wave {at + 1} with {len(free)} servers.")
+            self.notes.append(
+                f"“{group.name}” was added to wave {at + 1} with {len(free)} server{'' if len(free) == 1 else 's'}."
+            )
 
     def specs(self) -> Sequence[WaveSpec]:
         """The waves as the service takes them."""

@@ -6,9 +6,15 @@ import pytest
 from django.conf import settings
 from django.contrib.auth.models import Permission, User
 from django.test import Client, override_settings
+from playwright.sync_api import Browser
+from pytest_django.live_server_helper import LiveServer
 
+from drs.simulator.testing import RunningSimulator
 from drsorch_site.context import beat as known_beat
+from tests.api_client import make_user
 from tests.console import world
+from tests.console.browser import Desk, chromium
+from tests.stage import Stage
 
 RIGHTS = ("start_drill", "control_execution")
 
@@ -47,3 +53,36 @@ def onlooker(db: None) -> Client:
     client = Client()
     client.force_login(User.objects.create_user("viewer", "viewer@example.com"))
     return client
+
+
+@pytest.fixture
+def chief(db: None) -> Client:
+    """The browser of somebody who may do everything."""
+    client = Client()
+    client.force_login(make_user("admin"))
+    return client
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def desk(browser: Browser, live_server: LiveServer, transactional_db: None) -> Iterator[Desk]:
+    """People at their browsers; at the end none of them may have had reason to complain."""
+    made = Desk(browser, live_server.url)
+    world.beat()
+    yield made
+    for context in browser.contexts:
+        context.close()
+    assert not made.complaints
+
+
+@pytest.fixture
+def stage(transactional_db: None, simulator: RunningSimulator) -> Iterator[Stage]:
+    """The engine in this process, and DRS, both moved on by the test."""
+    made = Stage(simulator)
+    yield made
+    made.sweep.close()

@@ -1,53 +1,20 @@
 """A drill from the sign-in to the last instance: real browser, web server, engine and (simulated) DRS."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from django.contrib.auth.models import User
-from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
-from pytest_django.live_server_helper import LiveServer
+from playwright.sync_api import Page, expect
 
-from drs.simulator.testing import RunningSimulator
 from executions.models import Execution
+from tests.console.browser import Desk
 from tests.processes import running_engine
 from tests.stage import Stage
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = "/usr/bin/chromium"
 # Simulated minutes pass in seconds; the page still polls every 3 s.
-SPEED, PATIENCE_MS = 90, 45_000
-
-
-@pytest.fixture
-def stage(transactional_db: None, simulator: RunningSimulator) -> Iterator[Stage]:
-    made = Stage(simulator)
-    simulator.set_speed(SPEED)
-    yield made
-    made.sweep.close()
-
-
-@pytest.fixture
-def complaints() -> list[str]:
-    """What the browser complained of, the policy's violations among it."""
-    return []
-
-
-@pytest.fixture
-def page(complaints: list[str]) -> Iterator[Page]:
-    def note(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            complaints.append(message.text)
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        opened = browser.new_page(viewport={"width": 1280, "height": 900})
-        opened.set_default_timeout(PATIENCE_MS)
-        opened.on("console", note)
-        opened.on("pageerror", lambda error: complaints.append(str(error)))
-        yield opened
-        browser.close()
+SPEED = 90
 
 
 def sign_in(page: Page, address: str) -> None:
@@ -57,13 +24,12 @@ def sign_in(page: Page, address: str) -> None:
     page.get_by_role("button", name="Sign in").click()
 
 
-def test_it_drills_a_plan_under_the_eyes_of_an_operator(
-    live_server: LiveServer, stage: Stage, operator: User, page: Page, complaints: list[str]
-) -> None:
+def test_it_drills_a_plan_under_the_eyes_of_an_operator(desk: Desk, stage: Stage, operator: User) -> None:
     stage.plan(name="Payments", pause={2})
-    expect.set_options(timeout=PATIENCE_MS)
+    stage.simulator.set_speed(SPEED)
+    page = desk.sit(None)
     with running_engine():
-        sign_in(page, f"{live_server.url}/recovery-plans")
+        sign_in(page, "/recovery-plans")
         page.get_by_role("link", name="Start drill of Payments").click()
         dialog = page.get_by_role("dialog")
         expect(dialog).to_contain_text("7 instances will be launched in us-east-1")
@@ -84,8 +50,7 @@ def test_it_drills_a_plan_under_the_eyes_of_an_operator(
         page.get_by_role("button", name="Resume wave 3").click()
         expect(page.locator("h1 + .status")).to_have_text("Completed")
         expect(page.locator("#live")).not_to_have_attribute("hx-trigger", "every 3s, poll-now")
-        instances = page.locator("td[data-label='Recovery instance']").all_inner_texts()
+        instances = page.locator(".wave td code", has_text="i-").all_inner_texts()
     assert len(instances) == 7
     assert all(re.fullmatch("i-[0-9a-f]{17}", each.strip()) for each in instances), instances
     assert Execution.objects.get().status == "COMPLETED"
-    assert not complaints

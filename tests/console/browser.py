@@ -1,0 +1,78 @@
+"""A real browser on the console, that complains of whatever should not happen."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.test import Client
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
+
+CHROMIUM = "/usr/bin/chromium"
+PATIENCE_MS = 30_000
+AXE = Path(settings.BASE_DIR) / "node_modules/axe-core/axe.min.js"
+# A refusal that the page shows is also a line in the browser's console. That is no complaint.
+REFUSED = re.compile(r"status of (400|401|403|409|412|422|502|503) |Response Status Error Code 401")
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Desk:
+    """People at their browsers, all on one console."""
+
+    browser: Browser
+    address: str
+    complaints: list[str] = field(default_factory=list)
+
+    def sit(self, user: User | None, *, width: int = 1280, **options: Any) -> Page:
+        """A browser of its own; signed in, unless nobody sits there."""
+        context = self.browser.new_context(viewport={"width": width, "height": 900}, base_url=self.address, **options)
+        if user is not None:
+            client = Client()
+            client.force_login(user)
+            name = settings.SESSION_COOKIE_NAME
+            context.add_cookies([{"name": name, "value": client.cookies[name].value, "url": self.address}])
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        expect.set_options(timeout=PATIENCE_MS)
+        page.on("console", self._note)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", self._watch)
+        return page
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and not REFUSED.search(message.text):
+            self.complaints.append(message.text)
+
+    def _watch(self, request: Request) -> None:
+        if not request.url.startswith((self.address, "data:")):
+            self.complaints.append(f"external request: {request.url}")
+
+
+def poll(page: Page) -> None:
+    """Have the live page look now instead of within three seconds."""
+    page.evaluate("htmx.trigger(document.getElementById('live'), 'poll-now')")
+
+
+def axe(page: Page) -> list[str]:
+    """What axe-core finds wrong with the page as it is shown now."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text())
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']}).then((results) => results.violations)")
+    return [
+        f"{page.url} {each['id']}: {node['html'][:160]} {json.dumps(node.get('failureSummary', ''))[:200]}"
+        for each in found
+        for node in each["nodes"]
+    ]
