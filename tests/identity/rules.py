@@ -44,7 +44,7 @@ class Scene:
     def _of(cls, run: Execution) -> "Scene":
         assert run.plan
         group = run.plan.waves.all()[0].group_links.all()[0].group_id
-        ids = {"execution_id": run.pk, "plan_id": run.plan_id, "group_id": group, "entry_id": 1}
+        ids: dict[str, object] = {"execution_id": run.pk, "plan_id": run.plan_id, "group_id": group, "entry_id": 1}
         return cls(ids, run)
 
 
