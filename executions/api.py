@@ -3,6 +3,7 @@
 import uuid
 from typing import Any
 
+from django.db.models import Q
 from django.urls import reverse
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -114,7 +115,8 @@ class ExecutionList(ApiView):
 def _filtered(asked: dict[str, Any]) -> Any:
     runs = Execution.objects.all()
     if "planId" in asked:
-        runs = runs.filter(plan=_plan_id(asked["planId"]))
+        plan_id = _plan_id(asked["planId"])
+        runs = runs.filter(Q(plan=plan_id) | Q(plan=None, plan_copy__planId=str(plan_id)))  # its history outlives it
     if "status" in asked:
         runs = runs.filter(status=asked["status"])
     if "executionType" in asked:

@@ -259,6 +259,7 @@ def test_it_deletes_a_plan_and_keeps_its_history(admin: Api, stage: Stage) -> No
     refusal(admin.get(path), 404, "NOT_FOUND")
     kept = answer(admin.get(f"/executions/{run.pk}"))
     assert (kept["planName"], kept["planId"]) == (plan.name, str(plan.pk))
+    assert len(answer(admin.get(f"/executions?planId={plan.pk}"))["items"]) == 1
 
 
 @pytest.mark.parametrize("status", ["PENDING", "PAUSED", "CANCELLING"])
