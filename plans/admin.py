@@ -37,7 +37,7 @@ class PlanForm(ServiceForm):
         super().__init__(*args, **options)
         if not self.instance._state.adding:
             shown = [{name: wave[name] for name in SHOWN} for wave in show_plan(self.instance.pk)["waves"]]  # type: ignore[literal-required]
-            self.initial |= {"waves": json.dumps(shown, indent=2), "version": self.instance.version}
+            self.initial.update(waves=json.dumps(shown, indent=2), version=self.instance.version)
 
     def perform(self, given: dict[str, Any]) -> RecoveryPlan:
         asked = {

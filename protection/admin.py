@@ -27,7 +27,7 @@ class GroupForm(ServiceForm):
         super().__init__(*args, **options)
         if not self.instance._state.adding:
             ids = self.instance.assignments.order_by("position").values_list("source_server_id", flat=True)
-            self.initial |= {"servers": "\n".join(ids), "version": self.instance.version}
+            self.initial.update(servers="\n".join(ids), version=self.instance.version)
 
     def perform(self, given: dict[str, Any]) -> ProtectionGroup:
         asked = {

@@ -18,8 +18,8 @@ def browser(db: None) -> Browser:
     world.beat()
     known_beat.asked_at = float("-inf")
 
-    def sign_in(*roles: str, **options: bool) -> Client:
-        client = Client(**options)
+    def sign_in(*roles: str, enforce_csrf_checks: bool = False) -> Client:
+        client = Client(enforce_csrf_checks=enforce_csrf_checks)
         client.force_login(make_user(*roles), backend="drsorch_site.auth.RoleBackend")
         return client
 
