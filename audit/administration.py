@@ -118,7 +118,7 @@ class ServiceAdmin(ModelAdmin):  # type: ignore[type-arg]  # see above
     remove: Callable[..., object]
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **options: Any) -> Any:
-        form = super().get_form(request, obj, change=change, **options)
+        form: Any = super().get_form(request, obj, change=change, **options)
         form.actor = actor_for(request)  # the class is made for this request alone
         return form
 

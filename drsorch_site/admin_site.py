@@ -50,7 +50,7 @@ class OperationsSite(AdminSite):
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
         """What a package brings for itself is journaled; the queue, which belongs to the engine, is only shown."""
         if admin_class is not None and not issubclass(admin_class, OURS):
-            models = [model_or_iterable] if isinstance(model_or_iterable, type) else list(model_or_iterable)
+            models: list[Any] = [model_or_iterable] if isinstance(model_or_iterable, type) else [*model_or_iterable]
             is_queue = any(model._meta.app_label == QUEUE for model in models)
             bases = (ReadOnly if is_queue else Journaled, admin_class)
             admin_class = type(admin_class.__name__, bases, {"actions": ()} if is_queue else {})

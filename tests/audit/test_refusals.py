@@ -21,6 +21,7 @@ from audit.actor import SYSTEM, Actor, person
 from audit.models import AuditEntry
 from contract.errors import DomainError, Forbidden
 from executions import services
+from executions.states import ExecutionStatus
 from tests.api_client import Api, make_user
 from tests.console import world
 
@@ -146,7 +147,7 @@ def test_it_records_once_for_each_accepted_action(admin: Api) -> None:
     plan = world.plan()
     before = AuditEntry.objects.count()
     body = {"planId": str(plan.pk), "executionType": "DRILL"}
-    run = admin.post("/executions", body).json()["executionId"]  # type: ignore[attr-defined]  # the test client adds it
+    run = admin.post("/executions", body).json()["executionId"]
     admin.post(f"/executions/{run}/cancel", {})
     admin.delete("/executions")
     verbs = AuditEntry.objects.order_by("id").values_list("verb", "refused", "actor")[before:]
@@ -156,7 +157,7 @@ def test_it_records_once_for_each_accepted_action(admin: Api) -> None:
 
 
 def test_the_journal_outlives_the_run(admin: Api) -> None:
-    run = world.ended(world.ExecutionStatus.COMPLETED)
+    run = world.ended(ExecutionStatus.COMPLETED)
     assert admin.delete("/executions").status_code == 200
     entries = AuditEntry.objects.filter(subject_id=str(run.pk))
     assert [each.verb for each in entries] == ["execution.start"]

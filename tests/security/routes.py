@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from audit.models import AuditEntry
+from executions.states import ExecutionStatus
 from protection.models import ProtectionGroup, SourceServer
 from tests.console import world
 
@@ -39,7 +40,7 @@ def furnish() -> dict[str, Any]:
     """A house with something in every room; answers what the parameters of addresses stand for."""
     world.region()
     plan = world.plan("Payments", sizes=(1, 1))
-    world.ended(world.ExecutionStatus.PARTIAL, "Ledger", fail="No capacity")
+    world.ended(ExecutionStatus.PARTIAL, "Ledger", fail="No capacity")
     run = world.paused("Billing")
     return {
         "group_id": ProtectionGroup.objects.earliest("name").pk,

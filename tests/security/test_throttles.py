@@ -1,5 +1,6 @@
 """Each principal has its share of the API, strangers have little, and the console is never slowed down."""
 
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def test_starts_are_counted_apart(admin: Api) -> None:
     with rates(start="2/min"):
         found = [admin.post("/executions", {}).status_code for _ in range(3)]
         assert found == [400, 400, 429]
-        assert admin.post(f"/recovery-plans/{world.uuid.uuid4()}/execute", {}).status_code == 429
+        assert admin.post(f"/recovery-plans/{uuid.uuid4()}/execute", {}).status_code == 429
         assert admin.get("/executions").status_code == 200
 
 
@@ -81,7 +82,8 @@ def test_polls_of_the_console_are_never_throttled(browser: Browser) -> None:
 def test_processes_share_the_counts(admin: Api, tmp_path: Path) -> None:
     """Two caches on one directory are what two web processes have."""
     files = {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": tmp_path}
+    found = []
     for _ in range(2):
         with override_settings(CACHES={"default": files}), rates(user="3/min"):
-            found = [admin.get("/executions").status_code for _ in range(2)]
-    assert found == [200, 429]
+            found += [admin.get("/executions").status_code for _ in range(2)]
+    assert found == [200, 200, 200, 429]
