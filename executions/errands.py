@@ -6,7 +6,7 @@ worker makes the call right there; the sweep has threads make it, so that no reg
 
 import logging
 from collections.abc import Callable, Generator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any, TypeVar
 
@@ -58,8 +58,8 @@ class Crew:
         self._go_on(errand, errand.__next__)
 
     def collect(self, patience: float) -> None:
-        """Go on with every errand whose answer has come, or comes within `patience` seconds."""
-        done, _ = wait(self.under_way, timeout=patience) if self.under_way else ((), ())
+        """Go on with every errand whose answer has come; if none has, wait `patience` seconds at most for one."""
+        done, _ = wait(self.under_way, timeout=patience, return_when=FIRST_COMPLETED)
         for future in done:
             errand, error = self.under_way.pop(future), future.exception()
             if error is None:

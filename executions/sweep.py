@@ -62,6 +62,15 @@ class Sweep:
         ready, self.poller.ready = self.poller.ready, []
         self._step(ready)
 
+    def rest(self, seconds: float) -> None:
+        """Until the next sweep: go on with every answer as it comes."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if self.crew.under_way:
+                self.collect(left)
+            else:
+                time.sleep(left)
+
     def drain(self) -> None:
         """Finish what is under way, without asking for anything new."""
         while self.crew.under_way or self.poller.ready:

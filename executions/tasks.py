@@ -90,10 +90,11 @@ def _sweep_for(seconds: float, sweep: Sweep) -> bool:
             sweep.once()
             if not pacemaker.renew(HOLDER, db_clock()):
                 return False
+            sweep.rest(max(0.05, SWEEP_EVERY_SECONDS - (time.monotonic() - started)))
         except DatabaseTrouble:  # the database restarts: wait for it; whatever was begun becomes due again
             log.exception("a sweep failed")
             connections.close_all()
-        time.sleep(max(0.05, SWEEP_EVERY_SECONDS - (time.monotonic() - started)))
+            time.sleep(SWEEP_EVERY_SECONDS)
     return True
 
 

@@ -29,8 +29,9 @@ LOST_ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("visible_after", [0, 45])
-@pytest.mark.parametrize("fault", LOST_ANSWERS)
+@pytest.mark.parametrize(
+    ("fault", "visible_after"), [*((each, 0) for each in LOST_ANSWERS), (next(iter(LOST_ANSWERS)), 45)]
+)
 def test_it_adopts_a_launch_whose_answer_was_lost(stage: Stage, fault: str, visible_after: int) -> None:
     name, options = LOST_ANSWERS[fault]
     stage.simulator.scenario(name, operation="StartRecovery", times=1, **options)
