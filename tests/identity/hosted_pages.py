@@ -62,7 +62,7 @@ def hosted_pages(console: str) -> Iterator[HostedPages]:
         "redirectUri": f"{console}/oidc/callback",
         "logoutUri": f"{console}/signed-out",
     }
-    command = [NODE, "server.js", json.dumps(settings)]
+    command = [NODE, "--import", "./old_node.js", "server.js", json.dumps(settings)]
     process = subprocess.Popen(command, cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout
     try:

@@ -1,7 +1,8 @@
-// What oidc-provider needs and Debian 12's Node 18 lacks. Imported first.
-import { webcrypto } from "node:crypto";
+// What oidc-provider needs and Debian 12's Node 18 lacks; loaded with --import, before everything else.
+import crypto from "node:crypto";
+import { register } from "node:module";
 
-globalThis.crypto ??= webcrypto;
+globalThis.crypto ??= crypto.webcrypto;
 URL.parse ??= (...address) => {
   try {
     return new URL(...address);
@@ -9,3 +10,4 @@ URL.parse ??= (...address) => {
     return null;
   }
 };
+if (!crypto.hash) register("./old_node_hooks.js", import.meta.url);

@@ -1,7 +1,6 @@
 // A certified OpenID provider that looks like Cognito's hosted pages: same addresses, same claims, PKCE required.
-// Usage: node server.js '{"port", "clientId", "clientSecret", "redirectUri", "logoutUri"}'. People are called alice, bob …;
+// Usage: node --import ./old_node.js server.js '{"port", "clientId", "clientSecret", "redirectUri", "logoutUri"}'. People are called alice, bob …;
 // everybody's password is "correct-horse-battery". POST /_control {"fault": NAME} makes the token endpoint misbehave.
-import "./old_node.js";
 import { createServer } from "node:http";
 import { generateKeyPairSync } from "node:crypto";
 import { SignJWT, decodeJwt, importJWK } from "jose";
