@@ -18,6 +18,7 @@ import requests
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from drs.simulator.testing import REPOSITORY, simulator_process
+from tests.console.png import shrink
 
 CHROMIUM = "/usr/bin/chromium"
 MOST_BYTES = 150_000
@@ -104,6 +105,7 @@ class Camera:
         self.page.set_viewport_size({"width": size["width"], "height": min(total, height) if whole else size["height"]})
         self.page.screenshot(path=path)
         self.page.set_viewport_size(size)
+        shrink(path)
         taken = path.stat().st_size
         if taken > MOST_BYTES:
             raise SystemExit(f"{path} has {taken} bytes, at most {MOST_BYTES} are wanted")

@@ -118,3 +118,19 @@ def ended(status: ExecutionStatus, name: str = "", *, fail: str = "", sizes: Seq
 def beat(at: datetime | None = None) -> None:
     """An engine gave a sign of life."""
     Pacemaker.objects.update_or_create(pk=1, defaults={"beat_at": at or timezone.now()})
+
+
+def launch_log(wave: WaveRun, lines: int) -> None:
+    """Lines in the log of a wave's job, one after the other."""
+    job, now = wave.jobs.all()[0], timezone.now()
+    ids = [each.source_server_id for each in wave.servers.all()]
+    JobEvent.objects.bulk_create(
+        JobEvent(
+            job=job,
+            at=now + timedelta(milliseconds=at),
+            event="SNAPSHOT_START" if at % 2 else "CONVERSION_START",
+            source_server_id=ids[at % len(ids)],
+            digest=uuid.uuid4().hex,
+        )
+        for at in range(lines)
+    )
