@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 
 import pytest
+from django.conf import settings
 from django.core.cache import cache
 from django.db import connection, transaction
 from django.db.backends.base.operations import BaseDatabaseOperations
@@ -22,6 +23,7 @@ def quick_settings() -> Iterator[None]:
     """Costly hashes and the manifest that collectstatic writes prove nothing in a test."""
     with override_settings(
         PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
+        STATIC_ROOT=settings.BASE_DIR / "static",  # WhiteNoise warns of a directory that only collectstatic makes
         CACHES={"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}},  # not other runs' files
         STORAGES={
             "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

@@ -6,19 +6,10 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django.conf import settings as project
-from django.test import override_settings
 
 from drsorch_site.cognito import Provider, settings_of
 from drsorch_site.roles import sync
 from tests.identity.minting import Keys, published_keys
-
-
-@pytest.fixture(scope="session", autouse=True)
-def static_root() -> Iterator[None]:
-    """WhiteNoise warns of a directory that only collectstatic makes, and a fresh checkout does not have it."""
-    with override_settings(STATIC_ROOT=project.BASE_DIR / "static"):
-        yield
 
 
 @pytest.fixture
