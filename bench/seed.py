@@ -8,9 +8,13 @@ import os
 import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import django
 from django.utils import timezone
+
+if TYPE_CHECKING:
+    from executions.models import Execution
 
 
 def main() -> None:
@@ -115,7 +119,7 @@ def _executions(count: int, plans: list[uuid.UUID]) -> None:
         Execution.objects.bulk_create(_runs(range(at, min(at + 5000, count)), plans, begin), batch_size=500)
 
 
-def _runs(numbers: range, plans: list[uuid.UUID], begin: datetime) -> Iterator[object]:
+def _runs(numbers: range, plans: list[uuid.UUID], begin: datetime) -> "Iterator[Execution]":
     from executions.models import Execution
     from executions.states import ExecutionStatus, Kind
 

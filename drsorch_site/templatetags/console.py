@@ -67,9 +67,7 @@ def _status(kind: type[Status], value: str, pill: bool) -> SafeString:
     spins = mark_safe(' class="spin"') if name == "spinner" else ""
     picture = format_html('<svg aria-hidden="true"{}><use href="#i-{}"/></svg>', spins, name)
     shape = mark_safe(" data-pill") if pill else ""
-    return format_html(
-        '<span class="status" data-tone="{}"{}>{}{}</span>', each.tone, shape, picture, each.label
-    )
+    return format_html('<span class="status" data-tone="{}"{}>{}{}</span>', each.tone, shape, picture, each.label)
 
 
 @register.simple_tag
