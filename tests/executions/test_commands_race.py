@@ -53,7 +53,7 @@ def test_it_lets_one_of_two_resumes_win_and_launches_once(stage: Stage) -> None:
     at_once(4, lambda _: engine.step(run.pk, stage.clock))
     stage.look()
     assert len(stage.launches()) == 2
-    assert AuditEntry.objects.filter(verb="execution.resume").count() == 1
+    assert AuditEntry.objects.filter(verb="execution.resume", outcome="ok").count() == 1
 
 
 def test_it_keeps_a_cancel_that_comes_before_the_intent(stage: Stage) -> None:
@@ -153,7 +153,7 @@ def test_it_cancels_in_every_state(stage: Stage, state: str) -> None:
     assert len(stage.launches()) == launches
     assert not ServerHold.objects.exists()
     assert code_of(lambda: services.cancel(actor=SYSTEM, execution_id=run.pk)) == "EXECUTION_NOT_CANCELLABLE"
-    assert AuditEntry.objects.get(verb="execution.cancel").detail["comment"] == "enough"
+    assert AuditEntry.objects.get(verb="execution.cancel", outcome="ok").detail["comment"] == "enough"
 
 
 def test_it_pauses_on_demand_and_a_resume_withdraws_it(stage: Stage) -> None:
