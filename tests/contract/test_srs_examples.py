@@ -8,7 +8,7 @@ import pytest
 
 from drs.simulator.demo import demo_server_ids
 from drs.simulator.testing import RunningSimulator
-from executions.models import Execution
+from executions.models import Execution, LaunchJob
 from tests.api_client import Api, answer
 from tests.stage import Stage
 
@@ -185,6 +185,8 @@ def test_resume_and_terminate(admin: Api, transactional_db: None, simulator: Run
     resumed = answer(admin.post(f"/executions/{run.pk}/resume"))
     assert resumed == example(RESUMED, exec_uuid=str(run.pk))
     stage.until(run, "COMPLETED")
+    # DRS refuses a termination while the launch job has not ended, a moment after its last server is up.
+    stage.wait(lambda: not LaunchJob.objects.exclude(status="COMPLETED").exists(), run)
     ended = answer(admin.post(f"/executions/{run.pk}/terminate-instances"))
     stage.sweep.close()
     expected = example(TERMINATED, exec_uuid=str(run.pk)) | {"terminated": ended["terminated"]}
