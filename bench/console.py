@@ -18,6 +18,8 @@ from datetime import timedelta
 from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from bench.lists import PORT, ROOT, environment, web
 
@@ -146,6 +148,8 @@ def change() -> None:
 def _session(made: dict[str, str]) -> requests.Session:
     session = requests.Session()
     session.cookies.set(made["name"], made["cookie"])
+    # As browsers do: a kept connection that the server has closed meanwhile is opened again.
+    session.mount("http://", HTTPAdapter(max_retries=Retry(connect=2, read=2, status=0, allowed_methods=["GET"])))
     return session
 
 

@@ -47,9 +47,14 @@ def test_it_goes_from_the_first_group_to_the_last_instance(desk: Desk, stage: St
     page = desk.sit(admin_user)
     make_group(page, "Databases", "db-primary-01", "db-replica-01")
     make_group(page, "Web", "web-01")
-    first = ProtectionGroup.objects.get(name="Databases")
-    assert first.assignments.count() == 2
+    assert ProtectionGroup.objects.get(name="Databases").assignments.count() == 2
+    make_plan(page)
+    run = drill(page, stage)
+    read_logs(page)
+    terminate(page, stage, run)
 
+
+def make_plan(page: Page) -> None:
     page.goto("/recovery-plans/new")
     page.get_by_label("Name", exact=True).fill("Payments")
     add_wave(page, 1, "Web tier", "Web")
@@ -67,6 +72,8 @@ def test_it_goes_from_the_first_group_to_the_last_instance(desk: Desk, stage: St
     assert [(wave.name, wave.pause_before) for wave in waves] == [("Database tier", False), ("Web tier", True)]
     assert list(waves[1].depends_on.all()) == [waves[0]]
 
+
+def drill(page: Page, stage: Stage) -> Execution:
     page.get_by_role("link", name="Start drill").click()
     page.get_by_role("dialog").get_by_role("button", name="Start drill").click()
     page.wait_for_url(re.compile(r"/executions/[0-9a-f-]{36}$"))
@@ -80,7 +87,10 @@ def test_it_goes_from_the_first_group_to_the_last_instance(desk: Desk, stage: St
     poll(page)
     expect(page.locator("h1 + .status")).to_have_text("Completed")
     expect(page.locator("#feed")).to_contain_text("Wave 2 completed by the engine")
+    return run
 
+
+def read_logs(page: Page) -> None:
     page.get_by_role("link", name="Job logs").click()
     expect(page.locator("#logs section")).to_have_count(2)
     expect(page.locator("#logs")).to_contain_text("Converted")
@@ -90,6 +100,8 @@ def test_it_goes_from_the_first_group_to_the_last_instance(desk: Desk, stage: St
         page.get_by_role("link", name="Download as text").click()
     assert "LAUNCH_START" in download.value.path().read_text()
 
+
+def terminate(page: Page, stage: Stage, run: Execution) -> None:
     stage.advance(600)  # DRS takes no termination while the last job is not over
     stage.look()
     page.goto(f"/executions/{run.pk}")
