@@ -2,14 +2,14 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
 
 from django.db.models import OuterRef, Subquery
 
 from contract.clock import unix
-from plans.models import RecoveryPlan, RecoveryPlanQuerySet, Wave, WaveServer
+from plans.models import RecoveryPlan, RecoveryPlanQuerySet, Wave, WaveGroup, WaveServer
 from plans.services import no_plan
 
 
@@ -91,11 +91,15 @@ def show_plans(plans: RecoveryPlanQuerySet) -> list[PlanShape]:
         last_run=Subquery(runs.order_by("-started_at", "-pk")[:1]),
         active_run=Subquery(runs.filter(ended_at=None).order_by("dry_run", "pk")[:1]),
     )
-    listed: list[Any] = list(found.prefetch_related("waves__group_links", "waves__servers", "waves__depends_on"))
+    listed: list[Any] = list(found)
+    keys = [plan.pk for plan in listed]
+    waves = _waves(keys)
     facts = _facts({key for plan in listed for key in (plan.last_run, plan.active_run) if key})
-    conflicts = _conflicts([plan.pk for plan in listed])
+    conflicts = _conflicts(keys)
     return [
-        _show_plan(plan, facts.get(plan.last_run), facts.get(plan.active_run), conflicts.get(plan.pk, []))
+        _show_plan(
+            plan, waves[plan.pk], facts.get(plan.last_run), facts.get(plan.active_run), conflicts.get(plan.pk, [])
+        )
         for plan in listed
     ]
 
@@ -141,9 +145,12 @@ def _conflicts(keys: Sequence[uuid.UUID]) -> Mapping[uuid.UUID, list[ServerConfl
 
 
 def _show_plan(
-    plan: RecoveryPlan, last: RunFacts | None, active: RunFacts | None, conflicts: list[ServerConflict]
+    plan: RecoveryPlan,
+    waves: list[WaveShape],
+    last: RunFacts | None,
+    active: RunFacts | None,
+    conflicts: list[ServerConflict],
 ) -> PlanShape:
-    waves = [_show_wave(wave) for wave in plan.waves.all()]
     reason = _blocked_reason(plan, active, conflicts, has_waves=bool(waves))
     return PlanShape(
         planId=str(plan.pk),
@@ -178,20 +185,46 @@ def _blocked_reason(
     return None if has_waves else "The plan has no waves."
 
 
-def _show_wave(wave: Wave) -> WaveShape:
-    groups = [str(link.group_id) for link in wave.group_links.all()]
-    needs = sorted(each.number for each in wave.depends_on.all())
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def _gathered(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
+    found: dict[K, list[V]] = defaultdict(list)
+    for key, value in pairs:
+        found[key].append(value)
+    return found
+
+
+def _waves(plans: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[WaveShape]]:
+    """The waves of each plan in order. Tuples and not models, because a list holds thousands of them."""
+    links = WaveGroup.objects.filter(wave__plan__in=plans).order_by("wave", "position")
+    groups = _gathered(links.values_list("wave_id", "group_id"))
+    members = WaveServer.objects.filter(plan__in=plans).order_by("wave", "position")
+    servers = _gathered(members.values_list("wave_id", "assignment__source_server_id"))
+    through = Wave.depends_on.through.objects.filter(from_wave__plan__in=plans).order_by("to_wave__number")
+    needs = _gathered(through.values_list("from_wave_id", "to_wave__number"))
+    rows = Wave.objects.filter(plan__in=plans).order_by("plan", "number")
+    columns = ("number", "name", "description", "pause_before", "on_failure")
+    return _gathered(
+        (plan, _show_wave(columns, [str(each) for each in groups[pk]], servers[pk], needs[pk]))
+        for pk, plan, *columns in rows.values_list("pk", "plan_id", *columns)
+    )
+
+
+def _show_wave(columns: Sequence[Any], groups: list[str], servers: list[str], needs: list[int]) -> WaveShape:
+    number, name, description, pause_before, on_failure = columns
     return WaveShape(
-        waveId=f"wave-{wave.number}",
-        waveNumber=wave.number,
-        executionOrder=wave.number,
-        waveName=wave.name,
-        waveDescription=wave.description,
+        waveId=f"wave-{number}",
+        waveNumber=number,
+        executionOrder=number,
+        waveName=name,
+        waveDescription=description,
         protectionGroupIds=groups,
         protectionGroupId=groups[0] if groups else None,
-        serverIds=[server.source_server_id for server in wave.servers.all()],
+        serverIds=servers,
         dependsOnWaves=needs,
-        dependencies=[Dependency(dependsOnWaveId=f"wave-{number}") for number in needs],
-        pauseBeforeWave=wave.pause_before,
-        onFailure=wave.on_failure,
+        dependencies=[Dependency(dependsOnWaveId=f"wave-{each}") for each in needs],
+        pauseBeforeWave=pause_before,
+        onFailure=on_failure,
     )

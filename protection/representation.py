@@ -1,14 +1,23 @@
 """Groups and source servers as the API shows them, from our own rows alone: three queries, however many there are."""
 
 import uuid
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import NotRequired, TypedDict
+from typing import NamedTuple, NotRequired, TypedDict
 
 from contract.clock import unix
 from drs.errors import BY_CODE, Trouble
-from protection.models import ProtectionGroup, ProtectionGroupQuerySet, RegionInventory, ServerAssignment, SourceServer
+from protection.models import (
+    ProtectionGroup,
+    ProtectionGroupQuerySet,
+    RegionInventory,
+    ServerAssignment,
+    SourceServer,
+    SourceServerQuerySet,
+)
 from protection.services import no_group
+from protection.states import server_state
 
 
 class GroupReference(TypedDict):
@@ -69,13 +78,31 @@ class GroupDeleted(TypedDict):
     message: str
 
 
+class Known(NamedTuple):
+    """What is shown of a source server; a tuple and not a model, because a list holds thousands of them."""
+
+    pk: str
+    name: str
+    replication_state: str
+    lag_duration: str
+    seen_at: datetime
+    gone_at: datetime | None
+
+
+def _known(servers: SourceServerQuerySet) -> list[Known]:
+    return [Known(*row) for row in servers.values_list(*Known._fields)]
+
+
 class Inventory:
     """What is known of the servers of some groups, and of their regions."""
 
     def __init__(self, groups: Sequence[ProtectionGroup]) -> None:
-        known = ServerAssignment.objects.filter(group__in=[group.pk for group in groups])
-        servers = SourceServer.objects.filter(pk__in=known.values("source_server_id")).defer("tags")
-        self.servers = {server.pk: server for server in servers}
+        assigned = ServerAssignment.objects.filter(group__in=[group.pk for group in groups])
+        self.members: dict[uuid.UUID, list[str]] = defaultdict(list)
+        for group_id, server_id in assigned.order_by("group", "position").values_list("group_id", "source_server_id"):
+            self.members[group_id].append(server_id)
+        servers = SourceServer.objects.filter(pk__in=assigned.order_by().values("source_server_id"))
+        self.servers = {server.pk: server for server in _known(servers)}
         self.regions = {row.region: row for row in RegionInventory.objects.all()}
 
     def as_of(self, server_ids: Iterable[str], region: str) -> int | None:
@@ -113,21 +140,19 @@ class Inventory:
             Warning(
                 code="SERVER_NOT_IN_DRS",
                 region=group.region,
-                message=f"{each.source_server_id} of “{group.name}” is no longer in DRS. Take it out of the group.",
+                message=f"{each} of “{group.name}” is no longer in DRS. Take it out of the group.",
             )
-            for each in group.assignments.all()
-            if (server := self.servers.get(each.source_server_id)) is not None and server.gone_at is not None
+            for each in self.members[group.pk]
+            if (server := self.servers.get(each)) is not None and server.gone_at is not None
         ]
 
 
-def show_server(
-    server_id: str, server: SourceServer | None, group: GroupReference | None, *, selectable: bool
-) -> ServerShape:
+def show_server(server_id: str, server: Known | None, group: GroupReference | None, *, selectable: bool) -> ServerShape:
     """One server; what is not known of it is null."""
     return ServerShape(
         sourceServerID=server_id,
         hostname=server.name if server else server_id,
-        state=str(server.state.value) if server else None,
+        state=server_state(server.replication_state).value if server else None,
         replicationState=server.replication_state if server else None,
         lagDuration=(server.lag_duration or None) if server else None,
         assignedToProtectionGroup=group,
@@ -136,7 +161,7 @@ def show_server(
 
 
 def _show_group(group: ProtectionGroup, inventory: Inventory) -> GroupShape:
-    ids = [each.source_server_id for each in group.assignments.all()]
+    ids = inventory.members[group.pk]
     own = GroupReference(groupId=str(group.pk), groupName=group.name)
     return GroupShape(
         groupId=str(group.pk),
@@ -157,7 +182,7 @@ def _show_group(group: ProtectionGroup, inventory: Inventory) -> GroupShape:
 
 def show_groups(groups: ProtectionGroupQuerySet) -> tuple[list[GroupShape], list[Warning]]:
     """These groups, and what to know about how fresh they are."""
-    listed = list(groups.prefetch_related("assignments"))
+    listed = list(groups)
     inventory = Inventory(listed)
     return [_show_group(group, inventory) for group in listed], inventory.warnings(listed)
 
@@ -184,7 +209,7 @@ class DiscoveryShape(TypedDict):
 
 def show_discovery(inventory: RegionInventory, current: ProtectionGroup | None) -> DiscoveryShape:
     """The servers of a region as they were just read, and which of them a group could take."""
-    servers = list(SourceServer.objects.present().filter(region=inventory.region).defer("tags"))
+    servers = _known(SourceServer.objects.present().filter(region=inventory.region))
     homes = _homes(inventory.region)
     own = str(current.pk) if current else None
     taken = {server_id for server_id, home in homes.items() if home["groupId"] != own}
