@@ -3,13 +3,27 @@
 from collections.abc import Iterator
 
 import pytest
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+from django.test import override_settings
 
 from drs.simulator.testing import RunningSimulator
 from tests.stage import Stage
 
 
+def _hurry(connection: BaseDatabaseWrapper, **_: object) -> None:
+    """No test pulls the plug: the disk need not be waited for (nor is it by script/with-postgres)."""
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA synchronous=OFF")
+
+
+connection_created.connect(_hurry)
+
+
 @pytest.fixture
 def stage(transactional_db: None, simulator: RunningSimulator) -> Iterator[Stage]:
-    made = Stage(simulator)
-    yield made
-    made.sweep.close()
+    with override_settings(INVENTORY_SECONDS=1e9):  # hours pass in a second here; the inventory need not be read anew
+        made = Stage(simulator)
+        yield made
+        made.sweep.close()
