@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 HOLDER = uuid.uuid4()  # of all processes of one engine, which is forked after this
 BEAT_SECONDS = 10.0
+HERE_SECONDS = 2.0
 SWEEP_EVERY_SECONDS = 1.0
 
 
@@ -30,8 +31,8 @@ def nudge(execution_id: uuid.UUID) -> None:
 
 def revive() -> None:
     """Make sure that an engine beats; called by the schedule and by every engine's watchdog."""
-    if pacemaker.is_silent(db_clock()):
-        _enqueue("executions.tasks.beat", timeout=3600)
+    if pacemaker.is_silent(db_clock()) and not _enqueue("executions.tasks.beat", timeout=3600):
+        _beat_here()
 
 
 def _enqueue(task: str, *args: str, **options: int) -> bool:
@@ -66,6 +67,19 @@ def beat() -> None:
         sweep.drain()
     finally:
         sweep.close()
+
+
+def _beat_here() -> None:
+    """The broker is down and took the beat with it: sweep in this process for a moment."""
+    if not pacemaker.take(HOLDER, db_clock()):
+        return
+    sweep = Sweep()
+    try:
+        _sweep_for(HERE_SECONDS, sweep)
+        sweep.drain()
+    finally:
+        sweep.close()
+        pacemaker.hand_over(HOLDER)
 
 
 def stop_beating() -> None:

@@ -29,6 +29,7 @@ from executions.states import JobStatus, Kind, LaunchStatus, TerminationStatus
 from protection.trouble import drs_trouble
 
 UNCONFIRMED_AFTER = timedelta(seconds=60)
+LOOK_BACK = timedelta(minutes=10)  # before the intent, for clocks that differ
 LISTED_WITHIN = timedelta(minutes=5)  # a launched instance shows in DescribeRecoveryInstances by then
 GONE = frozenset({"TERMINATED", "NOT_FOUND", "SHUTTING-DOWN"})
 
@@ -269,7 +270,7 @@ def find_unconfirmed(execution: Execution, clock: Clock) -> Errand[None]:
     """Settle terminations whose request was lost or killed: adopt DRS's job, or let a person try again."""
     oldest = clock() - UNCONFIRMED_AFTER
     for job in execution.terminations.filter(status=JobStatus.INITIATED, intent_at__lte=oldest):
-        since = (job.intent_at or oldest) - timedelta(minutes=10)
+        since = (job.intent_at or oldest) - LOOK_BACK
         try:
             jobs = yield partial(Drs(job.region, reading="poller").jobs_since, since)
         except DrsError:

@@ -1,6 +1,7 @@
 """The stage for tests of runs."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -8,6 +9,7 @@ from django.db.backends.signals import connection_created
 from django.test import override_settings
 
 from drs.simulator.testing import RunningSimulator
+from executions import launch, termination
 from tests.stage import Stage
 
 
@@ -22,7 +24,10 @@ connection_created.connect(_hurry)
 
 
 @pytest.fixture
-def stage(transactional_db: None, simulator: RunningSimulator) -> Iterator[Stage]:
+def stage(transactional_db: None, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    # The stage's clock runs ahead of the one that dates the simulator's jobs, by more than any real difference.
+    for module in (launch, termination):
+        monkeypatch.setattr(module, "LOOK_BACK", timedelta(days=3650))
     with override_settings(INVENTORY_SECONDS=1e9):  # hours pass in a second here; the inventory need not be read anew
         made = Stage(simulator)
         yield made

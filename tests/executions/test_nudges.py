@@ -124,3 +124,16 @@ def test_a_crowd_of_due_runs_drains_without_flooding_the_queue(stage: Stage) -> 
         assert len(nudged) - before <= 8
         assert sweeps < 30
     sweep.close()
+
+
+def test_it_sweeps_without_any_broker(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The beat was lost together with the broker: the watchdog of an engine sweeps itself."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise ConnectionError("the broker is down")
+
+    monkeypatch.setattr(tasks, "async_task", broken)
+    run = stage.start(stage.plan("app-01"))
+    tasks.revive()
+    assert stage.fresh(run).status == "POLLING"
+    assert pacemaker.is_silent(stage.clock())
