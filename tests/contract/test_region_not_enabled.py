@@ -1,0 +1,30 @@
+"""A region that is not enabled for the account: AWS answers OptInRequired, which the simulator never does."""
+
+from typing import Any, NoReturn
+
+import pytest
+
+from drs.client import Drs
+from drs.errors import BY_CODE, DrsError
+from drs.simulator.testing import RunningSimulator
+from tests.api_client import Api, refusal
+
+
+def refuse(self: Drs, *args: Any, **options: Any) -> NoReturn:
+    code = "OptInRequired"
+    raise DrsError(BY_CODE[code], code=code, message="No.", region="af-south-1", operation="DescribeSourceServers")
+
+
+@pytest.fixture(autouse=True)
+def closed(simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Drs, "source_servers", refuse)
+
+
+def test_discovery_says_so(admin: Api) -> None:
+    details = refusal(admin.get("/drs/source-servers?region=af-south-1"), 400, "REGION_NOT_ENABLED")
+    assert details == {"awsCode": "OptInRequired", "awsMessage": "No.", "region": "af-south-1"}
+
+
+def test_no_group_is_made_there(admin: Api) -> None:
+    body = {"groupName": "Cape Town", "region": "af-south-1", "sourceServerIds": ["s-1234567890abcdef0"]}
+    refusal(admin.post("/protection-groups", body), 400, "REGION_NOT_ENABLED")
