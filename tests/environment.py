@@ -20,6 +20,7 @@ FOREIGN = ("AWS_", "COGNITO_", "DJANGO_", "DRSORCH_")
 RESERVED = socket.socket()
 RESERVED.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 RESERVED.bind(("127.0.0.1", 0))
+atexit.register(RESERVED.close)
 SIMULATOR_PORT: int = RESERVED.getsockname()[1]
 SIMULATOR_URL = f"http://127.0.0.1:{SIMULATOR_PORT}"
 
