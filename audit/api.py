@@ -10,7 +10,7 @@ from audit.reading import matching, page_of, read_time
 from contract import paging
 from contract.clock import unix
 from contract.schema import describes
-from contract.serializers import StrictSerializer, Text, read_query
+from contract.serializers import LIMIT, TOKEN, UNIX_SECONDS, StrictSerializer, Text, read_query
 from contract.views import ApiView
 
 
@@ -23,10 +23,10 @@ class EntryQuery(StrictSerializer):
     verb = Text(required=False)
     subject = Text(required=False)
     outcome = Text(required=False)
-    since = Text(required=False)
-    until = Text(required=False)
-    limit = Text(required=False)
-    nextToken = Text(required=False)
+    since = Text(required=False, described=UNIX_SECONDS)
+    until = Text(required=False, described=UNIX_SECONDS)
+    limit = Text(required=False, described=LIMIT)
+    nextToken = Text(required=False, described=TOKEN)
 
 
 class EntriesAnswer(TypedDict):

@@ -67,7 +67,7 @@ IF_MATCH = OpenApiParameter(
 )
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
-    OpenApiTypes.STR,
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
     "header",
     description="1 to 255 characters, kept for 24 hours: the same key and body give the first answer again.",
 )
@@ -116,11 +116,30 @@ def one_address_each(endpoints: Sequence[tuple[str, str, str, Any]]) -> list[tup
 
 
 def with_shapes(result: dict[str, Any], **_: object) -> dict[str, Any]:
-    """drf-spectacular's POSTPROCESSING_HOOK: adds the shapes that answers refer to."""
+    """drf-spectacular's POSTPROCESSING_HOOK: adds the shapes that answers refer to, and closes those of requests."""
     schemas = result.setdefault("components", {}).setdefault("schemas", {})
+    result |= _not_blank({"paths": result["paths"]})
+    for name, shape in schemas.items():
+        schemas[name] = shape = _not_blank(shape)
+        if "properties" in shape:
+            shape["additionalProperties"] = False  # StrictSerializer names every field that it does not know
     for name, shape in sorted(_shapes.items()):
         schemas[name] = _in_31(_resolved(shape)) | ({"description": shape.__doc__} if shape.__doc__ else {})
     return result
+
+
+def _not_blank(schema: Any) -> Any:
+    """drf-spectacular allows "" wherever a serializer does; here services refuse it, and `Text.described` says so."""
+    if isinstance(schema, list):
+        return [_not_blank(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {name: _not_blank(value) for name, value in schema.items()}
+    match found.get("oneOf"):
+        case [dict(filled), {"type": "string", "maxLength": 0}]:
+            del found["oneOf"]
+            return found | filled
+    return found
 
 
 def _resolved(shape: type) -> Any:

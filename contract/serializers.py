@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
+from drf_spectacular.drainage import set_override
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -17,10 +18,15 @@ _ID = re.compile(r"ID(s?)(?=[A-Z]|$)")
 
 
 class Text(serializers.CharField):
-    """A string and nothing that could be taken for one; trimmed. Empty is for the service to judge."""
+    """A string and nothing that could be taken for one; trimmed. Empty is for the service to judge.
 
-    def __init__(self, **options: Any) -> None:
+    `described` is what the OpenAPI document says of it, where a service or a view is the judge.
+    """
+
+    def __init__(self, *, described: Mapping[str, object] | None = None, **options: Any) -> None:
         super().__init__(**{"allow_blank": True, **options})
+        if described:
+            set_override(self, "field", {"type": "string", **described})
 
     def to_internal_value(self, data: object) -> str:
         if not isinstance(data, str):
@@ -56,10 +62,13 @@ class OneOf(serializers.ChoiceField):
 
 
 class Texts(serializers.ListField):
-    """A list of strings."""
+    """A list of strings; `described` as of Text."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, described: Mapping[str, object] | None = None, **options: Any) -> None:
         super().__init__(**{"child": Text(), **options})
+        if described:
+            shape = {"type": "array", "items": {"type": "string", "minLength": 1}, **described}
+            set_override(self, "field", shape)
 
 
 class Wholes(serializers.ListField):
@@ -67,6 +76,16 @@ class Wholes(serializers.ListField):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"child": Whole(), **options})
+
+
+# What the document says of fields that several shapes have.
+NAME = {"minLength": 1, "maxLength": 128}
+DESCRIPTION = {"maxLength": 512}
+SERVER_IDS = {"minItems": 1, "uniqueItems": True}
+PLAN_ID = {"format": "uuid"}
+LIMIT = {"type": "integer", "minimum": 1, "maximum": 100, "default": 50}
+TOKEN = {"minLength": 1, "description": "The nextToken of the page before."}
+UNIX_SECONDS = {"type": "integer", "minimum": 0, "maximum": 99_999_999_999}
 
 
 def spelling(name: str) -> str:

@@ -13,7 +13,17 @@ from contract import idempotency, paging
 from contract.clock import db_clock
 from contract.errors import Invalid
 from contract.schema import DRS, IDEMPOTENCY_KEY, describes
-from contract.serializers import Flag, OneOf, StrictSerializer, Text, read_body, read_query
+from contract.serializers import (
+    LIMIT,
+    PLAN_ID,
+    TOKEN,
+    Flag,
+    OneOf,
+    StrictSerializer,
+    Text,
+    read_body,
+    read_query,
+)
 from contract.views import ApiView, read_id
 from executions import services
 from executions.models import Execution
@@ -55,7 +65,7 @@ class PlanRunIn(StrictSerializer):
 
 
 class ExecutionIn(PlanRunIn):
-    planId = Text()
+    planId = Text(described=PLAN_ID)
 
 
 class CommandIn(StrictSerializer):
@@ -71,17 +81,23 @@ CANCEL: dict[str, Any] = {
 
 
 class ExecutionQuery(StrictSerializer):
-    planId = Text(required=False)
+    planId = Text(required=False, described=PLAN_ID)
     status = OneOf(choices=STATUSES, required=False)
     executionType = OneOf(choices=KINDS, required=False)
-    limit = Text(required=False)
-    nextToken = Text(required=False)
+    limit = Text(required=False, described=LIMIT)
+    nextToken = Text(required=False, described=TOKEN)
 
 
 class ExecutionList(ApiView):
     """The history, newest first; new runs; and its clean-up."""
 
-    @describes("listExecutions", "List runs, newest first", answers={200: ExecutionsAnswer}, query=ExecutionQuery)
+    @describes(
+        "listExecutions",
+        "List runs, newest first",
+        answers={200: ExecutionsAnswer},
+        query=ExecutionQuery,
+        refusals=["NOT_FOUND"],
+    )
     def get(self, request: Request) -> Response:
         asked = read_query(request, ExecutionQuery)
         found, token = paging.page(
@@ -125,7 +141,7 @@ def _filtered(asked: dict[str, Any]) -> Any:
 
 
 class PlanExecuteIn(PlanRunIn):
-    planId = Text(required=False)
+    planId = Text(required=False, described=PLAN_ID)
 
 
 class PlanExecute(ApiView):

@@ -9,7 +9,7 @@ from audit.requests import actor_for
 from contract.errors import Invalid
 from contract.etag import etag, expected_versions
 from contract.schema import IF_MATCH, describes
-from contract.serializers import StrictSerializer, Text, Whole, read_body, read_query
+from contract.serializers import DESCRIPTION, NAME, StrictSerializer, Text, Whole, read_body, read_query
 from contract.views import ApiView, read_id
 from plans import services
 from plans.dialects import WaveIn, Waves
@@ -38,8 +38,8 @@ class PlanIn(StrictSerializer):
         }
     )
 
-    planName = Text()
-    description = Text(required=False)
+    planName = Text(described=NAME)
+    description = Text(required=False, described=DESCRIPTION)
     waves = WaveIn(many=True)
     version = Whole(required=False)
 
@@ -47,7 +47,7 @@ class PlanIn(StrictSerializer):
 class PlanChange(PlanIn):
     """What is left out stays as it is."""
 
-    planName = Text(required=False)
+    planName = Text(required=False, described=NAME)
     waves = WaveIn(many=True, required=False)
 
 

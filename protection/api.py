@@ -9,7 +9,17 @@ from audit.requests import actor_for
 from contract.errors import Invalid
 from contract.etag import etag, expected_versions
 from contract.schema import DRS, IF_MATCH, describes
-from contract.serializers import StrictSerializer, Text, Texts, Whole, read_body, read_query
+from contract.serializers import (
+    DESCRIPTION,
+    NAME,
+    SERVER_IDS,
+    StrictSerializer,
+    Text,
+    Texts,
+    Whole,
+    read_body,
+    read_query,
+)
 from contract.views import ApiView, read_id
 from drs.errors import DrsError
 from protection import services
@@ -25,6 +35,9 @@ from protection.representation import (
     show_groups,
 )
 from protection.trouble import drs_trouble
+
+REGION = {"pattern": "^[a-z]{2}(-[a-z]+)+-[0-9]+$"}
+REGION_REQUIRED = "A region is required, such as ?region=us-east-1."
 
 
 class GroupIn(StrictSerializer):
@@ -44,19 +57,19 @@ class GroupIn(StrictSerializer):
         }
     )
 
-    groupName = Text()
-    description = Text(required=False)
-    region = Text()
-    sourceServerIds = Texts()
+    groupName = Text(described=NAME)
+    description = Text(required=False, described=DESCRIPTION)
+    region = Text(described=REGION)
+    sourceServerIds = Texts(described=SERVER_IDS)
     version = Whole(required=False)
 
 
 class GroupChange(GroupIn):
     """What is left out stays as it is."""
 
-    groupName = Text(required=False)
-    region = Text(required=False)
-    sourceServerIds = Texts(required=False)
+    groupName = Text(required=False, described=NAME)
+    region = Text(required=False, described=REGION)
+    sourceServerIds = Texts(required=False, described=SERVER_IDS)
 
 
 class GroupQuery(StrictSerializer):
@@ -172,7 +185,7 @@ def _answer(group_id: uuid.UUID, *, status: int = 200) -> Response:
 
 
 class DiscoveryQuery(StrictSerializer):
-    region = Text(required=False)
+    region = Text(error_messages={"required": REGION_REQUIRED}, described=REGION)
     currentProtectionGroupId = Text(required=False)
 
 
@@ -188,9 +201,9 @@ class SourceServers(ApiView):
     )
     def get(self, request: Request) -> Response:
         asked = read_query(request, DiscoveryQuery)
-        region = asked.get("region", "")
+        region = asked["region"]
         if not region:
-            raise Invalid({"region": ["A region is required, such as ?region=us-east-1."]})
+            raise Invalid({"region": [REGION_REQUIRED]})
         check_region(region)
         current = asked.get("currentProtectionGroupId")
         group = services.get(_id(current)) if current else None

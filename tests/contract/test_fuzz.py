@@ -1,0 +1,118 @@
+"""schemathesis against the running server: requests that follow the OpenAPI document, and requests that do not.
+
+Here in a short form; `script/fuzz` sets FUZZ=full and runs the same at length. What is found and is no defect,
+fuzz_baseline.toml explains.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contract.schema import STATUSES
+from drs.simulator.testing import RunningSimulator
+from drsorch_site.tokens import make_token
+from executions.states import ExecutionStatus
+from tests.api_client import make_user
+from tests.console import world
+from tests.processes import ROOT, database_url
+
+SEED = "7"
+
+
+@dataclass(frozen=True)
+class Size:
+    """What schemathesis tries, and how many requests that must make at least."""
+
+    phases: str
+    examples: int
+    cases: int
+
+
+SIZES = {
+    "short": Size("fuzzing,stateful", examples=6, cases=150),
+    "full": Size("examples,coverage,fuzzing,stateful", examples=60, cases=2000),
+}
+
+
+@contextmanager
+def web() -> Iterator[str]:
+    """gunicorn on a free port and the database of this test; answers its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    command = [sys.executable, "-m", "gunicorn", "drsorch_site.wsgi", "--bind", address, "--worker-class", "gthread"]
+    command += ["--workers", "1", "--threads", "4", "--log-level", "error", "--graceful-timeout", "5"]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, "DATABASE_URL": database_url()}, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield f"http://{address}/api/v1"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def schemathesis(base: str, token: str, size: Size, scratch: Path) -> tuple[int, str, dict[str, Any]]:
+    """Runs `st`; answers its exit status, its output and its report."""
+    report = scratch / "report.json"
+    command = [
+        str(Path(sys.executable).with_name("st")),
+        "--config-file",
+        str(Path(__file__).with_name("fuzz.toml")),
+        "run",
+        f"{base}/schema",
+        "--header",
+        f"Authorization: Bearer {token}",
+    ]
+    # The hooks hold positive_data_acceptance, which knows our codes.
+    command += ["--checks", "all", "--exclude-checks", "positive_data_acceptance", "--mode", "all"]
+    command += ["--phases", size.phases, "--max-examples", str(size.examples), "--seed", SEED, "--continue-on-failure"]
+    command += [
+        "--workers",
+        "1",
+        "--wait-for-schema",
+        "30",
+        "--request-timeout",
+        "30",
+        "--no-color",
+        "--warnings",
+        "off",
+    ]
+    command += ["--suppress-health-check", "all", "--generation-database", "none", "--report-json-path", str(report)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": "tests.contract.fuzz_hooks"}
+    done = subprocess.run(command, cwd=scratch, env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr, json.loads(report.read_text()) if report.exists() else {}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_finds_nothing(simulator: RunningSimulator, tmp_path: Path) -> None:
+    size = SIZES[os.environ.get("FUZZ", "short")]
+    world.paused()
+    world.ended(ExecutionStatus.COMPLETED)
+    world.ended(ExecutionStatus.PARTIAL, fail="No capacity")
+    with web() as base:
+        status, output, report = schemathesis(base, make_token(make_user("admin"), timedelta(hours=3)), size, tmp_path)
+    print(output[-3000:])
+    assert status == 0, output
+    assert report["complete"]
+    assert report["test_cases"]["generated"] >= size.cases
+
+
+def test_the_baseline_explains_each_refusal_of_the_contract() -> None:
+    lines = tomllib.loads((Path(__file__).parent / "fuzz_baseline.toml").read_text())["refusal"]
+    assert len({line["what"] for line in lines}) == len(lines)
+    for line in lines:
+        assert line["what"].split()[0] in STATUSES
+        assert line["operations"]
+        assert line["why"].endswith(".")
