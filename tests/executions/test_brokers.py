@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from django_q.conf import Conf
@@ -52,6 +53,7 @@ def redis(port: int) -> Iterator[subprocess.Popen[bytes]]:
 @contextmanager
 def sqs(port: int) -> Iterator[subprocess.Popen[bytes]]:
     with server(port, sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)) as process:
+        urlopen(f"http://127.0.0.1:{port}/?Action=ListQueues", timeout=30).close()  # its first answer takes long
         yield process
 
 

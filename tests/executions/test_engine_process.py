@@ -16,7 +16,7 @@ from tests.stage import Stage
 
 
 def test_it_completes_a_drill_although_the_whole_engine_is_killed_in_a_wave(stage: Stage) -> None:
-    stage.simulator.set_speed(120)
+    stage.simulator.set_speed(300)
     run = stage.start(stage.plan(pause={2}))
     with running_engine() as engine:
         eventually(lambda: stage.fresh(run).status == "LAUNCHING", what="the first wave")

@@ -128,7 +128,8 @@ def test_an_instance_that_comes_late_is_still_standing(stage: Stage) -> None:
 def test_it_forgets_instances_that_a_later_run_replaced(stage: Stage) -> None:
     first = finished(stage, "app-01")
     second = stage.start(RecoveryPlan.objects.get())
-    stage.until(second, "COMPLETED")  # replaced the first run's instance of app-01
+    stage.until(second, "COMPLETED")  # its launch replaced the first run's instance
+    stage.wait(lambda: stage.fresh(second).next_step_at is None, second)
     terminate(stage, first)
     assert (calls(stage), stage.fresh(first).termination_status) == (0, "COMPLETED")
     terminate(stage, second)
