@@ -86,6 +86,7 @@ def test_an_instance_that_is_gone_later_stays_in_the_record(stage: Stage) -> Non
     stage.simulator.scenario("clear_instance_ids")
     plan = stage.plan("app-01", "web-01", pause={1})
     run = stage.until(stage.start(plan), "PAUSED")
+    stage.wait(lambda: LaunchJob.objects.filter(status="COMPLETED").exists(), run)  # until then, DRS holds the server
     instance = server().recovery_instance_id
     ended = stage.simulator.client().terminate_recovery_instances(recoveryInstanceIDs=[instance])
     assert ended["job"]["jobID"]
