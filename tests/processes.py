@@ -90,7 +90,7 @@ def running_engine(prefix: Sequence[str] = (), **environment: str) -> Iterator[E
             process.stdout.close()
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 30, what: str = "it") -> None:
+def eventually(condition: Callable[[], bool], seconds: float = 90, what: str = "it") -> None:
     """Wait until `condition` holds, or fail."""
     end = time.monotonic() + seconds
     while not condition():

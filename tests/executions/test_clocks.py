@@ -20,6 +20,6 @@ def test_engines_with_wrong_clocks_launch_once_and_finish(stage: Stage) -> None:
             engines.enter_context(running_engine(["faketime", "-f", shift], DRSORCH_WORKERS="2"))
         runs = [stage.start(plan) for plan in plans]
         for run in runs:
-            eventually(lambda run=run: stage.fresh(run).status == "COMPLETED", 60, what="the end")  # type: ignore[misc]
+            eventually(lambda run=run: stage.fresh(run).status == "COMPLETED", 180, what="the end")  # type: ignore[misc]
     assert len(stage.launches()) == 6
     assert set(LaunchJob.objects.values_list("attempt", flat=True)) == {1}

@@ -45,7 +45,7 @@ def test_runs_survive_three_restarts_of_the_database(stage: Stage) -> None:
             time.sleep(1)
             restart()
         for run in runs:
-            eventually(lambda run=run: status_of(run) == "COMPLETED", 90, what="the end")  # type: ignore[misc]
+            eventually(lambda run=run: status_of(run) == "COMPLETED", 240, what="the end")  # type: ignore[misc]
     assert len(stage.launches()) == 7
     tags = [call["params"]["tags"]["drsorch:launch"] for call in stage.launches()]
     assert len(set(tags)) == 7
