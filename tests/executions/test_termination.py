@@ -6,7 +6,7 @@ from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from contract.errors import BadRequest
 from executions import services
-from executions.models import Execution, ServerRun, TerminationJob
+from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
 from plans.models import RecoveryPlan
 from tests.stage import Stage
 
@@ -113,12 +113,13 @@ def test_an_instance_that_comes_late_is_still_standing(stage: Stage) -> None:
     stage.simulator.scenario("slow_server", servers=["app-01"], factor=12)
     run = stage.until(stage.start(stage.plan("app-01", "app-02", on_failure={0: "CONTINUE"})), "PARTIAL")
     stage.simulator.clear_scenarios()
+    stage.wait(lambda: LaunchJob.objects.get(wave__number=1).status == "COMPLETED", run)  # DRS lets its server go
     terminate(stage, run)
     ended(stage, run, "COMPLETED")
     assert ServerRun.objects.get(hostname="app-01").launch_status == "PENDING"
-    stage.wait(
-        lambda: ServerRun.objects.get(hostname="app-01").launch_status == "LAUNCHED", run, step=120, limit=20_000
-    )
+    late = LaunchJob.objects.filter(wave__number=0, status="COMPLETED")
+    stage.wait(lambda: late.exists(), run, step=120, limit=20_000)
+    assert ServerRun.objects.get(hostname="app-01").launch_status == "LAUNCHED"
     assert stage.fresh(run).termination_status == "PARTIAL"
     terminate(stage, run)
     ended(stage, run, "COMPLETED")
