@@ -55,6 +55,8 @@ class Execution(models.Model):
     dry_run = models.BooleanField(default=False)
     status = models.CharField(max_length=10, choices=ExecutionStatus.choices(), default=ExecutionStatus.PENDING)
     total_waves = models.PositiveIntegerField()
+    rto_minutes = models.PositiveIntegerField(null=True, help_text="The plan's target when the run started")
+    rpo_minutes = models.PositiveIntegerField(null=True, help_text="The plan's target when the run started")
     initiated_by = models.CharField(max_length=254)
     started_by = models.CharField(max_length=254)
     started_at = models.DateTimeField(db_default=Now(), editable=False)

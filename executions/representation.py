@@ -78,6 +78,8 @@ class ExecutionSummary(TypedDict):
     duration: int
     currentWave: int | None
     totalWaves: int
+    rtoMinutes: int | None
+    rpoMinutes: int | None
     pausedBeforeWave: int | None
     instancesTerminated: bool
     terminationStatus: str
@@ -134,6 +136,8 @@ def _summary(execution: Execution, actor: Actor, now: datetime, *, has_instances
         duration=_seconds(execution.started_at, execution.ended_at or now),
         currentWave=current_wave(waves),
         totalWaves=execution.total_waves,
+        rtoMinutes=execution.rto_minutes,
+        rpoMinutes=execution.rpo_minutes,
         pausedBeforeWave=next((wave.number for wave in waves if wave.state is WaveStatus.PAUSED), None),
         instancesTerminated=execution.termination_status == TerminationStatus.COMPLETED,
         terminationStatus=execution.termination_status,

@@ -33,6 +33,8 @@ def create(actor: Actor, plan: RecoveryPlan, kind: Kind, initiated_by: str, now:
         plan_copy=_frozen(plan, waves),
         kind=kind,
         total_waves=len(waves),
+        rto_minutes=plan.rto_minutes,
+        rpo_minutes=plan.rpo_minutes,
         initiated_by=initiated_by.strip() or actor.name,
         started_by=actor.name,
         # Not the column's default: SQLite writes that in another form, which does not compare with a cursor's time.
@@ -64,6 +66,8 @@ def _frozen(plan: RecoveryPlan, waves: Sequence[Wave]) -> dict[str, Any]:
         "planName": plan.name,
         "description": plan.description,
         "version": plan.version,
+        "rtoMinutes": plan.rto_minutes,
+        "rpoMinutes": plan.rpo_minutes,
         "waves": [
             {
                 "waveNumber": wave.number,

@@ -22,7 +22,13 @@ SHOWN = (
 
 
 class PlanForm(ServiceForm):
-    columns = {"planName": "name", "description": "description", "waves": "waves"}
+    columns = {
+        "planName": "name",
+        "description": "description",
+        "rtoMinutes": "rto_minutes",
+        "rpoMinutes": "rpo_minutes",
+        "waves": "waves",
+    }
 
     waves = forms.CharField(
         widget=forms.Textarea(attrs={"rows": 24, "class": "vLargeTextField"}),
@@ -31,7 +37,7 @@ class PlanForm(ServiceForm):
 
     class Meta:
         model = RecoveryPlan
-        fields = ["name", "description"]
+        fields = ["name", "description", "rto_minutes", "rpo_minutes"]
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -44,6 +50,7 @@ class PlanForm(ServiceForm):
             "actor": self.actor,
             "name": given["name"],
             "description": given["description"],
+            "targets": {"rto_minutes": given["rto_minutes"], "rpo_minutes": given["rpo_minutes"]},
             "waves": _specs(given["waves"]),
         }
         if self.instance._state.adding:
@@ -72,7 +79,7 @@ def _delete(actor: Actor, plan: RecoveryPlan) -> None:
 @admin.register(RecoveryPlan)
 class RecoveryPlanAdmin(ServiceAdmin):
     form = PlanForm
-    fields = ["name", "description", "waves", "version"]
+    fields = ["name", "description", "rto_minutes", "rpo_minutes", "waves", "version"]
     list_display = ["name", "owner", "version", "updated_at"]
     search_fields = ["name"]
     remove = _delete

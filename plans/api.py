@@ -1,6 +1,8 @@
 """Recovery plans over HTTP."""
 
 import uuid
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,6 +17,11 @@ from plans import services
 from plans.dialects import WaveIn, Waves
 from plans.models import RecoveryPlan
 from plans.representation import PlanDeleted, PlansAnswer, PlanShape, show_plan, show_plans
+
+TARGET_COLUMNS: Mapping[str, Literal["rto_minutes", "rpo_minutes"]] = {
+    "rtoMinutes": "rto_minutes",
+    "rpoMinutes": "rpo_minutes",
+}
 
 
 class PlanIn(StrictSerializer):
@@ -40,6 +47,8 @@ class PlanIn(StrictSerializer):
 
     planName = Text(described=NAME)
     description = Text(required=False, described=DESCRIPTION)
+    rtoMinutes = Whole(required=False, allow_null=True, min_value=1, max_value=services.TARGET_MAX)
+    rpoMinutes = Whole(required=False, allow_null=True, min_value=1, max_value=services.TARGET_MAX)
     waves = WaveIn(many=True)
     version = Whole(required=False)
 
@@ -84,6 +93,7 @@ class PlanList(ApiView):
                 name=given["planName"],
                 description=given.get("description", ""),
                 waves=specs,
+                targets=_targets(given),
             )
         except Invalid as error:
             raise waves.placed(error) from error
@@ -118,6 +128,7 @@ class PlanDetail(ApiView):
                 name=given.get("planName"),
                 description=given.get("description"),
                 waves=specs,
+                targets=_targets(given),
                 expected=expected_versions(request, given.get("version")),
             )
         except Invalid as error:
@@ -134,6 +145,15 @@ class PlanDetail(ApiView):
     def delete(self, request: Request, plan_id: str) -> Response:
         plan = services.delete_plan(actor=actor_for(request), plan_id=_id(plan_id), expected=expected_versions(request))
         return Response(PlanDeleted(planId=str(plan.pk), message=f"The recovery plan “{plan.name}” was deleted."))
+
+
+def _targets(given: Mapping[str, Any]) -> services.Targets:
+    """The targets that the body names; null takes one away, and what is left out stays."""
+    found = services.Targets()
+    for name, column in TARGET_COLUMNS.items():
+        if name in given:
+            found[column] = given[name]
+    return found
 
 
 def _id(text: str) -> uuid.UUID:

@@ -12,7 +12,7 @@ from django.http import QueryDict
 
 from contract.names import name_key
 from plans.models import OnFailure, RecoveryPlan
-from plans.services import WaveSpec
+from plans.services import Targets, WaveSpec
 from protection.models import ProtectionGroup, ServerAssignment
 
 KEY = re.compile(r"[0-9a-z]{1,6}")
@@ -49,6 +49,10 @@ class WaveDraft:
         )
 
 
+def _minutes(target: int | None) -> str:
+    return "" if target is None else str(target)
+
+
 def _uuids(texts: Iterable[str]) -> list[uuid.UUID]:
     """Those texts that are ids; a form of ours sends no others."""
     found = []
@@ -67,6 +71,8 @@ class PlanDraft:
     name: str = ""
     description: str = ""
     version: int | None = None
+    rto: str = ""
+    rpo: str = ""
     waves: list[WaveDraft] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     focus: str = ""
@@ -79,6 +85,8 @@ class PlanDraft:
             data.get("name", ""),
             data.get("description", ""),
             int(version) if version.isdecimal() and len(version) < 10 else None,
+            data.get("rto", "").strip(),
+            data.get("rpo", "").strip(),
             [WaveDraft.of_form(data, key) for key in keys[:MOST_WAVES]],
         )
 
@@ -89,6 +97,8 @@ class PlanDraft:
             plan.name,
             plan.description,
             plan.version,
+            _minutes(plan.rto_minutes),
+            _minutes(plan.rpo_minutes),
             [
                 WaveDraft(
                     str(wave.number),
@@ -192,6 +202,10 @@ class PlanDraft:
                 f"“{group.name}” was added to wave {at + 1} with {len(free)} server{'' if len(free) == 1 else 's'}."
             )
 
+    def targets(self) -> Targets:
+        """The targets as the service takes them; what is no number is refused by it as one that cannot be."""
+        return Targets(rto_minutes=_target(self.rto), rpo_minutes=_target(self.rpo))
+
     def specs(self) -> Sequence[WaveSpec]:
         """The waves as the service takes them."""
         return [
@@ -208,6 +222,12 @@ class PlanDraft:
         ]
 
 
+def _target(text: str) -> int | None:
+    if not text:
+        return None
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else -1
+
+
 def _named(wave: WaveDraft) -> str:
     return f", {wave.name}," if wave.name else ""
 
@@ -219,6 +239,9 @@ def differences(theirs: PlanDraft, mine: PlanDraft) -> list[str]:
         found.append(f"Name: theirs is “{theirs.name}”, yours is “{mine.name.strip()}”.")
     if theirs.description != mine.description.strip():
         found.append(f"Description: theirs is “{theirs.description}”, yours is “{mine.description.strip()}”.")
+    for label, one, other in (("RTO", theirs.rto, mine.rto), ("RPO", theirs.rpo, mine.rpo)):
+        if one != other:
+            found.append(f"{label}: theirs is {one or 'empty'}, yours is {other or 'empty'}.")
     if len(theirs.waves) != len(mine.waves):
         found.append(f"Waves: theirs has {len(theirs.waves)}, yours has {len(mine.waves)}.")
     for at, (their, my) in enumerate(zip(theirs.waves, mine.waves, strict=False)):

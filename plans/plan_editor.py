@@ -33,6 +33,8 @@ PLACES = {
     "onFailure": "failure",
 }
 
+FIELDS = {"planName": "name", "rtoMinutes": "rto", "rpoMinutes": "rpo"}
+
 
 @dataclass(frozen=True)
 class ServerChoice:
@@ -142,13 +144,16 @@ def _answer(request: HtmxHttpRequest, plan: RecoveryPlan | None, draft: PlanDraf
 def _save(request: HttpRequest, plan: RecoveryPlan | None, draft: PlanDraft) -> RecoveryPlan:
     actor, waves = actor_for(request), draft.specs()
     if plan is None:
-        return services.create_plan(actor=actor, name=draft.name, description=draft.description, waves=waves)
+        return services.create_plan(
+            actor=actor, name=draft.name, description=draft.description, waves=waves, targets=draft.targets()
+        )
     return services.update_plan(
         actor=actor,
         plan_id=plan.pk,
         name=draft.name,
         description=draft.description,
         waves=waves,
+        targets=draft.targets(),
         expected=None if draft.version is None else {draft.version},
     )
 
@@ -190,7 +195,7 @@ def _place_errors(draft: PlanDraft, problem: DomainError | None) -> dict[str, li
             place = PLACES.get(match[2], "name")
             draft.waves[int(match[1])].errors.setdefault(place, []).extend(texts)
         else:
-            found[{"planName": "name"}.get(path, path)] = list(texts)
+            found[FIELDS.get(path, path)] = list(texts)
     return found
 
 

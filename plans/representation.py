@@ -45,6 +45,8 @@ class PlanShape(TypedDict):
     planId: str
     planName: str
     description: str
+    rtoMinutes: int | None
+    rpoMinutes: int | None
     waves: list[WaveShape]
     waveCount: int
     serverCount: int
@@ -156,6 +158,8 @@ def _show_plan(
         planId=str(plan.pk),
         planName=plan.name,
         description=plan.description,
+        rtoMinutes=plan.rto_minutes,
+        rpoMinutes=plan.rpo_minutes,
         waves=waves,
         waveCount=len(waves),
         serverCount=sum(len(wave["serverIds"]) for wave in waves),

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 from django.db import IntegrityError, transaction
 
@@ -17,6 +18,7 @@ from protection.models import ProtectionGroup, ServerAssignment
 
 NAME_MAX = 128
 DESCRIPTION_MAX = 512
+TARGET_MAX = 525_600  # a year of minutes
 
 Fields = dict[str, list[str]]
 
@@ -32,6 +34,26 @@ class WaveSpec:
     depends_on: Sequence[int] = field(default_factory=tuple)
     pause_before: bool = False
     on_failure: str = OnFailure.STOP
+
+
+class Targets(TypedDict, total=False):
+    """What a recovery by this plan should keep to, in minutes; None is no target."""
+
+    rto_minutes: int | None
+    rpo_minutes: int | None
+
+
+NO_TARGETS = Targets()
+CHANGED = ["name", "name_key", "description", "rto_minutes", "rpo_minutes", "version", "updated_at"]
+
+
+def _check_targets(targets: Targets) -> Fields:
+    given = {"rtoMinutes": targets.get("rto_minutes"), "rpoMinutes": targets.get("rpo_minutes")}
+    return {
+        name: [f"Whole minutes from 1 to {TARGET_MAX:,}, or nothing for no target."]
+        for name, minutes in given.items()
+        if minutes is not None and not 1 <= minutes <= TARGET_MAX
+    }
 
 
 def _check_texts(name: str, description: str) -> Fields:
@@ -120,15 +142,22 @@ def _refuse_taken_name(name: str, *, but: RecoveryPlan | None = None) -> None:
 
 
 @attempt("plan.create", "plan", subject="name")
-def create_plan(*, actor: Actor, name: str, waves: Sequence[WaveSpec], description: str = "") -> RecoveryPlan:
+def create_plan(
+    *,
+    actor: Actor,
+    name: str,
+    waves: Sequence[WaveSpec],
+    description: str = "",
+    targets: Targets = NO_TARGETS,
+) -> RecoveryPlan:
     """Make a plan. Raises Forbidden, Invalid with the path of each wrong field, Conflict (RP_NAME_EXISTS)."""
     actor.require("plans.add_recoveryplan", "create recovery plans")
     name, description = name.strip(), description.strip()
-    plan = RecoveryPlan(name=name, name_key=name_key(name), description=description, owner=actor.name)
+    plan = RecoveryPlan(name=name, name_key=name_key(name), description=description, owner=actor.name, **targets)
     try:
         with transaction.atomic():
             _lock_groups(waves)
-            _refuse_fields(_check_texts(name, description) | _check_waves(waves))
+            _refuse_fields(_check_texts(name, description) | _check_targets(targets) | _check_waves(waves))
             _refuse_taken_name(name)
             plan.save(force_insert=True)
             _save_waves(plan, waves)
@@ -178,6 +207,8 @@ def _state(plan: RecoveryPlan) -> dict[str, object]:
     return {
         "planName": plan.name,
         "description": plan.description,
+        "rtoMinutes": plan.rto_minutes,
+        "rpoMinutes": plan.rpo_minutes,
         "version": plan.version,
         "waves": [
             {
@@ -219,6 +250,7 @@ def update_plan(
     name: str | None = None,
     description: str | None = None,
     waves: Sequence[WaveSpec] | None = None,
+    targets: Targets = NO_TARGETS,
     expected: Collection[int] | None = None,
     clock: Clock = db_clock,
 ) -> RecoveryPlan:
@@ -237,6 +269,7 @@ def update_plan(
             if waves is not None:
                 _lock_groups(waves)
             texts = _check_texts(plan.name if name is None else name, description or "")
+            texts |= _check_targets(targets)
             _refuse_fields(texts | ({} if waves is None else _check_waves(waves)))
             refuse_stale(plan.version, expected, f"The plan “{plan.name}”")
             _refuse_active(plan, "changed")
@@ -246,8 +279,10 @@ def update_plan(
                 plan.name, plan.name_key = name, name_key(name)
             if description is not None:
                 plan.description = description
+            for column, minutes in targets.items():
+                setattr(plan, column, minutes)
             plan.version, plan.updated_at = plan.version + 1, clock()
-            plan.save(update_fields=["name", "name_key", "description", "version", "updated_at"])
+            plan.save(update_fields=CHANGED)
             if waves is not None:
                 plan.waves.all().delete()
                 _save_waves(plan, waves)

@@ -107,6 +107,8 @@ def test_it_represents_a_plan(admin: Api, groups: dict[str, str]) -> None:
     } == {
         "planName": "Plan",
         "description": "",
+        "rtoMinutes": None,
+        "rpoMinutes": None,
         "waveCount": 2,
         "serverCount": 2,
         "version": 1,
