@@ -20,6 +20,7 @@ from executions.live import Live
 from executions.models import Execution, LaunchJob
 from executions.pacemaker import last_beat
 from executions.states import ExecutionStatus, JobStatus, Kind
+from executions.tally import progress_of
 from executions.views import is_alive
 from plans.models import RecoveryPlan
 from protection.models import ServerAssignment, SourceServer
@@ -37,8 +38,10 @@ THEME_SECONDS = 365 * 86400
 def dashboard(request: HttpRequest) -> HttpResponse:
     """Is anything running, can recovery be trusted today, what happened last."""
     active = Execution.objects.active().newest_first()
+    shown = list(active.with_jobs()[:ACTIVE_ROWS])
+    progress = progress_of(shown)
     context = {
-        "active": [Live(each) for each in active.with_waves()[:ACTIVE_ROWS]],
+        "active": [Live(each, progress=progress) for each in shown],
         "active_count": active.count(),
         "last": Execution.objects.final().newest_first()[:ROWS],
         "has_plans": RecoveryPlan.objects.exists(),

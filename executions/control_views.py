@@ -49,7 +49,7 @@ def _trail(execution: Execution) -> list[tuple[str, str]]:
 @require_http_methods(["GET", "HEAD", "POST"])
 def execution_cancel(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpResponse:
     """Ask, then cancel: what runs at AWS is finished first."""
-    execution = get_object_or_404(Execution.objects.with_waves(), pk=execution_id)
+    execution = get_object_or_404(Execution.objects.with_jobs(), pk=execution_id)
     form = CommentForm(request.POST if request.method == "POST" else None)
     actor, problem = actor_for(request), None
     if request.method == "POST" and form.is_valid():

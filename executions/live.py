@@ -6,11 +6,11 @@ from functools import cached_property
 
 from contract.status import Tone
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
-from executions.states import ExecutionStatus, LaunchStatus, Phase, TerminationStatus, WaveStatus
+from executions.states import ExecutionStatus, LaunchStatus, TerminationStatus, WaveStatus
+from executions.tally import Progress, Tally, progress_of
 
 # Runs of up to this many servers show finished waves open: everything fits on a screen.
 SMALL_RUN = 20
-STEPS_OF_A_SERVER = len(Phase) - 1
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,18 @@ class Trouble:
 
 @dataclass
 class WaveCard:
-    """One wave as it is drawn on the rail."""
+    """One wave as it is drawn on the rail. Only `servers` reads their rows; everything else is counted."""
 
     run: WaveRun
-    servers: list[ServerRun]
     jobs: list[LaunchJob]
+    tally: Tally
+    failures: list[ServerRun]
     small_run: bool = True
     is_changed: bool = False
+
+    @property
+    def servers(self) -> list[ServerRun]:
+        return list(self.run.servers.all())
 
     @property
     def number(self) -> int:
@@ -54,26 +59,24 @@ class WaveCard:
 
     @property
     def total(self) -> int:
-        return len(self.servers)
+        return self.tally.total()
 
     @cached_property
     def up(self) -> int:
-        return sum(server.state is LaunchStatus.LAUNCHED for server in self.servers)
+        return self.tally.having(LaunchStatus.LAUNCHED)
 
     @cached_property
     def failed(self) -> int:
-        return sum(server.state is LaunchStatus.FAILED for server in self.servers)
+        return self.tally.having(LaunchStatus.FAILED)
 
     @cached_property
     def launched(self) -> int:
         """Servers that came up, whether or not they were terminated since."""
-        return self.up + sum(server.state is LaunchStatus.TERMINATED for server in self.servers)
+        return self.up + self.tally.having(LaunchStatus.TERMINATED)
 
-    @cached_property
+    @property
     def percent(self) -> int:
-        """Progress of the wave: each server counts with the phase that it has reached."""
-        done = sum(_steps(server) for server in self.servers)
-        return round(100 * done / (self.total * STEPS_OF_A_SERVER)) if self.total else 0
+        return self.tally.percent
 
     @property
     def has_begun(self) -> bool:
@@ -95,23 +98,22 @@ class WaveCard:
         return ", ".join(str(number + 1) for number in self.run.depends_on)
 
 
-def _steps(server: ServerRun) -> int:
-    return STEPS_OF_A_SERVER if server.state.is_settled else list(Phase).index(server.stage)
-
-
 class Live:
-    """A run as its page shows it; reads the rows of `Execution.objects.with_waves()` and nothing else."""
+    """A run as its page shows it: its own row, its waves and their jobs, and what is counted of their servers."""
 
-    def __init__(self, execution: Execution, *, since: int | None = None) -> None:
+    def __init__(self, execution: Execution, *, since: int | None = None, progress: Progress | None = None) -> None:
+        """`execution` must have its waves and their jobs prefetched; `progress` spares the queries that count."""
         self.execution = execution
         self.state = execution.state
+        progress = progress or progress_of([execution])
         runs = list(execution.waves.all())
-        small = sum(len(run.servers.all()) for run in runs) <= SMALL_RUN
+        small = sum(progress.tallies[run.pk].total() for run in runs) <= SMALL_RUN
         self.waves = [
             WaveCard(
                 run,
-                list(run.servers.all()),
                 list(run.jobs.all()),
+                progress.tallies[run.pk],
+                progress.failed[run.pk],
                 small_run=small,
                 is_changed=since is not None and run.revision > since,
             )
@@ -122,19 +124,19 @@ class Live:
     def changed_waves(self) -> list[WaveCard]:
         return [wave for wave in self.waves if wave.is_changed]
 
-    @property
+    @cached_property
     def total(self) -> int:
         return sum(wave.total for wave in self.waves)
 
-    @property
+    @cached_property
     def up(self) -> int:
         return sum(wave.up for wave in self.waves)
 
-    @property
+    @cached_property
     def failed(self) -> int:
         return sum(wave.failed for wave in self.waves)
 
-    @property
+    @cached_property
     def launched(self) -> int:
         return sum(wave.launched for wave in self.waves)
 
@@ -207,8 +209,7 @@ def _problems_of(wave: WaveCard) -> list[Trouble]:
     where = f"Wave {wave.number}"
     found = [
         Trouble(server.hostname, where, server.error or "AWS gave no reason.", wave.run.error_code)
-        for server in wave.servers
-        if server.state is LaunchStatus.FAILED
+        for server in wave.failures
     ]
     found += [
         Trouble(f"Job {job.job_id or job.position + 1} in {job.region}", where, job.error_message, job.error_code)

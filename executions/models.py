@@ -40,8 +40,12 @@ class ExecutionQuerySet(models.QuerySet["Execution"]):
         return self.order_by("-started_at", "-id")
 
     def with_waves(self) -> "ExecutionQuerySet":
-        """Runs with everything the live page needs, in a fixed number of queries."""
+        """Runs with their waves, servers and jobs, in a fixed number of queries."""
         return self.prefetch_related("waves__servers", "waves__jobs")
+
+    def with_jobs(self) -> "ExecutionQuerySet":
+        """Runs with their waves and jobs, without the servers, of which there may be many."""
+        return self.prefetch_related("waves__jobs")
 
 
 class Execution(models.Model):

@@ -6,10 +6,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.core.cache import cache
-from django.db.models import Subquery
+from django.db.models import Subquery, prefetch_related_objects
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.template.loader import render_to_string
+from django.template.loader import render_to_string as _render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
@@ -19,7 +19,7 @@ from contract.paging import page
 from executions.actions import actions_of
 from executions.feed import feed
 from executions.forms import RunFilter
-from executions.live import Live, WaveCard
+from executions.live import Live
 from executions.models import Execution, Pacemaker
 from executions.pacemaker import SILENT_AFTER
 from executions.states import TerminationStatus
@@ -29,7 +29,7 @@ from protection.pages import HtmxHttpRequest, wants_fragment
 
 RUNS_A_PAGE = 50
 STOP_POLLING = 286
-WAVE_SECONDS = 30
+PART_SECONDS = 30
 
 
 # History
@@ -60,7 +60,8 @@ def execution_detail(request: HttpRequest, execution_id: uuid.UUID) -> HttpRespo
 
 def show_run(request: HttpRequest, execution_id: uuid.UUID, problem: DomainError | None = None) -> HttpResponse:
     execution = get_object_or_404(Execution.objects.with_waves(), pk=execution_id)
-    context = {**_context(request, Live(execution)), "problem": problem}
+    live = Live(execution)
+    context = {**_context(request, live), **_story(live), "problem": problem}
     return render(request, "executions/execution_detail.html", context, status=problem.status if problem else 200)
 
 
@@ -68,11 +69,13 @@ def _context(request: HttpRequest, live: Live) -> dict[str, Any]:
     return {
         "live": live,
         "execution": live.execution,
-        "feed": feed(live.execution),
-        "timeline": Timeline(live, timezone.now()),
         "actions": actions_of(live.execution, actor_for(request), has_instances=bool(live.up)),
         "cleanup": result(live.execution) if live.state.is_final else None,
     }
+
+
+def _story(live: Live) -> dict[str, Any]:
+    return {"feed": feed(live.execution), "timeline": Timeline(live, timezone.now())}
 
 
 @require_safe
@@ -99,26 +102,32 @@ def execution_live(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpRes
 
 
 def _changes(request: HttpRequest, execution_id: uuid.UUID, since: int, alive: bool) -> HttpResponse:
-    execution = get_object_or_404(Execution.objects.with_waves(), pk=execution_id)
+    execution = get_object_or_404(Execution.objects.with_jobs(), pk=execution_id)
     live = Live(execution, since=since)
     context = {**_context(request, live), "engine_alive": alive, "is_poll": True}
-    parts = ["_live", "_timeline", "_feed"]
-    body = "".join(render_to_string(f"executions/{part}.html", context, request) for part in parts)
-    for wave in live.changed_waves:
-        body += _wave_html(request, wave, context)
-    body += render_to_string("_engine.html", context, request)
-    return HttpResponse(body, status=STOP_POLLING if live.is_over else 200)
+    parts = [_render("executions/_live.html", context, request), *_shared_parts(live)]
+    parts.append(_render("_engine.html", context, request))
+    return HttpResponse("".join(parts), status=STOP_POLLING if live.is_over else 200)
 
 
-def _wave_html(request: HttpRequest, wave: WaveCard, context: dict[str, Any]) -> str:
-    """The wave as everybody is sent it, rendered once a revision. It says nothing of who looks; console.js moves the
-    times on. Servers are read after their wave's revision, so what is kept may be newer than its key, never older."""
-    key = f"wave-{wave.run.execution_id}-{wave.run.number}-{wave.run.revision}"
-    found: str | None = cache.get(key)
-    if found is None:
-        found = render_to_string("executions/_wave.html", {**context, "wave": wave}, request)
-        cache.set(key, found, WAVE_SECONDS)
-    return found
+def _shared_parts(live: Live) -> list[str]:
+    """The parts that everybody is sent: they say nothing of who looks, and are made once a revision; console.js moves
+    their times on. Rows are read after the revision, so what is kept may be newer than its key, never older."""
+    run = live.execution
+    story = f"story-{run.pk}-{run.revision}"
+    keys = {wave.number: f"wave-{run.pk}-{wave.number}-{wave.run.revision}" for wave in live.changed_waves}
+    kept: dict[str, str] = cache.get_many([story, *keys.values()])
+    if story not in kept:
+        context = {**_story(live), "is_poll": True}
+        kept[story] = "".join(_render(f"executions/{part}.html", context) for part in ("_timeline", "_feed"))
+        cache.set(story, kept[story], PART_SECONDS)
+    missing = [wave for wave in live.changed_waves if keys[wave.number] not in kept]
+    prefetch_related_objects([wave.run for wave in missing], "servers")
+    for wave in missing:
+        key = keys[wave.number]
+        kept[key] = _render("executions/_wave.html", {"wave": wave, "is_poll": True})
+        cache.set(key, kept[key], PART_SECONDS)
+    return [kept[story], *(kept[key] for key in keys.values())]
 
 
 def _number(text: str | None) -> int:
