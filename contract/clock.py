@@ -23,6 +23,11 @@ def db_clock() -> datetime:
     return moment.astimezone(UTC)
 
 
+def moment(seconds: int | None) -> datetime | None:
+    """The time that whole Unix seconds tell, or None."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
 @overload
 def unix(moment: datetime) -> int: ...
 @overload

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from audit.requests import actor_for
 from contract import idempotency, paging
-from contract.clock import db_clock
+from contract.clock import db_clock, moment
 from contract.errors import Invalid
 from contract.schema import DRS, IDEMPOTENCY_KEY, describes
 from contract.serializers import (
@@ -21,6 +21,7 @@ from contract.serializers import (
     OneOf,
     StrictSerializer,
     Text,
+    Whole,
     read_body,
     read_query,
 )
@@ -62,6 +63,7 @@ class PlanRunIn(StrictSerializer):
     executionType = OneOf(choices=KINDS)
     initiatedBy = Text(required=False, max_length=INITIATED_BY_MAX)
     dryRun = Flag(required=False)
+    outageTime = Whole(required=False, min_value=0, max_value=99_999_999_999)
 
 
 class ExecutionIn(PlanRunIn):
@@ -173,6 +175,7 @@ def _start(request: Request, given: dict[str, Any], plan_id: uuid.UUID) -> Respo
             kind=Kind.of(given["executionType"]),
             initiated_by=given.get("initiatedBy", ""),
             dry_run=given.get("dryRun", False),
+            outage_at=moment(given.get("outageTime")),
         )
         return idempotency.Answer(202, {**_started(execution)})
 

@@ -65,6 +65,7 @@ class Execution(models.Model):
     started_by = models.CharField(max_length=254)
     started_at = models.DateTimeField(db_default=Now(), editable=False)
     ended_at = models.DateTimeField(null=True)
+    outage_at = models.DateTimeField(null=True, help_text="When production was lost, as declared at the start")
     updated_at = models.DateTimeField(db_default=Now())
     revision = models.PositiveIntegerField(default=1)
     cancel_requested_at = models.DateTimeField(null=True)
@@ -80,6 +81,9 @@ class Execution(models.Model):
     failures = models.PositiveIntegerField(default=0, help_text="AWS calls failed in a row")
     failing_since = models.DateTimeField(null=True)
     aws_error = models.TextField(blank=True)
+
+    forecast = models.JSONField(null=True, help_text="When it will be over, as executions.forecast says")
+    phase_times = models.JSONField(default=list, help_text="What its launches took, for the forecasts of later runs")
 
     objects = ExecutionQuerySet.as_manager()
     waves: "RelatedManager[WaveRun]"
@@ -220,6 +224,7 @@ class ServerRun(models.Model):
     launched_at = models.DateTimeField(null=True)
     terminated_at = models.DateTimeField(null=True)
     used_previous_snapshot = models.BooleanField(default=False)
+    point_in_time = models.DateTimeField(null=True, help_text="The moment whose data the instance was launched with")
     error = models.TextField(blank=True)
 
     class Meta:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from drs.client import Drs
 from drs.errors import DrsError
-from drs.shapes import JOB_COMPLETED, TERMINATE, Job, JobLogItem, Participant
+from drs.shapes import JOB_COMPLETED, TERMINATE, Job, JobLogItem, Participant, RecoveryInstance
 from executions.models import JobEvent, LaunchJob, ServerRun
 from executions.states import JobStatus, LaunchStatus, Phase, phase_after
 
@@ -38,7 +38,7 @@ class Answer:
 
     jobs: dict[str, Job] = field(default_factory=dict)
     logs: dict[str, list[JobLogItem]] = field(default_factory=dict)
-    instances: dict[tuple[str, str], str] = field(default_factory=dict)
+    instances: dict[tuple[str, str], RecoveryInstance] = field(default_factory=dict)
     error: DrsError | None = None
 
 
@@ -54,24 +54,28 @@ def ask(question: Question) -> Answer:
         for job in answer.jobs.values():
             if job.job_id in question.logs or (job.type != TERMINATE and job.status == JOB_COMPLETED):
                 answer.logs[job.job_id] = drs.job_log(job.job_id)
-        answer.instances = _missing_instances(drs, answer.jobs.values())
+        answer.instances = _instances(drs, answer.jobs.values())
     except DrsError as error:  # the jobs stand; what is missing is asked for again at the next poll
         log.warning("reading logs or instances failed: %s", error)
     return answer
 
 
-def _missing_instances(drs: Drs, jobs: Iterable[Job]) -> dict[tuple[str, str], str]:
-    """Instance ids that jobs do not tell (yet), by job and server; an instance of another job is never taken."""
+def _instances(drs: Drs, jobs: Iterable[Job]) -> dict[tuple[str, str], RecoveryInstance]:
+    """Instances by job and server: for ids that jobs do not tell (yet), and of ended jobs for their points in time.
+
+    An instance of another job is never taken.
+    """
     wanted = {
         each.source_server_id
         for job in jobs
         for each in job.participants
-        if each.launch_status == LaunchStatus.LAUNCHED and not each.recovery_instance_id
+        if each.launch_status == LaunchStatus.LAUNCHED
+        and (job.status == JOB_COMPLETED or not each.recovery_instance_id)
     }
     if not wanted:
         return {}
     found = drs.recovery_instances(sorted(wanted))
-    return {(each.job_id, each.source_server_id): each.recovery_instance_id for each in found}
+    return {(each.job_id, each.source_server_id): each for each in found}
 
 
 @dataclass
@@ -95,7 +99,15 @@ class News:
 
 _RANK = [JobStatus.PENDING.value, JobStatus.STARTED.value, JobStatus.COMPLETED.value]
 _SERVER_STATUSES = frozenset(each.value for each in LaunchStatus)
-_SERVER_NEWS = ["launch_status", "phase", "recovery_instance_id", "launched_at", "used_previous_snapshot", "error"]
+_SERVER_NEWS = [
+    "launch_status",
+    "phase",
+    "recovery_instance_id",
+    "launched_at",
+    "used_previous_snapshot",
+    "point_in_time",
+    "error",
+]
 
 
 def compare(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer, asked_at: datetime) -> News:
@@ -116,7 +128,7 @@ def compare(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer, asked_
     participants = {each.source_server_id: each for each in found.participants}
     for server in servers:
         participant = participants.get(server.source_server_id)
-        instance = answer.instances.get((job.job_id, server.source_server_id), "")
+        instance = answer.instances.get((job.job_id, server.source_server_id))
         if _update(server, participant, instance, lines or [], asked_at):
             news.servers.append(server)
     news.events += _derived_ends(job, news.servers, lines or [])
@@ -148,15 +160,22 @@ def _forward(now: LaunchStatus, told: str) -> LaunchStatus:
 
 
 def _update(
-    server: ServerRun, participant: Participant | None, instance: str, lines: Sequence[JobLogItem], now: datetime
+    server: ServerRun,
+    participant: Participant | None,
+    instance: RecoveryInstance | None,
+    lines: Sequence[JobLogItem],
+    now: datetime,
 ) -> bool:
     """Bring one server up to date; True when anything changed."""
     before = [getattr(server, name) for name in _SERVER_NEWS]
     mine = [item for item in lines if item.source_server_id == server.source_server_id]
     if participant is not None:
         server.launch_status = _forward(server.state, participant.launch_status)
-    instance = (participant.recovery_instance_id if participant else "") or instance
-    server.recovery_instance_id = instance or server.recovery_instance_id
+    told = participant.recovery_instance_id if participant else ""
+    if instance is not None:
+        told = told or instance.recovery_instance_id
+        server.point_in_time = instance.point_in_time or server.point_in_time
+    server.recovery_instance_id = told or server.recovery_instance_id
     for item in mine:
         server.phase = phase_after(item.event, Phase.of(server.phase))
         server.used_previous_snapshot |= item.event == "USING_PREVIOUS_SNAPSHOT"
@@ -187,7 +206,8 @@ def _still_watched(job: LaunchJob, servers: Sequence[ServerRun], *, log_read: bo
     if job.state is not JobStatus.COMPLETED or not log_read or job.completed_seen_at is None:
         return True
     complete = all(
-        each.state.is_settled and (each.recovery_instance_id or each.state is not LaunchStatus.LAUNCHED)
+        each.state.is_settled
+        and (each.state is not LaunchStatus.LAUNCHED or (each.recovery_instance_id and each.point_in_time))
         for each in servers
     )
     return not complete and now <= job.completed_seen_at + LATE_NEWS

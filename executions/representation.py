@@ -76,6 +76,7 @@ class ExecutionSummary(TypedDict):
     startTime: int
     endTime: int | None
     duration: int
+    outageTime: int | None
     currentWave: int | None
     totalWaves: int
     rtoMinutes: int | None
@@ -134,6 +135,7 @@ def _summary(execution: Execution, actor: Actor, now: datetime, *, has_instances
         startTime=unix(execution.started_at),
         endTime=unix(execution.ended_at),
         duration=_seconds(execution.started_at, execution.ended_at or now),
+        outageTime=unix(execution.outage_at),
         currentWave=current_wave(waves),
         totalWaves=execution.total_waves,
         rtoMinutes=execution.rto_minutes,

@@ -38,14 +38,17 @@ def start(
     kind: Kind,
     initiated_by: str = "",
     dry_run: bool = False,
+    outage_at: datetime | None = None,
     clock: Clock = db_clock,
 ) -> Execution:
     """Start a drill or a recovery of a plan; returns at once, engines do the work.
 
-    Raises Forbidden; Invalid; NotFound; BadRequest (PLAN_HAS_NO_WAVES); Conflict (PLAN_ALREADY_EXECUTING,
-    SERVER_CONFLICT). Both conflicts rest on database constraints: of any number of starts at once, one wins.
+    `outage_at`, of a recovery only, is when production was lost. Raises Forbidden; Invalid; NotFound; BadRequest
+    (PLAN_HAS_NO_WAVES); Conflict (PLAN_ALREADY_EXECUTING, SERVER_CONFLICT). Both conflicts rest on database
+    constraints: of any number of starts at once, one wins.
     """
     _require_start(actor, kind)
+    _check_outage(kind, outage_at, clock)
     if dry_run:
         raise Invalid({"dryRun": ["Dry runs are not available yet; start a DRILL instead."]})
     plan = RecoveryPlan.objects.filter(pk=plan_id).first()
@@ -53,13 +56,22 @@ def start(
         raise NotFound(f"There is no recovery plan {plan_id}.", details={"planId": str(plan_id)})
     try:
         with transaction.atomic():
-            execution = starting.create(actor, plan, kind, initiated_by, clock())
+            execution = starting.create(actor, plan, kind, initiated_by, clock(), outage_at=outage_at)
             transaction.on_commit(lambda: tasks.nudge(execution.pk))
     except IntegrityError:  # somebody was faster: say who
         starting.refuse_second_run(plan)
         starting.refuse_held_servers(plan)
         raise
     return execution
+
+
+def _check_outage(kind: Kind, outage_at: datetime | None, clock: Clock) -> None:
+    if outage_at is None:
+        return
+    if kind is not Kind.RECOVERY:
+        raise Invalid({"outageTime": ["Only a RECOVERY has an outage. Leave it out."]})
+    if outage_at > clock():
+        raise Invalid({"outageTime": ["An outage lies in the past; this is in the future."]})
 
 
 def _require_start(actor: Actor, kind: Kind) -> None:

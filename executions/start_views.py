@@ -1,6 +1,7 @@
 """The questions before a drill and before a recovery, and their start."""
 
 import uuid
+from datetime import UTC, datetime
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
@@ -8,7 +9,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from audit.requests import actor_for
-from contract.errors import DomainError
+from contract.errors import DomainError, Invalid
 from contract.names import name_key
 from executions import services
 from executions.models import ServerRun
@@ -43,7 +44,8 @@ def _start(request: HtmxHttpRequest, plan_id: uuid.UUID, kind: Kind, fragment: s
             error = "This is not the plan's name. Nothing was started."
         else:
             try:
-                return go(request, "execution", services.start(actor=actor, plan_id=plan_id, kind=kind).pk)
+                run = services.start(actor=actor, plan_id=plan_id, kind=kind, outage_at=_outage(request, kind))
+                return go(request, "execution", run.pk)
             except DomainError as refusal:
                 problem = refusal
     context = {
@@ -51,12 +53,22 @@ def _start(request: HtmxHttpRequest, plan_id: uuid.UUID, kind: Kind, fragment: s
         "plan": plan,
         "typed": typed,
         "error": error,
+        "outage": request.POST.get("outage", ""),
         "may_start": actor.may(RIGHTS[kind]),
         **_consequences(plan),
     }
     trail = [("Recovery plans", reverse("plans")), (plan.name, reverse("plan", args=[plan.pk]))]
     question = Question(fragment, f"Start {kind.label.lower()}: {plan.name}", trail)
     return question.answer(request, context, problem=problem, status=422 if error else 200)
+
+
+def _outage(request: HtmxHttpRequest, kind: Kind) -> datetime | None:
+    """When production was lost, in UTC, if that was said. Raises Invalid."""
+    said = request.POST.get("outage", "").strip() if kind is Kind.RECOVERY else ""
+    try:
+        return datetime.fromisoformat(said).replace(tzinfo=UTC) if said else None
+    except ValueError as error:
+        raise Invalid({"outageTime": ["A date and a time are expected, such as 2026-01-31T04:05."]}) from error
 
 
 def _consequences(plan: RecoveryPlan) -> dict[str, object]:

@@ -18,7 +18,15 @@ from plans.models import RecoveryPlan, Wave
 from protection.models import ProtectionGroup, SourceServer
 
 
-def create(actor: Actor, plan: RecoveryPlan, kind: Kind, initiated_by: str, now: datetime) -> Execution:
+def create(
+    actor: Actor,
+    plan: RecoveryPlan,
+    kind: Kind,
+    initiated_by: str,
+    now: datetime,
+    *,
+    outage_at: datetime | None = None,
+) -> Execution:
     """All rows of a new run. The locks keep plan and groups as they are until the run is visible."""
     plan = plan_services.get(plan.pk, for_update=True)
     list(ProtectionGroup.objects.select_for_update().filter(waves__plan=plan).order_by("pk").values_list("pk"))
@@ -39,6 +47,7 @@ def create(actor: Actor, plan: RecoveryPlan, kind: Kind, initiated_by: str, now:
         started_by=actor.name,
         # Not the column's default: SQLite writes that in another form, which does not compare with a cursor's time.
         started_at=now,
+        outage_at=outage_at,
         next_step_at=now,
     )
     _copy_waves(execution, waves)
@@ -54,6 +63,7 @@ def create(actor: Actor, plan: RecoveryPlan, kind: Kind, initiated_by: str, now:
             "waves": len(waves),
             "initiatedBy": execution.initiated_by,
             "planVersion": plan.version,
+            **({"outageTime": outage_at.isoformat()} if outage_at else {}),
         },
     )
     return execution

@@ -16,6 +16,7 @@ from drs.simulator.store import Settings
 from drs.simulator.testing import RunningSimulator, running_simulator
 from tests.api_client import Api, make_user
 from tests.environment import SIMULATOR_PORT
+from tests.still import simulator_clock
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -64,7 +65,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
 
 @pytest.fixture(scope="session")
 def simulator_server() -> Iterator[RunningSimulator]:
-    with running_simulator(port=SIMULATOR_PORT) as running:
+    with running_simulator(port=SIMULATOR_PORT, wall=simulator_clock) as running:
         yield running
 
 

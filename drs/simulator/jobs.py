@@ -122,7 +122,7 @@ def create_job(
     plan = _terminate_plan if terminates else _launch_plan
     plans = tuple(_shaped(store, shaping, target, plan(store, job_id, target, created)) for target in targets)
     marks = {each.name: each for each in shaping if each.kind.acts is Acts.CREATION and scenarios.strikes(store, each)}
-    spec = JobSpec(job_id, initiated_by, created, plans, "launch_end_event" in marks)
+    spec = JobSpec(job_id, initiated_by, created, plans, "launch_end_event" in marks, "steady_times" in marks)
     delay = marks["visibility_delay"].number("seconds") * store.clock.speed if "visibility_delay" in marks else 0.0
     made = _insert(store, place, spec, tags, created + delay)
     for target, index in zip(targets, range(len(plans)), strict=True):
@@ -242,7 +242,7 @@ def _foresee_instances(store: Store, made: Job, target: Target, index: int) -> N
         plan.server_id,
         made.spec.id,
         int(made.spec.initiated_by == "START_DRILL"),
-        track.time_of("SNAPSHOT_END"),
+        track.time_of("SNAPSHOT_START"),
         _older_snapshot(store, target, plan),
         track.launched_at,
         json.dumps(dict(target.server.tags)),

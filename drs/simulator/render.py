@@ -249,7 +249,7 @@ def recovery_instance_shape(
         "isDrill": bool(row["is_drill"]),
         "arn": place.arn("recovery-instance", row["id"]),
         "tags": json.loads(row["tags"]),
-        "pointInTimeSnapshotDateTime": _point_in_time(moment, row),
+        "pointInTimeSnapshotDateTime": _point_in_time(moment, row, server),
         "failback": {"state": "FAILBACK_NOT_STARTED"},
         "dataReplicationInfo": {"dataReplicationState": "NOT_STARTED", "replicatedDisks": []},
         "originEnvironment": "ON_PREMISES",
@@ -266,10 +266,12 @@ def _ec2_state(moment: Moment, row: sqlite3.Row) -> literals.EC2InstanceStateTyp
     return "RUNNING" if moment.now >= row["appears_at"] + BOOT_SECONDS else "PENDING"
 
 
-def _point_in_time(moment: Moment, row: sqlite3.Row) -> str:
+def _point_in_time(moment: Moment, row: sqlite3.Row, server: FleetServer | None) -> str:
+    """A new snapshot holds what had arrived when it was begun: the lag of replication before that."""
     if row["snapshot_wall"] is not None:
         return moment.stamp_wall(row["snapshot_wall"])
-    return moment.stamp(row["appears_at"] if row["snapshot_at"] is None else row["snapshot_at"])
+    begun = row["appears_at"] if row["snapshot_at"] is None else row["snapshot_at"]
+    return moment.stamp_wall(moment.store.clock.wall_of(begun) - (server.lag_seconds if server else 0))
 
 
 def _instance_properties(

@@ -64,6 +64,7 @@ KINDS: Mapping[str, Kind] = {
     "broken_json": Kind(Acts.AFTER, "the effect stays, the answer is half a JSON document"),
     "visibility_delay": Kind(Acts.CREATION, "a new job is in no DescribeJobs for `seconds`", {"seconds": 30.0}),
     "launch_end_event": Kind(Acts.CREATION, "new jobs log LAUNCH_END with a targetInstanceID"),
+    "steady_times": Kind(Acts.CREATION, "every wait of new jobs takes the middle of its range"),
     "launch_failed": Kind(Acts.SERVER, "LAUNCH_FAILED with `raw_error`", FAILING),
     "conversion_fail": Kind(Acts.SERVER, "CONVERSION_FAIL with `raw_error`", FAILING),
     "snapshot_fail_uses_previous": Kind(Acts.SERVER, "SNAPSHOT_FAIL, then launched from an older snapshot", FAILING),

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -68,7 +69,7 @@ class Settings:
 class Store:
     """The connection, the clock, the settings and the fleet of one simulator."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, wall: Callable[[], float] = time.time) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
         self._depth = 0
@@ -78,7 +79,7 @@ class Store:
             self._connection.execute(f"PRAGMA {pragma}")
         self._connection.executescript(SCHEMA)
         anchors = json.loads(self.meta("anchors", "[]"))
-        self.clock = VirtualClock([Anchor(**anchor) for anchor in anchors])
+        self.clock = VirtualClock([Anchor(**anchor) for anchor in anchors], wall)
         self.settings = Settings(**json.loads(self.meta("settings", "{}")))
         self.account: str = self.meta("account", DEFAULT_ACCOUNT)
         self.accounts: Mapping[str, str] = json.loads(self.meta("accounts", "{}"))

@@ -7,7 +7,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -140,11 +141,12 @@ def running_simulator(
     speed: float = 1.0,
     state: Path | None = None,
     port: int = 0,
+    wall: Callable[[], float] = time.time,
     **settings: float,
 ) -> Iterator[RunningSimulator]:
-    """The simulator in a thread of this process; `state` None keeps it in a temporary directory."""
+    """The simulator in a thread of this process, on the clock `wall`; `state` None keeps it in a scratch directory."""
     with tempfile.TemporaryDirectory(prefix="drs-simulator-") as scratch:
-        store = Store(state or Path(scratch) / "state.sqlite3")
+        store = Store(state or Path(scratch) / "state.sqlite3", wall)
         server = SimulatorServer("127.0.0.1", port, Simulator(store))
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         running = RunningSimulator(server.url)

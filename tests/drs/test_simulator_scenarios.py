@@ -320,6 +320,16 @@ def test_chance_is_repeatable(sim: RunningSimulator) -> None:
     assert pattern() == first
 
 
+def test_steady_times_can_be_worked_out_by_hand(sim: RunningSimulator) -> None:
+    sim.scenario("steady_times")
+    client = sim.client()
+    job_id = start(client)
+    sim.advance(515)
+    assert row(client, job_id)["launchStatus"] == "IN_PROGRESS"
+    sim.advance(3)
+    assert row(client, job_id)["launchStatus"] == "LAUNCHED"
+
+
 def test_the_list_of_scenarios_explains_itself(sim: RunningSimulator) -> None:
     known = cast("dict[str, dict[str, object]]", sim.control("GET", "scenarios")["known"])
     assert set(known) == set(KINDS)

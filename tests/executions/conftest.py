@@ -11,6 +11,7 @@ from django.test import override_settings
 from drs.simulator.testing import RunningSimulator
 from executions import launch, termination
 from tests.stage import Stage
+from tests.still import StillStage, still_stage
 
 
 def _hurry(connection: BaseDatabaseWrapper, **_: object) -> None:
@@ -32,3 +33,11 @@ def stage(transactional_db: None, simulator: RunningSimulator, monkeypatch: pyte
         made = Stage(simulator)
         yield made
         made.sweep.close()
+
+
+@pytest.fixture
+def still(transactional_db: None, simulator: RunningSimulator) -> Iterator[StillStage]:
+    """A stage whose clock, and DRS's, moves only when the test says so."""
+    simulator.scenario("steady_times")
+    with override_settings(INVENTORY_SECONDS=1e9), still_stage(simulator) as made:
+        yield made

@@ -1,0 +1,294 @@
+"""What a run achieved: RTO and RPO, where the time went, and whether the targets were met. Rows in, figures out.
+
+Everything is in whole seconds. Each moment is cut to whole seconds since the start before anything is subtracted, so
+the parts of a stretch add up to it exactly. `drsorch_verify` derives the same figures by itself: change both.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
+from executions.states import LaunchStatus, Phase, phase_after
+
+
+class Part(StrEnum):
+    """What time was spent on. `quota`: until AWS took the launch (quotas, busy servers, throttling)."""
+
+    PERSON = "person"
+    QUOTA = "quota"
+    QUEUE = "queue"
+    CLEANUP = "cleanup"
+    SNAPSHOT = "snapshot"
+    CONVERSION = "conversion"
+    LAUNCH = "launch"
+    OTHER = "other"
+
+
+_PART_OF = {
+    Phase.CLEANUP: Part.CLEANUP,
+    Phase.SNAPSHOT: Part.SNAPSHOT,
+    Phase.CONVERSION: Part.CONVERSION,
+    Phase.LAUNCH: Part.LAUNCH,
+}
+Split = dict[Part, int]
+SECOND = timedelta(seconds=1)
+
+
+class Reached(StrEnum):
+    """A figure against its target."""
+
+    MET = "MET"
+    MISSED = "MISSED"
+    NOT_REACHED = "NOT_REACHED"  # over, and not every server was launched
+    UNKNOWN = "UNKNOWN"  # not over, or AWS has not told
+    NO_TARGET = "NO_TARGET"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A figure, its target (both seconds), and by how much it was missed."""
+
+    reached: Reached
+    seconds: int | None
+    target: int | None
+    missed_by: int | None = None
+
+
+@dataclass(frozen=True)
+class ServerFigures:
+    """One server. `rto` from the run's start, `took` from its wave's; None when it was not launched."""
+
+    row: ServerRun
+    launched: bool
+    rto: int | None
+    took: int | None
+    split: Split
+    rpo: int | None
+    rpo_verdict: Verdict
+
+
+@dataclass(frozen=True)
+class WaveFigures:
+    """One wave: from its first launch to its last server up (`took`), and the wait at its gate (`waited`).
+
+    The split is that of the server that came last.
+    """
+
+    row: WaveRun
+    waited: int
+    took: int | None
+    rto: int | None
+    last: ServerRun | None
+    split: Split
+    servers: Sequence[ServerFigures]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A whole run. `reference` is what RPO counts from: the declared outage, or the start."""
+
+    reference: datetime
+    complete: bool
+    rto: Verdict
+    rpo: Verdict
+    rpo_unknown: int
+    previous_snapshots: int
+    split: Split
+    waves: Sequence[WaveFigures]
+
+    @property
+    def servers(self) -> list[ServerFigures]:
+        return [server for wave in self.waves for server in wave.servers]
+
+
+@dataclass
+class WaveRows:
+    """The rows of a wave. `events` are the log lines of its servers by source server, oldest first."""
+
+    run: WaveRun
+    servers: Sequence[ServerRun]
+    jobs: Sequence[LaunchJob]
+    events: Mapping[str, Sequence[JobEvent]] = field(default_factory=dict)
+
+
+Stretch = tuple[Part, datetime, datetime]
+
+
+def rows_of(execution: Execution) -> list[WaveRows]:
+    """The rows that `measure` needs of a run read `with_waves`; one query more, for the log."""
+    lines: dict[int, dict[str, list[JobEvent]]] = {}
+    events = JobEvent.objects.filter(job__wave__execution=execution).exclude(source_server_id="")
+    for event in events.select_related("job").order_by("at", "pk"):
+        lines.setdefault(event.job.wave_id, {}).setdefault(event.source_server_id, []).append(event)
+    return [
+        WaveRows(wave, list(wave.servers.all()), list(wave.jobs.all()), lines.get(wave.pk, {}))
+        for wave in execution.waves.all()
+    ]
+
+
+def measure(
+    execution: Execution, waves: Sequence[WaveRows], *, rto_minutes: int | None = None, rpo_minutes: int | None = None
+) -> Measured:
+    """Every figure of a run, against targets in minutes."""
+    start, reference = execution.started_at, execution.outage_at or execution.started_at
+    target = None if rpo_minutes is None else 60 * rpo_minutes
+    figures = [_wave(wave, start, reference, target, is_over=execution.state.is_final) for wave in waves]
+    servers = [server for wave in figures for server in wave.servers]
+    last = max((each.row.launched_at for each in servers if each.row.launched_at), default=None)
+    complete = bool(servers) and all(each.launched for each in servers)
+    over = execution.state.is_final
+    return Measured(
+        reference=reference,
+        complete=complete,
+        rto=_rto(_whole(start, last), rto_minutes, complete=complete, over=over),
+        rpo=_worst(servers, target, over=over),
+        rpo_unknown=sum(each.launched and each.rpo is None for each in servers),
+        previous_snapshots=sum(each.row.used_previous_snapshot for each in servers),
+        split=_sum(_run_path(waves, start, last), start) if last else {},
+        waves=figures,
+    )
+
+
+def _wave(wave: WaveRows, start: datetime, reference: datetime, target: int | None, *, is_over: bool) -> WaveFigures:
+    jobs = {job.pk: job for job in wave.jobs}
+    servers = [_server(each, wave, jobs[each.job_id], start, reference, target, over=is_over) for each in wave.servers]
+    last = _last(wave)
+    return WaveFigures(
+        row=wave.run,
+        waited=sum(_sum([each], start)[Part.PERSON] for each in _gate(wave.run)),
+        took=_between(wave.run.started_at, last.launched_at if last else None, start),
+        rto=_whole(start, last.launched_at if last else None),
+        last=last,
+        split=_sum(server_path(last, wave, jobs[last.job_id]), start) if last else {},
+        servers=servers,
+    )
+
+
+def _server(
+    row: ServerRun,
+    wave: WaveRows,
+    job: LaunchJob,
+    start: datetime,
+    reference: datetime,
+    target: int | None,
+    *,
+    over: bool,
+) -> ServerFigures:
+    launched = row.state in (LaunchStatus.LAUNCHED, LaunchStatus.TERMINATED) and row.launched_at is not None
+    rpo = None if row.point_in_time is None else max(0, (reference - row.point_in_time) // SECOND)
+    return ServerFigures(
+        row=row,
+        launched=launched,
+        rto=_whole(start, row.launched_at),
+        took=_between(wave.run.started_at, row.launched_at, start),
+        split=_sum(server_path(row, wave, job), start),
+        rpo=rpo,
+        rpo_verdict=_against(rpo, target, reached=launched, over=over),
+    )
+
+
+def _last(wave: WaveRows) -> ServerRun | None:
+    """The server that came up last."""
+    up = [server for server in wave.servers if server.launched_at is not None]
+    return max(up, key=lambda server: (server.launched_at, server.position), default=None)
+
+
+# Verdicts
+
+
+def _rto(seconds: int | None, minutes: int | None, *, complete: bool, over: bool) -> Verdict:
+    target = None if minutes is None else 60 * minutes
+    return _against(seconds if complete or over else None, target, reached=complete, over=over)
+
+
+def _against(seconds: int | None, target: int | None, *, reached: bool, over: bool) -> Verdict:
+    if target is None:
+        return Verdict(Reached.NO_TARGET, seconds, None)
+    if not reached:
+        return Verdict(Reached.NOT_REACHED if over else Reached.UNKNOWN, seconds, target)
+    if seconds is None:
+        return Verdict(Reached.UNKNOWN, None, target)
+    if seconds > target:
+        return Verdict(Reached.MISSED, seconds, target, seconds - target)
+    return Verdict(Reached.MET, seconds, target)
+
+
+def _worst(servers: Sequence[ServerFigures], target: int | None, *, over: bool) -> Verdict:
+    """The run's RPO is that of its worst server; met only when every server's is known."""
+    known = [each.rpo for each in servers if each.launched and each.rpo is not None]
+    worst = max(known, default=None)
+    verdict = _against(worst, target, reached=bool(known), over=over)
+    if verdict.reached is not Reached.MET:
+        return verdict
+    if not all(each.launched for each in servers):
+        return Verdict(Reached.NOT_REACHED if over else Reached.UNKNOWN, worst, target)
+    return verdict if len(known) == len(servers) else Verdict(Reached.UNKNOWN, worst, target)
+
+
+# Where the time went: stretches one after the other, each with its part
+
+
+def server_path(server: ServerRun, wave: WaveRows, job: LaunchJob) -> list[Stretch]:
+    """From the start of the wave to the server's launch; empty when it was not launched."""
+    begin, end = wave.run.started_at, server.launched_at
+    if begin is None or end is None:
+        return []
+    turns = [(Part.QUOTA, begin), (Part.QUEUE, job.intent_at or begin)]
+    phase = Phase.QUEUED
+    for event in wave.events.get(server.source_server_id, ()):
+        phase = phase_after(event.event, phase)
+        if phase in _PART_OF:
+            turns.append((_PART_OF[phase], event.at))
+    return _stretches(turns, end)
+
+
+def _stretches(turns: Sequence[tuple[Part, datetime]], end: datetime) -> list[Stretch]:
+    """Stretches between turning points, never backwards and never past the end, whatever AWS's clock says."""
+    found: list[Stretch] = []
+    cursor = turns[0][1]
+    for at, (part, _) in enumerate(turns):
+        until = min(max(cursor, turns[at + 1][1] if at + 1 < len(turns) else end), end)
+        found.append((part, cursor, until))
+        cursor = until
+    return found
+
+
+def _gate(run: WaveRun) -> list[Stretch]:
+    """The wait for a person before a wave, once it is over."""
+    until = run.resumed_at or run.ended_at
+    return [(Part.PERSON, run.paused_at, until)] if run.paused_at and until else []
+
+
+def _run_path(waves: Sequence[WaveRows], start: datetime, end: datetime) -> list[Stretch]:
+    """From the run's start to its last launch: each wave by the server that came last in it."""
+    turns: list[tuple[Part, datetime]] = [(Part.OTHER, start)]
+    for wave in waves:
+        for _, since, until in _gate(wave.run):
+            turns += [(Part.PERSON, since), (Part.OTHER, until)]
+        last = _last(wave)
+        if last is not None:
+            job = next(job for job in wave.jobs if job.pk == last.job_id)
+            turns += [(part, since) for part, since, _ in server_path(last, wave, job)]
+            turns.append((Part.OTHER, last.launched_at or end))
+        elif wave.run.started_at:
+            turns.append((Part.OTHER, wave.run.started_at))
+    return _stretches(turns, end)
+
+
+def _sum(stretches: Iterable[Stretch], start: datetime) -> Split:
+    split = dict.fromkeys(Part, 0)
+    for part, since, until in stretches:
+        split[part] += (until - start) // SECOND - (since - start) // SECOND
+    return split
+
+
+def _whole(start: datetime, moment: datetime | None) -> int | None:
+    return None if moment is None else max(0, (moment - start) // SECOND)
+
+
+def _between(since: datetime | None, until: datetime | None, start: datetime) -> int | None:
+    if since is None or until is None:
+        return None
+    return max(0, (until - start) // SECOND - (since - start) // SECOND)
