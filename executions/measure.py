@@ -128,12 +128,10 @@ def rows_of(execution: Execution) -> list[WaveRows]:
     ]
 
 
-def measure(
-    execution: Execution, waves: Sequence[WaveRows], *, rto_minutes: int | None = None, rpo_minutes: int | None = None
-) -> Measured:
-    """Every figure of a run, against targets in minutes."""
+def measure(execution: Execution, waves: Sequence[WaveRows]) -> Measured:
+    """Every figure of a run, against the targets that its plan had when it was started."""
     start, reference = execution.started_at, execution.outage_at or execution.started_at
-    target = None if rpo_minutes is None else 60 * rpo_minutes
+    target = _seconds(execution.rpo_minutes)
     figures = [_wave(wave, start, reference, target, is_over=execution.state.is_final) for wave in waves]
     servers = [server for wave in figures for server in wave.servers]
     last = max((each.row.launched_at for each in servers if each.row.launched_at), default=None)
@@ -142,7 +140,12 @@ def measure(
     return Measured(
         reference=reference,
         complete=complete,
-        rto=_rto(_whole(start, last), rto_minutes, complete=complete, over=over),
+        rto=_against(
+            _whole(start, last) if complete or over else None,
+            _seconds(execution.rto_minutes),
+            reached=complete,
+            over=over,
+        ),
         rpo=_worst(servers, target, over=over),
         rpo_unknown=sum(each.launched and each.rpo is None for each in servers),
         previous_snapshots=sum(each.row.used_previous_snapshot for each in servers),
@@ -198,9 +201,8 @@ def _last(wave: WaveRows) -> ServerRun | None:
 # Verdicts
 
 
-def _rto(seconds: int | None, minutes: int | None, *, complete: bool, over: bool) -> Verdict:
-    target = None if minutes is None else 60 * minutes
-    return _against(seconds if complete or over else None, target, reached=complete, over=over)
+def _seconds(minutes: int | None) -> int | None:
+    return None if minutes is None else 60 * minutes
 
 
 def _against(seconds: int | None, target: int | None, *, reached: bool, over: bool) -> Verdict:
