@@ -82,12 +82,12 @@ class Stage:
             if not Execution.objects.filter(next_step_at__lte=self.clock()).exists():
                 return
 
-    def until(self, execution: Execution, *statuses: str, step: float = 30, limit: float = 3600) -> Execution:
+    def until(self, execution: Execution, *statuses: str, step: float = 60, limit: float = 3600) -> Execution:
         """Let time pass in steps until the run has one of these statuses."""
         return self.wait(lambda: self.fresh(execution).status in statuses, execution, step, limit)
 
     def wait(
-        self, condition: Callable[[], bool], execution: Execution, step: float = 30, limit: float = 3600
+        self, condition: Callable[[], bool], execution: Execution, step: float = 60, limit: float = 3600
     ) -> Execution:
         self.look()
         passed = 0.0
