@@ -2,26 +2,24 @@
 (() => {
 "use strict";
 const byId = (id) => document.getElementById(id);
-const on = (name, act) => document.addEventListener(name, act);
+const on = (names, act) => names.split(" ").forEach((name) => document.addEventListener(name, act));
 const live = () => byId("live");
-const isLive = (element) => element?.id === "live";
+const isLive = (each) => each?.id === "live";
 let answeredAt = Date.now(); // when the server last told us something
 let ahead = 0; // how far the server's clock is ahead of this one's
 const now = () => Date.now() + ahead;
 
 // Times that would be wrong between two reads. The words are those of templatetags/console.py.
-const two = (number) => String(number).padStart(2, "0");
-const span = (s) =>
-  s < 60 ? `${s} s`
-  : s < 3600 ? `${Math.floor(s / 60)} min ${two(s % 60)} s`
-  : s < 86400 ? `${Math.floor(s / 3600)} h ${two(Math.floor(s / 60) % 60)} min`
-  : `${Math.floor(s / 86400)} d ${Math.floor(s / 3600) % 24} h`;
+const two = (n) => String(n).padStart(2, "0");
+const span = (s) => {
+  const [d, h, m] = [s / 86400, (s / 3600) % 24, (s / 60) % 60].map(Math.floor);
+  return d ? `${d} d ${h} h` : h ? `${h} h ${two(m)} min` : m ? `${m} min ${two(s % 60)} s` : `${s} s`;
+};
+const SIZES = Object.entries({ day: 86400, hour: 3600, minute: 60, second: 1 });
 const ago = (s) => {
-  for (const [size, name] of [[86400, "day"], [3600, "hour"], [60, "minute"]]) {
-    const count = Math.floor(s / size);
-    if (count) return `${count} ${name}${count > 1 ? "s" : ""} ago`;
-  }
-  return s < 5 ? "just now" : `${s} seconds ago`;
+  if (s < 5) return "just now";
+  const [name, size] = SIZES.find(([, size]) => s >= size);
+  return new Intl.RelativeTimeFormat("en").format(-Math.floor(s / size), name);
 };
 const tick = () => {
   if (document.hidden) return;
@@ -32,32 +30,26 @@ const tick = () => {
   }
 };
 const readClock = () => {
-  const stamp = Date.parse(live()?.dataset.now ?? "");
-  if (stamp) ahead = stamp - Date.now();
+  ahead = (Date.parse(live()?.dataset.now) || Date.now()) - Date.now();
+  tick();
 };
 
 // A dialog is filled by htmx from the address that its button would lead to without a script.
 const dialog = byId("dialog");
-on("htmx:afterSwap", () => {
-  if (dialog?.childElementCount && !dialog.open) dialog.showModal();
-});
+const menu = document.querySelector(".menu");
 dialog?.addEventListener("close", () => dialog.replaceChildren());
 on("click", (event) => {
-  const closer = event.target.closest("dialog [data-close]");
-  if (closer) {
+  if (event.target.closest("dialog [data-close]")) {
     event.preventDefault();
     dialog.close();
   }
-  for (const menu of document.querySelectorAll("details.menu[open]")) {
-    if (!menu.contains(event.target)) menu.open = false;
-  }
+  if (!menu?.contains(event.target)) menu?.removeAttribute("open");
 });
 let keys = ""; // "g" is the first of two
 on("keydown", (event) => {
-  const menu = event.key === "Escape" && document.querySelector("details.menu[open]");
-  if (menu) {
+  if (event.key === "Escape" && menu?.open) {
     menu.open = false;
-    menu.querySelector("summary").focus();
+    menu.firstElementChild.focus();
   }
   const typing = event.target.closest("input, select, textarea, dialog");
   if (typing || event.ctrlKey || event.altKey || event.metaKey || document.documentElement.dataset.keys) return;
@@ -70,11 +62,11 @@ on("keydown", (event) => {
 });
 
 // A form is sent once, however often its button is pressed.
-const sent = new WeakSet();
 on("submit", (event) => {
-  if (event.target.method !== "post" || event.target.hasAttribute("hx-post")) return;
-  if (sent.has(event.target)) event.preventDefault();
-  sent.add(event.target);
+  const form = event.target;
+  if (form.method !== "post" || form.hasAttribute("hx-post")) return;
+  if (form.dataset.sent) event.preventDefault();
+  form.dataset.sent = "1";
 });
 window.addEventListener("pageshow", (event) => event.persisted && location.reload());
 
@@ -100,38 +92,35 @@ on("htmx:beforeRequest", (event) => {
   if (isLive(event.detail.elt) && document.hidden) event.preventDefault();
 });
 on("visibilitychange", () => {
-  if (document.hidden) return;
   tick();
-  if (live()?.hasAttribute("hx-get")) htmx.trigger(live(), "poll-now");
+  if (!document.hidden && live()?.hasAttribute("hx-get")) htmx.trigger(live(), "poll-now");
 });
-const lost = (event) => {
-  if (!isLive(event.detail.elt)) return;
-  const status = event.detail.xhr?.status ?? 0;
+on("htmx:sendError htmx:timeout htmx:responseError", ({ detail }) => {
+  if (!isLive(detail.elt)) return;
+  const status = detail.xhr?.status;
   if (status === 403 || status === 404) return location.reload();
   const banner = byId("connection");
   if (status === 401 || !banner?.hidden) return; // 401: htmx goes to the sign-in
-  const moment = new Date(answeredAt + ahead).toISOString();
   const time = banner.querySelector("time");
-  time.dateTime = moment;
-  time.textContent = `${moment.slice(11, 19)} UTC`;
+  time.dateTime = new Date(answeredAt + ahead).toISOString();
+  time.textContent = `${time.dateTime.slice(11, 19)} UTC`;
   banner.hidden = false;
-};
-for (const name of ["htmx:sendError", "htmx:timeout", "htmx:responseError"]) on(name, lost);
+});
 
 // A change of state is said once.
 let said = live()?.dataset.say;
 on("htmx:afterRequest", (event) => {
   if (!isLive(event.detail.elt) || !event.detail.successful) return;
   answeredAt = Date.now();
-  if (byId("connection")) byId("connection").hidden = true;
+  byId("connection")?.toggleAttribute("hidden", true);
 });
 on("htmx:afterSwap", () => {
+  if (dialog?.childElementCount && !dialog.open) dialog.showModal();
   const { say, title } = live()?.dataset ?? {};
   if (!say) return;
   document.title = title;
   if (say !== said) byId("announcer").textContent = said = say;
   readClock();
-  tick();
 });
 
 document.querySelector(".sidenav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });

@@ -35,13 +35,13 @@
     if (left() <= 0) return leave();
     if (left() > WARN_SECONDS || warning.open) return;
     const end = document.getElementById("session-end");
-    end.dateTime = new Date(endsAt).toISOString();
-    end.textContent = new Date(endsAt).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    const at = new Date(endsAt);
+    end.dateTime = at.toISOString();
+    end.textContent = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
     warning.showModal();
   };
 
   document.addEventListener("htmx:afterRequest", ({ detail }) => learn(detail.xhr?.getResponseHeader("X-Session-Seconds")));
-  document.addEventListener("visibilitychange", () => document.hidden || look());
   learn(warning.dataset.seconds);
   setInterval(look, 1000);
 })();

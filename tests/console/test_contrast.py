@@ -24,7 +24,11 @@ CONTROLS = [
     *((line, ground) for line in ("control-line", "accent", "danger") for ground in ("surface", "canvas")),
     *((tone, "surface") for tone in TONES),
 ]
-TOKENS = dict(re.findall(r"--([\w-]+): (light-dark\([^)]*\))", CSS))
+ROOT, TONE = re.search(r"(?s)\n:root {.*?\n}", CSS), r"\[data-tone=(\w+)] { --tone: (.*?); --tone-bg: (.*?) }"
+TOKENS = dict(re.findall(r"--([\w-]+): (light-dark\([^)]*\))", ROOT[0] if ROOT else ""))
+for tone, text, ground in re.findall(TONE, CSS):  # a colour, or a token that has one
+    TOKENS[tone] = TOKENS.get(text[6:-1], text)
+    TOKENS[f"{tone}-bg"] = TOKENS.get(ground[6:-1], ground)
 
 
 def luminance(colour: str) -> float:
