@@ -1,4 +1,4 @@
-"""Says of each view what the OpenAPI document needs and DRF cannot know: its answers, its refusals, its headers.
+"""Says of each view what the OpenAPI document needs and DRF cannot know: its answers, refusals, headers and examples.
 
 Answers are TypedDicts: the same types that the representations are written in.
 """
@@ -12,6 +12,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.serializers import Serializer
 
+from contract.examples import examples_of
 from contract.views import NothingHere
 
 STATUSES = {
@@ -101,6 +102,7 @@ def describes(
         request=body,
         parameters=[*([query] if query else []), *headers],
         responses=responses,
+        examples=list(examples_of(name, body)),
     )
 
 

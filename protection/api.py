@@ -185,7 +185,7 @@ def _answer(group_id: uuid.UUID, *, status: int = 200) -> Response:
 
 
 class DiscoveryQuery(StrictSerializer):
-    region = Text(error_messages={"required": REGION_REQUIRED}, described=REGION)
+    region = Text(error_messages={"required": REGION_REQUIRED}, described={**REGION, "examples": ["us-east-1"]})
     currentProtectionGroupId = Text(required=False)
 
 

@@ -8,6 +8,7 @@ import pytest
 from drf_spectacular.validation import validate_schema
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
+from contract.examples import SRS
 from contract.schema import STATUSES
 from drs.simulator.testing import RunningSimulator
 from drsorch_site.api_urls import urlpatterns
@@ -67,6 +68,20 @@ def test_answers_are_as_described(
     described = document["paths"][operation]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
     closed = _closed({**described, "components": document["components"]})
     Draft202012Validator(closed).validate(body)
+
+
+def test_it_shows_the_specifications_examples_and_they_are_well_formed(document: dict[str, Any]) -> None:
+    shown = dict[str, list[str]]()
+    for operation in (each for path in document["paths"].values() for each in path.values()):
+        for part in (operation.get("requestBody", {}), *operation["responses"].values()):
+            media = part.get("content", {}).get("application/json", {})
+            for title, example in media.get("examples", {}).items():
+                described = _closed({**media["schema"], "components": document["components"]})
+                Draft202012Validator(described).validate(example["value"])
+                shown.setdefault(operation["operationId"], []).append(title)
+    assert {name: len(titles) for name, titles in shown.items()} == {
+        name: len(example.get("requests", ())) + ("response" in example) for name, example in SRS.items()
+    }
 
 
 def _closed(schema: Any) -> Any:

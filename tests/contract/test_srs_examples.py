@@ -1,11 +1,10 @@
 """The specification's own requests, word for word but for the ids, get the answers that it shows."""
 
-import json
-import re
 from typing import Any
 
 import pytest
 
+from contract.examples import SRS, with_ids
 from drs.simulator.demo import demo_server_ids
 from drs.simulator.testing import RunningSimulator
 from executions.models import Execution, LaunchJob
@@ -14,109 +13,19 @@ from tests.stage import Stage
 
 IDS = demo_server_ids()
 
-CREATE_GROUP = """{
-  "GroupName": "Database Servers",
-  "Description": "Primary database tier",
-  "Region": "us-east-1",
-  "sourceServerIds": ["s-1234567890abcdef0", "s-0987654321fedcba0"]
-}"""
-GROUP = """{
-  "groupId": "uuid-xxx",
-  "groupName": "Database Servers",
-  "description": "Primary database tier",
-  "region": "us-east-1",
-  "sourceServerIds": ["s-1234567890abcdef0", "s-0987654321fedcba0"],
-  "createdDate": 1702656000,
-  "lastModifiedDate": 1702656000
-}"""
-CREATE_PLAN = """{
-  "PlanName": "3-Tier Application Recovery",
-  "Description": "Complete application stack recovery",
-  "Waves": [
-    {
-      "WaveId": "wave-0",
-      "WaveName": "Database Tier",
-      "ProtectionGroupId": "pg-uuid-1",
-      "ServerIds": ["s-xxx"],
-      "PauseBeforeWave": false,
-      "Dependencies": []
-    },
-    {
-      "WaveId": "wave-1",
-      "WaveName": "Application Tier",
-      "ProtectionGroupId": "pg-uuid-2",
-      "ServerIds": ["s-yyy"],
-      "PauseBeforeWave": true,
-      "Dependencies": [{"DependsOnWaveId": "wave-0"}]
-    }
-  ]
-}"""
-WAVE = """{
-  "waveNumber": 0,
-  "name": "Database Tier",
-  "description": "Primary databases",
-  "protectionGroupIds": ["pg-uuid-1", "pg-uuid-2"],
-  "serverIds": ["s-xxx", "s-yyy"],
-  "dependsOnWaves": [],
-  "pauseBeforeWave": false
-}"""
-STORED_WAVE = """{
-  "WaveId": "wave-0",
-  "WaveName": "Database Tier",
-  "WaveDescription": "Primary databases",
-  "ExecutionOrder": 0,
-  "ProtectionGroupId": "pg-uuid",
-  "ServerIds": ["s-xxx", "s-yyy"],
-  "PauseBeforeWave": false,
-  "Dependencies": []
-}"""
-START = """{
-  "PlanId": "plan-uuid",
-  "ExecutionType": "DRILL",
-  "InitiatedBy": "admin@example.com"
-}"""
-STARTED = """{
-  "executionId": "exec-uuid",
-  "status": "PENDING",
-  "message": "Execution started - check status with GET /executions/{id}",
-  "statusUrl": "/executions/exec-uuid"
-}"""
-RESUMED = """{
-  "executionId": "exec-uuid",
-  "status": "RUNNING",
-  "message": "Execution resumed successfully"
-}"""
-TERMINATED = """{
-  "executionId": "exec-uuid",
-  "terminated": ["i-xxx", "i-yyy"],
-  "failed": [],
-  "message": "2 instances terminated successfully"
-}"""
-DISCOVERED = """{
-  "region": "us-east-1",
-  "initialized": true,
-  "servers": [
-    {
-      "sourceServerID": "s-xxx",
-      "hostname": "web-server-01",
-      "state": "READY_FOR_RECOVERY",
-      "replicationState": "CONTINUOUS",
-      "lagDuration": "PT0S",
-      "assignedToProtectionGroup": null,
-      "selectable": true
-    }
-  ],
-  "totalCount": 10,
-  "availableCount": 7,
-  "assignedCount": 3
-}"""
+
+def request(operation: str, title: str, **ids: str) -> Any:
+    """A request of the specification with our ids for its own; `pg_uuid_1` stands for pg-uuid-1."""
+    return _with_ids(SRS[operation]["requests"][title], ids)
 
 
-def example(text: str, **values: str) -> Any:
-    """An example with our ids for its own; `pg_uuid_1` stands for pg-uuid-1."""
-    for name, value in values.items():
-        text = re.sub(rf"\b{name.replace('_', '-')}(?![\w-])", value, text)
-    return json.loads(text)
+def response(operation: str, **ids: str) -> Any:
+    """The answer that the specification shows, with our ids."""
+    return _with_ids(SRS[operation]["response"], ids)
+
+
+def _with_ids(example: Any, ids: dict[str, str]) -> Any:
+    return with_ids(example, {name.replace("_", "-"): value for name, value in ids.items()})
 
 
 @pytest.fixture
@@ -135,12 +44,12 @@ def same_kind(shown: Any, found: Any) -> bool:
 
 def test_create_a_group(admin: Api, simulator: RunningSimulator) -> None:
     ids = {"s_1234567890abcdef0": IDS["db-primary-01"], "s_0987654321fedcba0": IDS["db-replica-01"]}
-    body = answer(admin.post("/protection-groups", example(CREATE_GROUP, **ids)), 201)
+    body = answer(admin.post("/protection-groups", request("createProtectionGroup", "A group", **ids)), 201)
     fixed = {"groupId": body["groupId"], "createdDate": body["createdDate"]}
     fixed["lastModifiedDate"] = body["lastModifiedDate"]
-    expected = example(GROUP, **ids) | fixed
+    expected = response("createProtectionGroup", **ids) | fixed
     assert {name: body[name] for name in expected} == expected
-    assert same_kind(example(GROUP), body)
+    assert same_kind(response("createProtectionGroup"), body)
     listed = answer(admin.get("/protection-groups"))
     assert set(listed) == {"groups", "count"}
 
@@ -152,28 +61,28 @@ def test_create_a_plan(admin: Api, stage: Stage) -> None:
         "s_xxx": IDS["db-primary-01"],
         "s_yyy": IDS["app-01"],
     }
-    body = answer(admin.post("/recovery-plans", example(CREATE_PLAN, **ids)), 201)
+    body = answer(admin.post("/recovery-plans", request("createRecoveryPlan", "A plan", **ids)), 201)
     assert (body["planName"], body["waveCount"]) == ("3-Tier Application Recovery", 2)
     assert body["waves"][1]["dependencies"] == [{"dependsOnWaveId": "wave-0"}]
     assert body["waves"][1]["pauseBeforeWave"] is True
     assert set(answer(admin.get("/recovery-plans"))) == {"plans", "count"}
 
 
-@pytest.mark.parametrize("wave", [WAVE, STORED_WAVE])
-def test_either_wave(admin: Api, stage: Stage, wave: str) -> None:
+@pytest.mark.parametrize("title", ["A wave in the short dialect", "A wave as it is stored"])
+def test_either_wave(admin: Api, stage: Stage, title: str) -> None:
     both = str(stage.group("db-primary-01 app-01").pk)
     other = str(stage.group("web-01").pk)
     ids = {"s_xxx": IDS["db-primary-01"], "s_yyy": IDS["app-01"]}
-    given = example(wave, pg_uuid_1=both, pg_uuid_2=other, pg_uuid=both, **ids)
-    body = answer(admin.post("/recovery-plans", {"PlanName": "P", "Waves": [given]}), 201)
+    given = request("createRecoveryPlan", title, pg_uuid_1=both, pg_uuid_2=other, pg_uuid=both, **ids)
+    body = answer(admin.post("/recovery-plans", given), 201)
     assert body["waves"][0]["waveDescription"] == "Primary databases"
     assert body["waves"][0]["serverIds"] == [ids["s_xxx"], ids["s_yyy"]]
 
 
 def test_start_a_run(admin: Api, stage: Stage) -> None:
     plan = stage.plan("web-01")
-    body = answer(admin.post("/executions", example(START, plan_uuid=str(plan.pk))), 202)
-    expected = example(STARTED, exec_uuid=body["executionId"])
+    body = answer(admin.post("/executions", request("startExecution", "A drill", plan_uuid=str(plan.pk))), 202)
+    expected = response("startExecution", exec_uuid=body["executionId"])
     assert body == expected | {"statusUrl": f"/api/v1{expected['statusUrl']}"}
     assert answer(admin.get(body["statusUrl"]))["initiatedBy"] == "admin@example.com"
 
@@ -183,13 +92,13 @@ def test_resume_and_terminate(admin: Api, transactional_db: None, simulator: Run
     run = stage.start(stage.plan("web-01", "web-02", pause={1}))
     stage.until(run, "PAUSED")
     resumed = answer(admin.post(f"/executions/{run.pk}/resume"))
-    assert resumed == example(RESUMED, exec_uuid=str(run.pk))
+    assert resumed == response("resumeExecution", exec_uuid=str(run.pk))
     stage.until(run, "COMPLETED")
     # DRS refuses a termination while the launch job has not ended, a moment after its last server is up.
     stage.wait(lambda: not LaunchJob.objects.exclude(status="COMPLETED").exists(), run)
     ended = answer(admin.post(f"/executions/{run.pk}/terminate-instances"))
     stage.sweep.close()
-    expected = example(TERMINATED, exec_uuid=str(run.pk)) | {"terminated": ended["terminated"]}
+    expected = response("terminateRecoveryInstances", exec_uuid=str(run.pk)) | {"terminated": ended["terminated"]}
     assert {name: ended[name] for name in expected} == expected
     assert len(ended["terminated"]) == 2
     assert Execution.objects.get().termination_status == "IN_PROGRESS"
@@ -197,6 +106,6 @@ def test_resume_and_terminate(admin: Api, transactional_db: None, simulator: Run
 
 def test_discover_servers(admin: Api, simulator: RunningSimulator) -> None:
     body = answer(admin.get("/drs/source-servers?region=us-east-1"))
-    assert same_kind(example(DISCOVERED), body)
-    assert set(body["servers"][0]) == set(example(DISCOVERED)["servers"][0])
+    assert same_kind(response("discoverSourceServers"), body)
+    assert set(body["servers"][0]) == set(response("discoverSourceServers")["servers"][0])
     assert body["totalCount"] == body["availableCount"] + body["assignedCount"]
