@@ -1,7 +1,6 @@
 """Who a request comes from, and what that principal may do."""
 
 import logging
-from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.backends import ModelBackend
@@ -61,17 +60,23 @@ class Roles(ModelBackend):
         roles: tuple[str, ...] | None = getattr(user_obj, "token_roles", None)
         if roles is not None:
             return {right for role in roles or (settings.DEFAULT_ROLE,) for right in ROLES[role]}
-        held = super().get_group_permissions(user_obj, obj)
-        return held if _has_role(user_obj) else held | set(ROLES[settings.DEFAULT_ROLE])
+        if user_obj.is_superuser:
+            return super().get_group_permissions(user_obj, obj)
+        return _of_groups(user_obj)
 
 
 class RoleBackend(Roles):
     """Users and passwords of our own: local mode."""
 
 
-def _has_role(user: User) -> bool:
-    known: Any = getattr(user, "_has_role", None)
+def _of_groups(user: User) -> set[str]:
+    """What the user's groups give, and the default role's rights to one in no role: one query, asked once a request."""
+    known: set[str] | None = getattr(user, "_rights_of_groups", None)
     if known is None:
-        known = user.groups.filter(name__in=ROLES).exists()
-        user._has_role = known  # type: ignore[attr-defined]  # beside Django's own permission cache
-    return bool(known)
+        rows = user.groups.values_list("name", "permissions__content_type__app_label", "permissions__codename")
+        found = set(rows)
+        known = {f"{app_label}.{codename}" for _, app_label, codename in found if codename}
+        if not any(name in ROLES for name, _, _ in found):
+            known |= set(ROLES[settings.DEFAULT_ROLE])
+        user._rights_of_groups = known  # type: ignore[attr-defined]  # beside Django's own permission cache
+    return known

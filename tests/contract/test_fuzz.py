@@ -6,6 +6,7 @@ fuzz_baseline.toml explains.
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from typing import Any
 import pytest
 
 from contract.schema import STATUSES
+from drs.simulator.fleet import generate_fleet
 from drs.simulator.testing import RunningSimulator
 from drsorch_site.tokens import make_token
 from executions.states import ExecutionStatus
@@ -40,7 +42,7 @@ class Size:
 
 
 SIZES = {
-    "short": Size("fuzzing,stateful", examples=6, cases=150),
+    "short": Size("examples,fuzzing,stateful", examples=6, cases=150),
     "full": Size("examples,coverage,fuzzing,stateful", examples=60, cases=2000),
 }
 
@@ -63,7 +65,25 @@ def web() -> Iterator[str]:
         process.wait(30)
 
 
-def schemathesis(base: str, token: str, size: Size, scratch: Path) -> tuple[int, str, dict[str, Any]]:
+def a_world(simulator: RunningSimulator) -> dict[str, Any]:
+    """Runs to look at, and what the hooks build upon: servers nobody uses, a group of many, plans to run."""
+    world.paused()
+    world.ended(ExecutionStatus.COMPLETED)
+    world.ended(ExecutionStatus.PARTIAL, fail="No capacity")
+    fleet = generate_fleet(200)
+    simulator.load_fleet(fleet)
+    servers = [world.server() for _ in range(60)]
+    return {
+        "free": [server.id for server in fleet.servers],
+        "servers": servers,
+        "group": str(world.group("Many servers", servers).pk),
+        "plans": [str(world.plan(sizes=(1, 1)).pk) for _ in range(10)],
+    }
+
+
+def schemathesis(
+    base: str, token: str, size: Size, scratch: Path, known: dict[str, Any]
+) -> tuple[int, str, dict[str, Any]]:
     """Runs `st`; answers its exit status, its output and its report."""
     report = scratch / "report.json"
     command = [
@@ -90,7 +110,12 @@ def schemathesis(base: str, token: str, size: Size, scratch: Path) -> tuple[int,
         "off",
     ]
     command += ["--suppress-health-check", "all", "--generation-database", "none", "--report-json-path", str(report)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": "tests.contract.fuzz_hooks"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "SCHEMATHESIS_HOOKS": "tests.contract.fuzz_hooks",
+        "FUZZ_WORLD": json.dumps(known),
+    }
     done = subprocess.run(command, cwd=scratch, env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr, json.loads(report.read_text()) if report.exists() else {}
 
@@ -98,15 +123,18 @@ def schemathesis(base: str, token: str, size: Size, scratch: Path) -> tuple[int,
 @pytest.mark.django_db(transaction=True)
 def test_it_finds_nothing(simulator: RunningSimulator, tmp_path: Path) -> None:
     size = SIZES[os.environ.get("FUZZ", "short")]
-    world.paused()
-    world.ended(ExecutionStatus.COMPLETED)
-    world.ended(ExecutionStatus.PARTIAL, fail="No capacity")
+    token = make_token(make_user("admin"), timedelta(hours=3))
+    known = a_world(simulator)
     with web() as base:
-        status, output, report = schemathesis(base, make_token(make_user("admin"), timedelta(hours=3)), size, tmp_path)
+        status, output, report = schemathesis(base, token, size, tmp_path, known)
     print(output[-3000:])
     assert status == 0, output
     assert report["complete"]
     assert report["test_cases"]["generated"] >= size.cases
+    assert {report["phases"][name]["status"] for name in size.phases.split(",")} == {"success"}, report["phases"]
+    followed = re.search(r"API Links: +(\d+) covered", output)
+    assert followed, output
+    assert int(followed[1]) >= 5  # from what one request made to the next
 
 
 def test_the_baseline_explains_each_refusal_of_the_contract() -> None:

@@ -7,12 +7,13 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from bench.seed import seed
 from drs.simulator.testing import RunningSimulator
 from executions.states import ExecutionStatus
 from tests.api_client import Api, answer
 from tests.console import world
 
-MOST = 9  # four of them for the user, the roles and the rights
+MOST = 8  # three of them for the user and the rights
 
 
 @pytest.fixture
@@ -38,10 +39,20 @@ def populate(count: int) -> dict[str, Any]:
     return {"run": last.pk, "plan": last.plan.pk, "group": group.pk}
 
 
+def test_lists_do_not_grow_to_full_size(queries: Callable[[str], int], simulator: RunningSimulator) -> None:
+    """1,000 groups of 4 servers, 500 plans and 10,000 runs."""
+    lists = ("/protection-groups", "/recovery-plans", "/executions", "/executions?limit=100&status=PAUSED")
+    world.region()
+    populate(2)
+    few = [queries(path) for path in lists]
+    seed(groups=1000, servers=4, plans=500, executions=10_000)
+    many = [queries(path) for path in lists]
+    assert all(after <= before <= MOST for before, after in zip(few, many, strict=True)), (few, many)
+
+
 @pytest.mark.parametrize(
     "path",
     [
-        "/protection-groups",
         "/protection-groups/{group}",
         "/recovery-plans",
         "/recovery-plans/{plan}",

@@ -6,21 +6,29 @@ from functools import partial
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
+from audit.actor import SYSTEM
 from contract.models import IdempotencyKey
 from drs.simulator.demo import demo_server_ids
+from drs.simulator.fleet import generate_fleet
 from drs.simulator.testing import RunningSimulator
-from executions.models import Execution, ServerHold
+from executions.models import Execution, LaunchJob, ServerHold
+from executions.states import ExecutionStatus, WaveStatus
 from plans.models import RecoveryPlan
+from plans.services import WaveSpec, create_plan
+from protection.inventory import read_region
 from protection.models import ProtectionGroup, ServerAssignment
 from tests.api_client import Api, answer
+from tests.console import world
 from tests.stage import Stage
 from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 IDS = demo_server_ids()
-ROUNDS = 6
+ROUNDS = 50
+LAUNCHES = 12  # DRS has no more than twenty jobs at once
 
 
 def codes(*calls: Callable[[], Any]) -> Counter[str]:
@@ -71,9 +79,9 @@ def test_two_plans_of_one_name(admin: Api, stage: Stage) -> None:
 def test_a_removed_server_is_in_no_new_plan(admin: Api, stage: Stage) -> None:
     """Either the plan has the server and the group keeps it, or neither."""
     for turn in range(ROUNDS):
-        made = answer(admin.post("/protection-groups", group(f"Web {turn}", "web-01 web-02")), 201)
-        wave = {"name": "Web", "protectionGroupIds": [made["groupId"]], "serverIds": [IDS["web-02"]]}
-        path = f"/protection-groups/{made['groupId']}"
+        made = world.group(f"Web {turn}", [IDS["web-01"], IDS["web-02"]]).pk
+        wave = {"name": "Web", "protectionGroupIds": [str(made)], "serverIds": [IDS["web-02"]]}
+        path = f"/protection-groups/{made}"
         won = codes(
             partial(admin.put, path, {"sourceServerIds": [IDS["web-01"]]}),
             partial(admin.post, "/recovery-plans", {"planName": f"Plan {turn}", "waves": [wave]}),
@@ -85,10 +93,10 @@ def test_a_removed_server_is_in_no_new_plan(admin: Api, stage: Stage) -> None:
 
 def test_a_deleted_group_is_in_no_new_plan(admin: Api, stage: Stage) -> None:
     for turn in range(ROUNDS):
-        made = answer(admin.post("/protection-groups", group(f"Web {turn}", "web-01")), 201)
-        wave = {"name": "Web", "protectionGroupIds": [made["groupId"]], "serverIds": [IDS["web-01"]]}
+        made = world.group(f"Web {turn}", [IDS["web-01"]]).pk
+        wave = {"name": "Web", "protectionGroupIds": [str(made)], "serverIds": [IDS["web-01"]]}
         won = codes(
-            partial(admin.delete, f"/protection-groups/{made['groupId']}"),
+            partial(admin.delete, f"/protection-groups/{made}"),
             partial(admin.post, "/recovery-plans", {"planName": f"Plan {turn}", "waves": [wave]}),
         )
         assert won in ({"200": 1, "VALIDATION_ERROR": 1}, {"201": 1, "PG_IN_USE": 1})
@@ -111,9 +119,11 @@ def test_two_changes_of_one_version(admin: Api, stage: Stage) -> None:
 def test_ten_starts_make_one_run(admin: Api, stage: Stage) -> None:
     plan = stage.plan("web-01", "app-01")
     body = {"PlanId": str(plan.pk), "ExecutionType": "DRILL"}
-    won = codes(*[partial(admin.post, "/executions", body)] * 10)
-    assert won == {"202": 1, "PLAN_ALREADY_EXECUTING": 9}
-    assert (Execution.objects.count(), ServerHold.objects.count()) == (1, 2)
+    for turn in range(ROUNDS):
+        won = codes(*[partial(admin.post, "/executions", body)] * 10)
+        assert won == {"202": 1, "PLAN_ALREADY_EXECUTING": 9}
+        assert (Execution.objects.count(), ServerHold.objects.count()) == (turn + 1, 2)
+        answer(admin.post(f"/executions/{Execution.objects.active().get().pk}/cancel"))
 
 
 def test_two_plans_with_one_server(admin: Api, stage: Stage) -> None:
@@ -177,9 +187,57 @@ def test_one_key_makes_one_run(admin: Api, stage: Stage) -> None:
         answer(admin.post(f"/executions/{answers[0]['executionId']}/cancel"))
 
 
+def paused_again(run: Execution) -> None:
+    wave = run.waves.get(number=1)
+    wave.status, wave.paused_at = WaveStatus.PAUSED, timezone.now()
+    wave.save()
+    world.change(run, wave, status=ExecutionStatus.PAUSED, next_step_at=None)
+
+
 def test_two_resumes_make_one(admin: Api, stage: Stage) -> None:
-    run = stage.start(stage.plan("web-01", "app-01", pause={1}))
-    stage.until(run, "PAUSED")
-    won = codes(*[partial(admin.post, f"/executions/{run.pk}/resume")] * 2)
+    run = world.paused()
+    for _ in range(ROUNDS):
+        won = codes(*[partial(admin.post, f"/executions/{run.pk}/resume")] * 2)
+        assert won == {"200": 1, "EXECUTION_NOT_PAUSED": 1}
+        paused_again(run)
+
+
+def test_a_resume_and_a_cancel_do_not_mix(admin: Api, stage: Stage) -> None:
+    """Whichever comes first, the run is over, and a resume that came too late says so."""
+    for _ in range(ROUNDS):
+        run = world.paused()
+        path = f"/executions/{run.pk}"
+        resumed, cancelled = at_once([partial(admin.post, f"{path}/resume"), partial(admin.post, f"{path}/cancel")])
+        assert answer(cancelled)["status"] in ("CANCELLED", "CANCELLING")
+        if resumed.status_code != 200:
+            assert resumed.json()["error"] == "EXECUTION_NOT_PAUSED"
+        assert Execution.objects.get(pk=run.pk).status in ("CANCELLED", "CANCELLING")
+
+
+def test_two_terminations_make_one(admin: Api, stage: Stage, simulator: RunningSimulator) -> None:
+    """Both are told what was terminated, and DRS is asked once."""
+    runs = launched(stage, simulator, LAUNCHES)
+    for turn, run in enumerate(runs, 1):
+        path = f"/executions/{run.pk}/terminate-instances"
+        one, other = [answer(each) for each in at_once([partial(admin.post, path)] * 2)]
+        assert len(one["terminated"] + other["terminated"]) in (1, 2)
+        assert len(answer(admin.post(path))["terminated"]) == 1
+        assert (one["failed"], other["failed"]) == ([], [])
+        assert len(simulator.journal("TerminateRecoveryInstances")) == turn
+
+
+def launched(stage: Stage, simulator: RunningSimulator, count: int) -> list[Execution]:
+    """Finished runs with an instance each."""
+    simulator.load_fleet(generate_fleet(count))
+    read_region("us-east-1")
+    ids = [server.id for server in generate_fleet(count).servers]
+    home = world.group("Fleet", ids)
+    plans = [
+        create_plan(actor=SYSTEM, name=each, waves=[WaveSpec(name=each, group_ids=[home.pk], server_ids=[each])])
+        for each in ids
+    ]
+    runs = [stage.start(plan) for plan in plans]
+    stage.wait(lambda: not Execution.objects.active().exists(), runs[0])
+    stage.wait(lambda: not LaunchJob.objects.exclude(status="COMPLETED").exists(), runs[0])
     stage.sweep.close()
-    assert won == {"200": 1, "EXECUTION_NOT_PAUSED": 1}
+    return runs
