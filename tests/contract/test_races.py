@@ -120,8 +120,9 @@ def test_ten_starts_make_one_run(admin: Api, stage: Stage) -> None:
     plan = stage.plan("web-01", "app-01")
     body = {"PlanId": str(plan.pk), "ExecutionType": "DRILL"}
     for turn in range(ROUNDS):
-        won = codes(*[partial(admin.post, "/executions", body)] * 10)
-        assert won == {"202": 1, "PLAN_ALREADY_EXECUTING": 9}
+        many = 3 if turn else 10
+        won = codes(*[partial(admin.post, "/executions", body)] * many)
+        assert won == {"202": 1, "PLAN_ALREADY_EXECUTING": many - 1}
         assert (Execution.objects.count(), ServerHold.objects.count()) == (turn + 1, 2)
         answer(admin.post(f"/executions/{Execution.objects.active().get().pk}/cancel"))
 
