@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from django.conf import settings
 from django.db import DatabaseError
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -23,7 +24,8 @@ CODES = {400: "VALIDATION_ERROR", 403: "FORBIDDEN", 404: "NOT_FOUND", 409: "CONF
 
 class RefusalMiddleware:
     """Writes the refusals that services noted. A request refused before it reached a service (a body that cannot be
-    read, a form that is not valid, no CSRF token) or failed behind one is recorded as `request.refused`."""
+    read, a form that is not valid, no CSRF token) or failed behind one is recorded under the verb that settings.JOURNAL_VERBS
+    has for its address and method, else as `request.refused`."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -51,11 +53,14 @@ def _record(request: HttpRequest, response: HttpResponseBase) -> None:
     told: Any = getattr(response, "data", None)
     told = told if isinstance(told, Mapping) else {}
     match = request.resolver_match
+    name = (match.url_name if match else "") or ""
+    verb = settings.JOURNAL_VERBS.get((name, request.method))
+    about = next(iter(match.kwargs.values()), "") if match else ""
     record(
         actor_for(request),
-        "request.refused",
-        subject_kind="request",
-        subject_id=(match.url_name if match else "") or "",
+        verb or "request.refused",
+        subject_kind=verb.partition(".")[0] if verb else "request",
+        subject_id=about if verb else name,
         subject_name=f"{request.method} {request.path}",
         outcome=told.get("error") or CODES.get(response.status_code, f"HTTP_{response.status_code}"),
         refused=True,

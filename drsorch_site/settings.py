@@ -9,6 +9,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from environs import EnvError, FileAwareEnv, validate
 
+from drsorch_site.actions import ACTIONS
 from drsorch_site.address import check_exposure, read_address
 from drsorch_site.cognito import Provider, WrongSetting, read_provider, settings_of
 
@@ -164,6 +165,7 @@ MIDDLEWARE = [
 ROOT_URLCONF = "drsorch_site.urls"
 WSGI_APPLICATION = "drsorch_site.wsgi.application"
 APPEND_SLASH = False
+JOURNAL_VERBS = ACTIONS
 
 TEMPLATES = [
     {

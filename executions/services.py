@@ -255,15 +255,17 @@ def delete_finished(*, actor: Actor) -> tuple[int, int]:
     ended = Execution.objects.filter(status__in=sorted(FINAL)).exclude(pk__in=watched)
     idle = ended.exclude(terminations__status__in=[JobStatus.INITIATED, JobStatus.PENDING, JobStatus.STARTED])
     deleted = 0
-    while batch := list(idle.values_list("pk", flat=True)[:DELETE_BATCH]):
+    while batch := dict(idle.values_list("pk", "status")[:DELETE_BATCH]):
         with transaction.atomic():
-            Execution.objects.filter(pk__in=batch).delete()
+            Execution.objects.filter(pk__in=list(batch)).delete()
             record(
                 actor,
                 "execution.delete",
                 subject_kind="execution",
                 subject_id="finished",
                 detail={"executionIds": [str(each) for each in batch]},
+                before={"executions": {str(each): status for each, status in batch.items()}},
+                after={"executions": {}},
             )
         deleted += len(batch)
     return deleted, scanned

@@ -65,6 +65,8 @@ def create(
             "planVersion": plan.version,
             **({"outageTime": outage_at.isoformat()} if outage_at else {}),
         },
+        before={"activeExecutionId": None},
+        after={"activeExecutionId": str(execution.pk), "status": execution.status},
     )
     return execution
 

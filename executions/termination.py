@@ -163,6 +163,7 @@ def _record_intents(actor: Actor, execution: Execution, comment: str, clock: Clo
         if jobs:
             TerminationJob.objects.bulk_create(jobs)
             _watch(execution, now + UNCONFIRMED_AFTER)
+            before = {"terminationStatus": execution.termination_status}
             _roll_up(execution, now)
             record(
                 actor,
@@ -171,6 +172,8 @@ def _record_intents(actor: Actor, execution: Execution, comment: str, clock: Clo
                 subject_id=execution.pk,
                 subject_name=execution.plan_name,
                 detail={"instances": [each for job in jobs for each in job.instance_ids], "comment": comment},
+                before=before,
+                after={"terminationStatus": execution.termination_status},
             )
     return jobs
 

@@ -24,6 +24,7 @@ from executions import services
 from executions.states import ExecutionStatus
 from tests.api_client import Api, make_user
 from tests.console import world
+from tests.identity.rules import API, CONSOLE
 
 pytestmark = pytest.mark.django_db
 
@@ -86,20 +87,21 @@ def test_a_refusal_survives_the_transaction_that_it_ended(admin: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "body", "status", "code"),
+    ("method", "path", "body", "status", "code", "verb"),
     [
-        ("POST", "/protection-groups", b"{", 400, "MALFORMED_JSON"),
-        ("POST", "/protection-groups", {"groupName": 7}, 400, "VALIDATION_ERROR"),
-        ("PUT", "/recovery-plans/nonsense", {}, 404, "NOT_FOUND"),
-        ("POST", "/recovery-plans", b"x" * 1_048_577, 413, "PAYLOAD_TOO_LARGE"),
+        ("POST", "/protection-groups", b"{", 400, "MALFORMED_JSON", "group.create"),
+        ("POST", "/protection-groups", {"groupName": 7}, 400, "VALIDATION_ERROR", "group.create"),
+        ("PUT", "/recovery-plans/nonsense", {}, 404, "NOT_FOUND", "plan.update"),
+        ("POST", "/recovery-plans", b"x" * 1_048_577, 413, "PAYLOAD_TOO_LARGE", "plan.create"),
+        ("DELETE", "/nowhere", None, 404, "NOT_FOUND", "request.refused"),
     ],
 )
 def test_it_records_a_request_that_no_service_saw(
-    admin: Api, method: str, path: str, body: Any, status: int, code: str
+    admin: Api, method: str, path: str, body: Any, status: int, code: str, verb: str
 ) -> None:
     assert admin.send(method, path, body).status_code == status
     entry = AuditEntry.objects.get()
-    assert (entry.verb, entry.outcome, entry.refused) == ("request.refused", code, True)
+    assert (entry.verb, entry.outcome, entry.refused) == (verb, code, True)
     assert entry.subject_name == f"{method} /api/v1{path}"
     assert entry.actor == admin.user.email
 
@@ -109,7 +111,8 @@ def test_it_records_a_forged_form() -> None:
     client.force_login(make_user("operator"), backend="drsorch_site.auth.RoleBackend")
     run = world.paused()
     assert client.post(f"/executions/{run.pk}/resume").status_code == 403
-    assert refusals() == [("request.refused", "FORBIDDEN")]
+    assert refusals() == [("execution.resume", "FORBIDDEN")]
+    assert AuditEntry.objects.get(refused=True).subject_id == str(run.pk)
 
 
 def test_it_records_a_form_that_is_not_valid() -> None:
@@ -117,7 +120,13 @@ def test_it_records_a_form_that_is_not_valid() -> None:
     client.force_login(make_user("operator"), backend="drsorch_site.auth.RoleBackend")
     run = world.paused()
     assert client.post(f"/executions/{run.pk}/cancel", {"comment": "x" * 513}).status_code == 422
-    assert refusals() == [("request.refused", "VALIDATION_ERROR")]
+    assert refusals() == [("execution.cancel", "VALIDATION_ERROR")]
+
+
+def test_each_address_that_changes_something_has_its_verb() -> None:
+    changing = {(rule.name, rule.method) for rule in [*API, *CONSOLE] if rule.method != "GET"}
+    assert changing - {("session", "POST")} == set(settings.JOURNAL_VERBS)
+    assert set(settings.JOURNAL_VERBS.values()) <= set(journal.VERBS.values())
 
 
 def test_it_records_one_refusal_of_the_console(onlooker: Client) -> None:
@@ -154,6 +163,11 @@ def test_it_records_once_for_each_accepted_action(admin: Api) -> None:
     assert list(verbs) == [
         (verb, False, admin.user.email) for verb in ("execution.start", "execution.cancel", "execution.delete")
     ]
+    started, cancelled, deleted = AuditEntry.objects.order_by("id")[before:]
+    assert started.before == {"activeExecutionId": None}
+    assert started.after == {"activeExecutionId": run, "status": "PENDING"}
+    assert (cancelled.before, cancelled.after) == ({"status": "PENDING"}, {"status": "CANCELLED"})
+    assert (deleted.before, deleted.after) == ({"executions": {run: "CANCELLED"}}, {"executions": {}})
 
 
 def test_the_journal_outlives_the_run(admin: Api) -> None:

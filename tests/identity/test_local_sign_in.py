@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
-from django.test import Client
+from django.test import Client, override_settings
 
 from audit.models import AuditEntry
 from drsorch_site.cognito import Provider
@@ -44,6 +44,17 @@ def test_five_wrong_tries_close_the_door_for_a_quarter_of_an_hour(user: User) ->
     AccessAttempt.objects.update(attempt_time=AccessAttempt.objects.get().attempt_time - timedelta(minutes=16))
     assert attempt(name, PASSWORD).status_code == 302
     assert outcomes() == ["password"] * 4 + ["locked"] * 2 + ["ok"] * 3
+
+
+def test_behind_a_proxy_the_door_closes_for_the_client_not_for_the_proxy(user: User) -> None:
+    def behind_proxy(client: str, password: str) -> int:
+        form = {"username": user.username, "password": password}
+        return int(Client().post("/sign-in", form, headers={"X-Forwarded-For": f"10.0.0.1, {client}"}).status_code)
+
+    with override_settings(TRUSTED_PROXY=True):
+        assert [behind_proxy("198.51.100.9", "wrong") for _ in range(5)] == [422] * 4 + [429]
+        assert AccessAttempt.objects.get().ip_address == "198.51.100.9"
+        assert behind_proxy("198.51.100.10", PASSWORD) == 302
 
 
 def test_a_good_sign_in_forgets_the_wrong_ones(user: User) -> None:
