@@ -24,8 +24,8 @@ CODES = {400: "VALIDATION_ERROR", 403: "FORBIDDEN", 404: "NOT_FOUND", 409: "CONF
 
 class RefusalMiddleware:
     """Writes the refusals that services noted. A request refused before it reached a service (a body that cannot be
-    read, a form that is not valid, no CSRF token) or failed behind one is recorded under the verb that settings.JOURNAL_VERBS
-    has for its address and method, else as `request.refused`."""
+    read, a form that is not valid, no CSRF token) or failed behind one is recorded under the verb that
+    settings.JOURNAL_VERBS has for its address and method, else as `request.refused`."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
