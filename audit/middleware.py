@@ -54,7 +54,7 @@ def _record(request: HttpRequest, response: HttpResponseBase) -> None:
     told = told if isinstance(told, Mapping) else {}
     match = request.resolver_match
     name = (match.url_name if match else "") or ""
-    verb = settings.JOURNAL_VERBS.get((name, request.method))
+    verb = settings.JOURNAL_VERBS.get((name, request.method or ""))
     about = next(iter(match.kwargs.values()), "") if match else ""
     record(
         actor_for(request),
