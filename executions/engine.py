@@ -11,6 +11,7 @@ from contract.clock import Clock, db_clock
 from executions import decide as d
 from executions import launch, transitions
 from executions.errands import Errand, do_now
+from executions.forecast import phase_times, renewed
 from executions.models import LaunchJob, WaveRun
 from executions.run import Lost, Run, claim, journal, load
 from executions.states import ExecutionStatus, JobStatus, LaunchStatus, WaveStatus
@@ -83,6 +84,9 @@ def _rest(run: Run, until: datetime, now: datetime) -> None:
         status = d.running_status(d.wave_status(jobs), cancelled=cancelled)
     elif transitions.is_watched(run.execution):  # DRS still owes us news of an earlier wave
         until = min(until, d.grid(now, settings.POLL_SECONDS))
+    forecast = renewed(run.execution, now)
+    if forecast is not None:
+        run.keep(now, forecast=forecast)
     if status is run.execution.state:
         run.release(until)
     else:
@@ -150,7 +154,7 @@ def _finish(run: Run, status: ExecutionStatus, now: datetime) -> None:
         columns = transitions.end_columns(run.execution, status, now)
         if failed is not None and not run.execution.error_code:
             columns |= {"error_code": failed.error_code, "error_message": failed.error_message}
-        run.keep(now, **columns)
+        run.keep(now, **columns, phase_times=phase_times(run.execution))
         transitions.release(run.execution)
         transitions.touch(run.execution, now)
         journal(run, "execution.ended", outcome=status.value)

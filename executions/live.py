@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from django.utils import timezone
+
 from contract.status import Tone
+from executions.forecast import Foretold, foretold
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.states import ExecutionStatus, LaunchStatus, TerminationStatus, WaveStatus
 from executions.tally import Progress, Tally, progress_of
@@ -119,6 +122,10 @@ class Live:
             )
             for run in runs
         ]
+
+    @cached_property
+    def forecast(self) -> Foretold | None:
+        return foretold(self.execution, timezone.now())
 
     @property
     def changed_waves(self) -> list[WaveCard]:

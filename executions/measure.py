@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
-from executions.states import LaunchStatus, Phase, phase_after
+from executions.states import LaunchStatus, Phase, Reached, phase_after
 
 
 class Part(StrEnum):
@@ -34,16 +34,6 @@ _PART_OF = {
 }
 Split = dict[Part, int]
 SECOND = timedelta(seconds=1)
-
-
-class Reached(StrEnum):
-    """A figure against its target."""
-
-    MET = "MET"
-    MISSED = "MISSED"
-    NOT_REACHED = "NOT_REACHED"  # over, and not every server was launched
-    UNKNOWN = "UNKNOWN"  # not over, or AWS has not told
-    NO_TARGET = "NO_TARGET"
 
 
 @dataclass(frozen=True)

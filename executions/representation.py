@@ -9,6 +9,8 @@ from audit.actor import Actor
 from contract.clock import unix
 from executions import services
 from executions.actions import Action, actions_of
+from executions.forecast import ForecastShape
+from executions.forecast import show as show_forecast
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
 from executions.states import LaunchStatus, TerminationStatus, WaveStatus
 
@@ -77,6 +79,7 @@ class ExecutionSummary(TypedDict):
     endTime: int | None
     duration: int
     outageTime: int | None
+    forecast: ForecastShape | None
     currentWave: int | None
     totalWaves: int
     rtoMinutes: int | None
@@ -136,6 +139,7 @@ def _summary(execution: Execution, actor: Actor, now: datetime, *, has_instances
         endTime=unix(execution.ended_at),
         duration=_seconds(execution.started_at, execution.ended_at or now),
         outageTime=unix(execution.outage_at),
+        forecast=show_forecast(execution, now),
         currentWave=current_wave(waves),
         totalWaves=execution.total_waves,
         rtoMinutes=execution.rto_minutes,

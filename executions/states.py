@@ -123,6 +123,24 @@ class TerminationStatus(Status):
     PARTIAL = "PARTIAL", "Partly terminated", Tone.PARTIAL
 
 
+class Reached(Status):
+    """A measured figure against its target."""
+
+    MET = "MET", "Met", Tone.SUCCESS
+    MISSED = "MISSED", "Missed", Tone.DANGER
+    NOT_REACHED = "NOT_REACHED", "Not every server launched", Tone.DANGER
+    UNKNOWN = "UNKNOWN", "Not known", Tone.NEUTRAL
+    NO_TARGET = "NO_TARGET", "No target", Tone.NEUTRAL
+
+
+class Outlook(Status):
+    """What a forecast says of the RTO: all of its band is in time, none of it, or some."""
+
+    LIKELY_MET = "LIKELY_MET", "Likely met", Tone.SUCCESS
+    OPEN = "OPEN", "May be missed", Tone.ATTENTION
+    LIKELY_MISSED = "LIKELY_MISSED", "Likely missed", Tone.DANGER
+
+
 def roll_up(waves: Iterable[WaveStatus], *, any_launched: bool, cancelled: bool) -> ExecutionStatus:
     """The final status of a run whose waves are all final."""
     statuses = set(waves)

@@ -12,9 +12,9 @@ import pytest
 
 from audit.actor import SYSTEM
 from executions import services
-from executions.measure import Measured, Part, Reached, measure, rows_of
+from executions.measure import Measured, Part, measure, rows_of
 from executions.models import Execution
-from executions.states import Kind
+from executions.states import Kind, Reached
 from tests.api_client import Api, answer
 from tests.still import StillStage
 

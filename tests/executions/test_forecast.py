@@ -1,0 +1,90 @@
+"""How near forecasts come: the lives of jobs as the simulator makes them, foretold from five drills before."""
+
+import random
+from statistics import median
+
+from drs.simulator.timeline import Fate, JobSpec, ServerPlan, Track, timeline
+from executions.forecast import ENOUGH, STEPS, History, ServerAhead, WaveAhead, foretell
+
+WAVES = (2, 3, 2)  # the demo's Payments plan
+TURNS = ("SNAPSHOT_START", "CONVERSION_START", "LAUNCH_START")
+
+
+def drill(name: str) -> list[list[Track]]:
+    """The tracks of a drill's servers, wave by wave; every moment counts from the launch of its wave."""
+    return [
+        list(timeline(JobSpec(f"{name}-{at}", "START_DRILL", 0.0, _servers(at, size))).tracks)
+        for at, size in enumerate(WAVES)
+    ]
+
+
+def _servers(wave: int, count: int) -> tuple[ServerPlan, ...]:
+    return tuple(ServerPlan(f"s-{wave}{number}", "i-1", Fate.LAUNCHED) for number in range(count))
+
+
+def sample(track: Track) -> tuple[float, ...]:
+    snapshot, conversion, launch = (track.time_of(name) or 0.0 for name in TURNS)
+    return snapshot, 0.0, conversion - snapshot, launch - conversion, (track.launched_at or 0.0) - launch
+
+
+def history(*names: str) -> History:
+    return History(
+        [
+            (f"s-{wave}{number}", sample(track))
+            for name in names
+            for wave, tracks in enumerate(drill(name))
+            for number, track in enumerate(tracks)
+        ]
+    )
+
+
+def ahead() -> list[WaveAhead]:
+    return [
+        WaveAhead(wave, [ServerAhead(f"s-{wave}{number}", f"host-{wave}{number}") for number in range(size)])
+        for wave, size in enumerate(WAVES)
+    ]
+
+
+def test_twenty_drills_after_five_are_foretold_within_15_per_cent() -> None:
+    known = history(*(f"before-{number}" for number in range(5)))
+    errors, inside = [], 0
+    for number in range(20):
+        name = f"drill-{number}"
+        took = sum(max(track.launched_at or 0.0 for track in tracks) for tracks in drill(name))
+        told = foretell(ahead(), known, name)
+        errors.append(abs(told.remaining - took) / took)
+        inside += told.earliest <= took <= told.latest
+    assert len(known.samples) == 35 >= ENOUGH
+    assert median(errors) < 0.15, errors
+    assert inside >= 14, f"only {inside} of 20 ended within the band"
+    print(f"median error {median(errors):.1%}, worst {max(errors):.1%}, in the band {inside} of 20")
+
+
+def test_it_learns_as_the_run_goes_on() -> None:
+    """One server is in its conversion for longer than most: it is named, and less is left."""
+    known = history(*(f"before-{number}" for number in range(5)))
+    slow = ServerAhead("s-00", "slow", step=3, spent=200.0)
+    quick = ServerAhead("s-01", "quick", step=4, spent=10.0)
+    told = foretell([WaveAhead(0, [quick, slow])], known, "seed")
+    assert told.critical[0]["hostname"] == "slow"
+    assert told.critical[0]["share"] == 1.0
+    rest = [each - 200 for each in (sum(spent[3:]) for _, spent in known.samples)]
+    assert min(rest) <= told.earliest <= told.remaining <= told.latest <= max(rest)
+
+
+def test_it_does_not_despair_of_a_server_that_takes_longer_than_any_before() -> None:
+    known = History([("s-1", (10.0, 0.0, 150.0, 320.0, 20.0))] * ENOUGH)
+    told = foretell([WaveAhead(0, [ServerAhead("s-1", "a", step=3, spent=500.0)])], known, "seed")
+    assert told.remaining == 500 / 10 + 20
+
+
+def test_a_server_with_a_history_of_its_own_is_foretold_from_that() -> None:
+    dice = random.Random(1)
+    others = [("s-2", (10.0, 0.0, 100.0, dice.uniform(200, 400), 20.0)) for _ in range(50)]
+    own = [("s-1", (10.0, 0.0, 600.0, 1200.0, 20.0))] * 8
+    told = foretell(
+        [WaveAhead(0, [ServerAhead("s-1", "big"), ServerAhead("s-2", "small")])], History(own + others), "x"
+    )
+    assert told.remaining == 1830
+    assert told.critical[0]["hostname"] == "big"
+    assert len(STEPS) == 5
