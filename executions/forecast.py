@@ -7,7 +7,7 @@ Waiting for a person is not foreseen: the forecast of a run with gates ahead say
 import random
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TypedDict
@@ -73,7 +73,7 @@ class WaveAhead:
 class History:
     """What launches took before."""
 
-    samples: list[tuple[str, Sample]] = field(default_factory=list)
+    samples: Sequence[tuple[str, Sample]] = ()
 
     @cached_property
     def _all(self) -> list[Sample]:

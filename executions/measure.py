@@ -1,14 +1,15 @@
 """What a run achieved: RTO and RPO, where the time went, and whether the targets were met. Rows in, figures out.
 
-Everything is in whole seconds. Each moment is cut to whole seconds since the start before anything is subtracted, so
-the parts of a stretch add up to it exactly. `drsorch_verify` derives the same figures by itself: change both.
+Everything is in whole seconds, between moments cut to Unix seconds as the API shows them: the parts of a stretch add
+up to it exactly, and anybody can work a figure out from what is shown. `drsorch_verify` derives the same by itself.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
+from contract.clock import unix
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
 from executions.states import LaunchStatus, Phase, Reached, phase_after
 
@@ -33,7 +34,6 @@ _PART_OF = {
     Phase.LAUNCH: Part.LAUNCH,
 }
 Split = dict[Part, int]
-SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def measure(execution: Execution, waves: Sequence[WaveRows]) -> Measured:
         reference=reference,
         complete=complete,
         rto=_against(
-            _whole(start, last) if complete or over else None,
+            _between(start, last) if complete or over else None,
             _seconds(execution.rto_minutes),
             reached=complete,
             over=over,
@@ -139,7 +139,7 @@ def measure(execution: Execution, waves: Sequence[WaveRows]) -> Measured:
         rpo=_worst(servers, target, over=over),
         rpo_unknown=sum(each.launched and each.rpo is None for each in servers),
         previous_snapshots=sum(each.row.used_previous_snapshot for each in servers),
-        split=_sum(_run_path(waves, start, last), start) if last else {},
+        split=_sum(_run_path(waves, start, last) if last else []),
         waves=figures,
     )
 
@@ -150,11 +150,11 @@ def _wave(wave: WaveRows, start: datetime, reference: datetime, target: int | No
     last = _last(wave)
     return WaveFigures(
         row=wave.run,
-        waited=sum(_sum([each], start)[Part.PERSON] for each in _gate(wave.run)),
-        took=_between(wave.run.started_at, last.launched_at if last else None, start),
-        rto=_whole(start, last.launched_at if last else None),
+        waited=_sum(_gate(wave.run))[Part.PERSON],
+        took=_between(wave.run.started_at, last.launched_at if last else None),
+        rto=_between(start, last.launched_at if last else None),
         last=last,
-        split=_sum(server_path(last, wave, jobs[last.job_id]), start) if last else {},
+        split=_sum(server_path(last, wave, jobs[last.job_id]) if last else []),
         servers=servers,
     )
 
@@ -170,13 +170,13 @@ def _server(
     over: bool,
 ) -> ServerFigures:
     launched = row.state in (LaunchStatus.LAUNCHED, LaunchStatus.TERMINATED) and row.launched_at is not None
-    rpo = None if row.point_in_time is None else max(0, (reference - row.point_in_time) // SECOND)
+    rpo = _between(row.point_in_time, reference)
     return ServerFigures(
         row=row,
         launched=launched,
-        rto=_whole(start, row.launched_at),
-        took=_between(wave.run.started_at, row.launched_at, start),
-        split=_sum(server_path(row, wave, job), start),
+        rto=_between(start, row.launched_at),
+        took=_between(wave.run.started_at, row.launched_at),
+        split=_sum(server_path(row, wave, job)),
         rpo=rpo,
         rpo_verdict=_against(rpo, target, reached=launched, over=over),
     )
@@ -269,18 +269,15 @@ def _run_path(waves: Sequence[WaveRows], start: datetime, end: datetime) -> list
     return _stretches(turns, end)
 
 
-def _sum(stretches: Iterable[Stretch], start: datetime) -> Split:
+def _sum(stretches: Iterable[Stretch]) -> Split:
     split = dict.fromkeys(Part, 0)
     for part, since, until in stretches:
-        split[part] += (until - start) // SECOND - (since - start) // SECOND
+        split[part] += unix(until) - unix(since)
     return split
 
 
-def _whole(start: datetime, moment: datetime | None) -> int | None:
-    return None if moment is None else max(0, (moment - start) // SECOND)
-
-
-def _between(since: datetime | None, until: datetime | None, start: datetime) -> int | None:
+def _between(since: datetime | None, until: datetime | None) -> int | None:
+    """Whole seconds from one moment to another, none when that is the earlier one."""
     if since is None or until is None:
         return None
-    return max(0, (until - start) // SECOND - (since - start) // SECOND)
+    return max(0, unix(until) - unix(since))

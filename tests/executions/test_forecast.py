@@ -80,8 +80,10 @@ def test_it_does_not_despair_of_a_server_that_takes_longer_than_any_before() -> 
 
 def test_a_server_with_a_history_of_its_own_is_foretold_from_that() -> None:
     dice = random.Random(1)
-    others = [("s-2", (10.0, 0.0, 100.0, dice.uniform(200, 400), 20.0)) for _ in range(50)]
-    own = [("s-1", (10.0, 0.0, 600.0, 1200.0, 20.0))] * 8
+    others: list[tuple[str, tuple[float, ...]]] = [
+        ("s-2", (10.0, 0.0, 100.0, dice.uniform(200, 400), 20.0)) for _ in range(50)
+    ]
+    own: list[tuple[str, tuple[float, ...]]] = [("s-1", (10.0, 0.0, 600.0, 1200.0, 20.0))] * 8
     told = foretell(
         [WaveAhead(0, [ServerAhead("s-1", "big"), ServerAhead("s-2", "small")])], History(own + others), "x"
     )
