@@ -131,9 +131,11 @@ def test_a_broken_broker_holds_up_no_start(stage: Stage, kind: str, trouble: str
 
 
 def test_a_silent_name_server_holds_up_no_start(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        socket, "getaddrinfo", lambda *_args, **_kwargs: time.sleep(3) or []
-    )  # no time-out of ours ends it
+    def getaddrinfo(*_: object, **__: object) -> list[object]:
+        time.sleep(3)  # no time-out of ours ends it
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     plan = stage.plan("app-01")
     with chosen("redis", free_port()):
         for ask in (lambda: stage.start(plan), lambda: tasks.nudge(plan.pk)):
