@@ -280,12 +280,14 @@ class Terminate(ApiView):
                 terminated=result.terminated,
                 failed=failed,
                 jobs=jobs,
-                message=_terminated(len(result.terminated), len(failed)),
+                message=_terminated(result.taken, len(failed), len(result.waiting)),
             )
         )
 
 
-def _terminated(done: int, failed: int) -> str:
+def _terminated(done: int, failed: int, waiting: int) -> str:
+    if waiting:
+        return f"{done} instances accepted by DRS, {waiting} wait until it has ended their launch, {failed} failed"
     if not done and not failed:
         return "There are no instances to terminate"
     text = f"{done} {'instance' if done == 1 else 'instances'} terminated successfully"

@@ -67,11 +67,12 @@ VERBS = {
     "wave.failed": "{wave} failed",
     "wave.skipped": "{wave} skipped",
     "terminate.sent": "AWS took the termination of {instances} in {region}",
+    "terminate.waits": "The termination in {region} waits",
     "terminate.refused": "AWS refused to terminate instances in {region}",
     "terminate.ended": "Termination ended: {gone} terminated, {left} not",
 }
 # Verbs whose own text says more than the sentence.
-EXPLAINED = {"launch.refused", "launch.rejected", "wave.failed", "wave.skipped", "terminate.refused"}
+EXPLAINED = {"launch.refused", "launch.rejected", "wave.failed", "wave.skipped", "terminate.refused", "terminate.waits"}
 BAD = {"launch.rejected", "launch.doubled", "wave.failed", "terminate.refused", "execution.pause_expired"}
 
 

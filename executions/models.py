@@ -307,6 +307,16 @@ class TerminationJob(models.Model):
     def __str__(self) -> str:
         return self.job_id or f"termination {self.pk}"
 
+    @property
+    def state(self) -> JobStatus:
+        """The status with its label and tone."""
+        return JobStatus.of(self.status)
+
+    @property
+    def waits_for(self) -> str:
+        """Why DRS was not asked yet, or will be asked again; empty when it has it, or has refused it."""
+        return self.error_message if self.state is JobStatus.QUEUED else ""
+
 
 class Pacemaker(models.Model):
     """One row: which engine beats, until when its turn lasts, and when an engine last gave a sign of life."""

@@ -95,6 +95,7 @@ class Poller:
     def _without_job(self, execution: Execution, token: uuid.UUID) -> Errand[None]:
         """A run without a job at DRS: paused, cancelled before anything arrived there, or over and fully known."""
         if execution.state.is_final:
+            yield from termination.send_waiting(execution, self.clock)
             yield from termination.find_unconfirmed(execution, self.clock)
             _rest_for_good(execution, token, self.clock())
         else:
@@ -175,8 +176,9 @@ def _question(inquiry: Inquiry) -> Question:
 
 
 def _rest_for_good(execution: Execution, token: uuid.UUID, now: datetime) -> None:
-    """A run that is over: look again while a termination is unconfirmed or under way, then never."""
-    under_way = execution.terminations.filter(Q(status=JobStatus.INITIATED) | Q(watched=True)).exists()
+    """A run that is over: look again while a termination waits, is unconfirmed or under way, then never."""
+    unsettled = Q(status__in=[JobStatus.QUEUED, JobStatus.INITIATED]) | Q(watched=True)
+    under_way = execution.terminations.filter(unsettled).exists()
     at = d.grid(now, settings.POLL_SECONDS) if under_way else None
     Execution.objects.filter(pk=execution.pk, claim=token).update(claim=None, next_step_at=at)
 

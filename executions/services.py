@@ -16,7 +16,7 @@ from audit.journal import attempt, record
 from contract.clock import Clock, db_clock
 from contract.errors import BadRequest, Invalid, NotFound
 from executions import starting, tasks, transitions
-from executions.models import Execution, LaunchJob, WaveRun
+from executions.models import Execution, LaunchJob, TerminationJob, WaveRun
 from executions.states import ACTIVE, FINAL, ExecutionStatus, JobStatus, Kind, WaveStatus
 from executions.termination import Failure, TerminationResult, terminate
 from plans.models import RecoveryPlan
@@ -253,7 +253,8 @@ def delete_finished(*, actor: Actor) -> tuple[int, int]:
     scanned = Execution.objects.count()
     watched = LaunchJob.objects.filter(watched=True).values("wave__execution")
     ended = Execution.objects.filter(status__in=sorted(FINAL)).exclude(pk__in=watched)
-    idle = ended.exclude(terminations__status__in=[JobStatus.INITIATED, JobStatus.PENDING, JobStatus.STARTED])
+    going_on = TerminationJob.objects.exclude(status__in=[JobStatus.REJECTED, JobStatus.COMPLETED])
+    idle = ended.exclude(pk__in=going_on.values("execution"))
     deleted = 0
     while batch := dict(idle.values_list("pk", "status")[:DELETE_BATCH]):
         with transaction.atomic():

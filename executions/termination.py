@@ -2,6 +2,8 @@
 
 The intent is committed before the call, so a killed request loses nothing: the engine finds what became of it. A
 repeat would be harmless at DRS (it conflicts, or finds nothing), but is not made: only failed instances are retried.
+DRS lets no instance go while the job that launched it lasts, which is some seconds longer than the run: such a request
+waits (QUEUED), and the engine sends it when that job has ended.
 """
 
 import uuid
@@ -20,11 +22,11 @@ from audit.journal import attempt, record
 from contract.clock import Clock, db_clock
 from contract.errors import BadRequest, NotFound
 from drs.client import IDS_A_CALL, Drs, SendWindow
-from drs.errors import DrsError, Effect
+from drs.errors import DrsError, Effect, Trouble
 from drs.shapes import JOB_COMPLETED, TERMINATE, Job, RecoveryInstance
 from executions import transitions
 from executions.errands import Errand
-from executions.models import Execution, ServerRun, TerminationJob
+from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
 from executions.states import JobStatus, Kind, LaunchStatus, TerminationStatus
 from protection.trouble import drs_trouble
 
@@ -45,11 +47,18 @@ class Failure:
 
 @dataclass
 class TerminationResult:
-    """What was asked of DRS and accepted, what was refused, and the DRS jobs that do it."""
+    """What was asked of DRS and accepted, what was refused, and the DRS jobs that do it. `waiting` are those of
+    `terminated` that DRS is asked for when it has ended the job that launched them."""
 
     terminated: list[str] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
     jobs: list[TerminationJob] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
+
+    @property
+    def taken(self) -> int:
+        """How many instances DRS itself has accepted."""
+        return len(self.terminated) - len(self.waiting)
 
 
 @attempt("execution.terminate", "execution", subject="execution_id")
@@ -188,16 +197,40 @@ def _send(execution: Execution, job: TerminationJob, window: SendWindow, clock: 
     try:
         answer = Drs(job.region).terminate(job.instance_ids, window=window)
     except DrsError as error:
-        if error.effect is not Effect.UNCERTAIN:
-            _refuse(execution, job, error.code, error.message, clock())
-        return  # no clear answer: the engine finds out
-    _confirm(execution, job, answer, clock())
+        _not_taken(execution, job, error, clock())
+    else:
+        _confirm(execution, job, answer, clock())
+
+
+def _not_taken(execution: Execution, job: TerminationJob, error: DrsError, now: datetime) -> None:
+    """After no clear answer nothing is written: the engine finds out."""
+    if error.trouble is Trouble.CONFLICT and (launching := _launch_jobs(execution, job)):
+        _wait(execution, job, error, launching, now)
+    elif error.effect is not Effect.UNCERTAIN:
+        _refuse(execution, job, error.code, error.message, now)
+
+
+def _launch_jobs(execution: Execution, job: TerminationJob) -> list[str]:
+    """The run's own launches that DRS has not ended yet, as far as we know, of the servers to terminate."""
+    mine = LaunchJob.objects.filter(wave__execution=execution, account_id=job.account_id, region=job.region)
+    lasting = mine.filter(watched=True, servers__source_server_id__in=job.server_ids).exclude(job_id="")
+    return sorted(set(lasting.values_list("job_id", flat=True)))
+
+
+def _wait(execution: Execution, job: TerminationJob, error: DrsError, launching: list[str], now: datetime) -> None:
+    text = f"DRS has not ended {' and '.join(launching)} yet, which launched them. They are terminated when it has."
+    with transaction.atomic():
+        sent = TerminationJob.objects.filter(pk=job.pk, status=JobStatus.INITIATED, job_id="")
+        if sent.update(status=JobStatus.QUEUED, error_code=error.code, error_message=text):
+            _watch(execution, now + timedelta(seconds=settings.POLL_SECONDS))
+            _journal(execution, "terminate.waits", outcome=error.code, region=job.region, text=text)
+            transitions.touch(execution, now)
 
 
 def _confirm(execution: Execution, job: TerminationJob, found: Job, now: datetime) -> None:
     with transaction.atomic():
         TerminationJob.objects.filter(pk=job.pk, job_id="").update(
-            job_id=found.job_id, status=JobStatus.of(found.status), watched=True
+            job_id=found.job_id, status=JobStatus.of(found.status), watched=True, error_code="", error_message=""
         )
         _watch(execution, now + timedelta(seconds=settings.POLL_SECONDS))
         _journal(execution, "terminate.sent", jobId=found.job_id, region=job.region, instances=job.instance_ids)
@@ -239,7 +272,9 @@ def result(execution: Execution) -> TerminationResult:
                 failed[each] = Failure(each, job.failures[each]["code"], job.failures[each]["message"])
             else:
                 accepted[each] = None
-    return TerminationResult([each for each in accepted if each not in failed], list(failed.values()), jobs)
+    terminated = [each for each in accepted if each not in failed]
+    waiting = {each for job in jobs if job.state is JobStatus.QUEUED for each in job.instance_ids}
+    return TerminationResult(terminated, list(failed.values()), jobs, [each for each in terminated if each in waiting])
 
 
 # What the engine does
@@ -267,6 +302,22 @@ def follow(job: TerminationJob, found: Job | None, now: datetime) -> None:
             _journal(execution, "terminate.ended", jobId=job.job_id, terminated=gone, failed=sorted(job.failures))
         _mark_terminated(execution, gone, now)
         _roll_up(execution, now)
+
+
+def send_waiting(execution: Execution, clock: Clock) -> Errand[None]:
+    """Ask for what waited until DRS had ended the launch. The row goes from QUEUED to INITIATED before the call: of
+    several engines one asks, and what becomes of its request is found out as after any other."""
+    for job in execution.terminations.filter(status=JobStatus.QUEUED):
+        window, now = SendWindow(settings.SEND_WINDOW_SECONDS), clock()
+        waiting = TerminationJob.objects.filter(pk=job.pk, status=JobStatus.QUEUED, job_id="")
+        if not waiting.update(status=JobStatus.INITIATED, intent_at=now):
+            continue
+        try:
+            answer = yield partial(Drs(job.region).terminate, job.instance_ids, window=window)
+        except DrsError as error:
+            _not_taken(execution, job, error, clock())
+        else:
+            _confirm(execution, job, answer, clock())
 
 
 def find_unconfirmed(execution: Execution, clock: Clock) -> Errand[None]:

@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from executions.models import Execution
+from executions.models import Execution, ServerRun, TerminationJob
 from executions.states import ExecutionStatus, WaveStatus
 from tests.console import world
 
@@ -150,3 +150,18 @@ def test_it_starts_a_drill_after_saying_what_it_costs(console: Client) -> None:
     assert refused.status_code == 409
     assert "already being run" in refused.content.decode()
     assert reverse("execution", args=[run.pk]) in refused.content.decode()
+
+
+def test_it_says_what_a_termination_waits_for_and_goes_on_asking(chief: Client) -> None:
+    run = world.ended(ExecutionStatus.COMPLETED)
+    ids = list(ServerRun.objects.exclude(recovery_instance_id="").values_list("recovery_instance_id", flat=True))
+    text = "DRS has not ended drsjob-1 yet, which launched them."
+    TerminationJob.objects.create(
+        execution=run, account_id="1" * 12, region="us-east-1", instance_ids=ids, error_message=text
+    )
+    run = world.change(run, termination_status="IN_PROGRESS")
+    response = poll(chief, run, 0)
+    html = response.content.decode()
+    assert response.status_code == 200
+    assert "0 instances accepted by AWS, 4 waiting, 0 failed" in html
+    assert text in html

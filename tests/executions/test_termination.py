@@ -5,7 +5,9 @@ import pytest
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from contract.errors import BadRequest
+from drs.errors import DrsError
 from executions import services
+from executions.termination import send_waiting
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
 from plans.models import RecoveryPlan
 from tests.stage import Stage
@@ -144,3 +146,63 @@ def test_it_has_nothing_to_do_where_nothing_launched(stage: Stage) -> None:
     run = stage.until(stage.start(stage.plan("app-01")), "FAILED")
     result = terminate(stage, run)
     assert (result.terminated, result.failed, result.jobs, calls(stage)) == ([], [], [], 0)
+
+
+def up(stage: Stage) -> Execution:
+    """A run that is over while DRS still works on the job that launched one of its two instances."""
+    stage.simulator.scenario("slow_server", servers=["app-01"], factor=12)
+    run = stage.until(stage.start(stage.plan("app-01 app-02")), "PARTIAL", step=300)
+    stage.simulator.clear_scenarios()
+    assert LaunchJob.objects.get().watched
+    return run
+
+
+def sent(stage: Stage) -> list[object]:
+    """The DRS jobs that came of requests to terminate."""
+    return [call["job_id"] for call in stage.simulator.journal("TerminateRecoveryInstances") if call["job_id"]]
+
+
+def test_it_waits_for_the_launch_job_to_end_and_asks_again(stage: Stage) -> None:
+    run = up(stage)
+    result = terminate(stage, run)
+    assert (len(result.waiting), result.taken, result.failed, calls(stage)) == (1, 0, [], 1)
+    assert stage.fresh(run).termination_status == "IN_PROGRESS"
+    job = TerminationJob.objects.get()
+    assert (job.status, LaunchJob.objects.get().job_id in job.waits_for) == ("QUEUED", True)
+    assert len(terminate(stage, run).waiting) == 1
+    assert calls(stage) == 1, "a second request has nothing to ask for"
+    assert services.delete_finished(actor=SYSTEM) == (0, 1)
+    gone = ServerRun.objects.filter(hostname="app-02", launch_status="TERMINATED")
+    stage.wait(gone.exists, run, step=300, limit=20_000)
+    job.refresh_from_db()
+    assert sent(stage) == [job.job_id]
+    assert job.error_message == ""
+    assert stage.fresh(run).termination_status == "PARTIAL", "the slow one came up meanwhile"
+    terminate(stage, run)
+    ended(stage, run, "COMPLETED")
+    assert (len(sent(stage)), stage.simulator.state()["instances"]) == (2, [])
+
+
+def test_one_of_two_engines_sends_what_waited(stage: Stage) -> None:
+    run = up(stage)
+    terminate(stage, run)
+    one, other = (send_waiting(stage.fresh(run), stage.clock) for _ in range(2))
+    call = next(one)
+    assert next(other, None) is None
+    with pytest.raises(DrsError) as busy:
+        call()
+    with pytest.raises(StopIteration):
+        one.throw(busy.value)
+    assert TerminationJob.objects.get().waits_for, "DRS is still busy"
+    assert (calls(stage), sent(stage)) == (2, [])
+
+
+def test_a_waiting_request_that_is_lost_is_left_to_a_person(stage: Stage) -> None:
+    run = up(stage)
+    terminate(stage, run)
+    stage.simulator.scenario("drop_connection_before", operation="TerminateRecoveryInstances", times=1)
+    job = TerminationJob.objects.filter(error_code="NOT_CONFIRMED")
+    stage.wait(job.exists, run, step=300, limit=20_000)
+    assert (stage.fresh(run).termination_status, sent(stage)) == ("PARTIAL", [])
+    terminate(stage, run)
+    ended(stage, run, "COMPLETED")
