@@ -7,8 +7,8 @@ from audit.models import AuditEntry
 from contract.errors import BadRequest
 from drs.errors import DrsError
 from executions import services
-from executions.termination import send_waiting
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
+from executions.termination import send_waiting
 from plans.models import RecoveryPlan
 from tests.stage import Stage
 
