@@ -34,7 +34,7 @@ from botocore.exceptions import (
 )
 
 from drs.errors import BY_CODE, DrsError, Trouble
-from drs.shapes import Job, JobLogItem, RecoveryInstance, SourceServer
+from drs.shapes import Job, JobLogItem, RecoveryInstance, SourceServer, moment
 
 if TYPE_CHECKING:
     from botocore.config import _RetryDict
@@ -232,6 +232,33 @@ class Drs:
         pages = self._reader.get_paginator("describe_recovery_instances")
         for page in pages.paginate(filters={"sourceServerIDs": list(source_server_ids)}):
             yield from map(RecoveryInstance.read, page["items"])
+
+    def latest_snapshot(self, source_server_id: str) -> datetime | None:
+        """When the newest point in time was taken that this server can be launched from; None when there is none."""
+
+        def ask() -> datetime | None:
+            pages = self._reader.get_paginator("describe_recovery_snapshots").paginate(
+                sourceServerID=source_server_id, order="DESC", PaginationConfig={"PageSize": 1}
+            )
+            found = (each for page in pages for each in page["items"])
+            newest = next(found, None)
+            return None if newest is None else moment(newest.get("timestamp") or newest["expectedTimestamp"])
+
+        return self._call("DescribeRecoverySnapshots", ask)
+
+    def launch_template(self, source_server_id: str) -> str:
+        """The EC2 launch template that this server is launched by; empty when it has no launch settings."""
+
+        def ask() -> str:
+            answer = self._reader.get_launch_configuration(sourceServerID=source_server_id)
+            return answer.get("ec2LaunchTemplateID", "")
+
+        try:
+            return self._call("GetLaunchConfiguration", ask)
+        except DrsError as error:
+            if error.trouble is Trouble.NOT_FOUND:
+                return ""
+            raise
 
     # Acting: never repeated here.
 

@@ -7,6 +7,7 @@ from contract.views import NothingHere, route
 from drsorch_site import schema
 from drsorch_site.middleware import signed_in
 from executions import api as executions
+from executions import readiness_api as readiness
 from plans import api as plans
 from protection import api as protection
 
@@ -16,6 +17,7 @@ urlpatterns = [
     *route("drs/source-servers", protection.SourceServers, "api-source-servers"),
     *route("recovery-plans", plans.PlanList, "api-plans"),
     *route("recovery-plans/<str:plan_id>", plans.PlanDetail, "api-plan"),
+    *route("recovery-plans/<str:plan_id>/readiness", readiness.PlanReadinessView, "api-plan-readiness"),
     *route("recovery-plans/<str:plan_id>/execute", executions.PlanExecute, "api-plan-execute"),
     *route("executions", executions.ExecutionList, "api-executions"),
     *route("executions/<str:execution_id>", executions.ExecutionDetail, "api-execution"),

@@ -11,6 +11,7 @@ from drsorch_site.middleware import signed_in
 from executions import control_views as control
 from executions import inventory_views as inventory
 from executions import log_views as logs
+from executions import plan_views as plan_page
 from executions import start_views as start
 from executions import views as executions
 from plans import plan_editor
@@ -45,7 +46,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     page("source-servers", inventory.server_list, "servers"),
     page("recovery-plans", plans.plan_list, "plans"),
     page("recovery-plans/new", plan_editor.plan_new, "new-plan"),
-    page("recovery-plans/<uuid:plan_id>", plans.plan_detail, "plan"),
+    page("recovery-plans/<uuid:plan_id>", plan_page.plan_detail, "plan"),
     page("recovery-plans/<uuid:plan_id>/edit", plan_editor.plan_edit, "edit-plan"),
     page("recovery-plans/<uuid:plan_id>/delete", plan_editor.plan_delete, "delete-plan"),
     page("recovery-plans/<uuid:plan_id>/start-drill", start.drill_start, "start-drill"),

@@ -19,6 +19,7 @@ from drsorch_site.context import THEMES
 from executions.live import Live
 from executions.models import Execution, LaunchJob
 from executions.pacemaker import last_beat
+from executions.readiness_keeping import overview
 from executions.states import ExecutionStatus, JobStatus, Kind
 from executions.tally import progress_of
 from executions.views import is_alive
@@ -46,6 +47,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
         "last": Execution.objects.final().newest_first()[:ROWS],
         "has_plans": RecoveryPlan.objects.exists(),
         **_readiness(),
+        "overview": overview(timezone.now(), ROWS),
         **_due_drills(),
     }
     return render(request, "dashboard.html", context)

@@ -15,6 +15,7 @@ from executions.states import (
     LaunchStatus,
     Phase,
     TerminationStatus,
+    Verdict,
     WaveStatus,
 )
 from plans.models import OnFailure, RecoveryPlan
@@ -316,6 +317,23 @@ class TerminationJob(models.Model):
     def waits_for(self) -> str:
         """Why DRS was not asked yet, or will be asked again; empty when it has it, or has refused it."""
         return self.error_message if self.state is JobStatus.QUEUED else ""
+
+
+class PlanReadiness(models.Model):
+    """The readiness of a plan as an engine last weighed it, for lists; whoever shows one plan weighs it anew."""
+
+    plan = models.OneToOneField(RecoveryPlan, on_delete=models.CASCADE, primary_key=True, related_name="readiness")
+    plan_version = models.PositiveIntegerField()
+    verdict = models.CharField(max_length=19, choices=Verdict.choices())
+    reasons = models.JSONField(default=list, help_text="Sentences, worst first")
+    checked_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name_plural = "plan readiness"
+
+    def __str__(self) -> str:
+        return f"{self.plan_id}: {self.verdict}"
 
 
 class Pacemaker(models.Model):

@@ -141,6 +141,15 @@ class Outlook(Status):
     LIKELY_MISSED = "LIKELY_MISSED", "Likely missed", Tone.DANGER
 
 
+class Verdict(Status):
+    """Whether a run of a plan would work now, best first."""
+
+    READY = "READY", "Ready", Tone.SUCCESS
+    READY_WITH_WARNINGS = "READY_WITH_WARNINGS", "Ready with warnings", Tone.ATTENTION
+    UNKNOWN = "UNKNOWN", "Not known", Tone.NEUTRAL
+    NOT_READY = "NOT_READY", "Not ready", Tone.DANGER
+
+
 def roll_up(waves: Iterable[WaveStatus], *, any_launched: bool, cancelled: bool) -> ExecutionStatus:
     """The final status of a run whose waves are all final."""
     statuses = set(waves)

@@ -10,12 +10,15 @@ from django.conf import settings
 
 from audit import sealing
 from contract.clock import Clock, db_clock
+from drs.errors import DrsError
+from drs.shapes import Job
+from executions import readiness_keeping
 from executions.engine import stepping
 from executions.errands import Crew, Errand
 from executions.models import Execution
 from executions.poll import Poller
 from executions.states import STEPPED
-from protection import inventory
+from protection import details, inventory
 
 BATCH = 500
 INLINE_SECONDS = 2.0  # how long a sweep itself steps runs before it looks at the polls again
@@ -92,13 +95,14 @@ class Sweep:
                 return
 
     def _inventory(self, now: datetime) -> None:
-        """Start reading regions whose servers were not read for a while."""
+        """Start reading regions whose servers were not read for a while, and weigh a few plans."""
         if self.next_inventory_check is not None and now < self.next_inventory_check:
             return
         self.next_inventory_check = now + INVENTORY_CHECK
         every = timedelta(seconds=settings.INVENTORY_SECONDS)
         for region in inventory.claim_due_regions(now, every=every):
-            self.crew.start(_read(region))
+            self.crew.start(_read(region, self.clock))
+        readiness_keeping.refresh(now)
 
     def _seal(self, now: datetime) -> None:
         """Seal the journal's new entries now and then; at once again while there are more than one batch."""
@@ -106,5 +110,23 @@ class Sweep:
             self.next_seal_check = now if sealing.seal() == sealing.BATCH else now + SEAL_CHECK
 
 
-def _read(region: str) -> Errand[None]:
-    inventory.keep((yield partial(inventory.fetch, region, reading="poller")))
+def _read(region: str, clock: Clock) -> Errand[None]:
+    """A region's servers; and if it answers, what runs there and the details of a few servers."""
+    reading: inventory.Reading = yield partial(inventory.fetch, region, reading="poller")
+    inventory.keep(reading)
+    if reading.error is not None:
+        return
+    jobs: Sequence[Job] | DrsError = yield partial(details.fetch_jobs, region, clock())
+    if isinstance(jobs, DrsError):
+        details.note_trouble(region, jobs)
+        return
+    details.keep_jobs(region, jobs, clock())
+    this_round = details.Round()
+    for server in details.due_servers(region, clock()):
+        detail: details.Detail = yield partial(details.fetch_detail, region, server)
+        if detail.error is not None:
+            details.note_trouble(region, detail.error)
+            return
+        details.keep_detail(detail, clock())
+        if this_round.is_over:
+            return

@@ -7,17 +7,13 @@ from datetime import datetime
 from typing import Protocol, cast
 
 from django.db.models import Count, OuterRef, Subquery
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.http import HttpResponse
+from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from plans.forms import PlanSearch
 from plans.models import RecoveryPlan, Wave, WaveServer
-from protection.models import SourceServer
 from protection.pages import HtmxHttpRequest, page_of, wants_fragment
-from protection.views import Readiness
-
-LAST_RUNS = 5
 
 
 class Run(Protocol):
@@ -101,23 +97,3 @@ def plan_list(request: HtmxHttpRequest) -> HttpResponse:
     context = {"form": form, "page": page, "rows": plan_rows(list(page)), "is_filtered": bool(chosen)}
     template = "plans/_plans.html" if wants_fragment(request) else "plans/plan_list.html"
     return render(request, template, context)
-
-
-@require_safe
-def plan_detail(request: HttpRequest, plan_id: uuid.UUID) -> HttpResponse:
-    """One plan: its waves on the rail, whether its servers are ready, its last runs."""
-    plan = get_object_or_404(RecoveryPlan, pk=plan_id)
-    waves = list(plan.waves.prefetch_related("servers", "group_links__group", "depends_on"))
-    ids = [server.source_server_id for wave in waves for server in wave.servers.all()]
-    known = SourceServer.objects.in_bulk(ids)
-    context = {
-        "plan": plan,
-        "row": plan_rows([plan])[0],
-        "waves": [
-            (wave, [(each.source_server_id, known.get(each.source_server_id)) for each in wave.servers.all()])
-            for wave in waves
-        ],
-        "readiness": Readiness.of(known.get(each) for each in ids),
-        "runs": plan.executions.order_by("-started_at", "-id")[:LAST_RUNS],
-    }
-    return render(request, "plans/plan_detail.html", context)

@@ -103,6 +103,9 @@ class SourceServer(models.Model):
     ram_bytes = models.BigIntegerField(default=0)
     disk_bytes = models.BigIntegerField(default=0)
     os = models.CharField(max_length=256, blank=True)
+    launch_template_id = models.CharField(max_length=64, blank=True)
+    latest_snapshot_at = models.DateTimeField(null=True, help_text="The newest point in time, as of details_as_of")
+    details_as_of = models.DateTimeField(null=True, help_text="When snapshots and launch settings were read")
     seen_at = models.DateTimeField()
     gone_at = models.DateTimeField(null=True)
 
@@ -130,6 +133,9 @@ class RegionInventory(models.Model):
     tried_at = models.DateTimeField()
     error_code = models.CharField(max_length=64, blank=True)
     error_message = models.TextField(blank=True)
+    running_jobs = models.JSONField(default=list, help_text="Ids and servers of the jobs that DRS worked on")
+    jobs_as_of = models.DateTimeField(null=True)
+    details_error = models.TextField(blank=True, help_text="Why jobs, snapshots or launch settings could not be read")
 
     class Meta:
         ordering = ["region"]

@@ -21,6 +21,7 @@ ONLY = {
         "tests/contract/test_spelling.py",
         "tests/drs/",
         "tests/executions/test_decide.py",
+        "tests/executions/test_readiness.py",
         "tests/identity/test_jwks.py",
         "tests/identity/test_provider_settings.py",
         "tests/identity/test_rights.py",

@@ -79,6 +79,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "terminate_fails": Kind(Acts.SERVER, "TERMINATE job: CLEANUP_FAIL, FAILED, the instance stays", FAILING),
     "clear_instance_ids": Kind(Acts.VIEW, "LAUNCH jobs of instances since gone show TERMINATED and no id"),
+    "no_launch_settings": Kind(Acts.VIEW, "GetLaunchConfiguration of `servers` (all when empty) is a 404", SERVERS),
     "short_pages": Kind(Acts.VIEW, "pages of `size` items, every `empty_every`th empty", {"size": 1, "empty_every": 2}),
     "z_timestamps": Kind(Acts.VIEW, "timestamps end in Z"),
     "foreign_job": Kind(

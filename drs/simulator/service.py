@@ -249,7 +249,11 @@ def describe_recovery_snapshots(store: Store, call: Call, now: float) -> Done:
 
 
 def get_launch_configuration(store: Store, call: Call, now: float) -> Done:
-    return Done(render.launch_configuration_shape(_server(store, call, str(call.params["sourceServerID"]))))
+    server = _server(store, call, str(call.params["sourceServerID"]))
+    without = scenarios.view(store, call.region, "no_launch_settings", call.operation)
+    if without is not None and without.concerns_server(server):
+        raise not_found("LaunchConfiguration", server.id)
+    return Done(render.launch_configuration_shape(server))
 
 
 @dataclass(frozen=True)

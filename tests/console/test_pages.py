@@ -93,7 +93,7 @@ def test_it_asks_as_many_questions_for_many_rows_as_for_few(
     for _ in range(12):
         world.ended(ExecutionStatus.COMPLETED)
         world.paused()
-    with django_assert_max_num_queries(18):
+    with django_assert_max_num_queries(19):
         look(console, name)
 
 
@@ -103,7 +103,7 @@ def test_it_asks_as_many_questions_for_a_big_run_as_for_a_small_one(
     run = world.ended(ExecutionStatus.COMPLETED, sizes=(60, 60, 1))
     with django_assert_max_num_queries(17):
         look(console, "execution", run.pk)
-    with django_assert_max_num_queries(20):
+    with django_assert_max_num_queries(30):
         look(console, "plan", run.plan_id)
 
 

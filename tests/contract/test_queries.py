@@ -13,7 +13,7 @@ from executions.states import ExecutionStatus
 from tests.api_client import Api, answer
 from tests.console import world
 
-MOST = 8  # three of them for the user and the rights
+MOST = 10  # three of them for the user and the rights
 
 
 @pytest.fixture
@@ -56,6 +56,7 @@ def test_lists_do_not_grow_to_full_size(queries: Callable[[str], int], simulator
         "/protection-groups/{group}",
         "/recovery-plans",
         "/recovery-plans/{plan}",
+        "/recovery-plans/{plan}/readiness",
         "/executions?limit=100",
         "/executions/{run}",
         "/executions/{run}/job-logs",

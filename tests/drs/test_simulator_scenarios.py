@@ -242,6 +242,14 @@ def test_a_terminated_instance_leaves_its_launch_job(sim: RunningSimulator) -> N
     assert row(client, job_id) == {"sourceServerID": IDS["app-01"], "launchStatus": "TERMINATED"}
 
 
+def test_a_server_has_no_launch_settings(sim: RunningSimulator) -> None:
+    sim.scenario("no_launch_settings", servers=["app-01"])
+    client = sim.client()
+    with pytest.raises(client.exceptions.ResourceNotFoundException):
+        client.get_launch_configuration(sourceServerID=IDS["app-01"])
+    assert client.get_launch_configuration(sourceServerID=IDS["app-02"])["ec2LaunchTemplateID"]
+
+
 def test_a_termination_fails(sim: RunningSimulator) -> None:
     sim.scenario("terminate_fails", times=1)
     client = sim.client()

@@ -94,6 +94,7 @@ API = [
     Rule("api-plans", "GET", EVERYBODY),
     Rule("api-plans", "POST", ADD_PLAN, _plan),
     Rule("api-plan", "GET", EVERYBODY),
+    Rule("api-plan-readiness", "GET", EVERYBODY),
     Rule("api-plan", "PUT", CHANGE_PLAN, _renamed),
     Rule("api-plan", "DELETE", DELETE_PLAN),
     Rule("api-plan-execute", "POST", DRILL, _execute("DRILL")),

@@ -1,0 +1,354 @@
+"""Will it work? What stands against a run of a plan now, weighed into one verdict. Pure: facts in, reasons out.
+
+A verdict never keeps anybody from starting: in a disaster sources are stalled and the inventory is old.
+"""
+
+import math
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from drs.client import SERVERS_A_JOB
+from executions.states import Kind, Verdict
+
+JOBS_AT_ONCE, SERVERS_AT_ONCE = 20, 500  # DRS quotas of an account in a region
+DRILL_IS_DUE = timedelta(days=90)
+DETAILS_KNOWN_FOR = timedelta(hours=6)
+NAMED = 5  # how many servers a sentence names
+
+# DRS's replication states: nothing was ever copied whole, or nothing newer than the last snapshot will come.
+WITHOUT_SNAPSHOT = frozenset({"STOPPED", "INITIATING", "INITIAL_SYNC"})
+CUT_OFF = frozenset({"STALLED", "DISCONNECTED", "PAUSED", "STOPPED"})
+# A server that takes a snapshot replicates as it should, every ten minutes.
+CURRENT = frozenset({"CONTINUOUS", "CREATING_SNAPSHOT"})
+
+
+WARNING = Verdict.READY_WITH_WARNINGS
+RANKS = list(Verdict)
+
+# What may be said of a server: how much it weighs, and the words before the servers' names.
+OF_SERVERS: Mapping[str, tuple[Verdict, str]] = {
+    "SERVER_GONE": (Verdict.NOT_READY, "Not in DRS any more"),
+    "NO_SNAPSHOT": (Verdict.NOT_READY, "No recovery snapshot to launch from"),
+    "NO_LAUNCH_SETTINGS": (Verdict.NOT_READY, "No launch settings in DRS"),
+    "RPO_EXCEEDED": (Verdict.NOT_READY, "Data older than the RPO allows"),
+    "SERVER_CONFLICT": (Verdict.NOT_READY, "Held by an active run"),
+    "DETAILS_UNKNOWN": (Verdict.UNKNOWN, "Snapshots and launch settings not read lately"),
+    "NOT_REPLICATING": (WARNING, "Not replicating; launched from the last snapshot"),
+    "LAGGING": (WARNING, "Behind its source"),
+    "BUSY_AT_DRS": (WARNING, "In a DRS job of somebody else, so its launch waits"),
+    "DRILL_INSTANCE_RUNS": (WARNING, "The instance of an earlier drill still runs; a launch replaces it"),
+    "RECOVERY_INSTANCE_RUNS": (WARNING, "A recovery instance runs; a launch replaces it"),
+    "FOREIGN_INSTANCE_RUNS": (WARNING, "An instance that was not launched from here runs; a launch replaces it"),
+}
+
+
+@dataclass(frozen=True)
+class ServerFacts:
+    """A server of a wave as the inventory has it; `known` is whether the inventory has it at all."""
+
+    id: str
+    name: str
+    region: str
+    known: bool = True
+    gone: bool = False
+    replication_state: str = ""
+    lag_seconds: int | None = None
+    seen_at: datetime | None = None
+    latest_snapshot_at: datetime | None = None
+    launch_template_id: str = ""
+    details_as_of: datetime | None = None
+    instance_of: Kind | None = None
+    has_foreign_instance: bool = False
+    held_by: str = ""
+
+
+@dataclass(frozen=True)
+class WaveFacts:
+    """A wave of the plan as it is now."""
+
+    number: int
+    servers: Sequence[ServerFacts]
+    depends_on: Sequence[int] = ()
+    pause_before: bool = False
+    on_failure: str = "STOP"
+
+
+@dataclass(frozen=True)
+class RegionFacts:
+    """What is known of a region, and since when. `running` are the servers of each DRS job; `foreign` others' jobs."""
+
+    region: str
+    as_of: datetime | None = None
+    initialized: bool = True
+    error: str = ""
+    running: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    foreign: frozenset[str] = frozenset()
+    jobs_as_of: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Drill:
+    """The last drill of the plan that completed, with the plan as it was then."""
+
+    execution_id: uuid.UUID
+    ended_at: datetime
+    plan_copy: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class PlanFacts:
+    """All that a verdict rests on."""
+
+    plan_id: uuid.UUID
+    name: str
+    version: int
+    waves: Sequence[WaveFacts]
+    regions: Mapping[str, RegionFacts]
+    rpo_minutes: int | None = None
+    active_status: str = ""
+    last_drill: Drill | None = None
+
+    @property
+    def servers(self) -> Iterator[ServerFacts]:
+        return (server for wave in self.waves for server in wave.servers)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something about one server, in a sentence."""
+
+    code: str
+    text: str
+
+    @property
+    def weight(self) -> Verdict:
+        return OF_SERVERS[self.code][0]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Something about the plan, in a sentence; `server_ids` are all that it concerns."""
+
+    code: str
+    weight: Verdict
+    text: str
+    server_ids: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """The verdict and its reasons, worst first. `expires_at` is when what it rests on is too old to be believed."""
+
+    verdict: Verdict
+    reasons: Sequence[Reason]
+    checked_at: datetime
+    expires_at: datetime | None
+    last_drill: Drill | None
+    changes: Sequence[str]
+
+
+def assess(facts: PlanFacts, now: datetime, believed_for: timedelta) -> Readiness:
+    """Weigh everything that is known of a plan. `believed_for` is how long a reading of a region is believed."""
+    changes = changes_since(facts.last_drill.plan_copy, facts) if facts.last_drill else []
+    found = [
+        *_of_plan(facts),
+        *_of_regions(facts, now, believed_for),
+        *_of_servers(facts, now),
+        *_of_quotas(facts),
+        *_of_drills(facts, changes, now),
+    ]
+    reasons = sorted(found, key=lambda each: RANKS.index(each.weight), reverse=True)
+    verdict = reasons[0].weight if reasons else Verdict.READY
+    expires_at = _expiry(facts.regions.values(), believed_for)
+    return Readiness(verdict, reasons, now, expires_at, facts.last_drill, changes)
+
+
+def _expiry(regions: Iterable[RegionFacts], believed_for: timedelta) -> datetime | None:
+    """None when something was never read: then nothing can expire."""
+    moments = [each for region in regions for each in (region.as_of, region.jobs_as_of)]
+    known = [each for each in moments if each is not None]
+    return min(known) + believed_for if known and len(known) == len(moments) else None
+
+
+def _of_plan(facts: PlanFacts) -> Iterator[Reason]:
+    if not facts.waves:
+        yield Reason("PLAN_HAS_NO_WAVES", Verdict.NOT_READY, "The plan has no waves.")
+    if facts.active_status:
+        text = f"The plan is being run now ({facts.active_status.lower()})."
+        yield Reason("PLAN_ALREADY_EXECUTING", Verdict.NOT_READY, text)
+
+
+def _of_regions(facts: PlanFacts, now: datetime, believed_for: timedelta) -> Iterator[Reason]:
+    for region in facts.regions.values():
+        ids = [server.id for server in facts.servers if server.region == region.region]
+        if not region.initialized:
+            text = f"DRS has never been set up in {region.region}."
+            yield Reason("REGION_NOT_INITIALIZED", Verdict.NOT_READY, text, ids)
+        elif region.as_of is None:
+            yield Reason("INVENTORY_STALE", Verdict.UNKNOWN, f"{region.region} was never read.", ids)
+        elif now > region.as_of + believed_for:
+            why = f": {region.error}" if region.error else ""
+            text = f"{region.region} was last read {age(now - region.as_of)} ago{why}."
+            yield Reason("INVENTORY_STALE", Verdict.UNKNOWN, text, ids)
+        elif region.jobs_as_of is None or now > region.jobs_as_of + believed_for:
+            text = f"Which DRS jobs run in {region.region} was not read lately."
+            yield Reason("QUOTA_UNKNOWN", Verdict.UNKNOWN, text)
+        elif region.error:
+            text = f"{region.region} could not be read the last time: {region.error}."
+            yield Reason("INVENTORY_FAILING", WARNING, text, ids)
+
+
+def _of_servers(facts: PlanFacts, now: datetime) -> Iterator[Reason]:
+    """One reason a kind of finding, whatever the number of servers."""
+    concerned: dict[str, list[ServerFacts]] = defaultdict(list)
+    for server in facts.servers:
+        for finding in findings(server, facts.regions[server.region], facts.rpo_minutes, now):
+            concerned[finding.code].append(server)
+    for code, servers in concerned.items():
+        weight, words = OF_SERVERS[code]
+        yield Reason(code, weight, f"{words}: {names(servers)}.", [server.id for server in servers])
+
+
+def names(servers: Sequence[ServerFacts]) -> str:
+    """The first of these servers by name, and how many more there are."""
+    more = f" and {len(servers) - NAMED} more" if len(servers) > NAMED else ""
+    return ", ".join(server.name for server in servers[:NAMED]) + more
+
+
+def findings(server: ServerFacts, region: RegionFacts, rpo_minutes: int | None, now: datetime) -> list[Finding]:
+    """What stands against the launch of one server."""
+    held = [Finding("SERVER_CONFLICT", f"A run of “{server.held_by}” holds it.")] if server.held_by else []
+    if server.gone or (not server.known and region.as_of is not None and region.initialized):
+        return [*held, Finding("SERVER_GONE", "DRS did not name it when its region was last read.")]
+    if not server.known:
+        return held
+    return [*held, *_of_data(server, rpo_minutes, now), *_of_launch(server, region, now)]
+
+
+def data_age(server: ServerFacts, now: datetime) -> timedelta | None:
+    """How old the data is that a launch would bring up now; None when nobody knows."""
+    if server.replication_state not in CUT_OFF:
+        return timedelta(seconds=server.lag_seconds or 0)
+    if server.latest_snapshot_at is not None:
+        return now - server.latest_snapshot_at
+    if server.lag_seconds is None or server.seen_at is None:
+        return None
+    return timedelta(seconds=server.lag_seconds) + (now - server.seen_at)
+
+
+def _of_data(server: ServerFacts, rpo_minutes: int | None, now: datetime) -> Iterator[Finding]:
+    state, old = server.replication_state, data_age(server, now)
+    known = f"Its data is {age(old)} old" if old is not None else "How old its data is, nobody knows"
+    read = server.details_as_of is not None
+    if state in WITHOUT_SNAPSHOT or (read and server.latest_snapshot_at is None):
+        yield Finding("NO_SNAPSHOT", f"It has no recovery snapshot (replication: {state}).")
+    elif state in CUT_OFF:
+        yield Finding("NOT_REPLICATING", f"Its replication is {state}. {known}.")
+    elif state not in CURRENT:
+        yield Finding("LAGGING", f"Its replication is {state}. {known}.")
+    if rpo_minutes is not None and old is not None and old > timedelta(minutes=rpo_minutes):
+        yield Finding("RPO_EXCEEDED", f"{known}; the RPO is {rpo_minutes} min.")
+
+
+def _of_launch(server: ServerFacts, region: RegionFacts, now: datetime) -> Iterator[Finding]:
+    if server.details_as_of is None or now > server.details_as_of + DETAILS_KNOWN_FOR:
+        yield Finding("DETAILS_UNKNOWN", "Its snapshots and launch settings were not read in the last hours.")
+    elif not server.launch_template_id:
+        yield Finding("NO_LAUNCH_SETTINGS", "DRS has no launch settings for it.")
+    busy = next((job for job in region.foreign if server.id in region.running[job]), None)
+    if busy:
+        yield Finding("BUSY_AT_DRS", f"It is in DRS job {busy}, which is not of this installation.")
+    if server.instance_of is Kind.DRILL:
+        yield Finding("DRILL_INSTANCE_RUNS", "Its instance of an earlier drill still runs.")
+    elif server.instance_of is Kind.RECOVERY:
+        yield Finding("RECOVERY_INSTANCE_RUNS", "A recovery instance of it runs. A launch terminates that one.")
+    elif server.has_foreign_instance:
+        yield Finding("FOREIGN_INSTANCE_RUNS", "An instance of it runs that was not launched from here.")
+
+
+def _of_quotas(facts: PlanFacts) -> Iterator[Reason]:
+    for region in facts.regions.values():
+        if region.jobs_as_of is None:
+            continue
+        sizes = [sum(server.region == region.region for server in wave.servers) for wave in facts.waves]
+        most = max(sizes, default=0)
+        jobs, servers = len(region.running), sum(len(each) for each in region.running.values())
+        others = f", {len(region.foreign)} of them not ours" if region.foreign else ""
+        now_running = f"{jobs} DRS {'job' if jobs == 1 else 'jobs'} with {servers} servers in {region.region}{others}"
+        if jobs + math.ceil(most / SERVERS_A_JOB) > JOBS_AT_ONCE:
+            text = f"{now_running}: DRS takes {JOBS_AT_ONCE} jobs at once, so launches wait."
+            yield Reason("QUOTA_JOBS", WARNING, text)
+        if servers + most > SERVERS_AT_ONCE:
+            text = f"{now_running}: with a wave of {most} it is more than {SERVERS_AT_ONCE}, so launches wait."
+            yield Reason("QUOTA_SERVERS", WARNING, text)
+
+
+def _of_drills(facts: PlanFacts, changes: Sequence[str], now: datetime) -> Iterator[Reason]:
+    if facts.last_drill is None:
+        yield Reason("NEVER_DRILLED", WARNING, "Never drilled to the end. A plan that was never drilled is a guess.")
+        return
+    if now - facts.last_drill.ended_at > DRILL_IS_DUE:
+        days = (now - facts.last_drill.ended_at).days
+        yield Reason("DRILL_OVERDUE", WARNING, f"The last completed drill was {days} days ago.")
+    if changes:
+        text = f"Changed since the last completed drill: {' '.join(changes)}"
+        yield Reason("CHANGED_SINCE_DRILL", WARNING, text)
+
+
+# What changed
+
+
+def changes_since(then: Mapping[str, Any], facts: PlanFacts) -> list[str]:
+    """How the plan differs from the copy that a run kept, one sentence a difference; names do not matter."""
+    before = {each["waveNumber"]: each for each in then.get("waves", [])}
+    was = {server: number for number, wave in before.items() for server in wave["serverIds"]}
+    homes = {server.id: wave.number for wave in facts.waves for server in wave.servers}
+    called = {server.id: server.name for server in facts.servers}
+    found = []
+    if added := [each for each in homes if each not in was]:
+        found.append(f"Added: {_listed(f'{called[each]} in wave {homes[each] + 1}' for each in added)}.")
+    if gone := [each for each in was if each not in homes]:
+        found.append(f"Taken out: {_listed(f'{each} of wave {was[each] + 1}' for each in gone)}.")
+    moves = Counter((was[each], home) for each, home in homes.items() if each in was and was[each] != home)
+    found += [f"Moved from wave {a + 1} to wave {b + 1}: {_count(n, 'server')}." for (a, b), n in moves.items()]
+    if len(before) != len(facts.waves):
+        found.append(f"It had {_count(len(before), 'wave')} and has {len(facts.waves)}.")
+    for wave in facts.waves:
+        if wave.number in before:
+            found += _wave_changes(wave, before[wave.number])
+    return found
+
+
+def _wave_changes(wave: WaveFacts, before: Mapping[str, Any]) -> Iterator[str]:
+    number = wave.number + 1
+    if bool(before["pauseBeforeWave"]) != wave.pause_before:
+        yield f"Wave {number} {'now pauses before it' if wave.pause_before else 'no longer pauses before it'}."
+    if before["onFailure"] != wave.on_failure:
+        yield f"On a failure of wave {number}: {wave.on_failure}, was {before['onFailure']}."
+    if sorted(before["dependsOnWaves"]) != sorted(wave.depends_on):
+        needs = ", ".join(str(each + 1) for each in sorted(wave.depends_on)) or "none"
+        yield f"The waves that wave {number} depends on: {needs}."
+
+
+def _listed(items: Iterable[str]) -> str:
+    every = list(items)
+    more = f" and {len(every) - NAMED} more" if len(every) > NAMED else ""
+    return ", ".join(every[:NAMED]) + more
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def age(span: timedelta) -> str:
+    """A span in the largest unit that says it: 50 s, 12 min, 3 h, 4 days."""
+    seconds = max(0, int(span.total_seconds()))
+    if seconds < 120:
+        return f"{seconds} s"
+    if seconds < 7200:
+        return f"{seconds // 60} min"
+    return f"{seconds // 3600} h" if seconds < 172_800 else f"{seconds // 86_400} days"
