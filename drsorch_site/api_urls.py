@@ -8,6 +8,7 @@ from drsorch_site import schema
 from drsorch_site.middleware import signed_in
 from executions import api as executions
 from executions import readiness_api as readiness
+from notify import api as notify
 from plans import api as plans
 from protection import api as protection
 
@@ -26,6 +27,10 @@ urlpatterns = [
     *route("executions/<str:execution_id>/pause", executions.Pause, "api-execution-pause"),
     *route("executions/<str:execution_id>/terminate-instances", executions.Terminate, "api-execution-terminate"),
     *route("executions/<str:execution_id>/job-logs", executions.JobLogs, "api-execution-job-logs"),
+    *route("notification-subscriptions", notify.SubscriptionList, "api-subscriptions"),
+    *route("notification-subscriptions/<str:subscription_id>", notify.SubscriptionDetail, "api-subscription"),
+    *route("notification-subscriptions/<str:subscription_id>/test", notify.SubscriptionTest, "api-subscription-test"),
+    *route("notification-deliveries", notify.DeliveryList, "api-deliveries"),
     *route("audit-entries", audit.EntryList, "api-audit-entries"),
     *route("schema", schema.SchemaView, "api-schema"),
     path("docs", signed_in(schema.docs), name="api-docs"),

@@ -39,7 +39,7 @@ NAVIGATION = (
     NavEntry("Executions", "play-circle", "executions", "e", frozenset({"execution", "job-logs", *COMMANDS})),
     NavEntry("Source servers", "server-stack", "servers", "s"),
     NavEntry("Journal", "book-open", "journal", "j", frozenset({"journal-entry"})),
-    NavEntry("Settings", "cog-6-tooth", "settings", "c"),
+    NavEntry("Settings", "cog-6-tooth", "settings", "c", frozenset({"notifications", *_of("subscription")})),
 )
 
 

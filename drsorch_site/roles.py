@@ -22,7 +22,16 @@ RECOVERY_MANAGER = OPERATOR | {
     "executions.start_recovery": "Can start recoveries",
     "executions.terminate_recovery": "Can terminate instances of recoveries",
 }
-ADMIN = PLANNER | RECOVERY_MANAGER | {"executions.delete_execution": "Can delete execution"}
+ADMIN = (
+    PLANNER
+    | RECOVERY_MANAGER
+    | {
+        "executions.delete_execution": "Can delete execution",
+        "notify.add_subscription": "Can add subscription",
+        "notify.change_subscription": "Can change subscription",
+        "notify.delete_subscription": "Can delete subscription",
+    }
+)
 
 # The rights of each role, and Django's own name of each. Reading needs none.
 ROLES: dict[str, dict[str, str]] = {
@@ -33,7 +42,12 @@ ROLES: dict[str, dict[str, str]] = {
     "admin": ADMIN,
 }
 
-_MODELS = {"protection": "protectiongroup", "plans": "recoveryplan", "executions": "execution"}
+_MODELS = {
+    "protection": "protectiongroup",
+    "plans": "recoveryplan",
+    "executions": "execution",
+    "notify": "subscription",
+}
 
 
 def sync(apps: Apps) -> None:

@@ -1,6 +1,7 @@
 """Django settings. Every environment variable that the product reads is read here and nowhere else."""
 
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from environs import EnvError, FileAwareEnv, validate
 from drsorch_site.actions import ACTIONS
 from drsorch_site.address import check_exposure, read_address
 from drsorch_site.cognito import Provider, WrongSetting, read_provider, settings_of
+from drsorch_site.mail import read_mail
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
@@ -59,6 +61,14 @@ def _broker(choice: str) -> dict[str, Any]:
     raise EnvError('Environment variable "DRSORCH_BROKER" invalid: use orm, redis://HOST:PORT/DB, rediss://… or sqs')
 
 
+def _networks(given: list[str]) -> list[IPv4Network | IPv6Network]:
+    """Networks of one's own that webhooks may lead to, such as 10.0.0.0/8."""
+    try:
+        return [ip_network(each) for each in given]
+    except ValueError as error:
+        raise EnvError(f'Environment variable "DRSORCH_WEBHOOK_NETWORKS" invalid: {error}') from None
+
+
 def _provider() -> Provider:
     """The identity provider of DRSORCH_AUTH=cognito."""
     names = ("REGION", "USER_POOL_ID", "CLIENT_ID", "CLIENT_SECRET", "DOMAIN")
@@ -103,6 +113,9 @@ try:
         scope: env.str(f"DRSORCH_THROTTLE_{scope.upper()}", rate, validate=validate.Regexp(r"[1-9]\d*/(s|min|h)$"))
         for scope, rate in {"anon": "30/min", "user": "600/min", "start": "10/min", "discovery": "60/min"}.items()
     }
+    MAIL = read_mail(env.str("DRSORCH_MAIL", ""))
+    DEFAULT_FROM_EMAIL = env.str("DRSORCH_MAIL_FROM", f"drsorch@{PUBLIC.host.strip('[]')}", validate=validate.Email())
+    WEBHOOK_NETWORKS = _networks(env.list("DRSORCH_WEBHOOK_NETWORKS", []))
     CACHE_DIR = env.path("DRSORCH_CACHE_DIR", VAR_DIR / "cache")
     LOG_FORMAT = env.str("LOG_FORMAT", "console", validate=validate.OneOf(["json", "console"]))
     Q_BROKER = _broker(env.str("DRSORCH_BROKER", "orm"))
@@ -121,6 +134,7 @@ except (WrongSetting, ValueError) as error:  # ValueError: X_FILE names no reada
 INSTALLED_APPS = [
     "drsorch_site.apps.SiteConfig",
     "executions",
+    "notify",
     "plans",
     "protection",
     "audit",
@@ -286,6 +300,12 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "",
 }
 
+# Notifications. By http, for a receiver on a developer's machine, only where nothing is at stake.
+WEBHOOK_PLAIN = DEBUG
+EMAIL_TIMEOUT = 5  # for each step of the conversation with the mail server
+if MAIL:
+    globals().update(MAIL.settings)
+
 # Files: the processes of a host share them without a database write for each request (docs/adr/0006-hardening.md).
 CACHES = {
     "default": {
@@ -321,6 +341,8 @@ SECRETS = [
 ]
 if PROVIDER:
     SECRETS.append(PROVIDER.client_secret)
+if MAIL:
+    SECRETS.append(MAIL.password)
 
 LOGGING = {
     "version": 1,

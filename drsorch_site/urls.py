@@ -14,6 +14,7 @@ from executions import log_views as logs
 from executions import plan_views as plan_page
 from executions import start_views as start
 from executions import views as executions
+from notify import views as notify
 from plans import plan_editor
 from plans import views as plans
 from protection import group_editor
@@ -61,6 +62,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     page("executions/<uuid:execution_id>/job-logs", logs.job_logs, "job-logs"),
     page("executions/<uuid:execution_id>/job-logs.txt", logs.job_logs_text, "job-logs-text"),
     page("settings", views.settings_page, "settings"),
+    page("settings/notifications", notify.subscription_list, "notifications"),
+    page("settings/notifications/new", notify.subscription_new, "new-subscription"),
+    page("settings/notifications/<uuid:subscription_id>", notify.subscription_edit, "edit-subscription"),
+    page("settings/notifications/<uuid:subscription_id>/test", notify.subscription_test, "test-subscription"),
+    page("settings/notifications/<uuid:subscription_id>/delete", notify.subscription_delete, "delete-subscription"),
     page("shortcuts", views.shortcuts, "shortcuts"),
     path("admin/", admin.site.urls),
     page("journal", audit.entry_list, "journal"),

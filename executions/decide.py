@@ -17,6 +17,7 @@ LAUNCH_SPACING = timedelta(seconds=15)  # between two jobs of one wave
 SETTLING_GRACE = timedelta(minutes=2)  # for rows that lag behind a COMPLETED job
 BACKOFF_LIMIT = timedelta(minutes=5)
 STOP = "STOP"
+WAVE_TIMEOUT = "WAVE_TIMEOUT"
 
 
 @dataclass(frozen=True)
@@ -237,7 +238,7 @@ def judge(wave: WaveView) -> Settle | GiveUpUnsettled | None:
         return None
     missing = sum(not server.is_settled for server in wave.servers)
     text = f"{missing} of {len(wave.servers)} servers were not up in time. AWS goes on; late instances are recorded."
-    return Settle(wave.number, WaveStatus.FAILED, "WAVE_TIMEOUT", text)
+    return Settle(wave.number, WaveStatus.FAILED, WAVE_TIMEOUT, text)
 
 
 def _seen_long_after_its_end(job: JobView) -> bool:

@@ -8,8 +8,8 @@ from django.conf import settings
 from django.db import transaction
 
 from contract.clock import Clock, db_clock
+from executions import announce, launch, transitions
 from executions import decide as d
-from executions import launch, transitions
 from executions.errands import Errand, do_now
 from executions.forecast import phase_times, renewed
 from executions.models import LaunchJob, WaveRun
@@ -104,6 +104,8 @@ def _settle(run: Run, verdict: d.Settle, now: datetime) -> None:
         journal(
             run, f"wave.{verdict.status.lower()}", outcome=verdict.code or "ok", wave=wave.number, text=verdict.message
         )
+        if verdict.code == d.WAVE_TIMEOUT:
+            announce.timed_out(run.execution, wave, verdict.message, now)
 
 
 def _withdraw(run: Run, wave: WaveRun, job_ids: Iterable[uuid.UUID], now: datetime) -> None:
@@ -137,6 +139,7 @@ def _pause(run: Run, wave: WaveRun, now: datetime) -> None:
         wave.save(update_fields=["status", "paused_at"])
         transitions.touch(run.execution, now, [wave])
         journal(run, "execution.paused", wave=wave.number)
+        announce.paused(run.execution, wave, now)
 
 
 def _expire(run: Run, waves: list[WaveRun], now: datetime) -> None:
@@ -146,6 +149,7 @@ def _expire(run: Run, waves: list[WaveRun], now: datetime) -> None:
         transitions.skip(waves, text, now)
         transitions.touch(run.execution, now, waves)
         journal(run, "execution.pause_expired", wave=waves[0].number)
+        announce.timed_out(run.execution, waves[0], text, now)
 
 
 def _finish(run: Run, status: ExecutionStatus, now: datetime) -> None:
@@ -158,3 +162,4 @@ def _finish(run: Run, status: ExecutionStatus, now: datetime) -> None:
         transitions.release(run.execution)
         transitions.touch(run.execution, now)
         journal(run, "execution.ended", outcome=status.value)
+        announce.ended(run.execution, now)

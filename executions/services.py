@@ -15,7 +15,7 @@ from audit.actor import Actor
 from audit.journal import attempt, record
 from contract.clock import Clock, db_clock
 from contract.errors import BadRequest, Invalid, NotFound
-from executions import starting, tasks, transitions
+from executions import announce, starting, tasks, transitions
 from executions.models import Execution, LaunchJob, TerminationJob, WaveRun
 from executions.states import ACTIVE, FINAL, ExecutionStatus, JobStatus, Kind, WaveStatus
 from executions.termination import Failure, TerminationResult, terminate
@@ -130,6 +130,7 @@ def _resume_paused(actor: Actor, execution: Execution, comment: str, now: dateti
     wave.revision = execution.revision
     wave.save(update_fields=["status", "resumed_at", "resumed_by", "revision"])
     _note(actor, "execution.resume", execution, comment, before=ExecutionStatus.PAUSED, wave=wave.number)
+    announce.resumed(execution, wave, now)
     return True
 
 
@@ -175,7 +176,9 @@ def cancel(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: C
     before = execution.state
     with transaction.atomic():
         now = clock()
-        if not (_cancel_idle(execution, now) or _cancel_busy(execution, now)):
+        if _cancel_idle(execution, now):
+            announce.ended(execution, now, by=actor.name)
+        elif not _cancel_busy(execution, now):
             execution.refresh_from_db()
             if execution.state is ExecutionStatus.CANCELLING:
                 return execution

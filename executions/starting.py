@@ -11,6 +11,7 @@ from audit.actor import Actor
 from audit.journal import record
 from contract.errors import BadRequest, Conflict
 from drs.client import SERVERS_A_JOB
+from executions import announce
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun, WaveRun
 from executions.states import Kind
 from plans import services as plan_services
@@ -68,6 +69,7 @@ def create(
         before={"activeExecutionId": None},
         after={"activeExecutionId": str(execution.pk), "status": execution.status},
     )
+    announce.started(execution, now)
     return execution
 
 

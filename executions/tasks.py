@@ -4,13 +4,11 @@ import logging
 import os
 import time
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 from django.db import Error as DatabaseTrouble
 from django.db import connections
 from django_q.brokers import Broker, get_broker
-from django_q.conf import Conf
 from django_q.models import Schedule
 from django_q.tasks import async_task, queue_size
 
@@ -24,23 +22,11 @@ HOLDER = uuid.uuid4()  # of all processes of one engine, which is forked after t
 BEAT_SECONDS = 10.0
 HERE_SECONDS = 2.0
 SWEEP_EVERY_SECONDS = 1.0
-NUDGE_SECONDS = 0.7
 
 
 def nudge(execution_id: uuid.UUID) -> None:
-    """Ask any engine to look at a run now. A lost nudge costs a second, so a broken broker is only logged.
-
-    Nor is it waited for: whatever holds it up (a name server that does not answer has no timeout of ours) stays behind.
-    """
-    if Conf.ORM:  # the database of the row that was just written
-        _enqueue("executions.tasks.step", str(execution_id))
-        return
-    sent = _messenger(os.getpid()).submit(_enqueue, "executions.tasks.step", str(execution_id))
-    try:
-        sent.result(NUDGE_SECONDS)
-    except TimeoutError:
-        sent.cancel()
-        log.warning("the broker holds up a nudge of %s", execution_id)
+    """Ask any engine to look at a run now. A lost nudge costs a second, so a broken broker is only logged."""
+    _enqueue("executions.tasks.step", str(execution_id))
 
 
 def revive() -> None:
@@ -62,12 +48,6 @@ def _enqueue(task: str, *args: str, **options: int) -> bool:
 def _broker(pid: int) -> Broker:
     """The broker's client, kept for as long as the process lives: a new connection for every task costs too much."""
     return get_broker()
-
-
-@cache
-def _messenger(pid: int) -> ThreadPoolExecutor:
-    """Who carries nudges to a broker elsewhere, one at a time. A process forked from this one needs its own."""
-    return ThreadPoolExecutor(1, thread_name_prefix="nudge")
 
 
 def step(execution_id: str) -> None:

@@ -12,7 +12,7 @@ from audit.journal import attempt, record
 from contract.clock import Clock, db_clock
 from contract.errors import Conflict, Invalid, NotFound
 from contract.etag import refuse_stale
-from contract.names import name_key, refuse_taken_name
+from contract.names import name_key
 from plans.models import OnFailure, RecoveryPlan, Wave, WaveGroup, WaveServer
 from protection.models import ProtectionGroup, ServerAssignment
 
@@ -129,9 +129,16 @@ def _refuse_fields(fields: Fields) -> None:
 
 
 def _refuse_taken_name(name: str, *, but: RecoveryPlan | None = None) -> None:
-    refuse_taken_name(
-        RecoveryPlan.objects.all(), name, code="RP_NAME_EXISTS", what="recovery plan", prefix="plan", but=but
-    )
+    others = RecoveryPlan.objects.filter(name_key=name_key(name))
+    if but is not None:
+        others = others.exclude(pk=but.pk)
+    taken = others.first()
+    if taken is not None:
+        raise Conflict(
+            "RP_NAME_EXISTS",
+            f"A recovery plan named “{taken.name}” exists already. Choose another name.",
+            details={"planId": str(taken.pk), "planName": taken.name},
+        )
 
 
 @attempt("plan.create", "plan", subject="name")

@@ -13,7 +13,7 @@ from audit.journal import attempt, record
 from contract.clock import Clock, db_clock
 from contract.errors import BadRequest, Conflict, Invalid, NotFound
 from contract.etag import refuse_stale
-from contract.names import name_key, refuse_taken_name
+from contract.names import name_key
 from drs.client import Drs
 from drs.errors import DrsError, Trouble
 from drs.identity import account_id
@@ -75,9 +75,16 @@ def check_servers_exist(region: str, ids: Sequence[str]) -> str:
 
 
 def _refuse_taken_name(name: str, *, but: ProtectionGroup | None = None) -> None:
-    refuse_taken_name(
-        ProtectionGroup.objects.all(), name, code="PG_NAME_EXISTS", what="protection group", prefix="group", but=but
-    )
+    others = ProtectionGroup.objects.filter(name_key=name_key(name))
+    if but is not None:
+        others = others.exclude(pk=but.pk)
+    taken = others.first()
+    if taken is not None:
+        raise Conflict(
+            "PG_NAME_EXISTS",
+            f"A protection group named “{taken.name}” exists already. Choose another name.",
+            details={"groupId": str(taken.pk), "groupName": taken.name},
+        )
 
 
 def _refuse_assigned(ids: Sequence[str], *, but: ProtectionGroup | None = None) -> None:

@@ -12,8 +12,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # What each room may import, besides itself. Nobody imports drsorch_site: Django reaches it by name.
 ROOMS = {
-    "drsorch_site": {"executions", "plans", "protection", "drs", "audit", "contract"},
-    "executions": {"plans", "protection", "drs", "audit", "contract"},
+    "drsorch_site": {"executions", "notify", "plans", "protection", "drs", "audit", "contract"},
+    "executions": {"notify", "plans", "protection", "drs", "audit", "contract"},
+    "notify": {"plans", "protection", "drs", "audit", "contract"},
     "plans": {"protection", "drs", "audit", "contract"},
     "protection": {"drs", "audit", "contract"},
     "audit": {"contract"},
@@ -23,7 +24,8 @@ ROOMS = {
 
 # Packages that only a few files may import, so that what they bring in stays in one place.
 BROKERS = "executions/brokers.py"
-AWS = ("drs/client.py", "drs/identity.py", "drs/simulator/", BROKERS)
+# Beside DRS itself: a queue as a broker, a topic and a mail service that notifications leave by.
+AWS = ("drs/client.py", "drs/identity.py", "drs/simulator/", BROKERS, "notify/sns.py", "notify/ses.py")
 QUEUE = ("executions/tasks.py", "executions/management/commands/engine.py", BROKERS)
 SETTINGS = ("drsorch_site/settings.py",)
 KEEPERS = {

@@ -14,6 +14,7 @@ from django.db import transaction
 from django.test import Client, override_settings
 
 import executions
+import notify
 import plans
 import protection
 from audit import journal
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.django_db
 
 def actions() -> Iterator[Callable[..., Any]]:
     """Every public function that acts for somebody: it takes `actor` by keyword."""
-    for room in (protection, plans, executions):
+    for room in (protection, plans, notify, executions):
         for found in pkgutil.iter_modules(room.__path__, f"{room.__name__}."):
             module = import_module(found.name)
             for name, function in inspect.getmembers(module, inspect.isfunction):

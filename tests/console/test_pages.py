@@ -16,7 +16,7 @@ from executions.states import ExecutionStatus, Kind
 from tests.console import world
 from tests.console.world import EVIL
 
-LISTS = ("dashboard", "groups", "plans", "executions", "servers")
+LISTS = ("dashboard", "groups", "plans", "executions", "servers", "notifications")
 HX = {"HX-Request": "true"}
 Queries = Any  # pytest-django gives its fixture no public type
 
@@ -66,6 +66,7 @@ def test_it_shows_evil_names_as_text(console: Client, name: str) -> None:
     world.region()
     world.ended(ExecutionStatus.PARTIAL, EVIL, fail=EVIL)
     world.start(world.plan(f"{EVIL} again"))
+    world.delivery(world.subscription(EVIL), EVIL)
     html = look(console, name)
     assert "<b onclick" not in html
     assert "&lt;b onclick" in html
@@ -93,6 +94,7 @@ def test_it_asks_as_many_questions_for_many_rows_as_for_few(
     for _ in range(12):
         world.ended(ExecutionStatus.COMPLETED)
         world.paused()
+        world.delivery(world.subscription())
     with django_assert_max_num_queries(19):
         look(console, name)
 

@@ -13,11 +13,17 @@ from executions import services
 from executions.models import Execution, JobEvent, Pacemaker, WaveRun
 from executions.states import ExecutionStatus, Kind, LaunchStatus, Phase, WaveStatus
 from executions.transitions import touch
+from notify import services as notify
+from notify.models import Delivery, Subscription
+from notify.outbox import Message, put
+from notify.services import Wanted
+from notify.states import SUBSCRIBABLE, Event
 from plans.models import RecoveryPlan
 from plans.services import WaveSpec, create_plan
 from protection.models import ProtectionGroup, RegionInventory, ServerAssignment, SourceServer
 
 numbers = itertools.count(1)
+TOPIC = "arn:aws:sns:us-east-1:123456789012:recovery"
 EVIL = "<b onclick=x()>Evil</b> & \"co\" 'x' {{ 7 }}"
 
 
@@ -113,6 +119,18 @@ def ended(status: ExecutionStatus, name: str = "", *, fail: str = "", sizes: Seq
         launch(wave, fail=fail if at else "")
     execution.holds.all().delete()
     return change(execution, *waves, status=status, ended_at=timezone.now(), next_step_at=None)
+
+
+def subscription(name: str = "On call", **wanted: object) -> Subscription:
+    """Somebody who is told of everything, unless `wanted` says otherwise."""
+    given = {"channel": "SNS", "target": TOPIC, "plan_id": None, "events": list(SUBSCRIBABLE), **wanted}
+    return notify.create(actor=SYSTEM, name=name, wanted=Wanted(name, **given)).subscription  # type: ignore[arg-type]
+
+
+def delivery(of: Subscription, subject: str = "Drill of Payments waits") -> Delivery:
+    """A notification that was not delivered yet."""
+    message = Message(subject, "Text", {"event": "PAUSED"})
+    return put(Event.PAUSED, [of], message, at=timezone.now()).deliveries.get()
 
 
 def beat(at: datetime | None = None) -> None:

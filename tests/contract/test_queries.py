@@ -33,6 +33,7 @@ def populate(count: int) -> dict[str, Any]:
     for _ in range(count - 1):
         world.ended(ExecutionStatus.COMPLETED)
         world.paused()
+        world.delivery(world.subscription())
     last = world.paused()
     assert last.plan is not None
     group = last.plan.waves.all()[0].groups.get()
@@ -60,6 +61,8 @@ def test_lists_do_not_grow_to_full_size(queries: Callable[[str], int], simulator
         "/executions?limit=100",
         "/executions/{run}",
         "/executions/{run}/job-logs",
+        "/notification-subscriptions",
+        "/notification-deliveries",
     ],
 )
 def test_it_does_not_grow(queries: Callable[[str], int], path: str, simulator: RunningSimulator) -> None:

@@ -56,6 +56,9 @@ def test_every_code_of_the_contract_has_its_status() -> None:
         ("/executions/{run}", "/executions/{execution_id}"),
         ("/executions/{run}/job-logs", "/executions/{execution_id}/job-logs"),
         ("/drs/source-servers?region=us-east-1", "/drs/source-servers"),
+        ("/notification-subscriptions", "/notification-subscriptions"),
+        ("/notification-subscriptions/{subscription}", "/notification-subscriptions/{subscription_id}"),
+        ("/notification-deliveries", "/notification-deliveries"),
     ],
 )
 def test_answers_are_as_described(
@@ -63,7 +66,14 @@ def test_answers_are_as_described(
 ) -> None:
     run = world.paused()
     assert run.plan is not None
-    keys = {"run": run.pk, "plan": run.plan.pk, "group": run.plan.waves.all()[0].groups.get().pk}
+    subscription = world.subscription()
+    world.delivery(subscription)
+    keys = {
+        "subscription": subscription.pk,
+        "run": run.pk,
+        "plan": run.plan.pk,
+        "group": run.plan.waves.all()[0].groups.get().pk,
+    }
     body = answer(admin.get(path.format(**keys)))
     described = document["paths"][operation]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
     closed = _closed({**described, "components": document["components"]})

@@ -17,7 +17,6 @@ from django_q.conf import Conf
 
 from drsorch_site import settings as site_settings
 from executions import pacemaker, tasks
-from executions.models import Execution
 from tests.processes import eventually, running_engine
 from tests.stage import Stage
 
@@ -67,19 +66,14 @@ def chosen(kind: str, port: int) -> Iterator[dict[str, str]]:
     choice = f"redis://127.0.0.1:{port}/0" if kind == "redis" else "sqs"
     endpoint = {"AWS_ENDPOINT_URL_SQS": f"http://127.0.0.1:{port}"}
     options = site_settings._broker(choice)
-    forget()
+    tasks._broker.cache_clear()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL_SQS", endpoint["AWS_ENDPOINT_URL_SQS"])
         patch.setattr(Conf, "ORM", None)
         patch.setattr(Conf, "BROKER_CLASS", options["broker_class"])
         patch.setattr(Conf, "REDIS", options.get("redis", {}))
         yield {"DRSORCH_BROKER": choice, **endpoint}
-    forget()
-
-
-def forget() -> None:
     tasks._broker.cache_clear()
-    tasks._messenger.cache_clear()
 
 
 @pytest.mark.parametrize("kind", SERVERS)
@@ -128,23 +122,6 @@ def test_a_broken_broker_holds_up_no_start(stage: Stage, kind: str, trouble: str
             assert time.monotonic() - began < 1.0
     stage.look()
     assert stage.fresh(run).status == "POLLING"
-
-
-def test_a_silent_name_server_holds_up_no_start(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    def getaddrinfo(*_: object, **__: object) -> list[object]:
-        time.sleep(3)  # no time-out of ours ends it
-        return []
-
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    plan = stage.plan("app-01")
-    with chosen("redis", free_port()):
-        for ask in (lambda: stage.start(plan), lambda: tasks.nudge(plan.pk)):
-            began = time.monotonic()
-            ask()
-            assert time.monotonic() - began < 1.0
-    monkeypatch.undo()
-    stage.look()
-    assert Execution.objects.get().status == "POLLING"
 
 
 def test_runs_go_on_while_redis_is_away_for_twenty_seconds(stage: Stage) -> None:

@@ -16,6 +16,7 @@ ADD_PLAN, CHANGE_PLAN, DELETE_PLAN = (f"plans.{verb}_recoveryplan" for verb in (
 DRILL, RECOVERY, CONTROL = "executions.start_drill", "executions.start_recovery", "executions.control_execution"
 END_DRILL, END_RECOVERY = "executions.terminate_drill", "executions.terminate_recovery"
 DELETE_RUNS = "executions.delete_execution"
+ADD_SUB, CHANGE_SUB, DELETE_SUB = (f"notify.{verb}_subscription" for verb in ("add", "change", "delete"))
 
 
 @dataclass
@@ -45,6 +46,7 @@ class Scene:
         assert run.plan
         group = run.plan.waves.all()[0].group_links.all()[0].group_id
         ids: dict[str, object] = {"execution_id": run.pk, "plan_id": run.plan_id, "group_id": group, "entry_id": 1}
+        ids["subscription_id"] = world.subscription().pk
         return cls(ids, run)
 
 
@@ -74,6 +76,10 @@ def _plan(scene: Scene) -> dict[str, Any]:
 
 def _renamed(scene: Scene) -> dict[str, Any]:
     return {"description": "Changed"}
+
+
+def _subscription(scene: Scene) -> dict[str, Any]:
+    return {"name": "New", "channel": "SNS", "target": world.TOPIC, "events": ["PAUSED"]}
 
 
 def _start(kind: str) -> Callable[[Scene], dict[str, Any]]:
@@ -111,6 +117,13 @@ API = [
     Rule("api-execution-terminate", "POST", END_DRILL, scene=Scene.drilled),
     Rule("api-execution-terminate", "POST", END_RECOVERY, scene=Scene.recovered),
     Rule("api-execution-job-logs", "GET", EVERYBODY),
+    Rule("api-subscriptions", "GET", EVERYBODY),
+    Rule("api-subscriptions", "POST", ADD_SUB, _subscription),
+    Rule("api-subscription", "GET", EVERYBODY),
+    Rule("api-subscription", "PUT", CHANGE_SUB, lambda scene: {"name": "Renamed"}),
+    Rule("api-subscription", "DELETE", DELETE_SUB),
+    Rule("api-subscription-test", "POST", CHANGE_SUB),
+    Rule("api-deliveries", "GET", EVERYBODY),
     Rule("api-audit-entries", "GET", EVERYBODY),
     Rule("api-schema", "GET", EVERYBODY),
     Rule("api-docs", "GET", EVERYBODY),
@@ -119,7 +132,7 @@ API = [
 _READ = (
     "dashboard groups group servers plans plan executions execution execution-live job-logs job-logs-text settings"
     " shortcuts journal journal-entry session start-drill start-recovery pause-execution resume-execution"
-    " cancel-execution terminate-execution delete-group delete-plan"
+    " cancel-execution terminate-execution delete-group delete-plan notifications delete-subscription"
 )
 CONSOLE = [
     *(Rule(name, "GET", EVERYBODY) for name in _READ.split()),
@@ -134,6 +147,12 @@ CONSOLE = [
     Rule("edit-plan", "GET", CHANGE_PLAN),
     Rule("edit-plan", "POST", CHANGE_PLAN),
     Rule("delete-plan", "POST", DELETE_PLAN),
+    Rule("new-subscription", "GET", ADD_SUB),
+    Rule("new-subscription", "POST", ADD_SUB, _subscription),
+    Rule("edit-subscription", "GET", CHANGE_SUB),
+    Rule("edit-subscription", "POST", CHANGE_SUB, _subscription),
+    Rule("test-subscription", "POST", CHANGE_SUB),
+    Rule("delete-subscription", "POST", DELETE_SUB),
     Rule("start-drill", "POST", DRILL, scene=Scene.drilled),
     Rule("start-recovery", "POST", RECOVERY, lambda scene: {"name": scene.run.plan_name}, Scene.drilled),
     Rule("pause-execution", "POST", CONTROL),

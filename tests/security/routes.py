@@ -42,10 +42,13 @@ def furnish() -> dict[str, Any]:
     plan = world.plan("Payments", sizes=(1, 1))
     world.ended(ExecutionStatus.PARTIAL, "Ledger", fail="No capacity")
     run = world.paused("Billing")
+    subscription = world.subscription()
+    world.delivery(subscription)
     return {
         "group_id": ProtectionGroup.objects.earliest("name").pk,
         "plan_id": plan.pk,
         "execution_id": run.pk,
+        "subscription_id": subscription.pk,
         "entry_id": AuditEntry.objects.latest("id").pk,
         "server_id": SourceServer.objects.earliest("pk").pk,
     }

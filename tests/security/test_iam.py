@@ -14,8 +14,10 @@ from botocore.model import ServiceModel
 ROOT = Path(__file__).resolve().parents[2]
 IAM = ROOT / "deploy" / "iam"
 CALLERS = {"drs": ROOT / "drs/client.py", "sts": ROOT / "drs/identity.py", "sqs": ROOT / "executions/brokers.py"}
+CALLERS |= {"sns": ROOT / "notify/sns.py", "sesv2": ROOT / "notify/ses.py"}
+PREFIXES = {"sesv2": "ses"}  # what IAM calls the service, where that is not its name in the SDK
 ROLES = ("web", "engine", "terminate")
-POLICIES = (*ROLES, "queue")
+POLICIES = (*ROLES, "queue", "notify")
 
 # What IAM knows as a permission although no operation of the API has the name (service authorization reference).
 NO_OPERATIONS = {"drs:CreateRecoveryInstanceForDrs", "iam:PassRole"}
@@ -23,6 +25,7 @@ NO_OPERATIONS = {"drs:CreateRecoveryInstanceForDrs", "iam:PassRole"}
 DEPENDENT = {
     "drs:StartRecovery": {"drs:CreateRecoveryInstanceForDrs", "drs:ListTagsForResource", "drs:TagResource"},
     "drs:TerminateRecoveryInstances": {"drs:DescribeSourceServers"},
+    "ses:SendEmail": {"ses:SendRawEmail"},
     "drs:DescribeRecoveryInstances": {"drs:DescribeSourceServers", "ec2:DescribeInstances"},
 }
 LAUNCH = [
@@ -80,7 +83,7 @@ def called(service: str) -> set[str]:
     """The operations that the module calls: methods of a client, and names given to get_paginator."""
     names = {xform_name(each): each for each in model(service).operation_names}
     found = set(_words(ast.parse(CALLERS[service].read_text())))
-    return {f"{service}:{names[word]}" for word in found if word in names}
+    return {f"{PREFIXES.get(service, service)}:{names[word]}" for word in found if word in names}
 
 
 def _words(tree: ast.AST) -> Iterator[str]:
@@ -97,7 +100,7 @@ def test_it_finds_the_calls() -> None:
 
 
 def test_nobody_else_calls_aws() -> None:
-    rooms = ("drs", "audit", "contract", "protection", "plans", "executions", "drsorch_site")
+    rooms = ("drs", "audit", "contract", "protection", "plans", "notify", "executions", "drsorch_site")
     sources = [path for room in rooms for path in (ROOT / room).rglob("*.py") if "simulator" not in path.parts]
     users = {path for path in sources if ".client(" in path.read_text()}
     assert users == set(CALLERS.values())
@@ -116,6 +119,10 @@ def test_the_policies_together_allow_exactly_what_is_called() -> None:
 
 def test_the_queue_policy_allows_exactly_what_the_broker_calls() -> None:
     assert actions("queue") == called("sqs")
+
+
+def test_the_notification_policy_allows_exactly_what_the_channels_call() -> None:
+    assert actions("notify") == called("sns") | called("sesv2") | DEPENDENT["ses:SendEmail"]
 
 
 def test_each_role_has_only_its_part() -> None:

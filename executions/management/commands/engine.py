@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from django_q.conf import Conf
 
 from contract.clock import db_clock
 from executions import pacemaker, tasks
+from notify.postman import LAST_WAIT_SECONDS, Postman
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +103,12 @@ class Command(BaseCommand):
         cluster.start()
         self.stdout.write(f"Engine running with {Conf.WORKERS} workers (pid {os.getpid()}).")
         self.stdout.flush()
-        self._watch(cluster)
+        # A thread of this process, which has nothing else to do: no receiver can hold up a worker or the beat.
+        stop = threading.Event()
+        postman = threading.Thread(target=Postman().run, args=[stop], name="postman")
+        postman.start()
+        self._watch(cluster, stop)
+        postman.join(LAST_WAIT_SECONDS)
 
     def _check(self) -> None:
         beat = pacemaker.last_beat()
@@ -112,7 +119,7 @@ class Command(BaseCommand):
             raise CommandError(f"no engine has beaten for {age.total_seconds():.0f} s")
         self.stdout.write(f"An engine beat {age.total_seconds():.0f} s ago.")
 
-    def _watch(self, cluster: OneUnitCluster) -> None:
+    def _watch(self, cluster: OneUnitCluster, stop: threading.Event) -> None:
         """Revive a lost beat until the cluster is told to stop, or breaks."""
         while not cluster.stopping:
             if cluster.is_broken:
@@ -121,6 +128,7 @@ class Command(BaseCommand):
                 os._exit(BROKEN)
             self._try(tasks.revive)
             time.sleep(WATCH_SECONDS)
+        stop.set()
         self._try(tasks.stop_beating)
         if not cluster.stop():
             os._exit(BROKEN)

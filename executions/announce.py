@@ -1,0 +1,139 @@
+"""What the world is told of a run, in words for people and figures for programs. Call inside the transaction of the
+change: the notice is committed with it, and an engine sends it afterwards."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.urls import reverse
+
+from contract.clock import unix
+from executions.models import Execution, ServerRun, WaveRun
+from executions.states import ExecutionStatus, LaunchStatus
+from notify import outbox
+from notify.outbox import Message
+from notify.states import Event
+
+RESUMERS = "control_execution"
+
+
+def started(execution: Execution, now: datetime) -> None:
+    """Somebody has started a run."""
+    _publish(Event.STARTED, execution, now, f"started by {execution.initiated_by}")
+
+
+def paused(execution: Execution, wave: WaveRun, now: datetime) -> None:
+    """The run waits for a person, from now on, before `wave`."""
+
+    def write() -> Message:
+        roles = _roles()
+        whom = f"somebody who may resume runs ({', '.join(roles)})" if roles else "somebody who may resume runs"
+        return _message(
+            Event.PAUSED,
+            execution,
+            now,
+            f"waits for you before wave {wave.number + 1} ({wave.name})",
+            [f"Waiting for: {whom}", f"Since: {_utc(now)}", f"Resume: {address(execution)}#resume"],
+            waitingFor=roles,
+            pausedSince=unix(now),
+            resumeUrl=f"{address(execution)}#resume",
+            **_of_wave(wave),
+        )
+
+    _send(Event.PAUSED, execution, now, write)
+
+
+def resumed(execution: Execution, wave: WaveRun, now: datetime) -> None:
+    """A person has let a paused run go on."""
+    waited = int((now - wave.paused_at).total_seconds()) if wave.paused_at else 0
+    what = f"goes on with wave {wave.number + 1} ({wave.name}), resumed by {wave.resumed_by}"
+    _publish(Event.RESUMED, execution, now, what, resumedBy=wave.resumed_by, waitedSeconds=waited, **_of_wave(wave))
+
+
+def timed_out(execution: Execution, wave: WaveRun, text: str, now: datetime) -> None:
+    """A wave took too long at AWS, or nobody resumed the run for too long."""
+    what = f"timed out in wave {wave.number + 1} ({wave.name})"
+    _publish(Event.TIMED_OUT, execution, now, what, text, **_of_wave(wave))
+
+
+def ended(execution: Execution, now: datetime, *, by: str = "") -> None:
+    """The run is over: failed, or finished in any other way. Its row has its final columns already."""
+    state = execution.state
+    event = Event.FAILED if state is ExecutionStatus.FAILED else Event.FINISHED
+
+    def write() -> Message:
+        servers = ServerRun.objects.filter(wave__execution=execution)
+        total, up = servers.count(), servers.filter(launch_status=LaunchStatus.LAUNCHED).count()
+        what = f"{state.label.lower()}{f' by {by}' if by else ''}: {up} of {total} servers launched"
+        return _message(event, execution, now, what, [execution.error_message], serversLaunched=up, serversTotal=total)
+
+    _send(event, execution, now, write)
+
+
+def address(execution: Execution) -> str:
+    """Where people find the run."""
+    return f"{settings.PUBLIC.origin}{reverse('execution', args=[execution.pk])}"
+
+
+def _roles() -> list[str]:
+    """The roles that may resume."""
+    groups = Group.objects.filter(permissions__codename=RESUMERS, permissions__content_type__app_label="executions")
+    return sorted(groups.values_list("name", flat=True))
+
+
+def _of_wave(wave: WaveRun) -> dict[str, Any]:
+    return {"waveNumber": wave.number, "waveName": wave.name}
+
+
+def _utc(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _publish(event: Event, execution: Execution, now: datetime, what: str, text: str = "", **figures: Any) -> None:
+    _send(event, execution, now, lambda: _message(event, execution, now, what, [text], **figures))
+
+
+def _send(event: Event, execution: Execution, now: datetime, write: Callable[[], Message]) -> None:
+    outbox.publish(
+        event,
+        plan_id=execution.plan_id,
+        plan_name=execution.plan_name,
+        execution_id=execution.pk,
+        at=now,
+        write=write,
+    )
+
+
+def _message(event: Event, execution: Execution, now: datetime, what: str, lines: list[str], **figures: Any) -> Message:
+    kind = f"{execution.purpose.label}{' (dry run)' if execution.dry_run else ''}"
+    where = address(execution)
+    text = [
+        f"{kind} of {execution.plan_name} {what}.",
+        *(each for each in lines if each),
+        "",
+        f"Plan: {execution.plan_name}",
+        f"Started: {_utc(execution.started_at)} by {execution.initiated_by}",
+        f"Told: {_utc(now)}",
+        f"Run: {where}",
+    ]
+    data = {
+        "event": event.value,
+        "at": unix(now),
+        "executionId": str(execution.pk),
+        "planId": str(execution.plan_id) if execution.plan_id else None,
+        "planName": execution.plan_name,
+        "executionType": execution.kind,
+        "dryRun": execution.dry_run,
+        "status": execution.status,
+        "initiatedBy": execution.initiated_by,
+        "startedBy": execution.started_by,
+        "startTime": unix(execution.started_at),
+        "totalWaves": execution.total_waves,
+        "errorCode": execution.error_code,
+        "errorMessage": execution.error_message,
+        "url": where,
+        **figures,
+    }
+    return Message(f"{kind} of {execution.plan_name} {what}", "\n".join(text), data)

@@ -1,0 +1,73 @@
+"""Writes down what has to be told, in the transaction that makes it true. Sending is the postman's, afterwards."""
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+
+from audit.cleaning import one_line, storable
+from notify.models import Delivery, Notice, Subscription
+from notify.recipients import shown
+from notify.states import Event
+
+
+@dataclass(frozen=True)
+class Message:
+    """What is told: a line, a text for people, and the same in figures for programs (JSON)."""
+
+    subject: str
+    text: str
+    data: Mapping[str, Any]
+
+
+def publish(
+    event: Event,
+    *,
+    plan_id: uuid.UUID | None,
+    plan_name: str,
+    execution_id: uuid.UUID,
+    at: datetime,
+    write: Callable[[], Message],
+) -> None:
+    """Leave a notice for everybody who wants it. `write` is only called if anybody does. Call inside a transaction."""
+    if not connection.in_atomic_block:
+        raise RuntimeError("what is told must be committed with what happened")
+    wanting = Subscription.objects.wanting(event, plan_id)
+    if wanting:
+        put(event, wanting, write(), plan_name=plan_name, execution_id=execution_id, at=at)
+
+
+def put(
+    event: Event,
+    to: Sequence[Subscription],
+    message: Message,
+    *,
+    at: datetime,
+    plan_name: str = "",
+    execution_id: uuid.UUID | None = None,
+) -> Notice:
+    """The rows of one notice, due now."""
+    notice = Notice.objects.create(
+        event=event,
+        execution_id=execution_id,
+        plan_name=plan_name,
+        subject=one_line(message.subject)[:300],
+        text=storable(message.text),
+        data=storable(message.data),
+        happened_at=at,
+    )
+    Delivery.objects.bulk_create(
+        Delivery(
+            notice=notice,
+            subscription=each,
+            channel=each.channel,
+            recipient=shown(each.channel, each.target),
+            created_at=at,
+            next_try_at=at,
+        )
+        for each in to
+    )
+    return notice

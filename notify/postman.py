@@ -1,0 +1,213 @@
+"""Sends what the outbox holds: beside the engine's beat, in threads, so that no receiver holds up a run.
+
+A delivery is claimed by one conditional UPDATE with a lease, so of two engines one sends it. It is marked when the
+receiver has taken it; an engine that is killed before that leaves a delivery that is due again when its lease ends:
+at least once, never lost.
+"""
+
+import logging
+import threading
+import uuid
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import Error as DatabaseTrouble
+from django.db import connections, transaction
+from django.db.models import F, QuerySet
+
+from audit.actor import ENGINE
+from audit.journal import record
+from contract.clock import Clock, db_clock
+from notify import mail, sns, webhook
+from notify.models import Delivery, Notice, Subscription
+from notify.parcel import Parcel, Undelivered
+from notify.signing import UnreadableSecret, unseal
+from notify.states import Channel, DeliveryStatus
+
+log = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=60)  # longer than any attempt may take
+GIVE_UP_AFTER = timedelta(days=1)
+FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=10), timedelta(hours=1)
+KEPT = timedelta(days=90)
+TIDY_EVERY = timedelta(hours=1)
+TIDY_BATCH = 500
+THREADS = 8
+CANDIDATES = 200
+PAUSE_SECONDS = 1.0
+LAST_WAIT_SECONDS = 15.0
+
+Send = Callable[[Parcel], None]
+
+
+def send(parcel: Parcel) -> None:
+    """By the parcel's channel. Raises Undelivered."""
+    match parcel.channel:
+        case Channel.SNS:
+            sns.send(parcel)
+        case Channel.EMAIL:
+            mail.send(parcel)
+        case _:
+            webhook.send(parcel)
+
+
+def backoff(attempts: int) -> timedelta:
+    """How long to wait after so many attempts: 10 s, 20 s, 40 s … up to an hour."""
+    doublings = min(max(attempts, 1) - 1, 20)
+    return min(FIRST_WAIT * (1 << doublings), LONGEST_WAIT)
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A delivery that this process may send now."""
+
+    delivery: Delivery
+    token: uuid.UUID
+
+
+class Postman:
+    """Lives as long as an engine; make it after the fork, it owns threads. They speak to receivers only, never to the
+    database."""
+
+    def __init__(self, clock: Clock = db_clock, send: Send = send) -> None:
+        self.clock = clock
+        self.send = send
+        self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="notify")
+        self.under_way: dict[Future[None], Claimed] = {}
+        self.next_tidy: datetime | None = None
+
+    def once(self) -> None:
+        """Mark what was sent, and begin to send what is due. Idle: two queries."""
+        self._collect(0)
+        now = self.clock()
+        for delivery in self._candidates(now):
+            if len(self.under_way) < THREADS:
+                self._claim(delivery, now)
+        self._tidy(now)
+
+    def drain(self, patience: float = LAST_WAIT_SECONDS) -> None:
+        """Wait for what is under way, and mark it."""
+        if self.under_way:
+            wait(self.under_way, timeout=patience)
+            self._collect(0)
+
+    def close(self) -> None:
+        """End without waiting for receivers; what was begun is due again when its lease ends."""
+        self.threads.shutdown(wait=False, cancel_futures=True)
+
+    def run(self, stop: threading.Event) -> None:
+        """Send until `stop` is set. Survives whatever the database or a receiver does."""
+        while not stop.wait(PAUSE_SECONDS):
+            try:
+                self.once()
+            except DatabaseTrouble:
+                log.exception("notifications wait for the database")
+                connections.close_all()
+            except Exception:  # the next round may do better; runs must never depend on this
+                log.exception("a round of notifications failed")
+        try:
+            self.drain()
+        except DatabaseTrouble:
+            log.exception("what was sent last could not be marked; it will be sent again")
+        self.close()
+        connections.close_all()
+
+    def _candidates(self, now: datetime) -> list[Delivery]:
+        """Due deliveries, the longest due first, one a subscription: a receiver that hangs keeps only its own."""
+        busy = {claimed.delivery.subscription_id for claimed in self.under_way.values()}
+        due = Delivery.objects.filter(next_try_at__lte=now).order_by("next_try_at")
+        if busy:
+            due = due.exclude(subscription_id__in=[each for each in busy if each])
+        first: dict[uuid.UUID | None, Delivery] = {}
+        for delivery in due.select_related("notice", "subscription")[:CANDIDATES]:
+            first.setdefault(delivery.subscription_id, delivery)
+        return list(first.values())
+
+    def _claim(self, delivery: Delivery, now: datetime) -> None:
+        token = uuid.uuid4()
+        mine = Delivery.objects.filter(pk=delivery.pk, status=DeliveryStatus.PENDING, next_try_at__lte=now)
+        if not mine.update(claim=token, next_try_at=now + LEASE, tried_at=now, attempts=F("attempts") + 1):
+            return
+        delivery.attempts += 1
+        claimed = Claimed(delivery, token)
+        if delivery.subscription is None:  # deleted while this was written
+            self._end(claimed, DeliveryStatus.WITHDRAWN, "", now)
+            return
+        try:
+            parcel = _parcel(delivery, delivery.subscription)
+        except UnreadableSecret as error:
+            self._failed(claimed, str(error), now)
+        else:
+            self.under_way[self.threads.submit(self.send, parcel)] = claimed
+
+    def _collect(self, patience: float) -> None:
+        done, _ = wait(self.under_way, timeout=patience, return_when=FIRST_COMPLETED)
+        for future in done:
+            claimed, error = self.under_way.pop(future), future.exception()
+            if error is None:
+                self._end(claimed, DeliveryStatus.DELIVERED, "", self.clock())
+            else:
+                if not isinstance(error, Undelivered):
+                    log.error("a notification could not be sent", exc_info=error)
+                self._failed(claimed, str(error) or type(error).__name__, self.clock())
+
+    def _failed(self, claimed: Claimed, text: str, now: datetime) -> None:
+        """Try again later, or give up after a day and say so."""
+        delivery = claimed.delivery
+        if now - delivery.created_at >= GIVE_UP_AFTER:
+            with transaction.atomic():
+                if self._end(claimed, DeliveryStatus.GIVEN_UP, text, now):
+                    _journal(delivery, text)
+            log.error("gave up notifying %s of “%s”: %s", delivery.recipient, delivery.notice, text)
+            return
+        log.warning("notifying %s of “%s” failed: %s", delivery.recipient, delivery.notice, text)
+        later = now + backoff(delivery.attempts)
+        self._held(claimed).update(claim=None, next_try_at=later, error=text)
+
+    def _end(self, claimed: Claimed, status: DeliveryStatus, error: str, now: datetime) -> int:
+        return self._held(claimed).update(status=status, claim=None, next_try_at=None, ended_at=now, error=error)
+
+    def _held(self, claimed: Claimed) -> "QuerySet[Delivery]":
+        return Delivery.objects.filter(pk=claimed.delivery.pk, claim=claimed.token)
+
+    def _tidy(self, now: datetime) -> None:
+        """Forget now and then what was over long ago; the journal and the runs keep what matters."""
+        if self.next_tidy is None:
+            self.next_tidy = now + TIDY_EVERY
+        if now < self.next_tidy:
+            return
+        old = Notice.objects.filter(happened_at__lt=now - KEPT).exclude(deliveries__status=DeliveryStatus.PENDING)
+        ids = list(old.values_list("pk", flat=True)[:TIDY_BATCH])
+        Notice.objects.filter(pk__in=ids).delete()
+        if len(ids) < TIDY_BATCH:
+            self.next_tidy = now + TIDY_EVERY
+
+
+def _parcel(delivery: Delivery, subscription: Subscription) -> Parcel:
+    """Raises UnreadableSecret."""
+    notice = delivery.notice
+    return Parcel(
+        delivery_id=delivery.pk,
+        channel=delivery.channel,
+        target=subscription.target,
+        event=notice.event,
+        execution_id=notice.execution_id,
+        subject=notice.subject,
+        text=notice.text,
+        data=notice.data,
+        secret=unseal(subscription.sealed_secret) if subscription.sealed_secret else "",
+    )
+
+
+def _journal(delivery: Delivery, text: str) -> None:
+    record(
+        ENGINE,
+        "notification.given_up",
+        subject_kind="execution" if delivery.notice.execution_id else "subscription",
+        subject_id=delivery.notice.execution_id or delivery.subscription_id or "",
+        subject_name=delivery.notice.plan_name,
+        outcome="GIVEN_UP",
+        detail={"recipient": delivery.recipient, "event": delivery.notice.event, "text": text},
+    )

@@ -1,0 +1,37 @@
+"""What can be told, by which channel, and what becomes of a delivery. Declared once; no Django models."""
+
+from django.db.models import TextChoices
+
+from contract.status import Status, Tone
+
+
+class Event(TextChoices):
+    """What happens to a run. TEST is what an administrator sends to try a subscription; nobody subscribes to it."""
+
+    STARTED = "STARTED", "started"
+    PAUSED = "PAUSED", "paused"
+    RESUMED = "RESUMED", "resumed"
+    FINISHED = "FINISHED", "finished"
+    FAILED = "FAILED", "failed"
+    TIMED_OUT = "TIMED_OUT", "timed out"
+    TEST = "TEST", "test"
+
+
+SUBSCRIBABLE = [each for each in Event if each is not Event.TEST]
+
+
+class Channel(TextChoices):
+    """How a notification travels."""
+
+    SNS = "SNS", "SNS topic"
+    EMAIL = "EMAIL", "E-mail"
+    WEBHOOK = "WEBHOOK", "Webhook"
+
+
+class DeliveryStatus(Status):
+    """Where one delivery is. GIVEN_UP after a day without success; WITHDRAWN with its subscription."""
+
+    PENDING = "PENDING", "Not delivered yet", Tone.PROGRESS
+    DELIVERED = "DELIVERED", "Delivered", Tone.SUCCESS
+    GIVEN_UP = "GIVEN_UP", "Given up", Tone.DANGER
+    WITHDRAWN = "WITHDRAWN", "Withdrawn", Tone.NEUTRAL

@@ -1,0 +1,132 @@
+"""What is told of a run, to whom, and in which words."""
+
+import pytest
+from django.contrib.auth.models import Group
+from django.test import override_settings
+
+from audit.actor import SYSTEM, Actor
+from executions import services
+from executions.models import Execution
+from executions.states import Kind
+from notify.models import Delivery, Notice
+from tests.api_client import make_user
+from tests.console import world
+from tests.stage import Stage
+
+YEAR = 31_536_000
+
+
+def told(run: Execution) -> list[str]:
+    return [each.event for each in Notice.objects.filter(execution_id=run.pk).order_by("happened_at", "id")]
+
+
+def last(event: str) -> Notice:
+    return Notice.objects.filter(event=event).latest("happened_at")
+
+
+def test_a_run_from_start_to_end(stage: Stage) -> None:
+    make_user("operator")  # makes the roles
+    world.subscription()
+    plan = stage.plan("app-01", "web-01", pause={1}, name="Payments")
+    run = stage.start(plan)
+    stage.until(run, "PAUSED")
+    waits = last("PAUSED")
+    assert waits.subject == "Drill of Payments waits for you before wave 2 (Tier 2)"
+    link = f"http://127.0.0.1:8000/executions/{run.pk}#resume"
+    assert f"Resume: {link}" in waits.text
+    assert "Waiting for: somebody who may resume runs (admin, operator, recovery-manager)" in waits.text
+    assert waits.data["resumeUrl"] == link
+    assert waits.data["waitingFor"] == ["admin", "operator", "recovery-manager"]
+    paused_at = stage.waves(run)[1].paused_at
+    assert paused_at is not None
+    assert waits.data["pausedSince"] == int(paused_at.timestamp())
+    assert f"Since: {paused_at:%Y-%m-%d %H:%M:%S} UTC" in waits.text
+    stage.advance(60)
+    services.resume(actor=Actor("ann@example.com", kind="system"), execution_id=run.pk, clock=stage.clock)
+    stage.until(run, "COMPLETED")
+    assert told(run) == ["STARTED", "PAUSED", "RESUMED", "FINISHED"]
+    goes_on = last("RESUMED")
+    assert goes_on.subject == "Drill of Payments goes on with wave 2 (Tier 2), resumed by ann@example.com"
+    assert goes_on.data["waitedSeconds"] >= 60
+    finished = last("FINISHED")
+    assert finished.subject == "Drill of Payments completed: 2 of 2 servers launched"
+    assert finished.data["status"] == "COMPLETED"
+    assert finished.data["executionId"] == str(run.pk)
+    assert (finished.data["serversLaunched"], finished.data["serversTotal"]) == (2, 2)
+
+
+def test_a_failed_run(stage: Stage) -> None:
+    world.subscription()
+    stage.simulator.scenario("access_denied", operation="StartRecovery")
+    run = stage.start(stage.plan("app-01"), Kind.RECOVERY)
+    stage.until(run, "FAILED")
+    assert told(run) == ["STARTED", "FAILED"]
+    failed = last("FAILED")
+    assert failed.subject.startswith("Recovery of Plan")
+    assert "failed: 0 of 1 servers launched" in failed.subject
+    assert failed.data["errorCode"] == "DRS_ACCESS_DENIED"
+    assert failed.data["errorMessage"] in failed.text
+
+
+def test_a_wave_that_times_out(stage: Stage) -> None:
+    world.subscription()
+    stage.simulator.scenario("never_settles")
+    with override_settings(WAVE_TIMEOUT_SECONDS=60):
+        run = stage.start(stage.plan("app-01"))
+        stage.until(run, "FAILED", "PARTIAL")
+    assert told(run) == ["STARTED", "TIMED_OUT", "FAILED"]
+    assert last("TIMED_OUT").subject.endswith("timed out in wave 1 (Tier 1)")
+
+
+def test_a_run_that_nobody_resumes(stage: Stage) -> None:
+    world.subscription()
+    run = stage.start(stage.plan("app-01", "web-01", pause={1}))
+    stage.until(run, "PAUSED")
+    stage.advance(YEAR + 60)
+    stage.look()
+    assert told(run)[:3] == ["STARTED", "PAUSED", "TIMED_OUT"]
+    assert "Nobody resumed the run within a year." in last("TIMED_OUT").text
+
+
+@pytest.mark.django_db
+def test_a_cancelled_run_and_roles_that_are_not_made() -> None:
+    world.subscription()
+    Group.objects.all().delete()
+    run = world.start(world.plan("Payments"))
+    services.cancel(actor=Actor("bob", kind="system"), execution_id=run.pk)
+    assert told(run) == ["STARTED", "FINISHED"]
+    assert last("FINISHED").subject == "Drill of Payments cancelled by bob: 0 of 4 servers launched"
+    assert last("FINISHED").data["status"] == "CANCELLED"
+
+
+@pytest.mark.django_db
+def test_it_tells_those_who_asked_for_that_plan_and_that_event() -> None:
+    payments, orders = world.plan("Payments"), world.plan("Orders")
+    world.subscription("all")
+    world.subscription("payments", plan_id=payments.pk)
+    world.subscription("orders", plan_id=orders.pk)
+    world.subscription("ends", events=["FINISHED"])
+    world.subscription("off", enabled=False)
+    run = world.start(payments)
+    services.cancel(actor=SYSTEM, execution_id=run.pk)
+
+    def to(event: str) -> set[str]:
+        found = Delivery.objects.filter(notice__event=event)
+        return set(found.values_list("subscription__name", flat=True))
+
+    assert to("STARTED") == {"all", "payments"}
+    assert to("FINISHED") == {"all", "payments", "ends"}
+    assert Notice.objects.count() == 2
+
+
+@pytest.mark.django_db
+def test_a_subscription_to_a_deleted_plan_is_not_one_to_all() -> None:
+    from plans.services import delete_plan
+
+    plan = world.plan("Payments")
+    subscription = world.subscription(plan_id=plan.pk)
+    delete_plan(actor=SYSTEM, plan_id=plan.pk)
+    subscription.refresh_from_db()
+    assert (subscription.all_plans, subscription.plan_id) == (False, None)
+    world.start(world.plan("Orders"))
+    assert not Notice.objects.exists()
