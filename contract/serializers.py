@@ -35,9 +35,11 @@ class Text(serializers.CharField):
 
 
 class Whole(serializers.IntegerField):
-    """A JSON integer: not a string, not a fraction, not a boolean."""
+    """A JSON integer, which may be spelled 3.0: not a string, not a fraction, not a boolean."""
 
     def to_internal_value(self, data: object) -> int:
+        if isinstance(data, float) and data.is_integer():
+            data = int(data)
         if not isinstance(data, int) or isinstance(data, bool):
             raise ValidationError(["A whole number is expected."])
         return data

@@ -54,7 +54,7 @@ def test_it_wants_an_object(admin: Api, body: bytes) -> None:
         ("sourceServerIds", [["s-1"]]),
         ("sourceServerIds", []),
         ("version", "1"),
-        ("version", 1.0),
+        ("version", 1.5),
         ("version", True),
         ("description", "a" * 513),
         ("groupName", "a" * 129),

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from audit.actor import SYSTEM
 from executions import pacemaker, services, tasks
@@ -76,3 +77,14 @@ def test_its_check_tells_whether_an_engine_beats(stage: Stage) -> None:
     Pacemaker.objects.update(beat_at=stage.clock() - timedelta(seconds=31))
     with pytest.raises(CommandError, match="has beaten for 31 s"):
         call_command("engine", "--check")
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite's commits are made durable by our settings")
+def test_it_does_not_start_on_a_database_that_may_forget(transactional_db: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET synchronous_commit = off")
+    try:
+        with pytest.raises(CommandError, match="Set it to on"):
+            call_command("engine")
+    finally:
+        connection.close()

@@ -21,7 +21,7 @@ from typing import Any, cast
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseTrouble
-from django.db import connections
+from django.db import connection, connections
 from django_q import cluster as q
 from django_q.conf import Conf
 
@@ -95,6 +95,7 @@ class Command(BaseCommand):
         if options["check"]:
             self._check()
             return
+        self._require_durable_commits()
         tasks.ensure_schedule()
         connections.close_all()  # nothing of the database may be open over a fork
         die_with_parent()
@@ -118,6 +119,18 @@ class Command(BaseCommand):
         if age > pacemaker.SILENT_AFTER:
             raise CommandError(f"no engine has beaten for {age.total_seconds():.0f} s")
         self.stdout.write(f"An engine beat {age.total_seconds():.0f} s ago.")
+
+    def _require_durable_commits(self) -> None:
+        """A launch is sent once because its intent is committed first, which must outlive a crash of the database."""
+        if connection.vendor != "postgresql":
+            return
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW synchronous_commit")
+            if cursor.fetchone() == ("off",):
+                raise CommandError(
+                    "PostgreSQL has synchronous_commit = off: after a crash it could forget a launch that was sent,"
+                    " and servers would be launched twice. Set it to on for this database or role, then start again."
+                )
 
     def _watch(self, cluster: OneUnitCluster, stop: threading.Event) -> None:
         """Revive a lost beat until the cluster is told to stop, or breaks."""
