@@ -2,10 +2,12 @@
 
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+
+from contract import log_context
 
 HEADER = "X-Request-ID"
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -29,6 +31,14 @@ class RequestIdMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         known = request_id(request)
-        response = self.get_response(request)
+        with log_context.bound(request_id=known):
+            response = self.get_response(request)
         response.headers[HEADER] = known
         return response
+
+    def process_view(
+        self, request: HttpRequest, view: object, args: Sequence[object], parts: dict[str, object]
+    ) -> None:
+        """Django's hook between address and view: lines about a run say about which."""
+        if "execution_id" in parts:
+            log_context.note(execution_id=str(parts["execution_id"]))

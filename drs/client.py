@@ -33,6 +33,7 @@ from botocore.exceptions import (
     UnauthorizedSSOTokenError,
 )
 
+from drs import tally
 from drs.errors import BY_CODE, DrsError, Trouble
 from drs.shapes import Job, JobLogItem, RecoveryInstance, SourceServer, moment
 
@@ -175,7 +176,7 @@ class Drs:
             return work()
         except (ClientError, BotoCoreError, SendWindowClosedError, KeyError, TypeError, ValueError) as error:
             # The last three: an answer that we cannot read, such as broken JSON or a job without an id
-            raise classify(error, region=self.region, operation=operation) from error
+            raise tally.note(classify(error, region=self.region, operation=operation)) from error
 
     # Reading: repeatable, all pages. A page without `items` is no answer: botocore makes one of a body that it cannot
     # parse, and taking that for an empty list would say that every server is gone.

@@ -6,6 +6,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from drs import tally
 from drs.client import classify
 
 _QUICK = Config(connect_timeout=3, read_timeout=10)
@@ -23,4 +24,4 @@ def account_id(region: str) -> str:
     try:
         return _ask(region)
     except (BotoCoreError, ClientError) as error:
-        raise classify(error, region=region, operation="GetCallerIdentity") from error
+        raise tally.note(classify(error, region=region, operation="GetCallerIdentity")) from error

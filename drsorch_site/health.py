@@ -8,6 +8,7 @@ from django.views.decorators.http import require_safe
 
 from contract.clock import db_clock
 from executions import pacemaker
+from protection.views import RegionAge, region_ages
 
 
 @require_safe
@@ -20,10 +21,29 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @require_safe
 @never_cache
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200 when the database answers, its tables are up to date and an engine beats; else 503 and what is wrong."""
+    """200 when the database answers, its tables are up to date and an engine beats; else 503 and what is wrong.
+
+    How old the inventory is stands beside it: old news of servers must not take the console away.
+    """
     checks = _checks()
     ready = all(text == "ok" for text in checks.values())
-    return JsonResponse({"status": "ok" if ready else "not ready", "checks": checks}, status=200 if ready else 503)
+    told = {"status": "ok" if ready else "not ready", "checks": checks, "inventory": _inventory(checks)}
+    return JsonResponse(told, status=200 if ready else 503)
+
+
+def _inventory(checks: dict[str, str]) -> dict[str, str]:
+    """When each region was last read, as far as the database can say."""
+    if checks.get("migrations") != "ok":
+        return {}
+    ages = region_ages()
+    return {age.inventory.region: _age_of(age) for age in ages}
+
+
+def _age_of(age: RegionAge) -> str:
+    if age.inventory.as_of is None:
+        return "never read"
+    seconds = max((db_clock() - age.inventory.as_of).total_seconds(), 0)
+    return f"{'stale: ' if age.is_stale else ''}read {seconds:.0f} s ago"
 
 
 def _checks() -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 from pythonjsonlogger.json import JsonFormatter
 
 from audit.cleaning import one_line
+from contract import log_context
 
 HIDDEN = "[hidden]"
 SHORTEST_SECRET = 8
@@ -65,7 +66,7 @@ class ConsoleLines(logging.Formatter):
 
 
 class JsonLines(JsonFormatter):
-    """One JSON object a line; JSON itself spells control characters out. Times are UTC."""
+    """One JSON object a line, with the ids of what it is about; JSON spells control characters out. Times are UTC."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         super().__init__(
@@ -77,5 +78,9 @@ class JsonLines(JsonFormatter):
         self.scrubber = Scrubber(secrets)
 
     def process_log_record(self, log_record: dict[str, Any]) -> dict[str, Any]:
-        scrubbed: dict[str, Any] = self.scrubber.value(dict(super().process_log_record(log_record)))
+        told = {**dict(super().process_log_record(log_record)), **log_context.current()}
+        told |= told.pop(
+            "figures", {}
+        )  # CloudWatch looks for `_aws` at the top, where the library allows no underscore
+        scrubbed: dict[str, Any] = self.scrubber.value(told)
         return scrubbed

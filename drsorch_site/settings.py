@@ -61,6 +61,12 @@ def _broker(choice: str) -> dict[str, Any]:
     raise EnvError('Environment variable "DRSORCH_BROKER" invalid: use orm, redis://HOST:PORT/DB, rediss://… or sqs')
 
 
+def _long_enough(name: str, token: str) -> None:
+    """A token that opens something must not be guessed."""
+    if 0 < len(token) < 16:
+        raise EnvError(f'Environment variable "{name}" invalid: use at least 16 random characters')
+
+
 def _networks(given: list[str]) -> list[IPv4Network | IPv6Network]:
     """Networks of one's own that webhooks may lead to, such as 10.0.0.0/8."""
     try:
@@ -117,6 +123,9 @@ try:
     DEFAULT_FROM_EMAIL = env.str("DRSORCH_MAIL_FROM", f"drsorch@{PUBLIC.host.strip('[]')}", validate=validate.Email())
     WEBHOOK_NETWORKS = _networks(env.list("DRSORCH_WEBHOOK_NETWORKS", []))
     CACHE_DIR = env.path("DRSORCH_CACHE_DIR", VAR_DIR / "cache")
+    METRICS_TOKEN = env.str(
+        "DRSORCH_METRICS_TOKEN", "", validate=lambda text: _long_enough("DRSORCH_METRICS_TOKEN", text)
+    )
     LOG_FORMAT = env.str("LOG_FORMAT", "console", validate=validate.OneOf(["json", "console"]))
     Q_BROKER = _broker(env.str("DRSORCH_BROKER", "orm"))
     AWS_REGION = env.str("AWS_REGION", env.str("AWS_DEFAULT_REGION", "us-east-1"))
@@ -170,6 +179,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "drsorch_site.session_clock.SessionClock",  # ends a session before anybody is recognised by it
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "drsorch_site.metrics.AwsErrorsMiddleware",
     "audit.middleware.RefusalMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -336,6 +346,7 @@ Q_CLUSTER = {
 SECRETS = [
     SECRET_KEY,
     *SECRET_KEY_FALLBACKS,
+    METRICS_TOKEN,
     str(DATABASES["default"].get("PASSWORD") or ""),
     Q_BROKER.get("redis", ""),
 ]

@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 from audit import views as audit
-from drsorch_site import health, sign_in, views
+from drsorch_site import health, metrics, sign_in, views
 from drsorch_site.middleware import signed_in
 from executions import control_views as control
 from executions import inventory_views as inventory
@@ -19,7 +19,6 @@ from plans import plan_editor
 from plans import views as plans
 from protection import group_editor
 from protection import views as protection
-from reports import views as reports
 
 
 def page(route: str, view: Any, name: str) -> URLPattern:
@@ -31,6 +30,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("drsorch_site.api_urls")),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("metrics", metrics.metrics, name="metrics"),
     path("sign-in", sign_in.sign_in, name="sign-in"),
     path("sign-in/failed", sign_in.sign_in_failed, name="sign-in-failed"),
     path("sign-out", sign_in.sign_out, name="sign-out"),
@@ -62,7 +62,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     page("executions/<uuid:execution_id>/terminate", control.execution_terminate, "terminate-execution"),
     page("executions/<uuid:execution_id>/job-logs", logs.job_logs, "job-logs"),
     page("executions/<uuid:execution_id>/job-logs.txt", logs.job_logs_text, "job-logs-text"),
-    page("executions/<uuid:execution_id>/report", reports.execution_report, "report"),
     page("settings", views.settings_page, "settings"),
     page("settings/notifications", notify.subscription_list, "notifications"),
     page("settings/notifications/new", notify.subscription_new, "new-subscription"),

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from audit.actor import Actor
 from audit.administration import ReadOnly, each_told
 from executions import services
-from executions.models import Execution, LaunchJob, Pacemaker, TerminationJob, WaveRun
+from executions.models import AwsErrors, Execution, LaunchJob, Pacemaker, TerminationJob, WaveRun
 
 COMMENT = "Through the administration."
 
@@ -60,3 +60,9 @@ class TerminationJobAdmin(ReadOnly):
 @admin.register(Pacemaker)
 class PacemakerAdmin(ReadOnly):
     list_display = ["holder", "until", "beat_at"]
+
+
+@admin.register(AwsErrors)
+class AwsErrorsAdmin(ReadOnly):
+    list_display = ["code", "operation", "region", "count"]
+    list_filter = ["code", "region"]

@@ -7,6 +7,7 @@ from datetime import datetime
 from django.conf import settings
 from django.db import transaction
 
+from contract import log_context
 from contract.clock import Clock, db_clock
 from executions import announce, launch, transitions
 from executions import decide as d
@@ -35,6 +36,7 @@ def advance(execution_id: uuid.UUID, token: uuid.UUID, clock: Clock = db_clock, 
         while True:
             run, now = load(execution_id, token), clock()
             decision = d.decide(run.view, now, poll_seconds=settings.POLL_SECONDS)
+            log_context.note(execution_id=str(execution_id), wave=getattr(decision, "wave", None))
             if share and isinstance(decision, d.Launch) and not run.execution.cancel_requested_at:
                 run.release(now, status=ExecutionStatus.RUNNING)
                 return True

@@ -7,18 +7,21 @@ worker makes the call right there; the sweep has threads make it, so that no reg
 import logging
 from collections.abc import Callable, Generator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from functools import partial
 from typing import Any, TypeVar
 
 from django.db import Error as DatabaseTrouble
 from django.db import connection
 
+from contract import log_context
 from drs.errors import DrsError
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Call = Callable[[], Any]
+About = dict[str, object]
 Errand = Generator[Call, Any, T]
 
 THREADS = 64  # more than DRS takes jobs at once in three regions
@@ -26,19 +29,20 @@ THREADS = 64  # more than DRS takes jobs at once in three regions
 
 def do_now(errand: Errand[T]) -> T:
     """Do an errand to its end, making each call here and now."""
-    try:
-        call = next(errand)
-        while True:
-            _check_no_transaction()
-            try:
-                answer = call()
-            except DrsError as error:
-                call = errand.throw(error)
-            else:
-                call = errand.send(answer)
-    except StopIteration as end:
-        result: T = end.value
-        return result
+    with log_context.bound():
+        try:
+            call = next(errand)
+            while True:
+                _check_no_transaction()
+                try:
+                    answer = call()
+                except DrsError as error:
+                    call = errand.throw(error)
+                else:
+                    call = errand.send(answer)
+        except StopIteration as end:
+            result: T = end.value
+            return result
 
 
 def _check_no_transaction() -> None:
@@ -51,23 +55,28 @@ class Crew:
 
     def __init__(self) -> None:
         self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="drs")
-        self.under_way: dict[Future[Any], Errand[None]] = {}
+        self.under_way: dict[Future[Any], tuple[Errand[None], About]] = {}
 
     def start(self, errand: Errand[None]) -> None:
         """Begin an errand; it is over, or waits for its first call, when this returns."""
-        self._go_on(errand, errand.__next__)
+        self._go_on(errand, errand.__next__, {})
 
     def collect(self, patience: float) -> None:
         """Go on with every errand whose answer has come; if none has, wait `patience` seconds at most for one."""
         done, _ = wait(self.under_way, timeout=patience, return_when=FIRST_COMPLETED)
         for future in done:
-            errand, error = self.under_way.pop(future), future.exception()
+            (errand, about), error = self.under_way.pop(future), future.exception()
             if error is None:
-                self._go_on(errand, partial(errand.send, future.result()))
+                self._go_on(errand, partial(errand.send, future.result()), about)
             else:
-                self._go_on(errand, partial(errand.throw, error))
+                self._go_on(errand, partial(errand.throw, error), about)
 
-    def _go_on(self, errand: Errand[None], resume: Callable[[], Call]) -> None:
+    def _go_on(self, errand: Errand[None], resume: Callable[[], Call], about: About) -> None:
+        """`about` is what log lines of this errand carry, here and in the thread of its call."""
+        with log_context.bound(about):
+            self._resume(errand, resume, about)
+
+    def _resume(self, errand: Errand[None], resume: Callable[[], Call], about: About) -> None:
         try:
             call = resume()
             _check_no_transaction()
@@ -78,7 +87,7 @@ class Crew:
         except Exception:  # one run's trouble must not stop the others; its lease ends and it is tried again
             log.exception("an errand failed")
         else:
-            self.under_way[self.threads.submit(call)] = errand
+            self.under_way[self.threads.submit(copy_context().run, call)] = errand, about
 
     def close(self) -> None:
         """Stop without waiting for AWS; whatever was asked becomes due again when its lease ends."""

@@ -159,6 +159,7 @@ class WaveRun(models.Model):
     class Meta:
         ordering = ["execution", "number"]
         constraints = [models.UniqueConstraint(fields=["execution", "number"], name="wave_run_once")]
+        indexes = [models.Index(fields=["ended_at"], condition=Q(ended_at__isnull=False), name="wave_run_ended")]
 
     def __str__(self) -> str:
         return f"{self.execution}, wave {self.number + 1}"
@@ -336,12 +337,31 @@ class PlanReadiness(models.Model):
         return f"{self.plan_id}: {self.verdict}"
 
 
+class AwsErrors(models.Model):
+    """How often calls to DRS failed, by AWS's code; `reported` of them are in CloudWatch's figures."""
+
+    code = models.CharField(max_length=64)
+    operation = models.CharField(max_length=64)
+    region = models.CharField(max_length=32)
+    count = models.PositiveBigIntegerField(default=0)
+    reported = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        verbose_name_plural = "AWS errors"
+        ordering = ["code", "operation", "region"]
+        constraints = [models.UniqueConstraint(fields=["code", "operation", "region"], name="aws_errors_once")]
+
+    def __str__(self) -> str:
+        return f"{self.code} of {self.operation} in {self.region}"
+
+
 class Pacemaker(models.Model):
     """One row: which engine beats, until when its turn lasts, and when an engine last gave a sign of life."""
 
     holder = models.UUIDField(null=True)
     until = models.DateTimeField(null=True)
     beat_at = models.DateTimeField(null=True)
+    figures_at = models.DateTimeField(null=True, help_text="When an engine last reported its figures")
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(id=1), name="one_pacemaker")]

@@ -234,7 +234,7 @@ def _clear_failures(token: uuid.UUID, runs: Iterable[Execution]) -> None:
 
 def _note_failure(inquiry: Inquiry, error: DrsError, now: datetime) -> None:
     """DRS did not answer: say so on the runs. Nothing is concluded from it."""
-    log.warning("polling %s failed: %s", inquiry.place, error)
+    log.warning("polling %s failed: %s", inquiry.place, error, extra={"executions": [*map(str, inquiry.executions)]})
     held = Execution.objects.filter(pk__in=list(inquiry.executions), claim=inquiry.batch.token)
     held.update(
         failures=F("failures") + 1,

@@ -12,7 +12,7 @@ from audit import sealing
 from contract.clock import Clock, db_clock
 from drs.errors import DrsError
 from drs.shapes import Job
-from executions import readiness_keeping
+from executions import aws_errors, readiness_keeping
 from executions.engine import stepping
 from executions.errands import Crew, Errand
 from executions.models import Execution
@@ -58,6 +58,7 @@ class Sweep:
         self.collect()
         self._inventory(now)
         self._seal(now)
+        aws_errors.keep()
 
     def collect(self, patience: float = PATIENCE_SECONDS) -> None:
         """Go on with whatever AWS has answered; waves that are over make the next ones launch."""

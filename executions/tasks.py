@@ -13,7 +13,7 @@ from django_q.models import Schedule
 from django_q.tasks import async_task, queue_size
 
 from contract.clock import db_clock
-from executions import engine, pacemaker
+from executions import aws_errors, engine, pacemaker
 from executions.sweep import Sweep
 
 log = logging.getLogger(__name__)
@@ -53,6 +53,7 @@ def _broker(pid: int) -> Broker:
 def step(execution_id: str) -> None:
     """Task: advance one run."""
     engine.step(uuid.UUID(execution_id))
+    aws_errors.keep()
 
 
 def beat() -> None:
@@ -112,11 +113,16 @@ def _sweep_for(seconds: float, sweep: Sweep) -> bool:
     return True
 
 
-def _queue_is_empty() -> bool:
+def queued() -> int | None:
+    """How many tasks wait at the broker; None if it does not say."""
     try:
-        return bool(queue_size(broker=_broker(os.getpid())) == 0)
-    except Exception:  # whatever the broker raises: then there is nobody to share with
-        return False
+        return int(queue_size(broker=_broker(os.getpid())))
+    except Exception:  # whatever the broker raises: it is only asked for efficiency and for figures
+        return None
+
+
+def _queue_is_empty() -> bool:
+    return queued() == 0
 
 
 def ensure_schedule() -> None:

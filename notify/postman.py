@@ -160,9 +160,13 @@ class Postman:
             with transaction.atomic():
                 if self._end(claimed, DeliveryStatus.GIVEN_UP, text, now):
                     _journal(delivery, text)
-            log.error("gave up notifying %s of “%s”: %s", delivery.recipient, delivery.notice, text)
+            log.error(
+                "gave up notifying %s of “%s”: %s", delivery.recipient, delivery.notice, text, extra=_about(delivery)
+            )
             return
-        log.warning("notifying %s of “%s” failed: %s", delivery.recipient, delivery.notice, text)
+        log.warning(
+            "notifying %s of “%s” failed: %s", delivery.recipient, delivery.notice, text, extra=_about(delivery)
+        )
         later = now + backoff(delivery.attempts)
         self._held(claimed).update(claim=None, next_try_at=later, error=text)
 
@@ -199,6 +203,11 @@ def _parcel(delivery: Delivery, subscription: Subscription) -> Parcel:
         data=notice.data,
         secret=unseal(subscription.sealed_secret) if subscription.sealed_secret else "",
     )
+
+
+def _about(delivery: Delivery) -> dict[str, str]:
+    """What a log line is about."""
+    return {"execution_id": str(delivery.notice.execution_id or ""), "delivery_id": str(delivery.pk)}
 
 
 def _journal(delivery: Delivery, text: str) -> None:

@@ -26,6 +26,7 @@ ONLY = {
         "tests/identity/test_provider_settings.py",
         "tests/identity/test_rights.py",
         "tests/identity/test_token_corpus.py",
+        "tests/notify/test_channels.py",
         "tests/security/test_asvs.py",
         "tests/security/test_headers.py",
         "tests/security/test_iam.py",

@@ -215,7 +215,7 @@ def test_it_shows_a_run_in_every_status(console: Client, status: ExecutionStatus
 
 
 def test_it_closes_every_page_to_strangers(client: Client) -> None:
-    open_pages = {"sign-in", "sign-in-failed", "sign-out", "signed-out", "theme", "healthz", "readyz"}
+    open_pages = {"sign-in", "sign-in-failed", "sign-out", "signed-out", "theme", "healthz", "readyz", "metrics"}
     open_pages |= {"oidc-begin", "oidc-callback"}  # tests/identity
     unknown = {"uuid": "7c1f0a9e-0000-4000-8000-000000000000", "int": 1}
     seen = 0

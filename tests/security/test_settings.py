@@ -46,6 +46,10 @@ def test_check_deploy_finds_nothing() -> None:
         ("DRSORCH_PUBLIC_URL", "http://dr.example.com"),
         ("DRSORCH_THROTTLE_USER", "many"),
         ("LOG_FORMAT", "xml"),
+        ("DRSORCH_METRICS_TOKEN", "short"),
+        ("DRSORCH_MAIL", "mail.example.com"),
+        ("DRSORCH_MAIL_FROM", "nobody"),
+        ("DRSORCH_WEBHOOK_NETWORKS", "10.0.0.1/8"),
     ],
 )
 def test_an_unsafe_setting_stops_the_start_and_is_named(name: str, value: str) -> None:

@@ -19,6 +19,7 @@ from multiprocessing.synchronize import Event
 from types import FrameType
 from typing import Any, cast
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseTrouble
 from django.db import connection, connections
@@ -26,7 +27,7 @@ from django_q import cluster as q
 from django_q.conf import Conf
 
 from contract.clock import db_clock
-from executions import pacemaker, tasks
+from executions import emf, pacemaker, tasks
 from notify.postman import LAST_WAIT_SECONDS, Postman
 
 log = logging.getLogger(__name__)
@@ -140,13 +141,17 @@ class Command(BaseCommand):
                 sys.stderr.flush()
                 os._exit(BROKEN)
             self._try(tasks.revive)
+            if (
+                settings.LOG_FORMAT == "json"
+            ):  # CloudWatch reads figures from JSON lines, a person at a terminal does not
+                self._try(emf.report_if_due)
             time.sleep(WATCH_SECONDS)
         stop.set()
         self._try(tasks.stop_beating)
         if not cluster.stop():
             os._exit(BROKEN)
 
-    def _try(self, work: Callable[[], None]) -> None:
+    def _try(self, work: Callable[[], object]) -> None:
         try:
             work()
         except DatabaseTrouble as error:

@@ -1,5 +1,0 @@
-"""The stage on which time stands still, for runs whose every figure is known."""
-
-from tests.executions.conftest import still
-
-__all__ = ["still"]
