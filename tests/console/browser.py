@@ -66,11 +66,15 @@ def poll(page: Page) -> None:
     page.evaluate("htmx.trigger(document.getElementById('live'), 'poll-now')")
 
 
-def axe(page: Page) -> list[str]:
-    """What axe-core finds wrong with the page as it is shown now."""
+COLOURS = ("color-contrast", "link-in-text-block")  # the rules that look at colours
+
+
+def axe(page: Page, *rules: str) -> list[str]:
+    """What axe-core finds wrong with the page as it is shown now: all that it knows, or only these rules."""
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE.read_text())
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']}).then((results) => results.violations)")
+    options = {"resultTypes": ["violations"], **({"runOnly": list(rules)} if rules else {})}
+    found = page.evaluate("(options) => axe.run(document, options).then((results) => results.violations)", options)
     return [
         f"{page.url} {each['id']}: {node['html'][:160]} {json.dumps(node.get('failureSummary', ''))[:200]}"
         for each in found

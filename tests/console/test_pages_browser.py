@@ -7,11 +7,17 @@ from executions.states import ExecutionStatus, Kind
 from protection.models import ProtectionGroup
 from tests.api_client import make_user
 from tests.console import world
-from tests.console.browser import Desk, axe
+from tests.console.browser import COLOURS, Desk, axe
 
 pytestmark = pytest.mark.browser
 
 LONG = "Ein-sehr-langer-Name-der-nirgends-umbricht-" * 2 + "und noch einer mit vielen Leerzeichen dazwischen"
+
+# Controls that are there, but have shrunk to less than anybody can hit.
+SMALL = """[...document.querySelectorAll("main :is(input:not([type=hidden]), select, textarea, button:not(.unseen))")]
+    .filter((each) => each.getClientRects().length)
+    .filter((each) => Math.min(each.getBoundingClientRect().width, each.getBoundingClientRect().height) < 16)
+    .map((each) => each.outerHTML.slice(0, 120))"""
 
 
 def full_house() -> list[str]:
@@ -59,17 +65,21 @@ def full_house() -> list[str]:
 
 
 def judge(page: Page, address: str) -> list[str]:
-    """Everything that is wrong with a page as it stands, light, dark and narrow."""
+    """Everything that is wrong with a page as it stands, light, dark, narrow and enlarged."""
     page.goto(address)
     page.evaluate("document.querySelectorAll('main details').forEach((each) => (each.open = true))")
     found = axe(page)
     page.emulate_media(color_scheme="dark")
-    found += [f"dark: {each}" for each in axe(page)]
+    found += [f"dark: {each}" for each in axe(page, *COLOURS)]
     page.emulate_media(color_scheme="light")
-    page.set_viewport_size({"width": 320, "height": 700})
-    over = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    for width, what in ((320, "on a phone"), (640, "at 200 %")):  # 1280 pixels at 200 % are 640 for the page
+        page.set_viewport_size({"width": width, "height": 700})
+        over = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+        small = page.evaluate(SMALL)
+        found += [f"{address} is {over} px too wide {what}"] if over > 0 else []
+        found += [f"{address} {what}: {each} cannot be hit" for each in small]
     page.set_viewport_size({"width": 1280, "height": 900})
-    return [*found, *([f"{address} is {over} px too wide at 320 px"] if over > 0 else [])]
+    return found
 
 
 def test_it_is_accessible_in_a_full_house(desk: Desk, simulator: object) -> None:
@@ -106,3 +116,16 @@ def test_it_prints_a_run_with_everything_open(desk: Desk) -> None:
     expect(page.locator(".sidenav")).to_be_hidden()
     expect(page.locator(".page-header .actions")).to_be_hidden()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(246, 247, 249)"
+
+
+def test_nothing_moves_for_those_who_want_it_so(desk: Desk) -> None:
+    run = world.paused("Payments")
+    world.change(run, status=ExecutionStatus.LAUNCHING)
+    page = desk.sit(make_user("viewer"))
+    page.goto(f"/executions/{run.pk}")
+    moving = "document.getAnimations().filter((each) => each.playState === 'running').length"
+    assert page.evaluate(moving), "the spinner of a run that goes on"
+    page.emulate_media(reduced_motion="reduce")
+    assert page.evaluate(moving) == 0
+    page.goto("/")
+    assert page.evaluate(moving) == 0

@@ -5,10 +5,13 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.models import Session
 from django.utils import timezone
 from playwright.sync_api import expect
 
 from drs.simulator.testing import RunningSimulator
+from drsorch_site.session_clock import SEEN
 from plans.models import RecoveryPlan
 from protection.models import ProtectionGroup
 from tests.api_client import make_user
@@ -141,14 +144,29 @@ def test_it_says_on_an_open_page_that_the_engine_died(desk: Desk, ann: User) -> 
     expect(page.locator("#engine")).to_be_hidden()
 
 
-def test_it_goes_to_the_sign_in_when_the_session_is_over(desk: Desk, ann: User) -> None:
+def idle(minutes: float) -> None:
+    """As if nobody had touched the console for so long; its polls are nobody's touch."""
+    for stored in Session.objects.all():
+        session = SessionStore(stored.session_key)
+        session[SEEN] -= int(minutes * 60)
+        session.save()
+
+
+def test_it_goes_to_the_sign_in_when_the_session_has_timed_out_and_back(desk: Desk, operator: User) -> None:
     run = world.paused("Payments")
-    page = desk.sit(ann)
+    page = desk.sit(operator)
     page.goto(f"/executions/{run.pk}")
-    page.context.clear_cookies()
+    idle(44)
+    poll(page)
+    expect(page.get_by_role("dialog", name="Your session is about to end")).to_be_visible()
+    idle(1.1)
     poll(page)
     page.wait_for_url(re.compile("/sign-in"))
     expect(page.locator("main")).to_contain_text("Your session has ended")
+    page.get_by_label("Name").fill("operator")
+    page.get_by_label("Password").fill("correct-horse-battery")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("button", name="Resume wave 2")).to_be_enabled()
 
 
 def test_it_keeps_focus_open_parts_and_scroll_when_a_wave_changes(desk: Desk, ann: User) -> None:
