@@ -32,6 +32,22 @@ class HeadersMiddleware:
         return response
 
 
+# What load balancers and supervisors ask; the answers name no host and need none.
+PROBES = frozenset({"/healthz", "/readyz"})
+
+
+class ProbeHostMiddleware:
+    """A load balancer asks each process by its address, which is none of the allowed hosts and changes with each task."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.path_info in PROBES:
+            request.META["HTTP_HOST"] = next(iter(settings.ALLOWED_HOSTS), "localhost").lstrip(".")
+        return self.get_response(request)
+
+
 class ClientAddressMiddleware:
     """Behind a trusted proxy REMOTE_ADDR is the proxy: the address it saw is the last one in X-Forwarded-For. Without
     DRSORCH_TRUSTED_PROXY that header is whatever the client wrote, and is ignored."""

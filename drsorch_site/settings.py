@@ -42,7 +42,8 @@ def _database(url: str, *, pooled: bool) -> dict[str, Any]:
     elif config["ENGINE"] == "django.db.backends.postgresql":
         config["CONN_HEALTH_CHECKS"] = True
         if pooled:
-            config["OPTIONS"] = {"pool": {"min_size": 2, "max_size": 10, "timeout": 10}}
+            # Beside what the address says, such as ?sslmode=verify-full.
+            config["OPTIONS"] = config.get("OPTIONS", {}) | {"pool": {"min_size": 2, "max_size": 10, "timeout": 10}}
         else:
             config["CONN_MAX_AGE"] = 600
     else:
@@ -171,6 +172,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "drsorch_site.headers.ClientAddressMiddleware",
+    "drsorch_site.headers.ProbeHostMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "drsorch_site.throttles.StrangerThrottleMiddleware",
