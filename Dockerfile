@@ -1,0 +1,39 @@
+# The product as one image for every process: web (the default), `python manage.py engine`, `python manage.py migrate`.
+# Runs as a user without rights on a read-only root file system; only /var/lib/drsorch is written to.
+FROM python:3.11-slim-bookworm AS base
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1
+
+FROM base AS build
+COPY requirements/product.txt /tmp/product.txt
+RUN python -m venv /opt/venv \
+    && pip install --no-cache-dir --disable-pip-version-check --no-input --require-hashes --only-binary :all: \
+        --requirement /tmp/product.txt \
+    && pip uninstall --yes --quiet pip setuptools
+WORKDIR /app
+COPY . .
+# The key only lets the settings load while files are collected; nothing of it stays in the image.
+RUN DJANGO_SECRET_KEY=$(python -c 'import secrets; print(secrets.token_urlsafe(50))') \
+        python manage.py collectstatic --noinput \
+    && python -m compileall -q /app
+
+FROM base
+LABEL org.opencontainers.image.title="DRS Orchestration" \
+      org.opencontainers.image.description="Protection groups, recovery plans and their runs on AWS Elastic Disaster Recovery"
+RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/drsorch --shell /usr/sbin/nologin drsorch \
+    && install --directory --owner drsorch --group drsorch --mode 0750 /var/lib/drsorch
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build /app /app
+WORKDIR /app
+ENV DRSORCH_CACHE_DIR=/var/lib/drsorch/cache \
+    HOME=/var/lib/drsorch \
+    LOG_FORMAT=json \
+    PYTHONDONTWRITEBYTECODE=1 \
+    TMPDIR=/var/lib/drsorch
+VOLUME ["/var/lib/drsorch"]
+USER 10001:10001
+EXPOSE 8000
+# For the web process. An engine is asked with `python manage.py engine --check`: see compose.yaml.
+HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 \
+    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
+CMD ["gunicorn", "--config", "deploy/gunicorn.conf.py", "drsorch_site.wsgi"]

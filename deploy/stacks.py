@@ -1,0 +1,201 @@
+"""What `script/package` and `script/stack-environment` do: hand the templates to CloudFormation, and read settings back from its outputs."""
+
+import argparse
+import hashlib
+import json
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+HERE = Path(__file__).resolve().parent
+TEMPLATES = HERE / "cloudformation"
+POLICIES = HERE / "iam"
+
+# The policies of each process, and the parameter that must be "true" for one of them.
+ROLES = {"Web": ("web", "terminate", "queue"), "Engine": ("engine", "queue")}
+SWITCHES = {"terminate": "AllowTermination", "queue": "WithQueue"}
+ACCOUNT, REGIONS = "123456789012", ["us-east-1", "us-west-2"]  # as written in deploy/iam, for people to replace
+
+# Settings of the web processes, and the output of the root stack that holds each.
+OUTPUTS = {
+    "DRSORCH_PUBLIC_URL": "ConsoleUrl",
+    "DJANGO_ALLOWED_HOSTS": "ConsoleDomain",
+    "COGNITO_REGION": "Region",
+    "COGNITO_USER_POOL_ID": "UserPoolId",
+    "COGNITO_CLIENT_ID": "ClientId",
+    "COGNITO_DOMAIN": "SignInDomain",
+}
+
+
+class Trouble(Exception):
+    """One sentence for whoever called the script."""
+
+
+def iam_template() -> dict[str, Any]:
+    """The template of the task roles, made of the policies in deploy/iam: the same statements, their account and regions filled in."""
+    names = sorted({name for policies in ROLES.values() for name in policies})
+    resources: dict[str, Any] = {f"{name.title()}Policy": _managed_policy(name) for name in names}
+    resources |= {f"{process}Role": _task_role(policies) for process, policies in ROLES.items()}
+    return {
+        "AWSTemplateFormatVersion": "2010-09-09",
+        "Description": "DRS Orchestration: what web and engine may do. Made by script/package --iam from deploy/iam; change those files.",
+        "Parameters": {
+            "DrsRegions": {
+                "Type": "CommaDelimitedList",
+                "Description": "The regions that servers are recovered in and to; reading is limited to them.",
+            },
+            **{switch: _switch(name) for name, switch in sorted(SWITCHES.items())},
+        },
+        "Conditions": {switch: {"Fn::Equals": [{"Ref": switch}, "true"]} for switch in sorted(SWITCHES.values())},
+        "Resources": resources,
+        "Outputs": {f"{process}Role": {"Value": {"Fn::GetAtt": [f"{process}Role", "Arn"]}} for process in ROLES},
+    }
+
+
+def _switch(name: str) -> dict[str, Any]:
+    allowed = ["true", "false"]
+    return {
+        "Type": "String",
+        "AllowedValues": allowed,
+        "Description": f"Whether deploy/iam/{name}.json applies.",
+    }
+
+
+def _managed_policy(name: str) -> dict[str, Any]:
+    document = _filled_in(json.loads((POLICIES / f"{name}.json").read_text()))
+    resource: dict[str, Any] = {"Type": "AWS::IAM::ManagedPolicy", "Properties": {"PolicyDocument": document}}
+    return {"Condition": SWITCHES[name], **resource} if name in SWITCHES else resource
+
+
+def _task_role(policies: tuple[str, ...]) -> dict[str, Any]:
+    attached: list[dict[str, Any]] = []
+    for name in policies:
+        policy = {"Ref": f"{name.title()}Policy"}
+        attached.append({"Fn::If": [SWITCHES[name], policy, {"Ref": "AWS::NoValue"}]} if name in SWITCHES else policy)
+    trust = {
+        "Effect": "Allow",
+        "Action": "sts:AssumeRole",
+        "Principal": {"Service": "ecs-tasks.amazonaws.com"},
+        "Condition": {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
+    }
+    return {
+        "Type": "AWS::IAM::Role",
+        "Properties": {
+            "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]},
+            "ManagedPolicyArns": attached,
+        },
+    }
+
+
+def _filled_in(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _filled_in(each) for key, each in value.items()}
+    if value == REGIONS:
+        return {"Ref": "DrsRegions"}
+    if isinstance(value, list):
+        return [_filled_in(each) for each in value]
+    if isinstance(value, str) and value.startswith("arn:aws:"):
+        text = value.replace("arn:aws:", "arn:${AWS::Partition}:", 1).replace(ACCOUNT, "${AWS::AccountId}")
+        return {"Fn::Sub": text}
+    return value
+
+
+def nested_templates() -> Iterator[Path]:
+    """What the root stack includes: every template but itself and the one that stands alone."""
+    yield from (path for path in sorted(TEMPLATES.iterdir()) if path.name not in ("root.yaml", "artifacts.yaml"))
+
+
+def package(bucket: str, region: str | None) -> str:
+    """Upload the nested templates under a name made of their content; returns that prefix. The same content is the same prefix,
+    so that what a stack runs on is never overwritten. Raises ClientError."""
+    files = {path.name: path.read_bytes() for path in nested_templates()}
+    digest = hashlib.sha256(b"".join(name.encode() + b"\0" + body for name, body in sorted(files.items()))).hexdigest()
+    prefix = f"templates/{digest[:16]}"
+    store = boto3.client("s3", region_name=region)
+    for name, body in files.items():
+        store.put_object(Bucket=bucket, Key=f"{prefix}/{name}", Body=body)
+    return prefix
+
+
+def deploy_command(bucket: str, prefix: str, stack: str) -> str:
+    """The command that makes or updates the stack; what is in capitals is for the reader to fill in."""
+    return " \\\n    ".join(
+        (
+            f"aws cloudformation deploy --stack-name {shlex.quote(stack)} --template-file deploy/cloudformation/root.yaml",
+            "--capabilities CAPABILITY_IAM --parameter-overrides",
+            f"TemplateBucket={shlex.quote(bucket)} TemplatePrefix={prefix}",
+            "Image=REPOSITORY:TAG ConsoleDomain=dr.example.com CertificateArn=ARN SignInPrefix=NAME",
+            "DrsRegions=us-east-1,us-west-2 AlarmEmail=oncall@example.com",
+        )
+    )
+
+
+def outputs(stack: str, region: str | None) -> dict[str, str]:
+    """The outputs of a stack by name. Raises Trouble when there is none of that name."""
+    found = boto3.client("cloudformation", region_name=region).describe_stacks(StackName=stack)["Stacks"]
+    if not found:
+        raise Trouble(f"there is no stack {stack}")
+    return {each["OutputKey"]: each["OutputValue"] for each in found[0].get("Outputs", [])}
+
+
+def environment(stack: str, region: str | None, *, with_secret: bool) -> dict[str, str]:
+    """The settings of a web process that signs people in through the stack's user pool, wherever that process runs."""
+    known = outputs(stack, region)
+    missing = sorted({*OUTPUTS.values(), "ClientSecretArn"} - known.keys())
+    if missing:
+        raise Trouble(f"the stack {stack} has no output {', '.join(missing)}; is it the root stack?")
+    settings = {"DRSORCH_AUTH": "cognito"} | {name: known[output] for name, output in OUTPUTS.items()}
+    if with_secret:
+        keeper = boto3.client("secretsmanager", region_name=region)
+        secret = keeper.get_secret_value(SecretId=known["ClientSecretArn"])["SecretString"]
+        settings["COGNITO_CLIENT_SECRET"] = secret
+    return settings
+
+
+def env_lines(settings: Mapping[str, str]) -> str:
+    """One NAME=value a line, quoted where a shell would need it; systemd and compose read the same lines."""
+    return "".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items())
+
+
+def _arguments(given: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="deploy/stacks.py")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    packaging = verbs.add_parser("package", help="upload the nested templates and print the command that deploys them")
+    what = packaging.add_mutually_exclusive_group(required=True)
+    what.add_argument("--bucket", help="output BucketName of the stack made of artifacts.yaml")
+    what.add_argument("--iam", action="store_true", help="write iam.json anew from deploy/iam, and nothing else")
+    reading = verbs.add_parser("environment", help="print the settings for signing in through the stack's user pool")
+    reading.add_argument("--with-secret", action="store_true", help="fetch the client's secret, too")
+    for verb in (packaging, reading):
+        verb.add_argument("--stack", default="drsorch", help="name of the root stack (drsorch)")
+        verb.add_argument("--region", help="where; the default is AWS's own")
+    return parser.parse_args(given)
+
+
+def write_iam() -> None:
+    (TEMPLATES / "iam.json").write_text(json.dumps(iam_template(), indent=2) + "\n")
+
+
+def main(given: list[str]) -> int:
+    options = _arguments(given)
+    try:
+        if options.verb == "environment":
+            sys.stdout.write(env_lines(environment(options.stack, options.region, with_secret=options.with_secret)))
+        elif options.iam:
+            write_iam()
+        else:
+            prefix = package(options.bucket, options.region)
+            print(deploy_command(options.bucket, prefix, options.stack))
+    except (BotoCoreError, ClientError, Trouble) as error:
+        print(f"deploy/stacks.py: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
