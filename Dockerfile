@@ -20,7 +20,7 @@ RUN DJANGO_SECRET_KEY=$(python -c 'import secrets; print(secrets.token_urlsafe(5
 FROM base
 LABEL org.opencontainers.image.title="DRS Orchestration" \
       org.opencontainers.image.description="Protection groups, recovery plans and their runs on AWS Elastic Disaster Recovery"
-RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/drsorch --shell /usr/sbin/nologin drsorch \
+RUN useradd --uid 10001 --user-group --no-log-init --home-dir /var/lib/drsorch --shell /usr/sbin/nologin drsorch \
     && install --directory --owner drsorch --group drsorch --mode 0750 /var/lib/drsorch
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /app /app
@@ -33,7 +33,7 @@ ENV DRSORCH_CACHE_DIR=/var/lib/drsorch/cache \
 VOLUME ["/var/lib/drsorch"]
 USER 10001:10001
 EXPOSE 8000
-# For the web process. An engine is asked with `python manage.py engine --check`: see compose.yaml.
+# For the web process. An engine is asked with `python manage.py engine --check`: see deploy/compose.yaml.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
 CMD ["gunicorn", "--config", "deploy/gunicorn.conf.py", "drsorch_site.wsgi"]

@@ -1,6 +1,6 @@
 """The web server: gunicorn drsorch_site.wsgi --config deploy/gunicorn.conf.py"""
 
-bind = "0.0.0.0:8000"  # noqa: S104 # a container's own address; on a plain host the unit says 127.0.0.1
+bind = "0.0.0.0:8000"  # a container's own address; on a plain host the unit says 127.0.0.1
 worker_class = "gthread"  # threads wait for AWS and the database cheaply (docs/adr/0002-tools.md)
 workers = 2
 threads = 8

@@ -1,4 +1,4 @@
-"""What `script/package` and `script/stack-environment` do: hand the templates to CloudFormation, and read settings back from its outputs."""
+"""`script/package` and `script/stack-environment`: hand templates to CloudFormation, read settings from its outputs."""
 
 import argparse
 import hashlib
@@ -37,13 +37,13 @@ class Trouble(Exception):
 
 
 def iam_template() -> dict[str, Any]:
-    """The template of the task roles, made of the policies in deploy/iam: the same statements, their account and regions filled in."""
+    """The template of the task roles: the statements of deploy/iam, with the account and the regions filled in."""
     names = sorted({name for policies in ROLES.values() for name in policies})
     resources: dict[str, Any] = {f"{name.title()}Policy": _managed_policy(name) for name in names}
     resources |= {f"{process}Role": _task_role(policies) for process, policies in ROLES.items()}
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
-        "Description": "DRS Orchestration: what web and engine may do. Made by script/package --iam from deploy/iam; change those files.",
+        "Description": "DRS Orchestration: what web and engine may do. Made of deploy/iam by script/package --iam.",
         "Parameters": {
             "DrsRegions": {
                 "Type": "CommaDelimitedList",
@@ -111,8 +111,8 @@ def nested_templates() -> Iterator[Path]:
 
 
 def package(bucket: str, region: str | None) -> str:
-    """Upload the nested templates under a name made of their content; returns that prefix. The same content is the same prefix,
-    so that what a stack runs on is never overwritten. Raises ClientError."""
+    """Upload the nested templates under a prefix made of their content, and return it: what a stack runs on is never
+    overwritten. Raises ClientError."""
     files = {path.name: path.read_bytes() for path in nested_templates()}
     digest = hashlib.sha256(b"".join(name.encode() + b"\0" + body for name, body in sorted(files.items()))).hexdigest()
     prefix = f"templates/{digest[:16]}"
@@ -126,7 +126,8 @@ def deploy_command(bucket: str, prefix: str, stack: str) -> str:
     """The command that makes or updates the stack; what is in capitals is for the reader to fill in."""
     return " \\\n    ".join(
         (
-            f"aws cloudformation deploy --stack-name {shlex.quote(stack)} --template-file deploy/cloudformation/root.yaml",
+            f"aws cloudformation deploy --stack-name {shlex.quote(stack)}",
+            "--template-file deploy/cloudformation/root.yaml",
             "--capabilities CAPABILITY_IAM --parameter-overrides",
             f"TemplateBucket={shlex.quote(bucket)} TemplatePrefix={prefix}",
             "Image=REPOSITORY:TAG ConsoleDomain=dr.example.com CertificateArn=ARN SignInPrefix=NAME",

@@ -22,6 +22,8 @@ ONLY = {
         "tests/drs/",
         "tests/executions/test_decide.py",
         "tests/executions/test_readiness.py",
+        "tests/deploy/test_migrator.py",
+        "tests/deploy/test_stacks.py",
         "tests/identity/test_jwks.py",
         "tests/identity/test_provider_settings.py",
         "tests/identity/test_rights.py",

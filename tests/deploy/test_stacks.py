@@ -1,0 +1,221 @@
+"""The CloudFormation stacks: packaged, made and deleted on moto, and the settings read from their outputs."""
+
+import json
+import os
+import re
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from deploy import stacks
+from drsorch_site.roles import ROLES
+from tests.deploy.cloud import MADE, REGION, account, client
+
+ROOT = Path(__file__).resolve().parents[2]
+TEMPLATES = ROOT / "deploy" / "cloudformation"
+STACK = "drsorch"
+DOMAIN = "dr.example.com"
+NESTED = {"Network", "Database", "Identity", "Roles", "Balancer", "Services", "Alarms"}
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:moto")
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[str]:
+    with pytest.MonkeyPatch.context() as patch, account(patch.setenv, patch.delenv) as address:
+        yield address
+
+
+def script(*arguments: str) -> str:
+    """Output of deploy/stacks.py, as script/package and script/stack-environment call it."""
+    command = [sys.executable, "deploy/stacks.py", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def build(name: str, template: Path, **parameters: str) -> dict[str, str]:
+    """Make a stack and return its outputs."""
+    client("cloudformation").create_stack(
+        StackName=name,
+        TemplateBody=template.read_text(),
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        Capabilities=["CAPABILITY_IAM"],
+    )
+    made = client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
+    assert made["StackStatus"] == "CREATE_COMPLETE"
+    return stacks.outputs(name, REGION)
+
+
+def statuses() -> dict[str, str]:
+    """The status of every stack that ever was, nested ones included, by name."""
+    pages = client("cloudformation").get_paginator("list_stacks").paginate()
+    return {each["StackName"]: each["StackStatus"] for page in pages for each in page["StackSummaries"]}
+
+
+@pytest.fixture(scope="module")
+def bucket(cloud: str) -> str:
+    found = build("drsorch-artifacts", TEMPLATES / "artifacts.yaml")
+    assert found["ImageRepository"].endswith("/drsorch")
+    return found["BucketName"]
+
+
+@pytest.fixture(scope="module")
+def overrides(bucket: str) -> dict[str, str]:
+    """The parameters of the command that script/package prints, with the reader's part filled in."""
+    command = script("package", "--bucket", bucket, "--region", REGION)
+    words = command.replace("\\\n", " ").split()
+    given = dict(word.split("=", 1) for word in words if "=" in word)
+    certificate = client("acm").request_certificate(DomainName=DOMAIN)["CertificateArn"]
+    return given | {"CertificateArn": certificate, "SignInPrefix": "drsorch-test", "Image": "registry/drsorch:1"}
+
+
+@pytest.fixture(scope="module")
+def root(overrides: dict[str, str]) -> dict[str, str]:
+    """The whole installation; its outputs."""
+    return build(STACK, TEMPLATES / "root.yaml", **overrides, DeletionProtection="false")
+
+
+def test_the_same_templates_are_uploaded_under_the_same_name(bucket: str, overrides: dict[str, str]) -> None:
+    again = script("package", "--bucket", bucket, "--stack", "another one")
+    assert overrides["TemplatePrefix"] in again
+    assert "--stack-name 'another one'" in again
+    keys = [each["Key"] for each in client("s3").list_objects_v2(Bucket=bucket)["Contents"]]
+    expected = {path.name for path in TEMPLATES.iterdir()} - {"root.yaml", "artifacts.yaml"}
+    assert sorted(keys) == sorted(f"{overrides['TemplatePrefix']}/{name}" for name in expected)
+
+
+def test_the_whole_installation_is_made(root: dict[str, str]) -> None:
+    assert {name.split("-")[1] for name in statuses() if name.startswith(f"{STACK}-")} >= NESTED
+    [database] = client("rds").describe_db_instances()["DBInstances"]
+    assert database["MultiAZ"]
+    assert database["StorageEncrypted"]
+    assert not database["PubliclyAccessible"]
+    subnets = client("ec2").describe_subnets()["Subnets"]
+    zones = {each["AvailabilityZone"] for each in subnets if each["CidrBlock"].startswith("10.64.")}
+    assert len(zones) == 2
+    groups = client("cognito-idp").list_groups(UserPoolId=root["UserPoolId"])["Groups"]
+    assert {each["GroupName"] for each in groups} == {f"drsorch-{role}" for role in ROLES}
+    alarms = {each["MetricName"] for each in client("cloudwatch").describe_alarms()["MetricAlarms"]}
+    assert alarms >= {"EngineHeartbeatAge", "ExecutionsFailed", "PauseWaiting", "PollLag"}
+
+
+def task(root: dict[str, str], service: str) -> dict[str, Any]:
+    """The task definition that a service runs."""
+    [found] = client("ecs").describe_services(cluster=root["Cluster"], services=[root[service]])["services"]
+    described = client("ecs").describe_task_definition(taskDefinition=found["taskDefinition"])
+    definition: dict[str, Any] = described["taskDefinition"]
+    return definition
+
+
+@pytest.mark.parametrize(("service", "container"), [("WebService", "web"), ("EngineService", "engine")])
+def test_a_process_starts_with_what_its_task_gives_it(root: dict[str, str], service: str, container: str) -> None:
+    definition = task(root, service)
+    [described] = definition["containerDefinitions"]
+    assert described["name"] == container
+    assert described["readonlyRootFilesystem"]
+    assert described["user"] == "10001:10001"
+    settings = {each["name"]: each["value"] for each in described["environment"]}
+    for each in described["secrets"]:
+        arn, _, key = each["valueFrom"].partition(":password")
+        text = client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]
+        settings[each["name"]] = json.loads(text)["password"] if key else text
+    assert not {"DJANGO_SECRET_KEY", "PGPASSWORD", "COGNITO_CLIENT_SECRET"} & {
+        n["name"] for n in described["environment"]
+    }
+    done = check(settings | {"DJANGO_SETTINGS_MODULE": "drsorch_site.settings"})
+    assert done.returncode == 0, done.stderr
+
+
+def check(settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Whether the product starts with these settings and nothing else of ours."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not re.match(r"(AWS|COGNITO|DJANGO|DRSORCH|DATABASE)_", name)
+    }
+    command = [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"]
+    return subprocess.run(command, cwd=ROOT, env=kept | settings, capture_output=True, text=True, check=False)
+
+
+def test_the_settings_of_cognito_come_from_the_outputs(root: dict[str, str]) -> None:
+    lines = script("environment", "--stack", STACK, "--region", REGION, "--with-secret").splitlines()
+    settings = dict(line.split("=", 1) for line in lines)
+    assert settings["COGNITO_USER_POOL_ID"] == root["UserPoolId"]
+    assert settings["COGNITO_DOMAIN"] == f"drsorch-test.auth.{REGION}.amazoncognito.com"
+    described = client("cognito-idp").describe_user_pool_client(
+        UserPoolId=root["UserPoolId"], ClientId=settings["COGNITO_CLIENT_ID"]
+    )["UserPoolClient"]
+    assert settings["COGNITO_CLIENT_SECRET"] == described["ClientSecret"]
+    assert described["CallbackURLs"] == [f"{settings['DRSORCH_PUBLIC_URL']}/oidc/callback"]
+    assert described["LogoutURLs"] == [f"{settings['DRSORCH_PUBLIC_URL']}/signed-out"]
+    key = secrets.token_urlsafe(50)
+    done = check(settings | {"DJANGO_SECRET_KEY": key, "DRSORCH_TRUSTED_PROXY": "true"})
+    assert done.returncode == 0, done.stderr
+    assert "SECRET" not in script("environment", "--stack", STACK, "--region", REGION)
+
+
+def test_another_stack_is_refused_in_one_sentence(bucket: str) -> None:
+    for name, reason in (("drsorch-artifacts", "is it the root stack"), ("nothing", "does not exist")):
+        command = [sys.executable, "deploy/stacks.py", "environment", "--stack", name, "--region", REGION]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert len(done.stderr.strip().splitlines()) == 1
+        assert reason in done.stderr
+
+
+def test_everything_goes_again(overrides: dict[str, str]) -> None:
+    before = set(MADE)
+    build(
+        "short-lived",
+        TEMPLATES / "root.yaml",
+        **overrides | {"SignInPrefix": "short"},
+        DeletionProtection="false",
+        Zones="3",
+    )
+    assert len(client("rds").describe_db_instances()["DBInstances"]) >= 1
+    client("cloudformation").delete_stack(StackName="short-lived")
+    gone = {name.split("-")[2]: status for name, status in statuses().items() if name.startswith("short-lived-")}
+    assert gone == dict.fromkeys(NESTED, "DELETE_COMPLETE")
+    with pytest.raises(ClientError, match="does not exist"):
+        stacks.outputs("short-lived", REGION)
+    # What people signed in with, and the password of the database's last snapshot, outlive the stack.
+    kept = {kind for kind, _ in set(MADE) - before}
+    assert kept == {"AWS::Cognito::UserPool", "AWS::SecretsManager::Secret"}
+
+
+def policies_of(stack: str) -> dict[str, Any]:
+    """The statements of the managed policies that a stack made, by the policy's name in the template."""
+    found = {}
+    for each in client("cloudformation").list_stack_resources(StackName=stack)["StackResourceSummaries"]:
+        if each["ResourceType"] == "AWS::IAM::ManagedPolicy":
+            arn = each["PhysicalResourceId"]
+            version = client("iam").get_policy_version(PolicyArn=arn, VersionId="v1")["PolicyVersion"]
+            found[each["LogicalResourceId"]] = version["Document"]["Statement"]
+    return found
+
+
+def test_the_roles_have_the_statements_of_deploy_iam(cloud: str) -> None:
+    """What IAM was given, compared with the files: moto's account is the one that they name as an example."""
+    template = TEMPLATES / "iam.json"
+    assert json.loads(template.read_text()) == stacks.iam_template(), "run script/package --iam"
+    build("roles", template, DrsRegions=",".join(stacks.REGIONS), AllowTermination="true", WithQueue="true")
+    files = {path.stem: json.loads(path.read_text())["Statement"] for path in stacks.POLICIES.glob("*.json")}
+    assert policies_of("roles") == {f"{name.title()}Policy": statements for name, statements in files.items()}
+    resources = json.loads(template.read_text())["Resources"]
+    for process, policies in stacks.ROLES.items():
+        attached = json.dumps(resources[f"{process}Role"]["Properties"]["ManagedPolicyArns"])
+        assert set(re.findall(r'"(\w+)Policy"', attached)) == {name.title() for name in policies}
+
+
+def test_termination_and_the_queue_can_be_withheld(cloud: str) -> None:
+    build("few-roles", TEMPLATES / "iam.json", DrsRegions="eu-west-1", AllowTermination="false", WithQueue="false")
+    found = policies_of("few-roles")
+    assert set(found) == {"WebPolicy", "EnginePolicy"}
+    assert found["WebPolicy"][0]["Condition"]["StringEquals"]["aws:RequestedRegion"] == ["eu-west-1"]
