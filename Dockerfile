@@ -15,6 +15,7 @@ COPY . .
 # The key only lets the settings load while files are collected; nothing of it stays in the image.
 RUN DJANGO_SECRET_KEY=$(python -c 'import secrets; print(secrets.token_urlsafe(50))') \
         python manage.py collectstatic --noinput \
+    && rm -r var \
     && python -m compileall -q /app
 
 FROM base

@@ -37,7 +37,7 @@ PROBES = frozenset({"/healthz", "/readyz"})
 
 
 class ProbeHostMiddleware:
-    """A load balancer asks each process by its address, which is none of the allowed hosts and changes with each task."""
+    """A load balancer asks a process by its address, which is none of the allowed hosts and changes with each task."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response

@@ -1,0 +1,103 @@
+"""The image and what starts it: nothing missing, nothing secret in it, no more rights than needed."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.test_architecture import ROOMS
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPOSE = ROOT / "deploy" / "compose.yaml"
+UNITS = ROOT / "deploy" / "systemd"
+
+
+def instructions() -> list[tuple[str, str]]:
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    lines = (line.split(maxsplit=1) for line in text.splitlines() if line and not line.startswith("#"))
+    return [(name, rest) for name, rest in lines]
+
+
+def test_the_image_holds_every_room_and_nothing_else_of_ours() -> None:
+    kept = {
+        line.removeprefix("!") for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")
+    }
+    files = {"manage.py", "requirements/product.txt", "static", "templates", "deploy/gunicorn.conf.py"}
+    assert kept == ROOMS.keys() | files
+    assert all((ROOT / path).exists() for path in kept)
+
+
+def test_the_last_stage_runs_without_rights_and_without_tools() -> None:
+    found = instructions()
+    stages = [rest for name, rest in found if name == "FROM"]
+    assert len(stages) == 3
+    assert re.fullmatch(r"python:3\.\d+-slim-\w+ AS base", stages[0])
+    last = found[max(index for index, each in enumerate(found) if each[0] == "FROM") :]
+    assert [rest for name, rest in last if name == "USER"] == ["10001:10001"]
+    assert not [rest for name, rest in last if name == "RUN" and "pip" in rest]
+    assert {name for name, _ in found}.isdisjoint({"ADD", "ARG"})
+    installs = [rest for name, rest in found if name == "RUN" and "pip install" in rest]
+    assert all("--require-hashes" in rest for rest in installs)
+    assert not re.search(
+        r"(?i)(password|secret|token)\w*=[^$\s]", " ".join(rest for name, rest in found if name == "ENV")
+    )
+
+
+def test_the_compose_file_gives_no_process_more_than_it_needs() -> None:
+    services: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())["services"]
+    assert set(services) == {"database", "migrate", "web", "engine"}
+    assert services["engine"]["deploy"]["replicas"] == 2
+    for name in ("migrate", "web", "engine"):
+        assert services[name]["read_only"], name
+        assert services[name]["cap_drop"] == ["ALL"], name
+    for name in ("web", "engine"):
+        assert services[name]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
+    assert all(port.startswith("127.0.0.1:") for each in services.values() for port in each.get("ports", ()))
+    for each in services.values():
+        for variable, value in each.get("environment", {}).items():
+            if re.search("PASSWORD|SECRET|KEY|TOKEN", variable):
+                assert re.fullmatch(r"\$\{\w+:[?-].*\}", value), variable
+
+
+def units() -> list[Path]:
+    return sorted(UNITS.glob("*.service"))
+
+
+def test_there_is_a_unit_for_each_process() -> None:
+    assert [path.name for path in units()] == [
+        "drsorch-engine@.service",
+        "drsorch-migrate.service",
+        "drsorch-web.service",
+    ]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The units with a checkout in place of /opt/drsorch, so that what they start exists."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("this machine has no systemd")
+    directory = tmp_path_factory.mktemp("units")
+    for path in units():
+        text = path.read_text().replace("/opt/drsorch", str(ROOT))
+        (directory / path.name.replace("@.", "@1.")).write_text(text)
+    return directory
+
+
+def test_systemd_accepts_the_units(installed: Path) -> None:
+    paths = [str(path) for path in sorted(installed.iterdir())]
+    command = ["systemd-analyze", "verify", "--man=no", *paths]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    ours = [line for line in done.stderr.splitlines() if "drsorch" in line]
+    assert done.returncode == 0, done.stderr
+    assert not ours
+
+
+def test_the_units_are_locked_down(installed: Path) -> None:
+    for path in sorted(installed.iterdir()):
+        command = ["systemd-analyze", "security", "--offline=true", "--threshold=20", "--no-pager", str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout[-300:] + done.stderr
