@@ -11,6 +11,7 @@ from executions import readiness_api as readiness
 from notify import api as notify
 from plans import api as plans
 from protection import api as protection
+from reports import api as reports
 
 urlpatterns = [
     *route("protection-groups", protection.GroupList, "api-groups"),
@@ -31,6 +32,7 @@ urlpatterns = [
     *route("notification-subscriptions/<str:subscription_id>", notify.SubscriptionDetail, "api-subscription"),
     *route("notification-subscriptions/<str:subscription_id>/test", notify.SubscriptionTest, "api-subscription-test"),
     *route("notification-deliveries", notify.DeliveryList, "api-deliveries"),
+    *route("executions/<str:execution_id>/report", reports.ExecutionReport, "api-execution-report"),
     *route("audit-entries", audit.EntryList, "api-audit-entries"),
     *route("schema", schema.SchemaView, "api-schema"),
     path("docs", signed_in(schema.docs), name="api-docs"),

@@ -36,7 +36,7 @@ NAVIGATION = (
     NavEntry("Dashboard", "home", "dashboard", "d"),
     NavEntry("Protection groups", "shield-check", "groups", "g", frozenset({"group", *_of("group")})),
     NavEntry("Recovery plans", "queue-list", "plans", "p", frozenset({"plan", *_of("plan"), *STARTS})),
-    NavEntry("Executions", "play-circle", "executions", "e", frozenset({"execution", "job-logs", *COMMANDS})),
+    NavEntry("Executions", "play-circle", "executions", "e", frozenset({"execution", "job-logs", "report", *COMMANDS})),
     NavEntry("Source servers", "server-stack", "servers", "s"),
     NavEntry("Journal", "book-open", "journal", "j", frozenset({"journal-entry"})),
     NavEntry("Settings", "cog-6-tooth", "settings", "c", frozenset({"notifications", *_of("subscription")})),

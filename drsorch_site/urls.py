@@ -19,6 +19,7 @@ from plans import plan_editor
 from plans import views as plans
 from protection import group_editor
 from protection import views as protection
+from reports import views as reports
 
 
 def page(route: str, view: Any, name: str) -> URLPattern:
@@ -62,6 +63,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     page("executions/<uuid:execution_id>/terminate", control.execution_terminate, "terminate-execution"),
     page("executions/<uuid:execution_id>/job-logs", logs.job_logs, "job-logs"),
     page("executions/<uuid:execution_id>/job-logs.txt", logs.job_logs_text, "job-logs-text"),
+    page("executions/<uuid:execution_id>/report", reports.execution_report, "report"),
     page("settings", views.settings_page, "settings"),
     page("settings/notifications", notify.subscription_list, "notifications"),
     page("settings/notifications/new", notify.subscription_new, "new-subscription"),

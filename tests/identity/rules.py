@@ -124,6 +124,7 @@ API = [
     Rule("api-subscription", "DELETE", DELETE_SUB),
     Rule("api-subscription-test", "POST", CHANGE_SUB),
     Rule("api-deliveries", "GET", EVERYBODY),
+    Rule("api-execution-report", "GET", EVERYBODY, scene=Scene.drilled),
     Rule("api-audit-entries", "GET", EVERYBODY),
     Rule("api-schema", "GET", EVERYBODY),
     Rule("api-docs", "GET", EVERYBODY),
@@ -133,6 +134,8 @@ _READ = (
     "dashboard groups group servers plans plan executions execution execution-live job-logs job-logs-text settings"
     " shortcuts journal journal-entry session start-drill start-recovery pause-execution resume-execution"
     " cancel-execution terminate-execution delete-group delete-plan notifications delete-subscription"
+    " report shortcuts journal journal-entry session start-drill start-recovery pause-execution resume-execution"
+    " cancel-execution terminate-execution delete-group delete-plan"
 )
 CONSOLE = [
     *(Rule(name, "GET", EVERYBODY) for name in _READ.split()),

@@ -1,0 +1,49 @@
+"""A run beside the one before it of the same plan."""
+
+from typing import TypedDict
+
+from contract.clock import unix
+from executions.measure import Measured, measure, rows_of
+from executions.models import Execution
+
+
+class ComparisonShape(TypedDict):
+    """The previous finished run of the plan. Changes are this run's figure less the previous one's, in seconds."""
+
+    executionId: str
+    executionType: str
+    status: str
+    startTime: int
+    rtoSeconds: int | None
+    rpoSeconds: int | None
+    launchedServers: int
+    rtoChangeSeconds: int | None
+    rpoChangeSeconds: int | None
+    planChanged: bool
+
+
+def compare(execution: Execution, figures: Measured) -> ComparisonShape | None:
+    """None for the first run of a plan, and for the runs of plans that are gone."""
+    if execution.plan_id is None:
+        return None
+    earlier = Execution.objects.final().filter(plan=execution.plan_id, started_at__lt=execution.started_at)
+    before = earlier.filter(dry_run=execution.dry_run).newest_first().with_waves().first()
+    if before is None:
+        return None
+    old = measure(before, rows_of(before))
+    return ComparisonShape(
+        executionId=str(before.pk),
+        executionType=before.kind,
+        status=before.status,
+        startTime=unix(before.started_at),
+        rtoSeconds=old.rto.seconds,
+        rpoSeconds=old.rpo.seconds,
+        launchedServers=sum(each.launched for each in old.servers),
+        rtoChangeSeconds=_change(figures.rto.seconds, old.rto.seconds),
+        rpoChangeSeconds=_change(figures.rpo.seconds, old.rpo.seconds),
+        planChanged=before.plan_copy.get("version") != execution.plan_copy.get("version"),
+    )
+
+
+def _change(new: int | None, old: int | None) -> int | None:
+    return None if new is None or old is None else new - old

@@ -1,0 +1,326 @@
+"""A finished run as one document: what was planned, what happened, what it achieved. Page, JSON, CSV and PDF show it.
+
+Times are Unix seconds, durations seconds, waves are numbered from 0; `drsorch_verify` reads the same document offline.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, TypedDict
+
+from audit.models import AuditEntry
+from contract.clock import unix
+from executions.feed import journal_line
+from executions.measure import Measured, Part, ServerFigures, Split, Verdict, WaveFigures, WaveRows, measure, rows_of
+from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
+from executions.states import LaunchStatus
+from reports.comparison import ComparisonShape, compare
+from reports.explain import FailureShape, failures
+from reports.words import verdict
+
+FORMAT = "drsorch-report/1"
+
+
+class SplitShape(TypedDict):
+    """Seconds by what they were spent on; together the whole stretch."""
+
+    person: int
+    quota: int
+    queue: int
+    cleanup: int
+    snapshot: int
+    conversion: int
+    launch: int
+    other: int
+
+
+class TargetShape(TypedDict):
+    """A figure against its target: MET, MISSED (by how much), NOT_REACHED, UNKNOWN or NO_TARGET."""
+
+    reached: str
+    seconds: int | None
+    targetSeconds: int | None
+    missedBySeconds: int | None
+
+
+class EventShape(TypedDict):
+    time: int
+    event: str
+
+
+class ServerShape(TypedDict):
+    sourceServerId: str
+    hostname: str
+    launchId: str
+    launchStatus: str
+    recoveryInstanceId: str | None
+    launchTime: int | None
+    pointInTime: int | None
+    usedPreviousSnapshot: bool
+    error: str | None
+    events: list[EventShape]
+    rtoSeconds: int | None
+    tookSeconds: int | None
+    split: SplitShape
+    rpo: TargetShape
+
+
+class JobShape(TypedDict):
+    """One StartRecovery; `launchId` is its tag `drsorch:launch` at AWS."""
+
+    launchId: str
+    accountId: str
+    region: str
+    jobId: str | None
+    attempts: int
+    intentTime: int | None
+    status: str
+    errorCode: str | None
+    errorMessage: str | None
+
+
+class WaveShape(TypedDict):
+    waveNumber: int
+    waveName: str
+    status: str
+    statusMessage: str
+    startTime: int | None
+    endTime: int | None
+    pausedTime: int | None
+    resumedTime: int | None
+    resumedBy: str | None
+    waitedSeconds: int
+    errorCode: str | None
+    errorMessage: str | None
+    rtoSeconds: int | None
+    tookSeconds: int | None
+    lastServerId: str | None
+    split: SplitShape
+    jobs: list[JobShape]
+    servers: list[ServerShape]
+
+
+class MeasuredShape(TypedDict):
+    """RTO from the start to the last server launched; RPO of the worst server, from `referenceTime`."""
+
+    complete: bool
+    referenceTime: int
+    rto: TargetShape
+    rpo: TargetShape
+    rpoUnknownServers: int
+    previousSnapshotServers: int
+    split: SplitShape
+
+
+class CleanupJobShape(TypedDict):
+    jobId: str | None
+    region: str
+    status: str
+    instanceIds: list[str]
+    requestedBy: str
+    requestedTime: int
+    errorMessage: str | None
+
+
+class CleanupShape(TypedDict):
+    status: str
+    stillRunning: int
+    jobs: list[CleanupJobShape]
+
+
+class JournalShape(TypedDict):
+    entryId: int
+    time: int
+    actor: str
+    verb: str
+    outcome: str
+    refused: bool
+    text: str
+
+
+class RecordShape(TypedDict):
+    """The report of a finished run."""
+
+    format: str
+    generatedTime: int
+    verdict: str
+    executionId: str
+    planId: str | None
+    planName: str
+    executionType: str
+    dryRun: bool
+    status: str
+    initiatedBy: str
+    startedBy: str
+    startTime: int
+    endTime: int | None
+    outageTime: int | None
+    rtoMinutes: int | None
+    rpoMinutes: int | None
+    errorCode: str | None
+    errorMessage: str | None
+    plan: dict[str, Any]
+    measured: MeasuredShape
+    waves: list[WaveShape]
+    failures: list[FailureShape]
+    comparison: ComparisonShape | None
+    cleanup: CleanupShape
+    journal: list[JournalShape]
+
+
+def record(execution: Execution, now: datetime) -> RecordShape:
+    """The document of a run read `with_waves`, in a fixed number of queries."""
+    rows = rows_of(execution)
+    figures = measure(execution, rows)
+    return RecordShape(
+        format=FORMAT,
+        generatedTime=unix(now),
+        verdict=verdict(execution, figures),
+        executionId=str(execution.pk),
+        planId=execution.plan_copy.get("planId"),
+        planName=execution.plan_name,
+        executionType=execution.kind,
+        dryRun=execution.dry_run,
+        status=execution.status,
+        initiatedBy=execution.initiated_by,
+        startedBy=execution.started_by,
+        startTime=unix(execution.started_at),
+        endTime=unix(execution.ended_at),
+        outageTime=unix(execution.outage_at),
+        rtoMinutes=execution.rto_minutes,
+        rpoMinutes=execution.rpo_minutes,
+        errorCode=execution.error_code or None,
+        errorMessage=execution.error_message or None,
+        plan=execution.plan_copy,
+        measured=_measured(figures),
+        waves=[_wave(wave, each) for wave, each in zip(figures.waves, rows, strict=True)],
+        failures=failures(execution, rows),
+        comparison=compare(execution, figures),
+        cleanup=_cleanup(execution, rows),
+        journal=[_journal(entry) for entry in entries_of(execution)],
+    )
+
+
+def entries_of(execution: Execution) -> Sequence[AuditEntry]:
+    """The journal of this run, oldest first."""
+    return list(AuditEntry.objects.filter(subject_kind="execution", subject_id=str(execution.pk)).order_by("pk"))
+
+
+def _split(split: Split) -> SplitShape:
+    return SplitShape(
+        person=split[Part.PERSON],
+        quota=split[Part.QUOTA],
+        queue=split[Part.QUEUE],
+        cleanup=split[Part.CLEANUP],
+        snapshot=split[Part.SNAPSHOT],
+        conversion=split[Part.CONVERSION],
+        launch=split[Part.LAUNCH],
+        other=split[Part.OTHER],
+    )
+
+
+def _target(found: Verdict) -> TargetShape:
+    return TargetShape(
+        reached=found.reached, seconds=found.seconds, targetSeconds=found.target, missedBySeconds=found.missed_by
+    )
+
+
+def _measured(figures: Measured) -> MeasuredShape:
+    return MeasuredShape(
+        complete=figures.complete,
+        referenceTime=unix(figures.reference),
+        rto=_target(figures.rto),
+        rpo=_target(figures.rpo),
+        rpoUnknownServers=figures.rpo_unknown,
+        previousSnapshotServers=figures.previous_snapshots,
+        split=_split(figures.split),
+    )
+
+
+def _wave(figures: WaveFigures, rows: WaveRows) -> WaveShape:
+    run: WaveRun = figures.row
+    return WaveShape(
+        waveNumber=run.number,
+        waveName=run.name,
+        status=run.status,
+        statusMessage=run.status_message,
+        startTime=unix(run.started_at),
+        endTime=unix(run.ended_at),
+        pausedTime=unix(run.paused_at),
+        resumedTime=unix(run.resumed_at),
+        resumedBy=run.resumed_by or None,
+        waitedSeconds=figures.waited,
+        errorCode=run.error_code or None,
+        errorMessage=run.error_message or None,
+        rtoSeconds=figures.rto,
+        tookSeconds=figures.took,
+        lastServerId=figures.last.source_server_id if figures.last else None,
+        split=_split(figures.split),
+        jobs=[_job(job) for job in rows.jobs],
+        servers=[_server(each, rows.events.get(each.row.source_server_id, ())) for each in figures.servers],
+    )
+
+
+def _job(job: LaunchJob) -> JobShape:
+    return JobShape(
+        launchId=str(job.pk),
+        accountId=job.account_id,
+        region=job.region,
+        jobId=job.job_id or None,
+        attempts=job.attempt,
+        intentTime=unix(job.intent_at),
+        status=job.status,
+        errorCode=job.error_code or None,
+        errorMessage=job.error_message or None,
+    )
+
+
+def _server(figures: ServerFigures, events: Sequence[JobEvent]) -> ServerShape:
+    row: ServerRun = figures.row
+    return ServerShape(
+        sourceServerId=row.source_server_id,
+        hostname=row.hostname,
+        launchId=str(row.job_id),
+        launchStatus=row.launch_status,
+        recoveryInstanceId=row.recovery_instance_id or None,
+        launchTime=unix(row.launched_at),
+        pointInTime=unix(row.point_in_time),
+        usedPreviousSnapshot=row.used_previous_snapshot,
+        error=row.error or None,
+        events=[EventShape(time=unix(event.at), event=event.event) for event in events],
+        rtoSeconds=figures.rto,
+        tookSeconds=figures.took,
+        split=_split(figures.split),
+        rpo=_target(figures.rpo_verdict),
+    )
+
+
+def _cleanup(execution: Execution, rows: Sequence[WaveRows]) -> CleanupShape:
+    servers = [server for wave in rows for server in wave.servers]
+    running = sum(each.state is LaunchStatus.LAUNCHED and bool(each.recovery_instance_id) for each in servers)
+    jobs = [
+        CleanupJobShape(
+            jobId=job.job_id or None,
+            region=job.region,
+            status=job.status,
+            instanceIds=job.instance_ids,
+            requestedBy=job.requested_by,
+            requestedTime=unix(job.requested_at),
+            errorMessage=job.error_message or None,
+        )
+        for job in execution.terminations.all()
+    ]
+    return CleanupShape(status=execution.termination_status, stillRunning=running, jobs=jobs)
+
+
+def _journal(entry: AuditEntry) -> JournalShape:
+    detail: dict[str, Any] = entry.detail
+    text = journal_line(entry).text
+    return JournalShape(
+        entryId=entry.pk,
+        time=unix(entry.at),
+        actor=entry.actor,
+        verb=entry.verb,
+        outcome=entry.outcome,
+        refused=entry.refused,
+        text=f"Refused: {detail.get('message', entry.outcome)}" if entry.refused else text,
+    )

@@ -1,0 +1,28 @@
+"""What people can ask of finished runs: their report."""
+
+import uuid
+from datetime import datetime
+
+from contract.errors import BadRequest
+from executions.models import Execution
+from executions.services import no_execution
+from reports.record import RecordShape, record
+
+
+def finished(execution_id: uuid.UUID) -> Execution:
+    """A run that is over, with its waves. Raises NotFound and BadRequest (EXECUTION_STILL_RUNNING)."""
+    execution = Execution.objects.with_waves().filter(pk=execution_id).first()
+    if execution is None:
+        raise no_execution(execution_id)
+    if not execution.state.is_final:
+        raise BadRequest(
+            "EXECUTION_STILL_RUNNING",
+            f"This run is {execution.state.label.lower()}. Its report is there when it has ended.",
+            details={"status": execution.status},
+        )
+    return execution
+
+
+def report(execution_id: uuid.UUID, now: datetime) -> RecordShape:
+    """The report of a finished run; raises as `finished`."""
+    return record(finished(execution_id), now)

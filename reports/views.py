@@ -1,0 +1,71 @@
+"""The report's page, and its downloads."""
+
+import uuid
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from contract.errors import BadRequest, NotFound
+from executions.states import ExecutionStatus, Kind, LaunchStatus, Reached, WaveStatus
+from reports.downloads import attachment, download
+from reports.record import RecordShape
+from reports.services import report
+from reports.words import clock, ending, facts, gates, parts, reached, span
+
+
+@require_safe
+def execution_report(request: HttpRequest, execution_id: uuid.UUID) -> HttpResponse:
+    """The report as a page that prints well, or with `?format=` as a file. A run that is not over has its live page."""
+    try:
+        found = report(execution_id, timezone.now())
+    except BadRequest:
+        return redirect("execution", execution_id)
+    except NotFound as error:
+        raise Http404 from error
+    wanted = request.GET.get("format", "")
+    if wanted == "json":
+        return attachment(JsonResponse(found).content, "application/json", f"report-{execution_id}.json")
+    if wanted in ("csv", "pdf"):
+        return download(found, wanted)
+    return render(request, "reports/report.html", _context(found))
+
+
+def _context(found: RecordShape) -> dict[str, Any]:
+    return {
+        "record": found,
+        "state": ExecutionStatus.of(found["status"]),
+        "purpose": Kind.of(found["executionType"]),
+        "facts": facts(found),
+        "gates": gates(found),
+        "parts": parts(found["measured"]["split"]),
+        "ending": ending(found),
+        "waves": [
+            {
+                "number": wave["waveNumber"] + 1,
+                "name": wave["waveName"],
+                "state": WaveStatus.of(wave["status"]),
+                "took": span(wave["tookSeconds"]),
+                "note": wave["statusMessage"],
+                "servers": [_server(each) for each in wave["servers"]],
+            }
+            for wave in found["waves"]
+        ],
+        "journal": [(clock(each["time"]), each) for each in found["journal"]],
+    }
+
+
+def _server(server: Any) -> dict[str, Any]:
+    up = server["rtoSeconds"]
+    return {
+        "name": server["hostname"],
+        "instance": server["recoveryInstanceId"],
+        "state": LaunchStatus.of(server["launchStatus"]),
+        "up": "–" if up is None else span(up),
+        "point": clock(server["pointInTime"]),
+        "old": server["usedPreviousSnapshot"],
+        "rpo": reached(server["rpo"]),
+        "missed": server["rpo"]["reached"] == Reached.MISSED,
+    }

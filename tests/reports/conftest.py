@@ -1,0 +1,5 @@
+"""The stage on which time stands still, for runs whose every figure is known."""
+
+from tests.executions.conftest import still
+
+__all__ = ["still"]

@@ -1,0 +1,116 @@
+"""The report of a run: every figure, in JSON, CSV, PDF and on the page."""
+
+import csv
+import io
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from executions.models import Execution
+from reports.explain import explain
+from reports.tables import safe
+from tests.api_client import Api, answer, refusal
+from tests.reports.runs import drilled, payments, trouble
+from tests.still import StillStage
+
+
+@pytest.fixture
+def runs(still: StillStage) -> list[Execution]:
+    """A clean drill, and one with trouble, of one plan."""
+    plan = payments(still)
+    first = drilled(still, plan)
+    still.simulator.reset()
+    still.simulator.scenario("steady_times")
+    trouble(still)
+    return [first, drilled(still, plan)]
+
+
+def test_it_says_everything_that_an_auditor_asks(runs: list[Execution], admin: Api, client: Client) -> None:
+    first, second = runs
+    clean = answer(admin.get(f"/executions/{first.pk}/report"))
+    # Up at 517.5 s, seen at 525; paused 600 s; the second wave is seen up 525 s after the resume.
+    assert clean["measured"]["rto"] == {
+        "reached": "MET", "seconds": 1650, "targetSeconds": 3600, "missedBySeconds": None,
+    }  # fmt: skip
+    split = {"person": 600, "queue": 24, "snapshot": 306, "conversion": 650, "launch": 70}
+    assert clean["measured"]["split"] == {**dict.fromkeys(("quota", "cleanup", "other"), 0), **split}
+    assert clean["verdict"] == (
+        "Drill of “=Payments <b>&”: completed, 4 of 4 servers launched in 27 min 30 s."
+        " RTO 27 min 30 s: the RTO target of 1 h was met. RPO 0 s: the RPO target of 5 min was met."
+    )
+    assert clean["comparison"] is None
+    gate = clean["waves"][1]
+    assert (gate["waitedSeconds"], gate["resumedBy"]) == (600, "ops@example.com")
+    assert gate["resumedTime"] - gate["pausedTime"] == 600
+    assert clean["journal"][0]["verb"] == "execution.start"
+    assert any("checked" in each["text"] for each in clean["journal"])
+
+    body = answer(admin.get(f"/executions/{second.pk}/report?format=json"))
+    assert body["verdict"].startswith(
+        "Drill of “=Payments <b>&”: partial, 3 of 4 servers launched. The RTO target of 1 h was not"
+    )
+    assert "1 server was launched from an earlier snapshot" in body["verdict"]
+    assert body["comparison"]["executionId"] == str(first.pk)
+    assert (body["comparison"]["status"], body["comparison"]["rtoSeconds"]) == ("COMPLETED", 1650)
+    (failure,) = body["failures"]
+    assert failure["where"] == "app-02"
+    assert "no free machine" in failure["meaning"]
+    assert "InsufficientInstanceCapacity" in failure["text"]
+    assert body["plan"]["waves"][1]["pauseBeforeWave"] is True
+    assert (body["cleanup"]["status"], body["cleanup"]["stillRunning"]) == ("NOT_STARTED", 3)
+    old = next(each for wave in body["waves"] for each in wave["servers"] if each["hostname"] == "app-01")
+    assert old["usedPreviousSnapshot"]
+    assert old["pointInTime"] % 600 == 0
+
+    rows = list(csv.DictReader(io.StringIO(admin.get(f"/executions/{second.pk}/report?format=csv").content.decode())))
+    assert [row["hostname"] for row in rows] == ["db-primary-01", "db-replica-01", "app-01", "app-02"]
+    assert rows[0]["planName"] == "'=Payments <b>&"
+    assert (rows[0]["rtoSeconds"], rows[2]["usedPreviousSnapshot"], rows[3]["launchStatus"]) == ("525", "yes", "FAILED")
+
+    pdf = admin.get(f"/executions/{second.pk}/report?format=pdf")
+    assert pdf["Content-Type"] == "application/pdf"
+    assert pdf.content.startswith(b"%PDF-")
+    assert len(pdf.content) > 20_000
+
+    client.force_login(admin.user)
+    page = client.get(reverse("report", args=[second.pk]))
+    html = page.content.decode()
+    assert "=Payments &lt;b&gt;&amp;" in html
+    assert "<b>&" not in html
+    assert failure["advice"] in html
+    assert client.get(reverse("report", args=[second.pk]), {"format": "pdf"}).content.startswith(b"%PDF-")
+
+
+def test_it_asks_the_same_few_questions_for_any_number_of_servers(still: StillStage, admin: Api) -> None:
+    def questions(hosts: str) -> int:
+        run = still.until(still.start(still.plan(hosts)), "COMPLETED", step=15)
+        with CaptureQueriesContext(connection) as captured:
+            answer(admin.get(f"/executions/{run.pk}/report"))
+        return len(captured)
+
+    few = questions("app-01")
+    assert questions("crm-sql-01 crm-app-01 crm-app-02 crm-web-01 dc-01 dc-02") <= few <= 14
+
+
+def test_a_run_that_is_not_over_has_no_report(still: StillStage, admin: Api, client: Client) -> None:
+    run = still.start(still.plan("app-01"))
+    refusal(admin.get(f"/executions/{run.pk}/report"), 400, "EXECUTION_STILL_RUNNING")
+    refusal(admin.get("/executions/0b8e4b1e-0000-4000-8000-000000000000/report"), 404, "NOT_FOUND")
+    refusal(admin.get(f"/executions/{run.pk}/report?format=xml"), 400, "VALIDATION_ERROR")
+    client.force_login(admin.user)
+    assert client.get(reverse("report", args=[run.pk])).headers["Location"] == reverse("execution", args=[run.pk])
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1", "\n=1"])
+def test_no_cell_begins_a_formula(cell: str) -> None:
+    assert safe(cell) == f"'{cell}"
+
+
+def test_causes_are_explained_and_unknown_ones_admitted() -> None:
+    assert "at most 20 jobs" in explain("", "DRS_QUOTA_EXCEEDED")[0]
+    assert "launch template" in explain("InvalidSubnetID.NotFound: the subnet ID 'subnet-1' does not exist")[0]
+    assert "may not do" in explain("UnauthorizedOperation: You are not authorized")[0]
+    assert explain("something new")[0].startswith("AWS gave no reason that is known here")
