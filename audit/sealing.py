@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC
+from typing import Any
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Exists, OuterRef
@@ -53,15 +54,35 @@ def _extend(waiting: list[int]) -> list[AuditSeal]:
 
 
 def digest_of(entry: AuditEntry, previous: str) -> str:
-    """SHA-256 over the digest before and the entry as canonical JSON."""
-    return hashlib.sha256(f"{previous}\n{canonical(entry)}".encode()).hexdigest()
+    """The digest of a seal: over the digest before and the content of the entry."""
+    return seal_digest(previous, content_of(entry))
+
+
+def seal_digest(previous: str, content: str) -> str:
+    """As an evidence pack follows the chain, past entries of which it has the content's digest alone."""
+    return hashlib.sha256(f"{previous}\n{content}".encode()).hexdigest()
+
+
+def content_of(entry: AuditEntry) -> str:
+    """SHA-256 over the entry as canonical JSON."""
+    return hashlib.sha256(canonical(entry).encode()).hexdigest()
 
 
 def canonical(entry: AuditEntry) -> str:
     """Every column of the entry, in one spelling."""
-    columns = {field.attname: getattr(entry, field.attname) for field in AuditEntry._meta.concrete_fields}
-    columns["at"] = entry.at.astimezone(UTC).isoformat(timespec="microseconds")
-    return json.dumps(columns, sort_keys=True, separators=(",", ":"))
+    return json.dumps(columns(entry), sort_keys=True, separators=(",", ":"))
+
+
+def columns(entry: AuditEntry) -> dict[str, Any]:
+    """Every column of the entry, ready for JSON."""
+    found = {field.attname: getattr(entry, field.attname) for field in AuditEntry._meta.concrete_fields}
+    return found | {"at": entry.at.astimezone(UTC).isoformat(timespec="microseconds")}
+
+
+def _is_sealed(link: AuditSeal, entry: AuditEntry, previous: str) -> bool:
+    """Seals made before there were content digests cover the entry's JSON itself; neither can pass for the other."""
+    old = hashlib.sha256(f"{previous}\n{canonical(entry)}".encode()).hexdigest()
+    return link.digest in (digest_of(entry, previous), old)
 
 
 @dataclass(frozen=True)
@@ -110,7 +131,7 @@ def _link_problem(link: AuditSeal, entry: AuditEntry | None, seq: int, previous:
         return f"seal {seq} is missing"
     if entry is None:
         return f"entry {link.entry} (seal {seq}) is missing"
-    if link.previous != previous or link.digest != digest_of(entry, previous):
+    if link.previous != previous or not _is_sealed(link, entry, previous):
         return f"entry {link.entry} (seal {seq}: {entry}) does not match its seal"
     return ""
 

@@ -86,11 +86,14 @@ def describes(
     body: type[Serializer[Any]] | None = None,
     query: type[Serializer[Any]] | None = None,
     headers: Sequence[OpenApiParameter] = (),
+    files: Sequence[str] = (),
     refusals: Sequence[str] = (),
 ) -> Callable[[View], View]:
-    """For a method of a view. `name` is the operation's id, `refusals` its own codes beside those of any request."""
+    """For a method of a view. `name` is the operation's id, `refusals` its own codes beside those of any request,
+    `files` the media types of files that it may answer with."""
     codes = [*ANY_REQUEST, *(WITH_BODY if body else ()), *refusals]
-    responses: dict[int, Any] = {status: _reference(shape) for status, shape in answers.items()}
+    responses: dict[Any, Any] = {status: _reference(shape) for status, shape in answers.items()}
+    responses |= {(200, kind): OpenApiTypes.BINARY for kind in files}
     by_status: dict[int, list[str]] = defaultdict(list)
     for code in codes:
         by_status[STATUSES[code]].append(code)

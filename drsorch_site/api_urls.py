@@ -33,6 +33,7 @@ urlpatterns = [
     *route("notification-subscriptions/<str:subscription_id>/test", notify.SubscriptionTest, "api-subscription-test"),
     *route("notification-deliveries", notify.DeliveryList, "api-deliveries"),
     *route("executions/<str:execution_id>/report", reports.ExecutionReport, "api-execution-report"),
+    *route("executions/<str:execution_id>/evidence", reports.ExecutionEvidence, "api-execution-evidence"),
     *route("audit-entries", audit.EntryList, "api-audit-entries"),
     *route("schema", schema.SchemaView, "api-schema"),
     path("docs", signed_in(schema.docs), name="api-docs"),

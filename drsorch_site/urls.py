@@ -63,6 +63,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     page("executions/<uuid:execution_id>/terminate", control.execution_terminate, "terminate-execution"),
     page("executions/<uuid:execution_id>/job-logs", logs.job_logs, "job-logs"),
     page("executions/<uuid:execution_id>/job-logs.txt", logs.job_logs_text, "job-logs-text"),
+    page("executions/<uuid:execution_id>/evidence", reports.execution_evidence, "evidence"),
     page("executions/<uuid:execution_id>/report", reports.execution_report, "report"),
     page("settings", views.settings_page, "settings"),
     page("settings/notifications", notify.subscription_list, "notifications"),

@@ -55,6 +55,7 @@ VERBS = {
     "execution.resume": "Resumed before {wave}",
     "execution.cancel": "Cancel asked for",
     "execution.ended": "Run ended: {ending}",
+    "execution.evidence": "Evidence pack made",
     "execution.terminate": "Termination of {instances} asked for",
     "launch.intent": "Sending the launch of {wave} to AWS in {region}{attempt}",
     "launch.sent": "AWS took the launch of {wave} in {region}",

@@ -183,9 +183,9 @@ def _server(
 
 
 def _last(wave: WaveRows) -> ServerRun | None:
-    """The server that came up last."""
-    up = [server for server in wave.servers if server.launched_at is not None]
-    return max(up, key=lambda server: (server.launched_at, server.position), default=None)
+    """The server that came up last; of several in the same second the one that stands last."""
+    up = [(unix(each.launched_at), at, each) for at, each in enumerate(wave.servers) if each.launched_at is not None]
+    return max(up)[2] if up else None
 
 
 # Verdicts

@@ -1,11 +1,15 @@
-"""What people can ask of finished runs: their report."""
+"""What people can ask of finished runs: their report, and the pack that proves it."""
 
 import uuid
 from datetime import datetime
 
+from audit.actor import Actor
+from audit.journal import attempt
+from contract.clock import Clock, db_clock
 from contract.errors import BadRequest
 from executions.models import Execution
 from executions.services import no_execution
+from reports import pack
 from reports.record import RecordShape, record
 
 
@@ -26,3 +30,9 @@ def finished(execution_id: uuid.UUID) -> Execution:
 def report(execution_id: uuid.UUID, now: datetime) -> RecordShape:
     """The report of a finished run; raises as `finished`."""
     return record(finished(execution_id), now)
+
+
+@attempt("execution.evidence", "execution", subject="execution_id")
+def evidence(*, actor: Actor, execution_id: uuid.UUID, clock: Clock = db_clock) -> bytes:
+    """The evidence pack of a finished run, a ZIP file; the journal keeps its digests. Raises as `finished`."""
+    return pack.make(actor, finished(execution_id), clock())

@@ -6,13 +6,14 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
+from audit.requests import actor_for
 from contract.errors import BadRequest, NotFound
 from executions.states import ExecutionStatus, Kind, LaunchStatus, Reached, WaveStatus
 from reports.downloads import attachment, download
 from reports.record import RecordShape
-from reports.services import report
+from reports.services import evidence, report
 from reports.words import clock, ending, facts, gates, parts, reached, span
 
 
@@ -31,6 +32,18 @@ def execution_report(request: HttpRequest, execution_id: uuid.UUID) -> HttpRespo
     if wanted in ("csv", "pdf"):
         return download(found, wanted)
     return render(request, "reports/report.html", _context(found))
+
+
+@require_POST
+def execution_evidence(request: HttpRequest, execution_id: uuid.UUID) -> HttpResponse:
+    """The evidence pack as a download; making one is in the journal."""
+    try:
+        made = evidence(actor=actor_for(request), execution_id=execution_id)
+    except BadRequest:
+        return redirect("execution", execution_id)
+    except NotFound as error:
+        raise Http404 from error
+    return attachment(made, "application/zip", f"evidence-{execution_id}.zip")
 
 
 def _context(found: RecordShape) -> dict[str, Any]:

@@ -124,6 +124,7 @@ API = [
     Rule("api-subscription", "DELETE", DELETE_SUB),
     Rule("api-subscription-test", "POST", CHANGE_SUB),
     Rule("api-deliveries", "GET", EVERYBODY),
+    Rule("api-execution-evidence", "POST", EVERYBODY, scene=Scene.drilled),
     Rule("api-execution-report", "GET", EVERYBODY, scene=Scene.drilled),
     Rule("api-audit-entries", "GET", EVERYBODY),
     Rule("api-schema", "GET", EVERYBODY),
@@ -140,6 +141,7 @@ _READ = (
 CONSOLE = [
     *(Rule(name, "GET", EVERYBODY) for name in _READ.split()),
     Rule("session", "POST", EVERYBODY),
+    Rule("evidence", "POST", EVERYBODY, scene=Scene.drilled),
     Rule("new-group", "GET", ADD_GROUP),
     Rule("new-group", "POST", ADD_GROUP),
     Rule("edit-group", "GET", CHANGE_GROUP),

@@ -1,0 +1,199 @@
+"""RTO, RPO, where the time went, and statuses, derived from what report.json says happened. No figure of it is used.
+
+Times are Unix seconds. A server's way through its wave: `quota` until AWS took its launch, `queue`, then the phases of
+its job log, to its launch. A wave is split by the server that came last; the run by its waves, `person` at the gates.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+Json = dict[str, Any]
+PARTS = ("person", "quota", "queue", "cleanup", "snapshot", "conversion", "launch", "other")
+UP = ("LAUNCHED", "TERMINATED")
+
+_PHASE = {
+    "CLEANUP_START": "cleanup",
+    "CLEANUP_END": "cleanup",
+    "SNAPSHOT_START": "snapshot",
+    "SNAPSHOT_END": "snapshot",
+    "SNAPSHOT_FAIL": "snapshot",
+    "USING_PREVIOUS_SNAPSHOT": "snapshot",
+    "CONVERSION_START": "conversion",
+    "CONVERSION_END": "conversion",
+    "LAUNCH_START": "launch",
+}
+_OVER = ("LAUNCH_END", "LAUNCH_FAILED", "CONVERSION_FAIL", "SERVER_SKIPPED", "USING_PREVIOUS_SNAPSHOT_FAILED")
+
+Turn = tuple[str, int]
+
+
+def launched(server: Json) -> bool:
+    return server["launchStatus"] in UP and server["launchTime"] is not None
+
+
+def between(since: int | None, until: int | None) -> int | None:
+    return None if since is None or until is None else max(0, until - since)
+
+
+def split(turns: Sequence[Turn], end: int) -> dict[str, int]:
+    """Seconds by part, from turning points that never run backwards nor past the end."""
+    found = dict.fromkeys(PARTS, 0)
+    cursor = turns[0][1] if turns else end
+    for at, (part, _) in enumerate(turns):
+        until = min(max(cursor, turns[at + 1][1] if at + 1 < len(turns) else end), end)
+        found[part] += until - cursor
+        cursor = until
+    return found
+
+
+def server_turns(wave: Json, server: Json) -> list[Turn]:
+    """Empty for a server that was not launched."""
+    begin = wave["startTime"]
+    if begin is None or server["launchTime"] is None:
+        return []
+    job = next(each for each in wave["jobs"] if each["launchId"] == server["launchId"])
+    turns = [("quota", begin), ("queue", begin if job["intentTime"] is None else job["intentTime"])]
+    part = ""
+    for event in server["events"]:
+        part = "" if event["event"] in _OVER else _PHASE.get(event["event"], part)
+        if part:
+            turns.append((part, event["time"]))
+    return turns
+
+
+def gate_turns(wave: Json) -> list[Turn]:
+    until = wave["endTime"] if wave["resumedTime"] is None else wave["resumedTime"]
+    if wave["pausedTime"] is None or until is None:
+        return []
+    return [("person", wave["pausedTime"]), ("other", until)]
+
+
+def last_of(servers: Iterable[Json]) -> Json | None:
+    """The server that came up last; of several the one that stands last."""
+    up = [(each["launchTime"], at, each) for at, each in enumerate(servers) if each["launchTime"] is not None]
+    return max(up)[2] if up else None
+
+
+def server_figures(record: Json, wave: Json, server: Json) -> Json:
+    """rtoSeconds, tookSeconds, split and rpo of one server."""
+    turns = server_turns(wave, server)
+    rpo = between(server["pointInTime"], _reference(record))
+    return {
+        "rtoSeconds": between(record["startTime"], server["launchTime"]),
+        "tookSeconds": between(wave["startTime"], server["launchTime"]),
+        "split": split(turns, server["launchTime"] or 0),
+        "rpo": target(rpo, record["rpoMinutes"], reached=launched(server)),
+    }
+
+
+def wave_figures(record: Json, wave: Json) -> Json:
+    """rtoSeconds, tookSeconds, waitedSeconds, lastServerId and split of one wave."""
+    last = last_of(wave["servers"])
+    end = last["launchTime"] if last else None
+    gate = gate_turns(wave)
+    return {
+        "rtoSeconds": between(record["startTime"], end),
+        "tookSeconds": between(wave["startTime"], end),
+        "waitedSeconds": gate[1][1] - gate[0][1] if gate else 0,
+        "lastServerId": last["sourceServerId"] if last else None,
+        "split": split(server_turns(wave, last) if last else [], end or 0),
+    }
+
+
+def run_figures(record: Json) -> Json:
+    """Everything under `measured`."""
+    servers = [server for wave in record["waves"] for server in wave["servers"]]
+    complete = bool(servers) and all(launched(each) for each in servers)
+    end = max((each["launchTime"] for each in servers if each["launchTime"] is not None), default=None)
+    return {
+        "complete": complete,
+        "referenceTime": _reference(record),
+        "rto": target(between(record["startTime"], end), record["rtoMinutes"], reached=complete),
+        "rpo": _worst(record, servers),
+        "rpoUnknownServers": sum(launched(each) and each["pointInTime"] is None for each in servers),
+        "previousSnapshotServers": sum(each["usedPreviousSnapshot"] for each in servers),
+        "split": split(_run_turns(record, end) if end is not None else [], end or 0),
+    }
+
+
+def target(seconds: int | None, minutes: int | None, *, reached: bool) -> Json:
+    """A figure of a run that is over, against a target."""
+    wanted = None if minutes is None else 60 * minutes
+    missed_by = None
+    if wanted is None:
+        word = "NO_TARGET"
+    elif not reached:
+        word = "NOT_REACHED"
+    elif seconds is None:
+        word = "UNKNOWN"
+    elif seconds > wanted:
+        word, missed_by = "MISSED", seconds - wanted
+    else:
+        word = "MET"
+    return {"reached": word, "seconds": seconds, "targetSeconds": wanted, "missedBySeconds": missed_by}
+
+
+def _worst(record: Json, servers: Sequence[Json]) -> Json:
+    up = [each for each in servers if launched(each)]
+    known = [between(each["pointInTime"], _reference(record)) for each in up if each["pointInTime"] is not None]
+    found = target(max((each or 0 for each in known), default=None), record["rpoMinutes"], reached=bool(known))
+    if found["reached"] == "MET" and len(known) < len(servers):
+        found["reached"] = "UNKNOWN" if len(up) == len(servers) else "NOT_REACHED"
+    return found
+
+
+def _run_turns(record: Json, end: int) -> list[Turn]:
+    turns: list[Turn] = [("other", record["startTime"])]
+    for wave in record["waves"]:
+        turns += gate_turns(wave)
+        last = last_of(wave["servers"])
+        if last is not None:
+            turns += [*server_turns(wave, last), ("other", last["launchTime"])]
+        elif wave["startTime"] is not None:
+            turns.append(("other", wave["startTime"]))
+    return turns
+
+
+def _reference(record: Json) -> int:
+    found: int = record["startTime"] if record["outageTime"] is None else record["outageTime"]
+    return found
+
+
+# Statuses
+
+
+def status_problems(record: Json, *, cancelled: bool) -> list[str]:
+    """Statuses of waves and run that do not follow from what became of the servers. A dry run launches nothing."""
+    if record["dryRun"]:
+        return []
+    found = [text for wave in record["waves"] if (text := _wave_problem(wave))]
+    waves = [wave["status"] for wave in record["waves"]]
+    up = any(
+        launched(each) and each["launchTime"] <= record["endTime"]
+        for wave in record["waves"]
+        for each in wave["servers"]
+    )
+    if cancelled:
+        expected = "CANCELLED"
+    elif all(status == "COMPLETED" for status in waves):
+        expected = "COMPLETED"
+    else:
+        expected = "PARTIAL" if up else "FAILED"
+    if record["status"] != expected:
+        found.append(f"report: the run's status is {record['status']}, from its waves it follows {expected}")
+    return found
+
+
+def _wave_problem(wave: Json) -> str:
+    name, status = f"report: wave {wave['waveNumber'] + 1}", wave["status"]
+    whole = all(launched(each) for each in wave["servers"])
+    if status == "COMPLETED" and not whole:
+        return f"{name} is COMPLETED, but not every server of it was launched"
+    late = any((each["launchTime"] or 0) >= (wave["endTime"] or 0) for each in wave["servers"])
+    if status == "FAILED" and whole and not (wave["errorCode"] == "WAVE_TIMEOUT" or late):
+        return f"{name} is FAILED, but every server of it was launched"
+    if status == "SKIPPED" and any(each["launchTime"] is not None for each in wave["servers"]):
+        return f"{name} is SKIPPED, but a server of it was launched"
+    if status not in ("COMPLETED", "FAILED", "SKIPPED"):
+        return f"{name} is {status}, although the run is over"
+    return ""

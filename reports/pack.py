@@ -1,0 +1,78 @@
+"""The evidence pack: report, journal and verifier in one archive whose digests stand in the journal's hash chain."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+import drsorch_verify
+from audit.actor import Actor
+from audit.journal import record as write
+from audit.slices import seals_of, slice_of
+from drsorch_verify import archive
+from drsorch_verify.check import EVIDENCE, JOURNAL, MANIFEST, REPORT, digest, document, manifest, own_digest
+from executions.models import Execution
+from reports.calls import calls
+from reports.pdf import as_pdf
+from reports.record import RecordShape, record
+from reports.tables import as_csv
+
+README = """This is the evidence of one run of DRS Orchestration.
+
+report.pdf     for reading
+report.json    the same with every event, for programs; times are Unix seconds
+report.csv     a line for each server
+calls.json     what was asked of AWS: find it in CloudTrail and DescribeJobs
+journal.json   the journal of the run as a piece of the hash chain; entries of others are digests alone
+manifest.json  SHA-256 of every file, and the head of the chain
+drsorch_verify the program that checks all this, offline, with Python 3.11 or later and nothing else
+
+Check it, with this copy of the program or better with one that you trust:
+
+    PYTHONPATH=pack.zip python3 -m drsorch_verify pack.zip
+
+A chain that was made anew from end to end would hold. So compare the head with one that was noted elsewhere
+(--head SEQ:DIGEST), or have it confirmed where the product runs: python manage.py audit_verify --head SEQ:DIGEST
+"""
+
+
+def make(actor: Actor, execution: Execution, now: datetime) -> bytes:
+    """The pack of a run read `with_waves`. Writes the journal entry that vouches for it, and has it sealed."""
+    found = record(execution, now)
+    files = _files(execution, found)
+    ids = sorted(line["entryId"] for line in found["journal"])
+    first = seals_of(ids)[0]
+    anchor = write(
+        actor,
+        EVIDENCE,
+        subject_kind="execution",
+        subject_id=execution.pk,
+        subject_name=execution.plan_name,
+        detail={
+            "files": {name: digest(content) for name, content in files.items()},
+            "firstSeal": first.seq,
+            "previous": first.previous,
+            "entries": own_digest(ids),
+        },
+    )
+    (last,) = seals_of([anchor.pk])
+    journal = slice_of(first, last, {*ids, anchor.pk})
+    files[JOURNAL] = document(journal)
+    files[MANIFEST] = document(manifest(files, {**journal}))
+    return archive.build(files)
+
+
+def _files(execution: Execution, found: RecordShape) -> dict[str, bytes]:
+    return {
+        "README.txt": README.encode(),
+        "report.pdf": as_pdf(found),
+        REPORT: document(found),
+        "report.csv": as_csv(found).encode(),
+        "calls.json": document(calls(execution)),
+        **verifier(),
+    }
+
+
+def verifier() -> Mapping[str, bytes]:
+    """The program that checks a pack, as it runs here."""
+    folder = Path(drsorch_verify.__file__).parent
+    return {f"drsorch_verify/{each.name}": each.read_bytes() for each in sorted(folder.glob("*.py"))}
