@@ -3,7 +3,8 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from executions.states import ExecutionStatus, Kind
+from executions.models import TerminationJob
+from executions.states import ExecutionStatus, JobStatus, Kind
 from protection.models import ProtectionGroup
 from tests.api_client import make_user
 from tests.console import world
@@ -13,11 +14,12 @@ pytestmark = pytest.mark.browser
 
 LONG = "Ein-sehr-langer-Name-der-nirgends-umbricht-" * 2 + "und noch einer mit vielen Leerzeichen dazwischen"
 
-# Controls that are there, but have shrunk to less than anybody can hit.
+# Controls that are there, but have shrunk to less than anybody can hit, or read what is in them.
 SMALL = """[...document.querySelectorAll("main :is(input:not([type=hidden]), select, textarea, button:not(.unseen))")]
     .filter((each) => each.getClientRects().length)
-    .filter((each) => Math.min(each.getBoundingClientRect().width, each.getBoundingClientRect().height) < 16)
-    .map((each) => each.outerHTML.slice(0, 120))"""
+    .map((each) => [each, each.getBoundingClientRect(), each.matches("button, [type=checkbox]") ? 16 : 64])
+    .filter(([each, box, least]) => box.height < 16 || box.width < least)
+    .map(([each]) => each.outerHTML.slice(0, 120))"""
 
 
 def full_house() -> list[str]:
@@ -29,6 +31,14 @@ def full_house() -> list[str]:
     world.server(LONG[:200], state="STALLED")
     paused = world.paused("Payments")
     partial = world.ended(ExecutionStatus.PARTIAL, LONG[:110], fail="InsufficientInstanceCapacity")
+    TerminationJob.objects.create(
+        execution=partial,
+        account_id="1" * 12,
+        region="us-east-1",
+        status=JobStatus.REJECTED,
+        instance_ids=["i-00000000000000001"],
+        failures={"i-00000000000000001": {"code": "AccessDenied", "message": "no drs:TerminateRecoveryInstances"}},
+    )
     world.start(world.plan("Waiting"), Kind.RECOVERY)
     free = world.plan("Free")
     group = ProtectionGroup.objects.get(name="Free group 0")
