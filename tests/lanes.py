@@ -21,6 +21,7 @@ ONLY = {
         "tests/contract/test_spelling.py",
         "tests/drs/",
         "tests/executions/test_decide.py",
+        "tests/executions/test_forecast.py",
         "tests/executions/test_readiness.py",
         "tests/deploy/test_migrator.py",
         "tests/deploy/test_stacks.py",

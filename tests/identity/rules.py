@@ -135,13 +135,12 @@ _READ = (
     "dashboard groups group servers plans plan executions execution execution-live job-logs job-logs-text settings"
     " shortcuts journal journal-entry session start-drill start-recovery pause-execution resume-execution"
     " cancel-execution terminate-execution delete-group delete-plan notifications delete-subscription"
-    " report shortcuts journal journal-entry session start-drill start-recovery pause-execution resume-execution"
-    " cancel-execution terminate-execution delete-group delete-plan"
 )
 CONSOLE = [
     *(Rule(name, "GET", EVERYBODY) for name in _READ.split()),
     Rule("session", "POST", EVERYBODY),
     Rule("evidence", "POST", EVERYBODY, scene=Scene.drilled),
+    Rule("report", "GET", EVERYBODY, scene=Scene.drilled),
     Rule("new-group", "GET", ADD_GROUP),
     Rule("new-group", "POST", ADD_GROUP),
     Rule("edit-group", "GET", CHANGE_GROUP),
