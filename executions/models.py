@@ -115,6 +115,7 @@ class Execution(models.Model):
             models.Index(fields=["status", "-started_at", "-id"], name="execution_by_status"),
             models.Index(fields=["plan", "-started_at", "-id"], name="execution_by_plan"),
             models.Index(fields=["next_step_at"], condition=Q(next_step_at__isnull=False), name="execution_due"),
+            models.Index(fields=["ended_at"], condition=Q(ended_at__isnull=False), name="execution_ended"),
             models.Index(fields=["claim"], condition=Q(claim__isnull=False), name="execution_claimed"),
         ]
 
