@@ -21,6 +21,10 @@ RUN DJANGO_SECRET_KEY=$(python -c 'import secrets; print(secrets.token_urlsafe(5
 FROM base
 LABEL org.opencontainers.image.title="DRS Orchestration" \
       org.opencontainers.image.description="Protection groups, recovery plans and their runs on AWS Elastic Disaster Recovery"
+# pg_dump and pg_restore for `manage.py backup` and `restore`, of the same version as the database.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends postgresql-client-15=15.* \
+    && rm -rf /var/lib/apt/lists/*
 RUN useradd --uid 10001 --user-group --no-log-init --home-dir /var/lib/drsorch --shell /usr/sbin/nologin drsorch \
     && install --directory --owner drsorch --group drsorch --mode 0750 /var/lib/drsorch
 COPY --from=build /opt/venv /opt/venv

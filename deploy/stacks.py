@@ -5,6 +5,7 @@ import hashlib
 import json
 import shlex
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ TEMPLATES = HERE / "cloudformation"
 POLICIES = HERE / "iam"
 
 # The policies of each process, and the parameter that must be "true" for one of them.
-ROLES = {"Web": ("web", "terminate", "queue"), "Engine": ("engine", "queue")}
+ROLES = {"Web": ("web", "terminate", "queue"), "Engine": ("engine", "notify", "queue")}
 SWITCHES = {"terminate": "AllowTermination", "queue": "WithQueue"}
 ACCOUNT, REGIONS = "123456789012", ["us-east-1", "us-west-2"]  # as written in deploy/iam, for people to replace
 
@@ -158,6 +159,48 @@ def environment(stack: str, region: str | None, *, with_secret: bool) -> dict[st
     return settings
 
 
+def run(stack: str, region: str | None, command: list[str], *, patience: float = 1800) -> int:
+    """Run a manage.py command in a task of its own, as an engine would, and wait for it; returns how it ended.
+    Raises Trouble when it was not started or takes longer than `patience` seconds."""
+    known = outputs(stack, region)
+    network = {"subnets": known["ProcessSubnets"].split(","), "securityGroups": [known["ProcessGroup"]]}
+    ecs = boto3.client("ecs", region_name=region)
+    began = ecs.run_task(
+        cluster=known["Cluster"],
+        taskDefinition=known["EngineTask"],
+        launchType="FARGATE",
+        networkConfiguration={"awsvpcConfiguration": network | {"assignPublicIp": "DISABLED"}},
+        overrides={"containerOverrides": [{"name": "engine", "command": ["python", "manage.py", *command]}]},
+    )
+    if began["failures"]:
+        raise Trouble(f"the task was not started: {began['failures']}")
+    arn = began["tasks"][0]["taskArn"]
+    print(f"{arn} runs; its output goes to {known['EngineLog']}", file=sys.stderr)
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        found = ecs.describe_tasks(cluster=known["Cluster"], tasks=[arn])["tasks"]
+        if found and found[0]["lastStatus"] == "STOPPED":
+            code = found[0]["containers"][0].get("exitCode")
+            if code is None:
+                raise Trouble(f"the task ended before its command began: {found[0].get('stoppedReason', '')}")
+            _show_output(known["EngineLog"], arn, region)
+            return int(code)
+        time.sleep(5)
+    raise Trouble(f"{arn} still runs after {patience:.0f} s")
+
+
+def _show_output(log: str, task: str, region: str | None) -> None:
+    """What the task wrote, as far as CloudWatch Logs has it yet."""
+    logs = boto3.client("logs", region_name=region)
+    stream = f"engine/engine/{task.rpartition('/')[2]}"
+    try:
+        found = logs.get_log_events(logGroupName=log, logStreamName=stream, startFromHead=True)["events"]
+    except logs.exceptions.ResourceNotFoundException:  # it wrote nothing
+        return
+    for event in found:
+        print(event["message"])
+
+
 def env_lines(settings: Mapping[str, str]) -> str:
     """One NAME=value a line, quoted where a shell would need it; systemd and compose read the same lines."""
     return "".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items())
@@ -172,9 +215,11 @@ def _arguments(given: list[str]) -> argparse.Namespace:
     what.add_argument("--iam", action="store_true", help="write iam.json anew from deploy/iam, and nothing else")
     reading = verbs.add_parser("environment", help="print the settings for signing in through the stack's user pool")
     reading.add_argument("--with-secret", action="store_true", help="fetch the client's secret, too")
-    for verb in (packaging, reading):
+    running = verbs.add_parser("run", help="run a manage.py command in a task of its own and wait for it")
+    for verb in (packaging, reading, running):
         verb.add_argument("--stack", default="drsorch", help="name of the root stack (drsorch)")
         verb.add_argument("--region", help="where; the default is AWS's own")
+    running.add_argument("command", nargs=argparse.REMAINDER, help="such as: unknown_launches --hours 48")
     return parser.parse_args(given)
 
 
@@ -187,6 +232,8 @@ def main(given: list[str]) -> int:
     try:
         if options.verb == "environment":
             sys.stdout.write(env_lines(environment(options.stack, options.region, with_secret=options.with_secret)))
+        elif options.verb == "run":
+            return run(options.stack, options.region, options.command)
         elif options.iam:
             write_iam()
         else:

@@ -351,7 +351,7 @@ SECRETS = [
     SECRET_KEY,
     *SECRET_KEY_FALLBACKS,
     METRICS_TOKEN,
-    str(DATABASES["default"].get("PASSWORD") or ""),
+    str(DATABASES["default"].get("PASSWORD") or env.str("PGPASSWORD", "")),
     Q_BROKER.get("redis", ""),
 ]
 if PROVIDER:

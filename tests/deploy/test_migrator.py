@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tests.deploy.cloud import account, client
+from tests.deploy.templates import Loader
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "deploy" / "cloudformation" / "services.yaml"
 
@@ -42,13 +43,6 @@ class Context:
 
     def get_remaining_time_in_millis(self) -> int:
         return self.left
-
-
-class Loader(yaml.SafeLoader):
-    """Reads a template without caring for CloudFormation's functions."""
-
-
-Loader.add_multi_constructor("!", lambda loader, suffix, node: node.value)
 
 
 @pytest.fixture(scope="module")

@@ -161,6 +161,16 @@ def test_the_settings_of_cognito_come_from_the_outputs(root: dict[str, str]) -> 
     assert "SECRET" not in script("environment", "--stack", STACK, "--region", REGION)
 
 
+def test_a_command_runs_in_a_task_of_its_own(root: dict[str, str]) -> None:
+    assert script("run", "--stack", STACK, "--region", REGION, "audit_verify", "--head", "7:abc") == ""
+    tasks = client("ecs").list_tasks(cluster=root["Cluster"])["taskArns"]
+    started = client("ecs").describe_tasks(cluster=root["Cluster"], tasks=tasks)["tasks"]
+    overrides = [each["overrides"]["containerOverrides"] for each in started if each.get("overrides")]
+    command = ["python", "manage.py", "audit_verify", "--head", "7:abc"]
+    assert overrides == [[{"name": "engine", "command": command}]]
+    assert {each["taskDefinitionArn"] for each in started} >= {root["EngineTask"]}
+
+
 def test_another_stack_is_refused_in_one_sentence(bucket: str) -> None:
     for name, reason in (("drsorch-artifacts", "is it the root stack"), ("nothing", "does not exist")):
         command = [sys.executable, "deploy/stacks.py", "environment", "--stack", name, "--region", REGION]

@@ -1,0 +1,85 @@
+"""docs/operations.md says what is true: every setting, every parameter of the stack, every command and file that it names."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from django.core.management import get_commands
+
+from tests.deploy.templates import Loader
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "operations.md").read_text()
+
+# Reads the settings while noting what they ask for, whatever way the name is made.
+NOTE = """
+import json, environs
+asked, plain = [], environs.FileAwareEnv._get_value
+def note(self, name, default):
+    asked.append(name)
+    return plain(self, name, default)
+environs.FileAwareEnv._get_value = note
+import drsorch_site.settings
+print(json.dumps(asked))
+"""
+COGNITO = {
+    "DRSORCH_AUTH": "cognito",
+    "COGNITO_USER_POOL_ID": "eu-west-1_Ab12Cd34E",
+    "COGNITO_CLIENT_ID": "client",
+    "COGNITO_CLIENT_SECRET": "secret",
+    "COGNITO_DOMAIN": "sign-in.example.com",
+}
+
+
+def section(title: str) -> str:
+    return re.split(r"^## ", PAGE.split(f"\n## {title}\n")[1], flags=re.MULTILINE)[0]
+
+
+def first_cells(text: str) -> set[str]:
+    """The names in backquotes that stand in the first column of a section's tables."""
+    rows = re.findall(r"^\| (`[^|]*) \|", text, flags=re.MULTILINE)
+    return {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
+
+
+def test_every_setting_is_in_the_table_and_none_that_is_not_read() -> None:
+    command = [sys.executable, "-c", NOTE]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | COGNITO, capture_output=True, text=True, check=True)
+    read = set(json.loads(done.stdout))
+    described = first_cells(section("Settings"))
+    assert read - described == set(), "settings that the page does not name"
+    # botocore reads the profile and its kin by itself
+    assert described - read == {"AWS_PROFILE", "AWS_MAX_ATTEMPTS"} & described, "names that nobody reads"
+
+
+def test_every_parameter_of_the_stack_is_in_the_table() -> None:
+    template = yaml.load((ROOT / "deploy/cloudformation/root.yaml").read_text(), Loader)
+    text = section("On AWS with CloudFormation")
+    assert first_cells(text[text.index("### Parameters") :]) == set(template["Parameters"])
+    grouped = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    assert {each for group in grouped for each in group["Parameters"]} == set(template["Parameters"])
+    assert all(each["Description"] for each in template["Parameters"].values())
+
+
+def test_what_the_page_names_exists() -> None:
+    commands = set(re.findall(r"manage\.py ([a-z_]+)", PAGE))
+    assert commands <= set(get_commands()), commands - set(get_commands())
+    links = set(re.findall(r"\]\((?!http|#)([^)#]+)\)", PAGE))
+    assert all((ROOT / "docs" / link).exists() for link in links), links
+    paths = set(re.findall(r"\b(?:deploy|script)/[\w./@*-]+[\w*]", PAGE))
+    assert all(list(ROOT.glob(path)) for path in paths), [path for path in paths if not list(ROOT.glob(path))]
+    anchors = {
+        re.sub(r"[^\w -]", "", line.lower()).replace(" ", "-") for line in re.findall(r"^#+ (.+)$", PAGE, re.MULTILINE)
+    }
+    assert set(re.findall(r"\]\(#([^)]+)\)", PAGE)) <= anchors
+
+
+@pytest.mark.parametrize("name", ["package", "stack-environment", "stack-run"])
+def test_the_scripts_explain_themselves(name: str) -> None:
+    done = subprocess.run([f"script/{name}", "--help"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "--stack" in done.stdout
