@@ -16,6 +16,7 @@ from moto.cloudformation.models import Stack
 from moto.cloudformation.utils import yaml_tag_constructor
 from moto.core.common_models import CloudFormationModel
 from moto.ec2.models.route_tables import RouteTable
+from moto.ecs.models import EC2ContainerServiceBackend
 from moto.elbv2.models import FakeLoadBalancer, FakeTargetGroup
 from moto.moto_api import state_manager
 from moto.rds.models import DBParameterGroup
@@ -190,6 +191,11 @@ def _delete_table(cls: Any, name: str, *rest: Any) -> None:
     client("ec2").delete_route_table(RouteTableId=name)
 
 
+def _needs_nothing(backend: Any, task_definition: Any) -> dict[str, Any]:
+    """moto adds up the memory of containers, which on Fargate may be given for the task alone."""
+    return {"CPU": 0, "MEMORY": 0, "PORTS": [], "PORTS_UDP": []}
+
+
 TOLD: tuple[tuple[Any, str, Any], ...] = (
     (models, "yaml_tag_constructor", _tagged),
     (responses, "yaml_tag_constructor", _tagged),
@@ -199,6 +205,7 @@ TOLD: tuple[tuple[Any, str, Any], ...] = (
     (FakeLoadBalancer, "get_cfn_attribute", _name_of_balancer),
     (FakeTargetGroup, "get_cfn_attribute", _name_of_targets),
     (DBParameterGroup, "physical_resource_id", property(lambda group: group.name)),
+    (EC2ContainerServiceBackend, "_calculate_task_resource_requirements", _needs_nothing),
     (RouteTable, "delete_from_cloudformation_json", classmethod(_delete_table)),
 )
 for owner, name, what in TOLD:

@@ -65,9 +65,7 @@ def cluster() -> Iterator[dict[str, Any]]:
             requiresCompatibilities=["FARGATE"],
             cpu="512",
             memory="1024",
-            containerDefinitions=[
-                {"name": "migrate", "image": "registry/drsorch:1", "essential": True, "memory": 1024}
-            ],
+            containerDefinitions=[{"name": "migrate", "image": "registry/drsorch:1", "essential": True}],
         )["taskDefinition"]["taskDefinitionArn"]
         subnet = client("ec2").describe_subnets()["Subnets"][0]["SubnetId"]
         group = client("ec2").describe_security_groups()["SecurityGroups"][0]["GroupId"]

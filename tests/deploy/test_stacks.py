@@ -227,5 +227,5 @@ def test_the_roles_have_the_statements_of_deploy_iam(cloud: str) -> None:
 def test_termination_and_the_queue_can_be_withheld(cloud: str) -> None:
     build("few-roles", TEMPLATES / "iam.json", DrsRegions="eu-west-1", AllowTermination="false", WithQueue="false")
     found = policies_of("few-roles")
-    assert set(found) == {"WebPolicy", "EnginePolicy"}
+    assert set(found) == {"WebPolicy", "EnginePolicy", "NotifyPolicy"}
     assert found["WebPolicy"][0]["Condition"]["StringEquals"]["aws:RequestedRegion"] == ["eu-west-1"]
