@@ -8,6 +8,7 @@ from drsorch_site import schema
 from drsorch_site.middleware import signed_in
 from executions import api as executions
 from executions import readiness_api as readiness
+from executions import retry_api as retry
 from notify import api as notify
 from plans import api as plans
 from protection import api as protection
@@ -23,6 +24,7 @@ urlpatterns = [
     *route("recovery-plans/<str:plan_id>/execute", executions.PlanExecute, "api-plan-execute"),
     *route("executions", executions.ExecutionList, "api-executions"),
     *route("executions/<str:execution_id>", executions.ExecutionDetail, "api-execution"),
+    *route("executions/<str:execution_id>/retry", retry.Retry, "api-execution-retry"),
     *route("executions/<str:execution_id>/resume", executions.Resume, "api-execution-resume"),
     *route("executions/<str:execution_id>/cancel", executions.Cancel, "api-execution-cancel"),
     *route("executions/<str:execution_id>/pause", executions.Pause, "api-execution-pause"),

@@ -17,7 +17,7 @@ from contract.handlers import API, body
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # DRF imports this module while it makes that class
 
-STARTS = frozenset({"api-executions", "api-plan-execute"})
+STARTS = frozenset({"api-executions", "api-plan-execute", "api-execution-retry"})
 DISCOVERIES = frozenset({"api-source-servers"})
 
 

@@ -12,6 +12,7 @@ from executions import control_views as control
 from executions import inventory_views as inventory
 from executions import log_views as logs
 from executions import plan_views as plan_page
+from executions import retry_views as retry_pages
 from executions import start_views as start
 from executions import views as executions
 from notify import views as notify
@@ -60,6 +61,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     page("executions/<uuid:execution_id>/pause", control.execution_pause, "pause-execution"),
     page("executions/<uuid:execution_id>/resume", control.execution_resume, "resume-execution"),
     page("executions/<uuid:execution_id>/cancel", control.execution_cancel, "cancel-execution"),
+    page("executions/<uuid:execution_id>/retry", retry_pages.execution_retry, "retry-execution"),
     page("executions/<uuid:execution_id>/terminate", control.execution_terminate, "terminate-execution"),
     page("executions/<uuid:execution_id>/job-logs", logs.job_logs, "job-logs"),
     page("executions/<uuid:execution_id>/job-logs.txt", logs.job_logs_text, "job-logs-text"),

@@ -63,6 +63,8 @@ def _no_pause(execution: Execution) -> str:
         return "The run is paused already."
     if execution.state is ExecutionStatus.CANCELLING:
         return "The run is being cancelled."
+    if execution.dry_run:
+        return "A dry run does not pause."
     if execution.pause_requested_at is not None:
         return "A pause before the next wave is asked for already."
     if not any(WaveStatus.of(wave.status) is WaveStatus.PENDING for wave in execution.waves.all()):
@@ -85,6 +87,8 @@ def _no_resume(execution: Execution) -> str:
 
 
 def _no_terminate(execution: Execution, has_instances: bool) -> str:
+    if execution.dry_run:
+        return "A dry run launches nothing."
     if not execution.state.is_final:
         return "Instances can be terminated when the run has ended."
     if execution.termination_status == TerminationStatus.COMPLETED:

@@ -1,6 +1,7 @@
 """Runs over HTTP: start, follow, steer, clean up."""
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from django.db.models import Q
@@ -86,6 +87,7 @@ class ExecutionQuery(StrictSerializer):
     planId = Text(required=False, described=PLAN_ID)
     status = OneOf(choices=STATUSES, required=False)
     executionType = OneOf(choices=KINDS, required=False)
+    dryRun = OneOf(choices=["true", "false"], required=False)
     limit = Text(required=False, described=LIMIT)
     nextToken = Text(required=False, described=TOKEN)
 
@@ -139,6 +141,8 @@ def _filtered(asked: dict[str, Any]) -> Any:
         runs = runs.filter(status=asked["status"])
     if "executionType" in asked:
         runs = runs.filter(kind=asked["executionType"])
+    if "dryRun" in asked:
+        runs = runs.filter(dry_run=asked["dryRun"] == "true")
     return runs
 
 
@@ -168,8 +172,8 @@ class PlanExecute(ApiView):
 def _start(request: Request, given: dict[str, Any], plan_id: uuid.UUID) -> Response:
     actor = actor_for(request)
 
-    def work() -> idempotency.Answer:
-        execution = services.start(
+    def work() -> Execution:
+        return services.start(
             actor=actor,
             plan_id=plan_id,
             kind=Kind.of(given["executionType"]),
@@ -177,13 +181,17 @@ def _start(request: Request, given: dict[str, Any], plan_id: uuid.UUID) -> Respo
             dry_run=given.get("dryRun", False),
             outage_at=moment(given.get("outageTime")),
         )
-        return idempotency.Answer(202, {**_started(execution)})
 
+    return accepted(request, {"planId": plan_id, **given}, work)
+
+
+def accepted(request: Request, asked: dict[str, Any], work: Callable[[], Execution]) -> Response:
+    """202 for a run that `work` starts; the same answer again for the same Idempotency-Key."""
     answer = idempotency.once(
         principal=f"user:{request.user.pk}",
         key=idempotency.key_of(request._request),
-        request={"planId": plan_id, **given},
-        work=work,
+        request=asked,
+        work=lambda: idempotency.Answer(202, {**_started(work())}),
     )
     headers = {"Location": answer.body["statusUrl"]} | ({"Idempotent-Replay": "true"} if answer.is_replay else {})
     return Response(answer.body, status=answer.status, headers=headers)

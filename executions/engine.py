@@ -14,8 +14,10 @@ from executions import decide as d
 from executions.errands import Errand, do_now
 from executions.forecast import phase_times, renewed
 from executions.models import LaunchJob, WaveRun
+from executions.rehearsal import rehearse
 from executions.run import Lost, Run, claim, journal, load
 from executions.states import ExecutionStatus, JobStatus, LaunchStatus, WaveStatus
+from protection.details import Round
 
 
 def step(execution_id: uuid.UUID, clock: Clock = db_clock) -> None:
@@ -32,9 +34,17 @@ def stepping(execution_id: uuid.UUID, clock: Clock = db_clock) -> Errand[None]:
 
 def advance(execution_id: uuid.UUID, token: uuid.UUID, clock: Clock = db_clock, *, share: bool = False) -> Errand[bool]:
     """Decide and act until the run must wait. With `share`, a launch is left to whoever comes first: True then."""
+    turn = Round()
     try:
         while True:
             run, now = load(execution_id, token), clock()
+            if run.execution.dry_run:
+                if not (yield from rehearse(run, clock)):
+                    return False
+                if turn.is_over:
+                    run.release(clock())
+                    return False
+                continue
             decision = d.decide(run.view, now, poll_seconds=settings.POLL_SECONDS)
             log_context.note(execution_id=str(execution_id), wave=getattr(decision, "wave", None))
             if share and isinstance(decision, d.Launch) and not run.execution.cancel_requested_at:

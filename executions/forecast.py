@@ -169,6 +169,41 @@ def renewed(execution: Execution, now: datetime) -> Kept | None:
     return found
 
 
+class Predicted(TypedDict):
+    """How long a run of the plan would take, in seconds without pauses; null before there are enough launches."""
+
+    predictedDuration: int | None
+    predictedEarliest: int | None
+    predictedLatest: int | None
+    launches: int
+    basis: str
+
+
+def predicted(execution: Execution) -> Predicted:
+    """How long a run would take whose waves launch all their servers, one wave after the other."""
+    servers: dict[int, list[ServerAhead]] = defaultdict(list)
+    rows = ServerRun.objects.filter(wave__execution=execution).order_by("wave__number", "position")
+    for number, server, hostname in rows.values_list("wave__number", "source_server_id", "hostname"):
+        servers[number].append(ServerAhead(server, hostname))
+    history = _history()
+    launches = len(history.samples)
+    known = {each.source_server_id for wave in servers.values() for each in wave}
+    own = sum(server in known for server, _ in history.samples)
+    found = Predicted(
+        predictedDuration=None,
+        predictedEarliest=None,
+        predictedLatest=None,
+        launches=launches,
+        basis=f"Only {launches} of the {ENOUGH} launches measured that a prediction needs.",
+    )
+    if launches >= ENOUGH:
+        outcome = foretell([WaveAhead(*each) for each in servers.items()], history, str(execution.pk))
+        found["predictedDuration"] = round(outcome.remaining)
+        found["predictedEarliest"], found["predictedLatest"] = round(outcome.earliest), round(outcome.latest)
+        found["basis"] = f"From {launches} launches measured here, {own} of them of these servers; without pauses."
+    return found
+
+
 def _history() -> History:
     runs = Execution.objects.final().filter(dry_run=False).newest_first()
     kept = [times for times in runs.values_list("phase_times", flat=True)[: 2 * RUNS] if times][:RUNS]

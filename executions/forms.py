@@ -22,13 +22,21 @@ class RunFilter(forms.Form):
     status = forms.ChoiceField(required=False, choices=[("", "All statuses"), *ExecutionStatus.choices()])
     kind = forms.ChoiceField(label="Type", required=False, choices=[("", "Drills and recoveries"), *Kind.choices()])
 
+    dry_run = forms.TypedChoiceField(
+        label="Dry runs",
+        required=False,
+        choices=[("", "With dry runs"), ("no", "Without dry runs"), ("yes", "Dry runs only")],
+        coerce=lambda value: value == "yes",
+        empty_value=None,
+    )
+
     def __init__(self, request: HttpRequest, **options: Any) -> None:
         super().__init__(request.GET, label_suffix="", **options)
 
     def chosen(self) -> dict[str, Any]:
         """What was chosen, ready for a QuerySet's filter."""
         self.is_valid()
-        return {name: value for name, value in self.cleaned_data.items() if value}
+        return {name: value for name, value in self.cleaned_data.items() if value not in ("", None)}
 
 
 class CommentForm(forms.Form):

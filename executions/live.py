@@ -9,7 +9,7 @@ from django.utils import timezone
 from contract.status import Tone
 from executions.forecast import Foretold, foretold
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
-from executions.states import ExecutionStatus, LaunchStatus, TerminationStatus, WaveStatus
+from executions.states import ExecutionStatus, LaunchStatus, Phase, TerminationStatus, WaveStatus
 from executions.tally import Progress, Tally, progress_of
 
 # Runs of up to this many servers show finished waves open: everything fits on a screen.
@@ -47,6 +47,7 @@ class WaveCard:
     failures: list[ServerRun]
     small_run: bool = True
     is_changed: bool = False
+    is_rehearsal: bool = False
 
     @property
     def servers(self) -> list[ServerRun]:
@@ -118,6 +119,7 @@ class Live:
                 progress.tallies[run.pk],
                 progress.failed[run.pk],
                 small_run=small,
+                is_rehearsal=execution.dry_run,
                 is_changed=since is not None and run.revision > since,
             )
             for run in runs
@@ -175,8 +177,15 @@ class Live:
     def is_cancellable(self) -> bool:
         return not self.state.is_final and self.state is not ExecutionStatus.CANCELLING
 
+    @cached_property
+    def checked(self) -> int:
+        """Servers that a dry run has looked at."""
+        return sum(wave.tally.in_phase(Phase.DONE) for wave in self.waves)
+
     @property
     def banner(self) -> Banner:
+        if self.execution.dry_run:
+            return _rehearsed(self)
         return _BANNERS[self.state](self)
 
     @property
@@ -304,6 +313,19 @@ def _failed(live: Live) -> Banner:
 
 def _cancelled(live: Live) -> Banner:
     return Banner(Tone.NEUTRAL, "Cancelled.", before="Ended", at=live.execution.ended_at, after=_instances(live))
+
+
+def _rehearsed(live: Live) -> Banner:
+    """What a dry run found so far, or in the end."""
+    if not live.state.is_final:
+        return Banner(Tone.PROGRESS, "Checking.", after="It stops at no pause and needs nobody.")
+    if live.state is ExecutionStatus.CANCELLED:
+        return Banner(Tone.NEUTRAL, "Cancelled.", before="Ended", at=live.execution.ended_at)
+    if live.failed:
+        title = f"{live.failed} of {_plural(live.total, 'server')} would not launch."
+        return Banner(Tone.DANGER, title, before="Ended", at=live.execution.ended_at, after="The reasons are below.")
+    title = f"All {_plural(live.total, 'server')} would launch."
+    return Banner(Tone.SUCCESS, title, before="Checked", at=live.execution.ended_at, after="Nothing was launched.")
 
 
 _BANNERS = {

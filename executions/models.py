@@ -83,6 +83,10 @@ class Execution(models.Model):
     failing_since = models.DateTimeField(null=True)
     aws_error = models.TextField(blank=True)
 
+    rehearsal = models.JSONField(null=True, help_text="What a dry run found, and how long a run would take")
+    retry_of = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="retries")
+    first_attempt_id = models.UUIDField(null=True, help_text="Of a retry: the run with which it all began")
+    attempt = models.PositiveIntegerField(default=1, help_text="1 for a run that retries no other")
     forecast = models.JSONField(null=True, help_text="When it will be over, as executions.forecast says")
     phase_times = models.JSONField(default=list, help_text="What its launches took, for the forecasts of later runs")
 
@@ -104,6 +108,7 @@ class Execution(models.Model):
             models.UniqueConstraint(
                 fields=["plan"], condition=Q(ended_at=None, dry_run=False), name="one_active_execution_a_plan"
             ),
+            models.UniqueConstraint(fields=["retry_of"], condition=Q(retry_of__isnull=False), name="one_retry_a_run"),
             models.CheckConstraint(
                 condition=Q(ended_at=None, status__in=sorted(ACTIVE))
                 | (Q(ended_at__isnull=False) & ~Q(status__in=sorted(ACTIVE))),
@@ -116,6 +121,7 @@ class Execution(models.Model):
             models.Index(fields=["plan", "-started_at", "-id"], name="execution_by_plan"),
             models.Index(fields=["next_step_at"], condition=Q(next_step_at__isnull=False), name="execution_due"),
             models.Index(fields=["ended_at"], condition=Q(ended_at__isnull=False), name="execution_ended"),
+            models.Index(fields=["first_attempt_id"], condition=Q(attempt__gt=1), name="execution_attempts"),
             models.Index(fields=["claim"], condition=Q(claim__isnull=False), name="execution_claimed"),
         ]
 
@@ -229,6 +235,7 @@ class ServerRun(models.Model):
     used_previous_snapshot = models.BooleanField(default=False)
     point_in_time = models.DateTimeField(null=True, help_text="The moment whose data the instance was launched with")
     error = models.TextField(blank=True)
+    findings = models.JSONField(default=list, help_text="What a dry run found: codes, severities and sentences")
 
     class Meta:
         ordering = ["wave", "position"]
@@ -242,6 +249,11 @@ class ServerRun(models.Model):
     def state(self) -> LaunchStatus:
         """The launch status with its label and tone."""
         return LaunchStatus.of(self.launch_status)
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether a dry run has looked at it."""
+        return self.stage is Phase.DONE
 
     @property
     def stage(self) -> Phase:

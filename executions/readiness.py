@@ -158,7 +158,7 @@ def assess(facts: PlanFacts, now: datetime, believed_for: timedelta) -> Readines
         *_of_plan(facts),
         *_of_regions(facts, now, believed_for),
         *_of_servers(facts, now),
-        *_of_quotas(facts),
+        *of_quotas(facts),
         *_of_drills(facts, changes, now),
     ]
     reasons = sorted(found, key=lambda each: RANKS.index(each.weight), reverse=True)
@@ -270,7 +270,8 @@ def _of_launch(server: ServerFacts, region: RegionFacts, now: datetime) -> Itera
         yield Finding("FOREIGN_INSTANCE_RUNS", "An instance of it runs that was not launched from here.")
 
 
-def _of_quotas(facts: PlanFacts) -> Iterator[Reason]:
+def of_quotas(facts: PlanFacts) -> Iterator[Reason]:
+    """What the DRS quotas of each region mean for the plan's biggest wave there."""
     for region in facts.regions.values():
         if region.jobs_as_of is None:
             continue

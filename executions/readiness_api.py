@@ -11,14 +11,7 @@ from contract.schema import describes
 from contract.views import ApiView, read_id
 from executions.readiness import Drill, PlanFacts, Readiness, Reason, assess
 from executions.readiness_facts import believed_for, facts_of
-from executions.states import Verdict
 from plans.services import no_plan
-
-SEVERITIES = {
-    Verdict.NOT_READY: "BLOCKING",
-    Verdict.UNKNOWN: "UNKNOWN",
-    Verdict.READY_WITH_WARNINGS: "WARNING",
-}
 
 
 class ReasonShape(TypedDict):
@@ -86,7 +79,7 @@ def _show(facts: PlanFacts, found: Readiness, now: datetime) -> ReadinessShape:
 def _reason(reason: Reason) -> ReasonShape:
     return ReasonShape(
         code=reason.code,
-        severity=SEVERITIES[reason.weight],
+        severity=reason.weight.severity,
         message=reason.text,
         serverIds=list(reason.server_ids),
     )

@@ -36,9 +36,9 @@ def facts_of(plan_ids: Collection[Key]) -> list[PlanFacts]:
     """All that the verdicts on these plans rest on."""
     plans = RecoveryPlan.objects.filter(pk__in=plan_ids).values_list("pk", "name", "version", "rpo_minutes")
     members = _members(plan_ids)
-    servers = _servers([each for each, *_ in members])
+    servers = servers_of([each for each, *_ in members])
     waves = _waves(plan_ids, members, servers)
-    regions = _regions()
+    regions = regions_now()
     active = dict(Execution.objects.active().filter(plan__in=plan_ids, dry_run=False).values_list("plan_id", "status"))
     drills = _drills(plan_ids)
     return [
@@ -112,7 +112,7 @@ def _placed(member: Member, known: ServerFacts | None) -> ServerFacts:
     return ServerFacts(**{**known.__dict__, "region": region, "held_by": held_by})
 
 
-def _servers(ids: Collection[str]) -> dict[str, ServerFacts]:
+def servers_of(ids: Collection[str]) -> dict[str, ServerFacts]:
     """These servers as the inventory has them."""
     columns = (
         "pk", "name", "region", "gone_at", "replication_state", "lag_seconds", "seen_at", "latest_snapshot_at",
@@ -146,7 +146,7 @@ def _instances(instance_of: Mapping[str, str]) -> dict[str, Kind]:
     return {server: Kind.of(kind) for server, instance, kind in rows if instance_of[server] == instance}
 
 
-def _regions() -> dict[str, RegionFacts]:
+def regions_now() -> dict[str, RegionFacts]:
     """Every region that was ever read; of the jobs that run there, those that no run of ours has are foreign."""
     rows = list(RegionInventory.objects.all())
     ids = [job["jobId"] for row in rows for job in row.running_jobs]

@@ -9,6 +9,7 @@ from audit.actor import Actor
 from contract.clock import unix
 from executions import services
 from executions.actions import Action, actions_of
+from executions.attempts import attempts_of, retry_of
 from executions.forecast import ForecastShape
 from executions.forecast import show as show_forecast
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
@@ -31,6 +32,25 @@ def _action(action: Action) -> ActionShape:
     return ActionShape(allowed=action.allowed, reason=action.reason)
 
 
+class FindingShape(TypedDict):
+    """Something that a dry run found; `severity` is BLOCKING, UNKNOWN or WARNING."""
+
+    code: str
+    severity: str
+    message: str
+
+
+class RehearsalShape(TypedDict):
+    """What a dry run found of the whole plan. Seconds are null while too few launches were measured (`launches`)."""
+
+    findings: list[FindingShape]
+    predictedDuration: int | None
+    predictedEarliest: int | None
+    predictedLatest: int | None
+    launches: int
+    basis: str
+
+
 class JobShape(TypedDict):
     jobId: str | None
     region: str
@@ -45,6 +65,7 @@ class ServerRunShape(TypedDict):
     recoveryInstanceId: str | None
     launchTime: int | None
     error: str | None
+    findings: list[FindingShape]
 
 
 class WaveRunShape(TypedDict):
@@ -89,14 +110,27 @@ class ExecutionSummary(TypedDict):
     terminationStatus: str
     errorCode: str | None
     errorMessage: str | None
+    dryRunResult: RehearsalShape | None
+    retryOf: str | None
+    attempt: int
     pauseRequested: bool
     actions: ActionsShape
     revision: int
 
 
+class AttemptShape(TypedDict):
+    """One of the tries of a run; the first has attempt 1."""
+
+    executionId: str
+    attempt: int
+    status: str
+
+
 class ExecutionShape(ExecutionSummary):
     """A run with its waves, jobs and servers."""
 
+    attempts: list[AttemptShape]
+    retry: ActionShape
     waves: list[WaveRunShape]
 
 
@@ -120,7 +154,15 @@ def show_execution(execution_id: uuid.UUID, actor: Actor, now: datetime) -> Exec
     servers = [server for wave in execution.waves.all() for server in wave.servers.all()]
     standing = any(server.state is LaunchStatus.LAUNCHED and server.recovery_instance_id for server in servers)
     summary = _summary(execution, actor, now, has_instances=standing)
-    return ExecutionShape(**summary, waves=[_wave(wave, now) for wave in execution.waves.all()])
+    return ExecutionShape(
+        **summary,
+        attempts=[
+            AttemptShape(executionId=str(each.pk), attempt=each.attempt, status=each.status)
+            for each in attempts_of(execution)
+        ],
+        retry=_action(retry_of(execution, actor)),
+        waves=[_wave(wave, now) for wave in execution.waves.all()],
+    )
 
 
 def _summary(execution: Execution, actor: Actor, now: datetime, *, has_instances: bool) -> ExecutionSummary:
@@ -149,6 +191,9 @@ def _summary(execution: Execution, actor: Actor, now: datetime, *, has_instances
         terminationStatus=execution.termination_status,
         errorCode=execution.error_code or None,
         errorMessage=execution.error_message or None,
+        dryRunResult=execution.rehearsal,
+        retryOf=str(execution.retry_of_id) if execution.retry_of_id else None,
+        attempt=execution.attempt,
         pauseRequested=execution.pause_requested_at is not None and execution.ended_at is None,
         actions=ActionsShape(
             pause=_action(actions.pause),
@@ -209,6 +254,7 @@ def _server(server: ServerRun) -> ServerRunShape:
         recoveryInstanceId=server.recovery_instance_id or None,
         launchTime=unix(server.launched_at),
         error=server.error or None,
+        findings=server.findings,
     )
 
 

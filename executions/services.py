@@ -45,18 +45,16 @@ def start(
 
     `outage_at`, of a recovery only, is when production was lost. Raises Forbidden; Invalid; NotFound; BadRequest
     (PLAN_HAS_NO_WAVES); Conflict (PLAN_ALREADY_EXECUTING, SERVER_CONFLICT). Both conflicts rest on database
-    constraints: of any number of starts at once, one wins.
+    constraints: of any number of starts at once, one wins. A dry run holds no server and meets neither.
     """
-    _require_start(actor, kind)
+    require_start(actor, Kind.DRILL if dry_run else kind)  # who may drill may rehearse a recovery
     _check_outage(kind, outage_at, clock)
-    if dry_run:
-        raise Invalid({"dryRun": ["Dry runs are not available yet; start a DRILL instead."]})
     plan = RecoveryPlan.objects.filter(pk=plan_id).first()
     if plan is None:
         raise NotFound(f"There is no recovery plan {plan_id}.", details={"planId": str(plan_id)})
     try:
         with transaction.atomic():
-            execution = starting.create(actor, plan, kind, initiated_by, clock(), outage_at=outage_at)
+            execution = starting.create(actor, plan, kind, initiated_by, clock(), outage_at=outage_at, dry_run=dry_run)
             transaction.on_commit(lambda: tasks.nudge(execution.pk))
     except IntegrityError:  # somebody was faster: say who
         starting.refuse_second_run(plan)
@@ -74,7 +72,8 @@ def _check_outage(kind: Kind, outage_at: datetime | None, clock: Clock) -> None:
         raise Invalid({"outageTime": ["An outage lies in the past; this is in the future."]})
 
 
-def _require_start(actor: Actor, kind: Kind) -> None:
+def require_start(actor: Actor, kind: Kind) -> None:
+    """Raise Forbidden unless `actor` may start runs of this kind."""
     if kind is Kind.RECOVERY:
         actor.require("executions.start_recovery", "start recoveries")
     else:
@@ -153,6 +152,8 @@ def pause(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: Cl
     execution = get(execution_id)
     with transaction.atomic():
         now = clock()
+        if execution.dry_run:
+            raise BadRequest("EXECUTION_NOT_PAUSABLE", "A dry run does not pause: it launches nothing.")
         pausable = sorted(ACTIVE - {ExecutionStatus.PAUSED, ExecutionStatus.CANCELLING})
         # Taken from the engine first, so that it cannot begin the last wave meanwhile; the raise undoes it.
         taken = _command(execution, pausable, now, pause_requested_at=now)

@@ -39,12 +39,14 @@ def _start(request: HtmxHttpRequest, plan_id: uuid.UUID, kind: Kind, fragment: s
     plan = get_object_or_404(RecoveryPlan, pk=plan_id)
     actor, problem, error = actor_for(request), None, ""
     typed = request.POST.get("confirm", "")
+    dry_run = "dry_run" in request.POST
     if request.method == "POST":
-        if kind is Kind.RECOVERY and actor.may(RIGHTS[kind]) and name_key(typed) != name_key(plan.name):
+        if not dry_run and kind is Kind.RECOVERY and actor.may(RIGHTS[kind]) and name_key(typed) != name_key(plan.name):
             error = "This is not the plan's name. Nothing was started."
         else:
             try:
-                run = services.start(actor=actor, plan_id=plan_id, kind=kind, outage_at=_outage(request, kind))
+                outage = None if dry_run else _outage(request, kind)
+                run = services.start(actor=actor, plan_id=plan_id, kind=kind, outage_at=outage, dry_run=dry_run)
                 return go(request, "execution", run.pk)
             except DomainError as refusal:
                 problem = refusal
@@ -54,6 +56,7 @@ def _start(request: HtmxHttpRequest, plan_id: uuid.UUID, kind: Kind, fragment: s
         "typed": typed,
         "error": error,
         "outage": request.POST.get("outage", ""),
+        "may_rehearse": actor.may(RIGHTS[Kind.DRILL]),
         "may_start": actor.may(RIGHTS[kind]),
         **_consequences(plan),
     }

@@ -1,11 +1,9 @@
 """The rows of a new run: the plan copied as it is now, its servers cut into DRS jobs and held for this run."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import Any
-
-from django.db.models import F
 
 from audit.actor import Actor
 from audit.journal import record
@@ -15,7 +13,7 @@ from executions import announce
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun, WaveRun
 from executions.states import Kind
 from plans import services as plan_services
-from plans.models import RecoveryPlan, Wave
+from plans.models import RecoveryPlan, Wave, WaveServer
 from protection.models import ProtectionGroup, SourceServer
 
 
@@ -27,6 +25,7 @@ def create(
     now: datetime,
     *,
     outage_at: datetime | None = None,
+    dry_run: bool = False,
 ) -> Execution:
     """All rows of a new run. The locks keep plan and groups as they are until the run is visible."""
     plan = plan_services.get(plan.pk, for_update=True)
@@ -34,13 +33,15 @@ def create(
     waves = list(plan.waves.prefetch_related("servers__assignment__group", "group_links", "depends_on"))
     if not waves:
         raise BadRequest("PLAN_HAS_NO_WAVES", f"“{plan.name}” has no waves. Add one, then start again.")
-    refuse_second_run(plan)
-    refuse_held_servers(plan)
+    if not dry_run:
+        refuse_second_run(plan)
+        refuse_held_servers(plan)
     execution = Execution.objects.create(
         plan=plan,
         plan_name=plan.name,
         plan_copy=_frozen(plan, waves),
         kind=kind,
+        dry_run=dry_run,
         total_waves=len(waves),
         rto_minutes=plan.rto_minutes,
         rpo_minutes=plan.rpo_minutes,
@@ -52,7 +53,8 @@ def create(
         next_step_at=now,
     )
     _copy_waves(execution, waves)
-    _hold(execution, waves)
+    if not dry_run:
+        _hold(execution, waves)
     record(
         actor,
         "execution.start",
@@ -64,6 +66,7 @@ def create(
             "waves": len(waves),
             "initiatedBy": execution.initiated_by,
             "planVersion": plan.version,
+            **({"dryRun": True} if dry_run else {}),
             **({"outageTime": outage_at.isoformat()} if outage_at else {}),
         },
         before={"activeExecutionId": None},
@@ -176,23 +179,22 @@ def refuse_second_run(plan: RecoveryPlan) -> None:
 
 
 def refuse_held_servers(plan: RecoveryPlan) -> None:
-    held = (
-        ServerHold.objects.filter(assignment__wave_servers__plan=plan)
-        .select_related("execution")
-        .annotate(own_wave=F("assignment__wave_servers__wave__number"))
-        .filter(assignment__wave_servers__plan=plan)
-        .order_by("own_wave", "pk")
-    )
+    refuse_held(dict(WaveServer.objects.filter(plan=plan).values_list("assignment__source_server_id", "wave__number")))
+
+
+def refuse_held(waves: Mapping[str, int]) -> None:
+    """Raise SERVER_CONFLICT if a run holds any of these servers; `waves` are their waves by server."""
+    held = ServerHold.objects.filter(assignment__source_server_id__in=list(waves)).select_related("execution")
     conflicts = [
         {
             "serverId": each.assignment_id,
-            "waveNumber": each.own_wave,
+            "waveNumber": waves[each.assignment_id],
             "executionId": str(each.execution_id),
             "planId": str(each.execution.plan_id),
             "planName": each.execution.plan_name,
             "status": each.execution.status,
         }
-        for each in held
+        for each in sorted(held, key=lambda each: (waves[each.assignment_id], each.assignment_id))
     ]
     if conflicts:
         names = "”, “".join(sorted({str(each["planName"]) for each in conflicts}))

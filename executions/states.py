@@ -149,6 +149,11 @@ class Verdict(Status):
     UNKNOWN = "UNKNOWN", "Not known", Tone.NEUTRAL
     NOT_READY = "NOT_READY", "Not ready", Tone.DANGER
 
+    @property
+    def severity(self) -> str:
+        """What the API calls a reason that forces this verdict."""
+        return {"NOT_READY": "BLOCKING", "READY_WITH_WARNINGS": "WARNING"}.get(self.value, self.value)
+
 
 def roll_up(waves: Iterable[WaveStatus], *, any_launched: bool, cancelled: bool) -> ExecutionStatus:
     """The final status of a run whose waves are all final."""

@@ -19,6 +19,9 @@ class Tally(Counter[tuple[LaunchStatus, Phase]]):
     def having(self, state: LaunchStatus) -> int:
         return sum(count for (each, _), count in self.items() if each is state)
 
+    def in_phase(self, phase: Phase) -> int:
+        return sum(count for (_, each), count in self.items() if each is phase)
+
     @property
     def percent(self) -> int:
         """Progress: each server counts with the phase that it has reached."""

@@ -17,6 +17,7 @@ from audit.requests import actor_for
 from contract.errors import DomainError
 from contract.paging import page
 from executions.actions import actions_of
+from executions.attempts import RETRIED, attempts_of, retry_of
 from executions.feed import feed
 from executions.forms import RunFilter
 from executions.live import Live
@@ -70,6 +71,8 @@ def _context(request: HttpRequest, live: Live) -> dict[str, Any]:
         "live": live,
         "execution": live.execution,
         "actions": actions_of(live.execution, actor_for(request), has_instances=bool(live.up)),
+        "attempts": attempts_of(live.execution) if live.execution.attempt > 1 or live.state in RETRIED else [],
+        "retry": retry_of(live.execution, actor_for(request)) if live.state in RETRIED else None,
         "cleanup": result(live.execution) if live.state.is_final else None,
     }
 

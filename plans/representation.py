@@ -90,7 +90,7 @@ def show_plans(plans: RecoveryPlanQuerySet) -> list[PlanShape]:
     """These plans with their waves, their last run and whatever keeps them from being run."""
     runs = _runs().filter(plan=OuterRef("pk")).values("pk")
     found = plans.annotate(
-        last_run=Subquery(runs.order_by("-started_at", "-pk")[:1]),
+        last_run=Subquery(runs.filter(dry_run=False).order_by("-started_at", "-pk")[:1]),
         active_run=Subquery(runs.filter(ended_at=None).order_by("dry_run", "pk")[:1]),
     )
     listed: list[Any] = list(found)

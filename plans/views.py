@@ -71,7 +71,8 @@ def _count(rows: Iterable[tuple[uuid.UUID, int]]) -> dict[uuid.UUID, int]:
 
 def _runs(ids: Sequence[uuid.UUID]) -> tuple[dict[uuid.UUID, Run], dict[uuid.UUID, Run]]:
     """The active and the last run of each plan, each found through the plan's index, not by reading the history."""
-    newest = RecoveryPlan.objects.filter(pk=OuterRef("pk")).order_by("-executions__started_at", "-executions__pk")
+    real = RecoveryPlan.objects.filter(pk=OuterRef("pk"), executions__dry_run=False)
+    newest = real.order_by("-executions__started_at", "-executions__pk")
     last_ids = (
         RecoveryPlan.objects.filter(pk__in=ids)
         .order_by()

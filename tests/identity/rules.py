@@ -42,6 +42,16 @@ class Scene:
         return cls._of(run)
 
     @classmethod
+    def failed_drill(cls) -> "Scene":
+        return cls._of(world.ended(ExecutionStatus.PARTIAL, fail="no capacity"))
+
+    @classmethod
+    def failed_recovery(cls) -> "Scene":
+        scene = cls.failed_drill()
+        Execution.objects.filter(pk=scene.run.pk).update(kind=Kind.RECOVERY)
+        return scene
+
+    @classmethod
     def _of(cls, run: Execution) -> "Scene":
         assert run.plan
         group = run.plan.waves.all()[0].group_links.all()[0].group_id
@@ -108,6 +118,9 @@ API = [
     Rule("api-executions", "GET", EVERYBODY),
     Rule("api-executions", "POST", DRILL, _start("DRILL"), Scene.drilled),
     Rule("api-executions", "POST", RECOVERY, _start("RECOVERY"), Scene.drilled),
+    Rule("api-executions", "POST", DRILL, lambda scene: {**_start("RECOVERY")(scene), "DryRun": True}),
+    Rule("api-execution-retry", "POST", DRILL, scene=Scene.failed_drill),
+    Rule("api-execution-retry", "POST", RECOVERY, scene=Scene.failed_recovery),
     Rule("api-executions", "DELETE", DELETE_RUNS),
     Rule("api-execution", "GET", EVERYBODY),
     Rule("api-execution", "DELETE", CONTROL),
@@ -134,7 +147,7 @@ API = [
 _READ = (
     "dashboard groups group servers plans plan executions execution execution-live job-logs job-logs-text settings"
     " shortcuts journal journal-entry session start-drill start-recovery pause-execution resume-execution"
-    " cancel-execution terminate-execution delete-group delete-plan notifications delete-subscription"
+    " cancel-execution terminate-execution retry-execution delete-group delete-plan notifications delete-subscription"
 )
 CONSOLE = [
     *(Rule(name, "GET", EVERYBODY) for name in _READ.split()),
@@ -159,6 +172,9 @@ CONSOLE = [
     Rule("delete-subscription", "POST", DELETE_SUB),
     Rule("start-drill", "POST", DRILL, scene=Scene.drilled),
     Rule("start-recovery", "POST", RECOVERY, lambda scene: {"name": scene.run.plan_name}, Scene.drilled),
+    Rule("start-recovery", "POST", DRILL, lambda scene: {"dry_run": "1"}),
+    Rule("retry-execution", "POST", DRILL, scene=Scene.failed_drill),
+    Rule("retry-execution", "POST", RECOVERY, lambda scene: {"confirm": scene.run.plan_name}, Scene.failed_recovery),
     Rule("pause-execution", "POST", CONTROL),
     Rule("resume-execution", "POST", CONTROL),
     Rule("cancel-execution", "POST", CONTROL),

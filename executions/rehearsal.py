@@ -1,0 +1,222 @@
+"""A dry run: every server of every wave is looked at as a launch would find it now, and nothing is launched.
+
+It asks DRS only what changes nothing, and never comes near `launch`. A few servers are done a turn, then the run is
+left to whoever comes next, so that no turn is long.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import TypedDict
+
+from django.conf import settings
+from django.db import transaction
+
+from contract.clock import Clock
+from drs.client import Drs
+from drs.errors import DrsError, Effect
+from drs.shapes import SourceServer as DrsServer
+from executions import decide as d
+from executions import forecast, transitions
+from executions.errands import Errand
+from executions.models import LaunchJob, ServerHold, ServerRun, WaveRun
+from executions.readiness import Finding, PlanFacts, Reason, RegionFacts, ServerFacts, WaveFacts, findings, of_quotas
+from executions.readiness_facts import regions_now, servers_of
+from executions.run import Run, journal
+from executions.states import ExecutionStatus, JobStatus, LaunchStatus, Phase, Verdict, WaveStatus
+from plans.models import OnFailure
+from protection import details, inventory
+
+SERVERS_A_TURN = 20
+TRIES = 3  # how often AWS is asked before a server counts as not checked
+
+
+class Told(TypedDict):
+    """A finding as rows and API have it."""
+
+    code: str
+    severity: str
+    message: str
+
+
+def told(each: Finding | Reason) -> Told:
+    """A finding in its kept form."""
+    return Told(code=each.code, severity=each.weight.severity, message=each.text)
+
+
+def rehearse(run: Run, clock: Clock) -> Errand[bool]:
+    """One turn of a dry run; True when there is more to do now. Raises Lost when the run was taken over."""
+    now = clock()
+    wave = next((each for each in run.waves if not each.state.is_final), None)
+    if run.execution.cancel_requested_at is not None:
+        _cancel(run, now)
+        return False
+    if wave is None:
+        _finish(run, now)
+        return False
+    job = LaunchJob.objects.filter(wave=wave, status=JobStatus.QUEUED).order_by("position").first()
+    if job is not None:
+        return (yield from _inspect(run, wave, job, clock))
+    _settle(run, wave, now)
+    return True
+
+
+def _inspect(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> Errand[bool]:
+    """Look at the next servers of a job, live. False when AWS is to be asked again later."""
+    _begin(run, wave, clock())
+    rows = list(job.servers.filter(phase=Phase.QUEUED).order_by("position")[:SERVERS_A_TURN])
+    ids = [row.source_server_id for row in rows]
+    try:
+        present: list[DrsServer] = yield partial(Drs(job.region, reading="poller").source_servers, ids)
+        running = yield partial(details.fetch_jobs, job.region, clock())
+        if isinstance(running, DrsError):
+            raise running
+        inventory.store(job.region, job.account_id, present, whole_region=False)
+        details.keep_jobs(job.region, running, clock())
+        for server in present:
+            detail: details.Detail = yield partial(details.fetch_detail, job.region, server.source_server_id)
+            if detail.error is not None:
+                raise detail.error
+            details.keep_detail(detail, clock())
+    except DrsError as error:
+        return _not_told(run, wave, job, rows, error, clock())
+    found = _findings(run, job, rows, {each.source_server_id for each in present}, clock())
+    _write(run, wave, job, rows, found, clock())
+    return True
+
+
+def _begin(run: Run, wave: WaveRun, now: datetime) -> None:
+    with transaction.atomic():
+        run.keep(now, status=ExecutionStatus.RUNNING)
+        if wave.started_at is None:
+            wave.status, wave.started_at = WaveStatus.INITIATED, now
+            wave.save(update_fields=["status", "started_at"])
+            transitions.touch(run.execution, now, [wave])
+
+
+def _findings(
+    run: Run, job: LaunchJob, rows: Sequence[ServerRun], present: set[str], now: datetime
+) -> Mapping[int, Sequence[Told]]:
+    """What stands against the launch of each of these servers, now that the inventory has just been told of them."""
+    ids = [row.source_server_id for row in rows]
+    known = servers_of(ids)
+    holds = ServerHold.objects.filter(assignment__source_server_id__in=ids)
+    held = dict(holds.values_list("assignment__source_server_id", "execution__plan_name"))
+    region = regions_now().get(job.region) or RegionFacts(job.region)
+    found: dict[int, Sequence[Told]] = {}
+    for row in rows:
+        facts = known.get(row.source_server_id) or ServerFacts(row.source_server_id, row.hostname, job.region)
+        gone = row.source_server_id not in present
+        facts = ServerFacts(**{**facts.__dict__, "gone": gone, "held_by": held.get(row.source_server_id, "")})
+        found[row.pk] = [told(each) for each in findings(facts, region, run.execution.rpo_minutes, now)]
+    return found
+
+
+def _not_told(
+    run: Run, wave: WaveRun, job: LaunchJob, rows: Sequence[ServerRun], error: DrsError, now: datetime
+) -> bool:
+    """AWS did not answer: ask again in a while; what was never told counts as found wanting, not as well."""
+    tries = run.execution.failures + 1
+    if error.effect is not Effect.FATAL and tries < TRIES:
+        run.release(now + d.backoff(tries - 1, settings.POLL_SECONDS), failures=tries, aws_error=str(error))
+        return False
+    text = f"It could not be checked. {error.code}: {error.message}"
+    unknown = [Told(code="NOT_CHECKED", severity=Verdict.NOT_READY.severity, message=text)]
+    _write(run, wave, job, rows, {row.pk: unknown for row in rows}, now)
+    return True
+
+
+def _write(
+    run: Run,
+    wave: WaveRun,
+    job: LaunchJob,
+    rows: Sequence[ServerRun],
+    found: Mapping[int, Sequence[Told]],
+    now: datetime,
+) -> None:
+    for row in rows:
+        against = [each["message"] for each in found[row.pk] if each["severity"] == Verdict.NOT_READY.severity]
+        row.findings, row.phase, row.error = list(found[row.pk]), Phase.DONE, " ".join(against)
+        row.launch_status = LaunchStatus.FAILED if against else LaunchStatus.PENDING
+    with transaction.atomic():
+        run.keep(now, failures=0, aws_error="")
+        ServerRun.objects.bulk_update(rows, ["findings", "phase", "error", "launch_status"])
+        if not job.servers.filter(phase=Phase.QUEUED).exists():
+            LaunchJob.objects.filter(pk=job.pk).update(status=JobStatus.WITHDRAWN)
+        transitions.touch(run.execution, now, [wave])
+
+
+def _settle(run: Run, wave: WaveRun, now: datetime) -> None:
+    """All servers of a wave were looked at: say in a sentence what a launch of it would meet."""
+    rows = list(wave.servers.all())
+    failed = sum(row.launch_status == LaunchStatus.FAILED for row in rows)
+    warned = sum(bool(row.findings) for row in rows) - failed
+    said = [f"{len(rows)} servers checked, nothing was launched: {failed} would fail, {warned} with warnings."]
+    with transaction.atomic():
+        run.keep(now)
+        wave.status = WaveStatus.FAILED if failed else WaveStatus.COMPLETED
+        wave.ended_at, wave.status_message = now, " ".join([*said, *_would(run, wave)])
+        wave.save(update_fields=["status", "ended_at", "status_message"])
+        transitions.touch(run.execution, now, [wave])
+        journal(run, f"wave.{wave.status.lower()}", wave=wave.number, text=wave.status_message)
+
+
+def _would(run: Run, wave: WaveRun) -> Iterable[str]:
+    """What the wave's place in the plan would mean for it."""
+    earlier = [each for each in run.waves[: wave.number] if each.state is WaveStatus.FAILED]
+    stopper = next((each for each in earlier if each.on_failure == OnFailure.STOP), None)
+    missing = next((each for each in earlier if each.number in wave.depends_on), None)
+    if stopper is not None:
+        yield f"It would be skipped: wave {stopper.number + 1} would fail, and the plan stops there."
+    elif missing is not None:
+        yield f"It would be skipped: it depends on wave {missing.number + 1}, which would not complete."
+    if wave.pause_before:
+        yield "A run pauses before it."
+
+
+def _cancel(run: Run, now: datetime) -> None:
+    waves = [wave for wave in run.waves if not wave.state.is_final]
+    with transaction.atomic():
+        run.keep(now, **transitions.end_columns(run.execution, ExecutionStatus.CANCELLED, now))
+        transitions.skip(waves, "The dry run was cancelled before this wave was checked.", now)
+        transitions.touch(run.execution, now, waves)
+        journal(run, "execution.ended", outcome=ExecutionStatus.CANCELLED.value)
+
+
+def _finish(run: Run, now: datetime) -> None:
+    """The verdict on the whole plan, the quotas, and how long a run would take."""
+    failed = ServerRun.objects.filter(wave__execution=run.execution, launch_status=LaunchStatus.FAILED).count()
+    status = ExecutionStatus.FAILED if failed else ExecutionStatus.COMPLETED
+    total = ServerRun.objects.filter(wave__execution=run.execution).count()
+    columns = transitions.end_columns(run.execution, status, now)
+    columns["rehearsal"] = {"findings": [told(each) for each in _of_plan(run)], **forecast.predicted(run.execution)}
+    if failed:
+        columns["error_message"] = f"{failed} of {total} servers would not launch. Nothing was launched."
+    with transaction.atomic():
+        run.keep(now, **columns)
+        transitions.touch(run.execution, now)
+        journal(run, "execution.ended", outcome=status.value)
+
+
+def _of_plan(run: Run) -> Iterable[Reason]:
+    """Quotas of every region, and a run of the plan that is in the way."""
+    placed: dict[int, list[ServerFacts]] = {wave.pk: [] for wave in run.waves}
+    rows = ServerRun.objects.filter(wave__execution=run.execution).values_list(
+        "wave_id", "source_server_id", "hostname", "job__region"
+    )
+    for wave, server, hostname, region in rows:
+        placed[wave].append(ServerFacts(server, hostname, region))
+    used = {server.region for servers in placed.values() for server in servers}
+    known = regions_now()
+    facts = PlanFacts(
+        plan_id=run.execution.pk,
+        name=run.execution.plan_name,
+        version=0,
+        waves=[WaveFacts(wave.number, placed[wave.pk]) for wave in run.waves],
+        regions={region: known.get(region) or RegionFacts(region) for region in sorted(used)},
+    )
+    yield from of_quotas(facts)
+    plan = run.execution.plan
+    if plan is not None and (active := plan.executions.filter(ended_at=None, dry_run=False).first()):
+        text = f"The plan is being run now ({active.status.lower()}); a start would be refused."
+        yield Reason("PLAN_ALREADY_EXECUTING", Verdict.READY_WITH_WARNINGS, text)

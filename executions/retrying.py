@@ -1,0 +1,180 @@
+"""A run tried again: only what did not come up. What came up in an earlier attempt stands and is not launched twice."""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+
+from audit.actor import Actor
+from audit.journal import attempt, record
+from contract.clock import Clock, db_clock
+from contract.errors import BadRequest
+from drs.client import SERVERS_A_JOB
+from executions import services, tasks
+from executions.attempts import why_not
+from executions.models import Execution, LaunchJob, ServerHold, ServerRun, WaveRun
+from executions.starting import refuse_held, refuse_second_run
+from executions.states import LaunchStatus, WaveStatus
+from plans import services as plan_services
+from protection.models import ProtectionGroup, ServerAssignment
+
+
+@dataclass(frozen=True)
+class WaveLeft:
+    """A wave of the run and those of its servers that are not up; none left means that it stands."""
+
+    wave: WaveRun
+    servers: Sequence[ServerRun]
+
+
+def what_is_left(execution: Execution) -> list[WaveLeft]:
+    """Every wave with the servers that a retry launches: the failed ones, and all of waves that were not run."""
+    servers: dict[int, list[ServerRun]] = defaultdict(list)
+    rows = ServerRun.objects.filter(wave__execution=execution).exclude(launch_status=LaunchStatus.LAUNCHED)
+    for row in rows.select_related("job").order_by("wave__number", "position"):
+        servers[row.wave_id].append(row)
+    return [WaveLeft(wave, servers[wave.pk]) for wave in execution.waves.order_by("number")]
+
+
+def _refuse(execution: Execution) -> None:
+    if reason := why_not(execution):
+        raise BadRequest("EXECUTION_NOT_RETRYABLE", reason, details={"status": execution.status})
+
+
+@attempt("execution.retry", "execution", subject="execution_id")
+def retry(
+    *, actor: Actor, execution_id: uuid.UUID, initiated_by: str = "", comment: str = "", clock: Clock = db_clock
+) -> Execution:
+    """Start a new run of what is left of a PARTIAL or FAILED one: as frozen then, whatever became of the plan.
+
+    Raises Forbidden; Invalid; NotFound; BadRequest (EXECUTION_NOT_RETRYABLE); Conflict (PLAN_ALREADY_EXECUTING,
+    SERVER_CONFLICT). Constraints see to it that of any number of retries at once one wins.
+    """
+    execution = services.get(execution_id)
+    services.require_start(actor, execution.purpose)
+    services.check_comment(comment)
+    try:
+        with transaction.atomic():
+            made = _create(actor, execution_id, initiated_by, comment, clock())
+            transaction.on_commit(lambda: tasks.nudge(made.pk))
+    except IntegrityError:  # somebody was faster: say who
+        execution = services.get(execution_id)
+        if execution.plan is not None:
+            refuse_second_run(execution.plan)
+        _refuse(execution)
+        refuse_held(_homes(what_is_left(execution)))
+        raise
+    return made
+
+
+def _create(actor: Actor, execution_id: uuid.UUID, initiated_by: str, comment: str, now: datetime) -> Execution:
+    """All rows of the retry. Plan, groups and the earlier run are locked in the order in which a start locks them."""
+    plan_id = services.get(execution_id).plan_id
+    if plan_id is not None:
+        plan = plan_services.get(plan_id, for_update=True)
+        list(ProtectionGroup.objects.select_for_update().filter(waves__plan=plan).order_by("pk").values_list("pk"))
+        refuse_second_run(plan)
+    earlier = Execution.objects.select_for_update().get(pk=execution_id)
+    _refuse(earlier)
+    left = what_is_left(earlier)
+    _refuse_strays(left)
+    refuse_held(_homes(left))
+    made = Execution.objects.create(
+        plan=earlier.plan,
+        plan_name=earlier.plan_name,
+        plan_copy=earlier.plan_copy,
+        kind=earlier.kind,
+        total_waves=earlier.total_waves,
+        rto_minutes=earlier.rto_minutes,
+        rpo_minutes=earlier.rpo_minutes,
+        outage_at=earlier.outage_at,
+        retry_of=earlier,
+        first_attempt_id=earlier.first_attempt_id or earlier.pk,
+        attempt=earlier.attempt + 1,
+        initiated_by=initiated_by.strip() or actor.name,
+        started_by=actor.name,
+        started_at=now,
+        next_step_at=now,
+    )
+    for each in left:
+        _copy(made, each, earlier.attempt, now)
+    ServerHold.objects.bulk_create(
+        ServerHold(assignment_id=server, execution=made, wave_number=number) for server, number in _homes(left).items()
+    )
+    _note(actor, earlier, made, left, comment)
+    return made
+
+
+def _homes(left: Iterable[WaveLeft]) -> dict[str, int]:
+    return {server.source_server_id: each.wave.number for each in left for server in each.servers}
+
+
+def _refuse_strays(left: Iterable[WaveLeft]) -> None:
+    """A server that is in no group any more cannot be held, so it cannot be launched safely."""
+    wanted = _homes(left)
+    known = set(ServerAssignment.objects.filter(source_server_id__in=wanted).values_list("source_server_id", flat=True))
+    if strays := sorted(set(wanted) - known):
+        raise BadRequest(
+            "EXECUTION_NOT_RETRYABLE",
+            f"{len(strays)} of its servers are in no protection group any more, such as {strays[0]}.",
+            details={"serverIds": strays},
+        )
+
+
+def _copy(made: Execution, left: WaveLeft, attempt: int, now: datetime) -> None:
+    """A wave with what is left of it; one of which nothing is left stands as completed, so that others may need it."""
+    wave = WaveRun.objects.create(
+        execution=made,
+        number=left.wave.number,
+        name=left.wave.name,
+        # A gate that was passed is not waited at again: whoever retries decides to go on.
+        pause_before=left.wave.pause_before and left.wave.paused_at is None and bool(left.servers),
+        depends_on=left.wave.depends_on,
+        on_failure=left.wave.on_failure,
+        status=WaveStatus.PENDING if left.servers else WaveStatus.COMPLETED,
+        ended_at=None if left.servers else now,
+        status_message="" if left.servers else f"All its servers were launched by attempt {attempt} or before.",
+    )
+    places: dict[tuple[str, str], list[ServerRun]] = defaultdict(list)
+    for server in left.servers:
+        places[server.job.account_id, server.job.region].append(server)
+    chunks = [
+        (account, region, servers[at : at + SERVERS_A_JOB])
+        for (account, region), servers in sorted(places.items())
+        for at in range(0, len(servers), SERVERS_A_JOB)
+    ]
+    for position, (account, region, servers) in enumerate(chunks):
+        job = LaunchJob.objects.create(wave=wave, position=position, account_id=account, region=region)
+        ServerRun.objects.bulk_create(
+            ServerRun(
+                wave=wave,
+                job=job,
+                position=server.position,
+                source_server_id=server.source_server_id,
+                hostname=server.hostname,
+            )
+            for server in servers
+        )
+
+
+def _note(actor: Actor, earlier: Execution, made: Execution, left: Sequence[WaveLeft], comment: str) -> None:
+    record(
+        actor,
+        "execution.retry",
+        subject_kind="execution",
+        subject_id=made.pk,
+        subject_name=made.plan_name,
+        detail={
+            "kind": made.kind,
+            "attempt": made.attempt,
+            "retryOf": str(earlier.pk),
+            "servers": len(_homes(left)),
+            "initiatedBy": made.initiated_by,
+            **({"comment": comment} if comment else {}),
+        },
+        before={"executionId": str(earlier.pk), "status": earlier.status},
+        after={"executionId": str(made.pk), "status": made.status},
+    )
