@@ -14,7 +14,7 @@ from contract.clock import Clock, db_clock
 from contract.errors import BadRequest
 from drs.client import SERVERS_A_JOB
 from executions import services, tasks
-from executions.attempts import why_not
+from executions.attempts import RETRIED, why_not
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun, WaveRun
 from executions.starting import refuse_held, refuse_second_run
 from executions.states import LaunchStatus, WaveStatus
@@ -72,7 +72,10 @@ def retry(
 
 def _create(actor: Actor, execution_id: uuid.UUID, initiated_by: str, comment: str, now: datetime) -> Execution:
     """All rows of the retry. Plan, groups and the earlier run are locked in the order in which a start locks them."""
-    plan_id = services.get(execution_id).plan_id
+    unlocked = services.get(execution_id)
+    if unlocked.dry_run or unlocked.state not in RETRIED:  # nothing to wait for: a plan that runs may be its own
+        _refuse(unlocked)
+    plan_id = unlocked.plan_id
     if plan_id is not None:
         plan = plan_services.get(plan_id, for_update=True)
         list(ProtectionGroup.objects.select_for_update().filter(waves__plan=plan).order_by("pk").values_list("pk"))

@@ -70,9 +70,10 @@ class Rule:
     body: Callable[[Scene], Mapping[str, Any]] = field(default=lambda scene: {})
     scene: Callable[[], Scene] = Scene.paused
     query: str = ""
+    note: str = ""
 
     def __str__(self) -> str:
-        return f"{self.method} {self.name} {self.right.rpartition('.')[2]}"
+        return f"{self.method} {self.name} {self.right.rpartition('.')[2]} {self.note}".strip()
 
 
 def _group(scene: Scene) -> dict[str, Any]:
@@ -118,7 +119,7 @@ API = [
     Rule("api-executions", "GET", EVERYBODY),
     Rule("api-executions", "POST", DRILL, _start("DRILL"), Scene.drilled),
     Rule("api-executions", "POST", RECOVERY, _start("RECOVERY"), Scene.drilled),
-    Rule("api-executions", "POST", DRILL, lambda scene: {**_start("RECOVERY")(scene), "DryRun": True}),
+    Rule("api-executions", "POST", DRILL, lambda scene: {**_start("RECOVERY")(scene), "DryRun": True}, note="dry"),
     Rule("api-execution-retry", "POST", DRILL, scene=Scene.failed_drill),
     Rule("api-execution-retry", "POST", RECOVERY, scene=Scene.failed_recovery),
     Rule("api-executions", "DELETE", DELETE_RUNS),
@@ -172,7 +173,7 @@ CONSOLE = [
     Rule("delete-subscription", "POST", DELETE_SUB),
     Rule("start-drill", "POST", DRILL, scene=Scene.drilled),
     Rule("start-recovery", "POST", RECOVERY, lambda scene: {"name": scene.run.plan_name}, Scene.drilled),
-    Rule("start-recovery", "POST", DRILL, lambda scene: {"dry_run": "1"}),
+    Rule("start-recovery", "POST", DRILL, lambda scene: {"dry_run": "1"}, note="dry"),
     Rule("retry-execution", "POST", DRILL, scene=Scene.failed_drill),
     Rule("retry-execution", "POST", RECOVERY, lambda scene: {"confirm": scene.run.plan_name}, Scene.failed_recovery),
     Rule("pause-execution", "POST", CONTROL),

@@ -1,0 +1,180 @@
+"""Trying again: only what did not come up, once, and with what stands counted as done."""
+
+import threading
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from audit.actor import SYSTEM
+from audit.models import AuditEntry
+from contract.errors import BadRequest, Conflict, DomainError
+from executions import services
+from executions.models import Execution, ServerHold, ServerRun
+from executions.retrying import retry
+from executions.states import Kind
+from plans.services import delete_plan, update_plan
+from protection.models import ServerAssignment
+from tests.api_client import Api, answer, make_user, refusal
+from tests.stage import Stage
+
+
+def partial(stage: Stage, *tiers: str, kind: Kind = Kind.DRILL, fail: str = "app-02", **options: Any) -> Execution:
+    """A run in which one server failed to launch, and of which DRS has no more news."""
+    stage.simulator.scenario("launch_failed", servers=[fail], raw_error="InsufficientInstanceCapacity", times=1)
+    run = stage.start(stage.plan(*(tiers or ("app-01 app-02", "web-01")), **options), kind)
+    return stage.until(run, "PARTIAL", "FAILED")
+
+
+def again(stage: Stage, run: Execution) -> Execution:
+    return retry(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+
+
+def refused(stage: Stage, run: Execution) -> str:
+    with pytest.raises(BadRequest) as told:
+        again(stage, run)
+    assert told.value.code == "EXECUTION_NOT_RETRYABLE"
+    return told.value.message
+
+
+def servers(run: Execution) -> dict[int, list[str]]:
+    rows = ServerRun.objects.filter(wave__execution=run).order_by("wave__number", "position")
+    found: dict[int, list[str]] = {}
+    for row in rows.values_list("wave__number", "hostname"):
+        found.setdefault(row[0], []).append(row[1])
+    return found
+
+
+def test_it_launches_the_failed_server_and_the_waves_that_were_not_run(stage: Stage) -> None:
+    first = partial(stage, "db-primary-01", "app-01 app-02", "web-01", depends_on={1: (0,), 2: (0, 1)})
+    assert stage.picture(first) == ("PARTIAL", ["COMPLETED", "FAILED", "SKIPPED"])
+    before = len(stage.launches())
+    second = again(stage, first)
+    assert servers(second) == {1: ["app-02"], 2: ["web-01"]}
+    assert stage.picture(second)[1] == ["COMPLETED", "PENDING", "PENDING"]  # what stands may be depended on
+    assert (second.attempt, second.retry_of_id, second.first_attempt_id) == (2, first.pk, first.pk)
+    assert ServerHold.objects.count() == 2
+    stage.until(second, "COMPLETED")
+    sent = [call["params"]["sourceServers"] for call in stage.launches()[before:]]
+    wanted = [[{"sourceServerID": each}] for each in stage.ids("app-02 web-01")]
+    assert sent == wanted
+    entry = AuditEntry.objects.get(verb="execution.retry", outcome="ok")
+    assert (entry.subject_id, entry.detail["attempt"], entry.detail["retryOf"]) == (str(second.pk), 2, str(first.pk))
+
+
+def test_it_can_be_tried_until_it_works_each_attempt_from_the_last(stage: Stage) -> None:
+    first = partial(stage)
+    stage.simulator.scenario("launch_failed", servers=["app-02"], raw_error="Still none", times=1)
+    second = stage.until(again(stage, first), "FAILED")
+    assert "attempt 2 (failed)" in refused(stage, first)
+    third = stage.until(again(stage, second), "COMPLETED")
+    assert (third.attempt, third.first_attempt_id) == (3, first.pk)
+    assert servers(third) == {0: ["app-02"], 1: ["web-01"]}
+    assert "completed" in refused(stage, third)
+
+
+def test_gates_that_were_passed_are_not_waited_at_again_and_later_ones_are(stage: Stage) -> None:
+    plan = stage.plan("db-primary-01", "app-01 app-02", "web-01", pause={1, 2})
+    stage.simulator.scenario("launch_failed", servers=["app-02"], raw_error="No", times=1)
+    run = stage.until(stage.start(plan), "PAUSED")
+    services.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    first = stage.until(run, "PARTIAL")
+    second = stage.until(again(stage, first), "PAUSED")
+    assert stage.picture(second)[1] == ["COMPLETED", "COMPLETED", "PAUSED"]
+
+
+def test_of_two_retries_at_once_one_wins(stage: Stage) -> None:
+    first = partial(stage)
+    start, outcomes = threading.Barrier(4), list[object]()
+
+    def attempt() -> None:
+        start.wait()
+        try:
+            outcomes.append(again(stage, first).pk)
+        except DomainError as error:
+            outcomes.append(error.code)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=attempt) for _ in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(30)
+    won = [each for each in outcomes if not isinstance(each, str)]
+    assert len(outcomes) == 4
+    assert len(won) == 1, outcomes
+    assert {each for each in outcomes if isinstance(each, str)} <= {"PLAN_ALREADY_EXECUTING", "EXECUTION_NOT_RETRYABLE"}
+    assert Execution.objects.filter(retry_of=first).count() == 1
+
+
+def test_it_refuses_what_would_not_be_sound(stage: Stage) -> None:
+    going = stage.start(stage.plan("erp-db-01", region="us-west-2"))
+    assert "only a failed or partial run" in refused(stage, going).lower()
+    first = partial(stage)
+    stage.wait(lambda: stage.fresh(first).next_step_at is None, first)
+    services.terminate(actor=SYSTEM, execution_id=first.pk, clock=stage.clock)
+    assert "terminated" in refused(stage, first)
+
+
+def test_it_waits_for_drs_to_end_a_launch_that_may_yet_come_up(stage: Stage) -> None:
+    stage.simulator.scenario("slow_server", servers=["app-02"], factor=20.0)
+    run = stage.until(stage.start(stage.plan("app-01 app-02")), "PARTIAL", step=60)
+    assert run.error_code == "WAVE_TIMEOUT"
+    assert "DRS still works" in refused(stage, run)
+    stage.wait(lambda: stage.fresh(run).next_step_at is None, run, step=300, limit=36_000)
+    left = again(stage, run)  # it came up late: nothing is launched twice
+    assert stage.until(left, "COMPLETED").attempt == 2
+    assert servers(left) == {}
+    assert len(stage.launches()) == 1
+
+
+def test_it_runs_what_was_frozen(stage: Stage) -> None:
+    first = partial(stage)
+    plan = first.plan
+    assert plan is not None
+    update_plan(actor=SYSTEM, plan_id=plan.pk, targets={"rto_minutes": 9}, description="changed since")
+    second = stage.until(again(stage, first), "COMPLETED")
+    assert (second.rto_minutes, second.plan_copy) == (None, first.plan_copy)
+
+
+def test_a_server_that_another_run_holds_is_a_conflict_and_a_lost_plan_the_end(stage: Stage) -> None:
+    first = partial(stage)
+    plan = first.plan
+    assert plan is not None
+    busy = stage.start(plan)
+    with pytest.raises(Conflict) as told:
+        again(stage, first)
+    assert told.value.code == "PLAN_ALREADY_EXECUTING"
+    services.cancel(actor=SYSTEM, execution_id=busy.pk, clock=stage.clock)
+    stage.until(busy, "CANCELLED")
+    delete_plan(actor=SYSTEM, plan_id=plan.pk)
+    assert "plan was deleted" in refused(stage, stage.fresh(first))
+
+
+def test_a_server_that_left_its_group_is_not_launched_unheld(stage: Stage) -> None:
+    first = partial(stage)
+    assert first.plan
+    first.plan.servers.filter(assignment__source_server_id__in=stage.ids("web-01")).delete()
+    ServerAssignment.objects.filter(source_server_id__in=stage.ids("web-01")).delete()
+    assert "in no protection group any more" in refused(stage, first)
+
+
+def test_the_api_retries_with_the_rights_and_the_idempotency_of_a_start(stage: Stage) -> None:
+    first = partial(stage, kind=Kind.RECOVERY)
+    operator, manager = Api(make_user("operator")), Api(make_user("recovery-manager"))
+    path = f"/executions/{first.pk}/retry"
+    refusal(operator.post(path), 403, "FORBIDDEN")
+    assert answer(operator.get(f"/executions/{first.pk}"))["retry"]["allowed"] is False
+    made = answer(manager.post(path, {"comment": "Capacity is back"}, Idempotency_Key="k1"), 202)
+    told_again = manager.post(path, {"comment": "Capacity is back"}, Idempotency_Key="k1")
+    assert answer(told_again, 202) == made
+    assert told_again["Idempotent-Replay"] == "true"
+    refusal(manager.post(path, {"comment": "Other"}, Idempotency_Key="k1"), 422, "IDEMPOTENCY_KEY_REUSED")
+    refusal(manager.post(path), 409, "PLAN_ALREADY_EXECUTING")
+    shown = answer(manager.get(f"/executions/{made['executionId']}"))
+    assert (shown["attempt"], shown["retryOf"], shown["executionType"]) == (2, str(first.pk), "RECOVERY")
+    assert [(each["attempt"], each["status"]) for each in shown["attempts"]] == [(1, "PARTIAL"), (2, shown["status"])]
+    assert AuditEntry.objects.get(verb="execution.retry", refused=False).detail["comment"] == "Capacity is back"
+    assert AuditEntry.objects.filter(verb="execution.retry", refused=True).count() == 2
+    refusal(manager.post("/executions/0b0e7a52-0000-4000-8000-000000000000/retry"), 404, "NOT_FOUND")
