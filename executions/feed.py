@@ -48,6 +48,7 @@ EVENTS = {
 # What the journal's verbs say; the braces are filled by `_facts`.
 VERBS = {
     "execution.start": "Started",
+    "execution.retry": "Tried again, attempt {number}, {count} left to launch",
     "execution.pause": "Pause asked for before the next wave",
     "execution.pause_withdrawn": "Pause taken back",
     "execution.paused": "Paused before {wave}",
@@ -133,6 +134,8 @@ def _facts(entry: AuditEntry) -> dict[str, Any]:
     statuses = {each.value: each.label.lower() for each in ExecutionStatus}
     return {
         "wave": _waves([number for number in numbers if isinstance(number, int)]),
+        "number": detail.get("attempt"),
+        "count": _count(range(detail.get("servers") or 0), "server"),
         "region": detail.get("region", "its region"),
         "attempt": f", attempt {attempt}" if attempt > 1 else "",
         "ending": statuses.get(entry.outcome, entry.outcome),

@@ -10,7 +10,7 @@ from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from contract.errors import BadRequest, Conflict, DomainError
 from executions import services
-from executions.models import Execution, ServerHold, ServerRun
+from executions.models import Execution, LaunchJob, ServerHold, ServerRun
 from executions.retrying import retry
 from executions.states import Kind
 from plans.services import delete_plan, update_plan
@@ -23,7 +23,9 @@ def partial(stage: Stage, *tiers: str, kind: Kind = Kind.DRILL, fail: str = "app
     """A run in which one server failed to launch, and of which DRS has no more news."""
     stage.simulator.scenario("launch_failed", servers=[fail], raw_error="InsufficientInstanceCapacity", times=1)
     run = stage.start(stage.plan(*(tiers or ("app-01 app-02", "web-01")), **options), kind)
-    return stage.until(run, "PARTIAL", "FAILED")
+    stage.until(run, "PARTIAL", "FAILED")
+    open_jobs = LaunchJob.objects.filter(wave__execution=run, status__in=["PENDING", "STARTED"])
+    return stage.wait(lambda: not open_jobs.exists(), run)
 
 
 def again(stage: Stage, run: Execution) -> Execution:
