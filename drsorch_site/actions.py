@@ -23,6 +23,8 @@ ACTIONS: dict[tuple[str, str], str] = {
     ("api-execution-cancel", "POST"): "execution.cancel",
     ("api-execution-pause", "POST"): "execution.pause",
     ("api-execution-terminate", "POST"): "execution.terminate",
+    ("api-execution-evidence", "POST"): "execution.evidence",
+    ("evidence", "POST"): "execution.evidence",
     ("new-group", "POST"): "group.create",
     ("edit-group", "POST"): "group.update",
     ("delete-group", "POST"): "group.delete",

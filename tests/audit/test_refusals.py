@@ -17,6 +17,7 @@ import executions
 import notify
 import plans
 import protection
+import reports
 from audit import journal
 from audit.actor import SYSTEM, Actor, person
 from audit.models import AuditEntry
@@ -32,7 +33,7 @@ pytestmark = pytest.mark.django_db
 
 def actions() -> Iterator[Callable[..., Any]]:
     """Every public function that acts for somebody: it takes `actor` by keyword."""
-    for room in (protection, plans, notify, executions):
+    for room in (protection, plans, notify, executions, reports):
         for found in pkgutil.iter_modules(room.__path__, f"{room.__name__}."):
             module = import_module(found.name)
             for name, function in inspect.getmembers(module, inspect.isfunction):
