@@ -60,6 +60,8 @@ class RunView:
     cancelled: bool = False
     pause_requested: bool = False
     any_launched: bool = False
+    restored: bool = False  # from a backup, and no person has looked at it yet
+    uncounted: bool = False  # and what it launched since that backup was not looked for yet
 
     @property
     def current(self) -> WaveView | None:
@@ -84,6 +86,11 @@ class Reconcile:
 
     wave: int
     job: uuid.UUID
+
+
+@dataclass(frozen=True)
+class Recount:
+    """The rows come from a backup: look at DRS for launches that they do not know, in every wave."""
 
 
 @dataclass(frozen=True)
@@ -147,11 +154,13 @@ class Wait:
     until: datetime
 
 
-Decision = Launch | Reconcile | Withdraw | GiveUpUnsettled | Settle | Pause | Expire | Skip | Finish | Wait
+Decision = Launch | Reconcile | Recount | Withdraw | GiveUpUnsettled | Settle | Pause | Expire | Skip | Finish | Wait
 
 
 def decide(run: RunView, now: datetime, *, poll_seconds: float) -> Decision:
     """The one next thing to do with a run that is not over."""
+    if run.uncounted:
+        return Recount()
     wave = run.current
     if wave is None:
         statuses = [each.status for each in run.waves]
@@ -171,9 +180,12 @@ def _before(run: RunView, wave: WaveView, now: datetime) -> Decision:
     if wave.status is WaveStatus.PAUSED:
         expires = (wave.paused_at or now) + PAUSE_LIMIT
         return Expire(wave.number) if now >= expires else Wait(expires)
-    if run.pause_requested or (wave.pause_before and not wave.resumed):
+    if run.pause_requested or run.restored or (wave.pause_before and not wave.resumed):
         return Pause(wave.number)
-    return Launch(wave.number, wave.jobs[0].key)
+    first = wave.jobs[0]
+    if first.not_before is not None and first.not_before > now:
+        return Wait(first.not_before)
+    return Launch(wave.number, first.key)
 
 
 def _blocked(run: RunView, wave: WaveView) -> Skip | None:
@@ -200,6 +212,8 @@ def _in_flight(run: RunView, wave: WaveView, now: datetime, poll_seconds: float)
     queued = tuple(job for job in wave.jobs if job.status is JobStatus.QUEUED)
     if queued and run.cancelled:
         return Withdraw(wave.number, tuple(job.key for job in queued))
+    if queued and run.restored:
+        return Pause(wave.number)
     at = _next_send(wave, queued, now)
     if at is not None and at <= now:
         return Launch(wave.number, next(job.key for job in queued if _is_due(job, now)))

@@ -15,6 +15,7 @@ from executions.errands import Errand, do_now
 from executions.forecast import phase_times, renewed
 from executions.models import LaunchJob, WaveRun
 from executions.rehearsal import rehearse
+from executions.restored import recount
 from executions.run import Lost, Run, claim, journal, load
 from executions.states import ExecutionStatus, JobStatus, LaunchStatus, WaveStatus
 from protection.details import Round
@@ -54,6 +55,9 @@ def advance(execution_id: uuid.UUID, token: uuid.UUID, clock: Clock = db_clock, 
                 yield from launch.launch(run, run.waves[decision.wave], decision.job, clock)
             elif isinstance(decision, d.Reconcile):
                 yield from launch.reconcile(run, run.waves[decision.wave], decision.job, clock)
+            elif isinstance(decision, d.Recount):
+                if not (yield from recount(run, clock)):
+                    return False
             elif not _perform(run, decision, now):
                 return False
     except Lost:

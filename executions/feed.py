@@ -57,6 +57,8 @@ VERBS = {
     "execution.cancel": "Cancel asked for",
     "execution.ended": "Run ended: {ending}",
     "execution.evidence": "Evidence pack made",
+    "execution.restored": "Read from a backup, looking at AWS for launches made since",
+    "execution.recounted": "Launches made since the backup were looked for at AWS",
     "execution.terminate": "Termination of {instances} asked for",
     "launch.intent": "Sending the launch of {wave} to AWS in {region}{attempt}",
     "launch.sent": "AWS took the launch of {wave} in {region}",
@@ -75,7 +77,14 @@ VERBS = {
 }
 # Verbs whose own text says more than the sentence.
 EXPLAINED = {"launch.refused", "launch.rejected", "wave.failed", "wave.skipped", "terminate.refused", "terminate.waits"}
-BAD = {"launch.rejected", "launch.doubled", "wave.failed", "terminate.refused", "execution.pause_expired"}
+BAD = {
+    "launch.rejected",
+    "launch.doubled",
+    "wave.failed",
+    "terminate.refused",
+    "execution.pause_expired",
+    "execution.restored",
+}
 
 
 def words(code: str) -> str:

@@ -102,6 +102,9 @@ def adopt(run: Run, wave: WaveRun, job: LaunchJob, found: Job, now: datetime, ve
         begun = WaveRun.objects.filter(pk=wave.pk, status__in=WAVE_BEGUN)
         begun.update(status_message="")
         begun.filter(status=WaveStatus.INITIATED).update(status=WaveStatus.POLLING)
+        # Launched by a database that was lost: the backup knows nothing of it.
+        unknown = WaveRun.objects.filter(pk=wave.pk, status=WaveStatus.PENDING)
+        unknown.update(status=WaveStatus.POLLING, started_at=found.created_at)
         if wave.deadline_at is None or deadline > wave.deadline_at:
             WaveRun.objects.filter(pk=wave.pk).update(deadline_at=deadline)
         _clear_failures(run)
@@ -141,14 +144,14 @@ def _adopt_if_found(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> Er
         text = f"AWS does not say whether the launch arrived: {error.message}"
         _look_again(run, wave, job, text, clock())
         return True
-    return _adopt_tagged(run, wave, job, jobs, clock)
+    return adopt_tagged(run, wave, job, jobs, clock)
 
 
 def _begun(run: Run, wave: WaveRun) -> datetime:
     return wave.started_at or run.execution.started_at
 
 
-def _adopt_tagged(run: Run, wave: WaveRun, job: LaunchJob, jobs: Sequence[Job], clock: Clock) -> bool:
+def adopt_tagged(run: Run, wave: WaveRun, job: LaunchJob, jobs: Sequence[Job], clock: Clock) -> bool:
     """Take over the oldest of the jobs that carries this launch's tag, if any does."""
     tagged = sorted((each for each in jobs if each.tags.get(LAUNCH_TAG) == str(job.pk)), key=lambda e: e.created_at)
     if not tagged:
@@ -226,7 +229,7 @@ def _after_occupied(
     except DrsError:
         _look_again(run, wave, job, f"{error.message} AWS does not say who occupies it.", clock(), error.code)
         return
-    if not _adopt_tagged(run, wave, job, jobs, clock):
+    if not adopt_tagged(run, wave, job, jobs, clock):
         text = occupied_by(jobs, servers, error)
         _retry_later(run, wave, job, error, text, clock())
 

@@ -82,6 +82,7 @@ class Execution(models.Model):
     failures = models.PositiveIntegerField(default=0, help_text="AWS calls failed in a row")
     failing_since = models.DateTimeField(null=True)
     aws_error = models.TextField(blank=True)
+    restored_at = models.DateTimeField(null=True, help_text="Read from a backup, and nobody has resumed it since")
 
     rehearsal = models.JSONField(null=True, help_text="What a dry run found, and how long a run would take")
     retry_of = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="retries")

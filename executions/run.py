@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from audit.actor import ENGINE
 from audit.journal import record
@@ -41,6 +41,8 @@ class Run:
             waves=tuple(_wave_view(wave) for wave in self.waves),
             cancelled=self.execution.cancel_requested_at is not None,
             pause_requested=self.execution.pause_requested_at is not None,
+            restored=self.execution.restored_at is not None,
+            uncounted=self.execution.restored_at is not None and uncounted(self.execution).exists(),
         )
         current = run.current
         if current is None:
@@ -63,6 +65,11 @@ class Run:
         if columns:
             columns |= {"revision": F("revision") + 1}
         held.update(claim=None, next_step_at=at, **columns)
+
+
+def uncounted(execution: Execution) -> QuerySet[LaunchJob]:
+    """Launches of which it is not known whether they were sent."""
+    return LaunchJob.objects.filter(wave__execution=execution, status=JobStatus.INITIATED, job_id="")
 
 
 def _wave_view(wave: WaveRun) -> d.WaveView:

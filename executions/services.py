@@ -122,15 +122,21 @@ def resume(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: C
 
 
 def _resume_paused(actor: Actor, execution: Execution, comment: str, now: datetime) -> bool:
-    if not _command(execution, [ExecutionStatus.PAUSED], now, status=ExecutionStatus.RUNNING):
+    if not _command(execution, [ExecutionStatus.PAUSED], now, status=ExecutionStatus.RUNNING, restored_at=None):
         return False
     wave = WaveRun.objects.get(execution=execution, status=WaveStatus.PAUSED)
-    wave.status, wave.resumed_at, wave.resumed_by = WaveStatus.PENDING, now, actor.name
+    wave.status, wave.status_message = _after_pause(wave), ""
+    wave.resumed_at, wave.resumed_by = now, actor.name
     wave.revision = execution.revision
-    wave.save(update_fields=["status", "resumed_at", "resumed_by", "revision"])
+    wave.save(update_fields=["status", "status_message", "resumed_at", "resumed_by", "revision"])
     _note(actor, "execution.resume", execution, comment, before=ExecutionStatus.PAUSED, wave=wave.number)
     announce.resumed(execution, wave, now)
     return True
+
+
+def _after_pause(wave: WaveRun) -> WaveStatus:
+    """A wave that was restored from a backup may pause with some of its launches sent."""
+    return WaveStatus.PENDING if wave.started_at is None else WaveStatus.INITIATED
 
 
 def _withdraw_pause(actor: Actor, execution: Execution, comment: str, now: datetime) -> bool:
@@ -195,6 +201,8 @@ def cancel(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: C
 
 def _cancel_idle(execution: Execution, now: datetime) -> bool:
     """End a run at once that has nothing under way at AWS."""
+    if execution.waves.filter(status=WaveStatus.PAUSED, started_at__isnull=False).exists():
+        return False
     idle = [ExecutionStatus.PENDING, ExecutionStatus.PAUSED]
     ending = transitions.end_columns(execution, ExecutionStatus.CANCELLED, now)
     if not _command(execution, idle, now, cancel_requested_at=now, **ending):
@@ -208,7 +216,13 @@ def _cancel_idle(execution: Execution, now: datetime) -> bool:
 
 def _cancel_busy(execution: Execution, now: datetime) -> bool:
     busy = [ExecutionStatus.RUNNING, ExecutionStatus.POLLING, ExecutionStatus.LAUNCHING]
-    return _command(execution, busy, now, status=ExecutionStatus.CANCELLING, cancel_requested_at=now)
+    paused = execution.waves.filter(status=WaveStatus.PAUSED, started_at__isnull=False)
+    if paused.exists():
+        busy.append(ExecutionStatus.PAUSED)
+    if not _command(execution, busy, now, status=ExecutionStatus.CANCELLING, cancel_requested_at=now):
+        return False
+    paused.update(status=WaveStatus.INITIATED, revision=execution.revision)
+    return True
 
 
 def _command(execution: Execution, allowed: Sequence[ExecutionStatus], now: datetime, **columns: object) -> bool:

@@ -1,0 +1,31 @@
+"""`manage.py backup FILE`: a whole copy of the database, while everything works on."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+
+from audit.actor import SYSTEM
+from audit.journal import record
+from drsorch_site.keeping import CannotKeep, back_up
+
+
+class Command(BaseCommand):
+    help = "Writes a checked copy of the database to FILE, while web and engines work on."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path, help="the file to write; it must not exist")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        target: Path = options["file"]
+        try:
+            record(SYSTEM, "database.backup", subject_kind="database", subject_id=target.name)
+        except DatabaseError as error:  # full or read-only: then a copy is wanted most
+            self.stderr.write(f"The journal cannot note the backup ({error}); copying all the same.")
+        try:
+            back_up(target)
+        except CannotKeep as error:
+            raise CommandError(str(error)) from None
+        self.stdout.write(f"Backed up to {target} ({target.stat().st_size:,} bytes). It holds what the database holds.")

@@ -1,0 +1,120 @@
+"""Runs that were read from a backup: see docs/adr/0011-restore.md.
+
+A backup knows nothing of what was launched, cancelled or resumed after it. So before anything else DRS is asked for
+every launch that may have been sent since, by its tag, and what is found is taken over. Nothing more is launched
+until a person resumes the run.
+"""
+
+from collections import defaultdict
+from datetime import timedelta
+from functools import partial
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce, Greatest
+
+from audit.actor import SYSTEM
+from audit.journal import record
+from contract.clock import Clock, db_clock
+from drs.client import Drs
+from drs.errors import DrsError
+from executions import decide as d
+from executions import launch, transitions
+from executions.errands import Errand
+from executions.models import Execution, LaunchJob
+from executions.run import Lost, Run, journal, uncounted
+from executions.states import WAVE_FINAL, ExecutionStatus, JobStatus, WaveStatus
+
+LOOKING = "This run was read from a backup. AWS is asked for launches made since; nothing more is launched."
+LOOKED = (
+    "This run was read from a backup. What AWS knows of it is recorded; this wave is not among it."
+    " It may have been cancelled after the backup: ask, then resume or cancel."
+)
+
+
+def mark(clock: Clock = db_clock) -> list[Execution]:
+    """Have engines recount every active run, and people resume it. For right after a restore, before any engine."""
+    with transaction.atomic():
+        now = clock()
+        Execution.objects.active().filter(dry_run=True).update(claim=None, next_step_at=now)
+        runs = list(Execution.objects.active().filter(dry_run=False))
+        for run in runs:
+            _mark(run)
+        ids = [run.pk for run in runs]
+        Execution.objects.filter(pk__in=ids).update(
+            status=ExecutionStatus.RUNNING, restored_at=now, claim=None, next_step_at=now, pause_requested_at=None
+        )
+        for run in runs:
+            transitions.touch(run, now, run.waves.exclude(status__in=WAVE_FINAL))
+    return runs
+
+
+def _mark(run: Execution) -> None:
+    unsent = LaunchJob.objects.filter(wave__execution=run, status__in=[JobStatus.QUEUED, JobStatus.INITIATED])
+    unsent.exclude(wave__status__in=WAVE_FINAL).update(status=JobStatus.INITIATED, attempt=Greatest(F("attempt"), 1))
+    paused = run.waves.filter(status=WaveStatus.PAUSED)
+    paused.filter(started_at=None).update(status=WaveStatus.PENDING, resumed_at=None)
+    paused.update(status=WaveStatus.INITIATED)
+    current = run.waves.exclude(status__in=WAVE_FINAL).order_by("number").first()
+    if current is not None:
+        run.waves.filter(pk=current.pk).update(status_message=LOOKING)
+    record(
+        SYSTEM,
+        "execution.restored",
+        subject_kind="execution",
+        subject_id=run.pk,
+        subject_name=run.plan_name,
+        before={"status": run.status},
+        after={"status": ExecutionStatus.RUNNING},
+    )
+
+
+def recount(run: Run, clock: Clock) -> Errand[bool]:
+    """Take over every launch of the run that DRS has and we do not know; False when AWS cannot be asked now."""
+    by_region: dict[str, list[LaunchJob]] = defaultdict(list)
+    for job in uncounted(run.execution).select_related("wave"):
+        by_region[job.region].append(job)
+    for region, jobs in sorted(by_region.items()):
+        try:
+            known = yield partial(Drs(region, reading="poller").jobs_since, run.execution.started_at - launch.LOOK_BACK)
+        except DrsError as error:
+            _ask_later(run, error, clock)
+            return False
+        for job in jobs:
+            launch.adopt_tagged(run, job.wave, job, known, clock)
+    _let_people_decide(run, clock)
+    return True
+
+
+def _ask_later(run: Run, error: DrsError, clock: Clock) -> None:
+    now = clock()
+    wait = d.backoff(run.execution.failures, settings.POLL_SECONDS)
+    run.release(
+        now + wait,
+        failures=F("failures") + 1,
+        failing_since=Coalesce("failing_since", now),
+        aws_error=str(error),
+        updated_at=now,
+    )
+
+
+def _let_people_decide(run: Run, clock: Clock) -> None:
+    """What was not found may be sent when a person says so, and not before any request of old must have expired."""
+    now = clock()
+    quarantine = timedelta(seconds=settings.LAUNCH_QUARANTINE_SECONDS)
+    with transaction.atomic():
+        restored_at = run.execution.restored_at
+        if restored_at is None:
+            raise Lost  # a person was faster
+        run.keep(now, failures=0, failing_since=None, aws_error="")
+        uncounted(run.execution).update(
+            status=JobStatus.QUEUED, not_before=restored_at + quarantine, refused_since=None
+        )
+        waves = run.execution.waves
+        waves.filter(status_message=LOOKING).update(status_message="")
+        waiting = waves.filter(~Q(status__in=WAVE_FINAL), jobs__status=JobStatus.QUEUED).order_by("number").first()
+        if waiting is not None:
+            waves.filter(pk=waiting.pk).update(status_message=LOOKED)
+        transitions.touch(run.execution, now, waves.exclude(status__in=WAVE_FINAL))
+        journal(run, "execution.recounted", waits=None if waiting is None else waiting.number)

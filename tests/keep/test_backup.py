@@ -1,0 +1,152 @@
+"""Backup while others write, restore, and what a restore refuses."""
+
+import sqlite3
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import psycopg
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from audit.actor import SYSTEM
+from audit.journal import record
+from audit.models import AuditEntry
+from contract.clock import db_clock
+from drsorch_site import keeping
+from executions import pacemaker
+from executions.models import Pacemaker
+from tests.processes import database_url
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def note(number: int) -> None:
+    record(SYSTEM, "test.note", subject_kind="test", subject_id=number)
+
+
+def notes() -> list[int]:
+    return [
+        int(each)
+        for each in AuditEntry.objects.filter(verb="test.note").order_by("id").values_list("subject_id", flat=True)
+    ]
+
+
+class Writer(threading.Thread):
+    """Writes the journal all the time, as an engine does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stopped, self.begun = threading.Event(), threading.Event()
+
+    def run(self) -> None:
+        number = 0
+        while not self.stopped.is_set():
+            note(number)
+            number += 1
+            if number == 20:
+                self.begun.set()
+        connection.close()
+
+    def __enter__(self) -> "Writer":
+        self.start()
+        assert self.begun.wait(20)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopped.set()
+        self.join(20)
+
+
+def test_a_backup_made_while_others_write_comes_back_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "copy"
+    with Writer():
+        call_command("backup", str(file))
+    written = notes()
+    note(1_000_000)
+    call_command("restore", str(file))
+    kept = notes()
+    assert 20 <= len(kept) <= len(written)
+    assert kept == written[: len(kept)]
+    told = capsys.readouterr().out
+    assert "Restored: everything is as it was at 2" in told
+    assert "The journal holds: " in told
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert [each.name for each in tmp_path.iterdir()] == ["copy"]
+
+
+def test_it_overwrites_no_file(tmp_path: Path) -> None:
+    file = tmp_path / "copy"
+    file.write_text("mine")
+    with pytest.raises(CommandError, match="exists; name a new file"):
+        call_command("backup", str(file))
+    assert file.read_text() == "mine"
+    with pytest.raises(CommandError, match="cannot be written: No such file or directory"):
+        call_command("backup", str(tmp_path / "nowhere" / "copy"))
+
+
+def test_a_database_in_use_is_replaced_only_by_force(tmp_path: Path) -> None:
+    file = tmp_path / "copy"
+    call_command("backup", str(file))
+    note(7)
+    opened = sqlite3.connect(connection.settings_dict["NAME"]) if connection.vendor == "sqlite" else None
+    with closing(opened or psycopg.connect(database_url())) as other:
+        if opened:
+            other.execute("SELECT count(*) FROM django_migrations").fetchone()
+        with pytest.raises(CommandError, match=r"The database is in use: (another process|1 other sessions)"):
+            call_command("restore", str(file))
+    assert notes() == [7]
+    Pacemaker.objects.update_or_create(pk=1, defaults={"beat_at": db_clock()})
+    with pytest.raises(CommandError, match="in use: an engine beats"):
+        call_command("restore", str(file))
+    call_command("restore", str(file), "--force")
+    assert notes() == []
+    assert pacemaker.last_beat() is None
+
+
+def test_a_damaged_or_foreign_file_changes_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "copy"
+    call_command("backup", str(file))
+    note(7)
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CommandError, match="as it was"):
+        call_command("restore", str(file))
+    file.write_text("no database")
+    with pytest.raises(CommandError, match="as it was"):
+        call_command("restore", str(file))
+    with pytest.raises(CommandError, match=r"is not there\. The database is as it was"):
+        call_command("restore", str(tmp_path / "nothing"))
+    assert notes() == [7]
+
+
+def test_a_copy_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "copy"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO django_migrations (app, name, applied) VALUES ('plans', '9999_later', '2030-01-01 00:00:00')"
+        )
+    call_command("backup", str(file))
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM django_migrations WHERE name = '9999_later'")
+    note(7)
+    with pytest.raises(CommandError, match=r"newer version, which has plans\.9999_later"):
+        call_command("restore", str(file))
+    assert notes() == [7]
+
+
+def test_an_older_or_missing_client_of_postgresql_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite needs no client program")
+    old = tmp_path / "pg_dump"
+    old.write_text("#!/bin/sh\necho 'pg_dump (PostgreSQL) 9.6.1'\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(CommandError, match="pg_dump is of version 9, the server of version 1"):
+        call_command("backup", str(tmp_path / "copy"))
+    old.unlink()
+    with pytest.raises(CommandError, match="pg_dump is not installed"):
+        call_command("backup", str(tmp_path / "copy"))
+    assert not (tmp_path / "copy").exists()
+    assert keeping.TOOL_VARIABLES["password"] == "PGPASSWORD"  # never an argument, which every process may read
