@@ -260,3 +260,13 @@ def test_the_dashboard_asks_only_for_figures_that_are_there(caplog: pytest.LogCa
     for line in reported(caplog):
         for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]:
             assert f"`{metric['Name']}`" in page, metric
+
+
+@pytest.mark.django_db
+def test_the_alarms_are_about_figures_that_are_written(caplog: pytest.LogCaptureFixture) -> None:
+    world.beat()
+    written = set(plain(reported(caplog)))
+    template = (ROOT / "deploy/cloudformation/alarms.yaml").read_text()
+    watched = set(re.findall(r"MetricName: (\w+)\n\s+Namespace: DRSOrchestration\b", template))
+    assert watched >= {"EngineHeartbeatAge", "ExecutionsFailed", "PauseWaiting", "PollLag"}
+    assert watched <= written
