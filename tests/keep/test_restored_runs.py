@@ -1,12 +1,17 @@
 """What becomes of runs that were active in a backup: nothing is launched twice, nothing without a person."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.db.migrations.loader import MigrationLoader
 
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
+from contract.clock import db_clock
+from drsorch_site.keeping import put_back
 from drsorch_site.management.commands import restore
 from executions import services
 from executions.models import Execution, LaunchJob
@@ -23,17 +28,27 @@ def turn_back(kept: Path) -> None:
     call_command("restore", str(kept), "--force")
 
 
+def turn_back_otherwise(kept: Path) -> None:
+    """As a snapshot of RDS does: the rows as they were, due and unmarked; then the command that marks them."""
+    put_back(kept, set(MigrationLoader(connection).disk_migrations))
+    Execution.objects.active().update(next_step_at=db_clock())
+    call_command("restore", "--in-place", "--force")
+
+
 def hostnames(run: Execution) -> list[str]:
     return [each.hostname for wave in run.waves.order_by("number") for each in wave.servers.order_by("position")]
 
 
-def test_a_launch_after_the_backup_is_found_and_not_repeated(stage: Stage, kept: Path) -> None:
+@pytest.mark.parametrize("back", [turn_back, turn_back_otherwise])
+def test_a_launch_after_the_backup_is_found_and_not_repeated(
+    stage: Stage, kept: Path, back: Callable[[Path], None]
+) -> None:
     run = stage.start(stage.plan("app-01 app-02", "web-01", "web-02"))
     call_command("backup", str(kept))  # nothing was sent yet
     stage.wait(lambda: stage.waves(run)[1].status == "LAUNCHING", run)
     launched = [call["job_id"] for call in stage.launches()]
     assert len(launched) == 2
-    turn_back(kept)
+    back(kept)
     assert stage.picture(run) == ("RUNNING", ["PENDING", "PENDING", "PENDING"])
     assert stage.waves(run)[0].status_message == LOOKING
     stage.until(run, "PAUSED")
@@ -145,3 +160,9 @@ def test_a_run_started_after_the_backup_is_named(stage: Stage, kept: Path, capsy
     assert f"run {run.pk}: {stage.ids('app-01')[0]}" in told
     assert "1 launches of the last 48 h are unknown here." in told
     assert restore.Command.help
+
+
+@pytest.mark.parametrize("words", [(), ("copy", "--in-place")])
+def test_it_wants_a_file_or_to_hear_that_none_is_needed(stage: Stage, words: tuple[str, ...]) -> None:
+    with pytest.raises(CommandError, match="Name the backup; or say --in-place"):
+        call_command("restore", *words)

@@ -24,23 +24,31 @@ class Command(BaseCommand):
     help = "Replaces the database with a backup. Stop web and engines first."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", type=Path, help="what manage.py backup wrote")
+        parser.add_argument("file", type=Path, nargs="?", help="what manage.py backup wrote")
+        parser.add_argument(
+            "--in-place",
+            action="store_true",
+            help="the database was put back by other means, as from a snapshot of RDS",
+        )
         parser.add_argument("--force", action="store_true", help="replace a database that somebody seems to use")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        source: Path = options["file"]
-        users = _users()
+        source: Path | None = options["file"]
+        if (source is None) != options["in_place"]:
+            raise CommandError("Name the backup; or say --in-place, without a name, if other means have put it back.")
+        users = _beating() if source is None else _users()
         if users and not options["force"]:
             raise CommandError(f"The database is in use: {users}. Stop web and engines, or add --force.")
-        try:
-            put_back(source, set(MigrationLoader(connection).disk_migrations))
-        except CannotKeep as error:
-            raise CommandError(f"{error} The database is as it was.") from None
+        if source is not None:
+            try:
+                put_back(source, set(MigrationLoader(connection).disk_migrations))
+            except CannotKeep as error:
+                raise CommandError(f"{error} The database is as it was.") from None
         call_command("migrate", interactive=False, verbosity=0)
         made = AuditEntry.objects.filter(verb="database.backup").order_by("-id").first()
-        record(SYSTEM, "database.restore", subject_kind="database", subject_id=source.name)
+        record(SYSTEM, "database.restore", subject_kind="database", subject_id=source.name if source else "in place")
         runs = restored.mark()
-        self._tell(made.at if made else None, runs)
+        self._tell(made.at if made and source else None, runs)
         verdict = sealing.verify()
         if verdict.problem:
             raise CommandError(f"The journal of this backup does not hold: {verdict.problem}.")
@@ -61,9 +69,11 @@ class Command(BaseCommand):
 def _users() -> str:
     """Who works with the database that would be replaced; one that cannot be asked has nobody."""
     try:
-        beat = pacemaker.last_beat() if "executions_pacemaker" in connection.introspection.table_names() else None
-        if beat is not None and db_clock() - beat < pacemaker.SILENT_AFTER:
-            return "an engine beats"
-        return others_at_work()
+        return _beating() or others_at_work()
     except DatabaseError:
         return ""
+
+
+def _beating() -> str:
+    beat = pacemaker.last_beat() if "executions_pacemaker" in connection.introspection.table_names() else None
+    return "an engine beats" if beat is not None and db_clock() - beat < pacemaker.SILENT_AFTER else ""
