@@ -18,6 +18,7 @@ import boto3
 import pytest
 from django.conf import settings
 from django.test import override_settings
+from django.utils import timezone
 from moto.server import ThreadedMotoServer
 from moto.ses.models import ses_backends
 
@@ -25,8 +26,10 @@ from drsorch_site.cognito import WrongSetting
 from drsorch_site.mail import read_mail
 from notify import mail, ses, signing, sns, webhook
 from notify.guard import OffLimits, check_literal, resolve
+from notify.outbox import Message, put
 from notify.parcel import Parcel, Undelivered
 from notify.recipients import problem_of, shown
+from notify.states import Event
 from tests.notify.certificate import make_certificate
 from tests.notify.receivers import Receiver, http_receiver, smtp_receiver
 
@@ -323,6 +326,16 @@ def test_smtp_sends_mail_that_programs_can_thread() -> None:
         mail.send(sent)
     with pytest.raises(Undelivered, match="DRSORCH_MAIL"):
         mail.send(sent)
+
+
+@pytest.mark.django_db
+def test_text_cannot_become_a_header_of_a_mail() -> None:
+    evil = "Drill\r\nBcc: stranger@example.org"
+    notice = put(Event.PAUSED, [], Message(evil, "Text", {}), at=timezone.now())
+    assert notice.subject == "Drill\\x0d\\x0aBcc: stranger@example.org"
+    locmem = {"EMAIL_BACKEND": "django.core.mail.backends.locmem.EmailBackend", "MAIL": read_mail("ses")}
+    with override_settings(**locmem), pytest.raises(Undelivered, match="BadHeaderError"):
+        mail.send(parcel("oncall@example.com", "EMAIL", subject=evil))
 
 
 def test_it_reads_how_mail_leaves() -> None:
