@@ -96,6 +96,8 @@ def _publish(event: Event, execution: Execution, now: datetime, what: str, text:
 
 
 def _send(event: Event, execution: Execution, now: datetime, write: Callable[[], Message]) -> None:
+    if execution.dry_run:
+        return  # nothing happens to anything: whoever started it looks
     outbox.publish(
         event,
         plan_id=execution.plan_id,

@@ -9,7 +9,7 @@ from audit.actor import Actor
 from contract.clock import unix
 from executions import services
 from executions.actions import Action, actions_of
-from executions.attempts import attempts_of, retry_of
+from executions.attempts import Lineage, lineages, retry_of
 from executions.forecast import ForecastShape
 from executions.forecast import show as show_forecast
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
@@ -26,6 +26,7 @@ class ActionsShape(TypedDict):
     cancel: ActionShape
     resume: ActionShape
     terminate: ActionShape
+    retry: ActionShape
 
 
 def _action(action: Action) -> ActionShape:
@@ -85,6 +86,14 @@ class WaveRunShape(TypedDict):
     serverStatuses: list[ServerRunShape]
 
 
+class AttemptShape(TypedDict):
+    """One of the tries of a run; the first has attempt 1."""
+
+    executionId: str
+    attempt: int
+    status: str
+
+
 class ExecutionSummary(TypedDict):
     """A run as the history lists it. Waves are numbered from 0."""
 
@@ -113,31 +122,22 @@ class ExecutionSummary(TypedDict):
     dryRunResult: RehearsalShape | None
     retryOf: str | None
     attempt: int
+    attempts: list[AttemptShape]
     pauseRequested: bool
     actions: ActionsShape
     revision: int
 
 
-class AttemptShape(TypedDict):
-    """One of the tries of a run; the first has attempt 1."""
-
-    executionId: str
-    attempt: int
-    status: str
-
-
 class ExecutionShape(ExecutionSummary):
     """A run with its waves, jobs and servers."""
 
-    attempts: list[AttemptShape]
-    retry: ActionShape
     waves: list[WaveRunShape]
 
 
 def show_list(executions: Sequence[Execution], actor: Actor, now: datetime) -> list[ExecutionSummary]:
     """Runs without their waves. `executions` must have `waves` prefetched."""
-    standing = _with_instances([execution.pk for execution in executions])
-    return [_summary(each, actor, now, has_instances=each.pk in standing) for each in executions]
+    standing, tried = _with_instances([execution.pk for execution in executions]), lineages(executions)
+    return [_summary(each, actor, now, tried[each.pk], has_instances=each.pk in standing) for each in executions]
 
 
 def _with_instances(keys: Collection[uuid.UUID]) -> set[uuid.UUID]:
@@ -153,19 +153,14 @@ def show_execution(execution_id: uuid.UUID, actor: Actor, now: datetime) -> Exec
         raise services.no_execution(execution_id)
     servers = [server for wave in execution.waves.all() for server in wave.servers.all()]
     standing = any(server.state is LaunchStatus.LAUNCHED and server.recovery_instance_id for server in servers)
-    summary = _summary(execution, actor, now, has_instances=standing)
-    return ExecutionShape(
-        **summary,
-        attempts=[
-            AttemptShape(executionId=str(each.pk), attempt=each.attempt, status=each.status)
-            for each in attempts_of(execution)
-        ],
-        retry=_action(retry_of(execution, actor)),
-        waves=[_wave(wave, now) for wave in execution.waves.all()],
-    )
+    tried = lineages([execution])[execution.pk]
+    summary = _summary(execution, actor, now, tried, has_instances=standing)
+    return ExecutionShape(**summary, waves=[_wave(wave, now) for wave in execution.waves.all()])
 
 
-def _summary(execution: Execution, actor: Actor, now: datetime, *, has_instances: bool) -> ExecutionSummary:
+def _summary(
+    execution: Execution, actor: Actor, now: datetime, tried: Lineage, *, has_instances: bool
+) -> ExecutionSummary:
     waves = list(execution.waves.all())
     actions = actions_of(execution, actor, has_instances=has_instances)
     return ExecutionSummary(
@@ -194,12 +189,16 @@ def _summary(execution: Execution, actor: Actor, now: datetime, *, has_instances
         dryRunResult=execution.rehearsal,
         retryOf=str(execution.retry_of_id) if execution.retry_of_id else None,
         attempt=execution.attempt,
+        attempts=[
+            AttemptShape(executionId=str(each.pk), attempt=each.attempt, status=each.status) for each in tried.attempts
+        ],
         pauseRequested=execution.pause_requested_at is not None and execution.ended_at is None,
         actions=ActionsShape(
             pause=_action(actions.pause),
             cancel=_action(actions.cancel),
             resume=_action(actions.resume),
             terminate=_action(actions.terminate),
+            retry=_action(retry_of(execution, actor, tried)),
         ),
         revision=execution.revision,
     )

@@ -13,7 +13,7 @@ from audit.journal import attempt, record
 from contract.clock import Clock, db_clock
 from contract.errors import BadRequest
 from drs.client import SERVERS_A_JOB
-from executions import services, tasks
+from executions import announce, services, tasks
 from executions.attempts import RETRIED, why_not
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun, WaveRun
 from executions.starting import refuse_held, refuse_second_run
@@ -108,6 +108,7 @@ def _create(actor: Actor, execution_id: uuid.UUID, initiated_by: str, comment: s
         ServerHold(assignment_id=server, execution=made, wave_number=number) for server, number in _homes(left).items()
     )
     _note(actor, earlier, made, left, comment)
+    announce.started(made, now)
     return made
 
 

@@ -54,6 +54,7 @@ def test_it_starts_a_run(admin: Api, stage: Stage) -> None:
             "recoveryInstanceId": None,
             "launchTime": None,
             "error": None,
+            "findings": [],
         }
     ]
 

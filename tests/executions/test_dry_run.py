@@ -159,7 +159,7 @@ def test_an_operator_may_rehearse_a_recovery_and_it_is_told_apart(stage: Stage) 
     run = Execution.objects.get(pk=made["executionId"])
     stage.until(run, "COMPLETED", step=1)
     shown = answer(operator.get(f"/executions/{run.pk}"))
-    assert (shown["dryRun"], shown["executionType"], shown["retry"]["allowed"]) == (True, "RECOVERY", False)
+    assert (shown["dryRun"], shown["executionType"], shown["actions"]["retry"]["allowed"]) == (True, "RECOVERY", False)
     assert shown["waves"][0]["serverStatuses"][0]["findings"] == []
     assert shown["dryRunResult"]["launches"] == 0
     assert not shown["actions"]["terminate"]["allowed"]

@@ -167,7 +167,7 @@ def test_the_api_retries_with_the_rights_and_the_idempotency_of_a_start(stage: S
     operator, manager = Api(make_user("operator")), Api(make_user("recovery-manager"))
     path = f"/executions/{first.pk}/retry"
     refusal(operator.post(path), 403, "FORBIDDEN")
-    assert answer(operator.get(f"/executions/{first.pk}"))["retry"]["allowed"] is False
+    assert answer(operator.get(f"/executions/{first.pk}"))["actions"]["retry"]["allowed"] is False
     made = answer(manager.post(path, {"comment": "Capacity is back"}, Idempotency_Key="k1"), 202)
     told_again = manager.post(path, {"comment": "Capacity is back"}, Idempotency_Key="k1")
     assert answer(told_again, 202) == made
@@ -178,5 +178,5 @@ def test_the_api_retries_with_the_rights_and_the_idempotency_of_a_start(stage: S
     assert (shown["attempt"], shown["retryOf"], shown["executionType"]) == (2, str(first.pk), "RECOVERY")
     assert [(each["attempt"], each["status"]) for each in shown["attempts"]] == [(1, "PARTIAL"), (2, shown["status"])]
     assert AuditEntry.objects.get(verb="execution.retry", refused=False).detail["comment"] == "Capacity is back"
-    assert AuditEntry.objects.filter(verb="execution.retry", refused=True).count() == 2
+    assert AuditEntry.objects.filter(verb="execution.retry", refused=True).count() == 3
     refusal(manager.post("/executions/0b0e7a52-0000-4000-8000-000000000000/retry"), 404, "NOT_FOUND")
