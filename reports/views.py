@@ -10,7 +10,10 @@ from django.views.decorators.http import require_POST, require_safe
 
 from audit.requests import actor_for
 from contract.errors import BadRequest, NotFound
+from executions.live import Live
+from executions.models import Execution
 from executions.states import ExecutionStatus, Kind, LaunchStatus, Reached, WaveStatus
+from executions.timeline import Timeline
 from reports.downloads import attachment, download
 from reports.record import RecordShape
 from reports.services import evidence, report
@@ -31,7 +34,8 @@ def execution_report(request: HttpRequest, execution_id: uuid.UUID) -> HttpRespo
         return attachment(JsonResponse(found).content, "application/json", f"report-{execution_id}.json")
     if wanted in ("csv", "pdf"):
         return download(found, wanted)
-    return render(request, "reports/report.html", _context(found))
+    live = Live(Execution.objects.with_waves().get(pk=execution_id))
+    return render(request, "reports/report.html", {**_context(found), "timeline": Timeline(live, timezone.now())})
 
 
 @require_POST
