@@ -121,12 +121,13 @@ def explain(text: str, code: str = "") -> tuple[str, str]:
 def failures(execution: Execution, waves: Sequence[WaveRows]) -> list[FailureShape]:
     """Everything that went wrong, wave by wave, server by server."""
     found: list[FailureShape] = []
+    dry = execution.dry_run
     for wave in waves:
         number, told = wave.run.number, set()
         for server in wave.servers:
             if server.state is LaunchStatus.FAILED:
                 text = server.error or "AWS gave no reason."
-                found.append(_failure(number, server.hostname, wave.run.error_code, text, server.error))
+                found.append(_failure(number, server.hostname, wave.run.error_code, text, server.error, rehearsed=dry))
                 told.add(server.error)
         if (
             wave.run.error_message
@@ -134,7 +135,7 @@ def failures(execution: Execution, waves: Sequence[WaveRows]) -> list[FailureSha
             and wave.run.error_code != "SERVER_LAUNCH_FAILED"
         ):
             text = wave.run.error_message
-            found.append(_failure(number, wave.run.name, wave.run.error_code, text, text))
+            found.append(_failure(number, wave.run.name, wave.run.error_code, text, text, rehearsed=dry))
     if execution.error_code == "PAUSE_EXPIRED":
         found.append(
             FailureShape(
@@ -149,6 +150,8 @@ def failures(execution: Execution, waves: Sequence[WaveRows]) -> list[FailureSha
     return found
 
 
-def _failure(wave: int, where: str, code: str, text: str, told: str) -> FailureShape:
+def _failure(wave: int, where: str, code: str, text: str, told: str, *, rehearsed: bool) -> FailureShape:
     meaning, advice = explain(told, code)
+    if rehearsed:  # nobody asked AWS: the text is our own
+        meaning, advice = "It would not launch.", "Correct this before the plan is needed, then rehearse it again."
     return FailureShape(waveNumber=wave, where=where, code=code or None, text=text, meaning=meaning, advice=advice)

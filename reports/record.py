@@ -47,6 +47,14 @@ class EventShape(TypedDict):
     event: str
 
 
+class FindingShape(TypedDict):
+    """What a dry run found."""
+
+    code: str
+    severity: str
+    message: str
+
+
 class ServerShape(TypedDict):
     sourceServerId: str
     hostname: str
@@ -57,6 +65,7 @@ class ServerShape(TypedDict):
     pointInTime: int | None
     usedPreviousSnapshot: bool
     error: str | None
+    findings: list[FindingShape]
     events: list[EventShape]
     rtoSeconds: int | None
     tookSeconds: int | None
@@ -154,6 +163,9 @@ class RecordShape(TypedDict):
     startTime: int
     endTime: int | None
     outageTime: int | None
+    attempt: int
+    retryOf: str | None
+    rehearsal: dict[str, Any] | None
     rtoMinutes: int | None
     rpoMinutes: int | None
     errorCode: str | None
@@ -186,6 +198,9 @@ def record(execution: Execution, now: datetime) -> RecordShape:
         startTime=unix(execution.started_at),
         endTime=unix(execution.ended_at),
         outageTime=unix(execution.outage_at),
+        attempt=execution.attempt,
+        retryOf=str(execution.retry_of_id) if execution.retry_of_id else None,
+        rehearsal=execution.rehearsal,
         rtoMinutes=execution.rto_minutes,
         rpoMinutes=execution.rpo_minutes,
         errorCode=execution.error_code or None,
@@ -286,6 +301,7 @@ def _server(figures: ServerFigures, events: Sequence[JobEvent]) -> ServerShape:
         pointInTime=unix(row.point_in_time),
         usedPreviousSnapshot=row.used_previous_snapshot,
         error=row.error or None,
+        findings=row.findings,
         events=[EventShape(time=unix(event.at), event=event.event) for event in events],
         rtoSeconds=figures.rto,
         tookSeconds=figures.took,

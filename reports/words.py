@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from executions.measure import Measured, Part, Verdict
 from executions.models import Execution
-from executions.states import Reached, TerminationStatus
+from executions.states import LaunchStatus, Reached, TerminationStatus
 
 if TYPE_CHECKING:
     from reports.record import MeasuredShape, RecordShape, SplitShape, TargetShape
@@ -49,7 +49,10 @@ def verdict(execution: Execution, figures: Measured) -> str:
     what = f"{'Dry run of a ' + execution.purpose.label.lower() if execution.dry_run else execution.purpose.label}"
     head = f"{what} of “{execution.plan_name}”: {execution.state.label.lower()}"
     if execution.dry_run:
-        return f"{head}. Nothing was launched."
+        failed = sum(each.row.launch_status == LaunchStatus.FAILED for each in figures.servers)
+        found = f"{failed} of {total} servers would not launch" if failed else f"all {total} would launch"
+        seconds = (execution.rehearsal or {}).get("predictedDuration")
+        return f"{head}, {found}. Nothing was launched.{f' A run would take about {span(seconds)}.' if seconds else ''}"
     launched = f"{up} of {total} {'server' if total == 1 else 'servers'} launched"
     took = f" in {span(figures.rto.seconds)}" if figures.complete else ""
     against = [_against("RTO", figures.rto, complete=figures.complete), _against("RPO", figures.rpo, complete=True)]
@@ -85,6 +88,7 @@ def facts(record: "RecordShape") -> list[list[str]]:
     return [
         ["Execution", record["executionId"]],
         ["Plan", f"{record['planName']}, version {record['plan'].get('version', '–')}"],
+        *([["Attempt", f"{record['attempt']}, after {record['retryOf']}"]] if record["retryOf"] else []),
         ["Started by", record["startedBy"] + (f" for {asked}" if asked != record["startedBy"] else "")],
         ["Started", clock(record["startTime"])],
         ["Ended", clock(record["endTime"])],

@@ -9,11 +9,14 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from drsorch_verify.check import problems
+from executions import services
 from executions.models import Execution
+from executions.states import Kind
 from reports.explain import explain
 from reports.tables import safe
 from tests.api_client import Api, answer, refusal
-from tests.reports.runs import drilled, payments, trouble
+from tests.reports.runs import OPERATOR, drilled, payments, trouble
 from tests.still import StillStage
 
 
@@ -114,3 +117,20 @@ def test_causes_are_explained_and_unknown_ones_admitted() -> None:
     assert "launch template" in explain("InvalidSubnetID.NotFound: the subnet ID 'subnet-1' does not exist")[0]
     assert "may not do" in explain("UnauthorizedOperation: You are not authorized")[0]
     assert explain("something new")[0].startswith("AWS gave no reason that is known here")
+
+
+def test_a_dry_run_has_a_report_and_a_pack(still: StillStage, admin: Api, client: Client) -> None:
+    """artifacts-01 never finished its first copy: DRS has nothing to launch."""
+    plan = still.plan("ci-01 artifacts-01", region="us-west-2")
+    run = services.start(actor=OPERATOR, plan_id=plan.pk, kind=Kind.DRILL, dry_run=True, clock=still.clock)
+    still.until(run, "COMPLETED", "FAILED", step=15)
+    body = answer(admin.get(f"/executions/{run.pk}/report"))
+    assert "1 of 2 servers would not launch. Nothing was launched." in body["verdict"]
+    assert body["failures"][0]["meaning"] == "It would not launch."
+    assert body["waves"][0]["servers"][1]["findings"]
+    client.force_login(admin.user)
+    assert body["waves"][0]["servers"][1]["findings"][0]["message"].split()[0] in str(
+        client.get(reverse("report", args=[run.pk])).content
+    )
+    assert problems(admin.post(f"/executions/{run.pk}/evidence", {}).content) == []
+    assert admin.get(f"/executions/{run.pk}/report?format=pdf").content.startswith(b"%PDF-")
