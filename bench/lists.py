@@ -44,7 +44,8 @@ def manage(env: dict[str, str], *args: str) -> str:
 
 
 @contextmanager
-def web(env: dict[str, str]) -> Iterator[None]:
+def web(env: dict[str, str]) -> Iterator[int]:
+    """The web server; yields its pid."""
     command = [sys.executable, "-m", "gunicorn", "drsorch_site.wsgi", "--bind", f"127.0.0.1:{PORT}"]
     command += ["--worker-class", "gthread", "--workers", "2", "--threads", "8", "--log-level", "error"]
     process = subprocess.Popen(command, cwd=ROOT, env=env)
@@ -55,7 +56,7 @@ def web(env: dict[str, str]) -> Iterator[None]:
                 break
             except requests.RequestException:
                 time.sleep(0.1)
-        yield
+        yield process.pid
     finally:
         process.terminate()
         process.wait(30)

@@ -16,6 +16,8 @@ from django.utils import timezone
 if TYPE_CHECKING:
     from executions.models import Execution
 
+WAVES = 2
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Fill a database for benchmarks.")
@@ -112,11 +114,55 @@ def _plans(count: int, groups: list[uuid.UUID], servers: int) -> list[uuid.UUID]
 
 
 def _executions(count: int, plans: list[uuid.UUID]) -> None:
+    from django.db import connection
+
     from executions.models import Execution
 
     begin = timezone.now() - timedelta(minutes=10 * count)
     for at in range(0, count, 5000):
-        Execution.objects.bulk_create(_runs(range(at, min(at + 5000, count)), plans, begin), batch_size=500)
+        runs = Execution.objects.bulk_create(_runs(range(at, min(at + 5000, count)), plans, begin), batch_size=500)
+        _waves(at, runs)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+
+
+def _waves(first: int, runs: "list[Execution]") -> None:
+    """Two waves of two servers a run, launched where the run says so."""
+    from executions.models import LaunchJob, ServerRun, WaveRun
+    from executions.states import ExecutionStatus, JobStatus, LaunchStatus, Phase, WaveStatus
+
+    waves, jobs, servers = [], [], []
+    for at, run in enumerate(runs, first):
+        for number in range(WAVES):
+            failed = run.status == ExecutionStatus.FAILED or (run.status == ExecutionStatus.PARTIAL and number)
+            wave = WaveRun(
+                execution=run,
+                number=number,
+                name=f"Tier {number + 1}",
+                status=WaveStatus.FAILED if failed else WaveStatus.COMPLETED,
+                started_at=run.started_at,
+                ended_at=run.ended_at,
+            )
+            waves.append(wave)
+            key = at * WAVES + number
+            job = LaunchJob(
+                wave=wave, position=0, account_id="111122223333", region="us-east-1", status=JobStatus.COMPLETED,
+                attempt=1, intent_at=run.started_at, created_at=run.started_at, job_id=f"drsjob-e{key:016x}",
+            )  # fmt: skip
+            jobs.append(job)
+            servers += [
+                ServerRun(
+                    wave=wave, job=job, position=each, source_server_id=server_id(key % 1000, each),
+                    hostname=f"host-{key % 1000:05d}-{each}", phase=Phase.DONE,
+                    launch_status=LaunchStatus.FAILED if failed else LaunchStatus.LAUNCHED,
+                    recovery_instance_id="" if failed else f"i-{key * 2 + each:017x}",
+                    launched_at=None if failed else run.ended_at,
+                )
+                for each in range(2)
+            ]  # fmt: skip
+    WaveRun.objects.bulk_create(waves, batch_size=1000)
+    LaunchJob.objects.bulk_create(jobs, batch_size=1000)
+    ServerRun.objects.bulk_create(servers, batch_size=1000)
 
 
 def _runs(numbers: range, plans: list[uuid.UUID], begin: datetime) -> "Iterator[Execution]":
@@ -131,7 +177,7 @@ def _runs(numbers: range, plans: list[uuid.UUID], begin: datetime) -> "Iterator[
             plan_name=f"Plan {number % len(plans):05d}",
             kind=Kind.DRILL,
             status=ends[number % len(ends)],
-            total_waves=2,
+            total_waves=WAVES,
             initiated_by="bench",
             started_by="bench",
             started_at=started,

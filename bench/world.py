@@ -13,7 +13,10 @@ from pathlib import Path
 
 import django
 
+from bench.measures import cpu_seconds, percentile
 from tests import environment
+
+__all__ = ["World", "cpu_seconds", "engine", "percentile", "world"]
 
 ROOT = Path(__file__).resolve().parent.parent
 environment.RESERVED.close()
@@ -27,11 +30,6 @@ class World:
     plans: list[object]
     servers: list[str]
     vendor: str
-
-
-def percentile(values: list[float], share: float) -> float:
-    """The value that so large a share of all does not exceed."""
-    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
 @contextmanager
@@ -95,12 +93,3 @@ def engine(**more: str) -> Iterator[int]:
             process.wait(60)
             assert process.stdout is not None
             process.stdout.close()
-
-
-def cpu_seconds(pids: list[int]) -> float:
-    """Processor time used so far by these processes."""
-    ticks = 0
-    for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
