@@ -128,22 +128,23 @@ def show(tally: Tally, seconds: float, cpu: float, users: int) -> None:
         print(f"| {name} | {len(times)} | {percentile(times, 0.5):.0f} | {percentile(times, 0.95):.0f} |")
     p50, p95, p99 = (percentile(every, share) for share in (0.5, 0.95, 0.99))
     print(f"| all | {len(every)} | {p50:.0f} | {p95:.0f}, p99 {p99:.0f}, max {max(every):.0f} |")
-    print(
-        f"errors: {bad or 0}; {len(every) / seconds:.0f} requests/s; web {1000 * cpu / len(every):.1f} ms CPU a request,"
-    )
-    print(f"  {1000 * cpu / seconds / users:.1f} ms CPU a second and user, {100 * cpu / seconds:.0f} % of one core")
+    print(f"errors: {bad or 0}; {len(every) / seconds:.0f} requests/s")
+    of_web = f"{1000 * cpu / len(every):.1f} ms CPU a request, {1000 * cpu / seconds / users:.1f} a second and user"
+    print(f"web: {of_web}, {100 * cpu / seconds:.0f} % of one core")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     for name, default in (("users", 60), ("seconds", 60), ("executions", 100_000)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--seeded", action="store_true", help="the database of DATABASE_URL was filled by bench.seed")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         env = environment(scratch)
         began = time.monotonic()
         seed = [sys.executable, "-m", "bench.seed", "--executions", str(options.executions)]
-        subprocess.run(seed, cwd=ROOT, env=env, check=True)
+        if not options.seeded:
+            subprocess.run(seed, cwd=ROOT, env=env, check=True)
         print(f"seeded in {time.monotonic() - began:.0f} s")
         made = json.loads(
             subprocess.check_output([sys.executable, "-m", "bench.console", "prepare"], cwd=ROOT, env=env)

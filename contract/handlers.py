@@ -1,6 +1,7 @@
 """Turns whatever went wrong under /api/ into `{"error", "message", "details"}`; nothing else leaves the house."""
 
 import logging
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,11 +9,13 @@ from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.request import UnreadablePostError
+from django.template import loader
 from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
 
 from contract.errors import BadRequest, DomainError, Forbidden, Invalid, NotFound, PayloadTooLarge, Unauthenticated
+from contract.outage import outage
 from contract.parsers import MAX_BYTES
 from contract.request_ids import request_id
 
@@ -33,6 +36,8 @@ def api_exception_handler(error: Exception, context: Mapping[str, Any]) -> Respo
     """DRF's EXCEPTION_HANDLER."""
     request: HttpRequest = getattr(context.get("request"), "_request", None) or HttpRequest()
     known = _domain_error(error, request)
+    if known is None and (known := outage(error)):
+        log.error("%s %s failed: %s [%s]", request.method, request.path, error, request_id(request))
     if known is None:
         log.error("%s %s failed [%s]", request.method, request.path, request_id(request), exc_info=error)
         known = _internal(request)
@@ -142,7 +147,9 @@ def _is_api(request: HttpRequest) -> bool:
 
 
 def _answer(error: DomainError) -> HttpResponse:
-    return JsonResponse(body(error), status=error.status, headers={"Cache-Control": "no-store"})
+    return JsonResponse(
+        body(error), status=error.status, headers={"Cache-Control": "no-store", **_headers(error, error)}
+    )
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -158,5 +165,12 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """handler500; Django has logged the exception."""
-    return _answer(_internal(request)) if _is_api(request) else defaults.server_error(request)
+    """handler500; Django has logged the exception. Trouble of the database is told as such."""
+    error = sys.exc_info()[1]
+    known = outage(error) if error is not None else None
+    if _is_api(request):
+        return _answer(known or _internal(request))
+    if known is None:
+        return defaults.server_error(request)
+    page = loader.get_template("503.html").render({"problem": known})
+    return HttpResponse(page, status=known.status, headers={"Retry-After": str(known.retry_after)})

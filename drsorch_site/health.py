@@ -1,14 +1,21 @@
 """What load balancers and supervisors ask: does this process answer, and is the whole product ready?"""
 
-from django.db import DatabaseError, connection
+import os
+import shutil
+from pathlib import Path
+
+from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from contract.clock import db_clock
+from contract.outage import cause
 from executions import pacemaker
 from protection.views import RegionAge, region_ages
+
+LEAST_FREE = 50_000_000  # bytes: SQLite's log and its next pages
 
 
 @require_safe
@@ -52,8 +59,9 @@ def _checks() -> dict[str, str]:
         executor = MigrationExecutor(connection)
         missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
         beat = pacemaker.last_beat() if not missing else None
-    except DatabaseError:
-        return {"database": "does not answer"}
+        trouble = _trouble_with_writing()
+    except (DatabaseError, InterfaceError) as error:
+        return {"database": cause(error) or "does not answer"}
     migrations = f"{len(missing)} not applied; run manage.py migrate" if missing else "ok"
     if beat is None:
         engine = "none has run yet"
@@ -61,4 +69,18 @@ def _checks() -> dict[str, str]:
         engine = f"silent for {(now - beat).total_seconds():.0f} s"
     else:
         engine = "ok"
-    return {"database": "ok", "migrations": migrations, "engine": engine}
+    return {"database": trouble or "ok", "migrations": migrations, "engine": engine}
+
+
+def _trouble_with_writing() -> str:
+    """Why nothing could be saved now; empty when it could, as far as can be told without saving anything."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SHOW transaction_read_only")
+            return "is read-only" if cursor.fetchone()[0] == "on" else ""
+        cursor.execute("PRAGMA query_only")
+        file = Path(connection.settings_dict["NAME"])
+        if cursor.fetchone()[0] or not os.access(file, os.W_OK) or not os.access(file.parent, os.W_OK):
+            return "is read-only"
+    free = shutil.disk_usage(file.parent).free
+    return f"its disk is full: {free // 1_000_000} MB left" if free < LEAST_FREE else ""
