@@ -106,7 +106,8 @@ def test_it_counts_the_wait_for_a_quota(told: StillStage) -> None:
     """Refused at 0 s and at 15 s: DRS takes the launch at the third try, 45 s after the start, ± backoff."""
     told.simulator.scenario("quota_exceeded", times=2)
     run = told.start(told.plan("app-01"))
-    told.until(run, "COMPLETED", step=1)
+    told.until(run, "POLLING", step=1)
+    told.until(run, "COMPLETED", step=15)
     (wave,) = measured(run).waves
     (job,) = wave.row.jobs.all()
     assert job.attempt == 3
