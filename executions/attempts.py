@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from audit.actor import Actor
 from executions.actions import Action
@@ -35,6 +35,12 @@ def lineages(executions: Collection[Execution]) -> dict[uuid.UUID, Lineage]:
     jobs = LaunchJob.objects.filter(wave__execution__in=[each.pk for each in executions], status__in=OPEN).order_by()
     busy = set(jobs.values_list("wave__execution_id", flat=True))
     return {each.pk: Lineage(tried[each.first_attempt_id or each.pk], each.pk in busy) for each in executions}
+
+
+def attempts_among(execution: Execution) -> QuerySet[Execution]:
+    """The rows of all attempts at a run, in no order."""
+    first = execution.first_attempt_id or execution.pk
+    return Execution.objects.filter(Q(pk=first) | Q(first_attempt_id=first))
 
 
 def attempts_of(execution: Execution) -> list[Execution]:

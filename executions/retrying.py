@@ -14,7 +14,7 @@ from contract.clock import Clock, db_clock
 from contract.errors import BadRequest
 from drs.client import SERVERS_A_JOB
 from executions import announce, services, tasks
-from executions.attempts import RETRIED, why_not
+from executions.attempts import RETRIED, attempts_among, why_not
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun, WaveRun
 from executions.starting import refuse_held, refuse_second_run
 from executions.states import LaunchStatus, WaveStatus
@@ -80,7 +80,8 @@ def _create(actor: Actor, execution_id: uuid.UUID, initiated_by: str, comment: s
         plan = plan_services.get(plan_id, for_update=True)
         list(ProtectionGroup.objects.select_for_update().filter(waves__plan=plan).order_by("pk").values_list("pk"))
         refuse_second_run(plan)
-    earlier = Execution.objects.select_for_update().get(pk=execution_id)
+    list(attempts_among(unlocked).select_for_update().order_by("pk").values_list("pk"))  # no termination meanwhile
+    earlier = services.get(execution_id)
     _refuse(earlier)
     left = what_is_left(earlier)
     _refuse_strays(left)

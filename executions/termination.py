@@ -154,6 +154,7 @@ def _record_intents(actor: Actor, execution: Execution, comment: str, clock: Clo
     """Commit what is about to be asked. The lock lets one of two requests at once find something to do."""
     with transaction.atomic():
         Execution.objects.select_for_update().get(pk=execution.pk)
+        _refuse_under_retry(execution)
         now = clock()
         jobs = [
             TerminationJob(
@@ -185,6 +186,18 @@ def _record_intents(actor: Actor, execution: Execution, comment: str, clock: Clo
                 after={"terminationStatus": execution.termination_status},
             )
     return jobs
+
+
+def _refuse_under_retry(execution: Execution) -> None:
+    """What an earlier attempt launched is what a retry counts on."""
+    tried = Execution.objects.active().filter(first_attempt_id=execution.first_attempt_id or execution.pk)
+    later = tried.filter(attempt__gt=execution.attempt).first()
+    if later is not None:
+        raise BadRequest(
+            "EXECUTION_STILL_RUNNING",
+            f"Attempt {later.attempt} of this run is {later.state.label.lower()} and counts on these instances.",
+            details={"status": execution.status, "executionId": str(later.pk)},
+        )
 
 
 def _watch(execution: Execution, at: datetime) -> None:

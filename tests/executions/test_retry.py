@@ -119,6 +119,18 @@ def test_it_refuses_what_would_not_be_sound(stage: Stage) -> None:
     assert "terminated" in refused(stage, first)
 
 
+def test_what_a_retry_counts_on_is_not_terminated_under_it(stage: Stage) -> None:
+    first = partial(stage, "db-primary-01", "app-01 app-02")
+    second = again(stage, first)
+    with pytest.raises(BadRequest) as told:
+        services.terminate(actor=SYSTEM, execution_id=first.pk, clock=stage.clock)
+    assert told.value.code == "EXECUTION_STILL_RUNNING"
+    assert stage.simulator.journal("TerminateRecoveryInstances") == []
+    stage.until(second, "COMPLETED")
+    services.terminate(actor=SYSTEM, execution_id=first.pk, clock=stage.clock)
+    assert stage.fresh(first).termination_status == "IN_PROGRESS"
+
+
 def test_it_waits_for_drs_to_end_a_launch_that_may_yet_come_up(stage: Stage) -> None:
     stage.simulator.scenario("slow_server", servers=["app-02"], factor=20.0)
     run = stage.until(stage.start(stage.plan("app-01 app-02")), "PARTIAL", step=60)
