@@ -145,7 +145,7 @@ class Verdict(Status):
     """Whether a run of a plan would work now, best first."""
 
     READY = "READY", "Ready", Tone.SUCCESS
-    READY_WITH_WARNINGS = "READY_WITH_WARNINGS", "Ready with warnings", Tone.ATTENTION
+    READY_WITH_WARNINGS = "READY_WITH_WARNINGS", "Ready with warnings", Tone.PARTIAL
     UNKNOWN = "UNKNOWN", "Not known", Tone.NEUTRAL
     NOT_READY = "NOT_READY", "Not ready", Tone.DANGER
 
