@@ -9,6 +9,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from heroicons.templatetags.heroicons import heroicon_outline
 
+from contract.clock import unix
 from contract.status import Status, Tone
 
 register = template.Library()
@@ -116,11 +117,11 @@ def elapsed(start: datetime | None, end: datetime | None = None, bare: bool = Fa
     if start is None:
         return "–"
     if bare:
-        text = duration_text((end or timezone.now()) - start)
+        text = duration_text(_between(start, end or timezone.now()))
         return text if end else format_html('<time datetime="{}" data-elapsed>{}</time>', _stamp(start), text)
     if end is None:
         return _time(start, " data-elapsed", duration_text(timezone.now() - start))
-    return format_html('<span title="{} to {}">{}</span>', utc(start), utc(end), duration_text(end - start))
+    return format_html('<span title="{} to {}">{}</span>', utc(start), utc(end), duration_text(_between(start, end)))
 
 
 @register.simple_tag
@@ -137,7 +138,12 @@ def clock(moment: datetime | None, never: str = "–") -> SafeString | str:
 @register.simple_tag
 def duration_of(start: datetime, end: datetime | None, until: datetime) -> str:
     """How long from start to end, or to `until` while it lasts."""
-    return duration_text((end or until) - start)
+    return duration_text(_between(start, end or until))
+
+
+def _between(start: datetime, end: datetime) -> timedelta:
+    """As somebody finds it from the two times that are shown, and as the API and the report have it."""
+    return timedelta(seconds=unix(end) - unix(start))
 
 
 @register.filter
