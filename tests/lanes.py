@@ -12,6 +12,7 @@ import pytest
 ONLY = {
     "sqlite": (
         "tests/console/test_contrast.py",
+        "tests/console/test_before_and_again.py",
         "tests/contract/test_fuzz.py",
         "tests/contract/test_json.py",
         "tests/contract/test_refusals.py",
@@ -32,6 +33,7 @@ ONLY = {
         "tests/identity/test_rights.py",
         "tests/identity/test_token_corpus.py",
         "tests/notify/test_channels.py",
+        "tests/plans/test_targets.py",
         "tests/security/test_asvs.py",
         "tests/security/test_headers.py",
         "tests/security/test_iam.py",
