@@ -162,7 +162,7 @@ def test_an_engine_keeps_the_verdict_on_every_plan_a_few_at_a_time(db: None, mon
     later = now + timedelta(minutes=3)
     assert readiness_keeping.refresh(later) == 2
     SourceServer.objects.filter(pk=plans[1].servers.all()[0].source_server_id).update(gone_at=now)
-    assert readiness_keeping.refresh(later + timedelta(minutes=3)) == 2
+    assert [readiness_keeping.refresh(later + timedelta(minutes=3)) for _ in range(2)] == [2, 1]  # in any order
     overview = readiness_keeping.overview(now, 5)
     assert [plan for plan, _, _ in overview.worst] == [plans[1]]
     assert "Not in DRS any more" in overview.worst[0][2]
