@@ -33,6 +33,7 @@ class Provider:
     client_secret: str
     groups: tuple[tuple[str, str], ...]  # (group of the provider, role)
     is_test: bool = False
+    revoke_url: str = ""  # where a sign-out has the refresh token forgotten; empty: nowhere
 
     @property
     def form_origins(self) -> list[str]:
@@ -54,6 +55,8 @@ def read_provider(given: Mapping[str, str], role_groups: Mapping[str, str], *, i
     def address(variable: str, default: str, missing: str) -> str:
         return _address(variable, given[variable] or default, missing, is_test=is_test)
 
+    revoke_url = given["COGNITO_REVOKE_URL"] or (domain and f"{domain}/oauth2/revoke")
+
     return Provider(
         issuer=_address("COGNITO_ISSUER", issuer, "COGNITO_USER_POOL_ID", is_test=is_test),
         jwks_url=address("COGNITO_JWKS_URL", f"{issuer}/.well-known/jwks.json", "COGNITO_JWKS_URL"),
@@ -64,6 +67,7 @@ def read_provider(given: Mapping[str, str], role_groups: Mapping[str, str], *, i
         client_secret=_required("COGNITO_CLIENT_SECRET", given["COGNITO_CLIENT_SECRET"].strip()),
         groups=_groups(role_groups),
         is_test=is_test,
+        revoke_url=address("COGNITO_REVOKE_URL", revoke_url, "") if revoke_url else "",
     )
 
 

@@ -34,6 +34,7 @@ class Claims:
     email: str
     groups: tuple[str, ...]
     nonce: str
+    expires: int  # seconds since 1970
 
 
 class Verifier:
@@ -90,6 +91,7 @@ class Verifier:
             email=_text(claims, "email"),
             groups=tuple(groups),
             nonce=_text(claims, "nonce"),
+            expires=claims["exp"],
         )
 
     def _judge_times(self, claims: dict[str, Any]) -> None:

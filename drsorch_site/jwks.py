@@ -9,6 +9,7 @@ from typing import Any
 
 import requests
 from jwt import PyJWK, PyJWTError
+from urllib3.exceptions import HTTPError
 
 log = logging.getLogger(__name__)
 
@@ -81,13 +82,22 @@ def fetch(url: str) -> bytes:
     with requests.get(url, timeout=TIMEOUT_SECONDS, stream=True, allow_redirects=False) as response:
         if response.status_code != 200:
             raise ValueError(f"status {response.status_code}")
-        body = b""
+        return sane_body(response, deadline)
+
+
+def sane_body(response: requests.Response, deadline: float) -> bytes:
+    """The body of a streamed answer. Raises ValueError if it breaks off, is too long, or not there by `deadline`
+    (time.monotonic)."""
+    body = b""
+    try:
         while chunk := response.raw.read1(MAX_BYTES, decode_content=True):
             body += chunk
             if len(body) > MAX_BYTES:
                 raise ValueError(f"more than {MAX_BYTES} bytes")
             if time.monotonic() > deadline:
                 raise ValueError("too slow")
+    except HTTPError as error:  # below requests, its own errors are urllib3's
+        raise ValueError(f"it broke off: {type(error).__name__}") from error
     return body
 
 

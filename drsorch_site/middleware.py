@@ -44,12 +44,13 @@ def _answer(view: View, request: HttpRequest, parts: dict[str, Any]) -> HttpResp
 
 def _to_sign_in(request: HttpRequest) -> HttpResponse:
     """A redirect that a page follows; for htmx a 401, lest a sign-in form is put into a fragment."""
+    why = getattr(request, "session_has_ended", "")
     if request.headers.get("HX-Request") == "true":
         page = urlsplit(request.headers.get("HX-Current-URL", "")).path or "/"
-        return HttpResponse(status=401, headers={"HX-Redirect": _sign_in_address(page, expired=True)})
+        return HttpResponse(status=401, headers={"HX-Redirect": _sign_in_address(page, expired=why or "1")})
     page = request.get_full_path() if request.method in ("GET", "HEAD") else "/"
-    return redirect(_sign_in_address(page, expired=getattr(request, "session_has_ended", False)))
+    return redirect(_sign_in_address(page, expired=why))
 
 
-def _sign_in_address(page: str, *, expired: bool) -> str:
-    return f"{reverse('sign-in')}?{urlencode({'next': page} | ({'expired': '1'} if expired else {}))}"
+def _sign_in_address(page: str, *, expired: str) -> str:
+    return f"{reverse('sign-in')}?{urlencode({'next': page} | ({'expired': expired} if expired else {}))}"

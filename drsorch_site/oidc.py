@@ -16,9 +16,11 @@ from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils import timezone
 from mozilla_django_oidc.auth import OIDCAuthenticationBackend
 from mozilla_django_oidc.views import OIDCAuthenticationCallbackView, OIDCAuthenticationRequestView
 
+from drsorch_site import grants
 from drsorch_site.auth import Roles
 from drsorch_site.cognito import Provider
 from drsorch_site.id_token import BadToken, Claims, KeysUnavailable, verifier
@@ -56,6 +58,8 @@ class CognitoBackend(Roles, OIDCAuthenticationBackend):
         answer = super().get_token(payload)
         if not isinstance(answer, dict) or not isinstance(answer.get("id_token"), str):
             raise BadToken("the token endpoint sent no ID token")
+        refresh_token = answer.get("refresh_token")
+        self.refresh_token = refresh_token if isinstance(refresh_token, str) else ""
         return answer
 
     def verify_token(self, token: str, **expected: Any) -> Claims:
@@ -65,6 +69,8 @@ class CognitoBackend(Roles, OIDCAuthenticationBackend):
         return claims
 
     def get_or_create_user(self, access_token: str, id_token: str, payload: Claims) -> User:
+        # For the view: the session that is to keep it begins only after this.
+        self.request.granted = (payload, self.refresh_token)
         return signed_in(payload, provider())
 
     def get_user(self, user_id: int) -> Any:
@@ -118,6 +124,8 @@ class Callback(OIDCAuthenticationCallbackView):
 
     def login_success(self) -> HttpResponse:
         answer = super().login_success()
+        claims, refresh_token = self.request.granted
+        grants.keep(self.request.session, self.user, claims, refresh_token, timezone.now())
         note(self.request, "session.start", user=self.user)
         return cast("HttpResponse", answer)
 

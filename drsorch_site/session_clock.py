@@ -13,6 +13,7 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from drsorch_site.grants import forget
 from drsorch_site.sign_in_journal import note
 
 STARTED, SEEN = "signed_in_at", "seen_at"
@@ -51,8 +52,9 @@ class SessionClock:
         left = seconds_left(request, now)
         if left is None or left <= 0:
             note(request, "session.expire", user=User.objects.filter(pk=session[SESSION_KEY]).first())
+            forget(session)
             session.flush()
-            request.session_has_ended = True  # type: ignore[attr-defined]  # the sign-in page says so
+            request.session_has_ended = "1"  # type: ignore[attr-defined]  # the sign-in page says so
         elif not is_background(request) and now - session[SEEN] >= GRAIN_SECONDS:
             session[SEEN] = now
 

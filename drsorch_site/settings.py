@@ -79,7 +79,7 @@ def _networks(given: list[str]) -> list[IPv4Network | IPv6Network]:
 def _provider() -> Provider:
     """The identity provider of DRSORCH_AUTH=cognito."""
     names = ("REGION", "USER_POOL_ID", "CLIENT_ID", "CLIENT_SECRET", "DOMAIN")
-    addresses = ("ISSUER", "JWKS_URL", "AUTHORIZE_URL", "TOKEN_URL", "LOGOUT_URL")
+    addresses = ("ISSUER", "JWKS_URL", "AUTHORIZE_URL", "TOKEN_URL", "LOGOUT_URL", "REVOKE_URL")
     given = {f"COGNITO_{name}": env.str(f"COGNITO_{name}", "").strip() for name in (*names, *addresses)}
     role_groups: dict[str, str] = env.dict("DRSORCH_ROLE_GROUPS", {})
     return read_provider(given, role_groups, is_test=env.bool("COGNITO_TEST_MODE", False))
@@ -180,6 +180,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "drsorch_site.session_clock.SessionClock",  # ends a session before anybody is recognised by it
+    "drsorch_site.renewal.Renewal",  # … and asks the provider again before that
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "drsorch_site.metrics.AwsErrorsMiddleware",
     "audit.middleware.RefusalMiddleware",

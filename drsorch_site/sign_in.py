@@ -15,7 +15,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from drsorch_site import oidc
+from drsorch_site import grants, oidc, renewal
 from drsorch_site.forms import SignInForm
 from drsorch_site.sign_in_journal import note
 
@@ -30,6 +30,16 @@ WHY = {
     "refused": "The identity provider's answer could not be trusted. If this happens again, tell an administrator.",
     "provider": "The identity provider does not answer. Try again in a minute.",
     "inactive": "Your account is switched off here. Ask an administrator.",
+}
+ENDED = {
+    "": "",
+    "1": "Your session has ended. Sign in to go on.",
+    renewal.REFUSED: "Your session has ended, because your organisation's sign-in no longer vouches for it: it was signed out"
+    " there, or the account was changed. Sign in to go on.",
+    renewal.UNTRUSTED: "Your session has ended, because an answer of the identity provider could not be trusted."
+    " If this happens again, tell an administrator.",
+    renewal.UNCONFIRMED: "Your session has ended, because the identity provider has not answered for a quarter of an hour."
+    " Runs go on without you. Sign in as soon as it answers again.",
 }
 
 
@@ -79,7 +89,8 @@ def sign_in(request: HttpRequest) -> HttpResponseBase:
         return _local(request)
     if request.user.is_authenticated:
         return redirect("dashboard")
-    return render(request, "sign_in_provider.html", {"next": _own_page(request), "expired": "expired" in request.GET})
+    ended = ENDED.get(request.GET.get("expired", ""), ENDED["1"])
+    return render(request, "sign_in_provider.html", {"next": _own_page(request), "ended": ended})
 
 
 def _own_page(request: HttpRequest) -> str:
@@ -117,7 +128,9 @@ def sign_out(request: HttpRequest) -> HttpResponse:
     """Ends the session here and at the provider, which would otherwise let the next person in without asking."""
     if isinstance(request.user, User):
         note(request, "session.end", user=request.user)
+    refresh_token = grants.take(request.session)
     logout(request)
+    grants.give_back(settings.PROVIDER, refresh_token)
     return redirect("signed-out" if settings.PROVIDER is None else oidc.logout_address(request))
 
 

@@ -4,14 +4,13 @@ The key is made here, shown once, and kept encrypted with the installation's sec
 its backup is enough to forge a notification.
 """
 
-import base64
 import hashlib
 import hmac
 import secrets
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from django.conf import settings
+from contract.encryption import Unreadable, decrypt, encrypt
 
+PURPOSE = "drsorch.notify.webhook-key"
 PREFIX = "whsec_"
 SCHEME = "v1"
 TOLERANCE_SECONDS = 300
@@ -28,24 +27,15 @@ def new_secret() -> str:
 
 def seal(secret: str) -> str:
     """The key as it is kept."""
-    return _box().encrypt(secret.encode()).decode()
+    return encrypt(secret, PURPOSE)
 
 
 def unseal(sealed: str) -> str:
     """The key again. Raises UnreadableSecret."""
     try:
-        return _box().decrypt(sealed.encode()).decode()
-    except InvalidToken:
+        return decrypt(sealed, PURPOSE)
+    except Unreadable:
         raise UnreadableSecret("The signing key cannot be read; give the subscription a new one.") from None
-
-
-def _box() -> MultiFernet:
-    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-    return MultiFernet([Fernet(base64.urlsafe_b64encode(_derived(key))) for key in keys])
-
-
-def _derived(key: str) -> bytes:
-    return hmac.new(key.encode(), b"drsorch.notify.webhook-key", hashlib.sha256).digest()
 
 
 def signature(secret: str, timestamp: int, body: bytes) -> str:

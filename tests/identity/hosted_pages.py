@@ -40,6 +40,7 @@ class HostedPages:
             client_secret=SECRET,
             groups=tuple((f"drsorch-{role}", role) for role in ROLES),
             is_test=True,
+            revoke_url=f"{self.url}/oauth2/revoke",
         )
 
 

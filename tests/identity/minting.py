@@ -98,6 +98,7 @@ class Keys:
             "authorize_url": f"{base}/oauth2/authorize",
             "token_url": f"{base}/oauth2/token",
             "logout_url": f"{base}/logout",
+            "revoke_url": f"{base}/oauth2/revoke",
             "client_id": CLIENT,
             "client_secret": "a-secret-of-at-least-thirty-two-characters",
             "groups": tuple((f"drsorch-{role}", role) for role in ROLES),

@@ -10,7 +10,7 @@ import pytest
 from drsorch_site.cognito import WrongSetting, read_provider
 
 NAMES = ("REGION", "USER_POOL_ID", "CLIENT_ID", "CLIENT_SECRET", "DOMAIN")
-ADDRESSES = ("ISSUER", "JWKS_URL", "AUTHORIZE_URL", "TOKEN_URL", "LOGOUT_URL")
+ADDRESSES = ("ISSUER", "JWKS_URL", "AUTHORIZE_URL", "TOKEN_URL", "LOGOUT_URL", "REVOKE_URL")
 GOOD = dict.fromkeys((f"COGNITO_{name}" for name in (*NAMES, *ADDRESSES)), "") | {
     "COGNITO_REGION": "eu-west-1",
     "COGNITO_USER_POOL_ID": "eu-west-1_Ab12Cd34E",
@@ -29,6 +29,7 @@ def test_a_pool_and_its_domain_give_all_addresses() -> None:
     assert provider.authorize_url == f"{domain}/oauth2/authorize"
     assert provider.token_url == f"{domain}/oauth2/token"
     assert provider.logout_url == f"{domain}/logout"
+    assert provider.revoke_url == f"{domain}/oauth2/revoke"
     assert provider.form_origins == [domain]
     assert provider.roles(("x", "drsorch-recovery-manager", "drsorch-viewer")) == ("viewer", "recovery-manager")
 
@@ -57,6 +58,7 @@ def test_the_names_of_the_groups_can_be_others() -> None:
         ("COGNITO_JWKS_URL", "https://user@example.com/jwks.json", "COGNITO_JWKS_URL"),
         ("COGNITO_TOKEN_URL", "ftp://example.com", "COGNITO_TOKEN_URL"),
         ("COGNITO_LOGOUT_URL", "https://example.com/logout#a", "COGNITO_LOGOUT_URL"),
+        ("COGNITO_REVOKE_URL", "http://example.com/revoke", "COGNITO_REVOKE_URL"),
         ("COGNITO_AUTHORIZE_URL", "auth.example.com", "COGNITO_AUTHORIZE_URL"),
     ],
 )

@@ -1,6 +1,6 @@
 // A certified OpenID provider that looks like Cognito's hosted pages: same addresses, same claims, PKCE required.
 // Usage: node --import ./old_node.js server.js '{"port", "clientId", "clientSecret", "redirectUri", "logoutUri"}'. People are called alice, bob …;
-// everybody's password is "correct-horse-battery". POST /_control {"fault": NAME} makes the token endpoint misbehave.
+// everybody's password is "correct-horse-battery". POST /_control {"fault": NAME} makes the token endpoint misbehave; {"disabled": [NAME]} switches people off.
 import { createServer } from "node:http";
 import { generateKeyPairSync } from "node:crypto";
 import { SignJWT, decodeJwt, importJWK } from "jose";
@@ -14,18 +14,18 @@ const GROUPS = { alice: ["drsorch-operator", "somebody-elses-group"], root: ["dr
 const newKey = (kid) => ({ ...generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey.export({ format: "jwk" }), kid, use: "sig", alg: "RS256" });
 const key = newKey("key-1");
 const foreignKey = newKey("key-1"); // same id, but nobody publishes it
-const state = { fault: "", tokenRequests: 0, logouts: 0, groups: GROUPS };
+const state = { fault: "", tokenRequests: 0, logouts: 0, groups: GROUPS, disabled: [], rotate: false };
 
 const provider = new Provider(base, {
   clients: [{
     client_id: clientId, client_secret: clientSecret, redirect_uris: [redirectUri],
-    response_types: ["code"], grant_types: ["authorization_code"], token_endpoint_auth_method: "client_secret_basic",
+    response_types: ["code"], grant_types: ["authorization_code", "refresh_token"], token_endpoint_auth_method: "client_secret_basic",
   }],
   jwks: { keys: [key] },
   pkce: { required: () => true },
   conformIdTokenClaims: false,
   claims: { openid: ["sub", "token_use", "cognito:username", "cognito:groups"], email: ["email", "email_verified"], profile: ["name"] },
-  findAccount: (_, id) => ({
+  findAccount: (_, id) => state.disabled.includes(id) ? undefined : ({
     accountId: id,
     claims: (use) => ({
       sub: id, email: `${id}@example.com`, email_verified: true, name: id, "cognito:username": id,
@@ -38,11 +38,13 @@ const provider = new Provider(base, {
     await grant.save();
     return grant;
   },
-  features: { devInteractions: { enabled: false }, rpInitiatedLogout: { enabled: false } },
+  features: { devInteractions: { enabled: false }, rpInitiatedLogout: { enabled: false }, revocation: { enabled: true } },
+  issueRefreshToken: (_, client) => client.grantTypeAllowed("refresh_token"), // Cognito does, without offline_access
+  rotateRefreshToken: () => state.rotate,
   interactions: { url: (_, interaction) => `/login/${interaction.uid}` },
-  routes: { authorization: "/oauth2/authorize", token: "/oauth2/token", userinfo: "/oauth2/userInfo", jwks: "/.well-known/jwks.json" },
+  routes: { authorization: "/oauth2/authorize", token: "/oauth2/token", revocation: "/oauth2/revoke", userinfo: "/oauth2/userInfo", jwks: "/.well-known/jwks.json" },
   cookies: { keys: ["only-a-test"] },
-  ttl: { Interaction: 600, Session: 3600, Grant: 3600, AccessToken: 3600, IdToken: 3600 },
+  ttl: { Interaction: 600, Session: 3600, Grant: 3600, AccessToken: 3600, RefreshToken: 3600, IdToken: 3600 },
 });
 
 const now = () => Math.floor(Date.now() / 1000);
