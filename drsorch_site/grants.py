@@ -1,15 +1,15 @@
 """The refresh token that a session keeps: made at the sign-in, given back at its end, and encrypted in between."""
 
 import logging
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from django.contrib.auth.models import User
 from django.contrib.sessions.backends.base import SessionBase
 
 from contract.encryption import Unreadable, decrypt, encrypt
 from drsorch_site.cognito import Provider
 from drsorch_site.id_token import Claims
-from drsorch_site.models import Grant
+from drsorch_site.models import Grant, Identity
 from drsorch_site.token_endpoint import revoke
 
 log = logging.getLogger(__name__)
@@ -21,17 +21,26 @@ AT_THE_EARLIEST = timedelta(minutes=5)
 LONGEST = timedelta(hours=12)  # no session lives longer (session_clock)
 
 
-def keep(session: SessionBase, user: User, claims: Claims, refresh_token: str, now: datetime) -> None:
+@dataclass(frozen=True)
+class Granted:
+    """What a sign-in brought; the refresh token is empty if the provider gave none."""
+
+    claims: Claims
+    refresh_token: str = field(repr=False)
+
+
+def keep(session: SessionBase, granted: Granted, now: datetime) -> None:
     """For a session that has just begun. Without a refresh token it has no grant, and nobody is asked again."""
     forget(session)
     Grant.objects.filter(made_at__lt=now - LONGEST).delete()  # of sessions that nobody came back to
+    claims, refresh_token = granted.claims, granted.refresh_token
     if not refresh_token:
         return
     if len(refresh_token) > MAX_CHARACTERS:
         log.warning("The provider's refresh token has %d characters and is not kept", len(refresh_token))
         return
     grant = Grant.objects.create(
-        identity=user.identity,
+        identity=Identity.objects.get(issuer=claims.issuer, subject=claims.subject),
         sealed_token=seal(refresh_token),
         nonce=claims.nonce,
         made_at=now,
@@ -65,7 +74,8 @@ def forget(session: SessionBase) -> None:
 
 def take(session: SessionBase) -> str:
     """The refresh token of a session that its owner ends, for the provider to revoke; empty without one."""
-    grant = Grant.objects.filter(pk=session.get(KEY)).first()
+    known: int | None = session.get(KEY)
+    grant = Grant.objects.filter(pk=known).first() if known is not None else None
     forget(session)
     try:
         return unseal(grant) if grant else ""

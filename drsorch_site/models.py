@@ -20,8 +20,8 @@ class Identity(models.Model):
 
 
 class Grant(models.Model):
-    """What a session has to ask the provider with. Beside the session, not in it: Django writes a session as a whole, so
-    that a request that began earlier could put a used token back. A session whose grant is gone is over."""
+    """What a session has to ask the provider with. Beside the session, not in it: Django writes a session as a whole,
+    so that a request that began earlier could put a used token back. A session whose grant is gone is over."""
 
     identity = models.ForeignKey(Identity, on_delete=models.CASCADE, related_name="grants")
     sealed_token = models.TextField()

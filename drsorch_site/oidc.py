@@ -70,7 +70,7 @@ class CognitoBackend(Roles, OIDCAuthenticationBackend):
 
     def get_or_create_user(self, access_token: str, id_token: str, payload: Claims) -> User:
         # For the view: the session that is to keep it begins only after this.
-        self.request.granted = (payload, self.refresh_token)
+        self.request.granted = grants.Granted(payload, self.refresh_token)
         return signed_in(payload, provider())
 
     def get_user(self, user_id: int) -> Any:
@@ -124,8 +124,7 @@ class Callback(OIDCAuthenticationCallbackView):
 
     def login_success(self) -> HttpResponse:
         answer = super().login_success()
-        claims, refresh_token = self.request.granted
-        grants.keep(self.request.session, self.user, claims, refresh_token, timezone.now())
+        grants.keep(self.request.session, self.request.granted, timezone.now())  # type: ignore[attr-defined]
         note(self.request, "session.start", user=self.user)
         return cast("HttpResponse", answer)
 

@@ -34,12 +34,12 @@ WHY = {
 ENDED = {
     "": "",
     "1": "Your session has ended. Sign in to go on.",
-    renewal.REFUSED: "Your session has ended, because your organisation's sign-in no longer vouches for it: it was signed out"
-    " there, or the account was changed. Sign in to go on.",
+    renewal.REFUSED: "Your session has ended, because your organisation's sign-in no longer vouches for it: it was"
+    " signed out there, or the account was changed. Sign in to go on.",
     renewal.UNTRUSTED: "Your session has ended, because an answer of the identity provider could not be trusted."
     " If this happens again, tell an administrator.",
-    renewal.UNCONFIRMED: "Your session has ended, because the identity provider has not answered for a quarter of an hour."
-    " Runs go on without you. Sign in as soon as it answers again.",
+    renewal.UNCONFIRMED: "Your session has ended, because the identity provider has not answered for a quarter of an"
+    " hour. Runs go on without you. Sign in as soon as it answers again.",
 }
 
 

@@ -21,7 +21,8 @@ def note(
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
 ) -> None:
-    """One entry; `refused` says why, the mappings are those of audit.journal. A name that nobody has stays out: people type passwords into the wrong field."""
+    """One entry; `refused` says why, the mappings are those of audit.journal. A name that nobody has stays out: people
+    type passwords into the wrong field."""
     address, known = request.META.get("REMOTE_ADDR", ""), request_id(request)
     if user is None:
         actor = Actor("unknown", address=address, request_id=known)

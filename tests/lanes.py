@@ -30,6 +30,7 @@ ONLY = {
         "tests/deploy/test_stacks.py",
         "tests/identity/test_jwks.py",
         "tests/identity/test_provider_settings.py",
+        "tests/identity/test_renewal_provider.py",
         "tests/identity/test_rights.py",
         "tests/identity/test_token_corpus.py",
         "tests/notify/test_channels.py",

@@ -155,6 +155,8 @@ def test_the_settings_of_cognito_come_from_the_outputs(root: dict[str, str]) -> 
     assert settings["COGNITO_CLIENT_SECRET"] == described["ClientSecret"]
     assert described["CallbackURLs"] == [f"{settings['DRSORCH_PUBLIC_URL']}/oidc/callback"]
     assert described["LogoutURLs"] == [f"{settings['DRSORCH_PUBLIC_URL']}/signed-out"]
+    assert described["EnableTokenRevocation"]
+    assert "ALLOW_REFRESH_TOKEN_AUTH" in described["ExplicitAuthFlows"]  # a session is renewed with it
     key = secrets.token_urlsafe(50)
     done = check(settings | {"DJANGO_SECRET_KEY": key, "DRSORCH_TRUSTED_PROXY": "true"})
     assert done.returncode == 0, done.stderr

@@ -42,7 +42,9 @@ def roles() -> list[str]:
 
 
 @pytest.mark.parametrize("rotate", [False, True])
-def test_a_group_that_was_taken_away_is_gone_with_the_renewal(client: Client, hosted: HostedPages, rotate: bool) -> None:
+def test_a_group_that_was_taken_away_is_gone_with_the_renewal(
+    client: Client, hosted: HostedPages, rotate: bool
+) -> None:
     hosted.control(rotate=rotate)
     sign_in(client)
     assert roles() == ["admin"]
