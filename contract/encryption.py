@@ -1,5 +1,5 @@
-"""Encrypts what we must keep but not in the clear: with the installation's secret key, so that neither a database nor its
-backup is enough to read it, and for one purpose each, so that it serves no other."""
+"""Encrypts what we must keep but nobody is to read in the database or its backup: with the installation's secret key,
+for one purpose each, so that it serves no other."""
 
 import base64
 import hashlib
