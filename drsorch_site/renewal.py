@@ -47,7 +47,7 @@ class Renewal:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         provider: Provider | None = settings.PROVIDER
-        if provider and settings.SESSION_COOKIE_NAME in request.COOKIES and request.path != reverse("sign-out"):
+        if provider and settings.SESSION_COOKIE_NAME in request.COOKIES and not _ends_it_anyway(request):
             self._look_at(request, provider)
         return self.get_response(request)
 
@@ -60,6 +60,11 @@ class Renewal:
             _leave(request, "1")  # another request has ended this session, and said why
         elif grant.next_try_at <= now and _claim(grant, now):
             _renew(request, grant, provider, now)
+
+
+def _ends_it_anyway(request: HttpRequest) -> bool:
+    """Out, or back from the provider with a sign-in that takes this session's place."""
+    return request.path in (reverse("sign-out"), reverse("oidc-callback"))
 
 
 def _claim(grant: Grant, now: datetime) -> bool:
