@@ -1,23 +1,39 @@
-"""What `script/test` runs on one of its two databases only, because no database can make a difference to it.
+"""How `script/test` spreads the tests over its lanes; called by hand, pytest runs everything.
 
-The SQLite lane measures coverage, so what runs much code once is in it; the browsers are in the other.
-
-Whatever touches a constraint, a lock, a query or the engine runs on both; called by hand, pytest runs everything.
+Whatever touches a constraint, a lock, a query or the engine runs on both databases; what no database can make a
+difference to runs in one lane only. On SQLite there are two lanes: `sqlite` measures coverage, `engine` has the long
+tests of killed processes, faults and races, which run little code that no other test runs, and run it often.
 """
 
+import gc
 import os
 
 import pytest
 
+ENGINE = (
+    "tests/console/test_scale.py",
+    "tests/contract/test_queries.py",
+    "tests/contract/test_races.py",
+    "tests/executions/test_brokers.py",
+    "tests/executions/test_clocks.py",
+    "tests/executions/test_commands_race.py",
+    "tests/executions/test_crash_points.py",
+    "tests/executions/test_engine_process.py",
+    "tests/executions/test_forecast.py",
+    "tests/executions/test_frozen_process.py",
+    "tests/executions/test_launch_faults.py",
+    "tests/executions/test_many_servers.py",
+    "tests/executions/test_state_machine.py",
+    "tests/executions/test_timeouts.py",
+    "tests/keep/",
+)
 ONLY = {
     "sqlite": (
         "tests/console/test_contrast.py",
         "tests/console/test_before_and_again.py",
-        "tests/contract/test_fuzz.py",
         "tests/contract/test_json.py",
         "tests/contract/test_refusals.py",
         "tests/contract/test_requirements_table.py",
-        "tests/contract/test_rights.py",
         "tests/contract/test_schema.py",
         "tests/contract/test_spelling.py",
         "tests/drs/",
@@ -25,15 +41,11 @@ ONLY = {
         "tests/executions/test_forecast.py",
         "tests/executions/test_readiness.py",
         "tests/deploy/test_container.py",
-        "tests/deploy/test_migrator.py",
         "tests/deploy/test_operations.py",
-        "tests/deploy/test_stacks.py",
         "tests/identity/test_jwks.py",
         "tests/identity/test_provider_settings.py",
         "tests/identity/test_renewal_provider.py",
-        "tests/identity/test_rights.py",
         "tests/identity/test_token_corpus.py",
-        "tests/notify/test_channels.py",
         "tests/plans/test_targets.py",
         "tests/security/test_asvs.py",
         "tests/security/test_headers.py",
@@ -51,18 +63,37 @@ ONLY = {
         "tests/console/test_trouble_browser.py",
         "tests/contract/test_api_page.py",
         "tests/contract/test_docs_browser.py",
+        "tests/contract/test_fuzz.py",
+        "tests/contract/test_rights.py",
+        "tests/deploy/test_migrator.py",
+        "tests/deploy/test_stacks.py",
         "tests/identity/test_browser_sign_in.py",
+        "tests/identity/test_rights.py",
+        "tests/notify/test_channels.py",
         "tests/security/test_policy_browser.py",
         "tests/security/test_stored_xss.py",
     ),
 }
 
 
+def is_elsewhere(path: str, lane: str) -> bool:
+    """Whether another lane runs the test at this path."""
+    other = "postgresql" if lane in ("sqlite", "engine") else "sqlite"
+    if path.startswith(ONLY[other]):
+        return True
+    return lane != "postgresql" and path.startswith(ENGINE) != (lane == "engine")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave what the other lane runs to the other lane."""
+    """Leave what another lane runs to that lane."""
     lane = os.environ.get("TEST_LANE", "")
-    others = tuple(path for name, paths in ONLY.items() if lane and name != lane for path in paths)
-    left = [item for item in items if others and item.nodeid.startswith(others)]
+    left = {item for item in items if lane and is_elsewhere(item.nodeid, lane)}
     if left:
-        config.hook.pytest_deselected(items=left)
-        items[:] = [item for item in items if item not in set(left)]
+        config.hook.pytest_deselected(items=list(left))
+        items[:] = [item for item in items if item not in left]
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: the collector need not walk it again and again."""
+    gc.collect()
+    gc.freeze()

@@ -22,7 +22,10 @@ from tests.stage import Stage
 def partial(stage: Stage, *tiers: str, kind: Kind = Kind.DRILL, fail: str = "app-02", **options: Any) -> Execution:
     """A run in which one server failed to launch, and of which DRS has no more news."""
     stage.simulator.scenario("launch_failed", servers=[fail], raw_error="InsufficientInstanceCapacity", times=1)
-    run = stage.start(stage.plan(*(tiers or ("app-01 app-02", "web-01")), **options), kind)
+    return failed(stage, stage.start(stage.plan(*(tiers or ("app-01 app-02", "web-01")), **options), kind))
+
+
+def failed(stage: Stage, run: Execution) -> Execution:
     stage.until(run, "PARTIAL", "FAILED")
     open_jobs = LaunchJob.objects.filter(wave__execution=run, status__in=["PENDING", "STARTED"])
     return stage.wait(lambda: not open_jobs.exists(), run)
@@ -67,7 +70,7 @@ def test_it_launches_the_failed_server_and_the_waves_that_were_not_run(stage: St
 def test_it_can_be_tried_until_it_works_each_attempt_from_the_last(stage: Stage) -> None:
     first = partial(stage)
     stage.simulator.scenario("launch_failed", servers=["app-02"], raw_error="Still none", times=1)
-    second = stage.until(again(stage, first), "FAILED")
+    second = failed(stage, again(stage, first))
     assert "attempt 2 (failed)" in refused(stage, first)
     third = stage.until(again(stage, second), "COMPLETED")
     assert (third.attempt, third.first_attempt_id) == (3, first.pk)
