@@ -1,8 +1,8 @@
 """How `script/test` spreads the tests over its lanes; called by hand, pytest runs everything.
 
 Whatever touches a constraint, a lock, a query or the engine runs on both databases; what no database can make a
-difference to runs in one lane only. On SQLite there are two lanes: `sqlite` measures coverage, `engine` has the long
-tests of killed processes, faults and races, which run little code that no other test runs, and run it often.
+difference to runs on one. Each database has two lanes: one of them has the long tests of killed processes, faults,
+races and browsers, which wait much. `sqlite` measures coverage: the long tests run little that no other test runs.
 """
 
 import gc
@@ -10,7 +10,11 @@ import os
 
 import pytest
 
-ENGINE = (
+LONG = (
+    "tests/console/test_drill_browser.py",
+    "tests/console/test_flows_browser.py",
+    "tests/console/test_pages_browser.py",
+    "tests/console/test_trouble_browser.py",
     "tests/console/test_scale.py",
     "tests/contract/test_queries.py",
     "tests/contract/test_races.py",
@@ -23,14 +27,20 @@ ENGINE = (
     "tests/executions/test_frozen_process.py",
     "tests/executions/test_launch_faults.py",
     "tests/executions/test_many_servers.py",
+    "tests/executions/test_outages.py",
     "tests/executions/test_state_machine.py",
     "tests/executions/test_timeouts.py",
+    "tests/identity/test_browser_sign_in.py",
     "tests/keep/",
 )
 ONLY = {
     "sqlite": (
         "tests/console/test_contrast.py",
         "tests/console/test_before_and_again.py",
+        "tests/console/test_drill_browser.py",
+        "tests/console/test_flows_browser.py",
+        "tests/console/test_pages_browser.py",
+        "tests/console/test_trouble_browser.py",
         "tests/contract/test_json.py",
         "tests/contract/test_refusals.py",
         "tests/contract/test_requirements_table.py",
@@ -42,6 +52,7 @@ ONLY = {
         "tests/executions/test_readiness.py",
         "tests/deploy/test_container.py",
         "tests/deploy/test_operations.py",
+        "tests/identity/test_browser_sign_in.py",
         "tests/identity/test_jwks.py",
         "tests/identity/test_provider_settings.py",
         "tests/identity/test_renewal_provider.py",
@@ -57,17 +68,12 @@ ONLY = {
         "tests/test_simulator_fixture.py",
     ),
     "postgresql": (
-        "tests/console/test_drill_browser.py",
-        "tests/console/test_flows_browser.py",
-        "tests/console/test_pages_browser.py",
-        "tests/console/test_trouble_browser.py",
         "tests/contract/test_api_page.py",
         "tests/contract/test_docs_browser.py",
         "tests/contract/test_fuzz.py",
         "tests/contract/test_rights.py",
         "tests/deploy/test_migrator.py",
         "tests/deploy/test_stacks.py",
-        "tests/identity/test_browser_sign_in.py",
         "tests/identity/test_rights.py",
         "tests/notify/test_channels.py",
         "tests/security/test_policy_browser.py",
@@ -77,11 +83,10 @@ ONLY = {
 
 
 def is_elsewhere(path: str, lane: str) -> bool:
-    """Whether another lane runs the test at this path."""
-    other = "postgresql" if lane in ("sqlite", "engine") else "sqlite"
-    if path.startswith(ONLY[other]):
-        return True
-    return lane != "postgresql" and path.startswith(ENGINE) != (lane == "engine")
+    """Whether another lane runs the test at this path. A lane is a database, and `long` if it has the long tests."""
+    database, _, length = lane.partition("-")
+    other = "postgresql" if database == "sqlite" else "sqlite"
+    return path.startswith(ONLY[other]) or path.startswith(LONG) != (length == "long")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
