@@ -31,7 +31,6 @@ LONG = (
     "tests/executions/test_state_machine.py",
     "tests/executions/test_timeouts.py",
     "tests/identity/test_browser_sign_in.py",
-    "tests/keep/",
 )
 ONLY = {
     "sqlite": (
