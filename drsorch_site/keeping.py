@@ -73,7 +73,8 @@ def others_at_work() -> str:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"  # not the server's own vacuuming
             )
             (count,) = cursor.fetchone()
         return f"{count} other sessions" if count else ""

@@ -16,6 +16,7 @@ from drs.simulator.store import Settings
 from drs.simulator.testing import RunningSimulator, running_simulator
 from tests.api_client import Api, make_user
 from tests.environment import SIMULATOR_PORT
+from tests.processes import end_other_sessions
 from tests.still import simulator_clock
 
 
@@ -55,12 +56,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
     """A killed engine's sessions may outlive it at PostgreSQL for a moment; the test database goes all the same."""
     yield
     with django_db_blocker.unblock():
-        if connection.vendor == "postgresql":
-            with connection.cursor() as cursor:
-                cursor.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-                )
+        end_other_sessions()
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,17 @@ def database_url() -> str:
     return f"postgres://{config['USER']}:{config['PASSWORD']}@{host}:{config['PORT']}/{config['NAME']}"
 
 
+def end_other_sessions() -> None:
+    """What killed processes and ended threads of earlier tests may have left open at PostgreSQL."""
+    if connection.vendor != "postgresql":
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        )
+
+
 def children(pid: int) -> list[int]:
     """The pids of a process's children, oldest first; none when it is gone."""
     try:

@@ -17,9 +17,15 @@ from contract.clock import db_clock
 from drsorch_site import keeping
 from executions import pacemaker
 from executions.models import Pacemaker
-from tests.processes import database_url
+from tests.processes import database_url, end_other_sessions
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def alone(transactional_db: None) -> None:
+    """Nobody else works with the database, whatever ran before."""
+    end_other_sessions()
 
 
 def note(number: int) -> None:
