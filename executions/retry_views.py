@@ -14,7 +14,7 @@ from executions import retrying
 from executions.attempts import why_not
 from executions.forms import CommentForm
 from executions.models import Execution
-from executions.start_views import RIGHTS
+from executions.start_views import ended_by, may_launch, must_be_typed
 from executions.states import Kind
 from protection.pages import HtmxHttpRequest, Question, go
 
@@ -26,9 +26,11 @@ def execution_retry(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpRe
     actor, problem, error = actor_for(request), None, ""
     form = CommentForm(request.POST if request.method == "POST" else None)
     typed = request.POST.get("confirm", "")
-    is_recovery, may_start = execution.purpose is Kind.RECOVERY, actor.may(RIGHTS[execution.purpose])
+    left = retrying.what_is_left(execution)
+    recoveries = ended_by(execution.purpose, [row.source_server_id for each in left for row in each.servers])
+    may_start, is_typed = may_launch(actor, execution.purpose, recoveries), must_be_typed(execution.purpose, recoveries)
     if request.method == "POST" and form.is_valid():
-        if is_recovery and may_start and name_key(typed) != name_key(execution.plan_name):
+        if is_typed and may_start and name_key(typed) != name_key(execution.plan_name):
             error = "This is not the plan's name. Nothing was started."
         else:
             try:
@@ -37,14 +39,14 @@ def execution_retry(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpRe
                 return go(request, "execution", made.pk)
             except DomainError as refusal:
                 problem = refusal
-    left = retrying.what_is_left(execution)
     context = {
         "execution": execution,
         "left": [each for each in left if each.servers],
         "stands": [each.wave.number + 1 for each in left if not each.servers],
         "count": sum(len(each.servers) for each in left),
         "reason": why_not(execution),
-        "is_recovery": is_recovery,
+        "is_recovery": execution.purpose is Kind.RECOVERY,
+        "recoveries": recoveries,
         "is_changed": execution.plan is not None and execution.plan.version != execution.plan_copy.get("version"),
         "may_start": may_start,
         "typed": typed,

@@ -16,6 +16,7 @@ from drs.client import SERVERS_A_JOB
 from executions import announce, services, tasks
 from executions.attempts import RETRIED, attempts_among, why_not
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun, WaveRun
+from executions.replacing import require_ending
 from executions.starting import refuse_held, refuse_second_run
 from executions.states import LaunchStatus, WaveStatus
 from plans import services as plan_services
@@ -86,6 +87,7 @@ def _create(actor: Actor, execution_id: uuid.UUID, initiated_by: str, comment: s
     left = what_is_left(earlier)
     _refuse_strays(left)
     refuse_held(_homes(left))
+    ended = require_ending(actor, earlier.purpose, list(_homes(left)))
     made = Execution.objects.create(
         plan=earlier.plan,
         plan_name=earlier.plan_name,
@@ -108,7 +110,7 @@ def _create(actor: Actor, execution_id: uuid.UUID, initiated_by: str, comment: s
     ServerHold.objects.bulk_create(
         ServerHold(assignment_id=server, execution=made, wave_number=number) for server, number in _homes(left).items()
     )
-    _note(actor, earlier, made, left, comment)
+    _note(actor, earlier, made, left, ended, comment)
     announce.started(made, now)
     return made
 
@@ -165,7 +167,14 @@ def _copy(made: Execution, left: WaveLeft, attempt: int, now: datetime) -> None:
         )
 
 
-def _note(actor: Actor, earlier: Execution, made: Execution, left: Sequence[WaveLeft], comment: str) -> None:
+def _note(
+    actor: Actor,
+    earlier: Execution,
+    made: Execution,
+    left: Sequence[WaveLeft],
+    ended: Sequence[str],
+    comment: str,
+) -> None:
     record(
         actor,
         "execution.retry",
@@ -178,6 +187,7 @@ def _note(actor: Actor, earlier: Execution, made: Execution, left: Sequence[Wave
             "retryOf": str(earlier.pk),
             "servers": len(_homes(left)),
             "initiatedBy": made.initiated_by,
+            **({"endsRecoveryInstances": ended} if ended else {}),
             **({"comment": comment} if comment else {}),
         },
         before={"executionId": str(earlier.pk), "status": earlier.status},

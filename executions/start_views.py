@@ -1,19 +1,23 @@
 """The questions before a drill and before a recovery, and their start."""
 
 import uuid
+from collections.abc import Collection
 from datetime import UTC, datetime
+from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
+from audit.actor import Actor
 from audit.requests import actor_for
 from contract.errors import DomainError, Invalid
 from contract.names import name_key
 from executions import services
 from executions.models import ServerRun
-from executions.states import Kind, LaunchStatus
+from executions.replacing import END_RECOVERIES, ending, standing
+from executions.states import Kind
 from plans.models import RecoveryPlan, WaveServer
 from plans.views import plan_rows
 from protection.models import ProtectionGroup, SourceServer
@@ -40,8 +44,11 @@ def _start(request: HtmxHttpRequest, plan_id: uuid.UUID, kind: Kind, fragment: s
     actor, problem, error = actor_for(request), None, ""
     typed = request.POST.get("confirm", "")
     dry_run = "dry_run" in request.POST
+    context = _consequences(plan, kind)
+    may_start = may_launch(actor, kind, context["recoveries"])
     if request.method == "POST":
-        if not dry_run and kind is Kind.RECOVERY and actor.may(RIGHTS[kind]) and name_key(typed) != name_key(plan.name):
+        is_typed = must_be_typed(kind, context["recoveries"]) and may_start and not dry_run
+        if is_typed and name_key(typed) != name_key(plan.name):
             error = "This is not the plan's name. Nothing was started."
         else:
             try:
@@ -50,19 +57,33 @@ def _start(request: HtmxHttpRequest, plan_id: uuid.UUID, kind: Kind, fragment: s
                 return go(request, "execution", run.pk)
             except DomainError as refusal:
                 problem = refusal
-    context = {
+    context |= {
         "row": plan_rows([plan])[0],
         "plan": plan,
         "typed": typed,
         "error": error,
         "outage": request.POST.get("outage", ""),
         "may_rehearse": actor.may(RIGHTS[Kind.DRILL]),
-        "may_start": actor.may(RIGHTS[kind]),
-        **_consequences(plan),
+        "may_start": may_start,
     }
     trail = [("Recovery plans", reverse("plans")), (plan.name, reverse("plan", args=[plan.pk]))]
     question = Question(fragment, f"Start {kind.label.lower()}: {plan.name}", trail)
     return question.answer(request, context, problem=problem, status=422 if error else 200)
+
+
+def ended_by(kind: Kind, server_ids: Collection[str]) -> list[ServerRun]:
+    """The running recovery instances that a drill of these servers would end; a recovery may replace what it likes."""
+    return list(ending(kind, server_ids).select_related("wave__execution").order_by("hostname"))
+
+
+def may_launch(actor: Actor, kind: Kind, recoveries: Collection[ServerRun]) -> bool:
+    """Whether somebody may start a run that ends these recovery instances."""
+    return actor.may(RIGHTS[kind]) and (not recoveries or actor.may(END_RECOVERIES))
+
+
+def must_be_typed(kind: Kind, recoveries: Collection[ServerRun]) -> bool:
+    """Whether the plan's name is asked for: production is at stake."""
+    return kind is Kind.RECOVERY or bool(recoveries)
 
 
 def _outage(request: HtmxHttpRequest, kind: Kind) -> datetime | None:
@@ -74,17 +95,17 @@ def _outage(request: HtmxHttpRequest, kind: Kind) -> datetime | None:
         raise Invalid({"outageTime": ["A date and a time are expected, such as 2026-01-31T04:05."]}) from error
 
 
-def _consequences(plan: RecoveryPlan) -> dict[str, object]:
-    """What a start would meet: where it launches, what still runs of earlier drills, which servers lag."""
-    ids = list(WaveServer.objects.filter(plan=plan).values_list("assignment_id", flat=True))
+def _consequences(plan: RecoveryPlan, kind: Kind) -> dict[str, Any]:
+    """What a start would meet: where it launches, what it would replace, which servers lag."""
+    ids = [each.source_server_id for each in WaveServer.objects.filter(plan=plan)]
     known = SourceServer.objects.in_bulk(ids)
     regions = ProtectionGroup.objects.filter(waves__plan=plan).order_by("region")
-    left = ServerRun.objects.filter(
-        wave__execution__plan=plan, launch_status=LaunchStatus.LAUNCHED, terminated_at=None
-    ).exclude(recovery_instance_id="")
+    drills = standing(ids, Kind.DRILL)
     return {
         "regions": regions.values_list("region", flat=True).distinct(),
         "readiness": Readiness.of(known.get(each) for each in ids),
-        "left_running": left.filter(wave__execution__kind=Kind.DRILL).count(),
-        "left_of": left.filter(wave__execution__kind=Kind.DRILL).values_list("wave__execution", flat=True).first(),
+        "left_running": drills.count(),
+        "replaced": standing(ids, Kind.RECOVERY).count() if kind is Kind.RECOVERY else 0,
+        "left_of": drills.values_list("wave__execution", flat=True).first(),
+        "recoveries": ended_by(kind, ids),
     }

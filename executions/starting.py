@@ -11,6 +11,7 @@ from contract.errors import BadRequest, Conflict
 from drs.client import SERVERS_A_JOB
 from executions import announce
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun, WaveRun
+from executions.replacing import require_ending
 from executions.states import Kind
 from plans import services as plan_services
 from plans.models import RecoveryPlan, Wave, WaveServer
@@ -33,9 +34,11 @@ def create(
     waves = list(plan.waves.prefetch_related("servers__assignment__group", "group_links", "depends_on"))
     if not waves:
         raise BadRequest("PLAN_HAS_NO_WAVES", f"“{plan.name}” has no waves. Add one, then start again.")
+    ended: list[str] = []
     if not dry_run:
         refuse_second_run(plan)
         refuse_held_servers(plan)
+        ended = require_ending(actor, kind, [each.source_server_id for wave in waves for each in wave.servers.all()])
     execution = Execution.objects.create(
         plan=plan,
         plan_name=plan.name,
@@ -68,6 +71,7 @@ def create(
             "planVersion": plan.version,
             **({"dryRun": True} if dry_run else {}),
             **({"outageTime": outage_at.isoformat()} if outage_at else {}),
+            **({"endsRecoveryInstances": ended} if ended else {}),
         },
         before={"activeExecutionId": None},
         after={"activeExecutionId": str(execution.pk), "status": execution.status},
