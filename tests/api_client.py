@@ -6,19 +6,16 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from django.apps import apps
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
-from drsorch_site.roles import sync
 from drsorch_site.tokens import make_token
 
 _numbers = itertools.count(1)
 
 
 def make_user(*roles: str) -> User:
-    """A new user in these roles. The roles are made again: a test with real transactions flushes them away."""
-    sync(apps)
+    """A new user in these roles."""
     name = f"{'-'.join(roles) or 'nobody'}-{next(_numbers)}"
     user = User.objects.create_user(name, f"{name}@example.com", "correct-horse-battery")
     user.groups.set(Group.objects.filter(name__in=roles))

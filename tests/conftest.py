@@ -6,15 +6,13 @@ from dataclasses import asdict
 import pytest
 from django.conf import settings
 from django.core.cache import cache
-from django.db import connection, transaction
-from django.db.backends.base.operations import BaseDatabaseOperations
-from django.test import override_settings
+from django.test import TransactionTestCase, override_settings
 from pytest_django import DjangoDbBlocker
 
-from audit import append_only
 from drs.simulator.store import Settings
 from drs.simulator.testing import RunningSimulator, running_simulator
 from tests.api_client import Api, make_user
+from tests.emptying import empty_database
 from tests.environment import SIMULATOR_PORT
 from tests.processes import end_other_sessions
 from tests.still import simulator_clock
@@ -36,18 +34,10 @@ def quick_settings() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def emptied_journals() -> Iterator[None]:
-    """Tests with real transactions end by emptying every table; only then the journal lets go of its rows."""
-    flush = BaseDatabaseOperations.execute_sql_flush
-
-    def flush_all(operations: BaseDatabaseOperations, statements: list[str]) -> None:
-        with transaction.atomic():
-            append_only.unguard(connection)
-            flush(operations, statements)
-            append_only.guard(connection)
-
+def quick_emptying() -> Iterator[None]:
+    """See `tests.emptying`; pytest-django's transactional tests end with this method of Django's."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(BaseDatabaseOperations, "execute_sql_flush", flush_all)
+        patch.setattr(TransactionTestCase, "_fixture_teardown", empty_database)
         yield
 
 

@@ -7,6 +7,7 @@ races and browsers, which wait much. `sqlite` measures coverage: the long tests 
 
 import gc
 import os
+from pathlib import Path
 
 import pytest
 
@@ -88,13 +89,11 @@ def is_elsewhere(path: str, lane: str) -> bool:
     return path.startswith(ONLY[other]) or path.startswith(LONG) != (length == "long")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave what another lane runs to that lane."""
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave what another lane runs to that lane, without importing it."""
     lane = os.environ.get("TEST_LANE", "")
-    left = {item for item in items if lane and is_elsewhere(item.nodeid, lane)}
-    if left:
-        config.hook.pytest_deselected(items=list(left))
-        items[:] = [item for item in items if item not in left]
+    path = collection_path.relative_to(config.rootpath).as_posix()
+    return True if lane and collection_path.suffix == ".py" and is_elsewhere(path, lane) else None
 
 
 def pytest_collection_finish() -> None:

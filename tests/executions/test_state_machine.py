@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable
 
-from django.core.management import call_command
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
@@ -17,6 +16,7 @@ from executions.models import Execution, LaunchJob, ServerHold
 from executions.states import Kind
 from plans.models import RecoveryPlan
 from plans.services import WaveSpec, create_plan
+from tests.emptying import empty_database
 from tests.stage import Stage
 
 HOSTS = ("app-01", "app-02", "web-01", "web-02")
@@ -51,7 +51,7 @@ class Runs(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        call_command("flush", interactive=False, verbosity=0)
+        empty_database()
         self.simulator.reset()
         self.stage = Stage(self.simulator)
         group = self.stage.group(" ".join(HOSTS))

@@ -5,10 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.apps import apps
 
 from drsorch_site.cognito import Provider, settings_of
-from drsorch_site.roles import sync
 from tests.identity.minting import Keys, published_keys
 
 
@@ -31,6 +29,5 @@ def use_provider(settings: Any, provider: Provider) -> None:
 @pytest.fixture
 def cognito(keys: Keys, settings: Any, db: None) -> Provider:
     """Cognito mode, with keys of ours."""
-    sync(apps)  # tests with real transactions flush the roles away
     use_provider(settings, keys.provider())
     return keys.provider()

@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import urljoin
 
 import pytest
-from django.apps import apps
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
@@ -16,7 +15,6 @@ from pytest_django.live_server_helper import LiveServer
 
 from audit.models import AuditEntry
 from drsorch_site.models import Identity
-from drsorch_site.roles import sync
 from drsorch_site.session_clock import SEEN, STARTED
 from tests.identity.conftest import use_provider
 from tests.identity.hosted_pages import HostedPages, free_port, hosted_pages
@@ -44,7 +42,6 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def hosted(pages: HostedPages, live_server: LiveServer, transactional_db: None, settings: Any) -> HostedPages:
-    sync(apps)
     use_provider(settings, pages.provider())
     pages.control(fault="", tokenRequests=0, logouts=0, groups={"alice": ["drsorch-operator", "others"]})
     return pages

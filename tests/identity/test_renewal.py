@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.apps import apps
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.db import connection
@@ -16,7 +15,6 @@ from django.test import Client
 from audit.models import AuditEntry
 from drsorch_site import token_endpoint
 from drsorch_site.models import Grant
-from drsorch_site.roles import sync
 from tests.api_client import refusal
 from tests.identity import renewal_clock
 from tests.identity.conftest import use_provider
@@ -32,7 +30,6 @@ POLL = {"X-Background": "1", "HX-Request": "true", "HX-Current-URL": "http://tes
 @pytest.fixture
 def stub(keys: Keys, settings: Any, db: None) -> Iterator[TokenStub]:
     with token_stub() as running:
-        sync(apps)
         addresses = {"token_url": f"{running.url}/oauth2/token", "revoke_url": f"{running.url}/oauth2/revoke"}
         use_provider(settings, keys.provider(**addresses))
         renewal_clock.put_in(settings)

@@ -4,13 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.apps import apps
 from django.contrib.auth.models import User
 from django.test import Client
 
 from audit.models import AuditEntry
 from drsorch_site import grants
-from drsorch_site.roles import sync
 from drsorch_site.token_endpoint import Revoked, exchange
 from tests.identity import renewal_clock
 from tests.identity.conftest import use_provider
@@ -30,7 +28,6 @@ def pages() -> Iterator[HostedPages]:
 
 @pytest.fixture
 def hosted(pages: HostedPages, settings: Any, db: None) -> HostedPages:
-    sync(apps)
     use_provider(settings, pages.provider())
     renewal_clock.put_in(settings)
     pages.control(fault="", tokenRequests=0, groups={"alice": ["drsorch-admin"]}, disabled=[], rotate=False)
