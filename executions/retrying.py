@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
 
 from audit.actor import Actor
 from audit.journal import attempt, record
@@ -20,6 +21,7 @@ from executions.replacing import require_ending
 from executions.starting import refuse_held, refuse_second_run
 from executions.states import LaunchStatus, WaveStatus
 from plans import services as plan_services
+from plans.models import RecoveryPlan, WaveGroup
 from protection.models import ProtectionGroup, ServerAssignment
 
 
@@ -79,7 +81,7 @@ def _create(actor: Actor, execution_id: uuid.UUID, initiated_by: str, comment: s
     plan_id = unlocked.plan_id
     if plan_id is not None:
         plan = plan_services.get(plan_id, for_update=True)
-        list(ProtectionGroup.objects.select_for_update().filter(waves__plan=plan).order_by("pk").values_list("pk"))
+        list(_groups(plan, unlocked).select_for_update().order_by("pk").values_list("pk"))
         refuse_second_run(plan)
     list(attempts_among(unlocked).select_for_update().order_by("pk").values_list("pk"))  # no termination meanwhile
     earlier = services.get(execution_id)
@@ -113,6 +115,14 @@ def _create(actor: Actor, execution_id: uuid.UUID, initiated_by: str, comment: s
     _note(actor, earlier, made, left, ended, comment)
     announce.started(made, now)
     return made
+
+
+def _groups(plan: RecoveryPlan, earlier: Execution) -> QuerySet[ProtectionGroup]:
+    """The groups of the plan and those of the run's servers, which the plan may name no more."""
+    servers = ServerRun.objects.filter(wave__execution=earlier).values("source_server_id")
+    homes = ServerAssignment.objects.filter(source_server_id__in=servers).values("group")
+    named = WaveGroup.objects.filter(wave__plan=plan).values("group")
+    return ProtectionGroup.objects.filter(Q(pk__in=named) | Q(pk__in=homes))
 
 
 def _homes(left: Iterable[WaveLeft]) -> dict[str, int]:

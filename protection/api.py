@@ -163,7 +163,7 @@ class GroupDetail(ApiView):
         "Delete a protection group that no plan uses",
         answers={200: GroupDeleted},
         headers=[IF_MATCH],
-        refusals=("FORBIDDEN", "NOT_FOUND", "PG_IN_USE", "VERSION_CONFLICT"),
+        refusals=("FORBIDDEN", "NOT_FOUND", "PG_IN_USE", "PG_IN_ACTIVE_EXECUTION", "VERSION_CONFLICT"),
     )
     def delete(self, request: Request, group_id: str) -> Response:
         group = services.delete_group(

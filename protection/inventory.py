@@ -1,5 +1,6 @@
 """Keeps what DRS says about source servers in our database, so that pages never wait for AWS."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +17,9 @@ from drs.errors import DrsError, Trouble
 from drs.identity import account_id
 from drs.shapes import SourceServer as DrsServer
 from protection.models import ProtectionGroup, RegionInventory, SourceServer
+from protection.trouble import drs_trouble
+
+SERVER_ID = re.compile(r"s-[0-9a-zA-Z]{17}")  # DRS answers a ValidationException for anything else
 
 _DESCRIPTION = [
     "account_id",
@@ -51,6 +55,34 @@ def check_region(region: str) -> None:
             {"region": [f"{region!r} is not a region of AWS DRS. Use one such as us-east-1."]},
             code="INVALID_REGION",
         )
+
+
+def check_servers_exist(region: str, ids: Sequence[str]) -> str:
+    """Ask DRS, live, for exactly these servers and store the answer; returns the account id.
+
+    Raises Invalid with INVALID_SERVER_IDS for ids that DRS does not know, and the contract's DRS errors
+    when DRS cannot be asked.
+    """
+    well_formed = [each for each in ids if SERVER_ID.fullmatch(each)]
+    try:
+        account = account_id(region)
+        found = Drs(region).source_servers(well_formed) if well_formed else []
+    except DrsError as error:
+        if error.trouble is not Trouble.NOT_INITIALIZED:
+            raise drs_trouble(error) from error
+        note_failure(error)
+        raise _no_servers(region, ids, [f"DRS has never been set up in {region}: it has no servers there."]) from error
+    known = {server.source_server_id for server in found}
+    unknown = [each for each in ids if each not in known]
+    if unknown:
+        raise _no_servers(region, unknown, [f"{each} does not exist in DRS in {region}." for each in unknown])
+    store(region, account, found, whole_region=False)
+    return account
+
+
+def _no_servers(region: str, ids: Sequence[str], texts: Sequence[str]) -> Invalid:
+    details = {"invalidServerIds": list(ids), "region": region}
+    return Invalid({"sourceServerIds": texts}, code="INVALID_SERVER_IDS", details=details)
 
 
 def _row(server: DrsServer, *, account: str, region: str, now: datetime) -> SourceServer:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import IntegrityError, transaction
 
@@ -14,12 +15,8 @@ from contract.clock import Clock, db_clock
 from contract.errors import BadRequest, Conflict, Invalid, NotFound
 from contract.etag import refuse_stale
 from contract.names import name_key
-from drs.client import Drs
-from drs.errors import DrsError, Trouble
-from drs.identity import account_id
-from protection.inventory import check_region, note_failure, store
+from protection.inventory import check_region, check_servers_exist
 from protection.models import ProtectionGroup, ServerAssignment
-from protection.trouble import drs_trouble
 
 NAME_MAX = 128
 DESCRIPTION_MAX = 512
@@ -45,33 +42,6 @@ def check_server_list(ids: Sequence[str]) -> None:
     twice = [server_id for server_id, count in Counter(ids).items() if count > 1]
     if twice:
         raise Invalid({"sourceServerIds": [f"{server_id} is named more than once." for server_id in twice]})
-
-
-def check_servers_exist(region: str, ids: Sequence[str]) -> str:
-    """Ask DRS, live, for exactly these servers and store the answer; returns the account id.
-
-    Raises Invalid with INVALID_SERVER_IDS for ids that DRS does not know, and the contract's DRS errors
-    when DRS cannot be asked.
-    """
-    well_formed = [each for each in ids if len(each) == 19 and each.startswith("s-")]
-    try:
-        account = account_id(region)
-        found = Drs(region).source_servers(well_formed) if well_formed else []
-    except DrsError as error:
-        if error.trouble is not Trouble.NOT_INITIALIZED:
-            raise drs_trouble(error) from error
-        note_failure(error)
-        found, account = [], ""
-    known = {server.source_server_id for server in found}
-    unknown = [each for each in ids if each not in known]
-    if unknown:
-        raise Invalid(
-            {"sourceServerIds": [f"{each} does not exist in DRS in {region}." for each in unknown]},
-            code="INVALID_SERVER_IDS",
-            details={"invalidServerIds": unknown, "region": region},
-        )
-    store(region, account, found, whole_region=False)
-    return account
 
 
 def _refuse_taken_name(name: str, *, but: ProtectionGroup | None = None) -> None:
@@ -101,7 +71,7 @@ def _refuse_assigned(ids: Sequence[str], *, but: ProtectionGroup | None = None) 
     ]
     if conflicts:
         first = conflicts[0]
-        more = f" and {len(conflicts) - 1} more" if len(conflicts) > 1 else ""
+        more = f" and {len(conflicts) - 1} more are" if len(conflicts) > 1 else " is"
         raise Conflict(
             "SERVER_ASSIGNMENT_CONFLICT",
             f"{first['serverId']}{more} already in a protection group (“{first['protectionGroupName']}”)."
@@ -273,23 +243,29 @@ def _replace_servers(group: ProtectionGroup, wanted: Sequence[str]) -> None:
 
 
 def _refuse_active(group: ProtectionGroup) -> None:
-    """Runs are asked for by name: they live above this room."""
-    running = (
-        group.waves.filter(plan__executions__isnull=False, plan__executions__ended_at=None)
-        .order_by("plan__executions__pk")
-        .values_list("plan__executions__pk", "plan__pk", "plan__name", "plan__executions__status")
-        .distinct()
-    )
-    found = [
-        {"executionId": str(pk), "planId": str(plan_id), "planName": plan, "status": status}
-        for pk, plan_id, plan, status in running
-    ]
+    """Runs are asked for by name: they live above this room. A retry may hold servers that its plan names no more."""
+    of_plans = group.waves.filter(plan__executions__isnull=False, plan__executions__ended_at=None)
+    of_holds = group.assignments.filter(hold__isnull=False)
+    found = sorted({*_runs(of_plans, "plan__executions"), *_runs(of_holds, "hold__execution")})
     if found:
         raise Conflict(
             "PG_IN_ACTIVE_EXECUTION",
-            f"“{group.name}” is part of a run of “{found[0]['planName']}”. Change it when the run is over.",
-            details={"executions": found},
+            f"“{group.name}” is part of a run of “{found[0][2]}”. Change it when the run is over.",
+            details={
+                "executions": [
+                    {"executionId": str(pk), "planId": plan_id and str(plan_id), "planName": plan, "status": status}
+                    for pk, plan_id, plan, status in found
+                ]
+            },
         )
+
+
+def _runs(rows: Any, run: str) -> Iterable[tuple[uuid.UUID, uuid.UUID | None, str, str]]:
+    columns = ("pk", "plan_id", "plan_name", "status")
+    found: Iterable[tuple[uuid.UUID, uuid.UUID | None, str, str]] = (
+        rows.order_by().values_list(*(f"{run}__{column}" for column in columns)).distinct()
+    )
+    return found
 
 
 def _refuse_used(server_ids: Iterable[str]) -> None:
@@ -320,17 +296,23 @@ def _refuse_used(server_ids: Iterable[str]) -> None:
 
 @attempt("group.delete", "group", subject="group_id")
 def delete_group(*, actor: Actor, group_id: uuid.UUID, expected: Collection[int] | None = None) -> ProtectionGroup:
-    """Delete a group that no plan uses. Raises Forbidden, NotFound, VersionConflict, Conflict (PG_IN_USE)."""
+    """Delete a group that no plan and no run uses.
+
+    Raises Forbidden, NotFound, VersionConflict, Conflict (PG_IN_USE, PG_IN_ACTIVE_EXECUTION).
+    """
     actor.require("protection.delete_protectiongroup", "delete protection groups")
     try:
         with transaction.atomic():
             group = get(group_id, for_update=True)
             refuse_stale(group.version, expected, f"The group “{group.name}”")
             _refuse_planned(group)
+            _refuse_active(group)
             _journal(actor, "group.delete", group, before=_state(group))
             ProtectionGroup.objects.filter(pk=group.pk).delete()
-    except IntegrityError:  # a plan began to use it
-        _refuse_planned(get(group_id))
+    except IntegrityError:  # a plan or a retry began to use it
+        group = get(group_id)
+        _refuse_planned(group)
+        _refuse_active(group)
         raise
     return group
 

@@ -27,12 +27,28 @@ def drs_trouble(error: DrsError) -> DomainError:
             f"DRS has never been set up in {error.region} for this account.",
             details=details,
         )
-    throttled = error.trouble is Trouble.THROTTLED
     return Unavailable(
-        "DRS_THROTTLED" if throttled else "DRS_UNAVAILABLE",
-        f"AWS throttles DRS calls in {error.region}. Try again shortly."
-        if throttled
-        else f"DRS in {error.region} does not answer ({error.code}). Nothing was changed. Try again shortly.",
+        "DRS_THROTTLED" if error.trouble is Trouble.THROTTLED else "DRS_UNAVAILABLE",
+        _why_unavailable(error),
         details=details,
         retry_after=RETRY_AFTER_SECONDS,
     )
+
+
+def _why_unavailable(error: DrsError) -> str:
+    """What a person can do about it differs: only some of it goes away by itself."""
+    match error.trouble:
+        case Trouble.THROTTLED:
+            return f"AWS throttles DRS calls in {error.region}. Try again shortly."
+        case Trouble.CREDENTIALS:
+            return (
+                f"DRS in {error.region} does not accept this server's AWS credentials ({error.code}). Nothing was"
+                " changed. An administrator must renew them or set its clock right."
+            )
+        case Trouble.INVALID:
+            return (
+                f"DRS in {error.region} refuses the request as invalid ({error.code}: {error.message})."
+                " Nothing was changed. Tell an administrator: trying again will not help."
+            )
+        case _:
+            return f"DRS in {error.region} does not answer ({error.code}). Nothing was changed. Try again shortly."

@@ -13,8 +13,8 @@ from executions import services
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun
 from executions.retrying import retry
 from executions.states import Kind
-from plans.services import delete_plan, update_plan
-from protection.models import ServerAssignment
+from plans.services import WaveSpec, delete_plan, update_plan
+from protection.models import ProtectionGroup, ServerAssignment
 from tests.api_client import Api, answer, make_user, refusal
 from tests.stage import Stage
 
@@ -175,6 +175,32 @@ def test_a_server_that_left_its_group_is_not_launched_unheld(stage: Stage) -> No
     first.plan.servers.filter(assignment__source_server_id__in=stage.ids("web-01")).delete()
     ServerAssignment.objects.filter(source_server_id__in=stage.ids("web-01")).delete()
     assert "in no protection group any more" in refused(stage, first)
+
+
+def test_groups_that_only_a_retry_uses_stay_as_they_are(stage: Stage) -> None:
+    """The plan was changed between the attempts: it names the group no more, the retry launches its servers."""
+    first = partial(stage, "app-01 app-02 app-03")
+    assert first.plan
+    left = ProtectionGroup.objects.get(assignments__source_server_id__in=stage.ids("app-02"))
+    other = stage.group("web-01")
+    update_plan(
+        actor=SYSTEM,
+        plan_id=first.plan.pk,
+        waves=[WaveSpec("Web", group_ids=[other.pk], server_ids=stage.ids("web-01"))],
+    )
+    second = again(stage, first)
+    admin, path = Api(make_user("admin")), f"/protection-groups/{left.pk}"
+    held = [{"executionId": str(second.pk), "planId": str(first.plan.pk), "planName": first.plan_name}]
+    for refused_change in (
+        admin.put(path, {"description": "changed"}),
+        admin.put(path, {"sourceServerIds": stage.ids("app-01 app-03")}),
+        admin.delete(path),
+    ):
+        found = refusal(refused_change, 409, "PG_IN_ACTIVE_EXECUTION")["executions"]
+        assert found == [each | {"status": second.status} for each in held]
+    services.cancel(actor=SYSTEM, execution_id=second.pk, clock=stage.clock)
+    stage.until(second, "CANCELLED")
+    answer(admin.delete(path))
 
 
 def test_the_api_retries_with_the_rights_and_the_idempotency_of_a_start(stage: Stage) -> None:

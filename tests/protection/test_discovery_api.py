@@ -68,7 +68,8 @@ def test_a_region_never_set_up_is_empty(admin: Api, simulator: RunningSimulator)
     body = answer(admin.get("/drs/source-servers?region=eu-west-1"))
     assert (body["initialized"], body["servers"], body["totalCount"]) == (False, [], 0)
     group = {"groupName": "Web", "region": "eu-west-1", "sourceServerIds": [IDS["web-01"]]}
-    refusal(admin.post("/protection-groups", group), 400, "INVALID_SERVER_IDS")
+    fields = refusal(admin.post("/protection-groups", group), 400, "INVALID_SERVER_IDS")["fields"]
+    assert fields["sourceServerIds"] == ["DRS has never been set up in eu-west-1: it has no servers there."]
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_a_server_has_one_group(admin: Api, simulator: RunningSimulator) -> None
     ]
 
 
-@pytest.mark.parametrize("bad", [UNKNOWN, "s-xxx", "nonsense", "é" * 19, IDS["erp-db-01"]])
+@pytest.mark.parametrize("bad", [UNKNOWN, "s-xxx", "nonsense", "é" * 19, "s-" + "!" * 17, IDS["erp-db-01"]])
 def test_servers_must_exist_in_the_region(admin: Api, simulator: RunningSimulator, bad: str) -> None:
     body = group()
     body["sourceServerIds"].append(bad)
@@ -134,6 +134,15 @@ def test_what_cannot_be_checked_is_not_assumed(
     assert details["awsCode"]
     assert ("Retry-After" in response) == (status == 503)
     assert not ProtectionGroup.objects.exists()
+
+
+def test_old_credentials_are_told_as_such(admin: Api, simulator: RunningSimulator) -> None:
+    simulator.scenario("expired_token")
+    response = admin.post("/protection-groups", group())
+    refusal(response, 503, "DRS_UNAVAILABLE")
+    message = response.json()["message"]
+    assert "does not accept this server's AWS credentials (ExpiredTokenException)" in message
+    assert "Try again" not in message
 
 
 def test_reading_needs_no_drs(admin: Api, simulator: RunningSimulator) -> None:
