@@ -36,6 +36,13 @@ def key_of(request: HttpRequest) -> str | None:
     return key
 
 
+def has_answer(principal: str, key: str | None) -> bool:
+    """Whether a request with this key was accepted before, so that sending it again has no effect of its own."""
+    if key is None or not key.isprintable():  # PostgreSQL takes no NUL; key_of says so to the client
+        return False
+    return IdempotencyKey.objects.filter(principal=principal, key=key).exists()
+
+
 def once(
     *,
     principal: str,

@@ -46,14 +46,17 @@ class Verifier:
         self._clock = clock
         self._jws = PyJWS(algorithms=[ALGORITHM])
 
-    def verify(self, token: str) -> Claims:
-        """The claims of a good token. Raises BadToken, or KeysUnavailable when nobody can tell."""
+    def verify(self, token: str, *, may_wait: bool = True) -> Claims:
+        """The claims of a good token. Raises BadToken, or KeysUnavailable when nobody can tell.
+
+        One that may not wait is good only if its key is known: whoever fails often must not hold threads.
+        """
         try:
-            return self._judge(self._payload(token))
+            return self._judge(self._payload(token, may_wait))
         except (PyJWTError, ValueError, RecursionError) as error:  # what a hostile token can raise in the parsers
             raise BadToken(f"{type(error).__name__}: {error}") from error
 
-    def _payload(self, token: str) -> dict[str, Any]:
+    def _payload(self, token: str, may_wait: bool) -> dict[str, Any]:
         if len(token) > MAX_CHARACTERS:
             raise BadToken(f"{len(token)} characters")
         header = get_unverified_header(token)
@@ -62,7 +65,7 @@ class Verifier:
             raise BadToken("another algorithm")
         if not isinstance(kid, str) or not 0 < len(kid) <= MAX_KID:
             raise BadToken("no sane kid")
-        key = self._keys.key(kid)
+        key = self._keys.key(kid, may_wait=may_wait)
         if key is None:
             raise BadToken("unknown kid")
         claims = json.loads(self._jws.decode(token, key, algorithms=[ALGORITHM]))

@@ -43,14 +43,15 @@ class KeySet:
         self._attempt = threading.Event()
         self._attempt.set()  # none is under way
 
-    def key(self, kid: str) -> PyJWK | None:
-        """The key of this id, None if the provider has none. Raises KeysUnavailable. Only an unknown id ever waits."""
+    def key(self, kid: str, *, may_wait: bool = True) -> PyJWK | None:
+        """The key of this id, None if the provider has none. Raises KeysUnavailable. Only an unknown id ever waits,
+        and only if it may."""
         age = self._clock() - self._read_at
         known = self._keys.get(kid) if age < STALE_SECONDS else None
         if known and age < FRESH_SECONDS:
             return known
         self._refresh()
-        if known:
+        if known or not may_wait:
             return known
         self._attempt.wait(TIMEOUT_SECONDS)
         if self._clock() - self._read_at >= STALE_SECONDS:

@@ -118,7 +118,7 @@ try:
     WORKERS = env.int("DRSORCH_WORKERS", 4, validate=validate.Range(min=1, max=64))
     THROTTLES = {
         scope: env.str(f"DRSORCH_THROTTLE_{scope.upper()}", rate, validate=validate.Regexp(r"[1-9]\d*/(s|min|h)$"))
-        for scope, rate in {"anon": "30/min", "user": "600/min", "start": "10/min", "discovery": "60/min"}.items()
+        for scope, rate in {"anon": "30/min", "user": "600/min", "start": "30/min", "discovery": "60/min"}.items()
     }
     MAIL = read_mail(env.str("DRSORCH_MAIL", ""))
     DEFAULT_FROM_EMAIL = env.str("DRSORCH_MAIL_FROM", f"drsorch@{PUBLIC.host.strip('[]')}", validate=validate.Email())
@@ -176,6 +176,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "drsorch_site.throttles.StrangerThrottleMiddleware",
+    "drsorch_site.throttles.StartCountMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

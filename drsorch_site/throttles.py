@@ -13,6 +13,7 @@ from rest_framework.throttling import AnonRateThrottle, UserRateThrottle
 
 from contract.errors import DomainError
 from contract.handlers import API, body
+from contract.idempotency import has_answer
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # DRF imports this module while it makes that class
@@ -40,14 +41,38 @@ class PrincipalThrottle(_Rate, UserRateThrottle):
 
 
 class StartThrottle(_Rate, UserRateThrottle):
-    """Starts of runs, which launch instances and cost money."""
+    """Starts of runs, which launch instances and cost money. Only what was started counts: no refusal, and no request
+    that is sent again, which is always let through."""
 
     scope = "start"
 
     def allow_request(self, request: Request, view: "APIView") -> bool:
         match = request._request.resolver_match
         is_start = request.method == "POST" and match is not None and match.url_name in STARTS
-        return super().allow_request(request, view) if is_start else True
+        if not is_start or has_answer(f"user:{request.user.pk}", request.headers.get("Idempotency-Key")):
+            return True
+        request._request.start_throttle = self  # type: ignore[attr-defined]  # for StartCountMiddleware
+        return super().allow_request(request, view)
+
+    def throttle_success(self) -> bool:
+        return True
+
+    def count(self) -> None:
+        self.cache.set(self.key, [self.now, *self.cache.get(self.key, [])], self.duration)
+
+
+class StartCountMiddleware:
+    """Counts the runs that were started."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        throttle: StartThrottle | None = getattr(request, "start_throttle", None)
+        if throttle and response.status_code == 202 and "Idempotent-Replay" not in response.headers:
+            throttle.count()
+        return response
 
 
 class DiscoveryThrottle(_Rate, UserRateThrottle):
@@ -71,7 +96,8 @@ class _Strangers(_Rate, AnonRateThrottle):
 
 
 class StrangerThrottleMiddleware:
-    """Counts the 401 answers of the API by address; who has too many is turned away before a token is even read."""
+    """Counts the 401 answers of the API by address; who has too many gets 429 for the next. A good token is let through
+    all the same, for many people may share an address, but its key must be known by then (`fails_often`)."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -82,9 +108,11 @@ class StrangerThrottleMiddleware:
         strangers = _Strangers()
         key, now = strangers.get_cache_key(request, None), strangers.timer()  # type: ignore[arg-type]  # only META
         recent = [at for at in strangers.cache.get(key, []) if at > now - strangers.duration]
-        if len(recent) >= strangers.num_requests:
-            return _turned_away(max(1, round(recent[-1] + strangers.duration - now)))
+        fails_often = len(recent) >= strangers.num_requests
+        request.fails_often = fails_often  # type: ignore[attr-defined]  # for BearerAuthentication
         response = self.get_response(request)
+        if response.status_code == 401 and fails_often:
+            return _turned_away(max(1, round(recent[-1] + strangers.duration - now)))
         if response.status_code == 401:
             strangers.cache.set(key, [now, *recent], strangers.duration)
         return response

@@ -1,6 +1,5 @@
 """Each principal has its share of the API, strangers have little, and the console is never slowed down."""
 
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.test import Client, override_settings
 
-from tests.api_client import Api, refusal
+from tests.api_client import Api, answer, refusal
 from tests.console import world
 from tests.security.conftest import Browser
 
@@ -19,7 +18,7 @@ def rates(**changed: str) -> Any:
 
 def test_the_defaults_are_those_of_the_design() -> None:
     source = (Path(settings.BASE_DIR) / "drsorch_site/settings.py").read_text()
-    assert '{"anon": "30/min", "user": "600/min", "start": "10/min", "discovery": "60/min"}' in source
+    assert '{"anon": "30/min", "user": "600/min", "start": "30/min", "discovery": "60/min"}' in source
 
 
 def test_a_principal_has_its_share(admin: Api) -> None:
@@ -30,11 +29,20 @@ def test_a_principal_has_its_share(admin: Api) -> None:
     assert 1 <= int(response["Retry-After"]) <= 60
 
 
-def test_starts_are_counted_apart(admin: Api) -> None:
+def test_only_runs_that_were_started_count_as_starts(admin: Api) -> None:
+    """Refusals do not, and what is sent again for a lost answer gets that answer however many were started since."""
+    cancelled = lambda found: answer(admin.post(f"/executions/{found['executionId']}/cancel"))  # noqa: E731
+    body = {"planId": str(world.plan().pk), "executionType": "DRILL"}
     with rates(start="2/min"):
-        found = [admin.post("/executions", {}).status_code for _ in range(3)]
-        assert found == [400, 400, 429]
-        assert admin.post(f"/recovery-plans/{uuid.uuid4()}/execute", {}).status_code == 429
+        assert {admin.post("/executions", {}).status_code for _ in range(3)} == {400}
+        first = answer(admin.post("/executions", body, Idempotency_Key="first"), 202)
+        assert {admin.post("/executions", body).status_code for _ in range(3)} == {409}
+        assert answer(admin.post("/executions", body, Idempotency_Key="first"), 202) == first
+        cancelled(first)
+        cancelled(answer(admin.post("/executions", body, Idempotency_Key="second"), 202))
+        refusal(admin.post("/executions", body, Idempotency_Key="third"), 429, "THROTTLED")
+        refusal(admin.post(f"/recovery-plans/{body['planId']}/execute", {}), 429, "THROTTLED")
+        assert answer(admin.post("/executions", body, Idempotency_Key="first"), 202) == first
         assert admin.get("/executions").status_code == 200
 
 
@@ -44,23 +52,21 @@ def test_discoveries_are_counted_apart(admin: Api) -> None:
         assert admin.get("/executions").status_code == 200
 
 
-def test_an_address_with_bad_tokens_is_turned_away_before_they_are_read(db: None, admin: Api) -> None:
+def test_an_address_with_bad_tokens_is_turned_away_but_not_its_good_ones(db: None, admin: Api) -> None:
     cache.clear()
     stranger = Client()
 
-    def ask(token: str) -> Any:
-        return stranger.get("/api/v1/executions", headers={"Authorization": f"Bearer {token}"})
+    def ask(token: str, **address: str) -> Any:
+        return stranger.get("/api/v1/executions", headers={"Authorization": f"Bearer {token}"}, **address)
 
     with rates(anon="3/min"):
         assert [ask("bad").status_code for _ in range(4)] == [401, 401, 401, 429]
-        response = ask(admin.token)
+        response = ask("bad")
         refusal(response, 429, "THROTTLED")
         assert 1 <= int(response["Retry-After"]) <= 60
         assert response["Cache-Control"] == "no-store"
-        elsewhere = stranger.get(
-            "/api/v1/executions", headers={"Authorization": f"Bearer {admin.token}"}, REMOTE_ADDR="192.0.2.9"
-        )
-        assert elsewhere.status_code == 200
+        assert ask(admin.token).status_code == 200
+        assert ask("bad", REMOTE_ADDR="192.0.2.9").status_code == 401
         assert stranger.get("/healthz").status_code == 200
     cache.clear()
 
