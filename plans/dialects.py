@@ -14,7 +14,15 @@ Given = Mapping[str, Any]
 Fields = dict[str, list[str]]
 
 _WAVE_ID = re.compile(r"wave-(\d{1,4})")
-_PLACE = re.compile(r"^waves\[(\d+)\]")
+_PLACE = re.compile(r"^waves\[(\d+)\](?:\.(\w+))?")
+
+# Two fields that say the same. Where both stand as they were answered, the second counts: wave ids follow their wave.
+_TWINS = (
+    ("executionOrder", "waveNumber"),
+    ("protectionGroupId", "protectionGroupIds"),
+    ("dependsOnWaves", "dependencies"),
+)
+_OTHER = {one: other for pair in _TWINS for one, other in (pair, pair[::-1])}
 
 
 class DependencyIn(StrictSerializer):
@@ -40,6 +48,23 @@ class WaveIn(StrictSerializer):
     onFailure = OneOf(choices=OnFailure.values, required=False)
 
 
+def edited(given: Sequence[Given], stored: Sequence[Given]) -> list[Given]:
+    """The waves of a PUT without those twins that stand as a GET answered them, so that editing the other is enough."""
+    known = {wave["waveId"]: wave for wave in stored}
+    return [_edited(wave, known.get(wave.get("waveId") or f"wave-{wave.get('waveNumber')}")) for wave in given]
+
+
+def _edited(wave: Given, old: Given | None) -> Given:
+    if old is None:
+        return wave
+    untouched = {name for name in _OTHER if name in wave and wave[name] == old[name]}
+    left_out = set()
+    for first, second in _TWINS:
+        if first in wave and second in wave and {first, second} & untouched:
+            left_out.add(first if first in untouched else second)
+    return {name: value for name, value in wave.items() if name not in left_out}
+
+
 class Waves:
     """The waves of one request. Problems are told at the place where a wave stands in the request."""
 
@@ -49,6 +74,7 @@ class Waves:
         self.numbers = [self._number(place, wave) for place, wave in enumerate(given)]
         self._check_numbers()
         self.names = self._names()
+        self.nameless = {self.numbers[place] for place, wave in enumerate(given) if not wave.get("waveId")}
 
     def specs(self) -> list[WaveSpec]:
         """The waves in order of their numbers. Raises Invalid for contradictions."""
@@ -58,13 +84,19 @@ class Waves:
         return [found[number] for number in sorted(found)]
 
     def placed(self, error: Invalid) -> Invalid:
-        """The same problems, with the wave's number replaced by its place in the request."""
+        """The same problems where the request has them: at the wave's place, at the field that was sent."""
         places = {number: place for place, number in enumerate(self.numbers)}
 
-        def moved(path: str) -> str:
-            return _PLACE.sub(lambda found: f"waves[{places.get(int(found[1]), found[1])}]", path)
+        def moved(found: re.Match[str]) -> str:
+            place = places[int(found[1])]
+            return f"waves[{place}].{self._sent(place, found[2])}" if found[2] else f"waves[{place}]"
 
-        return Invalid({moved(path): texts for path, texts in error.fields.items()}, code=error.code)
+        return Invalid({_PLACE.sub(moved, path): texts for path, texts in error.fields.items()}, code=error.code)
+
+    def _sent(self, place: int, field: str) -> str:
+        """The field itself, or the one that the request has in its stead."""
+        other, wave = _OTHER.get(field), self.given[place]
+        return other if other in wave and field not in wave else field
 
     def _problem(self, place: int, field: str, text: str) -> None:
         self.problems.setdefault(f"waves[{place}].{field}", []).append(text)
@@ -80,8 +112,11 @@ class Waves:
         count, seen = len(self.given), set[int]()
         for place, number in enumerate(self.numbers):
             if number in seen or not 0 <= number < count:
-                text = f"Waves are numbered from 0 to {count - 1}, each number once; this one has {number}."
-                self._problem(place, "waveNumber", text)
+                text = (
+                    f"Waves are numbered from 0 to {count - 1}, each number once; this one has {number}. Leave"
+                    " waveNumber and executionOrder out of all waves to number them as they are listed."
+                )
+                self._problem(place, self._sent(place, "waveNumber"), text)
             seen.add(number)
 
     def _names(self) -> dict[str, int]:
@@ -135,7 +170,7 @@ class Waves:
         if name in self.names:
             return self.names[name]
         plain = _WAVE_ID.fullmatch(name)
-        if plain and not self.names:
+        if plain and int(plain[1]) in self.nameless:
             return int(plain[1])
         self._problem(place, f"dependencies[{index}].dependsOnWaveId", f"There is no wave {name[:64]!r}.")
         return -1

@@ -13,6 +13,7 @@ from tests.api_client import Api, answer, refusal
 from tests.stage import Stage
 
 IDS = demo_server_ids()
+REPLICA = IDS["db-replica-01"]
 DB, APP, WEB = IDS["db-primary-01"], IDS["app-01"], IDS["web-01"]
 
 
@@ -96,7 +97,14 @@ def test_both_dialects_say_the_same(admin: Api, groups: dict[str, str]) -> None:
 
 
 def test_the_dialects_may_be_mixed(admin: Api, groups: dict[str, str]) -> None:
-    assert created(admin, [short(groups)[0], long(groups)[1] | {"Dependencies": []}])["waveCount"] == 2
+    """A wave without a WaveId goes by its number."""
+    other = long(groups)[1] | {"WaveId": "wave-1", "Dependencies": [{"DependsOnWaveId": "wave-0"}]}
+    assert created(admin, [short(groups)[0], other])["waves"][1]["dependsOnWaves"] == [0]
+    response = admin.post(
+        "/recovery-plans", {"planName": "P", "waves": [short(groups)[0] | {"WaveId": "first"}, other]}
+    )
+    fields = refusal(response, 400, "VALIDATION_ERROR")["fields"]
+    assert list(fields) == ["waves[1].dependencies[0].dependsOnWaveId"]
 
 
 def test_it_represents_a_plan(admin: Api, groups: dict[str, str]) -> None:
@@ -156,7 +164,6 @@ WRONG: list[tuple[int, dict[str, Any], str]] = [
     (1, {"dependsOnWaves": [2]}, "waves[1].dependsOnWaves"),
     (1, {"dependsOnWaves": [-1]}, "waves[1].dependsOnWaves"),
     (0, {"dependsOnWaves": [1]}, "waves[0].dependsOnWaves"),
-    (1, {"dependencies": []}, "waves[1].dependencies"),
     (1, {"dependsOnWaves": ["0"]}, "waves[1].dependsOnWaves[0]"),
     (0, {"pauseBeforeWave": True}, "waves[0].pauseBeforeWave"),
     (1, {"pauseBeforeWave": "true"}, "waves[1].pauseBeforeWave"),
@@ -182,6 +189,27 @@ def test_it_names_what_is_wrong_with_a_wave(
         response = admin.put(f"/recovery-plans/{created(admin, short(groups))['planId']}", body)
     assert list(refusal(response, 400, "VALIDATION_ERROR")["fields"]) == [path]
     assert RecoveryPlan.objects.count() == (method == "update")
+
+
+def test_two_fields_that_say_the_same_must_agree(admin: Api, groups: dict[str, str]) -> None:
+    response = admin.post("/recovery-plans", {"planName": "P", "waves": wrong(groups, 1, dependencies=[])})
+    assert list(refusal(response, 400, "VALIDATION_ERROR")["fields"]) == ["waves[1].dependencies"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"ProtectionGroupId": "00000000-0000-0000-0000-000000000000"}, "protectionGroupId"),
+        ({"ExecutionOrder": 7}, "executionOrder"),
+        ({"Dependencies": [{"DependsOnWaveId": "second"}]}, "dependencies"),
+    ],
+)
+def test_the_path_is_that_of_a_field_that_was_sent(
+    admin: Api, groups: dict[str, str], fields: dict[str, Any], path: str
+) -> None:
+    first, second = long(groups)
+    response = admin.post("/recovery-plans", {"planName": "P", "waves": [first, second | fields]})
+    assert list(refusal(response, 400, "VALIDATION_ERROR")["fields"]) == [f"waves[1].{path}"]
 
 
 def test_the_path_is_that_of_the_request(admin: Api, groups: dict[str, str]) -> None:
@@ -247,6 +275,59 @@ def test_get_edit_put_works(admin: Api, groups: dict[str, str]) -> None:
     refusal(admin.put(path, body), 412, "VERSION_CONFLICT")
     refusal(admin.put(path, {"description": "x"}, If_Match='"1"'), 412, "VERSION_CONFLICT")
     assert answer(admin.put(path, {"description": "x"}))["waves"] == body["waves"]
+
+
+@pytest.mark.parametrize(
+    ("field", "group"),
+    [("dependsOnWaves", ""), ("dependencies", ""), ("protectionGroupIds", "db"), ("protectionGroupId", "db")],
+)
+def test_one_of_two_fields_that_say_the_same_may_be_edited(
+    admin: Api, groups: dict[str, str], field: str, group: str
+) -> None:
+    """The other stands in the body as the GET answered it."""
+    plan = created(admin, short(groups))
+    wave = plan["waves"][1]
+    if group:
+        wave["serverIds"] = [REPLICA]
+        wave[field] = groups[group] if field == "protectionGroupId" else [groups[group]]
+    else:
+        wave[field] = []
+    found = answer(admin.put(f"/recovery-plans/{plan['planId']}", plan))["waves"][1]
+    assert found[field] == wave[field]
+    assert found["protectionGroupIds"] == [found["protectionGroupId"]]
+    assert len(found["dependsOnWaves"]) == len(found["dependencies"])
+
+
+def test_waves_are_swapped_by_either_of_their_numbers(admin: Api, groups: dict[str, str]) -> None:
+    plan = created(admin, [wave | {"dependsOnWaves": [], "pauseBeforeWave": False} for wave in short(groups)])
+    for field in ("waveNumber", "executionOrder"):
+        for wave in plan["waves"]:
+            wave[field] = 1 - wave[field]
+        before, plan = plan, answer(admin.put(f"/recovery-plans/{plan['planId']}", plan))
+        assert [wave["waveName"] for wave in plan["waves"]] == [wave["waveName"] for wave in before["waves"]][::-1]
+
+
+def test_waves_are_taken_out_and_put_in_without_their_numbers(admin: Api, groups: dict[str, str]) -> None:
+    """Dependencies follow their wave; one on a wave that is gone is told."""
+    third = {"name": "Web", "protectionGroupIds": [groups["app"]], "serverIds": [WEB], "dependsOnWaves": [1]}
+    plan = created(admin, [*short(groups), third])
+    path = f"/recovery-plans/{plan['planId']}"
+    plan["waves"][1]["pauseBeforeWave"] = False
+    del plan["waves"][0]
+    fields = refusal(admin.put(path, plan), 400, "VALIDATION_ERROR")["fields"]
+    assert "Leave waveNumber and executionOrder out of all waves" in fields["waves[1].waveNumber"][0]
+    for wave in plan["waves"]:
+        del wave["waveNumber"], wave["executionOrder"]
+    fields = refusal(admin.put(path, plan), 400, "VALIDATION_ERROR")["fields"]
+    assert fields == {"waves[0].dependencies[0].dependsOnWaveId": ["There is no wave 'wave-0'."]}
+    plan["waves"][0]["dependsOnWaves"] = []
+    plan = answer(admin.put(path, plan))
+    assert [(wave["waveName"], wave["dependsOnWaves"]) for wave in plan["waves"]] == [("Application", []), ("Web", [0])]
+    plan["waves"].insert(0, {"name": "Databases", "protectionGroupIds": [groups["db"]], "serverIds": [DB]})
+    for wave in plan["waves"][1:]:
+        del wave["waveNumber"], wave["executionOrder"]
+    waves = answer(admin.put(path, plan))["waves"]
+    assert [wave["dependsOnWaves"] for wave in waves] == [[], [], [1]]
 
 
 def test_it_deletes_a_plan_and_keeps_its_history(admin: Api, stage: Stage) -> None:
