@@ -56,6 +56,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
         raise _malformed(f"an object names {twice!r} twice")
+    for name in found:
+        if not name.isascii() and any("\ud800" <= each <= "\udfff" for each in name):
+            raise _malformed(f"the name {name!r:.64} is no text")  # half a character cannot be written in an answer
     return found
 
 

@@ -43,7 +43,7 @@ from executions.representation import (
     show_job_logs,
     show_list,
 )
-from executions.states import ExecutionStatus, Kind
+from executions.states import ExecutionStatus, JobStatus, Kind
 
 KINDS = [kind.value for kind in Kind]
 STATUSES = [status.value for status in ExecutionStatus]
@@ -182,7 +182,7 @@ def _start(request: Request, given: dict[str, Any], plan_id: uuid.UUID) -> Respo
             outage_at=moment(given.get("outageTime")),
         )
 
-    return accepted(request, {"planId": plan_id, **given}, work)
+    return accepted(request, {**given, "planId": plan_id}, work)
 
 
 def accepted(request: Request, asked: dict[str, Any], work: Callable[[], Execution]) -> Response:
@@ -244,7 +244,10 @@ class Resume(ApiView):
         refusals=("FORBIDDEN", "NOT_FOUND", "EXECUTION_NOT_PAUSED"),
     )
     def post(self, request: Request, execution_id: str) -> Response:
-        return _state(services.resume(**_command(request, execution_id)), "Execution resumed successfully")
+        execution = services.resume(**_command(request, execution_id))
+        # The command wrote this revision: either into the wave that it resumed, or into none.
+        resumed = execution.waves.filter(resumed_at__isnull=False, revision=execution.revision).exists()
+        return _state(execution, "Execution resumed successfully" if resumed else "The pause was taken back")
 
 
 class Pause(ApiView):
@@ -288,17 +291,21 @@ class Terminate(ApiView):
                 terminated=result.terminated,
                 failed=failed,
                 jobs=jobs,
-                message=_terminated(result.taken, len(failed), len(result.waiting)),
+                message=_terminated(result, len(failed)),
             )
         )
 
 
-def _terminated(done: int, failed: int, waiting: int) -> str:
+def _terminated(result: services.TerminationResult, failed: int) -> str:
+    done, waiting = result.taken, len(result.waiting)
     if waiting:
         return f"{done} instances accepted by DRS, {waiting} wait until it has ended their launch, {failed} failed"
     if not done and not failed:
         return "There are no instances to terminate"
-    text = f"{done} {'instance' if done == 1 else 'instances'} terminated successfully"
+    ended = (JobStatus.COMPLETED, JobStatus.REJECTED, JobStatus.WITHDRAWN)
+    is_over = all(job.state in ended for job in result.jobs)
+    text = f"{done} {'instance' if done == 1 else 'instances'}"
+    text += " terminated successfully" if is_over else " accepted by DRS for termination"
     return f"{text}, {failed} failed" if failed else text
 
 

@@ -181,12 +181,13 @@ def test_a_drill_from_start_to_clean_up(admin: Api, live_stage: Stage) -> None:
     launched = [each["recoveryInstanceId"] for wave in shown["waves"] for each in wave["serverStatuses"]]
     assert sorted(ended["terminated"]) == sorted(launched)
     assert ended["failed"] == []
-    assert ended["message"] == "3 instances terminated successfully"
+    assert ended["message"] == "3 instances accepted by DRS for termination"
     assert [job["region"] for job in ended["jobs"]] == ["us-east-1"]
     assert answer(admin.get(path))["terminationStatus"] == "IN_PROGRESS"
     live_stage.wait(lambda: bool(answer(admin.get(path))["instancesTerminated"]), run)
     calls = len(live_stage.simulator.journal("TerminateRecoveryInstances"))
-    assert sorted(answer(admin.post(f"{path}/terminate-instances"))["terminated"]) == sorted(launched)
+    again = answer(admin.post(f"{path}/terminate-instances"))
+    assert (sorted(again["terminated"]), again["message"]) == (sorted(launched), "3 instances terminated successfully")
     assert len(live_stage.simulator.journal("TerminateRecoveryInstances")) == calls
     statuses = {each["launchStatus"] for wave in answer(admin.get(path))["waves"] for each in wave["serverStatuses"]}
     assert statuses == {"TERMINATED"}
@@ -224,7 +225,7 @@ def test_it_pauses_before_the_next_wave_on_demand(admin: Api, live_stage: Stage)
     assert shown["pauseRequested"] is True
     assert not shown["actions"]["pause"]["allowed"]
     assert shown["actions"]["resume"]["allowed"]
-    answer(admin.post(f"{path}/resume"))
+    assert answer(admin.post(f"{path}/resume"))["message"] == "The pause was taken back"
     assert answer(admin.get(path))["pauseRequested"] is False
     answer(admin.post(f"{path}/pause"))
     live_stage.until(run, "PAUSED")

@@ -21,7 +21,7 @@ def body(simulator: RunningSimulator, db: None) -> dict[str, str]:
 def test_the_first_answer_is_told_again(admin: Api, body: dict[str, str]) -> None:
     first = admin.post("/executions", body, Idempotency_Key="a")
     answer(admin.post(f"/executions/{answer(first, 202)['executionId']}/cancel"))
-    respelled = {"planId": body["PlanId"], "executionType": "DRILL"}
+    respelled = {"planId": body["PlanId"].upper(), "executionType": "DRILL"}
     again = admin.post("/executions", respelled, Idempotency_Key="a")
     assert answer(again, 202) == first.json()
     assert again["Idempotent-Replay"] == "true"

@@ -10,6 +10,8 @@ MALFORMED = {
     "not closed": b'{"groupName": "a"',
     "duplicate name": b'{"groupName": "a", "groupName": "b"}',
     "duplicate name inside": b'{"waves": [{"name": "a", "name": "a"}]}',
+    "half a character in a name": b'{"a\\ud800": 1}',
+    "half a character in a name inside": b'{"waves": [{"a\\udc00": 1}]}',
     "NaN": b'{"version": NaN}',
     "Infinity": b'{"version": -Infinity}',
     "a number without end": b'{"version": 1e999}',

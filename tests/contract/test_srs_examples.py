@@ -96,12 +96,14 @@ def test_resume_and_terminate(admin: Api, transactional_db: None, simulator: Run
     stage.until(run, "COMPLETED")
     # DRS refuses a termination while the launch job has not ended, a moment after its last server is up.
     stage.wait(lambda: not LaunchJob.objects.exclude(status="COMPLETED").exists(), run)
-    ended = answer(admin.post(f"/executions/{run.pk}/terminate-instances"))
+    asked = answer(admin.post(f"/executions/{run.pk}/terminate-instances"))
+    assert (Execution.objects.get().termination_status, len(asked["terminated"])) == ("IN_PROGRESS", 2)
+    stage.wait(lambda: Execution.objects.get().termination_status == "COMPLETED", run)
     stage.sweep.close()
+    ended = answer(admin.post(f"/executions/{run.pk}/terminate-instances"))
     expected = response("terminateRecoveryInstances", exec_uuid=str(run.pk)) | {"terminated": ended["terminated"]}
     assert {name: ended[name] for name in expected} == expected
-    assert len(ended["terminated"]) == 2
-    assert Execution.objects.get().termination_status == "IN_PROGRESS"
+    assert ended["terminated"] == asked["terminated"]
 
 
 def test_discover_servers(admin: Api, simulator: RunningSimulator) -> None:
