@@ -1,7 +1,8 @@
-"""Real engines, as processes of their own, on the database of the running test."""
+"""Real engines and web servers, as processes of their own, on the database of the running test."""
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -149,3 +150,31 @@ def state_of(pid: int) -> str:
 def free_leases() -> None:
     """Let a killed engine's leases end now, instead of in a minute."""
     Execution.objects.exclude(claim=None).update(next_step_at=F("next_step_at") - timedelta(seconds=60))
+
+
+@contextmanager
+def web() -> Iterator[str]:
+    """gunicorn as it is deployed, on a free port and the database of this test; answers the API's address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    command = [sys.executable, "-m", "gunicorn", "drsorch_site.wsgi", "--config", "deploy/gunicorn.conf.py"]
+    command += [
+        "--bind",
+        address,
+        "--workers",
+        "1",
+        "--threads",
+        "4",
+        "--log-level",
+        "error",
+        "--graceful-timeout",
+        "5",
+    ]
+    environment = {**os.environ, "DATABASE_URL": database_url()}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield f"http://{address}/api/v1"
+    finally:
+        process.terminate()
+        process.wait(30)

@@ -7,12 +7,9 @@ fuzz_baseline.toml explains.
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -27,7 +24,7 @@ from drsorch_site.tokens import make_token
 from executions.states import ExecutionStatus
 from tests.api_client import make_user
 from tests.console import world
-from tests.processes import ROOT, database_url
+from tests.processes import ROOT, web
 
 SEED = "7"
 
@@ -46,24 +43,6 @@ SIZES = {
     "short": Size("examples,fuzzing,stateful", examples=6, cases=150, links=0),
     "full": Size("examples,coverage,fuzzing,stateful", examples=60, cases=2000, links=5),
 }
-
-
-@contextmanager
-def web() -> Iterator[str]:
-    """gunicorn on a free port and the database of this test; answers its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    command = [sys.executable, "-m", "gunicorn", "drsorch_site.wsgi", "--bind", address, "--worker-class", "gthread"]
-    command += ["--workers", "1", "--threads", "4", "--log-level", "error", "--graceful-timeout", "5"]
-    process = subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, "DATABASE_URL": database_url()}, stderr=subprocess.DEVNULL
-    )
-    try:
-        yield f"http://{address}/api/v1"
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def a_world(simulator: RunningSimulator) -> dict[str, Any]:
