@@ -43,12 +43,19 @@ class ReadOnly(ModelAdmin):  # type: ignore[type-arg]  # see above
 class Journaled(ModelAdmin):  # type: ignore[type-arg]  # see above
     """Rows of packages without services, such as users: the journal says what was changed, but no password."""
 
+    def save_form(self, request: HttpRequest, form: Any, change: bool) -> Any:
+        if change:  # the form has changed its own copy already
+            request.journal_before = _columns(self.model._default_manager.get(pk=form.instance.pk))  # type: ignore[attr-defined]
+        return super().save_form(request, form, change)
+
     def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
         _note(request, "create", obj, after=_columns(obj))
         return super().log_addition(request, obj, message)
 
     def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
-        _note(request, "update", obj, after=_columns(obj), detail={"changed": message})
+        before, after = getattr(request, "journal_before", None), _columns(obj)
+        detail = {"changed": message} | _moved(before or after, after)
+        _note(request, "update", obj, before=before, after=after, detail=detail)
         return super().log_change(request, obj, message)
 
     def log_deletions(self, request: HttpRequest, queryset: "QuerySet[Any]") -> Any:
@@ -57,14 +64,37 @@ class Journaled(ModelAdmin):  # type: ignore[type-arg]  # see above
         return super().log_deletions(request, queryset)
 
 
+# In the journal's words a group is a protection group.
+KINDS = {"auth.group": "role"}
+
+
 def _note(request: HttpRequest, verb: str, obj: Model, **kept: Any) -> None:
-    kind = str(obj._meta.model_name)
+    kind = KINDS.get(obj._meta.label_lower, str(obj._meta.model_name))
     record(actor_for(request), f"{kind}.{verb}", subject_kind=kind, subject_id=obj.pk, subject_name=str(obj), **kept)
 
 
 def _columns(obj: Model) -> dict[str, Any]:
-    columns = model_to_dict(obj, exclude=["password", "user_permissions", "permissions"])
-    return {name: [*map(str, value)] if isinstance(value, list) else str(value) for name, value in columns.items()}
+    columns = {name: value for name, value in model_to_dict(obj, exclude=["password"]).items() if name not in RIGHTS}
+    told = {name: [*map(str, value)] if isinstance(value, list) else str(value) for name, value in columns.items()}
+    return told | {name: _codenames(getattr(obj, name)) for name in RIGHTS if hasattr(obj, name)}
+
+
+RIGHTS = ("permissions", "user_permissions")
+
+
+def _codenames(rights: Any) -> list[str]:
+    """As `has_perm` takes them."""
+    return sorted(f"{app}.{code}" for app, code in rights.values_list("content_type__app_label", "codename"))
+
+
+def _moved(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Which rights, and roles of a user, came and went: a reader must not compare two long lists."""
+    found: dict[str, list[str]] = {}
+    for name in (*RIGHTS, "groups"):
+        old, new = set(before.get(name, ())), set(after.get(name, ()))
+        if old != new:
+            found |= {f"{name}Added": sorted(new - old), f"{name}Removed": sorted(old - new)}
+    return found
 
 
 class ServiceForm(ModelForm):  # type: ignore[type-arg]  # see above

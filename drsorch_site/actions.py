@@ -26,6 +26,7 @@ ACTIONS: dict[tuple[str, str], str] = {
     ("api-execution-terminate", "POST"): "execution.terminate",
     ("api-execution-evidence", "POST"): "execution.evidence",
     ("evidence", "POST"): "execution.evidence",
+    ("password", "POST"): "user.password",
     ("new-group", "POST"): "group.create",
     ("edit-group", "POST"): "group.update",
     ("delete-group", "POST"): "group.delete",

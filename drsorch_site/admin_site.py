@@ -6,14 +6,11 @@ from django.contrib.admin import AdminSite
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
-from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import urlencode
 
 from audit.administration import Journaled, ReadOnly, ServiceAdmin
-from audit.journal import record
-from audit.requests import actor_for
 from drsorch_site.sign_in import sign_out
 
 RIGHT = "executions.delete_execution"  # which only administrators have
@@ -41,11 +38,7 @@ class OperationsSite(AdminSite):
         return sign_out(request)
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        response: HttpResponseBase = super().password_change(request, extra_context)
-        if request.method == "POST" and response.status_code == 302 and isinstance(request.user, User):
-            name, key = request.user.get_username(), request.user.pk
-            record(actor_for(request), "user.password", subject_kind="user", subject_id=key, subject_name=name)
-        return response
+        return redirect("password")  # the console has the page, and in Cognito mode has none
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
         """What a package brings for itself is journaled; the queue, which belongs to the engine, is only shown."""

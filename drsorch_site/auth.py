@@ -51,11 +51,17 @@ def _of_provider(token: str, provider: Provider, *, may_wait: bool) -> User | No
         raise AuthenticationFailed("The identity provider does not answer. Try again in a minute.") from error
     user = identity.user_of(claims)
     user.token_roles = provider.roles(claims.groups)  # type: ignore[attr-defined]  # these, not those of the last sign-in
+    user.is_superuser = False  # for this request: Django asks it before any backend
     return user if user.is_active else None
 
 
 class Roles(ModelBackend):
-    """What a principal may do; one without any role has the default one."""
+    """What a principal may do; one without any role has the default one. With a token only the token's roles count."""
+
+    def get_user_permissions(self, user_obj: User | AnonymousUser, obj: Model | None = None) -> set[str]:
+        if getattr(user_obj, "token_roles", None) is not None:
+            return set()
+        return super().get_user_permissions(user_obj, obj)
 
     def get_group_permissions(self, user_obj: User | AnonymousUser, obj: Model | None = None) -> set[str]:
         if not isinstance(user_obj, User) or not user_obj.is_active or obj is not None:

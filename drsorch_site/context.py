@@ -39,7 +39,9 @@ NAVIGATION = (
     NavEntry("Executions", "play-circle", "executions", "e", frozenset({"execution", "job-logs", "report", *COMMANDS})),
     NavEntry("Source servers", "server-stack", "servers", "s"),
     NavEntry("Journal", "book-open", "journal", "j", frozenset({"journal-entry"})),
-    NavEntry("Settings", "cog-6-tooth", "settings", "c", frozenset({"notifications", *_of("subscription")})),
+    NavEntry(
+        "Settings", "cog-6-tooth", "settings", "c", frozenset({"notifications", "password", *_of("subscription")})
+    ),
 )
 
 

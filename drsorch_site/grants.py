@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from django.contrib.auth.models import User
 from django.contrib.sessions.backends.base import SessionBase
 
 from contract.encryption import Unreadable, decrypt, encrypt
@@ -81,6 +82,18 @@ def take(session: SessionBase) -> str:
         return unseal(grant) if grant else ""
     except Unreadable:
         return ""
+
+
+def take_all(user: User) -> list[str]:
+    """The refresh tokens of every session of somebody, which end with them."""
+    tokens = []
+    for grant in Grant.objects.filter(identity__user=user):
+        try:
+            tokens.append(unseal(grant))
+        except Unreadable:
+            log.warning("A refresh token of account %s cannot be read, and is not revoked", user.pk)
+        grant.delete()
+    return tokens
 
 
 def give_back(provider: Provider | None, refresh_token: str) -> None:

@@ -36,11 +36,14 @@ def _new(claims: Claims) -> User:
 
 @transaction.atomic
 def signed_in(claims: Claims, provider: Provider) -> User:
-    """The user after a sign-in: e-mail and roles are those of the token, so a group that was taken away is gone."""
+    """The user after a sign-in: e-mail and rights are those of the token, so a group that was taken away is gone, and
+    so is whatever the account was given here, in local mode or in the administration."""
     user = user_of(claims)
     roles = provider.roles(claims.groups)
     user.groups.set(Group.objects.filter(name__in=roles))
     user.email = claims.email
     user.is_staff = "admin" in roles
-    user.save(update_fields=["email", "is_staff"])
+    user.is_superuser = False
+    user.save(update_fields=["email", "is_staff", "is_superuser"])
+    user.user_permissions.clear()
     return user

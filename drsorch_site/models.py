@@ -14,6 +14,7 @@ class Identity(models.Model):
     class Meta:
         verbose_name_plural = "identities"
         constraints = [models.UniqueConstraint(fields=["issuer", "subject"], name="identity_is_unique")]
+        permissions = [("switch_account", "Can switch accounts off and on")]
 
     def __str__(self) -> str:
         return f"{self.subject} at {self.issuer}"

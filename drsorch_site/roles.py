@@ -30,6 +30,7 @@ ADMIN = (
         "notify.add_subscription": "Can add subscription",
         "notify.change_subscription": "Can change subscription",
         "notify.delete_subscription": "Can delete subscription",
+        "drsorch_site.switch_account": "Can switch accounts off and on",
     }
 )
 
@@ -47,6 +48,7 @@ _MODELS = {
     "plans": "recoveryplan",
     "executions": "execution",
     "notify": "subscription",
+    "drsorch_site": "identity",
 }
 
 

@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 from audit import views as audit
-from drsorch_site import health, metrics, sign_in, views
+from drsorch_site import health, metrics, password, sign_in, views
 from drsorch_site.middleware import signed_in
 from executions import control_views as control
 from executions import inventory_views as inventory
@@ -68,6 +68,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     page("executions/<uuid:execution_id>/evidence", reports.execution_evidence, "evidence"),
     page("executions/<uuid:execution_id>/report", reports.execution_report, "report"),
     page("settings", views.settings_page, "settings"),
+    page("settings/password", password.password, "password"),
     page("settings/notifications", notify.subscription_list, "notifications"),
     page("settings/notifications/new", notify.subscription_new, "new-subscription"),
     page("settings/notifications/<uuid:subscription_id>", notify.subscription_edit, "edit-subscription"),

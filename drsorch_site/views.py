@@ -151,6 +151,7 @@ def settings_page(request: HttpRequest) -> HttpResponse:
         "version": settings.VERSION,
         "database": connection.display_name,
         "session_minutes": settings.SESSION_MINUTES,
+        "has_passwords": settings.PROVIDER is None,
         "poll_seconds": settings.POLL_SECONDS,
         "roles": Group.objects.filter(user=request.user.pk).order_by("name").values_list("name", flat=True),
     }

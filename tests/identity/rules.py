@@ -149,10 +149,12 @@ _READ = (
     "dashboard groups group servers plans plan executions execution execution-live job-logs job-logs-text settings"
     " shortcuts journal journal-entry session start-drill start-recovery pause-execution resume-execution"
     " cancel-execution terminate-execution retry-execution delete-group delete-plan notifications delete-subscription"
+    " password"
 )
 CONSOLE = [
     *(Rule(name, "GET", EVERYBODY) for name in _READ.split()),
     Rule("session", "POST", EVERYBODY),
+    Rule("password", "POST", EVERYBODY),
     Rule("evidence", "POST", EVERYBODY, scene=Scene.drilled),
     Rule("report", "GET", EVERYBODY, scene=Scene.drilled),
     Rule("new-group", "GET", ADD_GROUP),
@@ -182,6 +184,9 @@ CONSOLE = [
     Rule("terminate-execution", "POST", END_DRILL, lambda scene: {"name": scene.run.plan_name}, Scene.drilled),
     Rule("terminate-execution", "POST", END_RECOVERY, lambda scene: {"name": scene.run.plan_name}, Scene.recovered),
 ]
+
+# Rights that only the administration asks for: tests/identity/test_accounts.py.
+ADMINISTRATION = {"drsorch_site.switch_account"}
 
 # Each of these does its own check, or shows nothing of ours.
 OPEN = {

@@ -13,7 +13,7 @@ from django.test import Client, override_settings
 
 from audit.models import AuditEntry
 from drsorch_site.cognito import Provider
-from tests.api_client import make_user
+from tests.api_client import Api, make_user
 
 PASSWORD = "correct-horse-battery"
 
@@ -88,6 +88,42 @@ def test_a_sign_in_makes_a_new_session(user: User, settings: Any) -> None:
 def test_weak_passwords_are_refused(db: None, password: str) -> None:
     with pytest.raises(ValidationError):
         validate_password(password, User(username="planner-1", email="planner-1@example.com"))
+
+
+@pytest.mark.parametrize("role", ["viewer", "admin"])
+def test_everybody_can_change_their_password_and_must_know_the_old_one(db: None, role: str) -> None:
+    user = make_user(role)
+    here, elsewhere = Client(), Client()
+    for each in (here, elsewhere):
+        each.post("/sign-in", {"username": user.username, "password": PASSWORD})
+    api, new = Api(user), "a-longer-and-better-passphrase"
+    assert "/settings/password" in here.get("/settings").content.decode()
+
+    def change(old: str, first: str, second: str) -> int:
+        sent = {"old_password": old, "new_password1": first, "new_password2": second}
+        return int(here.post("/settings/password", sent).status_code)
+
+    assert change("wrong", new, new) == change(PASSWORD, new, new + "x") == change(PASSWORD, "short", "short") == 422
+    assert api.get("/executions").status_code == 200
+    assert change(PASSWORD, new, new) == 302
+    assert here.get("/session").status_code == 204
+    assert elsewhere.get("/session").status_code == 302
+    assert api.get("/executions").status_code == 401
+    assert attempt(user.username, PASSWORD).status_code == 422
+    entries = AuditEntry.objects.filter(verb="user.password").order_by("pk")
+    assert [each.outcome for each in entries] == ["VALIDATION_ERROR"] * 3 + ["ok"]
+    assert entries[3].subject_id == str(user.pk)
+    kept = str(list(AuditEntry.objects.values()))
+    assert new not in kept
+    assert PASSWORD not in kept
+
+
+def test_there_are_no_passwords_to_change_in_cognito_mode(cognito: Provider, client: Client) -> None:
+    client.force_login(make_user("admin"), "drsorch_site.oidc.CognitoBackend")
+    assert client.get("/settings/password").status_code == 404
+    assert client.post("/settings/password", {}).status_code == 404
+    assert "/settings/password" not in client.get("/settings").content.decode()
+    assert client.get("/admin/password_change/", follow=True).status_code == 404
 
 
 def test_long_passwords_are_allowed(db: None) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.contrib import admin
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from django.urls import reverse
 
@@ -193,9 +193,26 @@ def test_a_changed_account_is_journaled_without_its_password(browser: Browser) -
     }
     assert client.post(address(User, "change", user.pk), data).status_code == 302
     entry = last_entry("user.update")
-    assert entry.after["groups"] == ["admin"]
+    assert (entry.before["groups"], entry.after["groups"]) == ([], ["admin"])
+    assert entry.detail["groupsAdded"] == ["admin"]
     kept = json.dumps([[each.detail, each.before, each.after] for each in AuditEntry.objects.all()])
     assert "a-long-passphrase" not in kept
     assert user.password not in kept
     client.post(address(User, "delete", user.pk), {"post": "yes"})
     assert last_entry("user.delete").subject_name == "new"
+
+
+def test_rights_that_are_given_or_taken_are_named_in_the_journal(browser: Browser) -> None:
+    client = browser("admin")
+    User.objects.update(is_superuser=True)
+    role, right = Group.objects.get(name="operator"), Permission.objects.get(codename="start_recovery")
+    kept = list(role.permissions.exclude(codename="start_drill").values_list("pk", flat=True))
+    changed = client.post(address(Group, "change", role.pk), {"name": "operator", "permissions": [*kept, right.pk]})
+    assert changed.status_code == 302
+    entry = last_entry("role.update")
+    assert (entry.subject_kind, entry.subject_name) == ("role", "operator")
+    assert entry.detail["permissionsAdded"] == ["executions.start_recovery"]
+    assert entry.detail["permissionsRemoved"] == ["executions.start_drill"]
+    assert "executions.start_drill" in entry.before["permissions"]
+    assert "executions.start_drill" not in entry.after["permissions"]
+    assert not AuditEntry.objects.filter(verb="group.update").exists()
