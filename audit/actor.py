@@ -7,7 +7,8 @@ from contract.errors import Forbidden
 
 
 class Principal(Protocol):
-    """What an actor needs to know of a signed-in user."""
+    """What an actor needs to know of a signed-in user. One who comes from a provider also has an `identity`, whose text
+    never changes and is nobody else's."""
 
     pk: int
     email: str
@@ -25,6 +26,14 @@ class Actor:
     principal: Principal | None = field(default=None, compare=False)
     address: str = ""
     request_id: str = ""
+
+    @property
+    def id(self) -> str:
+        """Who it is, whatever it is called: a name or an address can change hands. Empty for what is no person."""
+        if self.principal is None:
+            return ""
+        identity = getattr(self.principal, "identity", None)
+        return str(identity) if identity else f"user {self.principal.pk}"
 
     def may(self, right: str) -> bool:
         """Whether this actor holds the Django permission `right`, such as `executions.start_drill`."""

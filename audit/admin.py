@@ -10,7 +10,7 @@ from audit.models import AuditEntry, AuditSeal
 class AuditEntryAdmin(ReadOnly):
     list_display = ["at", "actor", "verb", "subject_kind", "subject_name", "outcome", "address"]
     list_filter = ["refused", "actor_kind", "verb"]
-    search_fields = ["actor", "subject_id", "subject_name", "request_id"]
+    search_fields = ["actor", "actor_id", "subject_id", "subject_name", "request_id"]
     show_full_result_count = False
 
 

@@ -57,6 +57,7 @@ def show_entry(entry: AuditEntry) -> dict[str, Any]:
         "entryId": entry.pk,
         "at": unix(entry.at),
         "actor": entry.actor,
+        "actorId": entry.actor_id,
         "actorKind": entry.actor_kind,
         "verb": entry.verb,
         "subjectKind": entry.subject_kind,

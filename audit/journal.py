@@ -44,6 +44,7 @@ def record(
     """Add one entry. `verb` is a stable word such as `execution.start`; the mappings must be JSON without secrets."""
     entry = AuditEntry.objects.create(
         actor=one_line(actor.name)[:254],
+        actor_id=one_line(actor.id)[:520],
         actor_kind=actor.kind,
         verb=verb,
         subject_kind=subject_kind,

@@ -9,6 +9,11 @@ class AuditEntry(models.Model):
 
     at = models.DateTimeField(db_default=Now(), editable=False)
     actor = models.CharField(max_length=254)
+    actor_id = models.CharField(  # noqa: DJ001  (null in entries from before there was one: sealed without it)
+        max_length=520,
+        null=True,
+        help_text="Who it is, however called: subject and issuer at the provider, or the local account",
+    )
     actor_kind = models.CharField(max_length=10)
     verb = models.CharField(max_length=64)
     subject_kind = models.CharField(max_length=32)

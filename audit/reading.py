@@ -16,11 +16,11 @@ REFUSED = "refused"
 
 
 def matching(asked: Mapping[str, Any]) -> "QuerySet[AuditEntry]":
-    """Entries by `actor` and `subject` (part of a name, or an id), `verb` (or its beginning, such as `plan`), `outcome`
-    (ok, refused, or a code), and the times `since` and `until`."""
+    """Entries by `actor` and `subject` (part of a name, or the id), `verb` (or its beginning, such as `plan`),
+    `outcome` (ok, refused, or a code), and the times `since` and `until`."""
     entries = AuditEntry.objects.all()
     if asked.get("actor"):
-        entries = entries.filter(actor__icontains=asked["actor"])
+        entries = entries.filter(Q(actor_id=asked["actor"]) | Q(actor__icontains=asked["actor"]))
     if asked.get("verb"):
         entries = entries.filter(Q(verb=asked["verb"]) | Q(verb__startswith=f"{asked['verb']}."))
     if asked.get("subject"):

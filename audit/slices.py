@@ -23,13 +23,21 @@ class Slice(TypedDict):
     links: list[Link]
 
 
+class Unsealable(RuntimeError):
+    """The journal was tampered with: an entry is in neither the chain nor the queue for it."""
+
+
 def seals_of(ids: Collection[int]) -> list[AuditSeal]:
-    """The seals of these committed entries, in order; entries that still wait are sealed now."""
+    """The seals of these committed entries, in order; entries that still wait are sealed now. Raises Unsealable."""
+    idle = 0
     while True:
         found = list(AuditSeal.objects.filter(entry__in=ids).order_by("seq"))
         if len(found) == len(ids):
             return found
-        seal()
+        if idle == 2:  # once, because another sealer may have been faster
+            lost = sorted(set(ids) - {each.entry for each in found})
+            raise Unsealable(f"Journal entries {lost} have no seal and wait for none. Run manage.py audit_verify.")
+        idle = 0 if seal() else idle + 1
 
 
 def slice_of(first: AuditSeal, last: AuditSeal, ids: Collection[int]) -> Slice:

@@ -91,7 +91,8 @@ class Verifier:
             issuer=self._provider.issuer,
             subject=subject,
             name=_text(claims, "cognito:username"),
-            email=_text(claims, "email"),
+            # Unverified, it is whatever its owner has typed: the journal would show somebody else's.
+            email=_text(claims, "email") if claims.get("email_verified") in (True, "true") else "",
             groups=tuple(groups),
             nonce=_text(claims, "nonce"),
             expires=claims["exp"],

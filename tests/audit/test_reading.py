@@ -43,6 +43,7 @@ def test_it_lists_entries_newest_first_with_everything(admin: Api) -> None:
         "entryId": entry.pk,
         "at": unix(entry.at),
         "actor": "ann@example.com",
+        "actorId": "",
         "actorKind": "person",
         "verb": "plan.update",
         "subjectKind": "plan",

@@ -1,7 +1,10 @@
 """The chain: it holds, it grows in one order, and it tells the first entry that was tampered with."""
 
+import hashlib
+import json
 import threading
 from collections.abc import Iterator
+from datetime import UTC
 from io import StringIO
 
 import pytest
@@ -13,7 +16,8 @@ from audit import append_only
 from audit.actor import SYSTEM
 from audit.journal import record
 from audit.models import AuditEntry, AuditSeal, UnsealedEntry
-from audit.sealing import GENESIS, digest_of, seal, verify
+from audit.sealing import GENESIS, digest_of, seal, seal_digest, verify
+from audit.slices import Unsealable, seals_of
 from executions.sweep import Sweep
 
 
@@ -95,6 +99,28 @@ def test_the_digest_covers_every_column() -> None:
     assert digest_of(AuditEntry.objects.get(pk=entry.pk), GENESIS) == digest
 
 
+@pytest.mark.django_db
+def test_entries_of_before_actors_had_ids_hold_beside_new_ones() -> None:
+    """As the version before wrote and sealed them."""
+    old = AuditEntry.objects.create(
+        actor="ada", actor_kind="person", verb="plan.create", subject_kind="plan", subject_id="1"
+    )
+    names = [field.attname for field in AuditEntry._meta.concrete_fields if field.attname != "actor_id"]
+    at = old.at.astimezone(UTC).isoformat(timespec="microseconds")
+    text = json.dumps({name: getattr(old, name) for name in names} | {"at": at}, sort_keys=True, separators=(",", ":"))
+    content = hashlib.sha256(text.encode()).hexdigest()
+    AuditSeal.objects.create(seq=1, entry=old.pk, previous=GENESIS, digest=seal_digest(GENESIS, content))
+    write(2)
+    assert verify().problem == ""
+    assert verify().checked == 3
+
+
+def test_neither_form_passes_for_the_other(forger: None) -> None:
+    entries = write_unguarded(2)
+    AuditEntry.objects.filter(pk=entries[1].pk).update(actor_id=None)
+    assert f"entry {entries[1].pk} (seal 2: " in told()
+
+
 def test_it_names_the_first_entry_that_was_changed(forger: None) -> None:
     entries = write_unguarded(4)
     AuditEntry.objects.filter(pk__in=[entries[1].pk, entries[3].pk]).update(actor="somebody else")
@@ -137,6 +163,13 @@ def test_it_sees_an_entry_that_was_slipped_in(forger: None) -> None:
     slipped = write()[0]
     assert f"entry {slipped.pk} " in told()
     assert verify().checked == 2
+
+
+def test_a_slice_with_an_entry_that_nobody_seals_is_refused(forger: None) -> None:
+    write_unguarded(1)
+    slipped = write()[0]
+    with pytest.raises(Unsealable, match=f"{slipped.pk}.*audit_verify"):
+        seals_of([slipped.pk])
 
 
 def test_it_sees_an_entry_that_was_removed_before_it_was_sealed(forger: None) -> None:

@@ -49,6 +49,7 @@ def claims(**changes: Any) -> dict[str, Any]:
         "token_use": "id",
         "cognito:username": "alice",
         "email": "alice@example.com",
+        "email_verified": True,
         "cognito:groups": ["drsorch-operator"],
         "auth_time": moment,
         "iat": moment,

@@ -125,3 +125,24 @@ def test_rights_given_here_count_nothing_beside_a_token(people: People) -> None:
     refusal(call(token, "DELETE"), 403, "FORBIDDEN")
     User.objects.update(is_superuser=False)
     refusal(call(token, "DELETE"), 403, "FORBIDDEN")
+
+
+@pytest.mark.parametrize(
+    ("verified", "shown"), [(True, True), ("true", True), (False, False), ("false", False), (None, False)]
+)
+def test_the_journal_names_a_subject_and_only_an_address_that_is_verified(
+    people: People, cognito: Provider, verified: Any, shown: bool
+) -> None:
+    people("victim")
+    told = {"sub": "mallory", "cognito:username": "mallory", "email": "victim@example.com", "email_verified": verified}
+    call(mint(claims(**told)), "POST", "/protection-groups", b"{}")
+    entry = AuditEntry.objects.latest("id")
+    assert entry.actor_id == f"mallory at {cognito.issuer}"
+    assert (entry.actor == "victim@example.com") is shown
+    assert entry.actor.startswith("victim@" if shown else "mallory-")
+
+
+def test_the_journal_names_a_local_account_by_its_number(db: None) -> None:
+    user = make_user("viewer")
+    Api(user).post("/protection-groups", {})
+    assert AuditEntry.objects.get().actor_id == f"user {user.pk}"

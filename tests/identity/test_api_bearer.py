@@ -44,7 +44,10 @@ class Pool:
         return str(made["UserPoolClient"]["ClientId"])
 
     def add(self, name: str, *groups: str) -> None:
-        attributes = [{"Name": "email", "Value": f"{name}@example.com"}]
+        attributes = [
+            {"Name": "email", "Value": f"{name}@example.com"},
+            {"Name": "email_verified", "Value": "true"},
+        ]
         self.cognito.admin_create_user(UserPoolId=self.id, Username=name, UserAttributes=attributes)
         self.cognito.admin_set_user_password(UserPoolId=self.id, Username=name, Password=PASSWORD, Permanent=True)
         for group in groups:

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 
+from audit import append_only
 from audit.actor import SYSTEM
 from audit.journal import record
-from audit.models import AuditEntry
+from audit.models import AuditEntry, AuditSeal, UnsealedEntry
 from drsorch_verify import archive, chain
 from drsorch_verify.check import JOURNAL, MANIFEST, REPORT, digest, document, manifest, problems
 from reports import services
@@ -112,9 +114,25 @@ def test_the_slice_shows_the_runs_entries_and_of_others_a_digest(still: StillSta
     assert {entry["subject_id"] for entry in own} == {str(run.pk)}
     assert len(own) < len(links)
     assert b"Somebody else" not in files[JOURNAL]
+    assert all("actor_id" in entry for entry in own)
     again = services.evidence(actor=OPERATOR, execution_id=run.pk, clock=still.clock)
     assert problems(again) == []
     assert AuditEntry.objects.filter(verb="execution.evidence", outcome="ok").count() == 2
+
+
+def test_entries_of_an_earlier_version_verify(still: StillStage) -> None:
+    """A run that began before an upgrade: its first entries name no actor's id."""
+    run = troubled(still)
+    append_only.unguard(connection)
+    AuditEntry.objects.filter(subject_id=str(run.pk)).update(actor_id=None)
+    AuditSeal.objects.all().delete()
+    UnsealedEntry.objects.bulk_create(UnsealedEntry(entry=each.pk) for each in AuditEntry.objects.all())
+    append_only.guard(connection)
+    pack = services.evidence(actor=OPERATOR, execution_id=run.pk, clock=still.clock)
+    assert problems(pack) == []
+    own = [link["entry"] for link in json.loads(archive.read(pack)[JOURNAL])["links"] if "entry" in link]
+    assert ["actor_id" in entry for entry in own] == [False] * (len(own) - 1) + [True]
+    call_command("audit_verify")
 
 
 def flip(content: bytes, dice: random.Random) -> bytes:
@@ -146,7 +164,7 @@ def change_the_journal(pack: bytes, dice: random.Random) -> bytes:
         journal = json.loads(files[JOURNAL])
         links = journal["links"]
         own = [at for at, link in enumerate(links[:-1]) if "entry" in link]
-        at, what = dice.choice(own), dice.randrange(4)
+        at, what = dice.choice(own), dice.randrange(5)
         if what == 0:
             del links[at]
         elif what == 1:
@@ -154,6 +172,8 @@ def change_the_journal(pack: bytes, dice: random.Random) -> bytes:
                          "content": chain.content_digest(links[at]["entry"])}  # fmt: skip
         elif what == 2:
             links[at]["entry"]["actor"] = "somebody else"
+        elif what == 3:
+            del links[at]["entry"]["actor_id"]  # as in entries of an earlier version
         else:  # the beginning cut off, so that what remains is a chain in itself
             journal["previous"], journal["links"] = links[at]["digest"], links[at + 1 :]
         files[JOURNAL] = document(journal)
