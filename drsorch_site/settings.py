@@ -85,6 +85,8 @@ def _provider() -> Provider:
     return read_provider(given, role_groups, is_test=env.bool("COGNITO_TEST_MODE", False))
 
 
+DEFAULT_RATES = {"anon": "30/min", "user": "600/min", "start": "30/min", "discovery": "60/min", "door": "60/min"}
+
 try:
     SECRET_KEY = env.str("DJANGO_SECRET_KEY", validate=validate.Length(min=32))
     SECRET_KEY_FALLBACKS: list[str] = env.list("DJANGO_SECRET_KEY_FALLBACKS", [])
@@ -118,7 +120,7 @@ try:
     WORKERS = env.int("DRSORCH_WORKERS", 4, validate=validate.Range(min=1, max=64))
     THROTTLES = {
         scope: env.str(f"DRSORCH_THROTTLE_{scope.upper()}", rate, validate=validate.Regexp(r"[1-9]\d*/(s|min|h)$"))
-        for scope, rate in {"anon": "30/min", "user": "600/min", "start": "30/min", "discovery": "60/min"}.items()
+        for scope, rate in DEFAULT_RATES.items()
     }
     MAIL = read_mail(env.str("DRSORCH_MAIL", ""))
     DEFAULT_FROM_EMAIL = env.str("DRSORCH_MAIL_FROM", f"drsorch@{PUBLIC.host.strip('[]')}", validate=validate.Email())
@@ -177,6 +179,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "drsorch_site.throttles.StrangerThrottleMiddleware",
     "drsorch_site.throttles.StartCountMiddleware",
+    "drsorch_site.throttles.DoorThrottleMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

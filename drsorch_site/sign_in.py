@@ -8,6 +8,7 @@ from django.conf import settings
 from django.contrib.auth import logout
 from django.contrib.auth.models import User
 from django.contrib.auth.views import LoginView
+from django.core.cache import cache
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -18,6 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from drsorch_site import grants, oidc, renewal
 from drsorch_site.forms import SignInForm
 from drsorch_site.sign_in_journal import note
+from drsorch_site.throttles import origin
 
 View = Callable[..., HttpResponseBase]
 
@@ -57,12 +59,18 @@ class LocalSignIn(LoginView):
 
     def form_invalid(self, form: Any) -> HttpResponse:
         name = form.cleaned_data.get("username", "")
-        if not getattr(self.request, "axes_locked_out", False):
-            note(self.request, "session.start", user=_named(name), refused="password")
+        user = _named(name)
+        if not getattr(self.request, "axes_locked_out", False) and (user or _first_of(self.request)):
+            note(self.request, "session.start", user=user, refused="password")
         return self.render_to_response(self.get_context_data(form=form), status=422)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(expired="expired" in self.request.GET, **kwargs)
+
+
+def _first_of(request: HttpRequest) -> bool:
+    """Names that nobody has can be made up without end: the journal has one try a minute and address."""
+    return cache.add(f"unknown-name-{origin(request.META.get('REMOTE_ADDR', ''))}", 1, 60)
 
 
 def _named(name: str) -> User | None:
@@ -71,7 +79,8 @@ def _named(name: str) -> User | None:
 
 def locked_out(request: HttpRequest, credentials: Mapping[str, Any] | None = None, *_: Any) -> HttpResponse:
     """django-axes' answer to a sixth try. It also counts the fifth, which closes the door."""
-    note(request, "session.start", user=_named(request.POST.get("username", "")), refused="locked")
+    if getattr(request, "axes_failures_since_start", None):  # this try closed the door; none behind it counts
+        note(request, "session.start", user=_named(request.POST.get("username", "")), refused="locked")
     context = {"form": SignInForm(request), "next": request.POST.get("next", ""), "locked": LOCKED}
     response = render(request, "sign_in.html", context, status=429)
     response.headers["Retry-After"] = str(LOCKED_SECONDS)

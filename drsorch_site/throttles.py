@@ -1,13 +1,17 @@
-"""How many requests one principal, or one stranger's address, may make to the API. Fairness, not defence: the counts
-are shared by the web processes of a host through the file cache, and a burst may slip by. The console has no throttle:
-its polls are cheap, and a page of a bad hour must never stop."""
+"""How many requests one principal, or one stranger's address, may make to the API, and an address to the doors of the
+console. Fairness, not defence: the counts are shared by the web processes of a host through the file cache, and a burst
+may slip by. Behind its doors the console has no throttle: its polls are cheap, a page of a bad hour must never stop.
+Neither has /readyz, whose answer is kept for a second instead: load balancers must never be turned away."""
 
+import math
 from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
+from django.shortcuts import render
 from rest_framework.request import Request
 from rest_framework.throttling import AnonRateThrottle, UserRateThrottle
 
@@ -86,13 +90,32 @@ class DiscoveryThrottle(_Rate, UserRateThrottle):
         return super().allow_request(request, view) if is_discovery else True
 
 
-class _Strangers(_Rate, AnonRateThrottle):
-    """Requests without a good token, by address."""
+class _Addresses(_Rate, AnonRateThrottle):
+    """Requests by address, whoever makes them."""
 
     scope = "anon"
 
     def get_cache_key(self, request: Request, view: "APIView") -> str:
-        return str(self.cache_format % {"scope": self.scope, "ident": request.META.get("REMOTE_ADDR", "")})
+        return str(self.cache_format % {"scope": self.scope, "ident": origin(request.META.get("REMOTE_ADDR", ""))})
+
+
+def origin(address: str) -> str:
+    """What one stranger can hardly have many of: an IPv4 address, or the network that a home or a host gets of IPv6."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return ""
+    return str(IPv6Address(int(found) >> 64 << 64)) if isinstance(found, IPv6Address) else str(found)
+
+
+class _Strangers(_Addresses):
+    """Requests without a good token."""
+
+
+class _Doors(_Addresses):
+    """Tries to get in, each of which costs a password's hash, a session's row or a question to the provider."""
+
+    scope = "door"
 
 
 class StrangerThrottleMiddleware:
@@ -122,3 +145,24 @@ def _turned_away(seconds: int) -> JsonResponse:
     error = DomainError("THROTTLED", f"Too many requests without a valid token. Try again in {seconds} seconds.")
     headers = {"Retry-After": str(seconds), "Cache-Control": "no-store"}
     return JsonResponse(body(error), status=429, headers=headers)
+
+
+DOORS = frozenset({("POST", "/sign-in"), ("POST", "/settings/password")})
+PROVIDER_DOORS = "/oidc/"
+
+
+class DoorThrottleMiddleware:
+    """Turns away an address that knocks too often, before a session is read."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if (request.method, request.path_info) in DOORS or request.path_info.startswith(PROVIDER_DOORS):
+            doors = _Doors()
+            if not doors.allow_request(request, None):  # type: ignore[arg-type]  # only META is looked at
+                seconds = max(1, math.ceil(doors.wait() or 1))
+                answer = render(request, "429.html", {"seconds": seconds}, status=429)
+                answer["Retry-After"], answer["Cache-Control"] = str(seconds), "no-store"
+                return answer
+        return self.get_response(request)

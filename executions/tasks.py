@@ -126,8 +126,18 @@ def _queue_is_empty() -> bool:
 
 
 def ensure_schedule() -> None:
-    """The schedule that revives a lost beat, once a minute, whichever engine is left."""
+    """What whichever engine is left does now and then: revive a lost beat, and clear away expired sessions, of which
+    strangers can begin any number."""
     Schedule.objects.update_or_create(
         name="revive the beat",
         defaults={"func": "executions.tasks.revive", "schedule_type": Schedule.MINUTES, "minutes": 1, "repeats": -1},
+    )
+    Schedule.objects.update_or_create(
+        name="clear expired sessions",
+        defaults={
+            "func": "django.core.management.call_command",
+            "args": "'clearsessions'",
+            "schedule_type": Schedule.HOURLY,
+            "repeats": -1,
+        },
     )

@@ -11,6 +11,7 @@ from pytest_django import DjangoDbBlocker
 
 from drs.simulator.store import Settings
 from drs.simulator.testing import RunningSimulator, running_simulator
+from drsorch_site import health
 from tests.api_client import Api, make_user
 from tests.emptying import empty_database
 from tests.environment import SIMULATOR_PORT
@@ -76,3 +77,9 @@ def sign_in(db: None) -> Callable[..., Api]:
 def admin(sign_in: Callable[..., Api]) -> Api:
     """Somebody who may do everything, over HTTP."""
     return sign_in("admin")
+
+
+@pytest.fixture(autouse=True)
+def unasked_readiness() -> None:
+    """No test is told what another has found a moment ago."""
+    health.latest.forget()

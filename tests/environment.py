@@ -43,6 +43,7 @@ SETTINGS = {
     "DRSORCH_THROTTLE_USER": "100000/min",
     "DRSORCH_THROTTLE_START": "100000/min",
     "DRSORCH_THROTTLE_DISCOVERY": "100000/min",
+    "DRSORCH_THROTTLE_DOOR": "100000/min",
     "DJANGO_ALLOWED_HOSTS": "127.0.0.1,localhost,testserver",
     # Playwright's synchronous interface keeps an event loop in the thread that also uses the ORM.
     "DJANGO_ALLOW_ASYNC_UNSAFE": "true",

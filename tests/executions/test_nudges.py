@@ -51,7 +51,8 @@ def test_a_lost_beat_is_noticed_and_a_beating_engine_left_alone() -> None:
     assert not pacemaker.renew(tasks.HOLDER, db_clock())
     tasks.ensure_schedule()
     tasks.ensure_schedule()
-    assert Schedule.objects.get().func == "executions.tasks.revive"
+    assert Schedule.objects.get(name="revive the beat").func == "executions.tasks.revive"
+    assert Schedule.objects.count() == 2
 
 
 @pytest.mark.django_db(transaction=True)

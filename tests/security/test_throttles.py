@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.test import Client, override_settings
 
+from drsorch_site.settings import DEFAULT_RATES
 from tests.api_client import Api, answer, refusal
 from tests.console import world
 from tests.security.conftest import Browser
@@ -17,8 +18,8 @@ def rates(**changed: str) -> Any:
 
 
 def test_the_defaults_are_those_of_the_design() -> None:
-    source = (Path(settings.BASE_DIR) / "drsorch_site/settings.py").read_text()
-    assert '{"anon": "30/min", "user": "600/min", "start": "30/min", "discovery": "60/min"}' in source
+    rates = {"anon": "30/min", "user": "600/min", "start": "30/min", "discovery": "60/min", "door": "60/min"}
+    assert rates == DEFAULT_RATES
 
 
 def test_a_principal_has_its_share(admin: Api) -> None:
