@@ -21,7 +21,7 @@ RESUMERS = "control_execution"
 
 def started(execution: Execution, now: datetime) -> None:
     """Somebody has started a run."""
-    _publish(Event.STARTED, execution, now, f"started by {execution.initiated_by}")
+    _publish(Event.STARTED, execution, now, f"started by {_starter(execution)}")
 
 
 def paused(execution: Execution, wave: WaveRun, now: datetime) -> None:
@@ -77,6 +77,12 @@ def address(execution: Execution) -> str:
     return f"{settings.PUBLIC.origin}{reverse('execution', args=[execution.pk])}"
 
 
+def _starter(execution: Execution) -> str:
+    """Who is proven to have started it; on whose behalf is that person's own word."""
+    by, told = execution.started_by, execution.initiated_by
+    return by if told == by else f"{by}, for {told}"
+
+
 def _roles() -> list[str]:
     """The roles that may resume."""
     groups = Group.objects.filter(permissions__codename=RESUMERS, permissions__content_type__app_label="executions")
@@ -116,7 +122,7 @@ def _message(event: Event, execution: Execution, now: datetime, what: str, lines
         *(each for each in lines if each),
         "",
         f"Plan: {execution.plan_name}",
-        f"Started: {_utc(execution.started_at)} by {execution.initiated_by}",
+        f"Started: {_utc(execution.started_at)} by {_starter(execution)}",
         f"Told: {_utc(now)}",
         f"Run: {where}",
     ]

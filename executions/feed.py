@@ -126,6 +126,8 @@ def journal_line(entry: AuditEntry) -> Line:
     """An entry of the journal about a run, as a sentence."""
     facts = _facts(entry)
     text = VERBS.get(entry.verb, words(entry.verb)).format_map(facts)
+    if entry.detail.get("changed") is False:
+        text += " again, which changed nothing"
     extra = entry.detail.get("comment") or (entry.detail.get("text") if entry.verb in EXPLAINED else "")
     if extra:
         text += f": “{extra}”" if entry.detail.get("comment") else f": {extra}"

@@ -188,6 +188,7 @@ def cancel(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: C
         elif not _cancel_busy(execution, now):
             execution.refresh_from_db()
             if execution.state is ExecutionStatus.CANCELLING:
+                _note(actor, "execution.cancel", execution, comment, changed=False)
                 return execution
             raise BadRequest(
                 "EXECUTION_NOT_CANCELLABLE",
@@ -274,6 +275,8 @@ def delete_finished(*, actor: Actor) -> tuple[int, int]:
     going_on = TerminationJob.objects.exclude(status__in=[JobStatus.REJECTED, JobStatus.COMPLETED])
     idle = ended.exclude(pk__in=going_on.values("execution"))
     deleted = 0
+    if not idle.exists():
+        record(actor, "execution.delete", subject_kind="execution", subject_id="finished", detail={"changed": False})
     while batch := dict(idle.values_list("pk", "status")[:DELETE_BATCH]):
         with transaction.atomic():
             Execution.objects.filter(pk__in=list(batch)).delete()

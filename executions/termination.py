@@ -170,21 +170,22 @@ def _record_intents(actor: Actor, execution: Execution, comment: str, clock: Clo
             for (account, region), servers in _standing(execution).items()
             for at in range(0, len(servers), IDS_A_CALL)
         ]
+        before = {"terminationStatus": execution.termination_status}
         if jobs:
             TerminationJob.objects.bulk_create(jobs)
             _watch(execution, now + UNCONFIRMED_AFTER)
-            before = {"terminationStatus": execution.termination_status}
             _roll_up(execution, now)
-            record(
-                actor,
-                "execution.terminate",
-                subject_kind="execution",
-                subject_id=execution.pk,
-                subject_name=execution.plan_name,
-                detail={"instances": [each for job in jobs for each in job.instance_ids], "comment": comment},
-                before=before,
-                after={"terminationStatus": execution.termination_status},
-            )
+        instances = [each for job in jobs for each in job.instance_ids]
+        record(
+            actor,
+            "execution.terminate",
+            subject_kind="execution",
+            subject_id=execution.pk,
+            subject_name=execution.plan_name,
+            detail={"instances": instances, "comment": comment} | ({} if jobs else {"changed": False}),
+            before=before,
+            after={"terminationStatus": execution.termination_status},
+        )
     return jobs
 
 

@@ -24,6 +24,7 @@ from audit.actor import SYSTEM, Actor, person
 from audit.models import AuditEntry
 from contract.errors import DomainError, Forbidden
 from executions import services
+from executions.models import Execution
 from executions.states import ExecutionStatus
 from tests.api_client import Api, make_user
 from tests.console import world
@@ -173,6 +174,20 @@ def test_it_records_once_for_each_accepted_action(admin: Api) -> None:
     assert started.after == {"activeExecutionId": run, "status": "PENDING"}
     assert (cancelled.before, cancelled.after) == ({"status": "PENDING"}, {"status": "CANCELLED"})
     assert (deleted.before, deleted.after) == ({"executions": {run: "CANCELLED"}}, {"executions": {}})
+
+
+def test_it_records_an_action_that_found_nothing_to_do(admin: Api) -> None:
+    run = world.start(world.plan())
+    Execution.objects.filter(pk=run.pk).update(status=ExecutionStatus.LAUNCHING)
+    for comment in ("Enough.", "I said enough."):
+        assert admin.post(f"/executions/{run.pk}/cancel", {"comment": comment}).json()["status"] == "CANCELLING"
+    assert admin.delete("/executions").json()["deletedCount"] == 0
+    found = AuditEntry.objects.filter(actor=admin.user.email).order_by("id")
+    assert [(each.verb, each.detail.get("comment"), each.detail.get("changed")) for each in found] == [
+        ("execution.cancel", "Enough.", None),
+        ("execution.cancel", "I said enough.", False),
+        ("execution.delete", None, False),
+    ]
 
 
 def test_the_journal_outlives_the_run(admin: Api) -> None:

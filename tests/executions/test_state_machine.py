@@ -128,9 +128,8 @@ class Runs(RuleBasedStateMachine):
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
         run = self.some_run(data)
-        again = run.status == "CANCELLING"
         self.attempt(
-            "" if again else "execution.cancel",
+            "execution.cancel",
             lambda: services.cancel(actor=SYSTEM, execution_id=run.pk, clock=self.stage.clock),
         )
 
@@ -138,12 +137,11 @@ class Runs(RuleBasedStateMachine):
     @rule(data=st.data())
     def terminate(self, data: st.DataObject) -> None:
         run = self.some_run(data)
-        before = run.terminations.count()
         try:
             services.terminate(actor=SYSTEM, execution_id=run.pk, clock=self.stage.clock)
         except DomainError:
             return
-        self.accepted["execution.terminate"] += run.terminations.count() > before
+        self.accepted["execution.terminate"] += 1
 
     @rule(seconds=st.sampled_from([1, 16, 61, 301, 700, 2000]), sweeps=st.integers(0, 3))
     def time_passes(self, seconds: int, sweeps: int) -> None:

@@ -1,5 +1,7 @@
 """What is told of a run, to whom, and in which words."""
 
+import re
+
 import pytest
 from django.contrib.auth.models import Group
 from django.test import override_settings
@@ -53,6 +55,19 @@ def test_a_run_from_start_to_end(stage: Stage) -> None:
     assert finished.data["status"] == "COMPLETED"
     assert finished.data["executionId"] == str(run.pk)
     assert (finished.data["serversLaunched"], finished.data["serversTotal"]) == (2, 2)
+
+
+def test_it_names_who_started_it_not_who_they_say(stage: Stage) -> None:
+    world.subscription()
+    plan = stage.plan("app-01", name="Payments")
+    mallory = Actor("mallory@example.com", kind="system")
+    run = services.start(actor=mallory, plan_id=plan.pk, kind=Kind.DRILL, initiated_by="The Board", clock=stage.clock)
+    told = last("STARTED")
+    assert told.subject == "Drill of Payments started by mallory@example.com, for The Board"
+    assert re.search(r"^Started: .* UTC by mallory@example.com, for The Board$", told.text, re.MULTILINE)
+    assert (told.data["startedBy"], told.data["initiatedBy"]) == ("mallory@example.com", "The Board")
+    stage.until(run, "COMPLETED")
+    assert "by mallory@example.com, for The Board" in last("FINISHED").text
 
 
 def test_a_failed_run(stage: Stage) -> None:
