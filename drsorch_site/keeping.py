@@ -14,20 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from django.db import connection
+from psycopg import pq
 
 # No engine takes a row that is never due.
 ASLEEP = "UPDATE executions_execution SET next_step_at = NULL, claim = NULL WHERE ended_at IS NULL"
 PUBLIC_ASLEEP = ASLEEP.replace("UPDATE ", "UPDATE public.")  # a dump's script empties the search path
 APPLIED = "SELECT app, name FROM django_migrations"
-TOOL_VARIABLES = {
-    "host": "PGHOST",
-    "port": "PGPORT",
-    "user": "PGUSER",
-    "password": "PGPASSWORD",
-    "dbname": "PGDATABASE",
-    "sslmode": "PGSSLMODE",
-    "sslrootcert": "PGSSLROOTCERT",
-}
 
 
 class CannotKeep(Exception):
@@ -46,7 +38,7 @@ def back_up(target: Path) -> None:
             check_sqlite(part)
         else:
             _check_version("pg_dump")
-            _tool("pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--file={part}")
+            _tool("pg_dump", "--no-password", "--format=custom", "--no-owner", "--no-privileges", f"--file={part}")
             _tool("pg_restore", "--list", str(part))
         with part.open("rb") as copied:
             os.fsync(copied.fileno())
@@ -173,8 +165,8 @@ def _put_back_postgresql(source: Path, known: set[tuple[str, str]]) -> None:
         _tool("pg_restore", "--no-owner", "--no-privileges", f"--file={script}", str(source))
         connection.close()
         _tool(
-            "psql", "--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", "--output=/dev/null",
-            "--command=SET lock_timeout = '10s'", "--command=DROP SCHEMA public CASCADE",
+            "psql", "--no-psqlrc", "--no-password", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1",
+            "--output=/dev/null", "--command=SET lock_timeout = '10s'", "--command=DROP SCHEMA public CASCADE",
             "--command=CREATE SCHEMA public", f"--file={script}", f"--command={PUBLIC_ASLEEP}",
         )  # fmt: skip
     except OSError as error:
@@ -208,6 +200,13 @@ def _tool(name: str, *arguments: str) -> str:
 
 
 def _tool_environment() -> dict[str, str]:
+    """What our own connection was given, as libpq's variables: the parts of the address, and what libpq itself finds in
+    our environment, such as PGPASSWORD."""
     given: dict[str, Any] = connection.get_connection_params()
-    known = {variable: str(given[name]) for name, variable in TOOL_VARIABLES.items() if given.get(name)}
-    return {"PATH": os.defpath, "PGCONNECT_TIMEOUT": "10", **known}
+    known = {"PATH": os.defpath, "HOME": str(Path.home()), "PGCONNECT_TIMEOUT": "10"}
+    for option in pq.Conninfo.get_defaults():
+        found = given.get(option.keyword.decode())
+        value = str(found).encode() if found else option.val
+        if option.envvar and value and value != option.compiled:
+            known[option.envvar.decode()] = os.fsdecode(value)
+    return known

@@ -1,7 +1,11 @@
 """Backup while others write, restore, and what a restore refuses."""
 
+import os
 import sqlite3
+import subprocess
+import sys
 import threading
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -14,10 +18,9 @@ from audit.actor import SYSTEM
 from audit.journal import record
 from audit.models import AuditEntry
 from contract.clock import db_clock
-from drsorch_site import keeping
 from executions import pacemaker
 from executions.models import Pacemaker
-from tests.processes import database_url, end_other_sessions
+from tests.processes import ROOT, database_url, end_other_sessions
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -155,4 +158,56 @@ def test_an_older_or_missing_client_of_postgresql_is_named(tmp_path: Path, monke
     with pytest.raises(CommandError, match="pg_dump is not installed"):
         call_command("backup", str(tmp_path / "copy"))
     assert not (tmp_path / "copy").exists()
-    assert keeping.TOOL_VARIABLES["password"] == "PGPASSWORD"  # never an argument, which every process may read
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """A database of a role that needs its password (SCRAM), which is in PGPASSWORD, as every installation has it."""
+    data = os.environ.get("POSTGRES_DATA")
+    if connection.vendor != "postgresql" or not data:
+        pytest.skip("needs a PostgreSQL whose pg_hba.conf is ours")
+    rules = Path(data) / "pg_hba.conf"
+    trusting = rules.read_text()
+    with psycopg.connect(database_url(), autocommit=True) as server:
+        server.execute("CREATE ROLE locked LOGIN PASSWORD 'p@ss w0rd/%'")
+        server.execute("CREATE DATABASE locked OWNER locked")
+        rules.write_text(f"local all locked scram-sha-256\n{trusting}")
+        server.execute("SELECT pg_reload_conf()")
+        url = database_url().rpartition("/")[0].replace("//postgres:", "//locked:") + "/locked"
+        yield {**os.environ, "DATABASE_URL": url, "PGPASSWORD": "p@ss w0rd/%"}
+        rules.write_text(trusting)
+        server.execute("SELECT pg_reload_conf()")
+        server.execute("DROP DATABASE locked WITH (FORCE)")
+        server.execute("DROP ROLE locked")
+
+
+def manage(env: dict[str, str], *words: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "manage.py", *words]
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=240)
+
+
+def test_a_password_beside_the_address_is_enough(locked: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "copy"
+    for words in (["migrate", "--no-input", "-v0"], ["backup", str(file)], ["restore", str(file)]):
+        done = manage(locked, *words)
+        assert done.returncode == 0, done.stderr
+    assert "Restored: everything is as it was at 2" in done.stdout
+    done = manage({**locked, "PGPASSWORD": "wrong"}, "backup", str(tmp_path / "none"))
+    assert done.returncode != 0
+    assert "password authentication failed" in done.stderr
+    assert not (tmp_path / "none").exists()
+
+
+def outcomes() -> list[str]:
+    return list(AuditEntry.objects.filter(verb="database.backup").order_by("id").values_list("outcome", flat=True))
+
+
+def test_the_journal_says_how_a_backup_ended(tmp_path: Path) -> None:
+    call_command("backup", str(tmp_path / "copy"))
+    assert outcomes() == ["BEGUN", "ok"]
+    with pytest.raises(CommandError):
+        call_command("backup", str(tmp_path / "copy"))
+    assert outcomes() == ["BEGUN", "ok", "BEGUN", "FAILED"]
+    assert "exists" in AuditEntry.objects.filter(verb="database.backup").order_by("id").last().detail["text"]  # type: ignore[union-attr]
+    call_command("restore", str(tmp_path / "copy"))
+    assert outcomes() == ["BEGUN"]  # the copy's own

@@ -8,8 +8,10 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from audit.actor import SYSTEM
-from audit.journal import record
+from audit.journal import OK, record
 from drsorch_site.keeping import CannotKeep, back_up
+
+BEGUN = "BEGUN"
 
 
 class Command(BaseCommand):
@@ -20,12 +22,25 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         target: Path = options["file"]
-        try:
-            record(SYSTEM, "database.backup", subject_kind="database", subject_id=target.name)
-        except DatabaseError as error:  # full or read-only: then a copy is wanted most
-            self.stderr.write(f"The journal cannot note the backup ({error}); copying all the same.")
+        self._note(target, BEGUN)  # before, so that the copy says itself when it was made: restore reads it
         try:
             back_up(target)
         except CannotKeep as error:
+            self._note(target, "FAILED", text=str(error))
             raise CommandError(str(error)) from None
-        self.stdout.write(f"Backed up to {target} ({target.stat().st_size:,} bytes). It holds what the database holds.")
+        size = target.stat().st_size
+        self._note(target, OK, bytes=size)
+        self.stdout.write(f"Backed up to {target} ({size:,} bytes). It holds what the database holds.")
+
+    def _note(self, target: Path, outcome: str, **detail: object) -> None:
+        try:
+            record(
+                SYSTEM,
+                "database.backup",
+                subject_kind="database",
+                subject_id=target.name,
+                outcome=outcome,
+                detail=detail,
+            )
+        except DatabaseError as error:  # full or read-only: then a copy is wanted most
+            self.stderr.write(f"The journal cannot note the backup ({error}); copying all the same.")
