@@ -123,18 +123,35 @@ def package(bucket: str, region: str | None) -> str:
     return prefix
 
 
-def deploy_command(bucket: str, prefix: str, stack: str) -> str:
-    """The command that makes or updates the stack; what is in capitals is for the reader to fill in."""
-    return " \\\n    ".join(
-        (
-            f"aws cloudformation deploy --stack-name {shlex.quote(stack)}",
-            "--template-file deploy/cloudformation/root.yaml",
-            "--capabilities CAPABILITY_IAM --parameter-overrides",
-            f"TemplateBucket={shlex.quote(bucket)} TemplatePrefix={prefix}",
-            "Image=REPOSITORY:TAG ConsoleDomain=dr.example.com CertificateArn=ARN SignInPrefix=NAME",
+def is_there(stack: str, region: str | None) -> bool:
+    """Whether this stack has ever been made. Raises ClientError."""
+    try:
+        return bool(boto3.client("cloudformation", region_name=region).describe_stacks(StackName=stack)["Stacks"])
+    except ClientError as error:
+        if "does not exist" in str(error):
+            return False
+        raise
+
+
+def deploy_command(bucket: str, prefix: str, stack: str, *, first: bool) -> str:
+    """The command that makes the stack, or updates it: then what is not said stays as it is. What is in capitals is for
+    the reader to fill in."""
+    begin = f"aws cloudformation deploy --stack-name {shlex.quote(stack)}"
+    values = [f"TemplateBucket={shlex.quote(bucket)} TemplatePrefix={prefix}", "Image=REPOSITORY:TAG"]
+    if first:
+        values += [
+            "ConsoleDomain=dr.example.com CertificateArn=ARN SignInPrefix=NAME",
             "DrsRegions=us-east-1,us-west-2 AlarmEmail=oncall@example.com",
-        )
-    )
+            "DeletionProtection=false",  # or a first deployment that fails could not be taken back
+        ]
+    command = [
+        begin,
+        "--template-file deploy/cloudformation/root.yaml",
+        "--capabilities CAPABILITY_IAM --parameter-overrides",
+        *values,
+    ]
+    after = "\n# When it stands, once more with DeletionProtection=true in place of the last line." if first else ""
+    return " \\\n    ".join(command) + after
 
 
 def outputs(stack: str, region: str | None) -> dict[str, str]:
@@ -159,9 +176,18 @@ def environment(stack: str, region: str | None, *, with_secret: bool) -> dict[st
     return settings
 
 
+def check_command(command: list[str]) -> None:
+    """Raises Trouble for a command whose file would go with its task, or could not be there."""
+    if command[:1] == ["backup"]:
+        raise Trouble("the file would vanish with its task; take a snapshot: aws rds create-db-snapshot")
+    if command[:1] == ["restore"] and "--in-place" not in command:
+        raise Trouble("a task has no file to read; restore a snapshot with SnapshotId, then: restore --in-place")
+
+
 def run(stack: str, region: str | None, command: list[str], *, patience: float = 1800) -> int:
     """Run a manage.py command in a task of its own, as an engine would, and wait for it; returns how it ended.
     Raises Trouble when it was not started or takes longer than `patience` seconds."""
+    check_command(command)
     known = outputs(stack, region)
     network = {"subnets": known["ProcessSubnets"].split(","), "securityGroups": [known["ProcessGroup"]]}
     ecs = boto3.client("ecs", region_name=region)
@@ -238,7 +264,8 @@ def main(given: list[str]) -> int:
             write_iam()
         else:
             prefix = package(options.bucket, options.region)
-            print(deploy_command(options.bucket, prefix, options.stack))
+            first = not is_there(options.stack, options.region)
+            print(deploy_command(options.bucket, prefix, options.stack, first=first))
     except (BotoCoreError, ClientError, Trouble) as error:
         print(f"deploy/stacks.py: {error}", file=sys.stderr)
         return 1

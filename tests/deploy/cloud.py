@@ -19,10 +19,11 @@ from moto.ec2.models.route_tables import RouteTable
 from moto.ecs.models import EC2ContainerServiceBackend
 from moto.elbv2.models import FakeLoadBalancer, FakeTargetGroup
 from moto.moto_api import state_manager
-from moto.rds.models import DBParameterGroup
+from moto.rds.models import DBInstance, DBParameterGroup
 from moto.server import ThreadedMotoServer
 
 REGION = "us-east-1"
+OF_SNAPSHOT_GIB = 50
 # (physical id, attributes) of a resource, made of its logical id and properties; and how to take it away again.
 Make = Callable[[str, dict[str, Any]], tuple[str, dict[str, str]]]
 
@@ -196,10 +197,21 @@ def _needs_nothing(backend: Any, task_definition: Any) -> dict[str, Any]:
     return {"CPU": 0, "MEMORY": 0, "PORTS": [], "PORTS_UDP": []}
 
 
+def _delete_all(stack: Any, plain: Callable[[Any], None] = parsing.ResourceMap.delete) -> None:
+    """moto knows of Retain alone; once a stack has been made, this other word means the same."""
+    for each in stack._resource_json_map.values():
+        if each.get("DeletionPolicy") == "RetainExceptOnCreate":
+            each["DeletionPolicy"] = "Retain"
+    plain(stack)
+
+
 TOLD: tuple[tuple[Any, str, Any], ...] = (
     (models, "yaml_tag_constructor", _tagged),
     (responses, "yaml_tag_constructor", _tagged),
     (parsing, "clean_json", _clean),
+    (parsing.ResourceMap, "delete", _delete_all),
+    # moto makes no database from a snapshot; one whose storage is not given has what a snapshot would have had.
+    (DBInstance, "default_allocated_storage", staticmethod(lambda *_, **__: OF_SNAPSHOT_GIB)),
     # What a Ref and a GetAtt give, where moto's own models lack it.
     (Stack, "get_cfn_attribute", _output_of_nested),
     (FakeLoadBalancer, "get_cfn_attribute", _name_of_balancer),

@@ -49,14 +49,68 @@ def first_cells(text: str) -> set[str]:
     return {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
 
 
-def test_every_setting_is_in_the_table_and_none_that_is_not_read() -> None:
+@pytest.fixture(scope="module")
+def read() -> set[str]:
+    """The settings that the product asks its environment for."""
     command = [sys.executable, "-c", NOTE]
     done = subprocess.run(command, cwd=ROOT, env=os.environ | COGNITO, capture_output=True, text=True, check=True)
-    read = set(json.loads(done.stdout))
+    return set(json.loads(done.stdout))
+
+
+def test_every_setting_is_in_the_table_and_none_that_is_not_read(read: set[str]) -> None:
     described = first_cells(section("Settings"))
     assert read - described == set(), "settings that the page does not name"
     # botocore reads the profile and its kin by itself
     assert described - read == {"AWS_PROFILE", "AWS_MAX_ATTEMPTS"} & described, "names that nobody reads"
+
+
+# Settings that cannot be chosen everywhere, each with its reason; systemd's environment file takes all.
+NOT_IN_CONTAINERS = {
+    "AWS_DEFAULT_REGION": "AWS_REGION is given",
+    "DRSORCH_CACHE_DIR": "the image sets it: the one directory that can be written to",
+    "DRSORCH_DATABASE_POOL": "drsorch_site/wsgi.py switches it on for web, and an engine must not have it",
+    "DJANGO_DEBUG": "for a developer's machine",
+    "COGNITO_TEST_MODE": "for a developer's machine",
+    **dict.fromkeys(
+        (f"COGNITO_{each}_URL" for each in ("JWKS", "AUTHORIZE", "TOKEN", "LOGOUT", "REVOKE")),
+        "for another provider in Cognito's place, which needs a look at more than an address",
+    ),
+    "COGNITO_ISSUER": "as the addresses",
+}
+NOT_IN_THE_STACK = NOT_IN_CONTAINERS | {
+    "AWS_ENDPOINT_URL_DRS": "the stack is for AWS, not for a simulator",
+    "DRSORCH_PLAIN_HTTP": "the stack has https",
+    "DRSORCH_WORKERS": "four fill a task; EngineCount adds tasks",
+    **dict.fromkeys(
+        ("DRSORCH_LEASE_SECONDS", "DRSORCH_SEND_WINDOW_SECONDS", "DRSORCH_LAUNCH_QUARANTINE_SECONDS"),
+        "what launching once rests on; nothing on AWS needs other values",
+    ),
+    **dict.fromkeys(
+        (f"DRSORCH_THROTTLE_{each}" for each in ("ANON", "USER", "START", "DISCOVERY")),
+        "the defaults keep one account's quotas for everybody; change the template knowingly",
+    ),
+}
+# What only one of the two processes looks at.
+OF_WEB = re.compile("COGNITO_|DRSORCH_(AUTH|DEFAULT_ROLE|METRICS|ROLE_|SESSION|THROTTLE|TRUSTED)")
+
+
+def test_every_setting_reaches_the_processes_of_compose(read: set[str]) -> None:
+    services = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())["services"]
+    wanted = read - NOT_IN_CONTAINERS.keys()
+    assert wanted - services["web"]["environment"].keys() == set()
+    for name in ("engine", "migrate", "manage"):
+        missing = wanted - services[name]["environment"].keys()
+        assert {each for each in missing if not OF_WEB.match(each)} == set(), name
+
+
+def test_every_setting_reaches_the_tasks_of_the_stack(read: set[str]) -> None:
+    resources = yaml.load((ROOT / "deploy/cloudformation/services.yaml").read_text(), Loader)["Resources"]
+    wanted = read - NOT_IN_THE_STACK.keys()
+    for task in ("WebTask", "EngineTask"):
+        [container] = resources[task]["Properties"]["ContainerDefinitions"]
+        given = set(re.findall(r"'Name': '(\w+)'|value='([A-Z_]{5,})'", str(container)))
+        missing = wanted - {name for pair in given for name in pair}
+        assert {each for each in missing if task == "WebTask" or not OF_WEB.match(each)} == set(), task
 
 
 def test_every_parameter_of_the_stack_is_in_the_table() -> None:

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from deploy import stacks
 from drsorch_site.roles import ROLES
-from tests.deploy.cloud import MADE, REGION, account, client
+from tests.deploy.cloud import MADE, OF_SNAPSHOT_GIB, REGION, account, client
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = ROOT / "deploy" / "cloudformation"
@@ -70,7 +70,7 @@ def bucket(cloud: str) -> str:
 def overrides(bucket: str) -> dict[str, str]:
     """The parameters of the command that script/package prints, with the reader's part filled in."""
     command = script("package", "--bucket", bucket, "--region", REGION)
-    words = command.replace("\\\n", " ").split()
+    words = command.partition("\n#")[0].replace("\\\n", " ").split()
     given = dict(word.split("=", 1) for word in words if "=" in word)
     certificate = client("acm").request_certificate(DomainName=DOMAIN)["CertificateArn"]
     return given | {"CertificateArn": certificate, "SignInPrefix": "drsorch-test", "Image": "registry/drsorch:1"}
@@ -79,7 +79,7 @@ def overrides(bucket: str) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def root(overrides: dict[str, str]) -> dict[str, str]:
     """The whole installation; its outputs."""
-    return build(STACK, TEMPLATES / "root.yaml", **overrides, DeletionProtection="false")
+    return build(STACK, TEMPLATES / "root.yaml", **overrides)
 
 
 def test_the_same_templates_are_uploaded_under_the_same_name(bucket: str, overrides: dict[str, str]) -> None:
@@ -173,6 +173,61 @@ def test_a_command_runs_in_a_task_of_its_own(root: dict[str, str]) -> None:
     assert {each["taskDefinitionArn"] for each in started} >= {root["EngineTask"]}
 
 
+@pytest.mark.parametrize("words", [["backup", "/tmp/x"], ["restore", "/tmp/x"]])
+def test_a_file_that_would_vanish_with_its_task_is_refused(words: list[str]) -> None:
+    with pytest.raises(stacks.Trouble, match="snapshot"):
+        stacks.run(STACK, REGION, words)
+    stacks.check_command(["restore", "--in-place"])
+
+
+def test_only_the_first_deployment_can_be_taken_back(
+    root: dict[str, str], overrides: dict[str, str], bucket: str
+) -> None:
+    assert overrides["DeletionProtection"] == "false"
+    again = script("package", "--bucket", bucket, "--stack", STACK, "--region", REGION)
+    assert "Image=" in again
+    assert "DeletionProtection" not in again  # what is not said stays as it is
+
+
+def test_an_installation_goes_on_elsewhere_with_its_own_key(overrides: dict[str, str]) -> None:
+    """Disaster recovery: from a snapshot, with the key of the lost installation, and reached from within."""
+    keep = {
+        name: client("secretsmanager").create_secret(Name=name, SecretString=secrets.token_urlsafe(50))["ARN"]
+        for name in ("key", "older-key", "metrics-token")
+    }
+    found = build(
+        "elsewhere",
+        TEMPLATES / "root.yaml",
+        **overrides | {"SignInPrefix": "elsewhere", "Scheme": "internal", "AllowedCidr": "10.0.0.0/8", "Mfa": "OFF"},
+        SnapshotId="last", SecretKeyArn=keep["key"], OldSecretKeyArn=keep["older-key"],
+        MetricsTokenArn=keep["metrics-token"], PollSeconds="30", RoleGroups="Ops=operator", BackupRegion="us-west-2",
+        BackupKeyArn="arn:aws:kms:us-west-2:123456789012:key/x",
+    )  # fmt: skip
+    assert found["SecretKeyArn"] == keep["key"]
+    [database] = client("rds").describe_db_instances(DBInstanceIdentifier=found["DatabaseId"])["DBInstances"]
+    assert database["AllocatedStorage"] == OF_SNAPSHOT_GIB
+    given = {}
+    for service in ("WebService", "EngineService"):
+        [container] = task(found, service)["containerDefinitions"]
+        given[service] = {each["name"]: each.get("value") or each["valueFrom"] for each in environment_of(container)}
+        assert given[service]["DJANGO_SECRET_KEY"] == keep["key"]
+        assert given[service]["DJANGO_SECRET_KEY_FALLBACKS"] == keep["older-key"]
+        assert given[service]["DRSORCH_POLL_SECONDS"] == "30"
+    assert given["WebService"]["DRSORCH_METRICS_TOKEN"] == keep["metrics-token"]
+    assert "DRSORCH_METRICS_TOKEN" not in given["EngineService"]
+    [balancer] = [
+        each for each in client("elbv2").describe_load_balancers()["LoadBalancers"] if each["Scheme"] == "internal"
+    ]
+    [group] = client("ec2").describe_security_groups(GroupIds=balancer["SecurityGroups"])["SecurityGroups"]
+    assert {each["CidrIp"] for rule in group["IpPermissions"] for each in rule["IpRanges"]} == {"10.0.0.0/8"}
+    client("cloudformation").delete_stack(StackName="elsewhere")
+
+
+def environment_of(container: dict[str, Any]) -> list[dict[str, str]]:
+    """Settings and secrets of a container; an empty one says nothing."""
+    return [each for each in container["environment"] if each["value"]] + container["secrets"]
+
+
 def test_another_stack_is_refused_in_one_sentence(bucket: str) -> None:
     for name, reason in (("drsorch-artifacts", "is it the root stack"), ("nothing", "does not exist")):
         command = [sys.executable, "deploy/stacks.py", "environment", "--stack", name, "--region", REGION]
@@ -188,7 +243,6 @@ def test_everything_goes_again(overrides: dict[str, str]) -> None:
         "short-lived",
         TEMPLATES / "root.yaml",
         **overrides | {"SignInPrefix": "short"},
-        DeletionProtection="false",
         Zones="3",
     )
     assert len(client("rds").describe_db_instances()["DBInstances"]) >= 1
