@@ -23,7 +23,9 @@ def problem_of(channel: str, target: str) -> str:
     match channel:
         case Channel.SNS:
             ok = TOPIC.fullmatch(target)
-            return "" if ok else "A topic's ARN is expected, such as arn:aws:sns:us-east-1:123456789012:drsorch-on-call."
+            return (
+                "" if ok else "A topic's ARN is expected, such as arn:aws:sns:us-east-1:123456789012:drsorch-on-call."
+            )
         case Channel.EMAIL:
             return _problem_of_address(target)
         case _:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 import pytest
@@ -45,9 +45,11 @@ def empty_database(tmp_path: Path) -> Iterator[str]:
             server.execute("DROP DATABASE upgrade_test WITH (FORCE)")
 
 
-def begin(url: str, *command: str) -> "subprocess.Popen[str]":
+def begin(url: str, *command: str, stderr: int | None = None) -> "subprocess.Popen[str]":
     env = {**os.environ, "DATABASE_URL": url}
-    return subprocess.Popen([sys.executable, *command], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, *command], cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=stderr, text=True
+    )
 
 
 def printed(process: "subprocess.Popen[str]") -> str:
@@ -73,6 +75,32 @@ def test_two_starts_at_once_upgrade_the_first_version_once(tmp_path: Path) -> No
         "entries": [["ada", "execution.start"]],
         "journal": "",
     }
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_waits_for_a_database_that_is_late(tmp_path: Path) -> None:
+    """As at boot: it refuses, and then it does not. In the place of SQLite's file there is something else at first."""
+    with empty_database(tmp_path) as url:
+        there = tmp_path / "old.sqlite3"
+        if connection.vendor == "sqlite":
+            there.mkdir()
+        else:
+            run_on_server("ALTER DATABASE upgrade_test ALLOW_CONNECTIONS false")
+        with begin(url, "manage.py", "migrate", "-v0", "--wait", "120", stderr=subprocess.PIPE) as process:
+            assert process.stderr is not None
+            while "does not answer yet" not in process.stderr.readline():
+                assert process.poll() is None
+            if connection.vendor == "sqlite":
+                there.rmdir()
+            else:
+                run_on_server("ALTER DATABASE upgrade_test ALLOW_CONNECTIONS true")
+            printed(process)
+        printed(begin(url, "manage.py", "migrate", "--check"))
+
+
+def run_on_server(statement: LiteralString) -> None:
+    with psycopg.connect(database_url(), autocommit=True) as server:
+        server.execute(statement)
 
 
 def problem(operation: object) -> str:
