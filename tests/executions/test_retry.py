@@ -83,7 +83,7 @@ def test_gates_that_were_passed_are_not_waited_at_again_and_later_ones_are(stage
     stage.simulator.scenario("launch_failed", servers=["app-02"], raw_error="No", times=1)
     run = stage.until(stage.start(plan), "PAUSED")
     services.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
-    first = stage.until(run, "PARTIAL")
+    first = failed(stage, run)
     second = stage.until(again(stage, first), "PAUSED")
     assert stage.picture(second)[1] == ["COMPLETED", "COMPLETED", "PAUSED"]
 
