@@ -6,7 +6,6 @@ from datetime import timedelta
 import pytest
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
-from django.test import override_settings
 
 from drs.simulator.testing import RunningSimulator
 from executions import launch, termination
@@ -29,15 +28,14 @@ def stage(transactional_db: None, simulator: RunningSimulator, monkeypatch: pyte
     # The stage's clock runs ahead of the one that dates the simulator's jobs, by more than any real difference.
     for module in (launch, termination):
         monkeypatch.setattr(module, "LOOK_BACK", timedelta(days=3650))
-    with override_settings(INVENTORY_SECONDS=1e9):  # hours pass in a second here; the inventory need not be read anew
-        made = Stage(simulator)
-        yield made
-        made.sweep.close()
+    made = Stage(simulator)
+    yield made
+    made.sweep.close()
 
 
 @pytest.fixture
 def still(transactional_db: None, simulator: RunningSimulator) -> Iterator[StillStage]:
     """A stage whose clock, and DRS's, moves only when the test says so."""
     simulator.scenario("steady_times")
-    with override_settings(INVENTORY_SECONDS=1e9), still_stage(simulator) as made:
+    with still_stage(simulator) as made:
         yield made

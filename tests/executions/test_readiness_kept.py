@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
 from audit.actor import SYSTEM
@@ -22,15 +21,12 @@ from tests.api_client import Api, answer, make_user, refusal
 from tests.console import world
 from tests.stage import Stage
 
-MINUTES = override_settings(INVENTORY_SECONDS=60)  # as in real life, and not for years as on the stage
-
 
 @pytest.fixture
 def viewer(stage: Stage) -> Api:
     return Api(make_user("viewer"))
 
 
-@MINUTES
 def read_anew(stage: Stage) -> None:
     """Have the engine's next round come."""
     RegionInventory.objects.update(tried_at=db_clock() - timedelta(minutes=2))
@@ -38,7 +34,6 @@ def read_anew(stage: Stage) -> None:
     stage.look()
 
 
-@MINUTES
 def readiness(viewer: Api, plan: RecoveryPlan) -> dict[str, Any]:
     body: dict[str, Any] = answer(viewer.get(f"/recovery-plans/{plan.pk}/readiness"))
     return body
