@@ -1,5 +1,6 @@
 """Asks the provider again, once the ID token of a session has expired, whether its owner is still who they were and
-which roles they have. A refusal ends the session at once, silence after a quarter of an hour.
+which roles they have. A refusal ends the session at once, an answer that says neither after a quarter of an hour.
+Silence does not: a region that has failed must not throw out those who recover it. Then the session's own limits hold.
 
 This is nobody's activity: it touches neither the idle nor the absolute limit of the session (session_clock).
 """
@@ -25,12 +26,12 @@ from drsorch_site.identity import signed_in
 from drsorch_site.models import Grant
 from drsorch_site.roles import ROLES
 from drsorch_site.sign_in_journal import note
-from drsorch_site.token_endpoint import NoAnswer, Revoked, exchange
+from drsorch_site.token_endpoint import NoAnswer, Revoked, Silence, exchange
 
 log = logging.getLogger(__name__)
 
 RETRY = timedelta(minutes=1)
-GRACE = timedelta(minutes=15)  # a provider that is down must not throw anybody out in the middle of a recovery
+GRACE = timedelta(minutes=15)  # for somebody who puts settings of the provider right
 
 # Why a session ended, for the journal and for the sign-in page's sentence.
 REFUSED, UNTRUSTED, UNCONFIRMED = "refused", "untrusted", "unconfirmed"
@@ -85,7 +86,10 @@ def _renew(request: HttpRequest, grant: Grant, provider: Provider, now: datetime
         _end(request, grant, UNTRUSTED)
     except (NoAnswer, KeysUnavailable) as error:
         log.warning("The identity provider could not be asked to renew a session: %s", error)
-        _go_on_for_now(request, grant, now)
+        if isinstance(error, Silence | KeysUnavailable):
+            Grant.objects.filter(pk=grant.pk).update(unanswered_since=None)
+        else:
+            _go_on_for_now(request, grant, now)
     else:
         _update(request, grant, claims, provider, now)
 
@@ -114,7 +118,7 @@ def _roles(user: User) -> list[str]:
 
 
 def _go_on_for_now(request: HttpRequest, grant: Grant, now: datetime) -> None:
-    """Until there was no answer for a quarter of an hour; each session is tried again once a minute."""
+    """Until there was no proper answer for a quarter of an hour; each session is tried again once a minute."""
     if grant.unanswered_since is None:
         Grant.objects.filter(pk=grant.pk).update(unanswered_since=now)
     elif now - grant.unanswered_since >= GRACE:

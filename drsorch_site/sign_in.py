@@ -40,8 +40,8 @@ ENDED = {
     " signed out there, or the account was changed. Sign in to go on.",
     renewal.UNTRUSTED: "Your session has ended, because an answer of the identity provider could not be trusted."
     " If this happens again, tell an administrator.",
-    renewal.UNCONFIRMED: "Your session has ended, because the identity provider has not answered for a quarter of an"
-    " hour. Runs go on without you. Sign in as soon as it answers again.",
+    renewal.UNCONFIRMED: "Your session has ended, because the identity provider has given no proper answer for a"
+    " quarter of an hour. Runs go on without you. Tell an administrator, and sign in again.",
 }
 
 

@@ -28,6 +28,10 @@ class NoAnswer(Exception):
     """Nothing that says yes or no; for our log."""
 
 
+class Silence(NoAnswer):
+    """The provider is out of reach or out of order: nothing was answered, or an error of its own (5xx)."""
+
+
 @dataclass(frozen=True)
 class Fresh:
     """Tokens, not judged yet. The refresh token is empty if the one that was sent goes on."""
@@ -37,19 +41,21 @@ class Fresh:
 
 
 def exchange(provider: Provider, refresh_token: str) -> Fresh:
-    """A fresh ID token for a refresh token. Raises Revoked or NoAnswer. Takes ten seconds at the worst."""
+    """A fresh ID token for a refresh token. Raises Revoked, Silence or NoAnswer. Takes ten seconds at the worst."""
     if time.monotonic() < _silent_until.get(provider.token_url, 0.0):
-        raise NoAnswer("it did not answer a moment ago")
+        raise Silence("it did not answer a moment ago")
     form = {"grant_type": "refresh_token", "client_id": provider.client_id, "refresh_token": refresh_token}
     try:
         status, body = _post(provider, provider.token_url, form, TIMEOUT_SECONDS)
     except (requests.RequestException, OSError, ValueError) as error:
         _silent_until[provider.token_url] = time.monotonic() + SILENCE_SECONDS
-        raise NoAnswer(type(error).__name__) from error
+        raise Silence(type(error).__name__) from error
     answer = _object(body)
     if status == 400 and answer.get("error") == "invalid_grant":
         raise Revoked
     id_token, rotated = answer.get("id_token"), answer.get("refresh_token", "")
+    if status >= 500:
+        raise Silence(f"it answered {status}")
     if status != 200 or not isinstance(id_token, str) or not isinstance(rotated, str):
         raise NoAnswer(f"it answered {status} {str(answer.get('error', ''))[:60]!r}")
     return Fresh(id_token, rotated)

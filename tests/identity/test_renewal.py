@@ -12,8 +12,9 @@ from django.contrib.sessions.models import Session
 from django.db import connection
 from django.test import Client
 
+from audit.actor import SYSTEM
 from audit.models import AuditEntry
-from drsorch_site import token_endpoint
+from drsorch_site import accounts, token_endpoint
 from drsorch_site.models import Grant
 from tests.api_client import refusal
 from tests.identity import renewal_clock
@@ -122,17 +123,17 @@ def test_renewals_are_no_activity(client: Client, stub: TokenStub) -> None:
 @pytest.mark.parametrize(
     ("status", "body"),
     [
-        (500, b""),
         (429, {"error": "slow_down"}),
         (400, {"error": "unauthorized_client"}),
         (302, b""),
         (200, b"<html>"),
         (200, b"[" * 9000),
         (200, {"access_token": "x"}),
-        (200, b" " * 70_000),
     ],
 )
-def test_it_bears_with_a_provider_that_says_nothing(client: Client, stub: TokenStub, status: int, body: Any) -> None:
+def test_it_bears_with_answers_that_say_nothing_for_a_quarter_of_an_hour(
+    client: Client, stub: TokenStub, status: int, body: Any
+) -> None:
     sign_in(client, stub)
     stub.refuse(status, body)
     for minute in (61, 61.5, 62.5, 70, 75):
@@ -142,13 +143,46 @@ def test_it_bears_with_a_provider_that_says_nothing(client: Client, stub: TokenS
     after(77)
     answer = client.get("/executions")
     assert answer["Location"] == "/sign-in?next=%2Fexecutions&expired=unconfirmed"
-    assert "has not answered for a quarter of an hour" in client.get(answer["Location"]).content.decode()
+    assert "has given no proper answer for a quarter of an hour" in client.get(answer["Location"]).content.decode()
     assert reasons() == ["unconfirmed"]
+
+
+@pytest.mark.parametrize(("status", "body"), [(500, b""), (503, b"<html>"), (200, b" " * 70_000), (0, b"")])
+def test_silence_throws_nobody_out_of_a_recovery(
+    client: Client, stub: TokenStub, settings: Any, status: int, body: Any
+) -> None:
+    """The provider's region has failed; the people who recover it stay in until the session's own limits."""
+    sign_in(client, stub)
+    if status:
+        stub.refuse(status, body)
+    else:
+        address = f"http://127.0.0.1:{free_port()}/oauth2/token"
+        use_provider(settings, type(settings.PROVIDER)(**vars(settings.PROVIDER) | {"token_url": address}))
+    for minute in (61, 77, 240, 700):
+        after(minute)
+        assert poll(client) == 204
+    assert client.get("/executions").status_code == 200
+    after(720, of_session=True)
+    assert poll(client) == 401
+    assert AuditEntry.objects.get(verb="session.expire").detail == {}
+
+
+def test_a_refusal_after_silence_ends_it_at_once_and_so_does_an_administrator(client: Client, stub: TokenStub) -> None:
+    browsers = [sign_in(each, stub) for each in (client, Client())]
+    stub.refuse(503)
+    after(300)
+    assert [poll(each) for each in browsers] == [204] * 2
+    stub.refuse(400, {"error": "invalid_grant"})
+    after(302)
+    assert poll(client) == 401
+    stub.refuse(503)
+    accounts.switch_off(actor=SYSTEM, user_id=User.objects.get().pk)
+    assert poll(browsers[1]) == 401
 
 
 def test_an_answer_ends_the_wait(client: Client, stub: TokenStub) -> None:
     sign_in(client, stub)
-    stub.refuse(503)
+    stub.refuse(429)
     for minute in (61, 61.5, 61.9, 63, 75):
         after(minute)
         assert poll(client) == 204
@@ -156,7 +190,7 @@ def test_an_answer_ends_the_wait(client: Client, stub: TokenStub) -> None:
     stub.recover()
     after(76.5)
     assert poll(client) == 204
-    stub.refuse(503)
+    stub.refuse(429)
     after(140)
     assert poll(client) == 204  # another quarter of an hour
     after(154)
@@ -171,7 +205,7 @@ def test_nobody_there_is_no_reason_to_end_it_and_costs_little(client: Client, st
     use_provider(settings, type(settings.PROVIDER)(**vars(settings.PROVIDER) | {"token_url": address}))
     after(61)
     assert [poll(each) for each in browsers] == [204] * 3
-    assert Grant.objects.filter(unanswered_since__isnull=False).count() == 3
+    assert Grant.objects.count() == 3
 
 
 def test_it_waits_five_seconds_and_the_others_do_not(client: Client, stub: TokenStub) -> None:
