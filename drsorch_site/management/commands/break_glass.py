@@ -23,13 +23,9 @@ from executions.states import Kind
 from plans.models import RecoveryPlan
 
 
-def _start(kind: Kind) -> Callable[[Actor, uuid.UUID, str], Execution]:
-    return lambda actor, key, _: services.start(actor=actor, plan_id=key, kind=kind)
-
-
+# No drills: they can wait, and end running recovery instances.
 ACTIONS: dict[str, Callable[[Actor, uuid.UUID, str], Execution]] = {
-    "start-recovery": _start(Kind.RECOVERY),
-    "start-drill": _start(Kind.DRILL),
+    "start-recovery": lambda actor, key, reason: services.start(actor=actor, plan_id=key, kind=Kind.RECOVERY),
     "pause": lambda actor, key, reason: services.pause(actor=actor, execution_id=key, comment=reason),
     "resume": lambda actor, key, reason: services.resume(actor=actor, execution_id=key, comment=reason),
     "cancel": lambda actor, key, reason: services.cancel(actor=actor, execution_id=key, comment=reason),
@@ -37,7 +33,7 @@ ACTIONS: dict[str, Callable[[Actor, uuid.UUID, str], Execution]] = {
 
 
 class Command(BaseCommand):
-    help = "Starts, pauses, resumes or cancels a run for a named person while nobody can sign in. It is in the journal."
+    help = "Starts a recovery, or pauses, resumes or cancels a run, for a named person while nobody can sign in."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("action", choices=["list", *ACTIONS])
