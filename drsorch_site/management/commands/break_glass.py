@@ -22,7 +22,6 @@ from executions.models import Execution
 from executions.states import Kind
 from plans.models import RecoveryPlan
 
-
 # No drills: they can wait, and end running recovery instances.
 ACTIONS: dict[str, Callable[[Actor, uuid.UUID, str], Execution]] = {
     "start-recovery": lambda actor, key, reason: services.start(actor=actor, plan_id=key, kind=Kind.RECOVERY),
