@@ -16,7 +16,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import boto3
-from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -70,12 +69,12 @@ _NO_CREDENTIALS: tuple[type[Exception], ...] = (
 
 
 class SendWindowClosedError(Exception):
-    """The intent to launch is too old to be signed now: another engine may already act on it."""
+    """The intent to launch is too old to be sent now: another engine may already act on it."""
 
 
 @dataclass(frozen=True)
 class SendWindow:
-    """How long after its intent a launch may still be signed, by wall clock and by monotonic clock.
+    """How long after its intent a launch may still be signed and sent, by wall clock and by monotonic clock.
 
     A process that was frozen between intent and request must not launch when it wakes up. Each clock covers
     what the other misses: the wall clock may be set back, the monotonic one stands still in a suspended host.
@@ -103,7 +102,9 @@ def _within(window: SendWindow) -> Iterator[None]:
         del _current.window
 
 
-def _refuse_late_signature(request: AWSRequest, **_: Any) -> None:
+def _refuse_late(**_: Any) -> None:
+    """Before the request is signed, and again before it is sent: botocore dates the signature only after it has
+    fetched credentials, and a slow refresh or a freeze there would sign freshly after the window."""
     window: SendWindow | None = getattr(_current, "window", None)
     if window is not None:
         window.check()
@@ -117,7 +118,8 @@ def _build(region: str, role: str, pid: int) -> "DrsClient":
     session = boto3.session.Session()
     client = session.client("drs", region_name=region, config=_CONFIGS[role])
     if role == "launcher":
-        client.meta.events.register("before-sign.drs", _refuse_late_signature)
+        client.meta.events.register("before-sign.drs", _refuse_late)
+        client.meta.events.register("before-send.drs", _refuse_late)
     return client
 
 

@@ -3,10 +3,12 @@
 import os
 import signal
 import time
+from typing import Any
 
 import pytest
 from django.test import override_settings
 
+from drs import client
 from drs.client import Drs, SendWindow
 from drs.errors import DrsError, Trouble
 from executions.models import LaunchJob
@@ -61,4 +63,28 @@ def test_a_launch_past_its_window_was_certainly_not_sent(stage: Stage) -> None:
         with pytest.raises(DrsError) as refused:
             Drs("us-east-1").start_recovery([server], is_drill=True, tags={}, window=window)
         assert refused.value.trouble is Trouble.NOT_SENT
+    assert stage.simulator.journal("StartRecovery") == []
+
+
+def test_slow_credentials_do_not_lengthen_the_window(stage: Stage) -> None:
+    """botocore fetches credentials after the hook that watches the signing, and signs with the time of then."""
+    (server,) = stage.ids("app-01")
+    launcher = client._boto("us-east-1", "launcher")
+    credentials = launcher._request_signer._credentials  # type: ignore[attr-defined]
+
+    class Refreshing:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(credentials, name)
+
+        def get_frozen_credentials(self) -> Any:
+            time.sleep(1)
+            return credentials.get_frozen_credentials()
+
+    launcher._request_signer._credentials = Refreshing()  # type: ignore[attr-defined]
+    try:
+        with pytest.raises(DrsError) as refused:
+            Drs("us-east-1").start_recovery([server], is_drill=True, tags={}, window=SendWindow(0.5))
+    finally:
+        client._build.cache_clear()
+    assert refused.value.trouble is Trouble.NOT_SENT
     assert stage.simulator.journal("StartRecovery") == []
