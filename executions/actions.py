@@ -45,8 +45,7 @@ def actions_of(execution: Execution, actor: Actor, *, has_instances: bool | None
 
 
 def _has_instances(execution: Execution) -> bool:
-    standing = ServerRun.objects.filter(wave__execution=execution, launch_status=LaunchStatus.LAUNCHED)
-    return standing.exclude(recovery_instance_id="").exists()
+    return ServerRun.objects.filter(wave__execution=execution, launch_status=LaunchStatus.LAUNCHED).exists()
 
 
 def _action(actor: Actor, right: str, to: str, refusal: str) -> Action:

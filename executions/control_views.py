@@ -84,10 +84,10 @@ def execution_terminate(request: HtmxHttpRequest, execution_id: uuid.UUID) -> Ht
                 return go(request, "execution", execution_id)
             except DomainError as refusal:
                 problem = refusal
-    failed = {each.recovery_instance_id: each for each in result(execution).failed}
+    failed = {each.recovery_instance_id or each.source_server_id: each for each in result(execution).failed}
     context = {
         "execution": execution,
-        "instances": [(each, failed.get(each.recovery_instance_id)) for each in instances],
+        "instances": [(each, failed.get(each.recovery_instance_id or each.source_server_id)) for each in instances],
         "phrase": phrase,
         "typed": typed,
         "error": error,
@@ -101,5 +101,4 @@ def execution_terminate(request: HtmxHttpRequest, execution_id: uuid.UUID) -> Ht
 
 def _instances(execution: Execution) -> list[ServerRun]:
     launched = ServerRun.objects.filter(wave__execution=execution, launch_status=LaunchStatus.LAUNCHED)
-    ordered = launched.select_related("wave", "job").order_by("wave__number", "position")
-    return list(ordered.exclude(recovery_instance_id=""))
+    return list(launched.select_related("wave", "job").order_by("wave__number", "position"))

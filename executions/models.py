@@ -188,7 +188,9 @@ class LaunchJob(models.Model):
     region = models.CharField(max_length=32)
     status = models.CharField(max_length=9, choices=JobStatus.choices(), default=JobStatus.QUEUED)
     attempt = models.PositiveIntegerField(default=0)
-    refused_since = models.DateTimeField(null=True, help_text="Since when AWS has refused to take it")
+    refused_since = models.DateTimeField(null=True, help_text="Since when AWS has refused to take it, for one reason")
+    refused_as = models.CharField(max_length=24, blank=True, default="", db_default="", help_text="The kind of reason")
+    refused_at = models.DateTimeField(null=True, help_text="When AWS last refused or throttled it")
     intent_at = models.DateTimeField(null=True)
     job_id = models.CharField(max_length=24, blank=True)
     created_at = models.DateTimeField(null=True, help_text="When DRS made the job")
@@ -312,6 +314,7 @@ class TerminationJob(models.Model):
     status = models.CharField(max_length=9, choices=JobStatus.choices(), default=JobStatus.QUEUED)
     intent_at = models.DateTimeField(null=True)
     job_id = models.CharField(max_length=24, blank=True)
+    seen_at = models.DateTimeField(null=True, help_text="When DRS last told us of it")
     requested_by = models.CharField(max_length=254)
     requested_at = models.DateTimeField(db_default=Now(), editable=False)
     error_code = models.CharField(max_length=64, blank=True)
@@ -319,6 +322,9 @@ class TerminationJob(models.Model):
 
     class Meta:
         ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["job_id"], condition=~Q(job_id=""), name="terminate_job_once"),
+        ]
 
     def __str__(self) -> str:
         return self.job_id or f"termination {self.pk}"

@@ -1,12 +1,15 @@
 """What DRS says of our launches: asked for without touching the database, then written into the rows.
 
 The asking half runs in threads, one request batch an account and region; the writing half in the sweep's own thread.
+Jobs and servers are asked for and written first, then logs and instances, so that slow logs hold up nothing.
 """
 
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+import random
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -19,6 +22,7 @@ from executions.states import JobStatus, LaunchStatus, Phase, phase_after
 log = logging.getLogger(__name__)
 
 LATE_NEWS = timedelta(minutes=15)  # how long after its end a job is still asked for missing ids and log lines
+READING_SECONDS = 10.0  # when a round of logs and instances reads no more; the next poll goes on
 LOST_AFTER = timedelta(days=1)  # DRS answers and has not shown a job for so long: it was deleted
 
 
@@ -43,21 +47,35 @@ class Answer:
 
 
 def ask(question: Question) -> Answer:
-    """One DescribeJobs for all jobs, then the logs, then instance ids that the jobs did not tell. HTTP only."""
-    drs, answer = Drs(question.region, reading="poller"), Answer()
+    """One DescribeJobs for all jobs. HTTP only."""
+    answer = Answer()
     try:
-        answer.jobs = {job.job_id: job for job in drs.jobs(question.job_ids)}
+        answer.jobs = {job.job_id: job for job in Drs(question.region, reading="poller").jobs(question.job_ids)}
     except DrsError as error:
         answer.error = error
-        return answer
+    return answer
+
+
+def read_on(question: Question, jobs: Mapping[str, Job]) -> Answer:
+    """The logs of these jobs, and instance ids that the jobs did not tell: as far as time allows. HTTP only."""
+    drs, answer, until = Drs(question.region, reading="poller"), Answer(dict(jobs)), time.monotonic() + READING_SECONDS
+    launches = [job for job in jobs.values() if job.type != TERMINATE]
     try:
-        for job in answer.jobs.values():
-            if job.job_id in question.logs or (job.type != TERMINATE and job.status == JOB_COMPLETED):
-                answer.logs[job.job_id] = drs.job_log(job.job_id)
-        answer.instances = _instances(drs, answer.jobs.values())
-    except DrsError as error:  # the jobs stand; what is missing is asked for again at the next poll
+        answer.instances = _instances(drs, launches)
+        for job in _in_turn(launches, question.logs):
+            if time.monotonic() > until:
+                break
+            answer.logs[job.job_id] = drs.job_log(job.job_id)
+    except DrsError as error:  # what was read stands; what is missing is asked for again at the next poll
         log.warning("reading logs or instances failed: %s", error)
     return answer
+
+
+def _in_turn(jobs: Iterable[Job], logs: Collection[str]) -> list[Job]:
+    """Whose logs are read: ended jobs, which wait for nothing else, then the others; each time in another order."""
+    wanted = [job for job in jobs if job.job_id in logs or job.status == JOB_COMPLETED]
+    random.shuffle(wanted)  # where time is too short for all, each gets its turn
+    return sorted(wanted, key=lambda job: job.status != JOB_COMPLETED)
 
 
 def _instances(drs: Drs, jobs: Iterable[Job]) -> dict[tuple[str, str], RecoveryInstance]:
@@ -90,11 +108,21 @@ class News:
     def write(self) -> None:
         """Save it; call inside a transaction."""
         self.job.save(update_fields=["status", "seen_at", "completed_seen_at", "watched", "events_seen"])
+        self._keep_terminated()
         ServerRun.objects.bulk_update(self.servers, _SERVER_NEWS, batch_size=500)
         JobEvent.objects.bulk_create(self.events, ignore_conflicts=True, batch_size=500)
         told = {each.source_server_id for each in self.events if each.event == "LAUNCH_END" and not each.derived}
         if told:  # DRS says after all what we had derived
             JobEvent.objects.filter(job=self.job, derived=True, source_server_id__in=told).delete()
+
+    def _keep_terminated(self) -> None:
+        """Somebody may have terminated instances since the rows were read: that stands."""
+        ids = [each.pk for each in self.servers]
+        rows = ServerRun.objects.select_for_update().filter(pk__in=ids).order_by("pk")
+        now = dict(rows.values_list("pk", "launch_status"))
+        for server in self.servers:
+            if now.get(server.pk) == LaunchStatus.TERMINATED:
+                server.launch_status = LaunchStatus.TERMINATED
 
 
 _RANK = [JobStatus.PENDING.value, JobStatus.STARTED.value, JobStatus.COMPLETED.value]
@@ -124,7 +152,7 @@ def compare(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer, asked_
         job.status, news.changed = JobStatus.of(found.status), True
     if found.status == JOB_COMPLETED and job.completed_seen_at is None:
         job.completed_seen_at = asked_at
-    job.seen_at = asked_at
+    job.seen_at = max(asked_at, job.seen_at or asked_at)
     participants = {each.source_server_id: each for each in found.participants}
     for server in servers:
         participant = participants.get(server.source_server_id)
@@ -152,8 +180,9 @@ def _despair(news: News, servers: Sequence[ServerRun], asked_at: datetime) -> No
 
 
 def _forward(now: LaunchStatus, told: str) -> LaunchStatus:
-    """A server's status after DRS told one: what was launched stays launched, what is settled stays settled."""
-    if told not in _SERVER_STATUSES or now in (LaunchStatus.LAUNCHED, LaunchStatus.TERMINATED):
+    """A server's status after DRS told one: what was launched stays launched, what is settled stays settled, and
+    what began is never pending again."""
+    if told not in _SERVER_STATUSES - {LaunchStatus.PENDING} or now in (LaunchStatus.LAUNCHED, LaunchStatus.TERMINATED):
         return now
     status = LaunchStatus.of(told)
     return status if status.is_settled or not now.is_settled else now
@@ -181,8 +210,9 @@ def _update(
         server.used_previous_snapshot |= item.event == "USING_PREVIOUS_SNAPSHOT"
     if server.state.is_settled:
         server.phase = Phase.DONE
-    if server.state is LaunchStatus.LAUNCHED and server.launched_at is None:
-        server.launched_at = next((item.at for item in mine if item.event == "LAUNCH_END"), now)
+    if server.state is LaunchStatus.LAUNCHED:
+        told_at = next((item.at for item in mine if item.event == "LAUNCH_END"), None)  # read later than the status
+        server.launched_at = told_at or server.launched_at or now
         server.error = ""
     if server.state is LaunchStatus.FAILED and not server.error:
         server.error = _why(mine)

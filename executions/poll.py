@@ -1,7 +1,8 @@
 """Polls DRS for every run that has a job there: one errand an account and region, none waiting for another.
 
 A batch of due runs is claimed with one UPDATE and one token. Answers are applied as they come in; a region that
-does not answer keeps only its own runs waiting. Runs of which nothing is new go back to the grid in one UPDATE.
+does not answer keeps only its own runs waiting. Runs of which nothing is new go back to the grid in one UPDATE. Logs
+and instances are read after that, when no run waits for them.
 """
 
 import logging
@@ -14,17 +15,17 @@ from functools import partial
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Max, Q
+from django.db.models import F, Max, Q, QuerySet
 from django.db.models.functions import Coalesce
 
 from contract.clock import Clock, db_clock
 from drs.errors import DrsError
 from executions import decide as d
-from executions import termination, transitions
+from executions import following, transitions
 from executions.engine import advance
 from executions.errands import Crew, Errand
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob, WaveRun
-from executions.observe import Answer, News, Question, ask, compare
+from executions.observe import Answer, News, Question, ask, compare, read_on
 from executions.run import LEASE
 from executions.states import STEPPED, WAVE_BEGUN, JobStatus, WaveStatus
 
@@ -76,6 +77,7 @@ class Poller:
         self.crew = crew
         self.clock = clock
         self.ready: list[uuid.UUID] = []
+        self.reading: set[Place] = set()  # whose logs are being read
 
     def start(self, due: Iterable[uuid.UUID], now: datetime) -> None:
         """Claim the due runs that are polled, and ask DRS for their jobs."""
@@ -91,12 +93,15 @@ class Poller:
             self.crew.start(self._without_job(execution, batch.token))
         for inquiry in inquiries:
             self.crew.start(self._inquire(inquiry))
+        unsettled = TerminationJob.objects.filter(execution__claim=batch.token, status__in=following.UNSETTLED)
+        tended = Execution.objects.filter(pk__in=unsettled.values("execution"))
+        for execution in tended.filter(pk__in=list(batch.waiting)):
+            self.crew.start(following.tend(execution, self.clock))
 
     def _without_job(self, execution: Execution, token: uuid.UUID) -> Errand[None]:
         """A run without a job at DRS: paused, cancelled before anything arrived there, or over and fully known."""
         if execution.state.is_final:
-            yield from termination.send_waiting(execution, self.clock)
-            yield from termination.find_unconfirmed(execution, self.clock)
+            yield from following.tend(execution, self.clock)
             _rest_for_good(execution, token, self.clock())
         else:
             yield from self._advance(execution.pk, token)
@@ -106,7 +111,8 @@ class Poller:
             self.ready.append(execution_id)
 
     def _inquire(self, inquiry: Inquiry) -> Errand[None]:
-        answer: Answer = yield partial(ask, _question(inquiry))
+        question = _question(inquiry)
+        answer: Answer = yield partial(ask, question)
         now, batch = self.clock(), inquiry.batch
         if answer.error is None:
             batch.answered |= set(inquiry.executions)
@@ -117,23 +123,50 @@ class Poller:
         for execution_id in inquiry.executions:
             batch.waiting[execution_id].discard(inquiry.place)
         self._conclude(inquiry, [each for each in inquiry.executions if not batch.waiting[each]], now)
+        if any(job.job_id in answer.jobs for job in inquiry.jobs) and inquiry.place not in self.reading:
+            self.reading.add(inquiry.place)
+            try:
+                more: Answer = yield partial(read_on, question, answer.jobs)
+            finally:
+                self.reading.remove(inquiry.place)
+            self._apply_more(inquiry, more)
+
+    def _apply_more(self, inquiry: Inquiry, answer: Answer) -> None:
+        """Write down what logs and instances tell. Nobody's claim guards this: the rows are read anew under a lock, and
+        what DRS tells of them only ever grows."""
+        told = LaunchJob.objects.filter(pk__in=[job.pk for job in inquiry.jobs], job_id__in=list(answer.jobs))
+        for execution_id in _compare(_fresh(told), answer, inquiry.asked_at):
+            now = self.clock()
+            with transaction.atomic():
+                list(Execution.objects.select_for_update().filter(pk=execution_id).values_list("pk"))
+                jobs = _fresh(told.filter(wave__execution=execution_id))
+                for items in _compare(jobs, answer, inquiry.asked_at).values():
+                    _save(items, now)
+            self._go_on(execution_id, now)
+
+    def _go_on(self, execution_id: uuid.UUID, now: datetime) -> None:
+        """Something of a run that rests has changed: decide, or let it rest for good."""
+        token = uuid.uuid4()
+        resting = Execution.objects.filter(pk=execution_id, claim=None).exclude(status__in=STEPPED)
+        if not resting.update(claim=token, next_step_at=now + LEASE):
+            return
+        execution = Execution.objects.get(pk=execution_id)
+        if execution.state.is_final:
+            _rest_for_good(execution, token, now)
+        else:
+            self.crew.start(self._advance(execution_id, token))
 
     def _apply(self, inquiry: Inquiry, answer: Answer, now: datetime) -> None:
-        servers: dict[uuid.UUID, list[ServerRun]] = defaultdict(list)
-        for server in ServerRun.objects.filter(job__in=inquiry.jobs):
-            servers[server.job_id].append(server)
-        news: dict[uuid.UUID, list[News]] = defaultdict(list)
-        for job in inquiry.jobs:
-            told = compare(job, servers[job.pk], answer, inquiry.asked_at)
-            if told.changed:
-                news[job.wave.execution_id].append(told)
-        for ending in inquiry.terminations:
-            termination.follow(ending, answer.jobs.get(ending.job_id), now)
+        news = _compare(inquiry.jobs, answer, inquiry.asked_at)
         seen = [job.pk for job in inquiry.jobs if job.job_id in answer.jobs]
         LaunchJob.objects.filter(pk__in=seen).update(seen_at=inquiry.asked_at)
         for execution_id, items in news.items():
             if _write(execution_id, inquiry.batch.token, items, now):
                 inquiry.batch.changed.add(execution_id)
+        ids = [ending.pk for ending in inquiry.terminations if ending.job_id in answer.jobs]
+        TerminationJob.objects.filter(pk__in=ids).update(seen_at=inquiry.asked_at)
+        for ending in inquiry.terminations:
+            following.follow(ending, answer.jobs.get(ending.job_id), inquiry.asked_at, now)
 
     def _conclude(self, inquiry: Inquiry, complete: Sequence[uuid.UUID], now: datetime) -> None:
         """Runs that no place keeps waiting: decide where something changed or is due, else back to the grid."""
@@ -175,29 +208,51 @@ def _question(inquiry: Inquiry) -> Question:
     return Question(*inquiry.place, (*ids, *endings), frozenset(logs))
 
 
+def _compare(jobs: Iterable[LaunchJob], answer: Answer, asked_at: datetime) -> dict[uuid.UUID, list[News]]:
+    """What is new of these jobs, by run."""
+    servers: dict[uuid.UUID, list[ServerRun]] = defaultdict(list)
+    for server in ServerRun.objects.filter(job__in=list(jobs)):
+        servers[server.job_id].append(server)
+    news: dict[uuid.UUID, list[News]] = defaultdict(list)
+    for job in jobs:
+        told = compare(job, servers[job.pk], answer, asked_at)
+        if told.changed:
+            news[job.wave.execution_id].append(told)
+    return news
+
+
 def _rest_for_good(execution: Execution, token: uuid.UUID, now: datetime) -> None:
-    """A run that is over: look again while a termination waits, is unconfirmed or under way, then never."""
-    unsettled = Q(status__in=[JobStatus.QUEUED, JobStatus.INITIATED]) | Q(watched=True)
-    under_way = execution.terminations.filter(unsettled).exists()
+    """A run that is over: look again while DRS, in any region, has news of it or a termination is unsettled."""
+    unsettled = execution.terminations.filter(Q(status__in=following.UNSETTLED) | Q(watched=True))
+    under_way = unsettled.exists() or transitions.is_watched(execution)
     at = d.grid(now, settings.POLL_SECONDS) if under_way else None
     Execution.objects.filter(pk=execution.pk, claim=token).update(claim=None, next_step_at=at)
 
 
 def _write(execution_id: uuid.UUID, token: uuid.UUID, items: Sequence[News], now: datetime) -> bool:
     """Save what is new of one run, if the claim still stands."""
-    execution = items[0].job.wave.execution
     with transaction.atomic():
         if not Execution.objects.filter(pk=execution_id, claim=token).update(next_step_at=now + LEASE):
             return False
-        waves: dict[int, WaveRun] = {}
-        for each in items:
-            each.write()
-            waves[each.job.wave_id] = each.job.wave
-        moving = [each.job.wave_id for each in items if each.job.state is not JobStatus.PENDING]
-        WaveRun.objects.filter(pk__in=moving, status=WaveStatus.POLLING).update(status=WaveStatus.LAUNCHING)
-        transitions.touch(execution, now, waves.values())
-        termination.after_late_news(execution, now)
+        _save(items, now)
     return True
+
+
+def _fresh(jobs: QuerySet[LaunchJob]) -> list[LaunchJob]:
+    """Those of which DRS may have more news, as they are now."""
+    return list(jobs.filter(watched=True).select_related("wave__execution"))
+
+
+def _save(items: Sequence[News], now: datetime) -> None:
+    execution = items[0].job.wave.execution
+    waves: dict[int, WaveRun] = {}
+    for each in items:
+        each.write()
+        waves[each.job.wave_id] = each.job.wave
+    moving = [each.job.wave_id for each in items if each.job.state is not JobStatus.PENDING]
+    WaveRun.objects.filter(pk__in=moving, status=WaveStatus.POLLING).update(status=WaveStatus.LAUNCHING)
+    transitions.touch(execution, now, waves.values())
+    following.after_late_news(execution, now)
 
 
 def _with_more_to_do(inquiry: Inquiry, executions: Iterable[uuid.UUID]) -> set[uuid.UUID]:

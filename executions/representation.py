@@ -142,8 +142,7 @@ def show_list(executions: Sequence[Execution], actor: Actor, now: datetime) -> l
 
 def _with_instances(keys: Collection[uuid.UUID]) -> set[uuid.UUID]:
     launched = ServerRun.objects.filter(wave__execution__in=keys, launch_status=LaunchStatus.LAUNCHED)
-    found = launched.exclude(recovery_instance_id="").order_by()
-    return set(found.values_list("wave__execution_id", flat=True).distinct())
+    return set(launched.order_by().values_list("wave__execution_id", flat=True).distinct())
 
 
 def show_execution(execution_id: uuid.UUID, actor: Actor, now: datetime) -> ExecutionShape:
@@ -152,7 +151,7 @@ def show_execution(execution_id: uuid.UUID, actor: Actor, now: datetime) -> Exec
     if execution is None:
         raise services.no_execution(execution_id)
     servers = [server for wave in execution.waves.all() for server in wave.servers.all()]
-    standing = any(server.state is LaunchStatus.LAUNCHED and server.recovery_instance_id for server in servers)
+    standing = any(server.state is LaunchStatus.LAUNCHED for server in servers)
     tried = lineages([execution])[execution.pk]
     summary = _summary(execution, actor, now, tried, has_instances=standing)
     return ExecutionShape(**summary, waves=[_wave(wave, now) for wave in execution.waves.all()])

@@ -8,7 +8,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from drs.simulator.testing import RunningSimulator
-from executions import launch, termination
+from executions import following, launch
 from tests.stage import Stage
 from tests.still import StillStage, still_stage
 
@@ -26,8 +26,8 @@ connection_created.connect(_hurry)
 @pytest.fixture
 def stage(transactional_db: None, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     # The stage's clock runs ahead of the one that dates the simulator's jobs, by more than any real difference.
-    for module in (launch, termination):
-        monkeypatch.setattr(module, "LOOK_BACK", timedelta(days=3650))
+    monkeypatch.setattr(launch, "LOOK_BACK", timedelta(days=3650))
+    monkeypatch.setattr(following, "CLOCKS_DIFFER", timedelta(days=3650))
     made = Stage(simulator)
     yield made
     made.sweep.close()

@@ -1,16 +1,27 @@
 """Terminating a finished run's instances: asked for once, followed to the end, whatever happens on the way."""
 
+import uuid
+from dataclasses import replace
+from datetime import timedelta
+from typing import cast
+
 import pytest
+from django.db import IntegrityError, transaction
 
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from contract.errors import BadRequest
+from drs.client import Drs
 from drs.errors import DrsError
 from executions import services
+from executions.errands import do_now
+from executions.following import find_unconfirmed, send_waiting
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
-from executions.termination import send_waiting
+from executions.observe import News
 from plans.models import RecoveryPlan
+from tests.executions.test_many_servers import bulk, plan_of, wave_of
 from tests.stage import Stage
+from tests.still import StillStage
 
 
 def finished(stage: Stage, *tiers: str) -> Execution:
@@ -190,6 +201,7 @@ def test_it_waits_for_the_launch_job_to_end_and_asks_again(stage: Stage) -> None
 def test_one_of_two_engines_sends_what_waited(stage: Stage) -> None:
     run = up(stage)
     terminate(stage, run)
+    LaunchJob.objects.update(status="COMPLETED")  # and DRS is not done with it all the same
     one, other = (send_waiting(stage.fresh(run), stage.clock) for _ in range(2))
     call = next(one)
     assert next(other, None) is None
@@ -209,4 +221,126 @@ def test_a_waiting_request_that_is_lost_is_left_to_a_person(stage: Stage) -> Non
     stage.wait(job.exists, run, step=300, limit=20_000)
     assert (stage.fresh(run).termination_status, sent(stage)) == ("PARTIAL", [])
     terminate(stage, run)
+    ended(stage, run, "COMPLETED")
+
+
+@pytest.fixture
+def two_regions(stage: Stage) -> Execution:
+    """A finished run with an instance in each of two regions."""
+    run = stage.start(plan_of(wave_of(bulk(stage, us_east_1=1, us_west_2=1))))
+    stage.until(run, "COMPLETED", step=15)
+    return stage.wait(lambda: stage.fresh(run).next_step_at is None, run, step=15)
+
+
+def test_it_never_takes_the_job_of_an_earlier_termination(stage: Stage) -> None:
+    """The same server, launched again and terminated again within minutes; the second request is lost."""
+    first = finished(stage, "app-01")
+    terminate(stage, first)
+    ended(stage, first, "COMPLETED")
+    second = stage.until(stage.start(RecoveryPlan.objects.get()), "COMPLETED")
+    stage.wait(lambda: stage.fresh(second).next_step_at is None, second)
+    stage.simulator.scenario("drop_connection_before", operation="TerminateRecoveryInstances", times=1)
+    terminate(stage, second)
+    ended(stage, second, "PARTIAL")
+    assert [each.job_id != "" for each in TerminationJob.objects.order_by("pk")] == [True, False]
+    assert ServerRun.objects.get(wave__execution=second).launch_status == "LAUNCHED"
+    assert len(cast("list[object]", stage.simulator.state()["instances"])) == 1
+    with pytest.raises(IntegrityError):
+        TerminationJob.objects.update(job_id="drsjob-3ffffffffffffffff")
+
+
+def test_it_takes_no_job_that_is_older_than_the_request(still: StillStage) -> None:
+    """Somebody else terminated these very servers a while ago, with AWS's console."""
+    run = finished(still, "app-01")
+    server = ServerRun.objects.get()
+    still.simulator.client().terminate_recovery_instances(recoveryInstanceIDs=[server.recovery_instance_id])
+    still.advance(180)
+    job = TerminationJob.objects.create(
+        execution=run,
+        region="us-east-1",
+        server_ids=[server.source_server_id],
+        instance_ids=[server.recovery_instance_id],
+        status="INITIATED",
+        intent_at=still.clock(),
+    )
+    still.advance(300)
+    do_now(find_unconfirmed(run, still.clock))
+    job.refresh_from_db()
+    assert (job.status, job.error_code) == ("REJECTED", "NOT_CONFIRMED")
+
+
+def test_one_regions_silence_does_not_hold_up_the_other(stage: Stage, two_regions: Execution) -> None:
+    stage.simulator.scenario(
+        "drop_connection_before", operation="TerminateRecoveryInstances", region="us-east-1", times=1
+    )
+    terminate(stage, two_regions)
+    stage.simulator.scenario("internal_error_before", operation="DescribeJobs", region="us-west-2")
+    east = TerminationJob.objects.filter(region="us-east-1")
+    stage.wait(east.filter(error_code="NOT_CONFIRMED").exists, two_regions, limit=600)
+    west = TerminationJob.objects.get(region="us-west-2")
+    assert (west.watched, stage.fresh(two_regions).next_step_at is None) == (True, False)
+
+
+def test_it_terminates_where_it_can_and_names_the_region_that_does_not_answer(
+    stage: Stage, two_regions: Execution
+) -> None:
+    stage.simulator.scenario("throttle", operation="DescribeRecoveryInstances", region="us-west-2")
+    told = terminate(stage, two_regions)
+    assert [(each.code, "us-west-2" in each.message) for each in told.failed] == [("DRS_THROTTLED", True)]
+    assert len(told.terminated) == len(sent(stage)) == 1
+    ended(stage, two_regions, "PARTIAL")
+    stage.simulator.clear_scenarios()
+    terminate(stage, two_regions)
+    ended(stage, two_regions, "COMPLETED")
+
+
+def test_it_gives_up_a_job_that_drs_no_longer_shows_and_asks_what_stands(stage: Stage) -> None:
+    run = finished(stage, "app-01")
+    terminate(stage, run)
+    TerminationJob.objects.update(job_id="drsjob-3ffffffffffffffff")
+    for _ in range(3):
+        stage.advance(8 * 3600 - 60)
+        stage.look()
+    assert stage.fresh(run).termination_status == "IN_PROGRESS"
+    ended(stage, run, "PARTIAL")
+    assert {each["code"] for each in TerminationJob.objects.get().failures.values()} == {"TERMINATION_LOST"}
+    told = terminate(stage, run)  # it had been done
+    assert (len(told.terminated), told.failed, stage.fresh(run).termination_status) == (1, [], "COMPLETED")
+
+
+def test_it_is_not_over_while_a_server_is_up_whose_instance_nobody_knows(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = finished(stage, "app-01 app-02")
+    ServerRun.objects.filter(hostname="app-01").update(recovery_instance_id="")
+    told = Drs.recovery_instances
+    with monkeypatch.context() as patch:  # DRS does not say which job an instance is of
+        patch.setattr(
+            Drs, "recovery_instances", lambda self, ids: [replace(each, job_id="") for each in told(self, ids)]
+        )
+        (nameless,) = terminate(stage, run).failed
+        assert (nameless.code, "app-01" in nameless.message) == ("INSTANCE_NOT_KNOWN", True)
+        ended(stage, run, "PARTIAL")
+    assert terminate(stage, run).failed == []
+    ended(stage, run, "COMPLETED")
+    assert stage.simulator.state()["instances"] == []
+
+
+def test_late_news_never_bring_a_terminated_server_back(stage: Stage) -> None:
+    finished(stage, "app-01")
+    job, server = LaunchJob.objects.select_related("wave__execution").get(), ServerRun.objects.get()
+    server.point_in_time = stage.clock()
+    ServerRun.objects.update(launch_status="TERMINATED")
+    with transaction.atomic():
+        News(job, [server]).write()
+    assert ServerRun.objects.get().launch_status == "TERMINATED"
+
+
+def test_an_engine_that_looks_at_the_run_does_not_put_it_to_rest(stage: Stage) -> None:
+    run = finished(stage, "app-01")
+    token = uuid.uuid4()
+    Execution.objects.update(claim=token, next_step_at=stage.clock() + timedelta(seconds=60))
+    terminate(stage, run)
+    assert Execution.objects.get().claim is None
+    assert not Execution.objects.filter(claim=token).update(next_step_at=None)
     ended(stage, run, "COMPLETED")

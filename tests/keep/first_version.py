@@ -45,17 +45,21 @@ def fill(rows: Any) -> None:
         rows("executions", "ServerRun").create(
             wave=done, job=job, position=0, source_server_id="s-1111111111111111a", hostname="old-01"
         )
+        rows("executions", "TerminationJob").create(
+            execution=run, account_id="1", region="us-east-1", status="COMPLETED", job_id="drsjob-1", requested_by="ada"
+        )
 
 
 def check() -> None:
     from audit.models import AuditEntry
     from audit.sealing import verify
-    from executions.models import Execution, ServerRun
+    from executions.models import Execution, ServerRun, TerminationJob
     from plans.models import RecoveryPlan
 
     told = {
         "runs": sorted(Execution.objects.with_waves().values_list("plan_name", "status")),
         "servers": list(ServerRun.objects.values_list("hostname", flat=True)),
+        "terminations": list(TerminationJob.objects.values_list("job_id", "status")),
         "began": sorted({each.started_at.isoformat() for each in Execution.objects.all()}),
         "plans": [each.waves.get().name for each in RecoveryPlan.objects.all()],
         "entries": list(AuditEntry.objects.values_list("actor", "verb")),

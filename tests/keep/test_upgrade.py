@@ -70,6 +70,7 @@ def test_two_starts_at_once_upgrade_the_first_version_once(tmp_path: Path) -> No
     assert told == {
         "runs": [["Old plan", "COMPLETED"], ["Old plan", "PAUSED"]],
         "servers": ["old-01", "old-01"],
+        "terminations": [["drsjob-1", "COMPLETED"], ["", "REJECTED"]],
         "began": [BEGUN.isoformat()],
         "plans": ["Tier"],
         "entries": [["ada", "execution.start"]],

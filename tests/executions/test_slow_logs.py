@@ -1,0 +1,50 @@
+"""AWS is slow to hand out job logs: runs go on as if nothing was wrong, and the logs come bit by bit."""
+
+import time
+
+import pytest
+
+from executions import observe
+from executions.models import JobEvent, LaunchJob, ServerRun
+from tests.executions.test_many_servers import bulk, plan_of, wave_of
+from tests.stage import Stage
+
+
+def test_no_wave_waits_for_logs(stage: Stage) -> None:
+    run = stage.start(stage.plan("app-01", "web-01"))
+    stage.look()
+    stage.simulator.scenario("hang", operation=["DescribeJobLogItems", "DescribeRecoveryInstances"], seconds=6)
+    began = time.monotonic()
+    while stage.fresh(run).status != "COMPLETED" and time.monotonic() < began + 6:
+        stage.advance(300)
+        stage.sweep.once()
+    assert (stage.picture(run), time.monotonic() - began < 6) == (("COMPLETED", ["COMPLETED", "COMPLETED"]), True)
+    stage.simulator.clear_scenarios()
+    stage.wait(lambda: stage.fresh(run).next_step_at is None, run)
+    assert JobEvent.objects.filter(event="JOB_END").count() == 2
+    assert all(ServerRun.objects.values_list("point_in_time", flat=True))
+
+
+def test_it_keeps_what_it_could_read_in_time_and_goes_on_at_the_next_poll(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observe, "READING_SECONDS", -1.0)
+    run = stage.until(stage.start(plan_of(wave_of(bulk(stage, us_east_1=1, us_west_2=1)))), "COMPLETED")
+    assert set(LaunchJob.objects.values_list("events_seen", flat=True)) == {0}
+    assert stage.simulator.journal("DescribeJobLogItems") == []
+    monkeypatch.undo()
+    stage.wait(lambda: stage.fresh(run).next_step_at is None, run)
+    assert all(LaunchJob.objects.values_list("events_seen", flat=True))
+
+
+def test_a_launch_is_dated_by_its_log_although_that_comes_later(stage: Stage) -> None:
+    stage.simulator.scenario("launch_end_event")
+    stage.simulator.scenario("throttle", operation="DescribeJobLogItems")
+    run = stage.until(stage.start(stage.plan("app-01")), "COMPLETED", step=45)
+    seen = ServerRun.objects.get().launched_at
+    assert JobEvent.objects.get().derived
+    stage.simulator.clear_scenarios("throttle")
+    stage.wait(lambda: stage.fresh(run).next_step_at is None, run)
+    told = JobEvent.objects.get(event="LAUNCH_END")
+    assert (told.derived, ServerRun.objects.get().launched_at) == (False, told.at)
+    assert told.at != seen
