@@ -18,6 +18,7 @@ class Trouble(Enum):
     CONFLICT = Effect.REJECTED, "conflict"
     QUOTA = Effect.REJECTED, "quota"
     CREDENTIALS = Effect.REJECTED, "credentials"
+    KEY_OR_REGION = Effect.REJECTED, "key or region"  # the key is gone, or the region is not enabled: AWS says the same
     UNREACHABLE = Effect.REJECTED, "unreachable"
     NOT_SENT = Effect.REJECTED, "not sent"
     ACCESS_DENIED = Effect.FATAL, "access denied"
@@ -70,7 +71,7 @@ BY_CODE = {
     "AccessDenied": Trouble.ACCESS_DENIED,
     "UnauthorizedOperation": Trouble.ACCESS_DENIED,
     "OptInRequired": Trouble.REGION_NOT_ENABLED,
-    "UnrecognizedClientException": Trouble.REGION_NOT_ENABLED,
+    "UnrecognizedClientException": Trouble.KEY_OR_REGION,
     "ValidationException": Trouble.INVALID,
     "ParamValidationError": Trouble.INVALID,
     "UninitializedAccountException": Trouble.NOT_INITIALIZED,

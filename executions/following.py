@@ -12,6 +12,7 @@ from drs.client import Drs, SendWindow
 from drs.errors import DrsError
 from drs.shapes import JOB_COMPLETED, TERMINATE, Job
 from executions.errands import Errand
+from executions.launch import wake_waiting
 from executions.models import Execution, TerminationJob
 from executions.observe import LOST_AFTER
 from executions.states import JobStatus, TerminationStatus
@@ -64,6 +65,7 @@ def _write(job: TerminationJob, status: JobStatus, gone: list[str], why_not: dic
             job.failures = {each: dict(why_not) for each in job.instance_ids if each not in gone}
             job.save(update_fields=["failures"])
             journal(execution, "terminate.ended", jobId=job.job_id, terminated=gone, failed=sorted(job.failures))
+            wake_waiting(job.account_id, job.region, now)
         mark_terminated(execution, now, recovery_instance_id__in=gone)
         roll_up(execution, now)
 

@@ -17,18 +17,19 @@ from audit.journal import record
 from contract.clock import Clock
 from drs.client import Drs, SendWindow
 from drs.errors import DrsError, Effect, Trouble
-from drs.shapes import Job
+from drs.shapes import JOB_COMPLETED, Job
 from executions import decide as d
 from executions import transitions
 from executions.errands import Errand
-from executions.models import LaunchJob, WaveRun
+from executions.models import Execution, LaunchJob, TerminationJob, WaveRun
 from executions.occupancy import occupied_by
 from executions.run import Lost, Run, journal
-from executions.states import WAVE_BEGUN, JobStatus, Kind, LaunchStatus, Phase, WaveStatus
+from executions.states import STEPPED, WAVE_BEGUN, JobStatus, Kind, LaunchStatus, Phase, WaveStatus
 
 LAUNCH_TAG = "drsorch:launch"
 EXECUTION_TAG = "drsorch:execution"
 GIVE_UP_AFTER = timedelta(minutes=30)
+IDLE_AFTER = timedelta(minutes=2)  # a launch that is late by more: no engine ran
 LOOK_BACK = timedelta(minutes=10)  # before the wave began, for clocks that differ
 OCCUPANTS_SINCE = timedelta(hours=6)  # no DRS job runs for longer
 
@@ -37,11 +38,14 @@ _FATAL_CODES = {
     Trouble.NOT_INITIALIZED: "REGION_NOT_INITIALIZED",
     Trouble.REGION_NOT_ENABLED: "REGION_NOT_INITIALIZED",
 }
+# One reason in different words: a bad network or a sick DRS shows all of them by turns.
+_SAME_AS = {Trouble.UNCERTAIN: Trouble.UNREACHABLE, Trouble.NOT_SENT: Trouble.UNREACHABLE}
 
 
 def launch(run: Run, wave: WaveRun, job_id: uuid.UUID, clock: Clock) -> Errand[None]:
     """Send one job of a wave. Raises Lost when the run was taken over before the intent was recorded."""
     job = LaunchJob.objects.get(pk=job_id)
+    _leave_out_idle_time(job, clock())
     if job.attempt and (yield from _adopt_if_found(run, wave, job, clock)):
         return
     servers = list(job.servers.order_by("position").values_list("source_server_id", flat=True))
@@ -69,7 +73,8 @@ def _record_intent(run: Run, wave: WaveRun, job: LaunchJob, now: datetime) -> No
         else:
             run.keep(now)
         mine = LaunchJob.objects.filter(pk=job.pk, status=JobStatus.QUEUED, attempt=job.attempt, job_id="")
-        if not mine.update(status=JobStatus.INITIATED, attempt=job.attempt + 1, intent_at=now, not_before=None):
+        columns = {"attempt": job.attempt + 1, "intent_at": now, "refused_since": job.refused_since}
+        if not mine.update(status=JobStatus.INITIATED, not_before=None, **columns):
             raise Lost
         job.status, job.attempt, job.intent_at = JobStatus.INITIATED, job.attempt + 1, now
         if not wave.state.has_begun:
@@ -90,6 +95,7 @@ def adopt(run: Run, wave: WaveRun, job: LaunchJob, found: Job, now: datetime, ve
             watched=True,  # `seen_at` stays empty: nothing is concluded before a poll has looked at the servers
             not_before=None,
             refused_since=None,
+            refused_as="",
         )
         if not done:
             known = LaunchJob.objects.values_list("job_id", flat=True).get(pk=job.pk)
@@ -164,6 +170,7 @@ def adopt_tagged(run: Run, wave: WaveRun, job: LaunchJob, jobs: Sequence[Job], c
 def reconcile(run: Run, wave: WaveRun, job_id: uuid.UUID, clock: Clock) -> Errand[None]:
     """A launch was intended and never confirmed: adopt it if DRS has it, else let it be sent once that is safe."""
     job = LaunchJob.objects.get(pk=job_id)
+    _leave_out_idle_time(job, clock())
     if job.state is not JobStatus.INITIATED or (yield from _adopt_if_found(run, wave, job, clock)):
         return
     now = clock()
@@ -177,19 +184,18 @@ def reconcile(run: Run, wave: WaveRun, job_id: uuid.UUID, clock: Clock) -> Erran
         _requeue(run, wave, job, now, not_before=now, message="", verb="launch.cleared")
 
 
-def _is_hopeless(job: LaunchJob, now: datetime) -> bool:
-    return job.refused_since is not None and now > job.refused_since + GIVE_UP_AFTER
-
-
-def _look_again(run: Run, wave: WaveRun, job: LaunchJob, message: str, now: datetime, error: str = "") -> None:
+def _look_again(
+    run: Run, wave: WaveRun, job: LaunchJob, message: str, now: datetime, error: DrsError | None = None
+) -> None:
     """Nothing is known yet. With `error`, the call itself has just failed and that goes into the journal."""
     later = now + timedelta(seconds=settings.POLL_SECONDS)
     with transaction.atomic():
         run.keep(now)
+        if error is not None:
+            _count(job, error.trouble, now)
+            journal(run, "launch.unclear", outcome=error.code, wave=wave.number, launch=str(job.pk))
         unknown = LaunchJob.objects.filter(pk=job.pk, job_id="")
-        unknown.update(not_before=later, refused_since=job.refused_since or (now if error else None))
-        if error:
-            journal(run, "launch.unclear", outcome=error, wave=wave.number, launch=str(job.pk))
+        unknown.update(not_before=later, refused_since=job.refused_since, refused_as=job.refused_as)
         _say(run, wave, message, now)
 
 
@@ -201,6 +207,48 @@ def _say(run: Run, wave: WaveRun, message: str, now: datetime) -> None:
         transitions.touch(run.execution, now, [wave])
 
 
+# How long a refusal is borne
+
+
+def _count(job: LaunchJob, trouble: Trouble, now: datetime, *, patiently: bool = False) -> None:
+    """Half an hour of refusals for one reason is enough; what AWS will surely take later does not count."""
+    kind = _SAME_AS.get(trouble, trouble).name
+    if patiently:
+        job.refused_since = None
+    elif job.refused_since is None or job.refused_as != kind:
+        job.refused_since = now
+    job.refused_as = kind
+
+
+def _is_hopeless(job: LaunchJob, now: datetime) -> bool:
+    limit = GIVE_UP_AFTER
+    if job.refused_as == Trouble.QUOTA.name:  # it waits for others' launches, which may take as long as ours
+        limit = max(limit, timedelta(seconds=settings.WAVE_TIMEOUT_SECONDS))
+    return job.refused_since is not None and now > job.refused_since + limit
+
+
+def _leave_out_idle_time(job: LaunchJob, now: datetime) -> None:
+    """Time in which nobody tried, because no engine ran, says nothing of AWS."""
+    due = job.not_before or job.intent_at
+    if job.refused_since is not None and due is not None and now > due + IDLE_AFTER:
+        job.refused_since += now - due
+
+
+def wake_waiting(account: str, region: str, now: datetime) -> None:
+    """A DRS job has ended there: launches that wait for a server or a slot are tried at once."""
+    waiting = LaunchJob.objects.filter(
+        account_id=account,
+        region=region,
+        status=JobStatus.QUEUED,
+        refused_as__in=[Trouble.CONFLICT.name, Trouble.QUOTA.name],
+        not_before__gt=now,
+    )
+    runs = set(waiting.values_list("wave__execution_id", flat=True))
+    if runs and waiting.update(not_before=now):
+        resting = Execution.objects.filter(pk__in=runs, status__in=STEPPED, claim=None)
+        resting.filter(next_step_at__gt=now).update(next_step_at=now)
+
+
 # A call that failed
 
 
@@ -209,7 +257,7 @@ def _after_failure(
 ) -> Errand[None]:
     if error.effect is Effect.UNCERTAIN:
         text = f"AWS gave no clear answer to a launch ({error.code}); looking for it."
-        _look_again(run, wave, job, text, clock(), error.code)
+        _look_again(run, wave, job, text, clock(), error)
     elif error.effect is Effect.FATAL:
         code = _FATAL_CODES.get(error.trouble, "LAUNCH_REJECTED")
         _reject(run, wave, job, code, f"{error.code}: {error.message}", clock())
@@ -227,11 +275,19 @@ def _after_occupied(
     try:
         jobs = yield partial(Drs(job.region, reading="poller").jobs_since, since)
     except DrsError:
-        _look_again(run, wave, job, f"{error.message} AWS does not say who occupies it.", clock(), error.code)
+        _look_again(run, wave, job, f"{error.message} AWS does not say who occupies it.", clock(), error)
         return
     if not adopt_tagged(run, wave, job, jobs, clock):
         text = occupied_by(jobs, servers, error)
-        _retry_later(run, wave, job, error, text, clock())
+        ours = error.trouble is Trouble.QUOTA and _any_is_ours(jobs)
+        _retry_later(run, wave, job, error, text, clock(), patiently=ours)
+
+
+def _any_is_ours(jobs: Sequence[Job]) -> bool:
+    """Whether one of the running jobs is of a run of ours: a large wave fills the quota by itself."""
+    ids = [each.job_id for each in jobs if each.status != JOB_COMPLETED]
+    launches = LaunchJob.objects.filter(job_id__in=ids)
+    return launches.exists() or TerminationJob.objects.filter(job_id__in=ids).exists()
 
 
 def _waiting_for(error: DrsError) -> str:
@@ -241,19 +297,33 @@ def _waiting_for(error: DrsError) -> str:
             return f"AWS throttles launches in {error.region}; trying again."
         case Trouble.CREDENTIALS:
             return f"The AWS credentials are not accepted: {error.message}"
+        case Trouble.KEY_OR_REGION:
+            return (
+                f"AWS does not know the access key, because it was deleted or replaced, or because {error.region} is"
+                f" not enabled for the account; trying again. ({error.message})"
+            )
         case Trouble.NOT_SENT:
             return "This engine was held up for too long to send the launch safely; trying again."
         case _:
             return f"DRS in {error.region} cannot be reached ({error.code}); trying again."
 
 
-def _retry_later(run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, message: str, now: datetime) -> None:
+def _retry_later(
+    run: Run,
+    wave: WaveRun,
+    job: LaunchJob,
+    error: DrsError,
+    message: str,
+    now: datetime,
+    *,
+    patiently: bool = False,
+) -> None:
     """Certainly nothing was launched: try again, for half an hour; throttling alone never fails a wave."""
-    if _is_hopeless(job, now) and error.trouble is not Trouble.THROTTLED:
+    _count(job, error.trouble, now, patiently=patiently or error.trouble is Trouble.THROTTLED)
+    if _is_hopeless(job, now):
         code = "DRS_QUOTA_EXCEEDED" if error.trouble is Trouble.QUOTA else "LAUNCH_REJECTED"
         _reject(run, wave, job, code, f"{error.code}: {message}", now)
         return
-    job.refused_since = job.refused_since or now
     wait = d.backoff(min(job.attempt - 1, 8), settings.POLL_SECONDS)
     _requeue(run, wave, job, now, not_before=now + wait, message=message, verb="launch.refused", outcome=error.code)
 
@@ -273,7 +343,8 @@ def _requeue(
     with transaction.atomic():
         run.keep(now)
         mine = LaunchJob.objects.filter(pk=job.pk, status=JobStatus.INITIATED, attempt=job.attempt, job_id="")
-        if not mine.update(status=JobStatus.QUEUED, not_before=not_before, refused_since=job.refused_since):
+        refused = {"refused_since": job.refused_since, "refused_as": job.refused_as}
+        if not mine.update(status=JobStatus.QUEUED, not_before=not_before, **refused):
             raise Lost
         _say(run, wave, message, now)
         journal(run, verb, outcome=outcome, wave=wave.number, launch=str(job.pk), attempt=job.attempt, text=message)

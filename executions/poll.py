@@ -21,7 +21,7 @@ from django.db.models.functions import Coalesce
 from contract.clock import Clock, db_clock
 from drs.errors import DrsError
 from executions import decide as d
-from executions import following, transitions
+from executions import following, launch, transitions
 from executions.engine import advance
 from executions.errands import Crew, Errand
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob, WaveRun
@@ -249,6 +249,9 @@ def _save(items: Sequence[News], now: datetime) -> None:
     for each in items:
         each.write()
         waves[each.job.wave_id] = each.job.wave
+    for each in items:
+        if each.job.state is JobStatus.COMPLETED:
+            launch.wake_waiting(each.job.account_id, each.job.region, now)
     moving = [each.job.wave_id for each in items if each.job.state is not JobStatus.PENDING]
     WaveRun.objects.filter(pk__in=moving, status=WaveStatus.POLLING).update(status=WaveStatus.LAUNCHING)
     transitions.touch(execution, now, waves.values())

@@ -109,7 +109,7 @@ def _let_people_decide(run: Run, clock: Clock) -> None:
             raise Lost  # a person was faster
         run.keep(now, failures=0, failing_since=None, aws_error="")
         uncounted(run.execution).update(
-            status=JobStatus.QUEUED, not_before=restored_at + quarantine, refused_since=None
+            status=JobStatus.QUEUED, not_before=restored_at + quarantine, refused_since=None, refused_as=""
         )
         waves = run.execution.waves
         waves.filter(status_message=LOOKING).update(status_message="")

@@ -21,6 +21,13 @@ def drs_trouble(error: DrsError) -> DomainError:
             f"The region {error.region} is not enabled for this AWS account.",
             details=details,
         )
+    if error.trouble is Trouble.KEY_OR_REGION:
+        return BadRequest(
+            "REGION_NOT_ENABLED",
+            f"AWS does not know the access key in {error.region}: the region is not enabled for this AWS account, or,"
+            " if other regions fail as well, the key was deleted or replaced.",
+            details=details,
+        )
     if error.trouble is Trouble.NOT_INITIALIZED:
         return BadRequest(
             "REGION_NOT_ENABLED",

@@ -31,12 +31,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='launchjob',
             name='refused_as',
-            field=models.CharField(blank=True, db_default='', default='', help_text='The kind of reason', max_length=24),
-        ),
-        migrations.AddField(
-            model_name='launchjob',
-            name='refused_at',
-            field=models.DateTimeField(help_text='When AWS last refused or throttled it', null=True),
+            field=models.CharField(blank=True, db_default='', default='', help_text='Why it last did', max_length=24),
         ),
         migrations.AddField(
             model_name='terminationjob',

@@ -1,4 +1,5 @@
-"""A region that is not enabled for the account: AWS answers OptInRequired, which the simulator never does."""
+"""A region that is not enabled for the account: AWS answers OptInRequired or, as to a key that is gone,
+UnrecognizedClientException. The simulator never does."""
 
 from typing import Any, NoReturn
 
@@ -10,19 +11,20 @@ from drs.simulator.testing import RunningSimulator
 from tests.api_client import Api, refusal
 
 
-def refuse(self: Drs, *args: Any, **options: Any) -> NoReturn:
-    code = "OptInRequired"
-    raise DrsError(BY_CODE[code], code=code, message="No.", region="af-south-1", operation="DescribeSourceServers")
+@pytest.fixture(autouse=True, params=["OptInRequired", "UnrecognizedClientException"])
+def code(simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    code = str(request.param)
 
+    def refuse(self: Drs, *args: Any, **options: Any) -> NoReturn:
+        raise DrsError(BY_CODE[code], code=code, message="No.", region="af-south-1", operation="DescribeSourceServers")
 
-@pytest.fixture(autouse=True)
-def closed(simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Drs, "source_servers", refuse)
+    return code
 
 
-def test_discovery_says_so(admin: Api) -> None:
+def test_discovery_says_so(admin: Api, code: str) -> None:
     details = refusal(admin.get("/drs/source-servers?region=af-south-1"), 400, "REGION_NOT_ENABLED")
-    assert details == {"awsCode": "OptInRequired", "awsMessage": "No.", "region": "af-south-1"}
+    assert details == {"awsCode": code, "awsMessage": "No.", "region": "af-south-1"}
 
 
 def test_no_group_is_made_there(admin: Api) -> None:

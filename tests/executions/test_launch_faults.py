@@ -2,6 +2,8 @@
 
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
+from unittest.mock import Mock
 
 import pytest
 from botocore.config import Config
@@ -10,6 +12,8 @@ from django.test import override_settings
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from drs import client
+from drs.client import Drs
+from drs.errors import BY_CODE, DrsError
 from executions import launch, services
 from executions.errands import Errand
 from executions.models import Execution, LaunchJob, WaveRun
@@ -166,6 +170,79 @@ def test_it_waits_out_any_length_of_throttling(stage: Stage) -> None:
     stage.simulator.clear_scenarios()
     stage.until(run, "COMPLETED")
     assert len(stage.launches()) == 1
+
+
+@pytest.mark.parametrize("trouble", ["conflict", "internal_error_before", "expired_token"])
+def test_throttling_does_not_count_towards_giving_up(stage: Stage, trouble: str) -> None:
+    stage.simulator.scenario("throttle", operation="StartRecovery")
+    run = stage.start(stage.plan("app-01"))
+    for _ in range(8):
+        stage.look()
+        stage.advance(400)
+    stage.simulator.clear_scenarios()
+    stage.simulator.scenario(trouble, operation="StartRecovery", times=1)
+    stage.look()
+    assert stage.fresh(run).status == "RUNNING"
+    stage.until(run, "COMPLETED")
+    assert len(stage.launches()) == 1
+
+
+def test_time_without_an_engine_does_not_count_towards_giving_up(stage: Stage) -> None:
+    stage.simulator.scenario("conflict", operation="StartRecovery")
+    run = stage.start(stage.plan("app-01"))
+    for _ in range(3):
+        stage.look()
+        stage.advance(7200)  # nobody looks
+    stage.look()
+    assert stage.fresh(run).status == "RUNNING"
+    since = stage.clock()
+    stage.until(run, "FAILED")
+    assert (stage.clock() - since).total_seconds() < 2600
+
+
+def test_a_quota_is_waited_for_as_long_as_a_wave_may_take(stage: Stage) -> None:
+    stage.simulator.scenario("quota_exceeded", operation="StartRecovery")
+    began = stage.clock()
+    with override_settings(WAVE_TIMEOUT_SECONDS=7200):
+        run = stage.until(stage.start(stage.plan("app-01")), "FAILED", step=100, limit=9000)
+    assert (run.error_code, (stage.clock() - began).total_seconds() >= 7200) == ("DRS_QUOTA_EXCEEDED", True)
+
+
+def test_it_waits_for_its_own_jobs_however_long_and_takes_a_freed_slot_at_once(stage: Stage) -> None:
+    stage.simulator.scenario("slow_server", servers=["app-01"], factor=8)
+    first = stage.start(stage.plan("app-01"))
+    stage.look()
+    stage.simulator.scenario("quota_exceeded", operation="StartRecovery")
+    second = stage.start(stage.plan("web-01"))
+    ended = LaunchJob.objects.filter(wave__execution=first, status="COMPLETED")
+    began, job = stage.clock(), LaunchJob.objects.get(wave__execution=second)
+    while not ended.exists():
+        job.refresh_from_db()
+        assert (job.status, job.refused_since) == ("QUEUED", None)
+        if (stage.clock() - began).total_seconds() > 2400:
+            stage.simulator.clear_scenarios("quota_exceeded")
+            LaunchJob.objects.filter(pk=job.pk).update(not_before=stage.clock() + timedelta(hours=1))
+            Execution.objects.filter(pk=second.pk).update(next_step_at=stage.clock() + timedelta(hours=1))
+        stage.advance(120)
+        stage.look()
+    assert (stage.clock() - began).total_seconds() > 2600
+    stage.look()
+    job.refresh_from_db()
+    assert job.job_id
+
+
+def test_an_unknown_key_may_also_mean_a_region_that_is_not_enabled(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = "UnrecognizedClientException"
+    refusal = DrsError(BY_CODE[code], code=code, message="No.", region="us-east-1", operation="StartRecovery")
+    with monkeypatch.context() as patch:
+        patch.setattr(Drs, "start_recovery", Mock(side_effect=refusal))
+        run = stage.start(stage.plan("app-01"))
+        stage.look()
+        assert stage.fresh(run).status == "RUNNING"
+        assert "deleted or replaced, or because us-east-1 is not enabled" in message(run)
+    stage.until(run, "COMPLETED")
 
 
 def test_it_gives_up_on_an_aws_that_never_answers_clearly(stage: Stage) -> None:
