@@ -23,6 +23,7 @@ ACTIONS: dict[tuple[str, str], str] = {
     ("api-execution-retry", "POST"): "execution.retry",
     ("api-execution-cancel", "POST"): "execution.cancel",
     ("api-execution-pause", "POST"): "execution.pause",
+    ("api-execution-abandon", "POST"): "execution.abandon",
     ("api-execution-terminate", "POST"): "execution.terminate",
     ("api-execution-evidence", "POST"): "execution.evidence",
     ("evidence", "POST"): "execution.evidence",
@@ -39,5 +40,6 @@ ACTIONS: dict[tuple[str, str], str] = {
     ("retry-execution", "POST"): "execution.retry",
     ("cancel-execution", "POST"): "execution.cancel",
     ("pause-execution", "POST"): "execution.pause",
+    ("abandon-execution", "POST"): "execution.abandon",
     ("terminate-execution", "POST"): "execution.terminate",
 }

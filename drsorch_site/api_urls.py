@@ -28,6 +28,7 @@ urlpatterns = [
     *route("executions/<str:execution_id>/resume", executions.Resume, "api-execution-resume"),
     *route("executions/<str:execution_id>/cancel", executions.Cancel, "api-execution-cancel"),
     *route("executions/<str:execution_id>/pause", executions.Pause, "api-execution-pause"),
+    *route("executions/<str:execution_id>/abandon", executions.Abandon, "api-execution-abandon"),
     *route("executions/<str:execution_id>/terminate-instances", executions.Terminate, "api-execution-terminate"),
     *route("executions/<str:execution_id>/job-logs", executions.JobLogs, "api-execution-job-logs"),
     *route("notification-subscriptions", notify.SubscriptionList, "api-subscriptions"),

@@ -25,7 +25,7 @@ class NavEntry:
 
 
 STARTS = ("start-drill", "start-recovery")
-COMMANDS = ("cancel-execution", "terminate-execution")
+COMMANDS = ("cancel-execution", "terminate-execution", "abandon-execution")
 
 
 def _of(thing: str) -> tuple[str, ...]:

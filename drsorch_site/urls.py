@@ -61,6 +61,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     page("executions/<uuid:execution_id>/pause", control.execution_pause, "pause-execution"),
     page("executions/<uuid:execution_id>/resume", control.execution_resume, "resume-execution"),
     page("executions/<uuid:execution_id>/cancel", control.execution_cancel, "cancel-execution"),
+    page("executions/<uuid:execution_id>/abandon", control.execution_abandon, "abandon-execution"),
     page("executions/<uuid:execution_id>/retry", retry_pages.execution_retry, "retry-execution"),
     page("executions/<uuid:execution_id>/terminate", control.execution_terminate, "terminate-execution"),
     page("executions/<uuid:execution_id>/job-logs", logs.job_logs, "job-logs"),

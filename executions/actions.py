@@ -1,9 +1,13 @@
 """What can be done with a run now, and if not, why: asked by the API and by the console before anybody tries."""
 
 from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils import timezone
 
 from audit.actor import Actor
 from executions.models import Execution, ServerRun
+from executions.silence import not_abandonable
 from executions.states import ExecutionStatus, Kind, LaunchStatus, TerminationStatus, WaveStatus
 
 
@@ -17,15 +21,18 @@ class Action:
 
 @dataclass(frozen=True)
 class Actions:
-    """The four things a person can do with a run."""
+    """The five things a person can do with a run."""
 
     pause: Action
     cancel: Action
     resume: Action
     terminate: Action
+    abandon: Action
 
 
-def actions_of(execution: Execution, actor: Actor, *, has_instances: bool | None = None) -> Actions:
+def actions_of(
+    execution: Execution, actor: Actor, *, has_instances: bool | None = None, now: datetime | None = None
+) -> Actions:
     """What `actor` can do with the run. `has_instances` spares a query to those who know whether any is launched."""
     if has_instances is None:
         has_instances = _has_instances(execution)
@@ -41,6 +48,7 @@ def actions_of(execution: Execution, actor: Actor, *, has_instances: bool | None
             f"terminate instances of a {execution.purpose.label.lower()}",
             _no_terminate(execution, has_instances),
         ),
+        abandon=_action(actor, control, "give up on AWS's answer", not_abandonable(execution, now or timezone.now())),
     )
 
 

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from audit.actor import Actor
 from audit.administration import ReadOnly, each_told
 from executions import services
+from executions.abandoning import abandon
 from executions.models import AwsErrors, Execution, LaunchJob, Pacemaker, TerminationJob, WaveRun
 
 COMMENT = "Through the administration."
@@ -22,12 +23,16 @@ def _resume(actor: Actor, run: Any) -> None:
     services.resume(actor=actor, execution_id=run.pk, comment=COMMENT)
 
 
+def _abandon(actor: Actor, run: Any) -> None:
+    abandon(actor=actor, execution_id=run.pk, comment=COMMENT)
+
+
 @admin.register(Execution)
 class ExecutionAdmin(ReadOnly):
     list_display = ["plan_name", "kind", "status", "started_by", "started_at", "ended_at", "next_step_at", "aws_error"]
     list_filter = ["status", "kind", "dry_run"]
     search_fields = ["plan_name", "started_by"]
-    actions = ["cancel", "resume"]
+    actions = ["cancel", "resume", "abandon"]
 
     @admin.action(description="Cancel the selected runs")
     def cancel(self, request: HttpRequest, runs: "QuerySet[Execution]") -> None:
@@ -36,6 +41,10 @@ class ExecutionAdmin(ReadOnly):
     @admin.action(description="Resume the selected runs")
     def resume(self, request: HttpRequest, runs: "QuerySet[Execution]") -> None:
         each_told(self, request, runs, _resume, "resumed")
+
+    @admin.action(description="Give up on AWS's answer for the selected runs")
+    def abandon(self, request: HttpRequest, runs: "QuerySet[Execution]") -> None:
+        each_told(self, request, runs, _abandon, "given up")
 
 
 @admin.register(WaveRun)

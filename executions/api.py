@@ -28,6 +28,7 @@ from contract.serializers import (
 )
 from contract.views import ApiView, read_id
 from executions import services
+from executions.abandoning import abandon
 from executions.models import Execution
 from executions.representation import (
     BulkDeleted,
@@ -231,6 +232,21 @@ def _cancel(request: Request, execution_id: str) -> Response:
     if execution.state is ExecutionStatus.CANCELLING:
         return _state(execution, "Cancelling: the wave that runs ends first, later waves are skipped")
     return _state(execution, "Execution cancelled")
+
+
+class Abandon(ApiView):
+    """The way out of a run whose region of AWS stays silent."""
+
+    @describes(
+        "abandonExecution",
+        "End a run that waits for a region which has not answered for long; launches under way go on at AWS",
+        answers={200: CommandAnswer},
+        body=CommandIn,
+        refusals=("FORBIDDEN", "NOT_FOUND", "EXECUTION_NOT_ABANDONABLE"),
+    )
+    def post(self, request: Request, execution_id: str) -> Response:
+        execution = abandon(**_command(request, execution_id))
+        return _state(execution, "Execution given up; what AWS goes on launching is recorded when it answers")
 
 
 class Resume(ApiView):

@@ -11,14 +11,18 @@ from django.views.decorators.http import require_http_methods, require_POST
 from audit.requests import actor_for
 from contract.errors import DomainError
 from executions import services
+from executions.abandoning import abandon
 from executions.actions import actions_of
 from executions.forms import CommentForm
 from executions.live import Live
 from executions.models import Execution, ServerRun
+from executions.silence import silent_jobs, wave_in_flight
 from executions.states import LaunchStatus
 from executions.termination import result
 from executions.views import show_run
 from protection.pages import HtmxHttpRequest, Question, go
+
+GIVE_UP = "give up"  # what has to be typed
 
 
 @require_POST
@@ -63,6 +67,37 @@ def execution_cancel(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpR
     context = {"live": live, "execution": execution, "form": form, "actions": actions}
     question = Question("executions/_cancel.html", f"Cancel {execution.plan_name}", _trail(execution))
     return question.answer(request, context, problem=problem, status=422 if form.errors else 200)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def execution_abandon(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpResponse:
+    """Say what stays true, have it typed, then end a run that waits for a silent region."""
+    execution = get_object_or_404(Execution.objects.with_jobs(), pk=execution_id)
+    actor, problem, error = actor_for(request), None, ""
+    form = CommentForm(request.POST if request.method == "POST" else None)
+    actions = actions_of(execution, actor)
+    if request.method == "POST" and form.is_valid():
+        if actions.abandon.allowed and request.POST.get("confirm", "").strip().casefold() != GIVE_UP:
+            error = f"Type “{GIVE_UP}” to confirm. The run goes on."
+        else:
+            try:
+                abandon(actor=actor, execution_id=execution_id, comment=form.cleaned_data["comment"])
+                return go(request, "execution", execution_id)
+            except DomainError as refusal:
+                problem = refusal
+    wave = wave_in_flight(execution)
+    regions = sorted({job.region for job in silent_jobs(execution, wave)}) if wave else []
+    context = {
+        "execution": execution,
+        "wave": wave,
+        "regions": regions,
+        "phrase": GIVE_UP,
+        "error": error,
+        "form": form,
+        "actions": actions,
+    }
+    question = Question("executions/_abandon.html", f"Give up {execution.plan_name}", _trail(execution))
+    return question.answer(request, context, problem=problem, status=422 if error or form.errors else 200)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

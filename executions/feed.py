@@ -55,6 +55,7 @@ VERBS = {
     "execution.pause_expired": "The pause before {wave} expired",
     "execution.resume": "Resumed before {wave}",
     "execution.cancel": "Cancel asked for",
+    "execution.abandon": "Given up waiting for AWS",
     "execution.ended": "Run ended: {ending}",
     "execution.evidence": "Evidence pack made",
     "execution.restored": "Read from a backup, looking at AWS for launches made since",
@@ -76,12 +77,21 @@ VERBS = {
     "terminate.ended": "Termination ended: {gone} terminated, {left} not",
 }
 # Verbs whose own text says more than the sentence.
-EXPLAINED = {"launch.refused", "launch.rejected", "wave.failed", "wave.skipped", "terminate.refused", "terminate.waits"}
+EXPLAINED = {
+    "execution.abandon",
+    "launch.refused",
+    "launch.rejected",
+    "wave.failed",
+    "wave.skipped",
+    "terminate.refused",
+    "terminate.waits",
+}
 BAD = {
     "launch.rejected",
     "launch.doubled",
     "wave.failed",
     "terminate.refused",
+    "execution.abandon",
     "execution.pause_expired",
     "execution.restored",
 }

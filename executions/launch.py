@@ -23,7 +23,7 @@ from executions import transitions
 from executions.errands import Errand
 from executions.models import Execution, LaunchJob, TerminationJob, WaveRun
 from executions.occupancy import occupied_by
-from executions.run import Lost, Run, journal
+from executions.run import Lost, Run, journal, uncounted
 from executions.states import STEPPED, WAVE_BEGUN, JobStatus, Kind, LaunchStatus, Phase, WaveStatus
 
 LAUNCH_TAG = "drsorch:launch"
@@ -148,8 +148,12 @@ def _adopt_if_found(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> Er
         jobs = yield partial(Drs(job.region, reading="poller").jobs_since, _begun(run, wave) - LOOK_BACK)
     except DrsError as error:
         text = f"AWS does not say whether the launch arrived: {error.message}"
-        _look_again(run, wave, job, text, clock())
+        now = clock()
+        run.keep(now, failing_since=run.execution.failing_since or now, aws_error=str(error))
+        _look_again(run, wave, job, text, now)
         return True
+    if not transitions.is_watched(run.execution):  # else the polls say whether AWS answers
+        _clear_failures(run)
     return adopt_tagged(run, wave, job, jobs, clock)
 
 
@@ -165,6 +169,20 @@ def adopt_tagged(run: Run, wave: WaveRun, job: LaunchJob, jobs: Sequence[Job], c
     adopt(run, wave, job, tagged[0], clock(), "launch.adopted")
     _say_doubled(run, job, {each.job_id for each in tagged})
     return True
+
+
+def take_over_late(run: Run, clock: Clock) -> Errand[None]:
+    """Launches in doubt of a run that was given up: never sent again, but taken over if DRS shows them after all."""
+    for job in uncounted(run.execution).select_related("wave"):
+        since = _begun(run, job.wave) - LOOK_BACK
+        try:
+            jobs = yield partial(Drs(job.region, reading="poller").jobs_since, since)
+        except DrsError:
+            continue  # asked again at the next poll
+        quarantine = timedelta(seconds=settings.LAUNCH_QUARANTINE_SECONDS)
+        over = job.intent_at is None or clock() > job.intent_at + quarantine
+        if not adopt_tagged(run, job.wave, job, jobs, clock) and over:
+            LaunchJob.objects.filter(pk=job.pk, job_id="").update(status=JobStatus.WITHDRAWN)
 
 
 def reconcile(run: Run, wave: WaveRun, job_id: uuid.UUID, clock: Clock) -> Errand[None]:

@@ -26,7 +26,7 @@ from executions.engine import advance
 from executions.errands import Crew, Errand
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob, WaveRun
 from executions.observe import Answer, News, Question, ask, compare, read_on
-from executions.run import LEASE
+from executions.run import LEASE, Run, uncounted
 from executions.states import STEPPED, WAVE_BEGUN, JobStatus, WaveStatus
 
 log = logging.getLogger(__name__)
@@ -97,11 +97,16 @@ class Poller:
         tended = Execution.objects.filter(pk__in=unsettled.values("execution"))
         for execution in tended.filter(pk__in=list(batch.waiting)):
             self.crew.start(following.tend(execution, self.clock))
+        doubtful = LaunchJob.objects.filter(status=JobStatus.INITIATED, wave__execution__claim=batch.token)
+        given_up = Execution.objects.final().filter(pk__in=doubtful.values("wave__execution"))
+        for execution in given_up.filter(pk__in=list(batch.waiting)):
+            self.crew.start(launch.take_over_late(Run(execution, [], batch.token), self.clock))
 
     def _without_job(self, execution: Execution, token: uuid.UUID) -> Errand[None]:
         """A run without a job at DRS: paused, cancelled before anything arrived there, or over and fully known."""
         if execution.state.is_final:
             yield from following.tend(execution, self.clock)
+            yield from launch.take_over_late(Run(execution, [], token), self.clock)
             _rest_for_good(execution, token, self.clock())
         else:
             yield from self._advance(execution.pk, token)
@@ -224,7 +229,7 @@ def _compare(jobs: Iterable[LaunchJob], answer: Answer, asked_at: datetime) -> d
 def _rest_for_good(execution: Execution, token: uuid.UUID, now: datetime) -> None:
     """A run that is over: look again while DRS, in any region, has news of it or a termination is unsettled."""
     unsettled = execution.terminations.filter(Q(status__in=following.UNSETTLED) | Q(watched=True))
-    under_way = unsettled.exists() or transitions.is_watched(execution)
+    under_way = unsettled.exists() or transitions.is_watched(execution) or uncounted(execution).exists()
     at = d.grid(now, settings.POLL_SECONDS) if under_way else None
     Execution.objects.filter(pk=execution.pk, claim=token).update(claim=None, next_step_at=at)
 

@@ -26,6 +26,7 @@ class ActionsShape(TypedDict):
     cancel: ActionShape
     resume: ActionShape
     terminate: ActionShape
+    abandon: ActionShape
     retry: ActionShape
 
 
@@ -161,7 +162,7 @@ def _summary(
     execution: Execution, actor: Actor, now: datetime, tried: Lineage, *, has_instances: bool
 ) -> ExecutionSummary:
     waves = list(execution.waves.all())
-    actions = actions_of(execution, actor, has_instances=has_instances)
+    actions = actions_of(execution, actor, has_instances=has_instances, now=now)
     return ExecutionSummary(
         executionId=str(execution.pk),
         planId=_plan_id(execution),
@@ -197,6 +198,7 @@ def _summary(
             cancel=_action(actions.cancel),
             resume=_action(actions.resume),
             terminate=_action(actions.terminate),
+            abandon=_action(actions.abandon),
             retry=_action(retry_of(execution, actor, tried)),
         ),
         revision=execution.revision,

@@ -83,7 +83,11 @@ def terminate(
             details={"status": execution.status},
         )
     silent = _look_at_aws(execution, clock)
-    if silent and silent.keys() >= {region for _, region in _standing(execution)} and not execution.terminations.exists():
+    if (
+        silent
+        and silent.keys() >= {region for _, region in _standing(execution)}
+        and not execution.terminations.exists()
+    ):
         raise next(iter(silent.values()))
     window = SendWindow(settings.SEND_WINDOW_SECONDS)  # opened before the intents: the engine judges them by their age
     for job in _record_intents(actor, execution, comment, clock, silent):

@@ -128,6 +128,7 @@ API = [
     Rule("api-execution-resume", "POST", CONTROL),
     Rule("api-execution-cancel", "POST", CONTROL),
     Rule("api-execution-pause", "POST", CONTROL),
+    Rule("api-execution-abandon", "POST", CONTROL),
     Rule("api-execution-terminate", "POST", END_DRILL, scene=Scene.drilled),
     Rule("api-execution-terminate", "POST", END_RECOVERY, scene=Scene.recovered),
     Rule("api-execution-job-logs", "GET", EVERYBODY),
@@ -149,7 +150,7 @@ _READ = (
     "dashboard groups group servers plans plan executions execution execution-live job-logs job-logs-text settings"
     " shortcuts journal journal-entry session start-drill start-recovery pause-execution resume-execution"
     " cancel-execution terminate-execution retry-execution delete-group delete-plan notifications delete-subscription"
-    " password"
+    " password abandon-execution"
 )
 CONSOLE = [
     *(Rule(name, "GET", EVERYBODY) for name in _READ.split()),
@@ -179,6 +180,7 @@ CONSOLE = [
     Rule("retry-execution", "POST", DRILL, scene=Scene.failed_drill),
     Rule("retry-execution", "POST", RECOVERY, lambda scene: {"confirm": scene.run.plan_name}, Scene.failed_recovery),
     Rule("pause-execution", "POST", CONTROL),
+    Rule("abandon-execution", "POST", CONTROL),
     Rule("resume-execution", "POST", CONTROL),
     Rule("cancel-execution", "POST", CONTROL),
     Rule("terminate-execution", "POST", END_DRILL, lambda scene: {"name": scene.run.plan_name}, Scene.drilled),

@@ -1,0 +1,45 @@
+"""Whether a run waits for a region of AWS that does not answer, and may be given up. Only reads."""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from executions.models import Execution, LaunchJob, WaveRun
+from executions.states import JobStatus
+
+SILENT_FOR = timedelta(minutes=10)
+
+
+def wave_in_flight(execution: Execution) -> WaveRun | None:
+    """The wave of which something was sent and that is not over."""
+    return next((wave for wave in execution.waves.all() if wave.state.has_begun), None)
+
+
+def silent_jobs(execution: Execution, wave: WaveRun) -> list[LaunchJob]:
+    """Launches of the wave of which nothing was heard since the silence began."""
+    since = execution.failing_since
+    if since is None:
+        return []
+    sent = [job for job in wave.jobs.all() if job.state.is_open or job.state is JobStatus.INITIATED]
+    return [job for job in sent if job.seen_at is None or job.seen_at < since]
+
+
+def not_abandonable(execution: Execution, now: datetime) -> str:
+    """Why nobody may give up on AWS's answer yet; empty when they may."""
+    if execution.state.is_final:
+        return "The run is over."
+    if execution.failing_since is None:
+        return "AWS answers. Cancel the run instead."
+    wave = wave_in_flight(execution)
+    if wave is None or not silent_jobs(execution, wave):
+        return "No wave waits for AWS. Cancel the run instead."
+    if now < execution.failing_since + SILENT_FOR:
+        return "AWS has been silent for less than 10 minutes. The engine keeps asking."
+    if execution.cancel_requested_at is None and now <= _deadline(wave, now):
+        return "The wave still has time. Wait, or cancel the run first."
+    return ""
+
+
+def _deadline(wave: WaveRun, now: datetime) -> datetime:
+    """When it was due; a wave of which no job is known yet is due a timeout after its start."""
+    return wave.deadline_at or (wave.started_at or now) + timedelta(seconds=settings.WAVE_TIMEOUT_SECONDS)
