@@ -69,13 +69,23 @@ CAUSES: Sequence[tuple[str, str, str]] = (
     ),
     (
         "DRS_QUOTA_EXCEEDED|ServiceQuotaExceeded",
-        "DRS runs at most 20 jobs and 500 servers in jobs at once, and was full for half an hour.",
+        "DRS runs at most 20 jobs and 500 servers in jobs at once, and was full for half an hour or longer.",
         "Wait for other jobs to end, or start fewer plans at once.",
     ),
     (
         "ConflictException|currently being processed",
         "Another DRS job was working on one of the servers.",
         "See in the DRS console which job that is, let it end, and run the plan again.",
+    ),
+    (
+        "AWS_NOT_ANSWERING",
+        "DRS in a region stayed silent, and somebody gave up waiting. AWS may have launched all the same.",
+        "When AWS answers, late instances are recorded here: use them, or terminate them. Then run the plan again.",
+    ),
+    (
+        "UnrecognizedClientException",
+        "AWS did not know the access key: it was deleted or replaced, or the region is not enabled for the account.",
+        "If other regions fail as well, renew the engine's credentials; else enable the region. Then try again.",
     ),
     (
         "WAVE_TIMEOUT|not up in time",

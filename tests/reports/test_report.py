@@ -113,6 +113,7 @@ def test_no_cell_begins_a_formula(cell: str) -> None:
 
 
 def test_causes_are_explained_and_unknown_ones_admitted() -> None:
+    assert "stayed silent" in explain("", "AWS_NOT_ANSWERING")[0]
     assert "at most 20 jobs" in explain("", "DRS_QUOTA_EXCEEDED")[0]
     assert "launch template" in explain("InvalidSubnetID.NotFound: the subnet ID 'subnet-1' does not exist")[0]
     assert "may not do" in explain("UnauthorizedOperation: You are not authorized")[0]
