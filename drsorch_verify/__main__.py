@@ -26,6 +26,7 @@ def main() -> int:
     files = archive.read(pack)
     record, manifest = json.loads(files[check.REPORT]), json.loads(files[check.MANIFEST])
     print("The pack holds: every file, every journal entry and every figure matches.")
+    print("\n".join(check.notes(pack)), end="\n" if check.notes(pack) else "")
     print(record["verdict"])
     print(f"The journal ends at {manifest['head']}. Whoever runs the product confirms that with:")
     print(f"  python manage.py audit_verify --head {manifest['head']}")

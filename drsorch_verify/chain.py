@@ -16,18 +16,22 @@ def canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def content_digest(entry: Json) -> str:
-    return hashlib.sha256(canonical(entry).encode()).hexdigest()
+    return sha256(canonical(entry))
 
 
 def seal_digest(previous: str, content: str) -> str:
     """The digest of a seal over an entry's content digest."""
-    return hashlib.sha256(f"{previous}\n{content}".encode()).hexdigest()
+    return sha256(f"{previous}\n{content}")
 
 
 def old_seal_digest(previous: str, entry: Json) -> str:
     """As seals were made before content digests."""
-    return hashlib.sha256(f"{previous}\n{canonical(entry)}".encode()).hexdigest()
+    return sha256(f"{previous}\n{canonical(entry)}")
 
 
 def follow(journal: Json) -> list[str]:

@@ -10,12 +10,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from drsorch_verify import archive, chain, derive
+from drsorch_verify import archive, chain, derive, history, tables
 
 Json = dict[str, Any]
 EVIDENCE = "execution.evidence"
-JOURNAL, MANIFEST, REPORT = "journal.json", "manifest.json", "report.json"
-FORMAT = "drsorch-evidence/1"
+JOURNAL, MANIFEST, REPORT, TABLE = "journal.json", "manifest.json", "report.json", "report.csv"
+FORMAT = "drsorch-evidence/2"
+REPORT_FORMAT = "drsorch-report/2"
 
 
 def problems(pack: bytes, head: str = "") -> list[str]:
@@ -34,6 +35,9 @@ def problems(pack: bytes, head: str = "") -> list[str]:
 
 
 def _contents(files: Mapping[str, bytes], head: str) -> list[str]:
+    told = json.loads(files[MANIFEST])["format"]
+    if told != FORMAT:
+        return [f"the pack is of format {told}; this program checks {FORMAT}: use a copy of its own time"]
     journal = json.loads(files[JOURNAL])
     if files[JOURNAL] != document(journal) or set(journal) != {"previous", "links"}:
         return ["journal.json was changed"]
@@ -52,7 +56,16 @@ def _contents(files: Mapping[str, bytes], head: str) -> list[str]:
     record = json.loads(files[REPORT])
     if record["executionId"] != anchor["subject_id"]:
         return ["report.json is about another run than the journal"]
-    return _figure_problems(record) + _history_problems(record, _entries(journal))
+    found = _figure_problems(record) + history.problems(record, _entries(journal)[:-1])
+    if files.get(TABLE) != tables.as_csv(record).encode():
+        found.append("report.csv does not follow from report.json")
+    return found
+
+
+def notes(pack: bytes) -> list[str]:
+    """What of a pack that holds rests on the report alone, in sentences."""
+    files = archive.read(pack)
+    return history.notes(json.loads(files[REPORT]), _entries(json.loads(files[JOURNAL])))
 
 
 def document(content: object) -> bytes:
@@ -87,7 +100,9 @@ def _entries(journal: Json) -> list[Json]:
 def _slice_problems(journal: Json, anchor: Json) -> list[str]:
     """The slice begins where the anchor says, and has the entries that it says."""
     detail, first = anchor["detail"], journal["links"][0]
-    mine = [each["id"] for each in _entries(journal)[:-1] if each["subject_id"] == anchor["subject_id"]]
+    entries = _entries(journal)[:-1]
+    runs = history.lineage(anchor["subject_id"], entries)
+    mine = [each["id"] for each in entries if each["subject_id"] in runs]
     found = []
     if (first["seq"], journal["previous"]) != (detail["firstSeal"], detail["previous"]):
         found.append("journal: it does not begin where it did when the pack was made")
@@ -113,8 +128,17 @@ def _head_problems(journal: Json, head: str) -> list[str]:
 
 def _figure_problems(record: Json) -> list[str]:
     found = _differences("the run", record["measured"], derive.run_figures(record))
-    for wave in record["waves"]:
+    found += derive.verdict_problems(record)
+    for attempt in [*record["earlier"], record]:
+        found += _wave_problems(record, attempt)
+    return found
+
+
+def _wave_problems(record: Json, attempt: Json) -> list[str]:
+    found = []
+    for wave in attempt["waves"]:
         name = f"wave {wave['waveNumber'] + 1}"
+        name += "" if attempt is record else f" of attempt {attempt['attempt']}"
         found += _differences(name, wave, derive.wave_figures(record, wave))
         for server in wave["servers"]:
             found += _differences(f"{name}, {server['hostname']}", server, derive.server_figures(record, wave, server))
@@ -127,38 +151,3 @@ def _differences(what: str, told: Json, derived: Json) -> list[str]:
         for name, value in derived.items()
         if told.get(name) != value
     ]
-
-
-def _history_problems(record: Json, entries: list[Json]) -> list[str]:
-    """What the report says happened, against what the journal said when it happened."""
-    done = [entry for entry in entries if entry["subject_id"] == record["executionId"] and not entry["refused"]]
-    cancelled = any(entry["verb"] == "execution.cancel" for entry in done)
-    found = derive.status_problems(record, cancelled=cancelled)
-    for entry in done:
-        if entry["verb"] == "execution.ended" and entry["outcome"] != record["status"]:
-            found.append(f"report: the run's status is {record['status']}, the journal says {entry['outcome']}")
-    told = {(entry["verb"], entry["detail"].get("wave")) for entry in done}
-    for wave in record["waves"]:
-        verb = f"wave.{wave['status'].lower()}"
-        if (
-            wave["status"] in ("COMPLETED", "FAILED")
-            and not record["dryRun"]
-            and (verb, wave["waveNumber"]) not in told
-        ):
-            found.append(f"report: the journal does not say that wave {wave['waveNumber'] + 1} {wave['status']}")
-    sent = {entry["detail"].get("jobId") for entry in done if entry["verb"] in ("launch.sent", "launch.adopted")}
-    for job in (job for wave in record["waves"] for job in wave["jobs"]):
-        if job["jobId"] and job["jobId"] not in sent:
-            found.append(f"report: the journal does not know the job {job['jobId']}")
-    return found + _journal_problems(record, entries)
-
-
-def _journal_problems(record: Json, entries: list[Json]) -> list[str]:
-    known = {entry["id"]: entry for entry in entries}
-    found = []
-    for line in record["journal"]:
-        entry = known.get(line["entryId"])
-        same = entry and all(entry[name] == line[name] for name in ("actor", "verb", "outcome", "refused"))
-        if not same:
-            found.append(f"report: its journal line {line['entryId']} is not in the journal")
-    return found

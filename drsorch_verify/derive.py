@@ -77,12 +77,13 @@ def last_of(servers: Iterable[Json]) -> Json | None:
 def server_figures(record: Json, wave: Json, server: Json) -> Json:
     """rtoSeconds, tookSeconds, split and rpo of one server."""
     turns = server_turns(wave, server)
-    rpo = between(server["pointInTime"], _reference(record))
+    used = any(event["event"] == "USING_PREVIOUS_SNAPSHOT" for event in server["events"])
     return {
-        "rtoSeconds": between(record["startTime"], server["launchTime"]),
+        "rtoSeconds": between(record["firstStartTime"], server["launchTime"]),
         "tookSeconds": between(wave["startTime"], server["launchTime"]),
         "split": split(turns, server["launchTime"] or 0),
-        "rpo": target(rpo, record["rpoMinutes"], reached=launched(server)),
+        "rpo": target(_rpo(record, server), record["rpoMinutes"], reached=launched(server)),
+        "usedPreviousSnapshot": used,
     }
 
 
@@ -92,7 +93,7 @@ def wave_figures(record: Json, wave: Json) -> Json:
     end = last["launchTime"] if last else None
     gate = gate_turns(wave)
     return {
-        "rtoSeconds": between(record["startTime"], end),
+        "rtoSeconds": between(record["firstStartTime"], end),
         "tookSeconds": between(wave["startTime"], end),
         "waitedSeconds": gate[1][1] - gate[0][1] if gate else 0,
         "lastServerId": last["sourceServerId"] if last else None,
@@ -101,19 +102,38 @@ def wave_figures(record: Json, wave: Json) -> Json:
 
 
 def run_figures(record: Json) -> Json:
-    """Everything under `measured`."""
-    servers = [server for wave in record["waves"] for server in wave["servers"]]
+    """Everything under `measured`: over all attempts, each server as the last one left it."""
+    servers = servers_of(record)
     complete = bool(servers) and all(launched(each) for each in servers)
     end = max((each["launchTime"] for each in servers if each["launchTime"] is not None), default=None)
     return {
         "complete": complete,
+        "servers": len(servers),
+        "launchedServers": sum(launched(each) for each in servers),
         "referenceTime": _reference(record),
-        "rto": target(between(record["startTime"], end), record["rtoMinutes"], reached=complete),
+        "rto": target(between(record["firstStartTime"], end), record["rtoMinutes"], reached=complete),
         "rpo": _worst(record, servers),
-        "rpoUnknownServers": sum(launched(each) and each["pointInTime"] is None for each in servers),
-        "previousSnapshotServers": sum(each["usedPreviousSnapshot"] for each in servers),
+        "rpoUnknownServers": sum(launched(each) and _rpo(record, each) is None for each in servers),
+        "laterThanOutageServers": sum(launched(each) and _is_later(record, each) for each in servers),
+        "previousSnapshotServers": sum(launched(each) and each["usedPreviousSnapshot"] for each in servers),
         "split": split(_run_turns(record, end) if end is not None else [], end or 0),
     }
+
+
+def servers_of(record: Json) -> list[Json]:
+    """Every server of the run and of the attempts before it, as its last attempt left it."""
+    waves = [wave for each in [*record["earlier"], record] for wave in each["waves"]]
+    return list({server["sourceServerId"]: server for wave in waves for server in wave["servers"]}.values())
+
+
+def _is_later(record: Json, server: Json) -> bool:
+    """Data from after the declared outage: then the outage was not then, and the RPO is not known."""
+    outage, point = record["outageTime"], server["pointInTime"]
+    return outage is not None and point is not None and point > outage
+
+
+def _rpo(record: Json, server: Json) -> int | None:
+    return None if _is_later(record, server) else between(server["pointInTime"], _reference(record))
 
 
 def target(seconds: int | None, minutes: int | None, *, reached: bool) -> Json:
@@ -135,16 +155,27 @@ def target(seconds: int | None, minutes: int | None, *, reached: bool) -> Json:
 
 def _worst(record: Json, servers: Sequence[Json]) -> Json:
     up = [each for each in servers if launched(each)]
-    known = [between(each["pointInTime"], _reference(record)) for each in up if each["pointInTime"] is not None]
-    found = target(max((each or 0 for each in known), default=None), record["rpoMinutes"], reached=bool(known))
-    if found["reached"] == "MET" and len(known) < len(servers):
-        found["reached"] = "UNKNOWN" if len(up) == len(servers) else "NOT_REACHED"
+    known = [rpo for each in up if (rpo := _rpo(record, each)) is not None]
+    whole = len(up) == len(servers)
+    found = target(max(known, default=None), record["rpoMinutes"], reached=bool(known) or whole)
+    gone = len(record["earlier"]) < record["attempt"] - 1
+    if found["reached"] == "MET" and (gone or len(known) < len(servers)):
+        found["reached"] = "UNKNOWN" if whole else "NOT_REACHED"
     return found
 
 
 def _run_turns(record: Json, end: int) -> list[Turn]:
-    turns: list[Turn] = [("other", record["startTime"])]
-    for wave in record["waves"]:
+    turns: list[Turn] = [("other", record["firstStartTime"])]
+    for at, each in enumerate([*record["earlier"], record]):
+        if at:
+            turns.append(("person", record["earlier"][at - 1]["endTime"]))
+        turns += [("other", each["startTime"]), *_wave_turns(each["waves"])]
+    return turns
+
+
+def _wave_turns(waves: Sequence[Json]) -> list[Turn]:
+    turns: list[Turn] = []
+    for wave in waves:
         turns += gate_turns(wave)
         last = last_of(wave["servers"])
         if last is not None:
@@ -155,17 +186,50 @@ def _run_turns(record: Json, end: int) -> list[Turn]:
 
 
 def _reference(record: Json) -> int:
-    found: int = record["startTime"] if record["outageTime"] is None else record["outageTime"]
+    found: int = record["firstStartTime"] if record["outageTime"] is None else record["outageTime"]
     return found
+
+
+# The sentence
+
+
+def span(seconds: int | None) -> str:
+    """Seconds as people say them: 45 s, 8 min 45 s, 2 h 3 min, 3 d 4 h."""
+    if seconds is None:
+        return "not known"
+    days, rest = divmod(seconds, 86_400)
+    hours, rest = divmod(rest, 3_600)
+    minutes, left = divmod(rest, 60)
+    if days:
+        return f"{days} d {hours} h" if hours else f"{days} d"
+    if hours:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    if minutes:
+        return f"{minutes} min {left} s" if left else f"{minutes} min"
+    return f"{left} s"
+
+
+def verdict_problems(record: Json) -> list[str]:
+    """The sentence must say the figures, and claim no target that they do not."""
+    if record["dryRun"]:
+        return []
+    said, figures = record["verdict"].replace(f"“{record['planName']}”", ""), run_figures(record)
+    wanted = [f": {record['status'].lower()}, {figures['launchedServers']} of {figures['servers']} server"]
+    claims = {"MET": 0, "MISSED": 0}
+    for name, found in (("RTO", figures["rto"]), ("RPO", figures["rpo"])):
+        if found["reached"] in claims:
+            claims[found["reached"]] += 1
+            wanted.append(f"{name} {span(found['seconds'])}: the {name} target of {span(found['targetSeconds'])} was ")
+    counts = {"MET": said.count(" was met."), "MISSED": said.count(" was missed by ")}
+    whole = all(each in said for each in wanted) and counts == claims
+    return [] if whole else ["report: its verdict does not say what its figures do"]
 
 
 # Statuses
 
 
 def status_problems(record: Json, *, cancelled: bool) -> list[str]:
-    """Statuses of waves and run that do not follow from what became of the servers. A dry run launches nothing."""
-    if record["dryRun"]:
-        return []
+    """Statuses of waves and run (or of an earlier attempt) that do not follow from what became of the servers."""
     found = [text for wave in record["waves"] if (text := _wave_problem(wave))]
     waves = [wave["status"] for wave in record["waves"]]
     up = any(

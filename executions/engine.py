@@ -8,8 +8,8 @@ from django.conf import settings
 from django.db import transaction
 
 from contract import log_context
-from contract.clock import Clock, db_clock
-from executions import announce, launch, transitions
+from contract.clock import Clock, db_clock, unix
+from executions import announce, launch, transitions, witness
 from executions import decide as d
 from executions.errands import Errand, do_now
 from executions.forecast import phase_times, renewed
@@ -118,7 +118,12 @@ def _settle(run: Run, verdict: d.Settle, now: datetime) -> None:
         wave.save(update_fields=["status", "ended_at", "status_message", "error_code", "error_message"])
         transitions.touch(run.execution, now, [wave])
         journal(
-            run, f"wave.{verdict.status.lower()}", outcome=verdict.code or "ok", wave=wave.number, text=verdict.message
+            run,
+            f"wave.{verdict.status.lower()}",
+            outcome=verdict.code or "ok",
+            wave=wave.number,
+            text=verdict.message,
+            **witness.wave_facts(wave.started_at, now, wave.servers.all()),
         )
         if verdict.code == d.WAVE_TIMEOUT:
             announce.timed_out(run.execution, wave, verdict.message, now)
@@ -154,7 +159,7 @@ def _pause(run: Run, wave: WaveRun, now: datetime) -> None:
         wave.status, wave.paused_at = WaveStatus.PAUSED, now
         wave.save(update_fields=["status", "paused_at"])
         transitions.touch(run.execution, now, [wave])
-        journal(run, "execution.paused", wave=wave.number)
+        journal(run, "execution.paused", wave=wave.number, pausedTime=unix(now))
         announce.paused(run.execution, wave, now)
 
 
@@ -177,5 +182,5 @@ def _finish(run: Run, status: ExecutionStatus, now: datetime) -> None:
         run.keep(now, **columns, phase_times=phase_times(run.execution))
         transitions.release(run.execution)
         transitions.touch(run.execution, now)
-        journal(run, "execution.ended", outcome=status.value)
+        journal(run, "execution.ended", outcome=status.value, endTime=unix(now))
         announce.ended(run.execution, now)

@@ -305,7 +305,7 @@ def foretold(execution: Execution, now: datetime) -> Foretold | None:
         return None if seconds is None else max(now, since + timedelta(seconds=seconds))
 
     earliest, latest = end(kept["earliest"]), end(kept["latest"])
-    due = execution.rto_minutes and execution.started_at + timedelta(minutes=execution.rto_minutes)
+    due = execution.rto_minutes and execution.counts_from + timedelta(minutes=execution.rto_minutes)
     return Foretold(
         at=at,
         launches=kept["launches"],

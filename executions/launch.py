@@ -14,7 +14,7 @@ from django.db import transaction
 
 from audit.actor import ENGINE
 from audit.journal import record
-from contract.clock import Clock
+from contract.clock import Clock, unix
 from drs.client import Drs, SendWindow
 from drs.errors import DrsError, Effect, Trouble
 from drs.shapes import JOB_COMPLETED, Job
@@ -81,7 +81,8 @@ def _record_intent(run: Run, wave: WaveRun, job: LaunchJob, now: datetime) -> No
             wave.status, wave.started_at = WaveStatus.INITIATED, now
             wave.save(update_fields=["status", "started_at"])
         transitions.touch(run.execution, now, [wave])
-        journal(run, "launch.intent", wave=wave.number, launch=str(job.pk), region=job.region, attempt=job.attempt)
+        about = {"launch": str(job.pk), "region": job.region, "attempt": job.attempt, "intentTime": unix(now)}
+        journal(run, "launch.intent", **{"wave": wave.number, **about})
 
 
 def adopt(run: Run, wave: WaveRun, job: LaunchJob, found: Job, now: datetime, verb: str = "launch.sent") -> None:

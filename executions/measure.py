@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from contract.clock import unix
+from executions.attempts import attempts_among
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
 from executions.states import LaunchStatus, Phase, Reached, phase_after
 
@@ -48,13 +49,17 @@ class Verdict:
 
 @dataclass(frozen=True)
 class ServerFigures:
-    """One server. `rto` from the run's start, `took` from its wave's; None when it was not launched."""
+    """One server. `rto` from the first attempt's start, `took` from its wave's; None when it was not launched.
+
+    `later` data is from after the declared outage: then the outage was not then, and the RPO is not known.
+    """
 
     row: ServerRun
     launched: bool
     rto: int | None
     took: int | None
     split: Split
+    later: bool
     rpo: int | None
     rpo_verdict: Verdict
 
@@ -77,20 +82,23 @@ class WaveFigures:
 
 @dataclass(frozen=True)
 class Measured:
-    """A whole run. `reference` is what RPO counts from: the declared outage, or the start."""
+    """A run with the attempts before it. RTO counts from the first one's `start`, RPO from `reference`: the declared
+    outage, or that start. `servers` are all that were to come up, each as its last attempt left it; `waves` and
+    `earlier` are those of this run and of each attempt before it.
+    """
 
+    start: datetime
     reference: datetime
     complete: bool
     rto: Verdict
     rpo: Verdict
     rpo_unknown: int
+    later_than_outage: int
     previous_snapshots: int
     split: Split
     waves: Sequence[WaveFigures]
-
-    @property
-    def servers(self) -> list[ServerFigures]:
-        return [server for wave in self.waves for server in wave.servers]
+    earlier: Sequence[Sequence[WaveFigures]]
+    servers: Sequence[ServerFigures]
 
 
 @dataclass
@@ -101,6 +109,14 @@ class WaveRows:
     servers: Sequence[ServerRun]
     jobs: Sequence[LaunchJob]
     events: Mapping[str, Sequence[JobEvent]] = field(default_factory=dict)
+
+
+@dataclass
+class Attempt:
+    """A run with the rows of its waves."""
+
+    execution: Execution
+    waves: Sequence[WaveRows]
 
 
 Stretch = tuple[Part, datetime, datetime]
@@ -118,16 +134,30 @@ def rows_of(execution: Execution) -> list[WaveRows]:
     ]
 
 
-def measure(execution: Execution, waves: Sequence[WaveRows]) -> Measured:
-    """Every figure of a run, against the targets that its plan had when it was started."""
-    start, reference = execution.started_at, execution.outage_at or execution.started_at
-    target = _seconds(execution.rpo_minutes)
-    figures = [_wave(wave, start, reference, target, is_over=execution.state.is_final) for wave in waves]
-    servers = [server for wave in figures for server in wave.servers]
+def attempts_before(execution: Execution) -> list[Attempt]:
+    """The attempts before a retry, the first one first, without those that were deleted. No query for other runs."""
+    if execution.first_attempt_id is None:
+        return []
+    found = attempts_among(execution).filter(attempt__lt=execution.attempt).order_by("attempt")
+    return [Attempt(each, rows_of(each)) for each in found.prefetch_related("waves__servers", "waves__jobs")]
+
+
+def measure(execution: Execution, waves: Sequence[WaveRows], before: Sequence[Attempt] = ()) -> Measured:
+    """Every figure of a run and of the attempts before it, against the targets that its plan had at the start."""
+    start, reference, over = (
+        execution.counts_from,
+        execution.outage_at or execution.counts_from,
+        execution.state.is_final,
+    )
+    earlier = [[_wave(wave, execution) for wave in each.waves] for each in before]
+    figures = [_wave(wave, execution) for wave in waves]
+    latest = {s.row.source_server_id: s for each in [*earlier, figures] for wave in each for s in wave.servers}
+    servers = list(latest.values())
     last = max((each.row.launched_at for each in servers if each.row.launched_at), default=None)
     complete = bool(servers) and all(each.launched for each in servers)
-    over = execution.state.is_final
+    gone = execution.attempt - 1 - len(before)
     return Measured(
+        start=start,
         reference=reference,
         complete=complete,
         rto=_against(
@@ -136,49 +166,47 @@ def measure(execution: Execution, waves: Sequence[WaveRows]) -> Measured:
             reached=complete,
             over=over,
         ),
-        rpo=_worst(servers, target, over=over),
+        rpo=_worst(servers, _seconds(execution.rpo_minutes), over=over, gone=gone > 0),
         rpo_unknown=sum(each.launched and each.rpo is None for each in servers),
-        previous_snapshots=sum(each.row.used_previous_snapshot for each in servers),
-        split=_sum(_run_path(waves, start, last) if last else []),
+        later_than_outage=sum(each.launched and each.later for each in servers),
+        previous_snapshots=sum(each.launched and each.row.used_previous_snapshot for each in servers),
+        split=_sum(_path([*before, Attempt(execution, waves)], start, last) if last else []),
         waves=figures,
+        earlier=earlier,
+        servers=servers,
     )
 
 
-def _wave(wave: WaveRows, start: datetime, reference: datetime, target: int | None, *, is_over: bool) -> WaveFigures:
+def _wave(wave: WaveRows, execution: Execution) -> WaveFigures:
+    """A wave of the run, or of an attempt before it, by the run's start and targets."""
     jobs = {job.pk: job for job in wave.jobs}
-    servers = [_server(each, wave, jobs[each.job_id], start, reference, target, over=is_over) for each in wave.servers]
+    servers = [_server(each, wave, jobs[each.job_id], execution) for each in wave.servers]
     last = _last(wave)
     return WaveFigures(
         row=wave.run,
         waited=_sum(_gate(wave.run))[Part.PERSON],
         took=_between(wave.run.started_at, last.launched_at if last else None),
-        rto=_between(start, last.launched_at if last else None),
+        rto=_between(execution.counts_from, last.launched_at if last else None),
         last=last,
         split=_sum(server_path(last, wave, jobs[last.job_id]) if last else []),
         servers=servers,
     )
 
 
-def _server(
-    row: ServerRun,
-    wave: WaveRows,
-    job: LaunchJob,
-    start: datetime,
-    reference: datetime,
-    target: int | None,
-    *,
-    over: bool,
-) -> ServerFigures:
+def _server(row: ServerRun, wave: WaveRows, job: LaunchJob, execution: Execution) -> ServerFigures:
     launched = row.state in (LaunchStatus.LAUNCHED, LaunchStatus.TERMINATED) and row.launched_at is not None
-    rpo = _between(row.point_in_time, reference)
+    outage, point = execution.outage_at, row.point_in_time
+    later = outage is not None and point is not None and unix(point) > unix(outage)
+    rpo = None if later else _between(point, outage or execution.counts_from)
     return ServerFigures(
         row=row,
         launched=launched,
-        rto=_between(start, row.launched_at),
+        rto=_between(execution.counts_from, row.launched_at),
         took=_between(wave.run.started_at, row.launched_at),
         split=_sum(server_path(row, wave, job)),
+        later=later,
         rpo=rpo,
-        rpo_verdict=_against(rpo, target, reached=launched, over=over),
+        rpo_verdict=_against(rpo, _seconds(execution.rpo_minutes), reached=launched, over=execution.state.is_final),
     )
 
 
@@ -207,16 +235,16 @@ def _against(seconds: int | None, target: int | None, *, reached: bool, over: bo
     return Verdict(Reached.MET, seconds, target)
 
 
-def _worst(servers: Sequence[ServerFigures], target: int | None, *, over: bool) -> Verdict:
-    """The run's RPO is that of its worst server; met only when every server's is known."""
+def _worst(servers: Sequence[ServerFigures], target: int | None, *, over: bool, gone: bool) -> Verdict:
+    """The run's RPO is that of its worst server; met only when every server's is known, `gone` attempts' too."""
     known = [each.rpo for each in servers if each.launched and each.rpo is not None]
     worst = max(known, default=None)
-    verdict = _against(worst, target, reached=bool(known), over=over)
+    verdict = _against(worst, target, reached=bool(known) or all(each.launched for each in servers), over=over)
     if verdict.reached is not Reached.MET:
         return verdict
     if not all(each.launched for each in servers):
         return Verdict(Reached.NOT_REACHED if over else Reached.UNKNOWN, worst, target)
-    return verdict if len(known) == len(servers) else Verdict(Reached.UNKNOWN, worst, target)
+    return verdict if len(known) == len(servers) and not gone else Verdict(Reached.UNKNOWN, worst, target)
 
 
 # Where the time went: stretches one after the other, each with its part
@@ -253,9 +281,21 @@ def _gate(run: WaveRun) -> list[Stretch]:
     return [(Part.PERSON, run.paused_at, until)] if run.paused_at and until else []
 
 
-def _run_path(waves: Sequence[WaveRows], start: datetime, end: datetime) -> list[Stretch]:
-    """From the run's start to its last launch: each wave by the server that came last in it."""
+def _path(attempts: Sequence[Attempt], start: datetime, end: datetime) -> list[Stretch]:
+    """From the first start to the last launch: each wave by the server that came last in it.
+
+    Between two attempts somebody had to decide to try again.
+    """
     turns: list[tuple[Part, datetime]] = [(Part.OTHER, start)]
+    for at, each in enumerate(attempts):
+        if at:
+            turns.append((Part.PERSON, attempts[at - 1].execution.ended_at or start))
+        turns += [(Part.OTHER, each.execution.started_at), *_turns(each.waves, end)]
+    return _stretches(turns, end)
+
+
+def _turns(waves: Sequence[WaveRows], end: datetime) -> list[tuple[Part, datetime]]:
+    turns: list[tuple[Part, datetime]] = []
     for wave in waves:
         for _, since, until in _gate(wave.run):
             turns += [(Part.PERSON, since), (Part.OTHER, until)]
@@ -266,7 +306,7 @@ def _run_path(waves: Sequence[WaveRows], start: datetime, end: datetime) -> list
             turns.append((Part.OTHER, last.launched_at or end))
         elif wave.run.started_at:
             turns.append((Part.OTHER, wave.run.started_at))
-    return _stretches(turns, end)
+    return turns
 
 
 def _sum(stretches: Iterable[Stretch]) -> Split:

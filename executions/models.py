@@ -1,6 +1,7 @@
 """A run and everything that belongs to it. The row is the workflow: engines only advance what stands here."""
 
 import uuid
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.db import models
@@ -87,6 +88,7 @@ class Execution(models.Model):
     rehearsal = models.JSONField(null=True, help_text="What a dry run found, and how long a run would take")
     retry_of = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="retries")
     first_attempt_id = models.UUIDField(null=True, help_text="Of a retry: the run with which it all began")
+    first_started_at = models.DateTimeField(null=True, help_text="Of a retry: when the first attempt was started")
     attempt = models.PositiveIntegerField(default=1, help_text="1 for a run that retries no other")
     forecast = models.JSONField(null=True, help_text="When it will be over, as executions.forecast says")
     phase_times = models.JSONField(default=list, help_text="What its launches took, for the forecasts of later runs")
@@ -138,6 +140,11 @@ class Execution(models.Model):
     def purpose(self) -> Kind:
         """The kind with its label and tone."""
         return Kind.of(self.kind)
+
+    @property
+    def counts_from(self) -> datetime:
+        """When its RTO began to run: production does not come back because somebody tries again."""
+        return self.first_started_at or self.started_at
 
 
 class WaveRun(models.Model):

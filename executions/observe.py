@@ -104,6 +104,7 @@ class News:
     servers: list[ServerRun] = field(default_factory=list)
     events: list[JobEvent] = field(default_factory=list)
     changed: bool = False
+    ended: bool = False  # DRS has no more news of it
 
     def write(self) -> None:
         """Save it; call inside a transaction."""
@@ -162,6 +163,7 @@ def compare(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer, asked_
     news.events += _derived_ends(job, news.servers, lines or [])
     watched = _still_watched(job, servers, log_read=lines is not None, now=asked_at)
     news.changed |= bool(news.servers) or watched != job.watched
+    news.ended = job.watched and not watched
     job.watched = watched
     return news
 
@@ -176,7 +178,7 @@ def _despair(news: News, servers: Sequence[ServerRun], asked_at: datetime) -> No
             server.launch_status, server.phase = LaunchStatus.FAILED, Phase.DONE
             server.error = "DRS has not shown the job of this launch for a day."
             news.servers.append(server)
-    job.status, job.watched, news.changed = JobStatus.COMPLETED, False, True
+    job.status, job.watched, news.changed, news.ended = JobStatus.COMPLETED, False, True, True
 
 
 def _forward(now: LaunchStatus, told: str) -> LaunchStatus:

@@ -21,7 +21,7 @@ from django.db.models.functions import Coalesce
 from contract.clock import Clock, db_clock
 from drs.errors import DrsError
 from executions import decide as d
-from executions import following, launch, transitions
+from executions import following, launch, transitions, witness
 from executions.engine import advance
 from executions.errands import Crew, Errand
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob, WaveRun
@@ -253,6 +253,8 @@ def _save(items: Sequence[News], now: datetime) -> None:
     waves: dict[int, WaveRun] = {}
     for each in items:
         each.write()
+        if each.ended:
+            witness.say_ended(execution, each.job)
         waves[each.job.wave_id] = each.job.wave
     for each in items:
         if each.job.state is JobStatus.COMPLETED:

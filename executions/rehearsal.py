@@ -12,7 +12,7 @@ from typing import TypedDict
 from django.conf import settings
 from django.db import transaction
 
-from contract.clock import Clock
+from contract.clock import Clock, unix
 from drs.client import Drs
 from drs.errors import DrsError, Effect
 from drs.shapes import SourceServer as DrsServer
@@ -180,7 +180,7 @@ def _cancel(run: Run, now: datetime) -> None:
         run.keep(now, **transitions.end_columns(run.execution, ExecutionStatus.CANCELLED, now))
         transitions.skip(waves, "The dry run was cancelled before this wave was checked.", now)
         transitions.touch(run.execution, now, waves)
-        journal(run, "execution.ended", outcome=ExecutionStatus.CANCELLED.value)
+        journal(run, "execution.ended", outcome=ExecutionStatus.CANCELLED.value, endTime=unix(now))
 
 
 def _finish(run: Run, now: datetime) -> None:
@@ -195,7 +195,7 @@ def _finish(run: Run, now: datetime) -> None:
     with transaction.atomic():
         run.keep(now, **columns)
         transitions.touch(run.execution, now)
-        journal(run, "execution.ended", outcome=status.value)
+        journal(run, "execution.ended", outcome=status.value, endTime=unix(now))
 
 
 def _of_plan(run: Run) -> Iterable[Reason]:

@@ -14,7 +14,7 @@ from audit.journal import attempt, record
 from contract.clock import Clock, db_clock
 from contract.errors import BadRequest
 from drs.client import SERVERS_A_JOB
-from executions import announce, services, tasks
+from executions import announce, services, tasks, witness
 from executions.attempts import RETRIED, attempts_among, why_not
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun, WaveRun
 from executions.replacing import require_ending
@@ -101,6 +101,7 @@ def _create(actor: Actor, execution_id: uuid.UUID, initiated_by: str, comment: s
         outage_at=earlier.outage_at,
         retry_of=earlier,
         first_attempt_id=earlier.first_attempt_id or earlier.pk,
+        first_started_at=earlier.first_started_at or earlier.started_at,
         attempt=earlier.attempt + 1,
         initiated_by=initiated_by.strip() or actor.name,
         started_by=actor.name,
@@ -196,8 +197,10 @@ def _note(
             "attempt": made.attempt,
             "retryOf": str(earlier.pk),
             "servers": len(_homes(left)),
+            "standing": [each.wave.number for each in left if not each.servers],
             "initiatedBy": made.initiated_by,
             **({"endsRecoveryInstances": ended} if ended else {}),
+            **witness.promised(made),
             **({"comment": comment} if comment else {}),
         },
         before={"executionId": str(earlier.pk), "status": earlier.status},

@@ -13,7 +13,7 @@ from django.db.models import F
 
 from audit.actor import Actor
 from audit.journal import attempt, record
-from contract.clock import Clock, db_clock
+from contract.clock import Clock, db_clock, unix
 from contract.errors import BadRequest, Invalid, NotFound
 from executions import announce, starting, tasks, transitions
 from executions.models import Execution, LaunchJob, TerminationJob, WaveRun
@@ -129,7 +129,8 @@ def _resume_paused(actor: Actor, execution: Execution, comment: str, now: dateti
     wave.resumed_at, wave.resumed_by = now, actor.name
     wave.revision = execution.revision
     wave.save(update_fields=["status", "status_message", "resumed_at", "resumed_by", "revision"])
-    _note(actor, "execution.resume", execution, comment, before=ExecutionStatus.PAUSED, wave=wave.number)
+    facts = {"wave": wave.number, "resumedTime": unix(now)}
+    _note(actor, "execution.resume", execution, comment, before=ExecutionStatus.PAUSED, **facts)
     announce.resumed(execution, wave, now)
     return True
 
@@ -195,7 +196,8 @@ def cancel(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: C
                 f"This run is over ({execution.state.label.lower()}); there is nothing to cancel.",
                 details={"status": execution.status},
             )
-        _note(actor, "execution.cancel", execution, comment, before=before)
+        ended = {"endTime": unix(execution.ended_at)} if execution.ended_at else {}
+        _note(actor, "execution.cancel", execution, comment, before=before, **ended)
         transaction.on_commit(lambda: tasks.nudge(execution.pk))
     return execution
 

@@ -9,7 +9,7 @@ from audit.actor import Actor
 from audit.journal import record
 from contract.errors import BadRequest, Conflict
 from drs.client import SERVERS_A_JOB
-from executions import announce
+from executions import announce, witness
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun, WaveRun
 from executions.replacing import require_ending
 from executions.states import Kind
@@ -69,6 +69,7 @@ def create(
             "waves": len(waves),
             "initiatedBy": execution.initiated_by,
             "planVersion": plan.version,
+            **witness.promised(execution),
             **({"dryRun": True} if dry_run else {}),
             **({"outageTime": outage_at.isoformat()} if outage_at else {}),
             **({"endsRecoveryInstances": ended} if ended else {}),

@@ -3,17 +3,20 @@
 from typing import TypedDict
 
 from contract.clock import unix
-from executions.measure import Measured, measure, rows_of
+from executions.measure import Measured, attempts_before, measure, rows_of
 from executions.models import Execution
 
 
 class ComparisonShape(TypedDict):
-    """The previous finished run of the plan. Changes are this run's figure less the previous one's, in seconds."""
+    """The finished run of the plan before this one's first attempt. Changes are this run's figure less the previous
+    one's, in seconds; null unless both are of one kind and brought every server up (`complete`).
+    """
 
     executionId: str
     executionType: str
     status: str
     startTime: int
+    complete: bool
     rtoSeconds: int | None
     rpoSeconds: int | None
     launchedServers: int
@@ -26,21 +29,23 @@ def compare(execution: Execution, figures: Measured) -> ComparisonShape | None:
     """None for the first run of a plan, and for the runs of plans that are gone."""
     if execution.plan_id is None:
         return None
-    earlier = Execution.objects.final().filter(plan=execution.plan_id, started_at__lt=execution.started_at)
+    earlier = Execution.objects.final().filter(plan=execution.plan_id, started_at__lt=execution.counts_from)
     before = earlier.filter(dry_run=execution.dry_run).newest_first().with_waves().first()
     if before is None:
         return None
-    old = measure(before, rows_of(before))
+    old = measure(before, rows_of(before), attempts_before(before))
+    alike = figures.complete and old.complete and before.kind == execution.kind
     return ComparisonShape(
         executionId=str(before.pk),
         executionType=before.kind,
         status=before.status,
         startTime=unix(before.started_at),
+        complete=old.complete,
         rtoSeconds=old.rto.seconds,
         rpoSeconds=old.rpo.seconds,
         launchedServers=sum(each.launched for each in old.servers),
-        rtoChangeSeconds=_change(figures.rto.seconds, old.rto.seconds),
-        rpoChangeSeconds=_change(figures.rpo.seconds, old.rpo.seconds),
+        rtoChangeSeconds=_change(figures.rto.seconds, old.rto.seconds) if alike else None,
+        rpoChangeSeconds=_change(figures.rpo.seconds, old.rpo.seconds) if alike else None,
         planChanged=before.plan_copy.get("version") != execution.plan_copy.get("version"),
     )
 

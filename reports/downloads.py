@@ -2,9 +2,9 @@
 
 from django.http import HttpResponse
 
+from drsorch_verify.tables import as_csv
 from reports.pdf import as_pdf
 from reports.record import RecordShape
-from reports.tables import as_csv
 
 
 def download(found: RecordShape, wanted: str) -> HttpResponse:

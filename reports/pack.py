@@ -7,14 +7,15 @@ from pathlib import Path
 import drsorch_verify
 from audit.actor import Actor
 from audit.journal import record as write
+from audit.models import AuditEntry
 from audit.slices import seals_of, slice_of
 from drsorch_verify import archive
-from drsorch_verify.check import EVIDENCE, JOURNAL, MANIFEST, REPORT, digest, document, manifest, own_digest
+from drsorch_verify.check import EVIDENCE, JOURNAL, MANIFEST, REPORT, TABLE, digest, document, manifest, own_digest
+from drsorch_verify.tables import as_csv
 from executions.models import Execution
 from reports.calls import calls
 from reports.pdf import as_pdf
-from reports.record import RecordShape, record
-from reports.tables import as_csv
+from reports.record import RecordShape, entries_of, record
 
 README = """This is the evidence of one run of DRS Orchestration.
 
@@ -39,7 +40,7 @@ def make(actor: Actor, execution: Execution, now: datetime) -> bytes:
     """The pack of a run read `with_waves`. Writes the journal entry that vouches for it, and has it sealed."""
     found = record(execution, now)
     files = _files(execution, found)
-    ids = sorted(line["entryId"] for line in found["journal"])
+    ids = [entry.pk for entry in entries_of(*_lineage(execution))]
     first = seals_of(ids)[0]
     anchor = write(
         actor,
@@ -61,12 +62,21 @@ def make(actor: Actor, execution: Execution, now: datetime) -> bytes:
     return archive.build(files)
 
 
+def _lineage(execution: Execution) -> list[str]:
+    """The run and the attempts before it, as the journal tells: it outlives rows."""
+    ids = [str(execution.pk)]
+    retries = AuditEntry.objects.filter(verb="execution.retry", subject_kind="execution", refused=False)
+    while entry := retries.filter(subject_id=ids[-1]).first():
+        ids.append(entry.detail["retryOf"])
+    return ids
+
+
 def _files(execution: Execution, found: RecordShape) -> dict[str, bytes]:
     return {
         "README.txt": README.encode(),
         "report.pdf": as_pdf(found),
         REPORT: document(found),
-        "report.csv": as_csv(found).encode(),
+        TABLE: as_csv(found).encode(),
         "calls.json": document(calls(execution)),
         **verifier(),
     }

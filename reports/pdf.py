@@ -16,8 +16,9 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.platypus import KeepTogether, Paragraph, SimpleDocTemplate, Spacer, Table
 
+from drsorch_verify.derive import span
 from reports.record import RecordShape, WaveShape
-from reports.words import clock, ending, facts, gates, parts, reached, span
+from reports.words import clock, ending, facts, gates, parts, reached
 
 WIDTH = A4[0] - 36 * mm
 INK, QUIET, LINE = colors.HexColor("#14213d"), colors.HexColor("#5b6472"), colors.HexColor("#c9d1dc")

@@ -10,14 +10,26 @@ from typing import Any, TypedDict
 from audit.models import AuditEntry
 from contract.clock import unix
 from executions.feed import journal_line
-from executions.measure import Measured, Part, ServerFigures, Split, Verdict, WaveFigures, WaveRows, measure, rows_of
+from executions.measure import (
+    Attempt,
+    Measured,
+    Part,
+    ServerFigures,
+    Split,
+    Verdict,
+    WaveFigures,
+    WaveRows,
+    attempts_before,
+    measure,
+    rows_of,
+)
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
 from executions.states import LaunchStatus
 from reports.comparison import ComparisonShape, compare
 from reports.explain import FailureShape, failures
 from reports.words import verdict
 
-FORMAT = "drsorch-report/1"
+FORMAT = "drsorch-report/2"
 
 
 class SplitShape(TypedDict):
@@ -109,15 +121,33 @@ class WaveShape(TypedDict):
 
 
 class MeasuredShape(TypedDict):
-    """RTO from the start to the last server launched; RPO of the worst server, from `referenceTime`."""
+    """RTO from the first attempt's start to the last server launched; RPO of the worst server, from `referenceTime`.
+
+    Over all servers of all attempts so far, each as the last one left it.
+    """
 
     complete: bool
+    servers: int
+    launchedServers: int
     referenceTime: int
     rto: TargetShape
     rpo: TargetShape
     rpoUnknownServers: int
+    laterThanOutageServers: int
     previousSnapshotServers: int
     split: SplitShape
+
+
+class AttemptShape(TypedDict):
+    """An attempt before this one; its figures count from the first one's start, too."""
+
+    executionId: str
+    attempt: int
+    status: str
+    startedBy: str
+    startTime: int
+    endTime: int | None
+    waves: list[WaveShape]
 
 
 class CleanupJobShape(TypedDict):
@@ -161,10 +191,12 @@ class RecordShape(TypedDict):
     initiatedBy: str
     startedBy: str
     startTime: int
+    firstStartTime: int
     endTime: int | None
     outageTime: int | None
     attempt: int
     retryOf: str | None
+    earlier: list[AttemptShape]
     rehearsal: dict[str, Any] | None
     rtoMinutes: int | None
     rpoMinutes: int | None
@@ -181,8 +213,8 @@ class RecordShape(TypedDict):
 
 def record(execution: Execution, now: datetime) -> RecordShape:
     """The document of a run read `with_waves`, in a fixed number of queries."""
-    rows = rows_of(execution)
-    figures = measure(execution, rows)
+    rows, before = rows_of(execution), attempts_before(execution)
+    figures = measure(execution, rows, before)
     return RecordShape(
         format=FORMAT,
         generatedTime=unix(now),
@@ -196,10 +228,12 @@ def record(execution: Execution, now: datetime) -> RecordShape:
         initiatedBy=execution.initiated_by,
         startedBy=execution.started_by,
         startTime=unix(execution.started_at),
+        firstStartTime=unix(figures.start),
         endTime=unix(execution.ended_at),
         outageTime=unix(execution.outage_at),
         attempt=execution.attempt,
         retryOf=str(execution.retry_of_id) if execution.retry_of_id else None,
+        earlier=[_attempt(each, waves) for each, waves in zip(before, figures.earlier, strict=True)],
         rehearsal=execution.rehearsal,
         rtoMinutes=execution.rto_minutes,
         rpoMinutes=execution.rpo_minutes,
@@ -207,17 +241,18 @@ def record(execution: Execution, now: datetime) -> RecordShape:
         errorMessage=execution.error_message or None,
         plan=execution.plan_copy,
         measured=_measured(figures),
-        waves=[_wave(wave, each) for wave, each in zip(figures.waves, rows, strict=True)],
+        waves=_waves(figures.waves, rows),
         failures=failures(execution, rows),
         comparison=compare(execution, figures),
         cleanup=_cleanup(execution, rows),
-        journal=[_journal(entry) for entry in entries_of(execution)],
+        journal=[_journal(entry) for entry in entries_of(execution.pk)],
     )
 
 
-def entries_of(execution: Execution) -> Sequence[AuditEntry]:
-    """The journal of this run, oldest first."""
-    return list(AuditEntry.objects.filter(subject_kind="execution", subject_id=str(execution.pk)).order_by("pk"))
+def entries_of(*execution_ids: object) -> Sequence[AuditEntry]:
+    """The journal of these runs, oldest first."""
+    ids = [str(each) for each in execution_ids]
+    return list(AuditEntry.objects.filter(subject_kind="execution", subject_id__in=ids).order_by("pk"))
 
 
 def _split(split: Split) -> SplitShape:
@@ -242,13 +277,33 @@ def _target(found: Verdict) -> TargetShape:
 def _measured(figures: Measured) -> MeasuredShape:
     return MeasuredShape(
         complete=figures.complete,
+        servers=len(figures.servers),
+        launchedServers=sum(each.launched for each in figures.servers),
         referenceTime=unix(figures.reference),
         rto=_target(figures.rto),
         rpo=_target(figures.rpo),
         rpoUnknownServers=figures.rpo_unknown,
+        laterThanOutageServers=figures.later_than_outage,
         previousSnapshotServers=figures.previous_snapshots,
         split=_split(figures.split),
     )
+
+
+def _attempt(attempt: Attempt, figures: Sequence[WaveFigures]) -> AttemptShape:
+    run = attempt.execution
+    return AttemptShape(
+        executionId=str(run.pk),
+        attempt=run.attempt,
+        status=run.status,
+        startedBy=run.started_by,
+        startTime=unix(run.started_at),
+        endTime=unix(run.ended_at),
+        waves=_waves(figures, attempt.waves),
+    )
+
+
+def _waves(figures: Sequence[WaveFigures], rows: Sequence[WaveRows]) -> list[WaveShape]:
+    return [_wave(wave, each) for wave, each in zip(figures, rows, strict=True)]
 
 
 def _wave(figures: WaveFigures, rows: WaveRows) -> WaveShape:

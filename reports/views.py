@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from audit.requests import actor_for
 from contract.errors import BadRequest, NotFound
+from drsorch_verify.derive import span
 from executions.live import Live
 from executions.models import Execution
 from executions.states import ExecutionStatus, Kind, LaunchStatus, Reached, WaveStatus
@@ -17,7 +18,7 @@ from executions.timeline import Timeline
 from reports.downloads import attachment, download
 from reports.record import RecordShape
 from reports.services import evidence, report
-from reports.words import clock, ending, facts, gates, parts, reached, span
+from reports.words import clock, ending, facts, gates, parts, reached
 
 
 @require_safe

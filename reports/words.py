@@ -3,12 +3,13 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from drsorch_verify.derive import span
 from executions.measure import Measured, Part, Verdict
 from executions.models import Execution
 from executions.states import LaunchStatus, Reached, TerminationStatus
 
 if TYPE_CHECKING:
-    from reports.record import MeasuredShape, RecordShape, SplitShape, TargetShape
+    from reports.record import AttemptShape, MeasuredShape, RecordShape, SplitShape, TargetShape
 
 PARTS = {
     Part.PERSON: "waiting for a person",
@@ -22,22 +23,6 @@ PARTS = {
 }
 
 
-def span(seconds: int | None) -> str:
-    """Seconds as people say them: 45 s, 8 min 45 s, 2 h 3 min, 3 d 4 h."""
-    if seconds is None:
-        return "not known"
-    days, rest = divmod(seconds, 86_400)
-    hours, rest = divmod(rest, 3_600)
-    minutes, left = divmod(rest, 60)
-    if days:
-        return f"{days} d {hours} h" if hours else f"{days} d"
-    if hours:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    if minutes:
-        return f"{minutes} min {left} s" if left else f"{minutes} min"
-    return f"{left} s"
-
-
 def clock(seconds: int | None) -> str:
     """Unix seconds as a time in UTC."""
     return "–" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
@@ -46,21 +31,25 @@ def clock(seconds: int | None) -> str:
 def verdict(execution: Execution, figures: Measured) -> str:
     """The whole run in a sentence or three."""
     total, up = len(figures.servers), sum(each.launched for each in figures.servers)
+    again = f", attempt {execution.attempt}" if execution.attempt > 1 else ""
     what = f"{'Dry run of a ' + execution.purpose.label.lower() if execution.dry_run else execution.purpose.label}"
-    head = f"{what} of “{execution.plan_name}”: {execution.state.label.lower()}"
+    head = f"{what} of “{execution.plan_name}”{again}: {execution.state.label.lower()}"
     if execution.dry_run:
         failed = sum(each.row.launch_status == LaunchStatus.FAILED for each in figures.servers)
         found = f"{failed} of {total} servers would not launch" if failed else f"all {total} would launch"
         seconds = (execution.rehearsal or {}).get("predictedDuration")
         return f"{head}, {found}. Nothing was launched.{f' A run would take about {span(seconds)}.' if seconds else ''}"
     launched = f"{up} of {total} {'server' if total == 1 else 'servers'} launched"
-    took = f" in {span(figures.rto.seconds)}" if figures.complete else ""
+    since = " of the first attempt's start" if execution.attempt > 1 else ""
+    took = f" in {span(figures.rto.seconds)}{since}" if figures.complete else ""
     against = [_against("RTO", figures.rto, complete=figures.complete), _against("RPO", figures.rpo, complete=True)]
     text = " ".join([f"{head}, {launched}{took}.", *against])
     if figures.previous_snapshots:
         many = figures.previous_snapshots > 1
         count = f"{figures.previous_snapshots} servers were" if many else "1 server was"
         text += f" {count} launched from an earlier snapshot because a new one failed."
+    if figures.later_than_outage:
+        text += f" {_later(figures.later_than_outage)}: look when production was really lost."
     return text
 
 
@@ -88,19 +77,64 @@ def facts(record: "RecordShape") -> list[list[str]]:
     return [
         ["Execution", record["executionId"]],
         ["Plan", f"{record['planName']}, version {record['plan'].get('version', '–')}"],
-        *([["Attempt", f"{record['attempt']}, after {record['retryOf']}"]] if record["retryOf"] else []),
+        *_attempts(record),
         ["Started by", record["startedBy"] + (f" for {asked}" if asked != record["startedBy"] else "")],
         ["Started", clock(record["startTime"])],
         ["Ended", clock(record["endTime"])],
         *([["Production lost", clock(outage)]] if outage is not None else []),
-        ["RTO", reached(measured["rto"])],
-        ["RPO", reached(measured["rpo"]) + _rpo_note(measured)],
+        *([] if record["dryRun"] else [["RTO", _rto(measured)]]),
+        *([] if record["dryRun"] else [["RPO", reached(measured["rpo"]) + _rpo_note(measured)]]),
     ]
 
 
+def _attempts(record: "RecordShape") -> list[list[str]]:
+    """Every attempt with its own figures; RTO and RPO count over all of them."""
+    if record["attempt"] == 1:
+        return []
+    gone = record["attempt"] - 1 - len(record["earlier"])
+    tried = [*record["earlier"], record]
+    return [
+        *([["Attempts deleted", f"{gone}, of which only the journal tells"]] if gone else []),
+        *([f"Attempt {each['attempt']}", _attempt(each)] for each in tried),
+        ["Counted from", f"{clock(record['firstStartTime'])}, when attempt 1 was started"],
+    ]
+
+
+def _attempt(tried: "AttemptShape | RecordShape") -> str:
+    servers = [server for wave in tried["waves"] for server in wave["servers"]]
+    times = [each["launchTime"] for each in servers if each["launchTime"] is not None]
+    took = f", the last after {span(max(times) - tried['startTime'])}" if times else ""
+    return (
+        f"{tried['status'].lower()}, {len(times)} of {_servers(len(servers))} launched{took} ({tried['executionId']})"
+    )
+
+
+def _servers(count: int) -> str:
+    return f"{count} server{'' if count == 1 else 's'}"
+
+
+def _later(count: int) -> str:
+    return f"The data of {_servers(count)} is later than the declared outage"
+
+
+def _rto(measured: "MeasuredShape") -> str:
+    """A time is an RTO only when every server is up."""
+    found = measured["rto"]
+    if measured["complete"]:
+        return reached(found)
+    return not_reached(found["seconds"])
+
+
+def not_reached(seconds: int | None) -> str:
+    return "not reached" + ("" if seconds is None else f"; last server up after {span(seconds)}")
+
+
 def _rpo_note(measured: "MeasuredShape") -> str:
-    unknown, old = measured["rpoUnknownServers"], measured["previousSnapshotServers"]
+    unknown, old, later = (
+        measured["rpoUnknownServers"], measured["previousSnapshotServers"], measured["laterThanOutageServers"],
+    )  # fmt: skip
     notes = [f"not known of {unknown}"] if unknown else []
+    notes += [_later(later)[0].lower() + _later(later)[1:]] if later else []
     notes += [f"{old} from an earlier snapshot"] if old else []
     return f" ({', '.join(notes)})" if notes else ""
 
@@ -154,7 +188,8 @@ def ending(record: "RecordShape") -> list[list[str]]:
         f"{before['executionType'].capitalize()} of {clock(before['startTime'])}, {before['status'].lower()}{changed}"
     )
     rows.append(["Run before", head])
-    rows.append(["RTO then", span(before["rtoSeconds"]) + _change(before["rtoChangeSeconds"])])
+    rto = span(before["rtoSeconds"]) if before["complete"] else not_reached(before["rtoSeconds"])
+    rows.append(["RTO then", rto + _change(before["rtoChangeSeconds"])])
     rows.append(["RPO then", span(before["rpoSeconds"]) + _change(before["rpoChangeSeconds"])])
     return rows
 

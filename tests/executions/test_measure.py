@@ -86,18 +86,22 @@ def test_it_takes_rpo_from_the_snapshots_point_in_time(told: StillStage) -> None
 
 def test_it_counts_rpo_from_a_declared_outage_and_flags_previous_snapshots(told: StillStage) -> None:
     told.simulator.scenario("snapshot_fail_uses_previous", servers=["app-01"])
+    told.advance(420 - told.clock().timestamp() % 600 + 600)  # seven minutes past a full ten
     outage = told.clock() - timedelta(minutes=3)
     plan = told.plan("app-01 app-02")
     run = services.start(actor=SYSTEM, plan_id=plan.pk, kind=Kind.RECOVERY, outage_at=outage, clock=told.clock)
     told.until(run, "COMPLETED", step=15)
     told.advance(15)  # the job ends after the last launch; then DRS is asked for the points in time
     told.look()
-    figures = measured(run)
+    figures = measured(run, rpo_minutes=5)
     old, new = figures.servers
     assert old.row.point_in_time is not None
-    assert old.row.point_in_time.timestamp() % 600 == 0  # DRS keeps one every ten minutes
-    assert old.rpo == max(0, int(outage.timestamp() - old.row.point_in_time.timestamp()))
-    assert new.rpo == 0
+    # DRS keeps one every ten minutes: app-01's is seven minutes before the start, four before the outage.
+    assert run.started_at - old.row.point_in_time == timedelta(minutes=7)
+    assert (old.rpo, old.rpo_verdict.reached) == (240, Reached.MET)
+    # app-02's was taken after the start: data from after the declared outage, so the outage was not then.
+    assert (new.rpo, new.later, new.rpo_verdict.reached) == (None, True, Reached.UNKNOWN)
+    assert (figures.rpo.seconds, figures.rpo.reached, figures.later_than_outage) == (240, Reached.UNKNOWN, 1)
     assert [each.row.used_previous_snapshot for each in figures.servers] == [True, False]
     assert figures.previous_snapshots == 1
 

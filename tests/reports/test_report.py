@@ -10,11 +10,11 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from drsorch_verify.check import problems
+from drsorch_verify.tables import safe
 from executions import services
 from executions.models import Execution
 from executions.states import Kind
 from reports.explain import explain
-from reports.tables import safe
 from tests.api_client import Api, answer, refusal
 from tests.reports.runs import OPERATOR, drilled, payments, trouble
 from tests.still import StillStage
