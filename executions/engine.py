@@ -12,7 +12,7 @@ from contract.clock import Clock, db_clock, unix
 from executions import announce, launch, transitions, witness
 from executions import decide as d
 from executions.errands import Errand, do_now
-from executions.forecast import phase_times, renewed
+from executions.forecast import is_stale, phase_times, renewed
 from executions.models import LaunchJob, WaveRun
 from executions.rehearsal import rehearse
 from executions.restored import recount
@@ -100,6 +100,9 @@ def _rest(run: Run, until: datetime, now: datetime) -> None:
         status = d.running_status(d.wave_status(jobs), cancelled=cancelled)
     elif transitions.is_watched(run.execution):  # DRS still owes us news of an earlier wave
         until = min(until, d.grid(now, settings.POLL_SECONDS))
+    if is_stale(run.execution, now):  # nothing happened, and so it takes longer than was thought: readers see that
+        run.keep(now)
+        transitions.touch(run.execution, now)
     forecast = renewed(run.execution, now)
     if forecast is not None:
         run.keep(now, forecast=forecast)

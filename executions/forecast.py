@@ -4,15 +4,14 @@ The engine makes a forecast whenever something of a run has changed and keeps it
 Waiting for a person is not foreseen: the forecast of a run with gates ahead says how many it leaves out.
 """
 
-import random
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from typing import TypedDict
 
 from contract.clock import unix
+from executions.imagine import CriticalServer, History, ServerAhead, WaveAhead, foretell
 from executions.measure import Part, rows_of, server_path
 from executions.models import Execution, JobEvent, ServerRun, WaveRun
 from executions.states import ExecutionStatus, LaunchStatus, Outlook, Phase, WaveStatus, phase_after
@@ -20,22 +19,10 @@ from executions.states import ExecutionStatus, LaunchStatus, Outlook, Phase, Wav
 STEPS = (Part.QUEUE, Part.CLEANUP, Part.SNAPSHOT, Part.CONVERSION, Part.LAUNCH)
 _STEP_OF = {Phase.CLEANUP: 1, Phase.SNAPSHOT: 2, Phase.CONVERSION: 3, Phase.LAUNCH: 4}
 ENOUGH = 5  # launches, before which nothing is foretold
-OWN = 8  # launches of one server, from which on only its own count for it
 RUNS = 20  # how many of the newest runs count
 SAMPLES_A_RUN = 100
-WORK, FEWEST, MOST = 20_000, 40, 400  # launches imagined in all; runs imagined
-BAND = 0.05  # one run in twenty ends before the band, one after it
-
-Sample = tuple[float, ...]  # seconds, one for each of STEPS
-
-
-class CriticalServer(TypedDict):
-    """The server that is most often the last of its wave, and how often, from 0 to 1."""
-
-    waveNumber: int
-    sourceServerId: str
-    hostname: str
-    share: float
+SURE = 3  # runs, before which the outlook stays open
+STALE_AFTER = timedelta(seconds=60)
 
 
 class Kept(TypedDict):
@@ -44,6 +31,7 @@ class Kept(TypedDict):
     at: int
     revision: int
     launches: int
+    runs: int
     remaining: int | None
     earliest: int | None
     latest: int | None
@@ -51,111 +39,23 @@ class Kept(TypedDict):
     critical: list[CriticalServer]
 
 
-@dataclass(frozen=True)
-class ServerAhead:
-    """A server that is not up yet: how far it is, and for how many seconds in that step."""
-
-    source_server_id: str
-    hostname: str
-    step: int = 0
-    spent: float = 0.0
-
-
-@dataclass(frozen=True)
-class WaveAhead:
-    """A wave with servers that are not up yet."""
-
-    number: int
-    servers: Sequence[ServerAhead]
-
-
-@dataclass
-class History:
-    """What launches took before."""
-
-    samples: Sequence[tuple[str, Sample]] = ()
-
-    @cached_property
-    def _all(self) -> list[Sample]:
-        return [sample for _, sample in self.samples]
-
-    @cached_property
-    def _own(self) -> Mapping[str, list[Sample]]:
-        found: dict[str, list[Sample]] = defaultdict(list)
-        for source_server_id, sample in self.samples:
-            found[source_server_id].append(sample)
-        return found
-
-    def left(self, server: ServerAhead) -> list[float]:
-        """How many seconds a server like this had left, once for each launch that was as far for as long."""
-        own = self._own.get(server.source_server_id, [])
-        pool = own if len(own) >= OWN else self._all
-        step, spent = server.step, server.spent
-        alike = [sum(sample[step:]) - spent for sample in pool if sample[step] > spent or (step == 0 and spent == 0)]
-        # It takes longer than any before: a tenth as long again, and then the steps that remain.
-        return alike or [spent / 10 + sum(sample[step + 1 :]) for sample in pool]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Seconds until the end: the middle, the band around it, and who is last."""
-
-    remaining: float
-    earliest: float
-    latest: float
-    critical: list[CriticalServer]
-
-
-def foretell(waves: Sequence[WaveAhead], history: History, seed: str) -> Outcome:
-    """Imagine the rest of a run some hundred times. Pure; the same seed gives the same answer."""
-    dice = random.Random(seed)  # noqa: S311  (guesses a time, guards nothing)
-    pools = [[history.left(server) for server in wave.servers] for wave in waves]
-    count = sum(len(wave.servers) for wave in waves)
-    runs = min(MOST, max(FEWEST, WORK // max(count, 1)))
-    last: list[Counter[int]] = [Counter() for _ in waves]
-    totals = []
-    for _ in range(runs):
-        total = 0.0
-        for wave, servers in zip(last, pools, strict=True):
-            took, slowest = max((pool[int(dice.random() * len(pool))], at) for at, pool in enumerate(servers))
-            wave[slowest] += 1
-            total += took
-        totals.append(total)
-    totals.sort()
-    return Outcome(
-        remaining=totals[runs // 2],
-        earliest=totals[int(runs * BAND)],
-        latest=totals[int(runs * (1 - BAND))],
-        critical=[_critical(wave, ranks, runs) for wave, ranks in zip(waves, last, strict=True)],
-    )
-
-
-def _critical(wave: WaveAhead, ranks: "Counter[int]", runs: int) -> CriticalServer:
-    ((at, times),) = ranks.most_common(1)
-    server = wave.servers[at]
-    return CriticalServer(
-        waveNumber=wave.number,
-        sourceServerId=server.source_server_id,
-        hostname=server.hostname,
-        share=round(times / runs, 2),
-    )
-
-
 # Rows in, rows out
 
 
 def renewed(execution: Execution, now: datetime) -> Kept | None:
-    """The forecast of an active run, if something changed since the last one; else None."""
+    """The forecast of an active run, if something changed since the last one or it is stale; else None."""
     kept: Kept | None = execution.forecast
-    if execution.dry_run or (kept is not None and kept["revision"] == execution.revision):
+    fresh = kept is not None and kept["revision"] == execution.revision and not is_stale(execution, now)
+    if execution.dry_run or fresh:
         return None
     history, waves = _history(), list(execution.waves.order_by("number"))
     ahead = _ahead(execution, waves, now)
-    launches = len(history.samples)
+    launches = history.launches
     found = Kept(
         at=int(now.timestamp()),
         revision=execution.revision,
         launches=launches,
+        runs=len(history.runs),
         remaining=None,
         earliest=None,
         latest=None,
@@ -169,6 +69,14 @@ def renewed(execution: Execution, now: datetime) -> Kept | None:
     return found
 
 
+def is_stale(execution: Execution, now: datetime) -> bool:
+    """Whether a forecast has grown old although nothing happened: then a server takes longer than was thought."""
+    kept: Kept | None = execution.forecast
+    if kept is None or kept["remaining"] is None or execution.state is ExecutionStatus.PAUSED:
+        return False
+    return now - datetime.fromtimestamp(kept["at"], UTC) > STALE_AFTER
+
+
 class Predicted(TypedDict):
     """How long a run of the plan would take, in seconds without pauses; null before there are enough launches."""
 
@@ -176,6 +84,7 @@ class Predicted(TypedDict):
     predictedEarliest: int | None
     predictedLatest: int | None
     launches: int
+    runs: int
     basis: str
 
 
@@ -186,28 +95,32 @@ def predicted(execution: Execution) -> Predicted:
     for number, server, hostname in rows.values_list("wave__number", "source_server_id", "hostname"):
         servers[number].append(ServerAhead(server, hostname))
     history = _history()
-    launches = len(history.samples)
+    launches, runs = history.launches, len(history.runs)
     known = {each.source_server_id for wave in servers.values() for each in wave}
-    own = sum(server in known for server, _ in history.samples)
+    own = sum(server in known for run in history.runs for server, _ in run)
     found = Predicted(
         predictedDuration=None,
         predictedEarliest=None,
         predictedLatest=None,
         launches=launches,
+        runs=runs,
         basis=f"Only {launches} of the {ENOUGH} launches measured that a prediction needs.",
     )
     if launches >= ENOUGH:
         outcome = foretell([WaveAhead(*each) for each in servers.items()], history, str(execution.pk))
         found["predictedDuration"] = round(outcome.remaining)
         found["predictedEarliest"], found["predictedLatest"] = round(outcome.earliest), round(outcome.latest)
-        found["basis"] = f"From {launches} launches measured here, {own} of them of these servers; without pauses."
+        found["basis"] = (
+            f"From {launches} launches of {runs} {'run' if runs == 1 else 'runs'} measured here,"
+            f" {own} of them of these servers; without pauses."
+        )
     return found
 
 
 def _history() -> History:
     runs = Execution.objects.final().filter(dry_run=False).newest_first()
     kept = [times for times in runs.values_list("phase_times", flat=True)[: 2 * RUNS] if times][:RUNS]
-    return History([(name, tuple(spent)) for times in kept for name, *spent in times])
+    return History([[(name, tuple(spent)) for name, *spent in times] for times in kept])
 
 
 def _ahead(execution: Execution, waves: Sequence[WaveRun], now: datetime) -> list[WaveAhead]:
@@ -259,10 +172,13 @@ def phase_times(execution: Execution) -> list[list[str | float]]:
 
 
 class ForecastShape(TypedDict):
-    """When a run is expected to be over. Times are null while too few launches were measured (`launches`)."""
+    """When a run is expected to be over. Times are null while too few launches were measured (`launches`), and the
+    outlook stays OPEN while too few runs were (`runs`).
+    """
 
     asOf: int
     launches: int
+    runs: int
     launchesNeeded: int
     expectedEndTime: int | None
     earliestEndTime: int | None
@@ -278,6 +194,7 @@ class Foretold:
 
     at: datetime
     launches: int
+    runs: int
     gates: int
     critical: list[CriticalServer]
     expected: datetime | None
@@ -300,29 +217,42 @@ def foretold(execution: Execution, now: datetime) -> Foretold | None:
         return None
     at = datetime.fromtimestamp(kept["at"], UTC)
     since = now if execution.state is ExecutionStatus.PAUSED else at
-
-    def end(seconds: int | None) -> datetime | None:
-        return None if seconds is None else max(now, since + timedelta(seconds=seconds))
-
-    earliest, latest = end(kept["earliest"]), end(kept["latest"])
+    band = None
+    if kept["earliest"] is not None and kept["remaining"] is not None and kept["latest"] is not None:
+        band = _band_now(since, (kept["earliest"], kept["remaining"], kept["latest"]), now)
     due = execution.rto_minutes and execution.counts_from + timedelta(minutes=execution.rto_minutes)
+    runs, overdue = kept.get("runs", 0), kept["latest"] is not None and now > since + timedelta(seconds=kept["latest"])
     return Foretold(
         at=at,
         launches=kept["launches"],
+        runs=runs,
         gates=kept["gates"],
         critical=kept["critical"],
-        expected=end(kept["remaining"]),
-        earliest=earliest,
-        latest=latest,
+        expected=band and band[1],
+        earliest=band and band[0],
+        latest=band and band[2],
         due=due or None,
-        outlook=_outlook(earliest, latest, due) if due and earliest and latest else None,
+        outlook=_outlook(band, due, now, sure=runs >= SURE and not overdue) if due and band else None,
     )
 
 
-def _outlook(earliest: datetime, latest: datetime, due: datetime) -> Outlook:
-    if latest <= due:
-        return Outlook.LIKELY_MET
-    return Outlook.LIKELY_MISSED if earliest > due else Outlook.OPEN
+Band = tuple[datetime, datetime, datetime]  # earliest, expected, latest
+
+
+def _band_now(since: datetime, kept: tuple[int, int, int], now: datetime) -> Band:
+    """The band as it stands now. What should be over and is not may last as long again as it is late."""
+    earliest, expected, latest = (since + timedelta(seconds=each) for each in kept)
+    if expected > now:
+        return max(now, earliest), expected, latest
+    late = max(now - expected, STALE_AFTER)
+    return now, now + late / 4, max(latest, now + late)
+
+
+def _outlook(band: Band, due: datetime, now: datetime, *, sure: bool) -> Outlook:
+    earliest, _, latest = band
+    if now > due or (sure and earliest > due):
+        return Outlook.LIKELY_MISSED
+    return Outlook.LIKELY_MET if sure and latest <= due else Outlook.OPEN
 
 
 def show(execution: Execution, now: datetime) -> ForecastShape | None:
@@ -333,6 +263,7 @@ def show(execution: Execution, now: datetime) -> ForecastShape | None:
     return ForecastShape(
         asOf=unix(found.at),
         launches=found.launches,
+        runs=found.runs,
         launchesNeeded=found.needed,
         expectedEndTime=unix(found.expected),
         earliestEndTime=unix(found.earliest),

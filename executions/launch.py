@@ -81,8 +81,15 @@ def _record_intent(run: Run, wave: WaveRun, job: LaunchJob, now: datetime) -> No
             wave.status, wave.started_at = WaveStatus.INITIATED, now
             wave.save(update_fields=["status", "started_at"])
         transitions.touch(run.execution, now, [wave])
-        about = {"launch": str(job.pk), "region": job.region, "attempt": job.attempt, "intentTime": unix(now)}
-        journal(run, "launch.intent", **{"wave": wave.number, **about})
+        journal(
+            run,
+            "launch.intent",
+            wave=wave.number,
+            launch=str(job.pk),
+            region=job.region,
+            attempt=job.attempt,
+            intentTime=unix(now),
+        )
 
 
 def adopt(run: Run, wave: WaveRun, job: LaunchJob, found: Job, now: datetime, verb: str = "launch.sent") -> None:

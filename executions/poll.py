@@ -24,6 +24,7 @@ from executions import decide as d
 from executions import following, launch, transitions, witness
 from executions.engine import advance
 from executions.errands import Crew, Errand
+from executions.forecast import is_stale
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob, WaveRun
 from executions.observe import Answer, News, Question, ask, compare, read_on
 from executions.run import LEASE, Run, uncounted
@@ -31,6 +32,7 @@ from executions.states import STEPPED, WAVE_BEGUN, JobStatus, WaveStatus
 
 log = logging.getLogger(__name__)
 
+FORECASTS_A_POLL = 5  # made anew because they are stale; the others wait for the next poll
 LOGS_A_POLL = 20  # as many as DRS runs jobs at once in a region
 
 Place = tuple[str, str]  # account, region
@@ -185,6 +187,8 @@ class Poller:
         for execution_id in over:
             _rest_for_good(runs[execution_id], batch.token, now)
         busy = (batch.changed & heard | _with_more_to_do(inquiry, heard)) - finals
+        stale = [each for each in heard - finals - busy if is_stale(runs[each], now)]
+        busy |= set(stale[:FORECASTS_A_POLL])
         _back_to_grid(batch.token, heard - busy - over, now)
         for execution_id in busy:
             self.crew.start(self._advance(execution_id, batch.token))

@@ -50,6 +50,7 @@ class RehearsalShape(TypedDict):
     predictedEarliest: int | None
     predictedLatest: int | None
     launches: int
+    runs: int
     basis: str
 
 

@@ -31,7 +31,9 @@ def finish(still: StillStage, run: Execution) -> Execution:
 
 
 def test_it_says_how_much_it_knows_and_foretells_once_that_is_enough(still: StillStage, admin: Api) -> None:
-    """Steady servers are seen up at 525 s; two drills of three servers make six launches, one more than is needed."""
+    """Steady servers are seen up at 525 s; two drills of three servers make six launches, one more than is needed, and
+    three drills one that may say whether the RTO will hold.
+    """
     plan = still.plan("app-01 app-02 app-03")
     first = begun(still, plan)
     shown = answer(admin.get(f"/executions/{first.pk}"))["forecast"]
@@ -42,16 +44,23 @@ def test_it_says_how_much_it_knows_and_foretells_once_that_is_enough(still: Stil
     assert second.phase_times[0][1:] == [12.5, 0.0, 152.5, 325.0, 35.0]
     assert foretold(second, still.clock()) is None
 
-    RecoveryPlan.objects.filter(pk=plan.pk).update(rto_minutes=9)
+    RecoveryPlan.objects.filter(pk=plan.pk).update(rto_minutes=12)
     third = begun(still, plan)
     told = foretold(third, still.clock())
     assert told is not None
-    assert (told.launches, told.expected) == (6, third.started_at + timedelta(seconds=525))
-    assert told.outlook == "LIKELY_MET"  # 540 s
+    assert (told.launches, told.runs, told.expected) == (6, 2, third.started_at + timedelta(seconds=525))
+    assert told.outlook == "OPEN"  # 720 s, but two runs are few
     shown = answer(admin.get("/executions"))["items"][0]["forecast"]
     assert shown["expectedEndTime"] == unix(third.started_at) + 525
+    assert (shown["launches"], shown["runs"]) == (6, 2)
     assert shown["criticalServers"][0]["hostname"].startswith("app-0")
-    still.until(third, "COMPLETED", step=15)
+    finish(still, third)
+    fourth = begun(still, plan)
+    told = foretold(fourth, still.clock())
+    assert told is not None
+    assert (told.runs, told.outlook) == (3, "LIKELY_MET")
+    still.until(fourth, "COMPLETED", step=15)
+    assert answer(admin.get(f"/executions/{fourth.pk}"))["forecast"] is None
     assert answer(admin.get(f"/executions/{third.pk}"))["forecast"] is None
 
 
@@ -75,3 +84,36 @@ def test_the_end_of_a_paused_run_moves_on_and_gates_are_not_counted(still: Still
     told = foretold(still.fresh(run), still.clock())
     assert told is not None
     assert told.last == "web-01 in wave 2"
+
+
+def test_a_server_that_hangs_is_seen_to_hang(still: StillStage) -> None:
+    """Nothing is new at DRS, so nothing else renews the forecast: it may not promise the old end until the RTO."""
+    plan = still.plan("app-01 app-02 app-03")
+    for _ in range(3):
+        finish(still, begun(still, plan))
+    RecoveryPlan.objects.filter(pk=plan.pk).update(rto_minutes=20)
+    still.simulator.scenario("slow_server", servers=["app-01"], factor=12.0)
+    run = begun(still, plan)
+    told = foretold(run, still.clock())
+    assert told is not None
+    assert told.outlook == "LIKELY_MET"
+    seen = []
+    while still.clock() < run.started_at + timedelta(minutes=21):
+        still.advance(15)
+        still.look()
+        told = foretold(still.fresh(run), still.clock())
+        assert told is not None
+        assert told.earliest is not None
+        assert told.latest is not None
+        assert still.clock() <= told.earliest < told.latest
+        assert told.latest - told.earliest >= timedelta(seconds=30)
+        assert still.clock() - told.at <= timedelta(seconds=90)
+        seen.append((int((still.clock() - run.started_at).total_seconds()), told.outlook))
+    # Others have their snapshot after 165 s; it is in doubt soon after, and lost when the RTO has passed.
+    assert {outlook for after, outlook in seen if after > 600} <= {"OPEN", "LIKELY_MISSED"}, seen
+    assert seen[-1][1] == "LIKELY_MISSED"
+    without_engine = foretold(still.fresh(run), still.clock() + timedelta(hours=1))
+    assert without_engine is not None
+    assert without_engine.outlook == "LIKELY_MISSED"
+    assert without_engine.latest is not None
+    assert without_engine.latest > still.clock() + timedelta(hours=1)

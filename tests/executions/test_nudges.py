@@ -8,9 +8,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django_q.models import OrmQ, Schedule
 
-from contract.clock import db_clock
+from contract.clock import db_clock, unix
 from executions import pacemaker, tasks
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
+from executions.poll import FORECASTS_A_POLL
 from executions.sweep import Sweep
 from tests.stage import Stage
 
@@ -62,13 +63,13 @@ def test_a_beat_whose_turn_is_taken_ends_within_a_second_and_a_second_one_at_onc
     assert OrmQ.objects.count() == 0
 
 
-def polled_runs(count: int) -> None:
+def polled_runs(count: int, forecast: dict[str, object] | None = None) -> None:
     """Runs in the middle of a wave whose jobs DRS does not show: nothing is ever new."""
     now = db_clock()
     for number in range(count):
         run = Execution.objects.create(
             plan_name=f"p{number}", kind="DRILL", status="POLLING", total_waves=1, initiated_by="x", started_by="x",
-            next_step_at=now - timedelta(seconds=1),
+            next_step_at=now - timedelta(seconds=1), forecast=forecast,
         )  # fmt: skip
         wave = WaveRun.objects.create(execution=run, number=0, name="w", status="POLLING", started_at=now)
         job = LaunchJob.objects.create(
@@ -103,6 +104,19 @@ def test_a_sweep_of_unchanged_runs_costs_the_same_for_any_number(stage: Stage) -
     assert many <= 10
     assert Execution.objects.filter(claim=None, next_step_at__gt=db_clock()).count() == 200
     assert len(stage.simulator.journal("DescribeJobs")) <= 4
+
+
+def test_stale_forecasts_are_made_anew_a_few_at_a_time(stage: Stage) -> None:
+    old = unix(db_clock()) - 300
+    stale = {"at": old, "revision": 1, "launches": 9, "runs": 3, "remaining": 9, "earliest": 8, "latest": 10,
+             "gates": 0, "critical": []}  # fmt: skip
+    polled_runs(20, stale)
+    few = cost_of(stage)
+    Execution.objects.all().delete()
+    polled_runs(60, stale)
+    assert cost_of(stage) == few
+    made_anew = [each["at"] > old for each in Execution.objects.values_list("forecast", flat=True) if each]
+    assert sum(made_anew) == FORECASTS_A_POLL
 
 
 def test_a_crowd_of_due_runs_drains_without_flooding_the_queue(stage: Stage) -> None:
