@@ -18,7 +18,7 @@ from executions.timeline import Timeline
 from reports.downloads import attachment, download
 from reports.record import RecordShape
 from reports.services import evidence, report
-from reports.words import clock, ending, facts, gates, parts, reached
+from reports.words import clock, ending, facts, gates, parts, reached, would_launch
 
 
 @require_safe
@@ -81,6 +81,7 @@ def _server(server: Any) -> dict[str, Any]:
         "name": server["hostname"],
         "instance": server["recoveryInstanceId"],
         "state": LaunchStatus.of(server["launchStatus"]),
+        "would": would_launch(server["launchStatus"], server["findings"]),
         "up": "–" if up is None else span(up),
         "point": clock(server["pointInTime"]),
         "old": server["usedPreviousSnapshot"],

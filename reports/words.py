@@ -9,7 +9,9 @@ from executions.models import Execution
 from executions.states import LaunchStatus, Reached, TerminationStatus
 
 if TYPE_CHECKING:
-    from reports.record import AttemptShape, MeasuredShape, RecordShape, SplitShape, TargetShape
+    from collections.abc import Sequence
+
+    from reports.record import AttemptShape, FindingShape, MeasuredShape, RecordShape, SplitShape, TargetShape
 
 PARTS = {
     Part.PERSON: "waiting for a person",
@@ -168,12 +170,59 @@ def parts(split: "SplitShape") -> list[list[str]]:
     return found or [["Nothing was launched", "–"]]
 
 
+def title_of(record: "RecordShape") -> str:
+    kind = f"dry run of a {record['executionType'].lower()}" if record["dryRun"] else record["executionType"].lower()
+    return f"{kind[0].upper()}{kind[1:]}: {record['planName']}"
+
+
+def would_launch(status: str, findings: "Sequence[FindingShape]") -> str:
+    """What a dry run says of a server."""
+    if status == LaunchStatus.FAILED:
+        return "Would not launch"
+    return "Would launch, with warnings" if findings else "Would launch"
+
+
+def timeline(record: "RecordShape") -> list[list[str]]:
+    """What happened when: time, how long after the start, and what."""
+    marks: list[tuple[int | None, str]] = [(record["startTime"], f"Started by {record['startedBy']}")]
+    for wave in record["waves"]:
+        name = f"wave {wave['waveNumber'] + 1}, {wave['waveName']}"
+        last = max((each["launchTime"] for each in wave["servers"] if each["launchTime"] is not None), default=None)
+        ended = wave["status"].lower() if wave["servers"] else "up since an earlier attempt"
+        marks += [
+            (wave["pausedTime"], f"Paused before {name}"),
+            (wave["resumedTime"], f"Resumed by {wave['resumedBy']}"),
+            (wave["startTime"], f"{name[0].upper()}{name[1:]} begun"),
+            (last, f"The last server of {name} up"),
+            (wave["endTime"], f"{name[0].upper()}{name[1:]}: {ended}"),
+        ]
+    marks.append((record["endTime"], f"The run ended: {record['status'].lower()}"))
+    known = sorted(((at, what) for at, what in marks if at is not None), key=lambda mark: mark[0])
+    return [[clock(at), span(at - record["startTime"]), what] for at, what in known]
+
+
+def plan(record: "RecordShape") -> list[list[str]]:
+    """The plan as frozen: a wave with its servers, what it needs, and what happens around it."""
+    waves = [wave for tried in [*record["earlier"], record] for wave in tried["waves"]]
+    names = {each["sourceServerId"]: each["hostname"] for wave in waves for each in wave["servers"]}
+    return [
+        [
+            f"{wave['waveNumber'] + 1}, {wave['waveName']}",
+            ", ".join(names.get(each, each) for each in wave["serverIds"]),
+            ", ".join(f"wave {number + 1}" for number in wave["dependsOnWaves"]) or "–",
+            "yes" if wave["pauseBeforeWave"] else "no",
+            wave["onFailure"].lower(),
+        ]
+        for wave in record["plan"].get("waves", [])
+    ]
+
+
 def ending(record: "RecordShape") -> list[list[str]]:
     """What became of the instances, and how the run before it went."""
     cleanup, before = record["cleanup"], record["comparison"]
     label = TerminationStatus.of(cleanup["status"]).label
     running = f", {cleanup['stillRunning']} still running" if cleanup["stillRunning"] else ""
-    rows = [["Clean-up", label + running]]
+    rows = [["Clean-up", "Nothing was launched" if record["dryRun"] else label + running]]
     rows += [
         [
             f"Termination {job['jobId'] or '–'}",
@@ -188,6 +237,8 @@ def ending(record: "RecordShape") -> list[list[str]]:
         f"{before['executionType'].capitalize()} of {clock(before['startTime'])}, {before['status'].lower()}{changed}"
     )
     rows.append(["Run before", head])
+    if record["dryRun"]:
+        return rows
     rto = span(before["rtoSeconds"]) if before["complete"] else not_reached(before["rtoSeconds"])
     rows.append(["RTO then", rto + _change(before["rtoChangeSeconds"])])
     rows.append(["RPO then", span(before["rpoSeconds"]) + _change(before["rpoChangeSeconds"])])

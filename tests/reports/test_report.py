@@ -15,6 +15,10 @@ from executions import services
 from executions.models import Execution
 from executions.states import Kind
 from reports.explain import explain
+from reports.lettering import drawable, letters
+from reports.pdf import as_pdf
+from reports.services import report
+from reports.words import title_of, would_launch
 from tests.api_client import Api, answer, refusal
 from tests.reports.runs import OPERATOR, drilled, payments, trouble
 from tests.still import StillStage
@@ -76,7 +80,7 @@ def test_it_says_everything_that_an_auditor_asks(runs: list[Execution], admin: A
     pdf = admin.get(f"/executions/{second.pk}/report?format=pdf")
     assert pdf["Content-Type"] == "application/pdf"
     assert pdf.content.startswith(b"%PDF-")
-    assert len(pdf.content) > 20_000
+    assert len(pdf.content) > 10_000
 
     client.force_login(admin.user)
     page = client.get(reverse("report", args=[second.pk]))
@@ -112,6 +116,27 @@ def test_no_cell_begins_a_formula(cell: str) -> None:
     assert safe(cell) == f"'{cell}"
 
 
+@pytest.mark.parametrize("name", ["Łódź", "Řeřicha", "Платежи", "Πληρωμές", "Việt", "“Größe” – 8 °C, …"])
+def test_the_pdf_has_the_letters_of_names(name: str) -> None:
+    assert drawable(name) == name
+
+
+@pytest.mark.parametrize(("one", "other"), [("支払い", "支払う"), ("الدفع", "الدفق"), ("결제", "결재"), ("🚀", "🛟")])
+def test_names_in_letters_that_the_pdf_lacks_stay_different(one: str, other: str) -> None:
+    assert drawable(one) != drawable(other)
+    assert drawable(one) == "".join(f"\\u{{{ord(each):X}}}" for each in one)
+    assert {ord(each) for each in drawable(one)} <= letters()
+
+
+def test_a_pdf_takes_whatever_was_typed(runs: list[Execution], still: StillStage) -> None:
+    record = report(runs[1].pk, still.clock())
+    record["planName"] = "Платежи 支払い <b>&"
+    record["waves"][0]["servers"][0]["hostname"] = "x" * 255
+    record["failures"][0]["text"] = "An error occurred " * 600
+    record["journal"][0]["text"] = "comment " * 2400  # more than a page
+    assert as_pdf(record).startswith(b"%PDF-")
+
+
 def test_causes_are_explained_and_unknown_ones_admitted() -> None:
     assert "stayed silent" in explain("", "AWS_NOT_ANSWERING")[0]
     assert "at most 20 jobs" in explain("", "DRS_QUOTA_EXCEEDED")[0]
@@ -128,6 +153,11 @@ def test_a_dry_run_has_a_report_and_a_pack(still: StillStage, admin: Api, client
     body = answer(admin.get(f"/executions/{run.pk}/report"))
     assert "1 of 2 servers would not launch. Nothing was launched." in body["verdict"]
     assert body["failures"][0]["meaning"] == "It would not launch."
+    assert title_of(body).startswith("Dry run of a drill: ")
+    servers = body["waves"][0]["servers"]
+    assert [would_launch(each["launchStatus"], each["findings"]) for each in servers] == [
+        "Would launch", "Would not launch",
+    ]  # fmt: skip
     assert body["waves"][0]["servers"][1]["findings"]
     client.force_login(admin.user)
     assert body["waves"][0]["servers"][1]["findings"][0]["message"].split()[0] in str(
