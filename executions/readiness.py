@@ -231,9 +231,9 @@ def findings(server: ServerFacts, region: RegionFacts, rpo_minutes: int | None, 
 
 def data_age(server: ServerFacts, now: datetime) -> timedelta | None:
     """How old the data is that a launch would bring up now; None when nobody knows."""
-    if server.replication_state not in CUT_OFF:
+    if server.replication_state in CURRENT:  # it goes on copying, whenever it was read
         return timedelta(seconds=server.lag_seconds or 0)
-    if server.latest_snapshot_at is not None:
+    if server.replication_state in CUT_OFF and server.latest_snapshot_at is not None:
         return now - server.latest_snapshot_at
     if server.lag_seconds is None or server.seen_at is None:
         return None
@@ -242,7 +242,7 @@ def data_age(server: ServerFacts, now: datetime) -> timedelta | None:
 
 def _of_data(server: ServerFacts, rpo_minutes: int | None, now: datetime) -> Iterator[Finding]:
     state, old = server.replication_state, data_age(server, now)
-    known = f"Its data is {age(old)} old" if old is not None else "How old its data is, nobody knows"
+    known = f"Its data is {age(old)} old" if old is not None else "DRS does not say how old its data is"
     read = server.details_as_of is not None
     if state in WITHOUT_SNAPSHOT or (read and server.latest_snapshot_at is None):
         yield Finding("NO_SNAPSHOT", f"It has no recovery snapshot (replication: {state}).")

@@ -6,7 +6,7 @@ row due, so an engine that read the old state can no longer write, and the new s
 
 import uuid
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
@@ -25,6 +25,7 @@ __all__ = ["Failure", "TerminationResult", "cancel", "delete_finished", "get", "
 
 COMMENT_MAX = 512
 DELETE_BATCH = 200
+OUTAGE_MOST = timedelta(days=30)  # whoever recovers later than that has mistyped the time
 
 
 # Start
@@ -69,7 +70,12 @@ def _check_outage(kind: Kind, outage_at: datetime | None, clock: Clock) -> None:
     if kind is not Kind.RECOVERY:
         raise Invalid({"outageTime": ["Only a RECOVERY has an outage. Leave it out."]})
     if outage_at > clock():
-        raise Invalid({"outageTime": ["An outage lies in the past; this is in the future."]})
+        raise Invalid({"outageTime": ["An outage (outageTime) lies in the past; this is in the future."]})
+    if outage_at < clock() - OUTAGE_MOST:
+        days = OUTAGE_MOST.days
+        raise Invalid(
+            {"outageTime": [f"This outage (outageTime) is more than {days} days ago. Correct it, or leave it out."]}
+        )
 
 
 def require_start(actor: Actor, kind: Kind) -> None:

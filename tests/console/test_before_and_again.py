@@ -132,3 +132,21 @@ def test_a_recovery_is_tried_again_only_with_its_name_typed(chief: Client, conso
     assert Execution.objects.count() == 1
     assert chief.post(address, {"confirm": "payments"}).status_code == 302
     assert Execution.objects.get(retry_of=run).purpose is Kind.RECOVERY
+
+
+def test_a_recovery_can_say_when_production_was_lost(chief: Client) -> None:
+    """The field is in UTC; a wrong time is refused where it was typed, which stays."""
+    plan = world.plan("Payments")
+    address, lost = reverse("start-recovery", args=[plan.pk]), timezone.now().replace(second=0, microsecond=0)
+    assert 'name="outage"' in look(chief, "start-recovery", plan.pk)
+    for hours, told in ((1, "in the future"), (-24 * 31, "more than 30 days ago")):
+        typed = f"{lost + timedelta(hours=hours):%Y-%m-%dT%H:%M}"
+        refused = chief.post(address, {"confirm": "Payments", "outage": typed}, headers=HX)
+        html = refused.content.decode()
+        assert refused.status_code == 400
+        assert told in html
+        assert f'value="{typed}"' in html
+    assert not Execution.objects.exists()
+    typed = f"{lost - timedelta(hours=2):%Y-%m-%dT%H:%M}"
+    chief.post(address, {"confirm": "Payments", "outage": typed}, headers=HX)
+    assert Execution.objects.get().outage_at == lost - timedelta(hours=2)

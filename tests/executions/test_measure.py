@@ -146,8 +146,24 @@ def test_it_concludes_nothing_before_the_end(told: StillStage) -> None:
 def test_an_outage_is_declared_with_a_recovery_and_lies_in_the_past(admin: Api, still: StillStage) -> None:
     plan, now = still.plan("app-01"), int(time.time())
     start = {"planId": str(plan.pk), "executionType": "RECOVERY", "initiatedBy": "x"}
-    for wrong in ({"executionType": "DRILL", "outageTime": now - 60}, {"outageTime": now + 3600}, {"outageTime": "x"}):
+    months_ago = now - 31 * 86_400
+    for wrong in (
+        {"executionType": "DRILL", "outageTime": now - 60}, {"outageTime": now + 3600}, {"outageTime": "x"},
+        {"outageTime": 0}, {"outageTime": months_ago},
+    ):  # fmt: skip
         refused = answer(admin.post("/executions", {**start, **wrong}), 400)
         assert list(refused["details"]["fields"]) == ["outageTime"]
     begun = answer(admin.post("/executions", {**start, "outageTime": now - 3600}), 202)
     assert answer(admin.get(begun["statusUrl"]))["outageTime"] == now - 3600
+
+
+def test_a_failed_server_was_not_launched_from_an_earlier_snapshot(still: StillStage) -> None:
+    """app-01's snapshot fails, an earlier one is used, and then its launch fails as well."""
+    still.simulator.scenario("snapshot_fail_uses_previous", servers=["app-01"])
+    still.simulator.scenario("launch_failed", servers=["app-01"], raw_error="No capacity")
+    run = still.until(still.start(still.plan("app-01 app-02")), "PARTIAL", step=15)
+    figures = measured(run)
+    assert [(each.launched, each.row.used_previous_snapshot) for each in figures.servers] == [
+        (False, True), (True, False),
+    ]  # fmt: skip
+    assert figures.previous_snapshots == 0

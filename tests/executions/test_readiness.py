@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from executions.readiness import Drill, PlanFacts, Readiness, RegionFacts, ServerFacts, WaveFacts, assess
+from executions.readiness import (
+    Drill,
+    PlanFacts,
+    Readiness,
+    RegionFacts,
+    ServerFacts,
+    WaveFacts,
+    assess,
+    data_age,
+    findings,
+)
 from executions.states import Kind, Verdict
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -94,6 +104,16 @@ def test_the_data_of_a_server_that_is_cut_off_is_as_old_as_its_last_snapshot() -
     assert "RPO_EXCEEDED" in codes(weighed(plan(cut, OTHER, rpo_minutes=8)))
     unread = replace(cut, latest_snapshot_at=None, details_as_of=None, lag_seconds=600)
     assert "RPO_EXCEEDED" in codes(weighed(plan(unread, OTHER, rpo_minutes=10)))  # its lag has grown since
+
+
+def test_a_lag_that_drs_does_not_tell_is_not_none() -> None:
+    """DRS leaves the lag out of a server that is behind; one that it tells is as old as its reading, too."""
+    behind = replace(GOOD, replication_state="BACKLOG", lag_seconds=None)
+    (found,) = findings(behind, REGION, 15, NOW)
+    assert found.text == "Its replication is BACKLOG. DRS does not say how old its data is."
+    (found,) = findings(replace(behind, lag_seconds=30), REGION, 15, NOW)
+    assert found.text == "Its replication is BACKLOG. Its data is 90 s old."  # read a minute ago
+    assert data_age(replace(GOOD, lag_seconds=None), NOW) == timedelta()
 
 
 @pytest.mark.parametrize(
