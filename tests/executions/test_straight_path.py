@@ -120,11 +120,13 @@ def test_it_journals_who_did_what_and_what_the_engine_did(stage: Stage) -> None:
         ("ops@example.com", "execution.start"),
         ("engine", "launch.intent"),
         ("engine", "launch.sent"),
+        ("engine", "launch.ended"),
         ("engine", "wave.completed"),
         ("engine", "execution.paused"),
         ("ops@example.com", "execution.resume"),
         ("engine", "launch.intent"),
         ("engine", "launch.sent"),
+        ("engine", "launch.ended"),
         ("engine", "wave.completed"),
         ("engine", "execution.ended"),
     ]
