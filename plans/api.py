@@ -16,7 +16,7 @@ from contract.views import ApiView, read_id
 from plans import services
 from plans.dialects import WaveIn, Waves, edited
 from plans.models import RecoveryPlan
-from plans.representation import PlanDeleted, PlansAnswer, PlanShape, WaveShape, show_plan, show_plans
+from plans.representation import PlanDeleted, PlansAnswer, PlanShape, show_plan, show_plans, show_waves
 
 TARGET_COLUMNS: Mapping[str, Literal["rto_minutes", "rpo_minutes"]] = {
     "rtoMinutes": "rto_minutes",
@@ -119,7 +119,7 @@ class PlanDetail(ApiView):
     )
     def put(self, request: Request, plan_id: str) -> Response:
         given = read_body(request, PlanChange)
-        waves = Waves(edited(given["waves"], _stored_waves(plan_id))) if "waves" in given else None
+        waves = Waves(edited(given["waves"], show_waves(_id(plan_id)))) if "waves" in given else None
         specs = waves.specs() if waves else None
         try:
             plan = services.update_plan(
@@ -154,11 +154,6 @@ def _targets(given: Mapping[str, Any]) -> services.Targets:
         if name in given:
             found[column] = given[name]
     return found
-
-
-def _stored_waves(plan_id: str) -> list[WaveShape]:
-    """The waves as a GET answers them; none of a plan that does not exist, for that is the service's to say."""
-    return [wave for plan in show_plans(RecoveryPlan.objects.filter(pk=_id(plan_id))) for wave in plan["waves"]]
 
 
 def _id(text: str) -> uuid.UUID:

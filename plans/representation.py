@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypedDict, TypeVar
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery
 
 from contract.clock import unix
 from plans.models import RecoveryPlan, RecoveryPlanQuerySet, Wave, WaveGroup, WaveServer
@@ -86,6 +86,9 @@ class RunFacts(TypedDict):
     dry_run: bool
 
 
+Keys = QuerySet[RecoveryPlan, dict[str, Any]]
+
+
 def show_plans(plans: RecoveryPlanQuerySet) -> list[PlanShape]:
     """These plans with their waves, their last run and whatever keeps them from being run."""
     runs = _runs().filter(plan=OuterRef("pk")).values("pk")
@@ -94,7 +97,7 @@ def show_plans(plans: RecoveryPlanQuerySet) -> list[PlanShape]:
         active_run=Subquery(runs.filter(ended_at=None).order_by("dry_run", "pk")[:1]),
     )
     listed: list[Any] = list(found)
-    keys = [plan.pk for plan in listed]
+    keys = plans.order_by().values("pk")  # asked for again, for hundreds of ids cost more to send than to find
     waves = _waves(keys)
     facts = _facts({key for plan in listed for key in (plan.last_run, plan.active_run) if key})
     conflicts = _conflicts(keys)
@@ -113,6 +116,11 @@ def show_plan(plan_id: uuid.UUID) -> PlanShape:
     raise no_plan(plan_id)
 
 
+def show_waves(plan_id: uuid.UUID) -> list[WaveShape]:
+    """The waves of one plan; none of a plan that does not exist."""
+    return _waves(RecoveryPlan.objects.filter(pk=plan_id).values("pk")).get(plan_id, [])
+
+
 def _runs() -> Any:
     """Runs are asked for by name: they live above this room."""
     return RecoveryPlan._meta.get_field("executions").related_model._default_manager
@@ -123,7 +131,7 @@ def _facts(keys: Collection[uuid.UUID]) -> dict[uuid.UUID | None, RunFacts]:
     return {row["pk"]: row for row in _runs().filter(pk__in=keys).values(*names)}
 
 
-def _conflicts(keys: Sequence[uuid.UUID]) -> Mapping[uuid.UUID, list[ServerConflict]]:
+def _conflicts(keys: Keys) -> Mapping[uuid.UUID, list[ServerConflict]]:
     """Servers of these plans that another plan's run holds."""
     rows = (
         WaveServer.objects.filter(plan__in=keys, assignment__hold__isnull=False)
@@ -200,7 +208,7 @@ def _gathered(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
     return found
 
 
-def _waves(plans: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[WaveShape]]:
+def _waves(plans: Keys) -> dict[uuid.UUID, list[WaveShape]]:
     """The waves of each plan in order. Tuples and not models, because a list holds thousands of them."""
     links = WaveGroup.objects.filter(wave__plan__in=plans).order_by("wave", "position")
     groups = _gathered(links.values_list("wave_id", "group_id"))

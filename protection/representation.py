@@ -2,7 +2,7 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple, NotRequired, TypedDict
 
@@ -96,8 +96,8 @@ def _known(servers: SourceServerQuerySet) -> list[Known]:
 class Inventory:
     """What is known of the servers of some groups, and of their regions."""
 
-    def __init__(self, groups: Sequence[ProtectionGroup]) -> None:
-        assigned = ServerAssignment.objects.filter(group__in=[group.pk for group in groups])
+    def __init__(self, groups: ProtectionGroupQuerySet) -> None:
+        assigned = ServerAssignment.objects.filter(group__in=groups.order_by().values("pk"))
         self.members: dict[uuid.UUID, list[str]] = defaultdict(list)
         for group_id, server_id in assigned.order_by("group", "position").values_list("group_id", "source_server_id"):
             self.members[group_id].append(server_id)
@@ -183,7 +183,7 @@ def _show_group(group: ProtectionGroup, inventory: Inventory) -> GroupShape:
 def show_groups(groups: ProtectionGroupQuerySet) -> tuple[list[GroupShape], list[Warning]]:
     """These groups, and what to know about how fresh they are."""
     listed = list(groups)
-    inventory = Inventory(listed)
+    inventory = Inventory(groups)
     return [_show_group(group, inventory) for group in listed], inventory.warnings(listed)
 
 
