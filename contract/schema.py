@@ -4,7 +4,7 @@ Answers are TypedDicts: the same types that the representations are written in.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypedDict
 
 from drf_spectacular.plumbing import resolve_type_hint
@@ -13,6 +13,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from rest_framework.serializers import Serializer
 
 from contract.examples import examples_of
+from contract.serializers import StrictSerializer
 from contract.views import NothingHere
 
 STATUSES = {
@@ -53,6 +54,8 @@ STATUSES = {
     "DRS_UNAVAILABLE": 503,
     "DRS_THROTTLED": 503,
 }
+# What a GET answers besides what can be changed may stand in a PUT, whatever its value.
+PASSED_OVER = {"description": "As a GET answers it; accepted and passed over."}
 ANY_REQUEST = ("VALIDATION_ERROR", "UNAUTHENTICATED", "THROTTLED", "INTERNAL_ERROR", "DATABASE_UNAVAILABLE")
 WITH_BODY = ("MALFORMED_JSON", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE")
 DRS = ("REGION_NOT_ENABLED", "DRS_ACCESS_DENIED", "DRS_UNAVAILABLE", "DRS_THROTTLED")
@@ -127,13 +130,21 @@ def with_shapes(result: dict[str, Any], **_: object) -> dict[str, Any]:
     """drf-spectacular's POSTPROCESSING_HOOK: adds the shapes that answers refer to, and closes those of requests."""
     schemas = result.setdefault("components", {}).setdefault("schemas", {})
     result |= _not_blank({"paths": result["paths"]})
+    answered = {shape.__name__: shape.answered for shape in _below(StrictSerializer)}
     for name, shape in schemas.items():
         schemas[name] = shape = _not_blank(shape)
         if "properties" in shape:
             shape["additionalProperties"] = False  # StrictSerializer names every field that it does not know
+            shape["properties"] |= dict.fromkeys(sorted(answered[name]), PASSED_OVER)
     for name, shape in sorted(_shapes.items()):
         schemas[name] = _in_31(_resolved(shape)) | ({"description": shape.__doc__} if shape.__doc__ else {})
     return result
+
+
+def _below(kind: type[StrictSerializer]) -> Iterator[type[StrictSerializer]]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from _below(each)
 
 
 def _not_blank(schema: Any) -> Any:

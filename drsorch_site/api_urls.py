@@ -14,6 +14,8 @@ from plans import api as plans
 from protection import api as protection
 from reports import api as reports
 
+docs = signed_in(schema.docs)
+
 urlpatterns = [
     *route("protection-groups", protection.GroupList, "api-groups"),
     *route("protection-groups/<str:group_id>", protection.GroupDetail, "api-group"),
@@ -39,6 +41,7 @@ urlpatterns = [
     *route("executions/<str:execution_id>/evidence", reports.ExecutionEvidence, "api-execution-evidence"),
     *route("audit-entries", audit.EntryList, "api-audit-entries"),
     *route("schema", schema.SchemaView, "api-schema"),
-    path("docs", signed_in(schema.docs), name="api-docs"),
+    path("docs", docs, name="api-docs"),
+    path("docs/", docs),
     re_path(r"^.*$", NothingHere.as_view(), name="api-nothing"),
 ]

@@ -95,7 +95,7 @@ class Waves:
 
     def _sent(self, place: int, field: str) -> str:
         """The field itself, or the one that the request has in its stead."""
-        other, wave = _OTHER.get(field), self.given[place]
+        other, wave = _OTHER.get(field, field), self.given[place]
         return other if other in wave and field not in wave else field
 
     def _problem(self, place: int, field: str, text: str) -> None:

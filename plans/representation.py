@@ -86,7 +86,7 @@ class RunFacts(TypedDict):
     dry_run: bool
 
 
-Keys = QuerySet[RecoveryPlan, dict[str, Any]]
+Keys = QuerySet[RecoveryPlan, Any]
 
 
 def show_plans(plans: RecoveryPlanQuerySet) -> list[PlanShape]:

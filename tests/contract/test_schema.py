@@ -80,6 +80,25 @@ def test_answers_are_as_described(
     Draft202012Validator(closed).validate(body)
 
 
+@pytest.mark.parametrize(
+    ("path", "operation"),
+    [
+        ("/protection-groups/{group}", "/protection-groups/{group_id}"),
+        ("/recovery-plans/{plan}", "/recovery-plans/{plan_id}"),
+        ("/notification-subscriptions/{subscription}", "/notification-subscriptions/{subscription_id}"),
+    ],
+)
+def test_what_a_get_answers_is_a_body_that_a_put_describes(
+    admin: Api, document: dict[str, Any], path: str, operation: str
+) -> None:
+    plan = world.plan()
+    keys = {"subscription": world.subscription().pk, "plan": plan.pk, "group": plan.waves.all()[0].groups.get().pk}
+    described = document["paths"][operation]["put"]["requestBody"]["content"]["application/json"]["schema"]
+    body = answer(admin.get(path.format(**keys)))
+    Draft202012Validator({**described, "components": document["components"]}).validate(body)
+    answer(admin.put(path.format(**keys), body))
+
+
 def test_it_shows_the_specifications_examples_and_they_are_well_formed(document: dict[str, Any]) -> None:
     shown = dict[str, list[str]]()
     for operation in (each for path in document["paths"].values() for each in path.values()):
@@ -108,5 +127,6 @@ def test_the_page_of_it_needs_a_session(client: Any, sign_in: Callable[..., Api]
     assert client.get("/api/v1/docs").status_code == 302
     client.force_login(make_user("viewer"))
     page = client.get("/api/v1/docs").content.decode()
+    assert client.get("/api/v1/docs/").status_code == 200
     assert 'data-schema="/api/v1/schema"' in page
     assert "<style" not in page
