@@ -1,4 +1,4 @@
-"""docs/requirements.md names a test for every requirement, and some test knows every code of the contract."""
+"""docs/requirements.md names a test for every requirement, and some test knows every code that a run may end with."""
 
 import ast
 import re
@@ -18,47 +18,13 @@ SECTIONS = {1: 6, 2: 5, 3: 12, 4: 1, 5: 2}
 REQUIREMENTS = [f"FR-{section}.{number}" for section, count in SECTIONS.items() for number in range(1, count + 1)]
 QUALITIES = ["NFR-1", "NFR-2", "NFR-3", "NFR-4", "NFR-5"]
 
-# Section 7 of the contract.
+# What section 7 of the contract has for runs and waves; test_codes.py asks for each of the others.
 CODES = [
-    "VALIDATION_ERROR",
-    "MALFORMED_JSON",
-    "INVALID_REGION",
-    "INVALID_SERVER_IDS",
-    "REGION_IMMUTABLE",
-    "PLAN_HAS_NO_WAVES",
-    "EXECUTION_NOT_PAUSED",
-    "EXECUTION_NOT_CANCELLABLE",
-    "EXECUTION_NOT_PAUSABLE",
-    "EXECUTION_NOT_ABANDONABLE",
-    "EXECUTION_STILL_RUNNING",
-    "EXECUTION_NOT_RETRYABLE",
-    "REGION_NOT_ENABLED",
-    "UNAUTHENTICATED",
-    "FORBIDDEN",
-    "NOT_FOUND",
-    "METHOD_NOT_ALLOWED",
-    "PG_NAME_EXISTS",
-    "SERVER_ASSIGNMENT_CONFLICT",
-    "PG_IN_ACTIVE_EXECUTION",
-    "SERVER_IN_USE_BY_PLAN",
-    "PG_IN_USE",
-    "RP_NAME_EXISTS",
-    "PLAN_HAS_ACTIVE_EXECUTION",
-    "PLAN_ALREADY_EXECUTING",
-    "SERVER_CONFLICT",
-    "VERSION_CONFLICT",
-    "PAYLOAD_TOO_LARGE",
-    "UNSUPPORTED_MEDIA_TYPE",
-    "IDEMPOTENCY_KEY_REUSED",
-    "THROTTLED",
-    "INTERNAL_ERROR",
-    "DRS_ACCESS_DENIED",
-    "DRS_UNAVAILABLE",
-    "DRS_THROTTLED",
     "WAVE_TIMEOUT",
     "AWS_NOT_ANSWERING",
     "SERVER_LAUNCH_FAILED",
     "LAUNCH_REJECTED",
+    "DRS_ACCESS_DENIED",
     "REGION_NOT_INITIALIZED",
     "DRS_QUOTA_EXCEEDED",
     "PAUSE_EXPIRED",

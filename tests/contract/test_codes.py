@@ -1,0 +1,159 @@
+"""Every code of the API is answered to some request: one here for each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import OperationalError, ProgrammingError, connection
+from django.test import override_settings
+
+from contract.schema import STATUSES
+from drs.client import Drs
+from drs.errors import DrsError, Trouble
+from drs.simulator.demo import demo_server_ids
+from drs.simulator.testing import RunningSimulator
+from executions.models import Execution
+from executions.states import ExecutionStatus
+from plans.models import RecoveryPlan
+from protection.models import ProtectionGroup
+from tests.api_client import Api, make_user, refusal
+from tests.console import world
+
+DRILL = {"executionType": "DRILL"}
+DISCOVERY = "/drs/source-servers?region=us-east-1"
+WEB = demo_server_ids()["web-01"]
+
+
+@dataclass
+class Asked:
+    """What a request needs: somebody who may do everything, the simulated DRS, and pytest's patches."""
+
+    admin: Api
+    simulator: RunningSimulator
+    patch: pytest.MonkeyPatch
+
+    def group(self, body: dict[str, Any]) -> Any:
+        """A new group as `body` differs from a good one."""
+        good = {"groupName": "New", "region": "us-east-1", "sourceServerIds": [WEB]}
+        return self.admin.post("/protection-groups", good | body)
+
+    def change(self, group: ProtectionGroup, body: dict[str, Any], **headers: str) -> Any:
+        return self.admin.put(f"/protection-groups/{group.pk}", body, **headers)
+
+    def command(self, run: Execution, verb: str) -> Any:
+        return self.admin.post(f"/executions/{run.pk}/{verb}")
+
+    def execute(self, plan: RecoveryPlan | None, **body: Any) -> Any:
+        assert plan is not None
+        return self.admin.post(f"/recovery-plans/{plan.pk}/execute", DRILL | body, Idempotency_Key=str(plan.pk))
+
+    def discover(self, scenario: str) -> Any:
+        self.simulator.scenario(scenario)
+        return self.admin.get(DISCOVERY)
+
+
+def over() -> Execution:
+    return world.ended(ExecutionStatus.COMPLETED)
+
+
+def a_group() -> ProtectionGroup:
+    return world.group("Web", [WEB])
+
+
+def group_of(plan: RecoveryPlan | None) -> ProtectionGroup:
+    assert plan is not None
+    return plan.waves.get(number=0).groups.get()
+
+
+def without_waves(asked: Asked) -> Any:
+    plan = world.plan()
+    plan.waves.all().delete()
+    return asked.execute(plan)
+
+
+def with_servers_of_another_run(asked: Asked) -> Any:
+    run = world.paused()
+    shown = asked.admin.get(f"/recovery-plans/{run.plan_id}").json()
+    made = asked.admin.post("/recovery-plans", {"planName": "Other", "waves": shown["waves"]}).json()
+    return asked.execute(RecoveryPlan.objects.get(pk=made["planId"]))
+
+
+def with_a_used_key(asked: Asked) -> Any:
+    plan = world.plan()
+    assert asked.execute(plan).status_code == 202
+    return asked.execute(plan, dryRun=True)
+
+
+def too_often(asked: Asked) -> Any:
+    with override_settings(THROTTLES={**settings.THROTTLES, "user": "1/min"}):
+        asked.admin.get("/executions")
+        return asked.admin.get("/executions")
+
+
+def in_a_closed_region(asked: Asked) -> Any:
+    def refuse(self: Drs, *_: object, **__: object) -> None:  # the simulator has no such region
+        raise DrsError(Trouble.REGION_NOT_ENABLED, code="OptInRequired", message="", region="us-east-1", operation="")
+
+    asked.patch.setattr(Drs, "source_servers", refuse)
+    return asked.admin.get(DISCOVERY)
+
+
+def as_text(asked: Asked) -> Any:
+    headers = {"Authorization": f"Bearer {asked.admin.token}"}
+    return asked.admin.client.generic("POST", "/api/v1/executions", "a", content_type="text/plain", headers=headers)
+
+
+def while_the_database_fails(asked: Asked, error: Exception) -> Any:
+    def fail(*_: object) -> None:
+        raise error
+
+    with connection.execute_wrapper(fail):
+        return asked.admin.get("/executions")
+
+
+REQUESTS: dict[str, Callable[[Asked], Any]] = {
+    "VALIDATION_ERROR": lambda asked: asked.group({"groupName": ""}),
+    "MALFORMED_JSON": lambda asked: asked.admin.post("/executions", b"{"),
+    "INVALID_REGION": lambda asked: asked.group({"region": "nowhere"}),
+    "INVALID_SERVER_IDS": lambda asked: asked.group({"sourceServerIds": ["s-00000000000000000"]}),
+    "REGION_IMMUTABLE": lambda asked: asked.change(a_group(), {"region": "us-west-2"}),
+    "PLAN_HAS_NO_WAVES": without_waves,
+    "EXECUTION_NOT_PAUSED": lambda asked: asked.command(over(), "resume"),
+    "EXECUTION_NOT_CANCELLABLE": lambda asked: asked.command(over(), "cancel"),
+    "EXECUTION_NOT_PAUSABLE": lambda asked: asked.command(over(), "pause"),
+    "EXECUTION_STILL_RUNNING": lambda asked: asked.command(world.paused(), "terminate-instances"),
+    "EXECUTION_NOT_RETRYABLE": lambda asked: asked.command(over(), "retry"),
+    "REGION_NOT_ENABLED": in_a_closed_region,
+    "UNAUTHENTICATED": lambda asked: asked.admin.get("/executions", Authorization="Bearer x"),
+    "FORBIDDEN": lambda _: Api(make_user("viewer")).delete("/executions"),
+    "NOT_FOUND": lambda asked: asked.admin.get("/executions/x"),
+    "METHOD_NOT_ALLOWED": lambda asked: asked.admin.put("/executions", {}),
+    "PG_NAME_EXISTS": lambda asked: asked.group({"groupName": a_group().name}),
+    "SERVER_ASSIGNMENT_CONFLICT": lambda asked: a_group() and asked.group({}),
+    "PG_IN_ACTIVE_EXECUTION": lambda asked: asked.change(group_of(world.paused().plan), {"description": "x"}),
+    "SERVER_IN_USE_BY_PLAN": lambda asked: asked.change(group_of(world.plan()), {"sourceServerIds": [WEB]}),
+    "PG_IN_USE": lambda asked: asked.admin.delete(f"/protection-groups/{group_of(world.plan()).pk}"),
+    "RP_NAME_EXISTS": lambda asked: asked.admin.put(
+        f"/recovery-plans/{world.plan().pk}", {"planName": world.plan().name}
+    ),
+    "PLAN_HAS_ACTIVE_EXECUTION": lambda asked: asked.admin.delete(f"/recovery-plans/{world.paused().plan_id}"),
+    "PLAN_ALREADY_EXECUTING": lambda asked: asked.execute(world.paused().plan),
+    "SERVER_CONFLICT": with_servers_of_another_run,
+    "VERSION_CONFLICT": lambda asked: asked.change(a_group(), {"description": "x"}, If_Match='"9"'),
+    "PAYLOAD_TOO_LARGE": lambda asked: asked.group({"description": "a" * 1_048_576}),
+    "UNSUPPORTED_MEDIA_TYPE": as_text,
+    "IDEMPOTENCY_KEY_REUSED": with_a_used_key,
+    "THROTTLED": too_often,
+    "INTERNAL_ERROR": lambda asked: while_the_database_fails(asked, ProgrammingError("a bug")),
+    "DATABASE_UNAVAILABLE": lambda asked: while_the_database_fails(asked, OperationalError("disk is full")),
+    "DRS_ACCESS_DENIED": lambda asked: asked.discover("access_denied"),
+    "DRS_UNAVAILABLE": lambda asked: asked.discover("expired_token"),
+    "DRS_THROTTLED": lambda asked: asked.discover("throttle"),
+}
+
+
+@pytest.mark.parametrize("code", STATUSES)
+def test_a_request_gets_it(admin: Api, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    refusal(REQUESTS[code](Asked(admin, simulator, monkeypatch)), STATUSES[code], code)
