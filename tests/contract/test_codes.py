@@ -67,6 +67,11 @@ def group_of(plan: RecoveryPlan | None) -> ProtectionGroup:
     return plan.waves.get(number=0).groups.get()
 
 
+def with_a_server_of_another_group(asked: Asked) -> Any:
+    a_group()
+    return asked.group({})
+
+
 def without_waves(asked: Asked) -> Any:
     plan = world.plan()
     plan.waves.all().delete()
@@ -131,7 +136,7 @@ REQUESTS: dict[str, Callable[[Asked], Any]] = {
     "NOT_FOUND": lambda asked: asked.admin.get("/executions/x"),
     "METHOD_NOT_ALLOWED": lambda asked: asked.admin.put("/executions", {}),
     "PG_NAME_EXISTS": lambda asked: asked.group({"groupName": a_group().name}),
-    "SERVER_ASSIGNMENT_CONFLICT": lambda asked: a_group() and asked.group({}),
+    "SERVER_ASSIGNMENT_CONFLICT": with_a_server_of_another_group,
     "PG_IN_ACTIVE_EXECUTION": lambda asked: asked.change(group_of(world.paused().plan), {"description": "x"}),
     "SERVER_IN_USE_BY_PLAN": lambda asked: asked.change(group_of(world.plan()), {"sourceServerIds": [WEB]}),
     "PG_IN_USE": lambda asked: asked.admin.delete(f"/protection-groups/{group_of(world.plan()).pk}"),

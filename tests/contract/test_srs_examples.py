@@ -8,7 +8,9 @@ from contract.examples import SRS, with_ids
 from drs.simulator.demo import demo_server_ids
 from drs.simulator.testing import RunningSimulator
 from executions.models import Execution, LaunchJob
+from executions.states import ExecutionStatus
 from tests.api_client import Api, answer
+from tests.console import world
 from tests.stage import Stage
 
 IDS = demo_server_ids()
@@ -40,6 +42,38 @@ def same_kind(shown: Any, found: Any) -> bool:
     if isinstance(shown, list):
         return isinstance(found, list) and (not shown or same_kind(shown[0], found[0]))
     return shown is None or type(shown) is type(found)
+
+
+WAVE = {
+    "waveNumber": 0,
+    "waveName": "Database Tier",
+    "status": "COMPLETED",
+    "jobId": "drsjob-xxx",
+    "startTime": 1702656000,
+    "endTime": 1702656300,
+    "serverStatuses": [{"sourceServerId": "s-xxx", "launchStatus": "LAUNCHED", "recoveryInstanceId": "i-xxx"}],
+}
+EXECUTION = {"executionId": "", "planId": "", "status": "COMPLETED", "waves": [WAVE], "startTime": 1702656000}
+EXECUTION |= {"endTime": 1702656300, "duration": 300, "currentWave": 0, "totalWaves": 1, "instancesTerminated": False}
+# What the requirements say of answers outside the examples; `None` may be anything.
+SAID: list[tuple[str, str, Any]] = [
+    ("GET", "/protection-groups", {"groups": [{"groupId": "", "serverDetails": []}], "count": 1}),
+    ("GET", "/recovery-plans", {"plans": [{"planId": "", "waves": []}], "count": 1}),
+    ("GET", "/executions", {"items": [{"executionId": ""}], "nextToken": None}),
+    ("GET", "/executions/{run}", EXECUTION),
+    ("GET", "/executions/{run}/job-logs", {"jobLogs": [{"waveNumber": 0, "jobId": "drsjob-xxx", "events": []}]}),
+    ("DELETE", "/executions", {"deletedCount": 1, "totalScanned": 1}),
+    ("GET", "/executions/nothing", {"error": "ERROR_CODE", "message": "", "details": {}}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "said"), SAID)
+def test_answers_have_the_members_that_the_requirements_name(
+    admin: Api, simulator: RunningSimulator, method: str, path: str, said: Any
+) -> None:
+    run = world.ended(ExecutionStatus.COMPLETED)
+    found = admin.send(method, path.format(run=run.pk)).json()
+    assert same_kind(said, found), found
 
 
 def test_create_a_group(admin: Api, simulator: RunningSimulator) -> None:
