@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from django.db import Error as DatabaseTrouble
 from django.db import connections, transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, Min, QuerySet
 
 from audit.actor import ENGINE
 from audit.journal import record
@@ -35,7 +35,6 @@ KEPT = timedelta(days=90)
 TIDY_EVERY = timedelta(hours=1)
 TIDY_BATCH = 500
 THREADS = 8
-CANDIDATES = 200
 PAUSE_SECONDS = 1.0
 LAST_WAIT_SECONDS = 15.0
 
@@ -79,12 +78,11 @@ class Postman:
         self.next_tidy: datetime | None = None
 
     def once(self) -> None:
-        """Mark what was sent, and begin to send what is due. Idle: two queries."""
+        """Mark what was sent, and begin to send what is due. Idle: one query."""
         self._collect(0)
         now = self.clock()
         for delivery in self._candidates(now):
-            if len(self.under_way) < THREADS:
-                self._claim(delivery, now)
+            self._claim(delivery, now)
         self._tidy(now)
 
     def drain(self, patience: float = LAST_WAIT_SECONDS) -> None:
@@ -99,7 +97,8 @@ class Postman:
 
     def run(self, stop: threading.Event) -> None:
         """Send until `stop` is set. Survives whatever the database or a receiver does."""
-        while not stop.wait(PAUSE_SECONDS):
+        while not stop.is_set():
+            self._rest(stop)
             try:
                 self.once()
             except DatabaseTrouble:
@@ -114,16 +113,28 @@ class Postman:
         self.close()
         connections.close_all()
 
+    def _rest(self, stop: threading.Event) -> None:
+        """Until something under way has ended, which makes room for what waits behind it; a second at most."""
+        if self.under_way:
+            wait(self.under_way, timeout=PAUSE_SECONDS, return_when=FIRST_COMPLETED)
+        else:
+            stop.wait(PAUSE_SECONDS)
+
     def _candidates(self, now: datetime) -> list[Delivery]:
-        """Due deliveries, the longest due first, one a subscription: a receiver that hangs keeps only its own."""
+        """One due delivery of each subscription, the longest due first, as far as there are threads: a receiver that
+        hangs keeps only its own waiting, and however much is due to one never hides another."""
         busy = {claimed.delivery.subscription_id for claimed in self.under_way.values()}
-        due = Delivery.objects.filter(next_try_at__lte=now).order_by("next_try_at")
-        if busy:
-            due = due.exclude(subscription_id__in=[each for each in busy if each])
-        first: dict[uuid.UUID | None, Delivery] = {}
-        for delivery in due.select_related("notice", "subscription")[:CANDIDATES]:
-            first.setdefault(delivery.subscription_id, delivery)
-        return list(first.values())
+        due = Delivery.objects.filter(next_try_at__lte=now)
+        turns = due.values_list("subscription_id").annotate(since=Min("next_try_at")).order_by("since")
+        free = [owner for owner, _ in turns if owner is None or owner not in busy][: THREADS - len(self.under_way)]
+        firsts = [
+            pk
+            for owner in free
+            for pk in due.filter(subscription_id=owner).order_by("next_try_at").values_list("pk", flat=True)[:1]
+        ]
+        # By id: with the subscription in the condition, Django leaves out those whose subscription is gone.
+        found = Delivery.objects.filter(pk__in=firsts) if firsts else Delivery.objects.none()
+        return list(found.select_related("notice", "subscription").order_by("next_try_at"))
 
     def _claim(self, delivery: Delivery, now: datetime) -> None:
         token = uuid.uuid4()

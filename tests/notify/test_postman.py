@@ -1,5 +1,6 @@
 """At least once, never lost, and nobody waits for a receiver: the outbox and those who empty it."""
 
+import threading
 import time
 from datetime import timedelta
 
@@ -139,6 +140,46 @@ def test_a_receiver_that_hangs_keeps_only_its_own_waiting(
         assert len(receiver.requests) == 3
         assert len(hanging.requests) == 1
         hanging.release.set()
+
+
+def due(subscription: Subscription, count: int) -> None:
+    """So many deliveries to it, due before anything else."""
+    first = notice(subscription).deliveries.get()
+    notices = [
+        Notice(event=Event.PAUSED, subject=str(n), text="", data={}, happened_at=db_clock()) for n in range(count)
+    ]
+    Notice.objects.bulk_create(notices)
+    Delivery.objects.bulk_create(
+        Delivery(
+            notice=each, subscription=subscription, channel=first.channel, recipient=first.recipient,
+            created_at=db_clock(), next_try_at=db_clock() - timedelta(hours=1),
+        )
+        for each in notices
+    )  # fmt: skip
+
+
+def test_hundreds_due_to_one_do_not_hide_another(receiver: Receiver, subscribe: Subscribe, postman: Postman) -> None:
+    with http_receiver() as failing:
+        failing.answer = lambda request: 500
+        due(subscribe(failing.url, "Failing").subscription, 400)
+        notice(subscribe(receiver.url, "Pager").subscription, subject="PAUSED")
+        send(postman)
+        assert [each.json["subject"] for each in receiver.requests] == ["PAUSED"]
+        assert len(failing.requests) == 1
+
+
+def test_what_waits_behind_a_quick_receiver_follows_at_once(receiver: Receiver, subscribe: Subscribe) -> None:
+    due(subscribe(receiver.url).subscription, 30)
+    stop, postman = threading.Event(), Postman()
+    thread = threading.Thread(target=postman.run, args=[stop])
+    began = time.monotonic()
+    thread.start()
+    try:
+        eventually(lambda: len(receiver.requests) == 31, 25, what="31 deliveries")
+    finally:
+        stop.set()
+        thread.join(20)
+    assert time.monotonic() - began < 25  # one a second would take 31
 
 
 def test_a_sender_that_is_too_late_marks_nothing(receiver: Receiver, subscribe: Subscribe, postman: Postman) -> None:
