@@ -1,5 +1,15 @@
 """The web server: gunicorn drsorch_site.wsgi --config deploy/gunicorn.conf.py"""
 
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # gunicorn reads this before it looks there itself
+from contract import log_context
+
 bind = "0.0.0.0:8000"  # a container's own address; on a plain host the unit says 127.0.0.1
 worker_class = "gthread"  # threads wait for AWS and the database cheaply (docs/adr/0002-tools.md)
 workers = 2
@@ -12,6 +22,31 @@ control_socket_disable = True  # nobody steers it at run time, and the file syst
 # What is longer gets a page of gunicorn's own and not the API's JSON: a token, a cookie, an address with its query.
 limit_request_field_size = 16384
 limit_request_line = 8190
+
+
+class AccessLines(Logger):  # type: ignore[misc]
+    """Says of which request a line is, as the lines of the application do."""
+
+    def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: Any) -> None:
+        answered = {name.lower(): value for name, value in resp.headers}
+        with log_context.bound(request_id=answered.get("x-request-id", "")):
+            super().access(resp, req, environ, request_time)
+
+
+logger_class = AccessLines
 # The path without its query, which may carry a code of the sign-in.
-accesslog = "-"
+accesslog: str | None = "-"
 access_log_format = '%(h)s %(t)s "%(m)s %(U)s" %(s)s %(b)s %(L)s'
+
+if os.environ.get("LOG_FORMAT") == "json":
+    # Also what gunicorn itself says before the application's settings are read, which then hide its secrets, too.
+    accesslog = None
+    ours = {"handlers": ["json"], "level": "INFO", "propagate": False}
+    logconfig_dict = {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": {"()": "drsorch_site.logs.JsonLines"}},
+        "handlers": {"json": {"class": "logging.StreamHandler", "formatter": "json"}},
+        "root": {"handlers": ["json"], "level": "INFO"},
+        "loggers": {"gunicorn.access": ours, "gunicorn.error": ours},
+    }

@@ -1,5 +1,7 @@
 """The composition root as a Django app, so that it can carry template tags and commands."""
 
+import logging
+
 from django.apps import AppConfig
 from django.contrib.admin.apps import AdminConfig
 
@@ -10,11 +12,14 @@ class SiteConfig(AppConfig):
     verbose_name = "DRS Orchestration"
 
     def ready(self) -> None:
+        from django.conf import settings
         from django.contrib.auth.signals import user_logged_in
 
         from drsorch_site.session_clock import stamp
 
         user_logged_in.connect(stamp, dispatch_uid="drsorch.session-clock")
+        if settings.LOG_FORMAT == "json":
+            logging.captureWarnings(True)  # Python would write them as they are
 
 
 class OperationsAdminConfig(AdminConfig):

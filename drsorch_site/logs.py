@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
@@ -46,7 +47,9 @@ class Scrubber:
             return {name: self.value(each) for name, each in value.items()}
         if isinstance(value, list | tuple):
             return [self.value(each) for each in value]
-        return value
+        if value is None or isinstance(value, int | float | date):
+            return value
+        return self.text(str(value))  # such as Django's request, which shows its whole address
 
 
 class ConsoleLines(logging.Formatter):

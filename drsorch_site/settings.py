@@ -376,6 +376,9 @@ LOGGING = {
     "loggers": {
         "axes": {"level": "WARNING"},
         "django-q": {"level": "WARNING"},
+        # The web server's lines, in the form of ours.
+        "gunicorn.access": {"handlers": ["console"], "propagate": False},
+        "gunicorn.error": {"handlers": ["console"], "propagate": False},
         "botocore": {"level": "WARNING"},
         "urllib3": {"level": "WARNING"},
     },

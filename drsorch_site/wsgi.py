@@ -6,12 +6,28 @@ The web process keeps PostgreSQL connections in Django's native pool; the engine
 import gc
 import os
 
-from django.core.wsgi import get_wsgi_application
+import django
+from django.core.handlers.wsgi import WSGIHandler
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from contract import log_context
+from contract.request_ids import request_id
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "drsorch_site.settings")
 os.environ.setdefault("DRSORCH_DATABASE_POOL", "true")
 
-application = get_wsgi_application()
+
+class Application(WSGIHandler):
+    """Binds the request's id around all middleware: Django notes a refused request when they have ended."""
+
+    def get_response(self, request: HttpRequest) -> HttpResponseBase:
+        with log_context.bound(request_id=request_id(request)):
+            return super().get_response(request)
+
+
+django.setup(set_prefix=False)
+application = Application()
 
 # What was loaded stays for good, and a long list is hundreds of thousands of objects that the collector would walk
 # several times while they are made: without this every tenth answer takes twice as long as the others.

@@ -225,7 +225,8 @@ def test_an_installation_goes_on_elsewhere_with_its_own_key(overrides: dict[str,
 
 def environment_of(container: dict[str, Any]) -> list[dict[str, str]]:
     """Settings and secrets of a container; an empty one says nothing."""
-    return [each for each in container["environment"] if each["value"]] + container["secrets"]
+    found: list[dict[str, str]] = [each for each in container["environment"] if each["value"]]
+    return found + list(container["secrets"])
 
 
 def test_another_stack_is_refused_in_one_sentence(bucket: str) -> None:

@@ -6,10 +6,10 @@ and rows that were being worked on become due again when their leases end.
 """
 
 import ctypes
+import json
 import logging
 import os
 import signal
-import sys
 import threading
 import time
 from argparse import ArgumentParser
@@ -23,6 +23,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseTrouble
 from django.db import connection, connections
+from django.utils import timezone
 from django_q import cluster as q
 from django_q.conf import Conf
 
@@ -103,14 +104,21 @@ class Command(BaseCommand):
         q.Sentinel = OneUnitSentinel  # type: ignore[misc]  # the cluster finds its sentinel by this name
         cluster = OneUnitCluster()
         cluster.start()
-        self.stdout.write(f"Engine running with {Conf.WORKERS} workers (pid {os.getpid()}).")
-        self.stdout.flush()
+        self._tell(f"Engine running with {Conf.WORKERS} workers (pid {os.getpid()}).")
         # A thread of this process, which has nothing else to do: no receiver can hold up a worker or the beat.
         stop = threading.Event()
         postman = threading.Thread(target=Postman().run, args=[stop], name="postman")
         postman.start()
         self._watch(cluster, stop)
         postman.join(LAST_WAIT_SECONDS)
+
+    def _tell(self, text: str) -> None:
+        """One line on standard output, in the form of all others."""
+        if settings.LOG_FORMAT == "json":
+            line = {"at": timezone.now().isoformat(), "level": "INFO", "logger": __name__, "message": text}
+            text = json.dumps(line)
+        self.stdout.write(text)
+        self.stdout.flush()
 
     def _check(self) -> None:
         beat = pacemaker.last_beat()
@@ -137,8 +145,7 @@ class Command(BaseCommand):
         """Revive a lost beat until the cluster is told to stop, or breaks."""
         while not cluster.stopping:
             if cluster.is_broken:
-                self.stderr.write("The engine's sentinel ended; leaving so that a supervisor can restart it.")
-                sys.stderr.flush()
+                log.critical("The engine's sentinel ended; leaving so that a supervisor can restart it.")
                 os._exit(BROKEN)
             self._try(tasks.revive)
             if (
@@ -155,5 +162,5 @@ class Command(BaseCommand):
         try:
             work()
         except DatabaseTrouble as error:
-            self.stderr.write(f"The database cannot be asked ({error}); trying again.")
+            log.warning("The database cannot be asked (%s); trying again.", error)
             connections.close_all()
