@@ -128,6 +128,7 @@ REQUESTS: dict[str, Callable[[Asked], Any]] = {
     "EXECUTION_NOT_PAUSED": lambda asked: asked.command(over(), "resume"),
     "EXECUTION_NOT_CANCELLABLE": lambda asked: asked.command(over(), "cancel"),
     "EXECUTION_NOT_PAUSABLE": lambda asked: asked.command(over(), "pause"),
+    "EXECUTION_NOT_ABANDONABLE": lambda asked: asked.command(over(), "abandon"),
     "EXECUTION_STILL_RUNNING": lambda asked: asked.command(world.paused(), "terminate-instances"),
     "EXECUTION_NOT_RETRYABLE": lambda asked: asked.command(over(), "retry"),
     "REGION_NOT_ENABLED": in_a_closed_region,

@@ -15,7 +15,7 @@ def fill(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("executions", "0008_restored"),
+        ("executions", "0009_sturdier"),
     ]
 
     operations = [
