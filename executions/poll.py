@@ -21,7 +21,7 @@ from django.db.models.functions import Coalesce
 from contract.clock import Clock, db_clock
 from drs.errors import DrsError
 from executions import decide as d
-from executions import following, launch, transitions, witness
+from executions import following, launch, replacing, transitions, witness
 from executions.engine import advance
 from executions.errands import Crew, Errand
 from executions.forecast import is_stale
@@ -267,6 +267,7 @@ def _save(items: Sequence[News], now: datetime) -> None:
     WaveRun.objects.filter(pk__in=moving, status=WaveStatus.POLLING).update(status=WaveStatus.LAUNCHING)
     transitions.touch(execution, now, waves.values())
     following.after_late_news(execution, now)
+    replacing.note_replaced(items, now)
 
 
 def _with_more_to_do(inquiry: Inquiry, executions: Iterable[uuid.UUID]) -> set[uuid.UUID]:

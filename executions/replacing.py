@@ -1,15 +1,19 @@
 """Instances that a launch replaces: before DRS launches a server, it terminates the recovery instance that it has.
 
-So a drill over running recovery instances ends production: who starts one needs the right to terminate those.
+So a drill over running recovery instances ends production: who starts one needs the right to terminate those, and
+the run whose instances went says so from then on.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from datetime import datetime
 
 from django.db.models import QuerySet
 
 from audit.actor import Actor
-from executions.models import ServerRun
+from executions.models import LaunchJob, ServerRun
+from executions.observe import News
 from executions.states import Kind, LaunchStatus
+from executions.termination import journal, mark_terminated, roll_up
 
 END_RECOVERIES = "executions.terminate_recovery"
 
@@ -33,3 +37,30 @@ def require_ending(actor: Actor, kind: Kind, server_ids: Collection[str]) -> lis
         instances = f"{len(ids)} running recovery instance{'s' if len(ids) > 1 else ''}"
         actor.require(END_RECOVERIES, f"start this drill: AWS would first terminate {instances}")
     return ids
+
+
+def note_replaced(news: Iterable[News], now: datetime) -> None:
+    """Mark what DRS has removed for these launches as terminated, on the runs that had it. In a transaction."""
+    for each in news:
+        rows = list(_replaced(each.job, _cleaned(each)).select_related("wave__execution"))
+        by = each.job.wave.execution
+        for execution in {row.wave.execution for row in rows}:
+            gone = [row for row in rows if row.wave.execution_id == execution.pk]
+            mark_terminated(execution, now, pk__in=[row.pk for row in gone])
+            roll_up(execution, now)
+            ids = [row.recovery_instance_id for row in gone]
+            journal(execution, "instances.replaced", instances=ids, byExecution=str(by.pk), byPlan=by.plan_name)
+
+
+def _cleaned(news: News) -> set[str]:
+    """Servers whose earlier instance is gone: DRS says so, or has launched the next one."""
+    told = {event.source_server_id for event in news.events if event.event == "CLEANUP_END"}
+    return told | {server.source_server_id for server in news.servers if server.state is LaunchStatus.LAUNCHED}
+
+
+def _replaced(job: LaunchJob, server_ids: Collection[str]) -> QuerySet[ServerRun]:
+    """What was launched of these servers before this job: news of two jobs may come in any order."""
+    if not server_ids or job.intent_at is None:
+        return ServerRun.objects.none()
+    rows = ServerRun.objects.filter(source_server_id__in=server_ids, launch_status=LaunchStatus.LAUNCHED)
+    return rows.filter(job__intent_at__lt=job.intent_at)

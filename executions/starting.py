@@ -58,6 +58,12 @@ def create(
     _copy_waves(execution, waves)
     if not dry_run:
         _hold(execution, waves)
+    _note_start(actor, execution, plan, ended)
+    announce.started(execution, now)
+    return execution
+
+
+def _note_start(actor: Actor, execution: Execution, plan: RecoveryPlan, ended: Sequence[str]) -> None:
     record(
         actor,
         "execution.start",
@@ -65,20 +71,18 @@ def create(
         subject_id=execution.pk,
         subject_name=plan.name,
         detail={
-            "kind": kind,
-            "waves": len(waves),
+            "kind": execution.kind,
+            "waves": execution.total_waves,
             "initiatedBy": execution.initiated_by,
             "planVersion": plan.version,
             **witness.promised(execution),
-            **({"dryRun": True} if dry_run else {}),
-            **({"outageTime": outage_at.isoformat()} if outage_at else {}),
+            **({"dryRun": True} if execution.dry_run else {}),
+            **({"outageTime": execution.outage_at.isoformat()} if execution.outage_at else {}),
             **({"endsRecoveryInstances": ended} if ended else {}),
         },
         before={"activeExecutionId": None},
         after={"activeExecutionId": str(execution.pk), "status": execution.status},
     )
-    announce.started(execution, now)
-    return execution
 
 
 def _frozen(plan: RecoveryPlan, waves: Sequence[Wave]) -> dict[str, Any]:

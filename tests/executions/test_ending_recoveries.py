@@ -61,3 +61,17 @@ def test_the_console_names_them_and_has_the_plan_typed(stage: Stage, role: str, 
     assert Execution.objects.count() == 1
     client.post(f"/recovery-plans/{plan.pk}/start-drill", {"confirm": plan.name})
     assert Execution.objects.count() == (2 if role == "recovery-manager" else 1)
+
+
+def test_the_recovery_says_that_its_instances_are_gone_as_soon_as_they_are(stage: Stage) -> None:
+    plan = recovered(stage)
+    recovery = plan.executions.get()
+    again = stage.until(stage.start(plan), "COMPLETED")
+    rows = ServerRun.objects.filter(wave__execution=recovery)
+    assert {(row.launch_status, row.terminated_at is not None) for row in rows} == {("TERMINATED", True)}
+    recovery.refresh_from_db()
+    assert (recovery.status, recovery.termination_status) == ("COMPLETED", "COMPLETED")
+    entries = AuditEntry.objects.filter(verb="instances.replaced", subject_id=str(recovery.pk))
+    assert sorted(each for entry in entries for each in entry.detail["instances"]) == sorted(instances(plan))
+    assert {entry.detail["byExecution"] for entry in entries} == {str(again.pk)}
+    assert set(ServerRun.objects.filter(wave__execution=again).values_list("launch_status", flat=True)) == {"LAUNCHED"}
