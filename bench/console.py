@@ -66,17 +66,20 @@ def prepare() -> None:
     from django.core.management import call_command
     from django.test import Client
 
+    from drsorch_site.tokens import make_token
     from executions.models import Execution
     from plans.models import RecoveryPlan
     from protection.models import ProtectionGroup
 
     call_command("collectstatic", interactive=False, verbosity=0)
     client = Client()
-    client.force_login(User.objects.create_superuser("bench", "bench@example.com", "x"))
+    user = User.objects.create_superuser("bench", "bench@example.com", "x")
+    client.force_login(user)
     run = big_run()
     facts = {
         "name": settings.SESSION_COOKIE_NAME,
         "cookie": client.cookies[settings.SESSION_COOKIE_NAME].value,
+        "token": make_token(user, timedelta(hours=1)),
         "run": str(run.pk),
         "small": str(Execution.objects.exclude(pk=run.pk)[0].pk),
         "plan": str(RecoveryPlan.objects.all()[0].pk),

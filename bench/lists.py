@@ -34,6 +34,7 @@ def environment(scratch: str) -> dict[str, str]:
         "DATABASE_URL": f"sqlite:///{scratch}/bench.sqlite3",
         **os.environ,
         "DJANGO_SECRET_KEY": secrets.token_urlsafe(48),
+        "DRSORCH_THROTTLE_START": "100000/min",
         "DRSORCH_THROTTLE_USER": "100000/min",
     }
 
