@@ -86,7 +86,7 @@ NOT_IN_THE_STACK = NOT_IN_CONTAINERS | {
         "what launching once rests on; nothing on AWS needs other values",
     ),
     **dict.fromkeys(
-        (f"DRSORCH_THROTTLE_{each}" for each in ("ANON", "USER", "START", "DISCOVERY")),
+        (f"DRSORCH_THROTTLE_{each}" for each in ("ANON", "USER", "START", "DISCOVERY", "DOOR")),
         "the defaults keep one account's quotas for everybody; change the template knowingly",
     ),
 }
