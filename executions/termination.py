@@ -342,7 +342,8 @@ def _unasked(execution: Execution, silent: Mapping[str, DomainError]) -> Iterato
 
 
 def mark_terminated(execution: Execution, now: datetime, **which: object) -> None:
-    """The instances of these servers are gone."""
+    """The instances of these servers are gone. The run is locked first, as by whoever writes news of its servers."""
+    list(Execution.objects.select_for_update().filter(pk=execution.pk).values_list("pk"))
     servers = ServerRun.objects.filter(wave__execution=execution, launch_status=LaunchStatus.LAUNCHED, **which)
     waves = {server.wave for server in servers.select_related("wave")}
     servers.update(launch_status=LaunchStatus.TERMINATED, terminated_at=now)
