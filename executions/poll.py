@@ -95,20 +95,19 @@ class Poller:
             self.crew.start(self._without_job(execution, batch.token))
         for inquiry in inquiries:
             self.crew.start(self._inquire(inquiry))
-        unsettled = TerminationJob.objects.filter(execution__claim=batch.token, status__in=following.UNSETTLED)
-        tended = Execution.objects.filter(pk__in=unsettled.values("execution"))
-        for execution in tended.filter(pk__in=list(batch.waiting)):
-            self.crew.start(following.tend(execution, self.clock))
-        doubtful = LaunchJob.objects.filter(status=JobStatus.INITIATED, wave__execution__claim=batch.token)
-        given_up = Execution.objects.final().filter(pk__in=doubtful.values("wave__execution"))
-        for execution in given_up.filter(pk__in=list(batch.waiting)):
-            self.crew.start(launch.take_over_late(Run(execution, [], batch.token), self.clock))
+        over = {pk: run for each in inquiries for pk, run in each.executions.items() if run.state.is_final}
+        for execution in over.values():
+            self.crew.start(self._tend(execution, batch.token))
+
+    def _tend(self, execution: Execution, token: uuid.UUID) -> Errand[None]:
+        """What no poll settles for a run that is over."""
+        yield from following.tend(execution, self.clock)
+        yield from launch.take_over_late(Run(execution, [], token), self.clock)
 
     def _without_job(self, execution: Execution, token: uuid.UUID) -> Errand[None]:
         """A run without a job at DRS: paused, cancelled before anything arrived there, or over and fully known."""
         if execution.state.is_final:
-            yield from following.tend(execution, self.clock)
-            yield from launch.take_over_late(Run(execution, [], token), self.clock)
+            yield from self._tend(execution, token)
             _rest_for_good(execution, token, self.clock())
         else:
             yield from self._advance(execution.pk, token)
