@@ -138,6 +138,10 @@ class Reason:
     text: str
     server_ids: Sequence[str] = ()
 
+    @property
+    def is_blocking(self) -> bool:
+        return self.weight is Verdict.NOT_READY
+
 
 @dataclass(frozen=True)
 class Readiness:
@@ -149,6 +153,11 @@ class Readiness:
     expires_at: datetime | None
     last_drill: Drill | None
     changes: Sequence[str]
+
+    @property
+    def against(self) -> list[Reason]:
+        """The reasons less the plan's own run: a page shows that by itself, and it is no fault of the plan."""
+        return [each for each in self.reasons if each.code != "PLAN_ALREADY_EXECUTING"]
 
 
 def assess(facts: PlanFacts, now: datetime, believed_for: timedelta) -> Readiness:

@@ -139,11 +139,19 @@ def servers_of(ids: Collection[str]) -> dict[str, ServerFacts]:
     }
 
 
-def _instances(instance_of: Mapping[str, str]) -> dict[str, Kind]:
-    """Which of these servers' instances a run of ours launched, and for what; found through the servers' index."""
+def _instances(instance_of: Mapping[str, str]) -> dict[str, Kind | None]:
+    """Which of these servers' instances a run of ours launched, and for what; found through the servers' index.
+
+    None for an instance of a run that is not over: it is in nobody's way, and the run itself is told of elsewhere.
+    """
     launched = ServerRun.objects.filter(source_server_id__in=list(instance_of)).exclude(recovery_instance_id="")
-    rows = launched.order_by("pk").values_list("source_server_id", "recovery_instance_id", "wave__execution__kind")
-    return {server: Kind.of(kind) for server, instance, kind in rows if instance_of[server] == instance}
+    columns = ("source_server_id", "recovery_instance_id", "wave__execution__kind", "wave__execution__ended_at")
+    rows = launched.order_by("pk").values_list(*columns)
+    return {
+        server: Kind.of(kind) if ended_at else None
+        for server, instance, kind, ended_at in rows
+        if instance_of[server] == instance
+    }
 
 
 def regions_now() -> dict[str, RegionFacts]:

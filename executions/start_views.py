@@ -8,6 +8,7 @@ from typing import Any
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from audit.actor import Actor
@@ -16,6 +17,7 @@ from contract.errors import DomainError, Invalid
 from contract.names import name_key
 from executions import services
 from executions.models import ServerRun
+from executions.readiness_facts import readiness_of
 from executions.replacing import END_RECOVERIES, ending, standing
 from executions.states import Kind
 from plans.models import RecoveryPlan, WaveServer
@@ -59,6 +61,7 @@ def _start(request: HtmxHttpRequest, plan_id: uuid.UUID, kind: Kind, fragment: s
                 problem = refusal
     context |= {
         "row": plan_rows([plan])[0],
+        "assessed": readiness_of([plan.pk], timezone.now())[plan.pk],
         "plan": plan,
         "typed": typed,
         "error": error,
