@@ -10,6 +10,7 @@ from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.request import UnreadablePostError
 from django.template import loader
+from django.utils.cache import add_never_cache_headers
 from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -152,16 +153,29 @@ def _answer(error: DomainError) -> HttpResponse:
     )
 
 
+def _page(response: HttpResponse) -> HttpResponse:
+    """It may name whoever is signed in, so nothing of it stays in a cache."""
+    add_never_cache_headers(response)
+    return response
+
+
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """handler400"""
     if _is_api(request):
         return _answer(_domain_error(exception, request) or BadRequest("VALIDATION_ERROR", "The request is not valid."))
-    return defaults.bad_request(request, exception)
+    return _page(defaults.bad_request(request, exception))
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """handler404"""
-    return _answer(_nothing_here(request)) if _is_api(request) else defaults.page_not_found(request, exception)
+    return _answer(_nothing_here(request)) if _is_api(request) else _page(defaults.page_not_found(request, exception))
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """handler403"""
+    if _is_api(request):
+        return _answer(Forbidden("You may not do that."))
+    return _page(defaults.permission_denied(request, exception))
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

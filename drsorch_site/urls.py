@@ -42,6 +42,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     page("session", sign_in.session, "session"),
     path("theme", views.theme, name="theme"),
     page("", views.dashboard, "dashboard"),
+    page("live", views.dashboard_live, "dashboard-live"),
     page("protection-groups", protection.group_list, "groups"),
     page("protection-groups/new", group_editor.group_new, "new-group"),
     page("protection-groups/<uuid:group_id>", protection.group_detail, "group"),
@@ -83,5 +84,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
 
 # Under /api/ in the contract's shape, elsewhere Django's own with our templates.
 handler400 = "contract.handlers.bad_request"
+handler403 = "contract.handlers.permission_denied"
 handler404 = "contract.handlers.page_not_found"
 handler500 = "contract.handlers.server_error"

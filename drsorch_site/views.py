@@ -3,13 +3,15 @@
 from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
+from hashlib import sha256
 
 from django.conf import settings
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, User
 from django.db import connection
-from django.db.models import Count, Exists, OuterRef
+from django.db.models import Count, Exists, Func, IntegerField, OuterRef, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
@@ -17,14 +19,14 @@ from django.views.decorators.http import require_POST, require_safe
 from contract.status import Tone
 from drsorch_site.context import THEMES
 from executions.live import Live
-from executions.models import Execution, LaunchJob
+from executions.models import Execution, LaunchJob, Pacemaker, PlanReadiness
 from executions.pacemaker import last_beat
 from executions.readiness_keeping import overview
-from executions.states import ExecutionStatus, JobStatus, Kind
+from executions.states import ACTIVE, ExecutionStatus, JobStatus, Kind, Verdict
 from executions.tally import progress_of
 from executions.views import is_alive
 from plans.models import RecoveryPlan
-from protection.models import ServerAssignment, SourceServer
+from protection.models import RegionInventory, SourceServer
 from protection.pages import HtmxHttpRequest, Question
 from protection.states import ServerState
 from protection.views import region_ages, state_counts
@@ -38,19 +40,68 @@ THEME_SECONDS = 365 * 86400
 @require_safe
 def dashboard(request: HttpRequest) -> HttpResponse:
     """Is anything running, can recovery be trusted today, what happened last."""
-    active = Execution.objects.active().newest_first()
-    shown = list(active.with_jobs()[:ACTIVE_ROWS])
+    return render(request, "dashboard.html", _dashboard(_pulse(request)))
+
+
+@require_safe
+def dashboard_live(request: HtmxHttpRequest) -> HttpResponse:
+    """All of the dashboard again if anything changed since `mark`, else 204."""
+    if not request.htmx:
+        return redirect("dashboard")
+    pulse = _pulse(request)
+    if request.GET.get("mark") == pulse.mark and request.GET.get("engine") == str(int(pulse.engine_alive)):
+        return HttpResponse(status=204)
+    context = {**_dashboard(pulse), "is_poll": True}
+    return HttpResponse("".join(render_to_string(part, context, request) for part in ("_live.html", "_engine.html")))
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """`mark` changes with all that the dashboard shows. It is read first: a page may be newer than it, never older."""
+
+    mark: str
+    active: int
+    engine_alive: bool
+
+
+def _pulse(request: HttpRequest) -> Pulse:
+    """One query, of the row of whoever asks, which is always there."""
+    active = Execution.objects.filter(status__in=sorted(ACTIVE)).order_by()
+    weighed = PlanReadiness.objects.order_by()
+    figures = (
+        active.values(n=_figure("COUNT", "pk")),
+        active.values(n=_figure("SUM", "revision")),
+        Execution.objects.final().order_by("-ended_at").values("ended_at")[:1],
+        RegionInventory.objects.filter(tried_at__isnull=False).order_by("-tried_at").values("tried_at")[:1],
+        *(weighed.filter(verdict=each).values(n=_figure("COUNT", "pk")) for each in Verdict),
+        Pacemaker.objects.filter(pk=1).values("beat_at")[:1],
+    )
+    names = [f"figure{at}" for at in range(len(figures))]
+    asker = User.objects.filter(username=request.user.get_username()).annotate(
+        **{name: Subquery(figure) for name, figure in zip(names, figures, strict=True)}
+    )
+    *found, beat_at = asker.values_list(*names).get()
+    return Pulse(sha256(repr(found).encode()).hexdigest()[:16], found[0], is_alive(beat_at))
+
+
+def _figure(function: str, column: str) -> Func:
+    """An aggregate that groups nothing, for use in a subquery."""
+    return Func(column, function=function, output_field=IntegerField())
+
+
+def _dashboard(pulse: Pulse) -> dict[str, object]:
+    shown = list(Execution.objects.active().newest_first().with_jobs()[:ACTIVE_ROWS])
     progress = progress_of(shown)
-    context = {
+    return {
         "active": [Live(each, progress=progress) for each in shown],
-        "active_count": active.count(),
+        "active_count": pulse.active,
         "last": Execution.objects.final().newest_first()[:ROWS],
-        "has_plans": RecoveryPlan.objects.exists(),
-        **_readiness(),
         "overview": overview(timezone.now(), ROWS),
+        **_readiness(),
         **_due_drills(),
+        "mark": pulse.mark,
+        "engine_alive": pulse.engine_alive,
     }
-    return render(request, "dashboard.html", context)
 
 
 # The columns of the readiness table; every state is in exactly one.
@@ -69,13 +120,14 @@ def _readiness() -> dict[str, object]:
     jobs = _jobs_now()
     for age in region_ages():
         states = counts.get(age.inventory.region, Counter())
+        if not age.inventory.initialized and not states:  # somebody only looked whether DRS is set up there
+            continue
         cells = [(label, tone, sum(states[each] for each in members)) for label, tone, members in COLUMNS]
         regions.append((age, cells, jobs.get(age.inventory.region, NO_JOBS)))
-    assigned = ServerAssignment.objects.filter(source_server_id=OuterRef("pk"))
     return {
         "columns": [label for label, _, _ in COLUMNS],
         "regions": regions,
-        "unassigned": SourceServer.objects.present().filter(~Exists(assigned)).count(),
+        "unassigned": SourceServer.objects.present().unassigned().count(),
         "servers_total": sum(sum(each.values()) for each in counts.values()),
         "servers_ready": sum(each[ServerState.READY_FOR_RECOVERY] for each in counts.values()),
     }

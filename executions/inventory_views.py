@@ -8,7 +8,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from executions.models import ServerRun
-from protection.forms import RegionSearch
+from protection.forms import ServerSearch
 from protection.models import ServerAssignment, SourceServer
 from protection.pages import HtmxHttpRequest, page_of, wants_fragment
 from protection.views import region_ages
@@ -18,12 +18,14 @@ from protection.views import region_ages
 def server_list(request: HtmxHttpRequest) -> HttpResponse:
     """Every source server that DRS named, by region."""
     ages = region_ages()
-    form = RegionSearch(request, [age.inventory.region for age in ages])
+    form = ServerSearch(request, [age.inventory.region for age in ages])
     chosen = form.chosen()
     servers = SourceServer.objects.present().matching(chosen.get("q", "")).defer("tags")
     if region := chosen.get("region"):
         servers = servers.filter(region=region)
         ages = [age for age in ages if age.inventory.region == region]
+    if chosen.get("group"):
+        servers = servers.unassigned()
     page = page_of(servers, request)
     rows = list(page)
     proofs = _proofs([row.pk for row in rows])

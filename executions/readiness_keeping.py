@@ -1,26 +1,33 @@
-"""Keeps the readiness of every plan for lists: an engine weighs a few plans a round, so that no poll waits."""
+"""Keeps the readiness of every plan for lists: an engine weighs a few plans a round, so that no poll waits.
 
+What is kept says nothing of the plan's own run: lists read that live, and it would be untrue as soon as the run ends.
+"""
+
+import uuid
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
 from django.db.models import Count, F, Q
 
-from executions.models import PlanReadiness
-from executions.readiness_facts import readiness_of
-from executions.states import Verdict
-from plans.models import RecoveryPlan
+from executions.models import Execution, PlanReadiness
+from executions.readiness import Readiness, assess
+from executions.readiness_facts import believed_for, facts_of
+from executions.states import ACTIVE, Verdict
+from plans.models import RecoveryPlan, WaveServer
 
 PLANS_A_ROUND = 50
 WEIGHED_EVERY = timedelta(minutes=2)
+SETTLING = timedelta(seconds=10)  # a start or an end may be committed so long after its own time
 KEPT_REASONS = 5
 
 
 def refresh(now: datetime) -> int:
-    """Weigh the plans that were never weighed, were changed since, or not lately; answers how many."""
+    """Weigh the plans that were never weighed, were changed or run since, or not lately; answers how many."""
     stale = Q(readiness=None) | Q(readiness__checked_at__lt=now - WEIGHED_EVERY)
-    due = RecoveryPlan.objects.filter(stale | ~Q(readiness__plan_version=F("version")))
+    due = RecoveryPlan.objects.filter(stale | ~Q(readiness__plan_version=F("version")) | _run_since(now))
     oldest = due.order_by(F("readiness__checked_at").asc(nulls_first=True), "pk")
     plans = dict(oldest.values_list("pk", "version")[:PLANS_A_ROUND])
     if not plans:
@@ -34,7 +41,7 @@ def refresh(now: datetime) -> int:
             checked_at=now,
             expires_at=found.expires_at,
         )
-        for plan, found in readiness_of(plans, now).items()
+        for plan, found in _weighed(plans, now).items()
     ]
     try:
         with transaction.atomic():
@@ -49,22 +56,48 @@ def refresh(now: datetime) -> int:
     return len(rows)
 
 
+def _run_since(now: datetime) -> Q:
+    """The plans that share a server with a run that started or ended since they were weighed. One query when none."""
+    since = now - WEIGHED_EVERY
+    recent = Execution.objects.filter(Q(started_at__gte=since) | Q(ended_at__gte=since), dry_run=False)
+    moved = list(recent.exclude(plan=None).order_by().values_list("plan_id", "started_at", "ended_at"))
+    if not moved:
+        return Q()
+    last = max(ended_at or started_at for _, started_at, ended_at in moved)
+    servers = WaveServer.objects.filter(plan__in=[plan for plan, *_ in moved]).values("assignment")
+    sharing = WaveServer.objects.filter(assignment__in=servers).values("plan")
+    return Q(pk__in=sharing, readiness__checked_at__lt=last + SETTLING)
+
+
+def _weighed(plans: Collection[uuid.UUID], now: datetime) -> dict[uuid.UUID, Readiness]:
+    believed = believed_for()
+    return {facts.plan_id: assess(replace(facts, active_status=""), now, believed) for facts in facts_of(plans)}
+
+
 @dataclass(frozen=True)
 class Overview:
-    """How many plans have which verdict, best first, and the worst of those that are not ready."""
+    """How many plans run, how many of the others have which verdict, best first, and the worst that are not ready."""
 
+    running: int
     counts: dict[Verdict, int]
     worst: list[tuple[RecoveryPlan, Verdict, str]]
+
+    @property
+    def total(self) -> int:
+        return self.running + sum(self.counts.values())
 
 
 def overview(now: datetime, rows: int) -> Overview:
     """What was last weighed; a verdict whose grounds are too old, or whose plan was changed since, is not known."""
-    good = Q(readiness__expires_at__gt=now) & Q(readiness__plan_version=F("version"))
-    known = RecoveryPlan.objects.filter(good)
+    active = Execution.objects.filter(status__in=sorted(ACTIVE), dry_run=False).exclude(plan=None)
+    running = list(active.order_by().values_list("plan_id", flat=True))
+    others = RecoveryPlan.objects.exclude(pk__in=running)
+    known = others.filter(readiness__expires_at__gt=now, readiness__plan_version=F("version"))
     counts = Counter(dict(known.order_by().values_list("readiness__verdict").annotate(n=Count("pk"))))
     bad = known.filter(readiness__verdict=Verdict.NOT_READY).select_related("readiness").order_by("name_key")
-    unknown = RecoveryPlan.objects.count() - sum(counts.values())
+    unknown = others.count() - sum(counts.values())
     return Overview(
+        len(running),
         {each: counts[each.value] + (unknown if each is Verdict.UNKNOWN else 0) for each in Verdict},
         [(plan, Verdict.NOT_READY, plan.readiness.reasons[0]) for plan in bad[:rows]],
     )

@@ -35,3 +35,11 @@ class RegionSearch(Search):
         field = self.fields["region"]
         assert isinstance(field, forms.ChoiceField)  # noqa: S101  (declared above)
         field.choices = [("", "All regions"), *((region, region) for region in regions)]
+
+
+class ServerSearch(RegionSearch):
+    """Also whether a group has the server."""
+
+    group = forms.ChoiceField(
+        label="Group", required=False, choices=[("", "In a group or not"), ("none", "In no group")]
+    )

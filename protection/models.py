@@ -4,7 +4,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from django.db import models
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from django.db.models.functions import Now
 
 from contract.names import name_key
@@ -83,6 +83,10 @@ class SourceServerQuerySet(models.QuerySet["SourceServer"]):
         """Servers whose name or id contains `text`."""
         return self.filter(Q(name__icontains=text) | Q(source_server_id__icontains=text))
 
+    def unassigned(self) -> "SourceServerQuerySet":
+        """Servers that no group has, so that no plan recovers them."""
+        return self.filter(~Exists(ServerAssignment.objects.filter(source_server_id=OuterRef("pk"))))
+
 
 class SourceServer(models.Model):
     """One row of the inventory: a source server as DRS last described it."""
@@ -121,6 +125,18 @@ class SourceServer(models.Model):
     def state(self) -> ServerState:
         """Our word for DRS's replication state."""
         return server_state(self.replication_state)
+
+    @property
+    def why_lagging(self) -> str:
+        """What DRS is doing where that is no sign of trouble: with no lag beside it, "lagging" puzzles people."""
+        return {"CREATING_SNAPSHOT": "taking a snapshot", "RESCAN": "comparing its disks"}.get(
+            self.replication_state, ""
+        )
+
+    @property
+    def last_launch(self) -> str:
+        """DRS's lastLaunchResult as a person says it."""
+        return self.last_launch_result.replace("_", " ").capitalize() or "–"
 
 
 class RegionInventory(models.Model):
