@@ -1,40 +1,34 @@
 """What the live page shows of a run: one sentence, the next action, the exceptions, the waves. Rows in, words out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
 from django.utils import timezone
 
-from contract.status import Tone
+from drs import errors
+from executions.banners import Banner, banner_of
+from executions.causes import UNKNOWN, explain
 from executions.forecast import Foretold, foretold
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
-from executions.states import ExecutionStatus, LaunchStatus, Phase, TerminationStatus, WaveStatus
+from executions.states import ExecutionStatus, Kind, LaunchStatus, Phase, TerminationStatus, WaveStatus
 from executions.tally import Progress, Tally, progress_of
 
 # Runs of up to this many servers show finished waves open: everything fits on a screen.
 SMALL_RUN = 20
-
-
-@dataclass(frozen=True)
-class Banner:
-    """What happens next and who may make it happen; `at` is shown as "4 minutes ago" between the two texts."""
-
-    tone: Tone
-    title: str
-    before: str = ""
-    at: datetime | None = None
-    after: str = ""
+# AWS answers, and says no: waiting does not help.
+REFUSED = (errors.Trouble.ACCESS_DENIED, errors.Trouble.CREDENTIALS)
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """Something that went wrong, with AWS's own text."""
+    """Something that went wrong, with AWS's own text and, the first time that it is told, what to try."""
 
     what: str
     where: str
     text: str
     code: str = ""
+    advice: str = ""
 
 
 @dataclass
@@ -48,6 +42,11 @@ class WaveCard:
     small_run: bool = True
     is_changed: bool = False
     is_rehearsal: bool = False
+    pause_asked: bool = False
+
+    @property
+    def has_gate(self) -> bool:
+        return self.run.pause_before or self.run.paused_at is not None or self.pause_asked
 
     @property
     def servers(self) -> list[ServerRun]:
@@ -105,9 +104,21 @@ class WaveCard:
 class Live:
     """A run as its page shows it: its own row, its waves and their jobs, and what is counted of their servers."""
 
-    def __init__(self, execution: Execution, *, since: int | None = None, progress: Progress | None = None) -> None:
-        """`execution` must have its waves and their jobs prefetched; `progress` spares the queries that count."""
+    def __init__(
+        self,
+        execution: Execution,
+        *,
+        since: int | None = None,
+        had_gate: bool = False,
+        engine_alive: bool = True,
+        progress: Progress | None = None,
+    ) -> None:
+        """`execution` must have its waves and their jobs prefetched; `progress` spares the queries that count.
+
+        `since` is the revision that the page has, `had_gate` whether it shows a pause that was asked for.
+        """
         self.execution = execution
+        self.engine_alive = engine_alive
         self.state = execution.state
         progress = progress or progress_of([execution])
         runs = list(execution.waves.all())
@@ -124,6 +135,14 @@ class Live:
             )
             for run in runs
         ]
+        self._draw_asked_pause(changed=since is not None and had_gate != bool(execution.pause_requested_at))
+
+    def _draw_asked_pause(self, *, changed: bool) -> None:
+        """At the next wave; asking, or taking it back, gives the wave no revision."""
+        ahead = next((wave for wave in self.waves if wave.run.state is WaveStatus.PENDING), None)
+        if ahead and not self.state.is_final:
+            ahead.pause_asked = self.execution.pause_requested_at is not None
+            ahead.is_changed = ahead.is_changed or changed
 
     @cached_property
     def forecast(self) -> Foretold | None:
@@ -155,6 +174,10 @@ class Live:
         return self.state.is_final and self.cleanup is not TerminationStatus.IN_PROGRESS
 
     @property
+    def is_recovery(self) -> bool:
+        return self.execution.purpose is Kind.RECOVERY
+
+    @property
     def cleanup(self) -> TerminationStatus:
         return TerminationStatus.of(self.execution.termination_status)
 
@@ -184,9 +207,27 @@ class Live:
 
     @property
     def banner(self) -> Banner:
-        if self.execution.dry_run:
-            return _rehearsed(self)
-        return _BANNERS[self.state](self)
+        return banner_of(self)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether AWS says no, and does not only keep silent. `aws_error` is the text of a DrsError."""
+        return any(errors.BY_CODE.get(part) in REFUSED for part in self.execution.aws_error.split(": "))
+
+    @property
+    def silence(self) -> str:
+        return "AWS refuses" if self.is_refused else "AWS does not answer"
+
+    @property
+    def trouble(self) -> str:
+        """Why a run that is not over cannot be relied on to go on; empty when all is well."""
+        if self.state.is_final:
+            return ""
+        if not self.engine_alive:
+            return "No engine is running, so nothing goes on here."
+        if self.execution.failing_since is None:
+            return ""
+        return "Somebody must fix the permissions." if self.is_refused else "How far it is now, nobody knows."
 
     @property
     def announcement(self) -> str:
@@ -196,19 +237,20 @@ class Live:
         return f"{self.execution.plan_name}: {self.state.label}.{where}"
 
     @cached_property
-    def data_of(self) -> datetime:
+    def data_of(self) -> datetime | None:
         """When AWS last answered for this run."""
-        seen = [job.seen_at for wave in self.waves for job in wave.jobs if job.seen_at]
-        return max(seen, default=self.execution.updated_at)
+        return max((job.seen_at for wave in self.waves for job in wave.jobs if job.seen_at), default=None)
 
     @cached_property
     def problems(self) -> list[Trouble]:
-        """Exceptions, the run's own first, then wave by wave."""
+        """Exceptions, the run's own first unless its waves or servers tell it, then wave by wave."""
         run = self.execution
-        found = [Trouble("The run", run.error_code, run.error_message, run.error_code)] if run.error_message else []
+        told = {"", *(wave.run.error_message for wave in self.waves)}
+        is_told = run.error_message in told or (run.dry_run and self.failed)
+        found = [] if is_told else [Trouble("The run", "", run.error_message, run.error_code)]
         for wave in self.waves:
             found += _problems_of(wave)
-        return found
+        return found if run.dry_run else _advised(found)
 
     def pause_ahead(self, after: WaveCard | None) -> str:
         """What comes behind a wave, for the sentence "Next: …"."""
@@ -224,7 +266,7 @@ class Live:
 def _problems_of(wave: WaveCard) -> list[Trouble]:
     where = f"Wave {wave.number}"
     found = [
-        Trouble(server.hostname, where, server.error or "AWS gave no reason.", wave.run.error_code)
+        Trouble(server.hostname, where, server.error or "AWS gave no reason.", _code(wave.run))
         for server in wave.failures
     ]
     found += [
@@ -232,111 +274,22 @@ def _problems_of(wave: WaveCard) -> list[Trouble]:
         for job in wave.jobs
         if job.error_message and job.error_message != wave.run.error_message
     ]
-    if wave.run.error_message and (not found or wave.run.error_code not in ("", "SERVER_LAUNCH_FAILED")):
+    if wave.run.error_message and (not found or _code(wave.run)):
         found.insert(0, Trouble(wave.run.name, where, wave.run.error_message, wave.run.error_code))
     return found
 
 
-def _plural(count: int, one: str) -> str:
-    return f"{count} {one}" if count == 1 else f"{count} {one}s"
+def _code(wave: WaveRun) -> str:
+    """The wave's code where it says more than that a server failed."""
+    return "" if wave.error_code == "SERVER_LAUNCH_FAILED" else wave.error_code
 
 
-def _pending(live: Live) -> Banner:
-    return Banner(Tone.NEUTRAL, "Not started yet.", after="An engine picks it up within a few seconds.")
-
-
-_DOING = {
-    WaveStatus.INITIATED: "is being sent to AWS",
-    WaveStatus.POLLING: "waits for AWS to begin",
-    WaveStatus.LAUNCHING: "is launching",
-}
-
-
-def _running(live: Live) -> Banner:
-    wave = live.current
-    if wave is None:
-        return Banner(Tone.PROGRESS, "Running.")
-    doing = _DOING.get(wave.run.state, "starts now")
-    title = f"{wave.title[0].upper()}{wave.title[1:]}, {doing}."
-    return Banner(Tone.PROGRESS, title, before="Nothing to do.", after=live.pause_ahead(wave))
-
-
-def _paused(live: Live) -> Banner:
-    wave = live.paused_wave or live.current
-    if wave is None:
-        return Banner(Tone.ATTENTION, "Paused.")
-    before = next((each for each in reversed(live.waves) if each.run.ended_at and each.number < wave.number), None)
-    asked = "Resume when the servers that are up pass your checks."
-    if before is None:
-        return Banner(Tone.ATTENTION, f"Paused before {wave.title}.", after=asked)
-    finished = f"Wave {before.number} {'failed' if before.run.state is WaveStatus.FAILED else 'finished'}"
-    return Banner(Tone.ATTENTION, f"Paused before {wave.title}.", finished, before.run.ended_at, asked)
-
-
-def _cancelling(live: Live) -> Banner:
-    wave = live.current
-    rest = f"{wave.title[0].upper()}{wave.title[1:]}, finishes first: " if wave else ""
-    return Banner(Tone.PROGRESS, "Cancelling.", after=f"{rest}AWS cannot stop a launch. Later waves are skipped.")
-
-
-def _instances(live: Live) -> str:
-    """What is left behind; running instances cost money."""
-    if not live.up:
-        return "No instance of it runs."
-    return f"{_plural(live.up, 'instance')} still running, and costing money, until terminated."
-
-
-def _completed(live: Live) -> Banner:
-    return Banner(
-        Tone.SUCCESS,
-        f"All {_plural(live.total, 'server')} launched.",
-        before="Finished",
-        at=live.execution.ended_at,
-        after=_instances(live),
-    )
-
-
-def _partial(live: Live) -> Banner:
-    title = f"{live.launched} of {_plural(live.total, 'server')} launched, {live.failed} failed."
-    return Banner(Tone.PARTIAL, title, before="Ended", at=live.execution.ended_at, after=_instances(live))
-
-
-def _failed(live: Live) -> Banner:
-    return Banner(
-        Tone.DANGER,
-        "Failed: no server was launched." if not live.launched else "Failed.",
-        before="Ended",
-        at=live.execution.ended_at,
-        after="The reasons are below. Start the plan again when they are gone.",
-    )
-
-
-def _cancelled(live: Live) -> Banner:
-    return Banner(Tone.NEUTRAL, "Cancelled.", before="Ended", at=live.execution.ended_at, after=_instances(live))
-
-
-def _rehearsed(live: Live) -> Banner:
-    """What a dry run found so far, or in the end."""
-    if not live.state.is_final:
-        return Banner(Tone.PROGRESS, "Checking.", after="It stops at no pause and needs nobody.")
-    if live.state is ExecutionStatus.CANCELLED:
-        return Banner(Tone.NEUTRAL, "Cancelled.", before="Ended", at=live.execution.ended_at)
-    if live.failed:
-        title = f"{live.failed} of {_plural(live.total, 'server')} would not launch."
-        return Banner(Tone.DANGER, title, before="Ended", at=live.execution.ended_at, after="The reasons are below.")
-    title = f"All {_plural(live.total, 'server')} would launch."
-    return Banner(Tone.SUCCESS, title, before="Checked", at=live.execution.ended_at, after="Nothing was launched.")
-
-
-_BANNERS = {
-    ExecutionStatus.PENDING: _pending,
-    ExecutionStatus.RUNNING: _running,
-    ExecutionStatus.POLLING: _running,
-    ExecutionStatus.LAUNCHING: _running,
-    ExecutionStatus.PAUSED: _paused,
-    ExecutionStatus.CANCELLING: _cancelling,
-    ExecutionStatus.COMPLETED: _completed,
-    ExecutionStatus.PARTIAL: _partial,
-    ExecutionStatus.FAILED: _failed,
-    ExecutionStatus.CANCELLED: _cancelled,
-}
+def _advised(found: list[Trouble]) -> list[Trouble]:
+    """With what each reason means and what to try, said once."""
+    told = {UNKNOWN}
+    advised = []
+    for each in found:
+        meaning = explain(each.text, each.code)
+        advised.append(each if meaning in told else replace(each, advice=" ".join(meaning)))
+        told.add(meaning)
+    return advised

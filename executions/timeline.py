@@ -71,6 +71,7 @@ class Timeline:
         self.start = live.execution.started_at
         self.end = max(live.execution.ended_at or now, self.start + timedelta(seconds=1))
         self.is_over = live.execution.ended_at is not None
+        self.is_rehearsal = live.execution.dry_run
         phases = _phases(live.execution)
         self.rows: list[Row] = []
         before = self.start

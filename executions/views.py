@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.core.cache import cache
-from django.db.models import Subquery, prefetch_related_objects
+from django.db.models import OuterRef, Subquery, prefetch_related_objects
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string as _render
@@ -21,8 +21,8 @@ from executions.attempts import RETRIED, attempts_of, retry_of
 from executions.feed import feed
 from executions.forms import RunFilter
 from executions.live import Live
-from executions.models import Execution, Pacemaker
-from executions.pacemaker import SILENT_AFTER
+from executions.models import Execution, LaunchJob, Pacemaker
+from executions.pacemaker import SILENT_AFTER, last_beat
 from executions.states import TerminationStatus
 from executions.termination import result
 from executions.timeline import Timeline
@@ -61,8 +61,9 @@ def execution_detail(request: HttpRequest, execution_id: uuid.UUID) -> HttpRespo
 
 def show_run(request: HttpRequest, execution_id: uuid.UUID, problem: DomainError | None = None) -> HttpResponse:
     execution = get_object_or_404(Execution.objects.with_waves(), pk=execution_id)
-    live = Live(execution)
-    context = {**_context(request, live), **_story(live), "problem": problem}
+    alive = is_alive(last_beat())
+    live = Live(execution, engine_alive=alive)
+    context = {**_context(request, live), **_story(live), "problem": problem, "engine_alive": alive}
     return render(request, "executions/execution_detail.html", context, status=problem.status if problem else 200)
 
 
@@ -81,32 +82,41 @@ def _story(live: Live) -> dict[str, Any]:
     return {"feed": feed(live.execution), "timeline": Timeline(live, timezone.now())}
 
 
+# What a poll asks first, built once: most polls ask nothing else. `told_at` is when AWS last answered for the run.
+NEWS = (
+    Execution.objects.order_by()
+    .annotate(
+        beat_at=Subquery(Pacemaker.objects.filter(pk=1).values("beat_at")[:1]),
+        told_at=Subquery(
+            LaunchJob.objects.filter(wave__execution=OuterRef("pk"), seen_at__isnull=False)
+            .order_by("-seen_at")
+            .values("seen_at")[:1]
+        ),
+    )
+    .values_list("revision", "ended_at", "termination_status", "beat_at", "told_at")
+)
+
+
 @require_safe
 def execution_live(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpResponse:
     """What changed since the revision that the page shows: nothing (204), some waves, or the end (286)."""
     if not request.htmx:
         return redirect("execution", execution_id)
-    beat = Pacemaker.objects.filter(pk=1).values("beat_at")[:1]
-    seen = (
-        Execution.objects.filter(pk=execution_id)
-        .annotate(beat_at=Subquery(beat))
-        .values_list("revision", "ended_at", "termination_status", "beat_at")
-        .first()
-    )
+    seen = NEWS.filter(pk=execution_id).first()
     if seen is None:
         raise Http404
-    revision, ended_at, termination, beat_at = seen
+    revision, ended_at, termination, beat_at, told_at = seen
     is_over = ended_at is not None and termination != TerminationStatus.IN_PROGRESS
     since = _number(request.GET.get("rev"))
     alive = is_alive(beat_at)
     if revision == since and not is_over and request.GET.get("engine") == str(int(alive)):
-        return HttpResponse(status=204)
+        return HttpResponse(status=204, headers={"X-Told-At": told_at.isoformat()} if told_at else {})
     return _changes(request, execution_id, since, alive)
 
 
 def _changes(request: HttpRequest, execution_id: uuid.UUID, since: int, alive: bool) -> HttpResponse:
     execution = get_object_or_404(Execution.objects.with_jobs(), pk=execution_id)
-    live = Live(execution, since=since)
+    live = Live(execution, since=since, had_gate="gate" in request.GET, engine_alive=alive)
     context = {**_context(request, live), "engine_alive": alive, "is_poll": True}
     parts = [_render("executions/_live.html", context, request), *_shared_parts(live)]
     parts.append(_render("_engine.html", context, request))
@@ -118,7 +128,10 @@ def _shared_parts(live: Live) -> list[str]:
     their times on. Rows are read after the revision, so what is kept may be newer than its key, never older."""
     run = live.execution
     story = f"story-{run.pk}-{run.revision}"
-    keys = {wave.number: f"wave-{run.pk}-{wave.number}-{wave.run.revision}" for wave in live.changed_waves}
+    keys = {
+        wave.number: f"wave-{run.pk}-{wave.number}-{wave.run.revision}-{wave.pause_asked}"
+        for wave in live.changed_waves
+    }
     kept: dict[str, str] = cache.get_many([story, *keys.values()])
     if story not in kept:
         context = {**_story(live), "is_poll": True}

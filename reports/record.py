@@ -393,5 +393,5 @@ def _journal(entry: AuditEntry) -> JournalShape:
         verb=entry.verb,
         outcome=entry.outcome,
         refused=entry.refused,
-        text=f"Refused: {detail.get('message', entry.outcome)}" if entry.refused else text,
+        text=f"Refused: {detail.get('message') or entry.outcome}" if entry.refused else text,
     )

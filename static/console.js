@@ -112,6 +112,9 @@ let said = live()?.dataset.say;
 on("htmx:afterRequest", (event) => {
   if (!isLive(event.detail.elt) || !event.detail.successful) return;
   answeredAt = Date.now();
+  const told = event.detail.xhr.getResponseHeader("X-Told-At"); // nothing else changed
+  const time = document.querySelector("#told time");
+  if (told && time) time.dateTime = told;
   byId("connection")?.toggleAttribute("hidden", true);
 });
 on("htmx:afterSwap", () => {

@@ -210,7 +210,7 @@ def test_it_shows_a_run_in_every_status(console: Client, status: ExecutionStatus
     assert status.label in text
     assert "Recovery" in text
     assert "no capacity" in text
-    assert "AWS not answering since" in text
+    assert "AWS does not answer since" in text
     assert ("Cancel execution" in text) == (not status.is_final and status is not ExecutionStatus.CANCELLING)
 
 

@@ -12,9 +12,9 @@ from django.urls import reverse
 from drsorch_verify.check import problems
 from drsorch_verify.tables import safe
 from executions import services
+from executions.causes import explain
 from executions.models import Execution
 from executions.states import Kind
-from reports.explain import explain
 from reports.lettering import drawable, letters
 from reports.pdf import as_pdf
 from reports.services import report

@@ -1,0 +1,136 @@
+"""The sentence at the top of a run's page: what happens next, and who may make it happen."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from contract.status import Tone
+from executions.states import ExecutionStatus, WaveStatus
+
+if TYPE_CHECKING:
+    from executions.live import Live
+
+
+@dataclass(frozen=True)
+class Banner:
+    """What happens next and who may make it happen; `at` is shown as "4 minutes ago" between the two texts."""
+
+    tone: Tone
+    title: str
+    before: str = ""
+    at: datetime | None = None
+    after: str = ""
+
+
+def banner_of(live: "Live") -> Banner:
+    """What is to be said of a run as it stands, trouble before anything else."""
+    told = _rehearsed(live) if live.execution.dry_run else _BANNERS[live.state](live)
+    return replace(told, tone=Tone.DANGER, after=f"{live.trouble} {told.after}") if live.trouble else told
+
+
+def _plural(count: int, one: str) -> str:
+    return f"{count} {one}" if count == 1 else f"{count} {one}s"
+
+
+def _pending(live: "Live") -> Banner:
+    return Banner(Tone.NEUTRAL, "Not started yet.", after="An engine picks it up within a few seconds.")
+
+
+_DOING = {
+    WaveStatus.INITIATED: "is being sent to AWS",
+    WaveStatus.POLLING: "waits for AWS to begin",
+    WaveStatus.LAUNCHING: "is launching",
+}
+
+
+def _running(live: "Live") -> Banner:
+    wave = live.current
+    if wave is None:
+        return Banner(Tone.PROGRESS, "Running.")
+    doing = _DOING.get(wave.run.state, "starts now")
+    title = f"{wave.title[0].upper()}{wave.title[1:]}, {doing}."
+    return Banner(Tone.PROGRESS, title, before="" if live.trouble else "Nothing to do.", after=live.pause_ahead(wave))
+
+
+def _paused(live: "Live") -> Banner:
+    wave = live.paused_wave or live.current
+    if wave is None:
+        return Banner(Tone.ATTENTION, "Paused.")
+    before = next((each for each in reversed(live.waves) if each.run.ended_at and each.number < wave.number), None)
+    asked = "Resume when the servers that are up pass your checks."
+    if before is None:
+        return Banner(Tone.ATTENTION, f"Paused before {wave.title}.", after=asked)
+    finished = f"Wave {before.number} {'failed' if before.run.state is WaveStatus.FAILED else 'finished'}"
+    return Banner(Tone.ATTENTION, f"Paused before {wave.title}.", finished, before.run.ended_at, asked)
+
+
+def _cancelling(live: "Live") -> Banner:
+    wave = live.current
+    rest = f"{wave.title[0].upper()}{wave.title[1:]}, finishes first: " if wave else ""
+    return Banner(Tone.PROGRESS, "Cancelling.", after=f"{rest}AWS cannot stop a launch. Later waves are skipped.")
+
+
+def _instances(live: "Live") -> str:
+    """What is left behind: of a drill instances that cost money, of a recovery production."""
+    if not live.up:
+        return "No instance of it runs."
+    if live.is_recovery:
+        runs = "instance runs" if live.up == 1 else "instances run"
+        return f"{live.up} {runs}, for production. Terminate only when production is elsewhere again."
+    return f"{_plural(live.up, 'instance')} still running, and costing money, until terminated."
+
+
+def _completed(live: "Live") -> Banner:
+    return Banner(
+        Tone.SUCCESS,
+        f"All {_plural(live.total, 'server')} launched.",
+        before="Finished",
+        at=live.execution.ended_at,
+        after=_instances(live),
+    )
+
+
+def _partial(live: "Live") -> Banner:
+    title = f"{live.launched} of {_plural(live.total, 'server')} launched, {live.failed} failed."
+    return Banner(Tone.PARTIAL, title, before="Ended", at=live.execution.ended_at, after=_instances(live))
+
+
+def _failed(live: "Live") -> Banner:
+    return Banner(
+        Tone.DANGER,
+        "Failed: no server was launched." if not live.launched else "Failed.",
+        before="Ended",
+        at=live.execution.ended_at,
+        after="The reasons are below. Start the plan again when they are gone.",
+    )
+
+
+def _cancelled(live: "Live") -> Banner:
+    return Banner(Tone.NEUTRAL, "Cancelled.", before="Ended", at=live.execution.ended_at, after=_instances(live))
+
+
+def _rehearsed(live: "Live") -> Banner:
+    """What a dry run found so far, or in the end."""
+    if not live.state.is_final:
+        return Banner(Tone.PROGRESS, "Checking.", after="It stops at no pause and needs nobody.")
+    if live.state is ExecutionStatus.CANCELLED:
+        return Banner(Tone.NEUTRAL, "Cancelled.", before="Ended", at=live.execution.ended_at)
+    if live.failed:
+        title = f"{live.failed} of {_plural(live.total, 'server')} would not launch."
+        return Banner(Tone.DANGER, title, before="Ended", at=live.execution.ended_at, after="The reasons are below.")
+    title = f"All {_plural(live.total, 'server')} would launch."
+    return Banner(Tone.SUCCESS, title, before="Checked", at=live.execution.ended_at, after="Nothing was launched.")
+
+
+_BANNERS = {
+    ExecutionStatus.PENDING: _pending,
+    ExecutionStatus.RUNNING: _running,
+    ExecutionStatus.POLLING: _running,
+    ExecutionStatus.LAUNCHING: _running,
+    ExecutionStatus.PAUSED: _paused,
+    ExecutionStatus.CANCELLING: _cancelling,
+    ExecutionStatus.COMPLETED: _completed,
+    ExecutionStatus.PARTIAL: _partial,
+    ExecutionStatus.FAILED: _failed,
+    ExecutionStatus.CANCELLED: _cancelled,
+}
