@@ -61,11 +61,11 @@ def group(name: str, servers: Sequence[str], region: str = "us-east-1") -> Prote
 def plan(name: str = "", sizes: Sequence[int] = (2, 2), pause: int | None = 1) -> RecoveryPlan:
     """A plan with a group and a wave for each size; a pause before the wave `pause`."""
     name = name or f"Plan {next(numbers)}"
-    waves = []
+    waves, short = [], name[:110]
     for at, size in enumerate(sizes):
-        ids = [server(f"{name} server {at}-{number}") for number in range(size)]
-        home = group(f"{name} group {at}", ids)
-        waves.append(WaveSpec(f"{name} tier {at + 1}", [home.pk], ids, pause_before=at == pause))
+        ids = [server(f"{short} server {at}-{number}") for number in range(size)]
+        home = group(f"{short} group {at}", ids)
+        waves.append(WaveSpec(f"{short} tier {at + 1}", [home.pk], ids, pause_before=at == pause))
     return create_plan(actor=SYSTEM, name=name, waves=waves)
 
 
