@@ -4,6 +4,7 @@ import uuid
 from typing import Any
 
 from django import forms
+from django.conf import settings
 
 from notify.models import Delivery, Subscription
 from notify.services import NAME_MAX, Wanted
@@ -12,6 +13,7 @@ from plans.models import RecoveryPlan
 
 ALL = ""
 EVENTS = [(each.value, each.label.capitalize()) for each in SUBSCRIBABLE]
+NO_MAIL = "E-mail: this installation sends none (DRSORCH_MAIL is not set)"
 # Fields of the service's refusals and where the page shows them.
 PLACES = {"planId": "plan"}
 
@@ -30,6 +32,12 @@ class SubscriptionForm(forms.Form):
 
     def __init__(self, data: Any, known: Subscription | None) -> None:
         super().__init__(data, initial=_initial(known), label_suffix="")
+        if not settings.MAIL:
+            channels = self.fields["channel"]
+            assert isinstance(channels, forms.ChoiceField)  # noqa: S101  (declared above)
+            channels.choices = [
+                (Channel.EMAIL, NO_MAIL) if each == Channel.EMAIL else (each, label) for each, label in Channel.choices
+            ]
         plans = RecoveryPlan.objects.values_list("pk", "name")
         field = self.fields["plan"]
         assert isinstance(field, forms.ChoiceField)  # noqa: S101  (declared above)
@@ -57,7 +65,11 @@ class SubscriptionForm(forms.Form):
 
 def _initial(known: Subscription | None) -> dict[str, Any]:
     if known is None:
-        return {"events": [each.value for each in SUBSCRIBABLE], "enabled": True, "channel": Channel.EMAIL}
+        return {
+            "events": [each.value for each in SUBSCRIBABLE],
+            "enabled": True,
+            "channel": Channel.EMAIL if settings.MAIL else Channel.SNS,
+        }
     return {
         "name": known.name,
         "channel": known.channel,

@@ -143,7 +143,7 @@ class PlanDraft:
 
     def _remove(self, at: int) -> None:
         gone = self.waves.pop(at)
-        self.notes.append(f"Wave {at + 1}{_named(gone)} was taken out. It is in the plan until you save.")
+        self.notes.append(f"Wave {at + 1}{_named(gone)} was taken out. Nothing is changed until you save.")
         self.focus = "add-wave"
 
     def _move(self, at: int, by: int) -> None:

@@ -1,0 +1,240 @@
+"""What pages say is so: trouble is named, gates and problems are what they were, every closed door says why."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client, override_settings
+from django.urls import reverse
+from django.utils import timezone
+
+from audit.actor import SYSTEM
+from executions import services
+from executions.models import Execution, LaunchJob, ServerRun
+from executions.states import ExecutionStatus, Kind, WaveStatus
+from plans.draft import PlanDraft, WaveDraft
+from protection.models import SourceServer
+from tests.api_client import make_user
+from tests.console import world
+from tests.console.test_before_and_again import known
+from tests.console.test_live import fragments, poll
+from tests.console.test_pages import HX, look, words
+
+
+def launching() -> Execution:
+    """A run in its first of three waves, of which AWS told seven minutes ago."""
+    run = world.start(world.plan("Payments", sizes=(2, 2, 2), pause=None))
+    first = world.launch(run.waves.all()[0], end=False)
+    LaunchJob.objects.filter(wave=first).update(status="STARTED", seen_at=timezone.now() - timedelta(minutes=7))
+    return world.change(run, first, status=ExecutionStatus.LAUNCHING)
+
+
+def text_of(client: Client, run: Execution) -> str:
+    return words(look(client, "execution", run.pk))
+
+
+# A run in trouble
+
+
+def test_it_says_that_there_is_nothing_to_do_only_when_all_is_well(console: Client) -> None:
+    run = launching()
+    text = text_of(console, run)
+    assert "Nothing to do." in text
+    assert "as AWS said 7 minutes ago" in text
+    since = timezone.now() - timedelta(minutes=3)
+    for error, said in (
+        ("DescribeJobs in us-east-1: AccessDeniedException: not authorized", "Somebody must fix the permissions."),
+        ("DescribeJobs in us-east-1: ConnectTimeoutError: timed out", "How far it is now, nobody knows."),
+    ):
+        world.change(run, failing_since=since, aws_error=error)
+        text = text_of(console, run)
+        assert said in text
+        assert "Nothing to do" not in text
+        assert ("AWS refuses since" in text) == ("AccessDenied" in error)
+        assert ("AWS does not answer since" in text) == ("AccessDenied" not in error)
+    world.change(run, failing_since=None, aws_error="")
+    world.beat(at=timezone.now() - timedelta(minutes=5))
+    for html in (look(console, "execution", run.pk), poll(console, run, run.revision).content.decode()):
+        assert "No engine is running, so nothing goes on here." in words(html)
+        assert "Nothing to do" not in html
+
+
+def test_a_poll_without_news_still_tells_when_aws_last_answered(console: Client) -> None:
+    run = launching()
+    told = timezone.now()
+    LaunchJob.objects.filter(wave__execution=run, status="STARTED").update(seen_at=told)
+    answer = poll(console, run, run.revision)
+    assert (answer.status_code, answer["X-Told-At"]) == (204, told.isoformat())
+
+
+# Gates
+
+
+def test_a_gate_at_which_a_run_was_cancelled_was_reached(console: Client) -> None:
+    run = world.paused("Payments")
+    services.cancel(actor=SYSTEM, execution_id=run.pk)
+    text = text_of(console, run)
+    assert re.search(r"Paused here for 4 min \d\d s , never resumed", text)
+    assert "Pause not reached" not in text
+
+
+def test_a_pause_that_was_asked_for_is_drawn_and_taken_away_again(console: Client) -> None:
+    run = launching()
+    console.post(reverse("pause-execution", args=[run.pk]))
+    html = look(console, "execution", run.pk)
+    assert "Asked to pause here before wave 2" in words(html)
+    assert "&amp;gate" in html
+    seen = Execution.objects.get(pk=run.pk).revision
+    asked = poll(console, run, run.revision)
+    assert "wave-2" in fragments(asked)
+    assert "Asked to pause here before wave 2" in words(asked.content.decode())
+    console.post(reverse("resume-execution", args=[run.pk]))
+    address = f"{reverse('execution-live', args=[run.pk])}?rev={seen}&engine=1&gate"
+    back = console.get(address, headers=HX)
+    assert "wave-2" in fragments(back)
+    assert "Asked to pause" not in back.content.decode()
+
+
+# Problems, and what is left behind
+
+
+def test_one_failure_is_one_problem_with_a_remedy(console: Client) -> None:
+    run = world.ended(ExecutionStatus.PARTIAL, "Payments", fail="InsufficientInstanceCapacity: no t3.large")
+    wave = run.waves.get(number=1)
+    told = {"error_code": "SERVER_LAUNCH_FAILED", "error_message": "1 of 2 servers failed."}
+    run.waves.filter(pk=wave.pk).update(**told, status_message=told["error_message"])
+    world.change(run, wave, **told)
+    html = look(console, "execution", run.pk)
+    text = words(html)
+    assert "1 problem " in text
+    assert "Payments server 1-0 Wave 2 InsufficientInstanceCapacity: no t3.large AWS had no free machine" in text
+    assert "Allow another instance type" in text
+    assert text.count("SERVER_LAUNCH_FAILED") == 1  # at its wave
+    assert text.count("1 of 2 servers failed.") == 1
+
+
+def test_a_recovery_that_stands_is_production_and_no_litter(chief: Client) -> None:
+    drill = world.ended(ExecutionStatus.COMPLETED)
+    assert "costing money" in text_of(chief, drill)
+    danger = 'id="terminate-open" class="button" data-variant="danger"'
+    assert danger in look(chief, "execution", drill.pk)
+    Execution.objects.filter(pk=drill.pk).update(kind=Kind.RECOVERY)
+    html = look(chief, "execution", drill.pk)
+    assert "4 instances run, for production." in words(html)
+    assert "costing money" not in html
+    assert 'id="terminate-open"' in html
+    assert danger not in html
+
+
+# Readiness
+
+
+def test_the_instances_of_a_run_are_not_in_its_own_way(console: Client) -> None:
+    run = world.paused("Payments")
+    known()
+    for server in ServerRun.objects.exclude(recovery_instance_id=""):
+        SourceServer.objects.filter(pk=server.source_server_id).update(recovery_instance_id=server.recovery_instance_id)
+    text = words(look(console, "plan", run.plan_id))
+    assert "What stands against the next run Running now" in text
+    for wrong in ("earlier drill", "not launched from here", "Not ready", "keeps anybody from starting"):
+        assert wrong not in text, wrong
+    services.cancel(actor=SYSTEM, execution_id=run.pk)
+    text = words(look(console, "plan", run.plan_id))
+    assert "The instance of an earlier drill still runs" in text
+    assert "None of this keeps anybody from starting a recovery." in text
+
+
+@pytest.mark.parametrize("kind", ["drill", "recovery"])
+def test_the_question_before_a_start_says_what_stands_against_it(chief: Client, kind: str) -> None:
+    plan = world.plan("Payments")
+    known()
+    SourceServer.objects.filter(name__contains="server 0-0").update(launch_template_id="")
+    text = words(look(chief, f"start-{kind}", plan.pk))
+    assert "Not ready" in text
+    assert "No launch settings in DRS: Payments server 0-0." in text
+
+
+# Closed doors
+
+
+def test_operators_are_told_why_they_cannot_start_recoveries(client: Client) -> None:
+    world.plan("Payments")
+    client.force_login(make_user("operator"))
+    assert "You may start drills, but not recoveries." in words(look(client, "plans"))
+
+
+def test_it_says_on_the_page_why_a_run_is_not_tried_again(console: Client) -> None:
+    run = world.ended(ExecutionStatus.PARTIAL, fail="No capacity")
+    world.change(run, termination_status="COMPLETED")
+    assert "Not to be tried again: Instances of it were terminated" in text_of(console, run)
+
+
+def test_a_group_cannot_be_made_of_nothing(chief: Client, simulator: Any) -> None:
+    simulator.scenario("uninitialized", region="eu-west-1")
+    html = look(chief, "new-group", region="eu-west-1")
+    assert "There is no server to make a group of." in words(html)
+    assert re.search(r'value="save" disabled>Create group', html)
+
+
+# Words
+
+
+def test_lists_of_servers_say_why_one_lags_and_which_have_no_group(console: Client) -> None:
+    world.region()
+    home = world.group("Web", [world.server("web-01", state="CREATING_SNAPSHOT")])
+    world.server("lonely")
+    SourceServer.objects.update(last_launch_result="NOT_STARTED")
+    assert "Lagging taking a snapshot" in words(look(console, "servers"))
+    assert "Not started" in words(look(console, "group", home.pk))
+    board = look(console, "dashboard")
+    assert '?group=none">1 source server<' in board
+    found = words(look(console, "servers", group="none"))
+    assert "lonely" in found
+    assert "web-01" not in found
+
+
+def test_one_is_one_and_two_are_two(console: Client) -> None:
+    run = world.ended(ExecutionStatus.PARTIAL, "Payments", fail="No", sizes=(1, 1, 2))
+    run.waves.filter(number=1).update(status=WaveStatus.COMPLETED)
+    ServerRun.objects.filter(wave__number=1).update(
+        launch_status="LAUNCHED", recovery_instance_id="i-00000000000000abc"
+    )
+    text = words(look(console, "retry-execution", run.pk))
+    assert "Waves 1, 2: launched already, count as completed, and are not touched." in text
+    single = world.ended(ExecutionStatus.COMPLETED, "Small", sizes=(1,))
+    text = words(look(console, "start-drill", single.plan_id))
+    assert "1 instance of earlier drills still runs. AWS replaces it, or terminate it first" in text
+
+
+def test_taking_a_wave_out_of_an_unsaved_plan_does_not_say_that_it_is_saved() -> None:
+    draft = PlanDraft(waves=[WaveDraft("0"), WaveDraft("1")])
+    draft.do("remove:1")
+    assert draft.notes == ["Wave 2 was taken out. Nothing is changed until you save."]
+
+
+def test_e_mail_that_cannot_be_sent_is_no_default(chief: Client) -> None:
+    assert 'value="SNS" selected' in look(chief, "new-subscription")
+    assert "this installation sends none" in look(chief, "new-subscription")
+    with override_settings(MAIL="smtp://mail"):
+        html = look(chief, "new-subscription")
+        assert 'value="EMAIL" selected' in html
+        assert "sends none" not in html
+
+
+def test_people_who_are_signed_in_keep_the_navigation_where_nothing_is(console: Client) -> None:
+    for address in ("/nowhere", reverse("new-plan")):
+        answer = console.get(address)
+        assert answer.status_code in (403, 404)
+        assert 'aria-label="Main"' in answer.content.decode()
+        assert "no-store" in answer["Cache-Control"]
+    console.logout()
+    assert 'aria-label="Main"' not in console.get("/nowhere").content.decode()
+
+
+def test_a_filter_tells_how_much_it_found(console: Client) -> None:
+    world.plan("Payments")
+    rows = console.get(reverse("plans"), {"q": "pay"}, headers=HX).content.decode()
+    assert '<p id="announcer" hx-swap-oob="innerHTML">1 plan found.</p>' in rows
+    assert rows.count("announcer") == 1
+    assert "plan found" not in look(console, "plans", q="pay")
