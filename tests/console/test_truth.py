@@ -91,7 +91,7 @@ def test_a_pause_that_was_asked_for_is_drawn_and_taken_away_again(console: Clien
     assert "Asked to pause here before wave 2" in words(asked.content.decode())
     console.post(reverse("resume-execution", args=[run.pk]))
     address = f"{reverse('execution-live', args=[run.pk])}?rev={seen}&engine=1&gate"
-    back = console.get(address, headers=HX)
+    back: Any = console.get(address, headers=HX)
     assert "wave-2" in fragments(back)
     assert "Asked to pause" not in back.content.decode()
 
