@@ -151,7 +151,8 @@ def _settle(run: Run, wave: WaveRun, now: datetime) -> None:
     rows = list(wave.servers.all())
     failed = sum(row.launch_status == LaunchStatus.FAILED for row in rows)
     warned = sum(bool(row.findings) for row in rows) - failed
-    said = [f"{len(rows)} servers checked, nothing was launched: {failed} would fail, {warned} with warnings."]
+    servers = "1 server" if len(rows) == 1 else f"{len(rows)} servers"
+    said = [f"{servers} checked, nothing was launched: {failed} would fail, {warned} with warnings."]
     with transaction.atomic():
         run.keep(now)
         wave.status = WaveStatus.FAILED if failed else WaveStatus.COMPLETED
@@ -163,15 +164,26 @@ def _settle(run: Run, wave: WaveRun, now: datetime) -> None:
 
 def _would(run: Run, wave: WaveRun) -> Iterable[str]:
     """What the wave's place in the plan would mean for it."""
-    earlier = [each for each in run.waves[: wave.number] if each.state is WaveStatus.FAILED]
-    stopper = next((each for each in earlier if each.on_failure == OnFailure.STOP), None)
-    missing = next((each for each in earlier if each.number in wave.depends_on), None)
+    failed, skipped = _not_completing(run.waves[: wave.number])
+    stopper = next((each for each in failed if run.waves[each].on_failure == OnFailure.STOP), None)
+    missing = next((each for each in wave.depends_on if each in failed | skipped), None)
     if stopper is not None:
-        yield f"It would be skipped: wave {stopper.number + 1} would fail, and the plan stops there."
+        yield f"It would be skipped: wave {stopper + 1} would fail, and the plan stops there."
     elif missing is not None:
-        yield f"It would be skipped: it depends on wave {missing.number + 1}, which would not complete."
+        yield f"It would be skipped: it depends on wave {missing + 1}, which would not complete."
     if wave.pause_before:
         yield "A run pauses before it."
+
+
+def _not_completing(waves: Iterable[WaveRun]) -> tuple[set[int], set[int]]:
+    """Numbers of the waves that would fail, and of those that would be skipped because of them."""
+    failed, skipped = set[int](), set[int]()
+    for each in waves:
+        if (failed | skipped).intersection(each.depends_on):
+            skipped.add(each.number)
+        elif each.state is WaveStatus.FAILED:
+            failed.add(each.number)
+    return failed, skipped
 
 
 def _cancel(run: Run, now: datetime) -> None:

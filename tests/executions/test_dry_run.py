@@ -54,14 +54,17 @@ def test_it_walks_every_wave_past_the_pauses_and_changes_nothing(stage: Stage) -
 
 
 def test_it_asks_drs_itself_and_says_what_would_fail(stage: Stage) -> None:
-    plan = stage.plan("app-01 app-02", "web-01", "web-02", depends_on={2: (0,)}, on_failure={0: "CONTINUE"})
+    needs = {2: (0,), 3: (2,)}
+    plan = stage.plan("app-01 app-02", "web-01", "web-02", "sso-01", depends_on=needs, on_failure={0: "CONTINUE"})
     stage.simulator.scenario("no_launch_settings", servers=["app-02"])
     stage.simulator.scenario("foreign_job", servers=["web-01"], region="us-east-1")
     run = done(stage, plan, "FAILED")
-    assert codes(run) == {"app-01": [], "app-02": ["NO_LAUNCH_SETTINGS"], "web-01": ["BUSY_AT_DRS"], "web-02": []}
-    assert stage.picture(run)[1] == ["FAILED", "COMPLETED", "COMPLETED"]
+    found = {"app-01": [], "app-02": ["NO_LAUNCH_SETTINGS"], "web-01": ["BUSY_AT_DRS"], "web-02": [], "sso-01": []}
+    assert codes(run) == found
+    assert stage.picture(run)[1] == ["FAILED", "COMPLETED", "COMPLETED", "COMPLETED"]
     assert "It would be skipped: it depends on wave 1" in stage.waves(run)[2].status_message
-    assert stage.fresh(run).error_message == "1 of 4 servers would not launch. Nothing was launched."
+    assert "It would be skipped: it depends on wave 3" in stage.waves(run)[3].status_message
+    assert stage.fresh(run).error_message == "1 of 5 servers would not launch. Nothing was launched."
     assert ServerRun.objects.get(hostname="app-02").launch_status == "FAILED"
 
 
