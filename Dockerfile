@@ -10,6 +10,11 @@ RUN python -m venv /opt/venv \
     && pip install --no-cache-dir --disable-pip-version-check --no-input --require-hashes --only-binary :all: \
         --requirement /tmp/product.txt \
     && pip uninstall --yes --quiet pip setuptools
+# Of AWS's services botocore describes hundreds; of Django's texts the console shows English ones.
+WORKDIR /opt/venv/lib/python3.11/site-packages
+RUN find botocore/data -mindepth 1 -maxdepth 1 -type d -regextype posix-extended \
+        ! -regex '.*/(drs|sts|sns|sesv2|sqs|sso|sso-oidc|signin)' -exec rm -r {} + \
+    && find django -type d -path '*/locale/*' -prune ! -name en -exec rm -r {} +
 WORKDIR /app
 COPY . .
 # The key only lets the settings load while files are collected; nothing of it stays in the image.
@@ -18,13 +23,18 @@ RUN DJANGO_SECRET_KEY=$(python -c 'import secrets; print(secrets.token_urlsafe(5
     && rm -r var \
     && python -m compileall -q /app
 
+# pg_dump, pg_restore and psql for `manage.py backup` and `restore`, of the same version as the database, without the
+# Perl that Debian's package puts around them.
+FROM base AS tools
+RUN apt-get update && apt-get install --yes --no-install-recommends postgresql-client-15=15.*
+
 FROM base
 LABEL org.opencontainers.image.title="DRS Orchestration" \
       org.opencontainers.image.description="Protection groups, recovery plans and their runs on AWS Elastic Disaster Recovery"
-# pg_dump and pg_restore for `manage.py backup` and `restore`, of the same version as the database.
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends postgresql-client-15=15.* \
+    && apt-get install --yes --no-install-recommends libpq5=15.* libreadline8=8.* \
     && rm -rf /var/lib/apt/lists/*
+COPY --from=tools /usr/lib/postgresql/15/bin/pg_dump /usr/lib/postgresql/15/bin/pg_restore /usr/lib/postgresql/15/bin/psql /usr/local/bin/
 RUN useradd --uid 10001 --user-group --no-log-init --home-dir /var/lib/drsorch --shell /usr/sbin/nologin drsorch \
     && install --directory --owner drsorch --group drsorch --mode 0750 /var/lib/drsorch
 COPY --from=build /opt/venv /opt/venv

@@ -34,7 +34,7 @@ def test_the_image_holds_every_room_and_nothing_else_of_ours() -> None:
 def test_the_last_stage_runs_without_rights_and_without_tools() -> None:
     found = instructions()
     stages = [rest for name, rest in found if name == "FROM"]
-    assert len(stages) == 3
+    assert len(stages) == 4
     assert re.fullmatch(r"python:3\.\d+-slim-\w+ AS base", stages[0])
     last = found[max(index for index, each in enumerate(found) if each[0] == "FROM") :]
     assert [rest for name, rest in last if name == "USER"] == ["10001:10001"]
@@ -45,6 +45,17 @@ def test_the_last_stage_runs_without_rights_and_without_tools() -> None:
     assert not re.search(
         r"(?i)(password|secret|token)\w*=[^$\s]", " ".join(rest for name, rest in found if name == "ENV")
     )
+
+
+def test_the_image_keeps_what_botocore_says_of_the_services_that_are_called() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    found = re.search(r"\(([\w|-]+)\)' -exec", text)
+    assert found is not None
+    kept = set(found[1].split("|"))
+    files = [path for room in ROOMS for path in (ROOT / room).rglob("*.py")]
+    called = {name for path in files for name in re.findall(r'\.client\(\s*"([\w-]+)"', path.read_text())}
+    assert {"drs", "sts", "sns"} <= called <= kept
+    assert kept - called == {"sso", "sso-oidc", "signin"}  # ways to get credentials
 
 
 def test_the_compose_file_gives_no_process_more_than_it_needs() -> None:
