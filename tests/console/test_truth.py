@@ -238,3 +238,9 @@ def test_a_filter_tells_how_much_it_found(console: Client) -> None:
     assert '<p id="announcer" hx-swap-oob="innerHTML">1 plan found.</p>' in rows
     assert rows.count("announcer") == 1
     assert "plan found" not in look(console, "plans", q="pay")
+
+
+def test_a_mistyped_confirmation_is_no_empty_line_in_the_report(chief: Client) -> None:
+    run = world.ended(ExecutionStatus.COMPLETED)
+    assert chief.post(reverse("terminate-execution", args=[run.pk]), {"confirm": "terminate"}).status_code == 422
+    assert re.search(r"Refused: \w+", words(look(chief, "report", run.pk)))
