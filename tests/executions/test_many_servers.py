@@ -121,7 +121,7 @@ def test_a_region_that_does_not_answer_slows_no_other(stage: Stage, fault: str) 
     ids = bulk(stage, us_east_1=8, us_west_2=2)
     plans = [plan_of(wave_of({"us-east-1": [each]}, each), name=each) for each in ids["us-east-1"]]
     plans += [plan_of(wave_of({"us-west-2": [each]}, each), name=each) for each in ids["us-west-2"]]
-    stage.simulator.scenario(fault, region="us-east-1", **({"seconds": 6} if fault == "unreachable" else {}))
+    stage.simulator.scenario(fault, region="us-east-1", **({"seconds": 18} if fault == "unreachable" else {}))
     runs = [services.start(actor=SYSTEM, plan_id=plan.pk, kind=Kind.DRILL, clock=stage.clock) for plan in plans]
     began = time.monotonic()
     for _ in range(3):
@@ -131,7 +131,7 @@ def test_a_region_that_does_not_answer_slows_no_other(stage: Stage, fault: str) 
     for _ in range(4):
         stage.sweep.once()
     assert {stage.fresh(run).status for run in runs[8:]} == {"COMPLETED"}
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
     assert not any(stage.fresh(run).state.is_final for run in runs[:8])
     stage.simulator.clear_scenarios()
 

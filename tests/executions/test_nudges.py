@@ -137,7 +137,7 @@ def test_a_crowd_of_due_runs_drains_without_flooding_the_queue(stage: Stage) -> 
         sweep.once()
         sweep.drain()
         assert len(nudged) - before <= 8
-        assert sweeps < 30
+        assert sweeps < 120  # each steps for two seconds, in which a busy machine does little
     sweep.close()
 
 
