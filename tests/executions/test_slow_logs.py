@@ -13,12 +13,12 @@ from tests.stage import Stage
 def test_no_wave_waits_for_logs(stage: Stage) -> None:
     run = stage.start(stage.plan("app-01", "web-01"))
     stage.look()
-    stage.simulator.scenario("hang", operation=["DescribeJobLogItems", "DescribeRecoveryInstances"], seconds=6)
+    stage.simulator.scenario("hang", operation=["DescribeJobLogItems", "DescribeRecoveryInstances"], seconds=20)
     began = time.monotonic()
-    while stage.fresh(run).status != "COMPLETED" and time.monotonic() < began + 6:
+    while stage.fresh(run).status != "COMPLETED" and time.monotonic() < began + 18:
         stage.advance(300)
         stage.sweep.once()
-    assert (stage.picture(run), time.monotonic() - began < 6) == (("COMPLETED", ["COMPLETED", "COMPLETED"]), True)
+    assert (stage.picture(run), time.monotonic() - began < 18) == (("COMPLETED", ["COMPLETED", "COMPLETED"]), True)
     stage.simulator.clear_scenarios()
     stage.wait(lambda: stage.fresh(run).next_step_at is None, run)
     assert JobEvent.objects.filter(event="JOB_END").count() == 2

@@ -103,7 +103,7 @@ def test_a_hanging_provider_delays_no_valid_token(keys: Keys, key_set: KeySet, c
     for _ in range(1000):
         assert key_set.key(KID)
     assert key_set.key("unknown", may_wait=False) is None  # what an address that fails often asks
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 2.0
     stranger.join()
     assert time.monotonic() - began < 3.8
 
