@@ -216,7 +216,7 @@ class Live:
 
     @property
     def silence(self) -> str:
-        return "AWS refuses" if self.is_refused else "AWS does not answer"
+        return "AWS refuses since" if self.is_refused else "AWS does not answer since"
 
     @property
     def trouble(self) -> str:

@@ -57,17 +57,23 @@ def ask(question: Question) -> Answer:
 
 
 def read_on(question: Question, jobs: Mapping[str, Job]) -> Answer:
-    """The logs of these jobs, and instance ids that the jobs did not tell: as far as time allows. HTTP only."""
+    """The logs of these jobs, and instance ids that the jobs did not tell: as far as time allows. HTTP only.
+
+    What was read stands; what is missing is asked for again at the next poll. Neither of the two waits for the other.
+    """
     drs, answer, until = Drs(question.region, reading="poller"), Answer(dict(jobs)), time.monotonic() + READING_SECONDS
     launches = [job for job in jobs.values() if job.type != TERMINATE]
     try:
         answer.instances = _instances(drs, launches)
+    except DrsError as error:
+        log.warning("reading instances failed: %s", error)
+    try:
         for job in _in_turn(launches, question.logs):
             if time.monotonic() > until:
                 break
             answer.logs[job.job_id] = drs.job_log(job.job_id)
-    except DrsError as error:  # what was read stands; what is missing is asked for again at the next poll
-        log.warning("reading logs or instances failed: %s", error)
+    except DrsError as error:
+        log.warning("reading logs failed: %s", error)
     return answer
 
 

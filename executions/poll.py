@@ -18,6 +18,7 @@ from django.db import transaction
 from django.db.models import F, Max, Q, QuerySet
 from django.db.models.functions import Coalesce
 
+from contract import log_context
 from contract.clock import Clock, db_clock
 from drs.errors import DrsError
 from executions import decide as d
@@ -143,7 +144,7 @@ class Poller:
         told = LaunchJob.objects.filter(pk__in=[job.pk for job in inquiry.jobs], job_id__in=list(answer.jobs))
         for execution_id in _compare(_fresh(told), answer, inquiry.asked_at):
             now = self.clock()
-            with transaction.atomic():
+            with log_context.bound(execution_id=str(execution_id)), transaction.atomic():
                 list(Execution.objects.select_for_update().filter(pk=execution_id).values_list("pk"))
                 jobs = _fresh(told.filter(wave__execution=execution_id))
                 for items in _compare(jobs, answer, inquiry.asked_at).values():
@@ -239,7 +240,7 @@ def _rest_for_good(execution: Execution, token: uuid.UUID, now: datetime) -> Non
 
 def _write(execution_id: uuid.UUID, token: uuid.UUID, items: Sequence[News], now: datetime) -> bool:
     """Save what is new of one run, if the claim still stands."""
-    with transaction.atomic():
+    with log_context.bound(execution_id=str(execution_id)), transaction.atomic():
         if not Execution.objects.filter(pk=execution_id, claim=token).update(next_step_at=now + LEASE):
             return False
         _save(items, now)

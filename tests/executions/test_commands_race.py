@@ -154,7 +154,7 @@ def test_it_cancels_in_every_state(stage: Stage, state: str) -> None:
     assert not ServerHold.objects.exists()
     assert code_of(lambda: services.cancel(actor=SYSTEM, execution_id=run.pk)) == "EXECUTION_NOT_CANCELLABLE"
     first, *repeated = AuditEntry.objects.filter(verb="execution.cancel", outcome="ok").order_by("id")
-    assert first.detail == {"comment": "enough"}
+    assert first.detail["comment"] == "enough"
     assert [each.detail for each in repeated] == [{"changed": False}] * (not at_once_over)
 
 

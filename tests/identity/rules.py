@@ -147,8 +147,8 @@ API = [
 ]
 
 _READ = (
-    "dashboard groups group servers plans plan executions execution execution-live job-logs job-logs-text settings"
-    " shortcuts journal journal-entry session start-drill start-recovery pause-execution resume-execution"
+    "dashboard dashboard-live groups group servers plans plan executions execution execution-live job-logs"
+    " job-logs-text settings shortcuts journal journal-entry session start-drill start-recovery pause-execution resume-execution"
     " cancel-execution terminate-execution retry-execution delete-group delete-plan notifications delete-subscription"
     " password abandon-execution"
 )

@@ -53,7 +53,7 @@ def test_lines_of_the_engine_name_run_and_wave(stage: Stage, lines: Lines) -> No
     for each in lines.told:
         journal = each.get("journal", {})
         if journal.get("actor") == "engine":
-            assert each["execution_id"] == journal["subject_id"]
+            assert each.get("execution_id") == journal["subject_id"], each
     threads = {
         (each["execution_id"], each["wave"])
         for each in lines.told

@@ -126,7 +126,8 @@ def test_entries_of_an_earlier_version_verify(still: StillStage) -> None:
     append_only.unguard(connection)
     AuditEntry.objects.filter(subject_id=str(run.pk)).update(actor_id=None)
     AuditSeal.objects.all().delete()
-    UnsealedEntry.objects.bulk_create(UnsealedEntry(entry=each.pk) for each in AuditEntry.objects.all())
+    unsealed = [UnsealedEntry(entry=each.pk) for each in AuditEntry.objects.all()]
+    UnsealedEntry.objects.bulk_create(unsealed, ignore_conflicts=True)
     append_only.guard(connection)
     pack = services.evidence(actor=OPERATOR, execution_id=run.pk, clock=still.clock)
     assert problems(pack) == []
