@@ -10,6 +10,7 @@ from django.contrib.auth.models import Group
 from django.urls import reverse
 
 from contract.clock import unix
+from contract.counting import counted
 from executions.models import Execution, ServerRun, WaveRun
 from executions.states import ExecutionStatus, LaunchStatus
 from notify import outbox
@@ -66,7 +67,7 @@ def ended(execution: Execution, now: datetime, *, by: str = "") -> None:
     def write() -> Message:
         servers = ServerRun.objects.filter(wave__execution=execution)
         total, up = servers.count(), servers.filter(launch_status=LaunchStatus.LAUNCHED).count()
-        what = f"{state.label.lower()}{f' by {by}' if by else ''}: {up} of {total} servers launched"
+        what = f"{state.label.lower()}{f' by {by}' if by else ''}: {up} of {counted(total, 'server')} launched"
         return _message(event, execution, now, what, [execution.error_message], serversLaunched=up, serversTotal=total)
 
     _send(event, execution, now, write)

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from audit.requests import actor_for
 from contract import idempotency, paging
 from contract.clock import db_clock, moment
+from contract.counting import counted
 from contract.errors import Invalid
 from contract.schema import DRS, IDEMPOTENCY_KEY, describes
 from contract.serializers import (
@@ -315,12 +316,12 @@ class Terminate(ApiView):
 def _terminated(result: services.TerminationResult, failed: int) -> str:
     done, waiting = result.taken, len(result.waiting)
     if waiting:
-        return f"{done} instances accepted by DRS, {waiting} wait until it has ended their launch, {failed} failed"
+        return f"{counted(done, 'instance')} accepted by DRS, {waiting} wait until it has ended their launch, {failed} failed"
     if not done and not failed:
         return "There are no instances to terminate"
     ended = (JobStatus.COMPLETED, JobStatus.REJECTED, JobStatus.WITHDRAWN)
     is_over = all(job.state in ended for job in result.jobs)
-    text = f"{done} {'instance' if done == 1 else 'instances'}"
+    text = counted(done, "instance")
     text += " terminated successfully" if is_over else " accepted by DRS for termination"
     return f"{text}, {failed} failed" if failed else text
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from contract.counting import counted
 from contract.status import Tone
 from executions.states import ExecutionStatus, WaveStatus
 
@@ -26,10 +27,6 @@ def banner_of(live: "Live") -> Banner:
     """What is to be said of a run as it stands, trouble before anything else."""
     told = _rehearsed(live) if live.execution.dry_run else _BANNERS[live.state](live)
     return replace(told, tone=Tone.DANGER, after=f"{live.trouble} {told.after}") if live.trouble else told
-
-
-def _plural(count: int, one: str) -> str:
-    return f"{count} {one}" if count == 1 else f"{count} {one}s"
 
 
 def _pending(live: "Live") -> Banner:
@@ -77,13 +74,13 @@ def _instances(live: "Live") -> str:
     if live.is_recovery:
         runs = "instance runs" if live.up == 1 else "instances run"
         return f"{live.up} {runs}, for production. Terminate only when production is elsewhere again."
-    return f"{_plural(live.up, 'instance')} still running, and costing money, until terminated."
+    return f"{counted(live.up, 'instance')} still running, and costing money, until terminated."
 
 
 def _completed(live: "Live") -> Banner:
     return Banner(
         Tone.SUCCESS,
-        f"All {_plural(live.total, 'server')} launched.",
+        f"All {counted(live.total, 'server')} launched.",
         before="Finished",
         at=live.execution.ended_at,
         after=_instances(live),
@@ -91,7 +88,7 @@ def _completed(live: "Live") -> Banner:
 
 
 def _partial(live: "Live") -> Banner:
-    title = f"{live.launched} of {_plural(live.total, 'server')} launched, {live.failed} failed."
+    title = f"{live.launched} of {counted(live.total, 'server')} launched, {live.failed} failed."
     return Banner(Tone.PARTIAL, title, before="Ended", at=live.execution.ended_at, after=_instances(live))
 
 
@@ -116,9 +113,9 @@ def _rehearsed(live: "Live") -> Banner:
     if live.state is ExecutionStatus.CANCELLED:
         return Banner(Tone.NEUTRAL, "Cancelled.", before="Ended", at=live.execution.ended_at)
     if live.failed:
-        title = f"{live.failed} of {_plural(live.total, 'server')} would not launch."
+        title = f"{live.failed} of {counted(live.total, 'server')} would not launch."
         return Banner(Tone.DANGER, title, before="Ended", at=live.execution.ended_at, after="The reasons are below.")
-    title = f"All {_plural(live.total, 'server')} would launch."
+    title = f"All {counted(live.total, 'server')} would launch."
     return Banner(Tone.SUCCESS, title, before="Checked", at=live.execution.ended_at, after="Nothing was launched.")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from contract.counting import counted
 from executions.states import ExecutionStatus, JobStatus, LaunchStatus, WaveStatus, roll_up
 
 PAUSE_LIMIT = timedelta(seconds=31_536_000)  # one year
@@ -250,8 +251,8 @@ def judge(wave: WaveView) -> Settle | GiveUpUnsettled | None:
     at_drs = [job for job in wave.jobs if job.status.is_open or job.status is JobStatus.COMPLETED]
     if deadline is None or not all(job.seen_at is not None and job.seen_at > deadline for job in at_drs):
         return None
-    missing = sum(not server.is_settled for server in wave.servers)
-    text = f"{missing} of {len(wave.servers)} servers were not up in time. AWS goes on; late instances are recorded."
+    missing, servers = sum(not server.is_settled for server in wave.servers), counted(len(wave.servers), "server")
+    text = f"{missing} of {servers} not up in time. AWS goes on; late instances are recorded."
     return Settle(wave.number, WaveStatus.FAILED, WAVE_TIMEOUT, text)
 
 
@@ -275,7 +276,7 @@ def _settled(wave: WaveView) -> Settle:
     rejected = next((job for job in wave.jobs if job.status is JobStatus.REJECTED), None)
     if rejected is not None:
         return Settle(wave.number, WaveStatus.FAILED, rejected.error_code, rejected.error_message)
-    text = f"{failed} of {len(wave.servers)} servers did not launch."
+    text = f"{failed} of {counted(len(wave.servers), 'server')} did not launch."
     return Settle(wave.number, WaveStatus.FAILED, "SERVER_LAUNCH_FAILED", text)
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from audit.models import AuditEntry
+from contract.counting import counted
 from executions.models import Execution, JobEvent, ServerRun
 from executions.states import ExecutionStatus
 
@@ -157,13 +158,13 @@ def _facts(entry: AuditEntry) -> dict[str, Any]:
     return {
         "wave": _waves([number for number in numbers if isinstance(number, int)]),
         "number": detail.get("attempt"),
-        "count": _count(range(detail.get("servers") or 0), "server"),
+        "count": counted(detail.get("servers") or 0, "server"),
         "region": detail.get("region", "its region"),
         "attempt": f", attempt {attempt}" if attempt > 1 else "",
         "ending": statuses.get(entry.outcome, entry.outcome),
-        "instances": _count(detail.get("instances") or [], "instance"),
+        "instances": counted(len(detail.get("instances") or []), "instance"),
         "jobs": ", ".join(detail.get("jobIds") or []),
-        "gone": _count(detail.get("terminated") or [], "instance"),
+        "gone": counted(len(detail.get("terminated") or []), "instance"),
         "left": len(detail.get("failed") or []),
     }
 
@@ -174,7 +175,3 @@ def _waves(numbers: Sequence[int]) -> str:
     if len(numbers) == 1:
         return f"wave {numbers[0] + 1}"
     return f"waves {', '.join(str(number + 1) for number in numbers[:-1])} and {numbers[-1] + 1}"
-
-
-def _count(items: Sequence[object], noun: str) -> str:
-    return f"{len(items)} {noun}{'' if len(items) == 1 else 's'}"

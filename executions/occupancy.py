@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from contract.counting import counted
 from drs.errors import DrsError, Trouble
 from drs.shapes import JOB_COMPLETED, Job
 
@@ -15,7 +16,7 @@ def occupied_by(jobs: Sequence[Job], servers: Sequence[str], error: DrsError) ->
         return _busy_servers(running, set(servers)) or f"Another DRS job works on one of its servers: {error.message}"
     total = sum(len(job.participants) for job in running)
     return (
-        f"A DRS quota in {error.region} is used up: {_count(len(running), 'job')} with {_count(total, 'server')}"
+        f"A DRS quota in {error.region} is used up: {counted(len(running), 'job')} with {counted(total, 'server')}"
         f" {'runs' if len(running) == 1 else 'run'} there. Waiting for one to end. ({error.message})"
     )
 
@@ -31,7 +32,3 @@ def _busy_servers(running: Sequence[Job], servers: set[str]) -> str:
         return ""
     more = f", and {len(busy) - NAMED} more are busy too" if len(busy) > NAMED else ""
     return f"Waiting for another DRS job to end: {'; '.join(busy[:NAMED])}{more}."
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from contract.counting import counted
 from drs.client import SERVERS_A_JOB
 from executions.states import Kind, Verdict
 
@@ -324,9 +325,9 @@ def changes_since(then: Mapping[str, Any], facts: PlanFacts) -> list[str]:
     if gone := [each for each in was if each not in homes]:
         found.append(f"Taken out: {_listed(f'{each} of wave {was[each] + 1}' for each in gone)}.")
     moves = Counter((was[each], home) for each, home in homes.items() if each in was and was[each] != home)
-    found += [f"Moved from wave {a + 1} to wave {b + 1}: {_count(n, 'server')}." for (a, b), n in moves.items()]
+    found += [f"Moved from wave {a + 1} to wave {b + 1}: {counted(n, 'server')}." for (a, b), n in moves.items()]
     if len(before) != len(facts.waves):
-        found.append(f"It had {_count(len(before), 'wave')} and has {len(facts.waves)}.")
+        found.append(f"It had {counted(len(before), 'wave')} and has {len(facts.waves)}.")
     for wave in facts.waves:
         if wave.number in before:
             found += _wave_changes(wave, before[wave.number])
@@ -348,10 +349,6 @@ def _listed(items: Iterable[str]) -> str:
     every = list(items)
     more = f" and {len(every) - NAMED} more" if len(every) > NAMED else ""
     return ", ".join(every[:NAMED]) + more
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def age(span: timedelta) -> str:

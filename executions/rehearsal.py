@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import transaction
 
 from contract.clock import Clock, unix
+from contract.counting import counted
 from drs.client import Drs
 from drs.errors import DrsError, Effect
 from drs.shapes import SourceServer as DrsServer
@@ -151,8 +152,9 @@ def _settle(run: Run, wave: WaveRun, now: datetime) -> None:
     rows = list(wave.servers.all())
     failed = sum(row.launch_status == LaunchStatus.FAILED for row in rows)
     warned = sum(bool(row.findings) for row in rows) - failed
-    servers = "1 server" if len(rows) == 1 else f"{len(rows)} servers"
-    said = [f"{servers} checked, nothing was launched: {failed} would fail, {warned} with warnings."]
+    said = [
+        f"{counted(len(rows), 'server')} checked, nothing was launched: {failed} would fail, {warned} with warnings."
+    ]
     with transaction.atomic():
         run.keep(now)
         wave.status = WaveStatus.FAILED if failed else WaveStatus.COMPLETED
@@ -203,7 +205,7 @@ def _finish(run: Run, now: datetime) -> None:
     columns = transitions.end_columns(run.execution, status, now)
     columns["rehearsal"] = {"findings": [told(each) for each in _of_plan(run)], **forecast.predicted(run.execution)}
     if failed:
-        columns["error_message"] = f"{failed} of {total} servers would not launch. Nothing was launched."
+        columns["error_message"] = f"{failed} of {counted(total, 'server')} would not launch. Nothing was launched."
     with transaction.atomic():
         run.keep(now, **columns)
         transitions.touch(run.execution, now)

@@ -10,6 +10,7 @@ from datetime import datetime
 from django.db.models import QuerySet
 
 from audit.actor import Actor
+from contract.counting import counted
 from executions.models import LaunchJob, ServerRun
 from executions.observe import News
 from executions.states import Kind, LaunchStatus
@@ -34,7 +35,7 @@ def require_ending(actor: Actor, kind: Kind, server_ids: Collection[str]) -> lis
     """The ids of the recovery instances that would end. Raises Forbidden without the right to terminate them."""
     ids = list(ending(kind, server_ids).order_by("pk").values_list("recovery_instance_id", flat=True))
     if ids:
-        instances = f"{len(ids)} running recovery instance{'s' if len(ids) > 1 else ''}"
+        instances = counted(len(ids), "running recovery instance")
         actor.require(END_RECOVERIES, f"start this drill: AWS would first terminate {instances}")
     return ids
 

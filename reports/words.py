@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from contract.counting import counted
 from drsorch_verify.derive import span
 from executions.measure import Measured, Part, Verdict
 from executions.models import Execution
@@ -38,7 +39,7 @@ def verdict(execution: Execution, figures: Measured) -> str:
     head = f"{what} of “{execution.plan_name}”{again}: {execution.state.label.lower()}"
     if execution.dry_run:
         failed = sum(each.row.launch_status == LaunchStatus.FAILED for each in figures.servers)
-        found = f"{failed} of {total} servers would not launch" if failed else f"all {total} would launch"
+        found = f"{failed} of {counted(total, 'server')} would not launch" if failed else f"all {total} would launch"
         seconds = (execution.rehearsal or {}).get("predictedDuration")
         return f"{head}, {found}. Nothing was launched.{f' A run would take about {span(seconds)}.' if seconds else ''}"
     launched = f"{up} of {total} {'server' if total == 1 else 'servers'} launched"
@@ -226,7 +227,7 @@ def ending(record: "RecordShape") -> list[list[str]]:
     rows += [
         [
             f"Termination {job['jobId'] or '–'}",
-            f"{len(job['instanceIds'])} instances in {job['region']}, asked by {job['requestedBy']}",
+            f"{counted(len(job['instanceIds']), 'instance')} in {job['region']}, asked by {job['requestedBy']}",
         ]
         for job in cleanup["jobs"]
     ]
