@@ -314,15 +314,14 @@ class Terminate(ApiView):
 
 
 def _terminated(result: services.TerminationResult, failed: int) -> str:
-    done, waiting = result.taken, len(result.waiting)
+    done, waiting, instances = result.taken, len(result.waiting), counted(result.taken, "instance")
     if waiting:
-        return f"{counted(done, 'instance')} accepted by DRS, {waiting} wait until it has ended their launch, {failed} failed"
+        return f"{instances} accepted by DRS, {waiting} wait until it has ended their launch, {failed} failed"
     if not done and not failed:
         return "There are no instances to terminate"
     ended = (JobStatus.COMPLETED, JobStatus.REJECTED, JobStatus.WITHDRAWN)
     is_over = all(job.state in ended for job in result.jobs)
-    text = counted(done, "instance")
-    text += " terminated successfully" if is_over else " accepted by DRS for termination"
+    text = f"{instances} {'terminated successfully' if is_over else 'accepted by DRS for termination'}"
     return f"{text}, {failed} failed" if failed else text
 
 
