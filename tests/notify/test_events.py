@@ -78,7 +78,7 @@ def test_a_failed_run(stage: Stage) -> None:
     assert told(run) == ["STARTED", "FAILED"]
     failed = last("FAILED")
     assert failed.subject.startswith("Recovery of Plan")
-    assert "failed: 0 of 1 servers launched" in failed.subject
+    assert "failed: 0 of 1 server launched" in failed.subject
     assert failed.data["errorCode"] == "DRS_ACCESS_DENIED"
     assert failed.data["errorMessage"] in failed.text
 
