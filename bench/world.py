@@ -52,6 +52,7 @@ def world(
     from protection.services import create_group
 
     call_command("migrate", verbosity=0)
+    call_command("flush", verbosity=0, interactive=False)  # a benchmark may make a second world
     with tempfile.TemporaryDirectory(prefix="drsorch-bench-") as scratch:
         state = Path(scratch) / "state.sqlite3"
         with simulator_process(state, speed=speed, port=environment.SIMULATOR_PORT) as simulator:

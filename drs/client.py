@@ -114,9 +114,14 @@ _build_lock = threading.Lock()
 
 
 @cache
+def _session(pid: int) -> boto3.session.Session:
+    """One a process: it keeps the service model, which is most of what making a client costs."""
+    return boto3.session.Session()
+
+
+@cache
 def _build(region: str, role: str, pid: int) -> "DrsClient":
-    session = boto3.session.Session()
-    client = session.client("drs", region_name=region, config=_CONFIGS[role])
+    client = _session(pid).client("drs", region_name=region, config=_CONFIGS[role])
     if role == "launcher":
         client.meta.events.register("before-sign.drs", _refuse_late)
         client.meta.events.register("before-send.drs", _refuse_late)

@@ -1,6 +1,6 @@
-"""What DRS says of our launches: asked for without touching the database, then written into the rows.
+"""What DRS says of our launches: asked for without touching the database, then compared with the rows.
 
-The asking half runs in threads, one request batch an account and region; the writing half in the sweep's own thread.
+The asking half runs in threads, one request batch an account and region; the comparing half in the sweep's own thread.
 Jobs and servers are asked for and written first, then logs and instances, so that slow logs hold up nothing.
 """
 
@@ -110,31 +110,13 @@ class News:
     servers: list[ServerRun] = field(default_factory=list)
     events: list[JobEvent] = field(default_factory=list)
     changed: bool = False
+    decides: bool = False  # the state of the job or of a server is another: the run may have to go on
     ended: bool = False  # DRS has no more news of it
-
-    def write(self) -> None:
-        """Save it; call inside a transaction."""
-        self.job.save(update_fields=["status", "seen_at", "completed_seen_at", "watched", "events_seen"])
-        self._keep_terminated()
-        ServerRun.objects.bulk_update(self.servers, _SERVER_NEWS, batch_size=500)
-        JobEvent.objects.bulk_create(self.events, ignore_conflicts=True, batch_size=500)
-        told = {each.source_server_id for each in self.events if each.event == "LAUNCH_END" and not each.derived}
-        if told:  # DRS says after all what we had derived
-            JobEvent.objects.filter(job=self.job, derived=True, source_server_id__in=told).delete()
-
-    def _keep_terminated(self) -> None:
-        """Somebody may have terminated instances since the rows were read: that stands."""
-        ids = [each.pk for each in self.servers]
-        rows = ServerRun.objects.select_for_update().filter(pk__in=ids).order_by("pk")
-        now = dict(rows.values_list("pk", "launch_status"))
-        for server in self.servers:
-            if now.get(server.pk) == LaunchStatus.TERMINATED:
-                server.launch_status = LaunchStatus.TERMINATED
 
 
 _RANK = [JobStatus.PENDING.value, JobStatus.STARTED.value, JobStatus.COMPLETED.value]
 _SERVER_STATUSES = frozenset(each.value for each in LaunchStatus)
-_SERVER_NEWS = [
+SERVER_NEWS = (
     "launch_status",
     "phase",
     "recovery_instance_id",
@@ -142,7 +124,7 @@ _SERVER_NEWS = [
     "used_previous_snapshot",
     "point_in_time",
     "error",
-]
+)
 
 
 def compare(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer, asked_at: datetime) -> News:
@@ -156,20 +138,22 @@ def compare(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer, asked_
         news.events = [_event(job, item) for item in lines]
         job.events_seen, news.changed = len(lines), True
     if found.status in _RANK and _RANK.index(found.status) > _RANK.index(job.status):  # never back to an older state
-        job.status, news.changed = JobStatus.of(found.status), True
+        job.status, news.decides = JobStatus.of(found.status), True
     if found.status == JOB_COMPLETED and job.completed_seen_at is None:
         job.completed_seen_at = asked_at
     job.seen_at = max(asked_at, job.seen_at or asked_at)
     participants = {each.source_server_id: each for each in found.participants}
     for server in servers:
         participant = participants.get(server.source_server_id)
-        instance = answer.instances.get((job.job_id, server.source_server_id))
+        instance, before = answer.instances.get((job.job_id, server.source_server_id)), server.state
         if _update(server, participant, instance, lines or [], asked_at):
             news.servers.append(server)
+            news.decides |= server.state is not before
     news.events += _derived_ends(job, news.servers, lines or [])
     watched = _still_watched(job, servers, log_read=lines is not None, now=asked_at)
-    news.changed |= bool(news.servers) or watched != job.watched
     news.ended = job.watched and not watched
+    news.decides |= watched != job.watched
+    news.changed |= news.decides or bool(news.servers)
     job.watched = watched
     return news
 
@@ -184,7 +168,8 @@ def _despair(news: News, servers: Sequence[ServerRun], asked_at: datetime) -> No
             server.launch_status, server.phase = LaunchStatus.FAILED, Phase.DONE
             server.error = "DRS has not shown the job of this launch for a day."
             news.servers.append(server)
-    job.status, job.watched, news.changed, news.ended = JobStatus.COMPLETED, False, True, True
+    job.status, job.watched = JobStatus.COMPLETED, False
+    news.changed = news.decides = news.ended = True
 
 
 def _forward(now: LaunchStatus, told: str) -> LaunchStatus:
@@ -204,7 +189,7 @@ def _update(
     now: datetime,
 ) -> bool:
     """Bring one server up to date; True when anything changed."""
-    before = [getattr(server, name) for name in _SERVER_NEWS]
+    before = [getattr(server, name) for name in SERVER_NEWS]
     mine = [item for item in lines if item.source_server_id == server.source_server_id]
     if participant is not None:
         server.launch_status = _forward(server.state, participant.launch_status)
@@ -224,7 +209,7 @@ def _update(
         server.error = ""
     if server.state is LaunchStatus.FAILED and not server.error:
         server.error = _why(mine)
-    return before != [getattr(server, name) for name in _SERVER_NEWS]
+    return before != [getattr(server, name) for name in SERVER_NEWS]
 
 
 _FAILURES = ("LAUNCH_FAILED", "CONVERSION_FAIL", "SERVER_SKIPPED", "USING_PREVIOUS_SNAPSHOT_FAILED", "SNAPSHOT_FAIL")

@@ -15,25 +15,26 @@ from functools import partial
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Max, Q, QuerySet
+from django.db.models import F, Max, Q
 from django.db.models.functions import Coalesce
 
 from contract import log_context
 from contract.clock import Clock, db_clock
 from drs.errors import DrsError
 from executions import decide as d
-from executions import following, launch, replacing, transitions, witness
+from executions import following, launch, news, transitions
 from executions.engine import advance
 from executions.errands import Crew, Errand
 from executions.forecast import is_stale
-from executions.models import Execution, LaunchJob, ServerRun, TerminationJob, WaveRun
-from executions.observe import Answer, News, Question, ask, compare, read_on
+from executions.models import Execution, LaunchJob, TerminationJob, WaveRun
+from executions.observe import Answer, News, Question, ask, read_on
 from executions.run import LEASE, Run, uncounted
-from executions.states import STEPPED, WAVE_BEGUN, JobStatus, WaveStatus
+from executions.states import STEPPED, WAVE_BEGUN, JobStatus
 
 log = logging.getLogger(__name__)
 
 FORECASTS_A_POLL = 5  # made anew because they are stale; the others wait for the next poll
+RUNS_A_TRANSACTION = 25  # whose log lines are written together
 LOGS_A_POLL = 20  # as many as DRS runs jobs at once in a region
 
 Place = tuple[str, str]  # account, region
@@ -140,16 +141,20 @@ class Poller:
 
     def _apply_more(self, inquiry: Inquiry, answer: Answer) -> None:
         """Write down what logs and instances tell. Nobody's claim guards this: the rows are read anew under a lock, and
-        what DRS tells of them only ever grows."""
-        told = LaunchJob.objects.filter(pk__in=[job.pk for job in inquiry.jobs], job_id__in=list(answer.jobs))
-        for execution_id in _compare(_fresh(told), answer, inquiry.asked_at):
-            now = self.clock()
-            with log_context.bound(execution_id=str(execution_id)), transaction.atomic():
-                list(Execution.objects.select_for_update().filter(pk=execution_id).values_list("pk"))
-                jobs = _fresh(told.filter(wave__execution=execution_id))
-                for items in _compare(jobs, answer, inquiry.asked_at).values():
-                    _save(items, now)
-            self._go_on(execution_id, now)
+        what DRS tells of them only ever grows. Runs of which nothing but a log has grown need no decision."""
+        told = {*answer.logs, *(job_id for job_id, _ in answer.instances)}
+        jobs = LaunchJob.objects.filter(pk__in=[job.pk for job in inquiry.jobs], job_id__in=told)
+        changed = sorted(news.by_run(news.fresh(jobs), answer, inquiry.asked_at))
+        for at in range(0, len(changed), RUNS_A_TRANSACTION):
+            some, now = changed[at : at + RUNS_A_TRANSACTION], self.clock()
+            with transaction.atomic():
+                list(Execution.objects.select_for_update().filter(pk__in=some).order_by("pk").values_list("pk"))
+                mine = news.fresh(jobs.filter(wave__execution__in=some))
+                found = news.by_run(mine, answer, inquiry.asked_at)
+                news.save([each for items in found.values() for each in items], now)
+            for execution_id, items in found.items():
+                if any(each.decides for each in items):
+                    self._go_on(execution_id, now)
 
     def _go_on(self, execution_id: uuid.UUID, now: datetime) -> None:
         """Something of a run that rests has changed: decide, or let it rest for good."""
@@ -164,10 +169,10 @@ class Poller:
             self.crew.start(self._advance(execution_id, token))
 
     def _apply(self, inquiry: Inquiry, answer: Answer, now: datetime) -> None:
-        news = _compare(inquiry.jobs, answer, inquiry.asked_at)
+        found = news.by_run(inquiry.jobs, answer, inquiry.asked_at)
         seen = [job.pk for job in inquiry.jobs if job.job_id in answer.jobs]
         LaunchJob.objects.filter(pk__in=seen).update(seen_at=inquiry.asked_at)
-        for execution_id, items in news.items():
+        for execution_id, items in found.items():
             if _write(execution_id, inquiry.batch.token, items, now):
                 inquiry.batch.changed.add(execution_id)
         ids = [ending.pk for ending in inquiry.terminations if ending.job_id in answer.jobs]
@@ -217,19 +222,6 @@ def _question(inquiry: Inquiry) -> Question:
     return Question(*inquiry.place, (*ids, *endings), frozenset(logs))
 
 
-def _compare(jobs: Iterable[LaunchJob], answer: Answer, asked_at: datetime) -> dict[uuid.UUID, list[News]]:
-    """What is new of these jobs, by run."""
-    servers: dict[uuid.UUID, list[ServerRun]] = defaultdict(list)
-    for server in ServerRun.objects.filter(job__in=list(jobs)):
-        servers[server.job_id].append(server)
-    news: dict[uuid.UUID, list[News]] = defaultdict(list)
-    for job in jobs:
-        told = compare(job, servers[job.pk], answer, asked_at)
-        if told.changed:
-            news[job.wave.execution_id].append(told)
-    return news
-
-
 def _rest_for_good(execution: Execution, token: uuid.UUID, now: datetime) -> None:
     """A run that is over: look again while DRS, in any region, has news of it or a termination is unsettled."""
     unsettled = execution.terminations.filter(Q(status__in=following.UNSETTLED) | Q(watched=True))
@@ -243,31 +235,8 @@ def _write(execution_id: uuid.UUID, token: uuid.UUID, items: Sequence[News], now
     with log_context.bound(execution_id=str(execution_id)), transaction.atomic():
         if not Execution.objects.filter(pk=execution_id, claim=token).update(next_step_at=now + LEASE):
             return False
-        _save(items, now)
+        news.save(items, now)
     return True
-
-
-def _fresh(jobs: QuerySet[LaunchJob]) -> list[LaunchJob]:
-    """Those of which DRS may have more news, as they are now."""
-    return list(jobs.filter(watched=True).select_related("wave__execution"))
-
-
-def _save(items: Sequence[News], now: datetime) -> None:
-    execution = items[0].job.wave.execution
-    waves: dict[int, WaveRun] = {}
-    for each in items:
-        each.write()
-        if each.ended:
-            witness.say_ended(execution, each.job)
-        waves[each.job.wave_id] = each.job.wave
-    for each in items:
-        if each.job.state is JobStatus.COMPLETED:
-            launch.wake_waiting(each.job.account_id, each.job.region, now)
-    moving = [each.job.wave_id for each in items if each.job.state is not JobStatus.PENDING]
-    WaveRun.objects.filter(pk__in=moving, status=WaveStatus.POLLING).update(status=WaveStatus.LAUNCHING)
-    transitions.touch(execution, now, waves.values())
-    following.after_late_news(execution, now)
-    replacing.note_replaced(items, now)
 
 
 def _with_more_to_do(inquiry: Inquiry, executions: Iterable[uuid.UUID]) -> set[uuid.UUID]:

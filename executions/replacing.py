@@ -42,11 +42,18 @@ def require_ending(actor: Actor, kind: Kind, server_ids: Collection[str]) -> lis
 
 def note_replaced(news: Iterable[News], now: datetime) -> None:
     """Mark what DRS has removed for these launches as terminated, on the runs that had it. In a transaction."""
-    for each in news:
-        rows = list(_replaced(each.job, _cleaned(each)).select_related("wave__execution"))
-        by = each.job.wave.execution
-        for execution in {row.wave.execution for row in rows}:
-            gone = [row for row in rows if row.wave.execution_id == execution.pk]
+    cleaned = [(each.job, servers) for each in news if (servers := _cleaned(each))]
+    if not cleaned:
+        return
+    launched = ServerRun.objects.filter(launch_status=LaunchStatus.LAUNCHED)
+    rows = launched.filter(source_server_id__in={each for _, servers in cleaned for each in servers})
+    standing = list(rows.select_related("wave__execution", "job"))
+    for job, servers in cleaned:
+        replaced = [row for row in standing if row.source_server_id in servers and _is_older(row.job, job)]
+        standing = [row for row in standing if row not in replaced]
+        by = job.wave.execution
+        for execution in {row.wave.execution for row in replaced}:
+            gone = [row for row in replaced if row.wave.execution_id == execution.pk]
             mark_terminated(execution, now, pk__in=[row.pk for row in gone])
             roll_up(execution, now)
             ids = [row.recovery_instance_id for row in gone]
@@ -59,9 +66,6 @@ def _cleaned(news: News) -> set[str]:
     return told | {server.source_server_id for server in news.servers if server.state is LaunchStatus.LAUNCHED}
 
 
-def _replaced(job: LaunchJob, server_ids: Collection[str]) -> QuerySet[ServerRun]:
-    """What was launched of these servers before this job: news of two jobs may come in any order."""
-    if not server_ids or job.intent_at is None:
-        return ServerRun.objects.none()
-    rows = ServerRun.objects.filter(source_server_id__in=server_ids, launch_status=LaunchStatus.LAUNCHED)
-    return rows.filter(job__intent_at__lt=job.intent_at)
+def _is_older(one: LaunchJob, other: LaunchJob) -> bool:
+    """Whether one launch was sent before the other: news of two may come in any order."""
+    return one.intent_at is not None and other.intent_at is not None and one.intent_at < other.intent_at

@@ -1,9 +1,10 @@
 """Changes of a run's rows that both people and engines make. Call them inside a transaction."""
 
-from collections.abc import Iterable
+import uuid
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
-from django.db.models import F
+from django.db.models import F, OuterRef, Subquery
 
 from executions.models import Execution, LaunchJob, ServerHold, WaveRun
 from executions.states import ExecutionStatus, WaveStatus
@@ -18,6 +19,14 @@ def touch(execution: Execution, now: datetime, waves: Iterable[WaveRun] = ()) ->
         WaveRun.objects.filter(execution=execution, number__in=numbers).update(revision=revision)
     execution.revision = revision
     return revision
+
+
+def touch_all(executions: Collection[uuid.UUID], now: datetime, waves: Collection[int]) -> None:
+    """The same for many runs and waves at once, by their keys."""
+    runs = Execution.objects.filter(pk__in=executions)
+    runs.update(revision=F("revision") + 1, updated_at=now)
+    its_own = Execution.objects.filter(pk=OuterRef("execution")).values("revision")
+    WaveRun.objects.filter(pk__in=waves).update(revision=Subquery(its_own))
 
 
 def skip(waves: Iterable[WaveRun], reason: str, now: datetime) -> None:

@@ -13,7 +13,7 @@ from audit.models import AuditEntry
 from contract.errors import BadRequest
 from drs.client import Drs
 from drs.errors import DrsError
-from executions import services
+from executions import news, services
 from executions.errands import do_now
 from executions.following import find_unconfirmed, send_waiting
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
@@ -332,7 +332,7 @@ def test_late_news_never_bring_a_terminated_server_back(stage: Stage) -> None:
     server.point_in_time = stage.clock()
     ServerRun.objects.update(launch_status="TERMINATED")
     with transaction.atomic():
-        News(job, [server]).write()
+        news.save([News(job, [server])], stage.clock())
     assert ServerRun.objects.get().launch_status == "TERMINATED"
 
 

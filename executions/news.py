@@ -1,0 +1,75 @@
+"""Writes down what DRS told of launches: for any number of runs at once, in a fixed number of statements."""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from django.db.models import QuerySet
+
+from executions import following, launch, replacing, transitions, witness
+from executions.models import JobEvent, LaunchJob, ServerRun, WaveRun
+from executions.observe import SERVER_NEWS, Answer, News, compare
+from executions.states import JobStatus, LaunchStatus, WaveStatus
+
+_JOB_NEWS = ["status", "seen_at", "completed_seen_at", "watched", "events_seen"]
+
+
+def fresh(jobs: QuerySet[LaunchJob]) -> list[LaunchJob]:
+    """Those of which DRS may have more news, as they are now."""
+    return list(jobs.filter(watched=True).select_related("wave__execution"))
+
+
+def by_run(jobs: Iterable[LaunchJob], answer: Answer, asked_at: datetime) -> dict[uuid.UUID, list[News]]:
+    """What is new of these jobs, by run."""
+    servers: dict[uuid.UUID, list[ServerRun]] = defaultdict(list)
+    for server in ServerRun.objects.filter(job__in=list(jobs)):
+        servers[server.job_id].append(server)
+    news: dict[uuid.UUID, list[News]] = defaultdict(list)
+    for job in jobs:
+        told = compare(job, servers[job.pk], answer, asked_at)
+        if told.changed:
+            news[job.wave.execution_id].append(told)
+    return news
+
+
+def save(items: Sequence[News], now: datetime) -> None:
+    """Write it down, in a transaction that holds the runs."""
+    if not items:
+        return
+    LaunchJob.objects.bulk_update([each.job for each in items], _JOB_NEWS, batch_size=500)
+    _save_servers([server for each in items for server in each.servers])
+    _save_events(items)
+    runs = {each.job.wave.execution_id: each.job.wave.execution for each in items}
+    for each in items:
+        if each.ended:
+            witness.say_ended(runs[each.job.wave.execution_id], each.job)
+    over = {(each.job.account_id, each.job.region) for each in items if each.job.state is JobStatus.COMPLETED}
+    for account, region in sorted(over):
+        launch.wake_waiting(account, region, now)
+    moving = [each.job.wave_id for each in items if each.job.state is not JobStatus.PENDING]
+    WaveRun.objects.filter(pk__in=moving, status=WaveStatus.POLLING).update(status=WaveStatus.LAUNCHING)
+    transitions.touch_all(list(runs), now, {each.job.wave_id for each in items})
+    for execution in runs.values():
+        following.after_late_news(execution, now)
+    replacing.note_replaced(items, now)
+
+
+def _save_servers(servers: Sequence[ServerRun]) -> None:
+    """Somebody may have terminated instances since the rows were read: that stands."""
+    if not servers:
+        return
+    rows = ServerRun.objects.select_for_update().filter(pk__in=[each.pk for each in servers]).order_by("pk")
+    now = dict(rows.values_list("pk", "launch_status"))
+    for server in servers:
+        if now.get(server.pk) == LaunchStatus.TERMINATED:
+            server.launch_status = LaunchStatus.TERMINATED
+    ServerRun.objects.bulk_update(servers, SERVER_NEWS, batch_size=500)
+
+
+def _save_events(items: Iterable[News]) -> None:
+    JobEvent.objects.bulk_create((event for each in items for event in each.events), 500, ignore_conflicts=True)
+    for each in items:
+        told = {event.source_server_id for event in each.events if event.event == "LAUNCH_END" and not event.derived}
+        if told:  # DRS says after all what we had derived
+            JobEvent.objects.filter(job=each.job, derived=True, source_server_id__in=told).delete()
