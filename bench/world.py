@@ -50,9 +50,10 @@ def world(
     from protection.inventory import read_region
     from protection.models import SourceServer
     from protection.services import create_group
+    from tests.emptying import empty_database
 
     call_command("migrate", verbosity=0)
-    call_command("flush", verbosity=0, interactive=False)  # a benchmark may make a second world
+    empty_database()  # a benchmark may make a second world
     with tempfile.TemporaryDirectory(prefix="drsorch-bench-") as scratch:
         state = Path(scratch) / "state.sqlite3"
         with simulator_process(state, speed=speed, port=environment.SIMULATOR_PORT) as simulator:
