@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from django.db.models.fields.related_descriptors import RelatedManager
 
 
+READERS_COLUMNS = ("plan_copy", "rehearsal", "phase_times")  # large, and nothing that the engine decides by
+
+
 class ExecutionQuerySet(models.QuerySet["Execution"]):
     """How runs are read."""
 

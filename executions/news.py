@@ -2,22 +2,23 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from django.db.models import QuerySet
 
 from executions import following, launch, replacing, transitions, witness
-from executions.models import JobEvent, LaunchJob, ServerRun, WaveRun
-from executions.observe import SERVER_NEWS, Answer, News, compare
+from executions.models import READERS_COLUMNS, JobEvent, LaunchJob, ServerRun, WaveRun
+from executions.observe import Answer, News, compare
 from executions.states import JobStatus, LaunchStatus, WaveStatus
 
 _JOB_NEWS = ["status", "seen_at", "completed_seen_at", "watched", "events_seen"]
+UNREAD = tuple(f"wave__execution__{column}" for column in READERS_COLUMNS)
 
 
 def fresh(jobs: QuerySet[LaunchJob]) -> list[LaunchJob]:
     """Those of which DRS may have more news, as they are now."""
-    return list(jobs.filter(watched=True).select_related("wave__execution"))
+    return list(jobs.filter(watched=True).select_related("wave__execution").defer(*UNREAD))
 
 
 def by_run(jobs: Iterable[LaunchJob], answer: Answer, asked_at: datetime) -> dict[uuid.UUID, list[News]]:
@@ -38,7 +39,9 @@ def save(items: Sequence[News], now: datetime) -> None:
     if not items:
         return
     LaunchJob.objects.bulk_update([each.job for each in items], _JOB_NEWS, batch_size=500)
-    _save_servers([server for each in items for server in each.servers])
+    _save_servers(
+        [server for each in items for server in each.servers], {column for each in items for column in each.columns}
+    )
     _save_events(items)
     runs = {each.job.wave.execution_id: each.job.wave.execution for each in items}
     for each in items:
@@ -55,7 +58,7 @@ def save(items: Sequence[News], now: datetime) -> None:
     replacing.note_replaced(items, now)
 
 
-def _save_servers(servers: Sequence[ServerRun]) -> None:
+def _save_servers(servers: Sequence[ServerRun], columns: Collection[str]) -> None:
     """Somebody may have terminated instances since the rows were read: that stands."""
     if not servers:
         return
@@ -64,11 +67,14 @@ def _save_servers(servers: Sequence[ServerRun]) -> None:
     for server in servers:
         if now.get(server.pk) == LaunchStatus.TERMINATED:
             server.launch_status = LaunchStatus.TERMINATED
-    ServerRun.objects.bulk_update(servers, SERVER_NEWS, batch_size=500)
+    ServerRun.objects.bulk_update(servers, columns, batch_size=500)
 
 
 def _save_events(items: Iterable[News]) -> None:
-    JobEvent.objects.bulk_create((event for each in items for event in each.events), 500, ignore_conflicts=True)
+    """Logs are read whole: most of their lines are known."""
+    known = set(JobEvent.objects.filter(job__in=[each.job for each in items]).values_list("job__pk", "digest"))
+    unknown = [event for each in items for event in each.events if (each.job.pk, event.digest) not in known]
+    JobEvent.objects.bulk_create(unknown, 500, ignore_conflicts=True)
     for each in items:
         told = {event.source_server_id for event in each.events if event.event == "LAUNCH_END" and not event.derived}
         if told:  # DRS says after all what we had derived

@@ -108,6 +108,7 @@ class News:
 
     job: LaunchJob
     servers: list[ServerRun] = field(default_factory=list)
+    columns: set[str] = field(default_factory=set)  # what of the servers is new
     events: list[JobEvent] = field(default_factory=list)
     changed: bool = False
     decides: bool = False  # the state of the job or of a server is another: the run may have to go on
@@ -116,7 +117,7 @@ class News:
 
 _RANK = [JobStatus.PENDING.value, JobStatus.STARTED.value, JobStatus.COMPLETED.value]
 _SERVER_STATUSES = frozenset(each.value for each in LaunchStatus)
-SERVER_NEWS = (
+_SERVER_NEWS = (
     "launch_status",
     "phase",
     "recovery_instance_id",
@@ -146,8 +147,9 @@ def compare(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer, asked_
     for server in servers:
         participant = participants.get(server.source_server_id)
         instance, before = answer.instances.get((job.job_id, server.source_server_id)), server.state
-        if _update(server, participant, instance, lines or [], asked_at):
+        if columns := _update(server, participant, instance, lines or [], asked_at):
             news.servers.append(server)
+            news.columns |= columns
             news.decides |= server.state is not before
     news.events += _derived_ends(job, news.servers, lines or [])
     watched = _still_watched(job, servers, log_read=lines is not None, now=asked_at)
@@ -168,6 +170,7 @@ def _despair(news: News, servers: Sequence[ServerRun], asked_at: datetime) -> No
             server.launch_status, server.phase = LaunchStatus.FAILED, Phase.DONE
             server.error = "DRS has not shown the job of this launch for a day."
             news.servers.append(server)
+            news.columns |= {"launch_status", "phase", "error"}
     job.status, job.watched = JobStatus.COMPLETED, False
     news.changed = news.decides = news.ended = True
 
@@ -187,9 +190,9 @@ def _update(
     instance: RecoveryInstance | None,
     lines: Sequence[JobLogItem],
     now: datetime,
-) -> bool:
-    """Bring one server up to date; True when anything changed."""
-    before = [getattr(server, name) for name in SERVER_NEWS]
+) -> set[str]:
+    """Bring one server up to date; answers the columns that changed."""
+    before = {name: getattr(server, name) for name in _SERVER_NEWS}
     mine = [item for item in lines if item.source_server_id == server.source_server_id]
     if participant is not None:
         server.launch_status = _forward(server.state, participant.launch_status)
@@ -209,7 +212,7 @@ def _update(
         server.error = ""
     if server.state is LaunchStatus.FAILED and not server.error:
         server.error = _why(mine)
-    return before != [getattr(server, name) for name in SERVER_NEWS]
+    return {name for name, value in before.items() if getattr(server, name) != value}
 
 
 _FAILURES = ("LAUNCH_FAILED", "CONVERSION_FAIL", "SERVER_SKIPPED", "USING_PREVIOUS_SNAPSHOT_FAILED", "SNAPSHOT_FAIL")

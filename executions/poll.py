@@ -203,7 +203,7 @@ def _inquiries(batch: Batch, now: datetime) -> Sequence[Inquiry]:
     """What to ask, one inquiry an account and region."""
     by_place: dict[Place, Inquiry] = {}
     launches = LaunchJob.objects.filter(wave__execution__claim=batch.token, watched=True)
-    for job in launches.select_related("wave__execution"):
+    for job in launches.select_related("wave__execution").defer(*news.UNREAD):
         place = (job.account_id, job.region)
         by_place.setdefault(place, Inquiry(batch, place, now)).jobs.append(job)
     endings = TerminationJob.objects.filter(execution__claim=batch.token, watched=True)

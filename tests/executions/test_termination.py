@@ -332,7 +332,7 @@ def test_late_news_never_bring_a_terminated_server_back(stage: Stage) -> None:
     server.point_in_time = stage.clock()
     ServerRun.objects.update(launch_status="TERMINATED")
     with transaction.atomic():
-        news.save([News(job, [server])], stage.clock())
+        news.save([News(job, [server], {"launch_status", "point_in_time"})], stage.clock())
     assert ServerRun.objects.get().launch_status == "TERMINATED"
 
 
