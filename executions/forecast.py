@@ -69,6 +69,12 @@ def renewed(execution: Execution, now: datetime) -> Kept | None:
     return found
 
 
+def is_foretold(execution: Execution) -> bool:
+    """Whether enough was known for a forecast."""
+    kept: Kept | None = execution.forecast
+    return kept is not None and kept["remaining"] is not None
+
+
 def is_stale(execution: Execution, now: datetime) -> bool:
     """Whether a forecast has grown old although nothing happened: then a server takes longer than was thought."""
     kept: Kept | None = execution.forecast

@@ -25,7 +25,7 @@ from executions import decide as d
 from executions import following, launch, news, transitions
 from executions.engine import advance
 from executions.errands import Crew, Errand
-from executions.forecast import is_stale
+from executions.forecast import is_foretold, is_stale
 from executions.models import Execution, LaunchJob, TerminationJob, WaveRun
 from executions.observe import Answer, News, Question, ask, read_on
 from executions.run import LEASE, Run, uncounted
@@ -33,7 +33,7 @@ from executions.states import STEPPED, WAVE_BEGUN, JobStatus
 
 log = logging.getLogger(__name__)
 
-FORECASTS_A_POLL = 5  # made anew because they are stale; the others wait for the next poll
+FORECASTS_A_POLL = 5  # made anew because they are stale or a log has grown; the others wait for the next poll
 RUNS_A_TRANSACTION = 25  # whose log lines are written together
 LOGS_A_POLL = 20  # as many as DRS runs jobs at once in a region
 
@@ -141,10 +141,11 @@ class Poller:
 
     def _apply_more(self, inquiry: Inquiry, answer: Answer) -> None:
         """Write down what logs and instances tell. Nobody's claim guards this: the rows are read anew under a lock, and
-        what DRS tells of them only ever grows. Runs of which nothing but a log has grown need no decision."""
+        what DRS tells of them only ever grows. Where nothing but a log has grown, a forecast is all that may change."""
         told = {*answer.logs, *(job_id for job_id, _ in answer.instances)}
         jobs = LaunchJob.objects.filter(pk__in=[job.pk for job in inquiry.jobs], job_id__in=told)
         changed = sorted(news.by_run(news.fresh(jobs), answer, inquiry.asked_at))
+        foretold: list[uuid.UUID] = []
         for at in range(0, len(changed), RUNS_A_TRANSACTION):
             some, now = changed[at : at + RUNS_A_TRANSACTION], self.clock()
             with transaction.atomic():
@@ -155,6 +156,10 @@ class Poller:
             for execution_id, items in found.items():
                 if any(each.decides for each in items):
                     self._go_on(execution_id, now)
+                elif is_foretold(items[0].job.wave.execution):
+                    foretold.append(execution_id)
+        for execution_id in foretold[:FORECASTS_A_POLL]:
+            self._go_on(execution_id, self.clock())
 
     def _go_on(self, execution_id: uuid.UUID, now: datetime) -> None:
         """Something of a run that rests has changed: decide, or let it rest for good."""
