@@ -1,8 +1,8 @@
 """How `script/test` spreads the tests over its lanes; called by hand, pytest runs everything.
 
 Whatever touches a constraint, a lock, a query or the engine runs on both databases; what no database can make a
-difference to runs on one. Each database has two lanes: one of them has the long tests of killed processes, faults,
-races and browsers, which wait much.
+difference to runs on one. Each database has two lanes: one of them has the long tests of killed processes, faults and
+races, which wait much. Browsers have a lane of their own.
 """
 
 import gc
@@ -12,11 +12,6 @@ from pathlib import Path
 import pytest
 
 LONG = (
-    "tests/console/test_care_browser.py",
-    "tests/console/test_drill_browser.py",
-    "tests/console/test_flows_browser.py",
-    "tests/console/test_pages_browser.py",
-    "tests/console/test_trouble_browser.py",
     "tests/console/test_scale.py",
     "tests/contract/test_queries.py",
     "tests/contract/test_races.py",
@@ -33,20 +28,15 @@ LONG = (
     "tests/executions/test_outages.py",
     "tests/executions/test_state_machine.py",
     "tests/executions/test_timeouts.py",
-    "tests/identity/test_browser_sign_in.py",
 )
+BROWSER = "_browser.py"
 ONLY = {
     "sqlite": (
         "tests/console/test_before_and_again.py",
-        "tests/console/test_care_browser.py",
         "tests/console/test_contrast.py",
         "tests/console/test_dashboard.py",
-        "tests/console/test_drill_browser.py",
-        "tests/console/test_flows_browser.py",
         "tests/console/test_live.py",
         "tests/console/test_pages.py",
-        "tests/console/test_pages_browser.py",
-        "tests/console/test_trouble_browser.py",
         "tests/console/test_truth.py",
         "tests/contract/test_api_token.py",
         "tests/contract/test_codes.py",
@@ -70,7 +60,6 @@ ONLY = {
         "tests/identity/test_accounts.py",
         "tests/identity/test_api_bearer.py",
         "tests/identity/test_break_glass.py",
-        "tests/identity/test_browser_sign_in.py",
         "tests/identity/test_doors.py",
         "tests/identity/test_jwks.py",
         "tests/identity/test_local_sign_in.py",
@@ -98,24 +87,24 @@ ONLY = {
     ),
     "postgresql": (
         "tests/contract/test_api_page.py",
-        "tests/contract/test_docs_browser.py",
         "tests/contract/test_fuzz.py",
         "tests/contract/test_rights.py",
         "tests/deploy/test_migrator.py",
         "tests/deploy/test_stacks.py",
         "tests/identity/test_rights.py",
         "tests/notify/test_channels.py",
-        "tests/security/test_policy_browser.py",
         "tests/security/test_stored_xss.py",
     ),
 }
 
 
 def is_elsewhere(path: str, lane: str) -> bool:
-    """Whether another lane runs the test at this path. A lane is a database, and `long` if it has the long tests."""
-    database, _, length = lane.partition("-")
+    """Whether another lane runs the test at this path. A lane is a database, or that and the kind of tests it has."""
+    database, _, kind = lane.partition("-")
+    if path.endswith(BROWSER):
+        return lane != "sqlite-browser"
     other = "postgresql" if database == "sqlite" else "sqlite"
-    return path.startswith(ONLY[other]) or path.startswith(LONG) != (length == "long")
+    return path.startswith(ONLY[other]) or kind != ("long" if path.startswith(LONG) else "")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
