@@ -1,6 +1,7 @@
 """Tasks only wake the engine up: lost, repeated or in a crowd, they change nothing; and a sweep costs little."""
 
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,8 +10,10 @@ from django.test.utils import CaptureQueriesContext
 from django_q.models import OrmQ, Schedule
 
 from contract.clock import db_clock, unix
-from executions import pacemaker, tasks
+from drs.shapes import Job, JobLogItem
+from executions import pacemaker, poll, tasks
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
+from executions.observe import Answer, Question
 from executions.poll import FORECASTS_A_POLL
 from executions.sweep import Sweep
 from tests.stage import Stage
@@ -104,6 +107,32 @@ def test_a_sweep_of_unchanged_runs_costs_the_same_for_any_number(stage: Stage) -
     assert many <= 10
     assert Execution.objects.filter(claim=None, next_step_at__gt=db_clock()).count() == 200
     assert len(stage.simulator.journal("DescribeJobs")) <= 4
+
+
+def test_logs_that_have_grown_cost_the_same_for_any_number(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty logs are as many as are read at a time. A snapshot that goes on needs no decision."""
+
+    def tell(question: Question) -> Answer:
+        servers = {job: "s-" + job.removeprefix("drsjob-") for job in question.logs}
+        found = [Job(each, "LAUNCH", "x", "STARTED", stage.clock(), None, (), {}) for each in question.job_ids]
+        logs = {
+            job: [JobLogItem(stage.clock(), "SNAPSHOT_START", {"sourceServerID": server})]
+            for job, server in servers.items()
+        }
+        return Answer({job.job_id: job for job in found}, logs)
+
+    monkeypatch.setattr(poll, "ask", lambda question: replace(tell(question), logs={}))
+    monkeypatch.setattr(poll, "read_on", lambda question, _: tell(question))
+    polled_runs(5)
+    LaunchJob.objects.update(status="STARTED")
+    few = cost_of(stage)
+    Execution.objects.all().delete()
+    polled_runs(20)
+    LaunchJob.objects.update(status="STARTED")
+    assert cost_of(stage) == few <= 32
+    assert set(ServerRun.objects.values_list("phase", flat=True)) == {"SNAPSHOT"}
+    assert set(Execution.objects.values_list("claim", "revision")) == {(None, 2)}
+    assert set(WaveRun.objects.values_list("revision", flat=True)) == {2}
 
 
 def test_stale_forecasts_are_made_anew_a_few_at_a_time(stage: Stage) -> None:
