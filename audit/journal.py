@@ -13,6 +13,7 @@ from audit import refusals
 from audit.actor import Actor
 from audit.cleaning import one_line, storable
 from audit.models import AuditEntry
+from contract import log_context
 from contract.errors import DomainError
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,9 @@ def _tell(entry: AuditEntry) -> None:
     """The same entry as a log line, for the day when the database is not at hand."""
     shown = {field.attname: getattr(entry, field.attname) for field in AuditEntry._meta.concrete_fields}
     level = logging.WARNING if entry.refused else logging.INFO
-    log.log(level, "%s", entry, extra={"journal": {**shown, "at": entry.at.isoformat()}})
+    about: dict[str, object] = {"execution_id": entry.subject_id} if entry.subject_kind == "execution" else {}
+    with log_context.bound(about):
+        log.log(level, "%s", entry, extra={"journal": {**shown, "at": entry.at.isoformat()}})
 
 
 def attempt(verb: str, kind: str, *, subject: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:

@@ -20,6 +20,7 @@ __all__ = ["World", "cpu_seconds", "engine", "percentile", "world"]
 
 ROOT = Path(__file__).resolve().parent.parent
 environment.RESERVED.close()
+worlds: list[str] = []  # that this process has made
 
 
 @dataclass
@@ -46,6 +47,7 @@ def world(
 
     from audit.actor import SYSTEM
     from drs.simulator.fleet import Fleet, generate_fleet
+    from plans.models import RecoveryPlan
     from plans.services import WaveSpec, create_plan
     from protection.inventory import read_region
     from protection.models import SourceServer
@@ -53,7 +55,11 @@ def world(
     from tests.emptying import empty_database
 
     call_command("migrate", verbosity=0)
-    empty_database()  # a benchmark may make a second world
+    if worlds:  # the first was ours, too
+        empty_database()
+    elif RecoveryPlan.objects.exists():
+        raise SystemExit("DATABASE_URL names a database with plans in it; a benchmark wants an empty one.")
+    worlds.append(connection.vendor)
     with tempfile.TemporaryDirectory(prefix="drsorch-bench-") as scratch:
         state = Path(scratch) / "state.sqlite3"
         with simulator_process(state, speed=speed, port=environment.SIMULATOR_PORT) as simulator:

@@ -4,6 +4,7 @@ The web process keeps PostgreSQL connections in Django's native pool; the engine
 """
 
 import gc
+import logging
 import os
 
 import django
@@ -11,11 +12,14 @@ from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.template.exceptions import TemplateSyntaxError
 from django.template.loader import get_template
 from django.urls import reverse
 
 from contract import log_context
 from contract.request_ids import request_id
+
+log = logging.getLogger(__name__)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "drsorch_site.settings")
 os.environ.setdefault("DRSORCH_DATABASE_POOL", "true")
@@ -34,7 +38,10 @@ def warm_up() -> None:
     reverse("dashboard")
     pages = settings.BASE_DIR / "templates"
     for page in pages.rglob("*.html"):
-        get_template(page.relative_to(pages).as_posix())
+        try:
+            get_template(page.relative_to(pages).as_posix())
+        except TemplateSyntaxError:  # must not take the other pages with it
+            log.exception("%s is broken", page)
 
 
 django.setup(set_prefix=False)

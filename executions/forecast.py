@@ -70,8 +70,8 @@ def renewed(execution: Execution, now: datetime) -> Kept | None:
 
 
 def is_foretold(execution: Execution) -> bool:
-    """Whether enough was known for a forecast."""
-    kept: Kept | None = execution.forecast
+    """Whether somebody looks at a forecast, and enough was known for one."""
+    kept: Kept | None = None if execution.state.is_final else execution.forecast
     return kept is not None and kept["remaining"] is not None
 
 

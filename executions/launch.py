@@ -93,8 +93,10 @@ def _record_intent(run: Run, wave: WaveRun, job: LaunchJob, now: datetime) -> No
 
 
 def adopt(run: Run, wave: WaveRun, job: LaunchJob, found: Job, now: datetime, verb: str = "launch.sent") -> None:
-    """Record the DRS job of a launch. Not guarded by the claim: a job id is never thrown away."""
+    """Record the DRS job of a launch. Not guarded by the claim: a job id is never thrown away. The run is locked
+    first, as by whoever writes news of its servers."""
     with transaction.atomic():
+        list(Execution.objects.select_for_update().filter(pk=run.execution.pk).values_list("pk"))
         unrecorded = LaunchJob.objects.filter(pk=job.pk, job_id="")
         done = unrecorded.update(
             job_id=found.job_id,

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from django.db.models.fields.related_descriptors import RelatedManager
 
 
-READERS_COLUMNS = ("plan_copy", "rehearsal", "phase_times")  # large, and nothing that the engine decides by
+# Columns of a wave's run that are large and nothing that the engine decides by, for `defer`.
+UNREAD = tuple(f"wave__execution__{column}" for column in ("plan_copy", "rehearsal", "phase_times"))
 
 
 class ExecutionQuerySet(models.QuerySet["Execution"]):

@@ -8,12 +8,11 @@ from datetime import datetime
 from django.db.models import QuerySet
 
 from executions import following, launch, replacing, transitions, witness
-from executions.models import READERS_COLUMNS, JobEvent, LaunchJob, ServerRun, WaveRun
+from executions.models import UNREAD, JobEvent, LaunchJob, ServerRun, WaveRun
 from executions.observe import Answer, News, compare
 from executions.states import JobStatus, LaunchStatus, WaveStatus
 
 _JOB_NEWS = ["status", "seen_at", "completed_seen_at", "watched", "events_seen"]
-UNREAD = tuple(f"wave__execution__{column}" for column in READERS_COLUMNS)
 
 
 def fresh(jobs: QuerySet[LaunchJob]) -> list[LaunchJob]:

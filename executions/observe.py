@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from audit.cleaning import storable
 from drs.client import Drs
 from drs.errors import DrsError
 from drs.shapes import JOB_COMPLETED, TERMINATE, Job, JobLogItem, Participant, RecoveryInstance
@@ -224,7 +225,7 @@ def _why(lines: Sequence[JobLogItem]) -> str:
     if not failures:
         return ""
     told = next((item for item in reversed(failures) if item.data.get("rawError")), failures[-1])
-    return f"{told.event}: {told.data.get('rawError') or 'AWS gave no reason.'}"
+    return str(storable(f"{told.event}: {told.data.get('rawError') or 'AWS gave no reason.'}"))
 
 
 def _still_watched(job: LaunchJob, servers: Sequence[ServerRun], *, log_read: bool, now: datetime) -> bool:
@@ -243,9 +244,9 @@ def _event(job: LaunchJob, item: JobLogItem) -> JobEvent:
     return JobEvent(
         job=job,
         at=item.at,
-        event=item.event[:64],
-        source_server_id=item.source_server_id[:19],
-        data=dict(item.data),
+        event=storable(item.event)[:64],
+        source_server_id=storable(item.source_server_id)[:19],
+        data=storable(item.data),
         digest=_digest(item.at.isoformat(), item.event, item.data),
     )
 

@@ -6,6 +6,7 @@ and instances are read after that, when no run waits for them.
 """
 
 import logging
+import random
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -14,8 +15,8 @@ from datetime import datetime
 from functools import partial
 
 from django.conf import settings
-from django.db import transaction
-from django.db.models import F, Max, Q
+from django.db import InterfaceError, OperationalError, transaction
+from django.db.models import F, Max, Q, QuerySet
 from django.db.models.functions import Coalesce
 
 from contract import log_context
@@ -26,7 +27,7 @@ from executions import following, launch, news, transitions
 from executions.engine import advance
 from executions.errands import Crew, Errand
 from executions.forecast import is_foretold, is_stale
-from executions.models import Execution, LaunchJob, TerminationJob, WaveRun
+from executions.models import UNREAD, Execution, LaunchJob, TerminationJob, WaveRun
 from executions.observe import Answer, News, Question, ask, read_on
 from executions.run import LEASE, Run, uncounted
 from executions.states import STEPPED, WAVE_BEGUN, JobStatus
@@ -38,6 +39,7 @@ RUNS_A_TRANSACTION = 25  # whose log lines are written together
 LOGS_A_POLL = 20  # as many as DRS runs jobs at once in a region
 
 Place = tuple[str, str]  # account, region
+Told = list[tuple[uuid.UUID, list[News]]]
 
 
 @dataclass
@@ -144,22 +146,35 @@ class Poller:
         what DRS tells of them only ever grows. Where nothing but a log has grown, a forecast is all that may change."""
         told = {*answer.logs, *(job_id for job_id, _ in answer.instances)}
         jobs = LaunchJob.objects.filter(pk__in=[job.pk for job in inquiry.jobs], job_id__in=told)
-        changed = sorted(news.by_run(news.fresh(jobs), answer, inquiry.asked_at))
-        foretold: list[uuid.UUID] = []
+        changed = list(news.by_run(news.fresh(jobs), answer, inquiry.asked_at))
+        grown: list[uuid.UUID] = []
         for at in range(0, len(changed), RUNS_A_TRANSACTION):
-            some, now = changed[at : at + RUNS_A_TRANSACTION], self.clock()
-            with transaction.atomic():
-                list(Execution.objects.select_for_update().filter(pk__in=some).order_by("pk").values_list("pk"))
-                mine = news.fresh(jobs.filter(wave__execution__in=some))
-                found = news.by_run(mine, answer, inquiry.asked_at)
-                news.save([each for items in found.values() for each in items], now)
-            for execution_id, items in found.items():
+            some = changed[at : at + RUNS_A_TRANSACTION]
+            for execution_id, items in self._keep(some, jobs, answer, inquiry.asked_at):
                 if any(each.decides for each in items):
-                    self._go_on(execution_id, now)
+                    self._go_on(execution_id, self.clock())
                 elif is_foretold(items[0].job.wave.execution):
-                    foretold.append(execution_id)
-        for execution_id in foretold[:FORECASTS_A_POLL]:
+                    grown.append(execution_id)
+        for execution_id in random.sample(grown, min(len(grown), FORECASTS_A_POLL)):
             self._go_on(execution_id, self.clock())
+
+    def _keep(self, runs: Sequence[uuid.UUID], jobs: QuerySet[LaunchJob], answer: Answer, asked_at: datetime) -> Told:
+        """Save what is new of these runs, together; one by one if that fails, so that none keeps the others from it.
+        A run that somebody else has locked waits for the next poll."""
+        rows = Execution.objects.select_for_update(skip_locked=True).filter(pk__in=runs).order_by("pk")
+        try:
+            with transaction.atomic():
+                mine = jobs.filter(wave__execution__in=list(rows.values_list("pk", flat=True)))
+                found = news.by_run(news.fresh(mine), answer, asked_at)
+                news.save([each for items in found.values() for each in items], self.clock())
+                return list(found.items())
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:
+            if len(runs) == 1:
+                log.exception("what DRS told of run %s cannot be written down", runs[0])
+                return []
+        return [told for each in runs for told in self._keep([each], jobs, answer, asked_at)]
 
     def _go_on(self, execution_id: uuid.UUID, now: datetime) -> None:
         """Something of a run that rests has changed: decide, or let it rest for good."""
@@ -208,7 +223,7 @@ def _inquiries(batch: Batch, now: datetime) -> Sequence[Inquiry]:
     """What to ask, one inquiry an account and region."""
     by_place: dict[Place, Inquiry] = {}
     launches = LaunchJob.objects.filter(wave__execution__claim=batch.token, watched=True)
-    for job in launches.select_related("wave__execution").defer(*news.UNREAD):
+    for job in launches.select_related("wave__execution").defer(*UNREAD):
         place = (job.account_id, job.region)
         by_place.setdefault(place, Inquiry(batch, place, now)).jobs.append(job)
     endings = TerminationJob.objects.filter(execution__claim=batch.token, watched=True)

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 
 from audit.actor import Actor
 from contract.counting import counted
-from executions.models import LaunchJob, ServerRun
+from executions.models import UNREAD, LaunchJob, ServerRun
 from executions.observe import News
 from executions.states import Kind, LaunchStatus
 from executions.termination import journal, mark_terminated, roll_up
@@ -42,12 +42,13 @@ def require_ending(actor: Actor, kind: Kind, server_ids: Collection[str]) -> lis
 
 def note_replaced(news: Iterable[News], now: datetime) -> None:
     """Mark what DRS has removed for these launches as terminated, on the runs that had it. In a transaction."""
-    cleaned = [(each.job, servers) for each in news if (servers := _cleaned(each))]
+    cleaned = [(each.job, servers) for each in news if each.job.intent_at and (servers := _cleaned(each))]
     if not cleaned:
         return
-    launched = ServerRun.objects.filter(launch_status=LaunchStatus.LAUNCHED)
+    last = max(job.intent_at for job, _ in cleaned if job.intent_at)
+    launched = ServerRun.objects.filter(launch_status=LaunchStatus.LAUNCHED, job__intent_at__lt=last)
     rows = launched.filter(source_server_id__in={each for _, servers in cleaned for each in servers})
-    standing = list(rows.select_related("wave__execution", "job"))
+    standing = list(rows.select_related("wave__execution", "job").defer(*UNREAD))
     for job, servers in cleaned:
         replaced = [row for row in standing if row.source_server_id in servers and _is_older(row.job, job)]
         standing = [row for row in standing if row not in replaced]

@@ -75,9 +75,14 @@ class Sweep:
             else:
                 time.sleep(left)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is under way."""
+        return bool(self.crew.under_way or self.poller.ready)
+
     def drain(self) -> None:
         """Finish what is under way, without asking for anything new."""
-        while self.crew.under_way or self.poller.ready:
+        while self.is_busy:
             self.collect(patience=1.0)
 
     def close(self) -> None:

@@ -65,9 +65,19 @@ def beat() -> None:
         holds = _sweep_for(BEAT_SECONDS, sweep)
         while holds and not _pass_on():  # the broker is down: go on beating
             holds = _sweep_for(BEAT_SECONDS, sweep)
-        sweep.drain()
+        _drain(sweep)
     finally:
         sweep.close()
+
+
+def _drain(sweep: Sweep) -> None:
+    """Finish what is under way. What meets trouble of the database is left to its lease; the rest has its turn."""
+    while sweep.is_busy:
+        try:
+            sweep.drain()
+        except DatabaseTrouble:
+            log.exception("an errand failed")
+            connections.close_all()
 
 
 def _beat_here() -> None:
@@ -77,7 +87,7 @@ def _beat_here() -> None:
     sweep = Sweep()
     try:
         _sweep_for(HERE_SECONDS, sweep)
-        sweep.drain()
+        _drain(sweep)
     finally:
         sweep.close()
         pacemaker.hand_over(HOLDER)

@@ -1,8 +1,9 @@
 """Tasks only wake the engine up: lost, repeated or in a crowd, they change nothing; and a sweep costs little."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import connection
@@ -11,9 +12,9 @@ from django_q.models import OrmQ, Schedule
 
 from contract.clock import db_clock, unix
 from drs.shapes import Job, JobLogItem
-from executions import pacemaker, poll, tasks
+from executions import news, pacemaker, poll, tasks
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
-from executions.observe import Answer, Question
+from executions.observe import Answer, News, Question
 from executions.poll import FORECASTS_A_POLL
 from executions.sweep import Sweep
 from tests.stage import Stage
@@ -109,30 +110,51 @@ def test_a_sweep_of_unchanged_runs_costs_the_same_for_any_number(stage: Stage) -
     assert len(stage.simulator.journal("DescribeJobs")) <= 4
 
 
-def test_logs_that_have_grown_cost_the_same_for_any_number(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twenty logs are as many as are read at a time. A snapshot that goes on needs no decision."""
+def grown_logs(stage: Stage, monkeypatch: pytest.MonkeyPatch, runs: int) -> None:
+    """Runs whose servers take a snapshot, which only their logs tell, in a word that no database can keep as it is."""
+
+    now = stage.clock()  # not in the thread that asks, which would open a connection
 
     def tell(question: Question) -> Answer:
         servers = {job: "s-" + job.removeprefix("drsjob-") for job in question.logs}
-        found = [Job(each, "LAUNCH", "x", "STARTED", stage.clock(), None, (), {}) for each in question.job_ids]
+        found = [Job(each, "LAUNCH", "x", "STARTED", now, None, (), {}) for each in question.job_ids]
         logs = {
-            job: [JobLogItem(stage.clock(), "SNAPSHOT_START", {"sourceServerID": server})]
+            job: [JobLogItem(now, "SNAPSHOT_START", {"sourceServerID": server, "rawError": "half \x00"})]
             for job, server in servers.items()
         }
         return Answer({job.job_id: job for job in found}, logs)
 
     monkeypatch.setattr(poll, "ask", lambda question: replace(tell(question), logs={}))
     monkeypatch.setattr(poll, "read_on", lambda question, _: tell(question))
-    polled_runs(5)
-    LaunchJob.objects.update(status="STARTED")
-    few = cost_of(stage)
     Execution.objects.all().delete()
-    polled_runs(20)
+    polled_runs(runs)
     LaunchJob.objects.update(status="STARTED")
+
+
+def test_logs_that_have_grown_cost_the_same_for_any_number(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty logs are as many as are read at a time. A snapshot that goes on needs no decision."""
+    grown_logs(stage, monkeypatch, runs=5)
+    few = cost_of(stage)
+    grown_logs(stage, monkeypatch, runs=20)
     assert cost_of(stage) == few <= 32
     assert set(ServerRun.objects.values_list("phase", flat=True)) == {"SNAPSHOT"}
     assert set(Execution.objects.values_list("claim", "revision")) == {(None, 2)}
     assert set(WaveRun.objects.values_list("revision", flat=True)) == {2}
+
+
+def test_a_log_that_cannot_be_kept_keeps_no_other_from_it(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    grown_logs(stage, monkeypatch, runs=5)
+    bad, save = LaunchJob.objects.all()[0], news.save
+
+    def fail(items: Sequence[News], now: datetime) -> None:
+        if bad in [each.job for each in items]:
+            raise ValueError("nobody expected this")
+        save(items, now)
+
+    monkeypatch.setattr(news, "save", fail)
+    cost_of(stage)
+    assert ServerRun.objects.filter(phase="SNAPSHOT").exclude(job=bad).count() == 4
+    assert (ServerRun.objects.get(job=bad).phase, Execution.objects.get(waves__jobs=bad).claim) == ("QUEUED", None)
 
 
 def test_stale_forecasts_are_made_anew_a_few_at_a_time(stage: Stage) -> None:
