@@ -39,7 +39,7 @@ def seed(groups: int, servers: int, plans: int, executions: int) -> None:
     """Groups with their servers in the inventory, plans of two waves, and finished runs over the last years."""
     made_groups = _groups(groups, servers)
     made_plans = _plans(plans, made_groups, servers)
-    _executions(executions, made_plans)
+    history(executions, made_plans)
 
 
 def server_id(group: int, position: int) -> str:
@@ -113,7 +113,8 @@ def _plans(count: int, groups: list[uuid.UUID], servers: int) -> list[uuid.UUID]
     return [plan.pk for plan in plans]
 
 
-def _executions(count: int, plans: list[uuid.UUID]) -> None:
+def history(count: int, plans: list[uuid.UUID]) -> None:
+    """Finished runs of these plans, one every ten minutes until now; there must be none of these yet."""
     from django.db import connection
 
     from executions.models import Execution

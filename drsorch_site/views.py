@@ -22,7 +22,7 @@ from executions.live import Live
 from executions.models import Execution, LaunchJob, Pacemaker, PlanReadiness
 from executions.pacemaker import last_beat
 from executions.readiness_keeping import overview
-from executions.states import ACTIVE, ExecutionStatus, JobStatus, Kind, Verdict
+from executions.states import ExecutionStatus, JobStatus, Kind, Verdict
 from executions.tally import progress_of
 from executions.views import is_alive
 from plans.models import RecoveryPlan
@@ -66,7 +66,7 @@ class Pulse:
 
 def _pulse(request: HttpRequest) -> Pulse:
     """One query, of the row of whoever asks, which is always there."""
-    active = Execution.objects.filter(status__in=sorted(ACTIVE)).order_by()
+    active = Execution.objects.active().order_by()
     weighed = PlanReadiness.objects.order_by()
     figures = (
         active.values(n=_figure("COUNT", "pk")),
@@ -166,8 +166,11 @@ NO_JOBS = Load(0, 0)
 
 
 def _jobs_now() -> dict[str, Load]:
-    """Our jobs that DRS works on, by region."""
-    open_now = LaunchJob.objects.filter(status__in=[JobStatus.INITIATED, JobStatus.PENDING, JobStatus.STARTED])
+    """Our jobs that DRS works on, by region: of runs that the engine looks at, not of the whole history."""
+    runs = Execution.objects.filter(next_step_at__isnull=False).values("pk")
+    open_now = LaunchJob.objects.filter(
+        wave__execution__in=runs, status__in=[JobStatus.INITIATED, JobStatus.PENDING, JobStatus.STARTED]
+    )
     rows = open_now.order_by().values("region").annotate(jobs=Count("pk", distinct=True), members=Count("servers"))
     return {row["region"]: Load(row["jobs"], row["members"]) for row in rows}
 

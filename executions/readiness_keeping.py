@@ -15,7 +15,7 @@ from django.db.models import Count, F, Q
 from executions.models import Execution, PlanReadiness
 from executions.readiness import Readiness, assess
 from executions.readiness_facts import believed_for, facts_of
-from executions.states import ACTIVE, Verdict
+from executions.states import Verdict
 from plans.models import RecoveryPlan, WaveServer
 
 PLANS_A_ROUND = 50
@@ -89,7 +89,7 @@ class Overview:
 
 def overview(now: datetime, rows: int) -> Overview:
     """What was last weighed; a verdict whose grounds are too old, or whose plan was changed since, is not known."""
-    active = Execution.objects.filter(status__in=sorted(ACTIVE), dry_run=False).exclude(plan=None)
+    active = Execution.objects.active().filter(dry_run=False, plan__isnull=False)
     running = list(active.order_by().values_list("plan_id", flat=True))
     others = RecoveryPlan.objects.exclude(pk__in=running)
     known = others.filter(readiness__expires_at__gt=now, readiness__plan_version=F("version"))

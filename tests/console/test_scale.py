@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from bench.seed import seed
+from bench.seed import history, seed
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.states import ExecutionStatus, LaunchStatus, Phase, WaveStatus
 from executions.transitions import touch
@@ -55,6 +55,40 @@ def addresses() -> list[str]:
     ]
     region = f"{reverse('new-group')}?region=us-east-1"
     return [region, *(reverse(name) for name in LISTS), *(reverse(name, args=[key]) for name, key in details)]
+
+
+def work_of(client: Client, address: str) -> int:
+    """What SQLite does for a page, in hundreds of the steps of its virtual machine."""
+    ticks: list[None] = []
+    connection.ensure_connection()
+    connection.connection.set_progress_handler(lambda: ticks.append(None), 100)
+    try:
+        assert client.get(address).status_code == 200, address
+    finally:
+        connection.connection.set_progress_handler(None, 0)
+    return len(ticks)
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="only SQLite counts its steps")
+def test_no_page_takes_longer_when_the_history_grows(chief: Client) -> None:
+    """Ten times as many runs, and still one screen of them: whoever reads them all is found out."""
+    seed(groups=10, servers=2, plans=5, executions=300)
+    plans = list(RecoveryPlan.objects.values_list("pk", flat=True))
+    api = ["", "&status=FAILED", f"&planId={plans[0]}", "&executionType=DRILL"]
+    lists = [f"/api/v1/executions?limit=50{each}" for each in api]
+    pages = [
+        "/",
+        "/?mark=x",
+        "/executions",
+        f"/executions?plan={plans[0]}",
+        "/recovery-plans",
+        "/api/v1/recovery-plans",
+    ]
+    few = {address: work_of(chief, address) for address in pages + lists}
+    Execution.objects.all().delete()
+    history(3000, plans)
+    grown = {address: (steps, work_of(chief, address)) for address, steps in few.items()}
+    assert {address: each for address, each in grown.items() if each[1] > 1.5 * each[0] + 20} == {}
 
 
 def test_no_page_asks_more_when_there_is_more(chief: Client) -> None:
