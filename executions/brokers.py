@@ -69,12 +69,7 @@ class Sqs(Broker):
 
     @cached_property
     def url(self) -> str:
-        try:
-            return str(self.sender.get_queue_url(QueueName=self.list_key)["QueueUrl"])
-        except ClientError as error:
-            if not error.response["Error"]["Code"].endswith(("NonExistentQueue", "QueueDoesNotExist")):
-                raise
-        return str(self.sender.create_queue(QueueName=self.list_key)["QueueUrl"])
+        return _queue(self.sender, self.list_key)
 
     def enqueue(self, task: str) -> str:
         return str(self.sender.send_message(QueueUrl=self.url, MessageBody=task)["MessageId"])
@@ -99,10 +94,22 @@ class Sqs(Broker):
         return int(answer["Attributes"][name])
 
     def ping(self) -> bool:
-        return bool(self.url)
+        """An engine asks this when it starts, and ends if nobody answers: it may wait."""
+        self.url = _queue(self.receiver, self.list_key)
+        return True
 
     def info(self) -> str:
         return "AWS SQS"
+
+
+def _queue(client: Any, name: str) -> str:
+    """The address of the queue, which is made if it is missing."""
+    try:
+        return str(client.get_queue_url(QueueName=name)["QueueUrl"])
+    except ClientError as error:
+        if not error.response["Error"]["Code"].endswith(("NonExistentQueue", "QueueDoesNotExist")):
+            raise
+    return str(client.create_queue(QueueName=name)["QueueUrl"])
 
 
 def _client(config: Config) -> Any:

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from executions.querysets import ExecutionQuerySet
 from executions.states import (
     ACTIVE,
     ExecutionStatus,
@@ -26,42 +27,12 @@ if TYPE_CHECKING:
     from django.db.models.fields.related_descriptors import RelatedManager
 
 
-# Columns of a wave's run that are large and nothing that the engine decides by, for `defer`.
-UNREAD = tuple(f"wave__execution__{column}" for column in ("plan_copy", "rehearsal", "phase_times"))
-
-
-class ExecutionQuerySet(models.QuerySet["Execution"]):
-    """How runs are read."""
-
-    def active(self) -> "ExecutionQuerySet":
-        """Runs that are not over."""
-        return self.filter(ended_at=None)
-
-    def final(self) -> "ExecutionQuerySet":
-        """Runs that are over."""
-        return self.filter(ended_at__isnull=False)  # in these words SQLite finds the index
-
-    def newest_first(self) -> "ExecutionQuerySet":
-        """The order of every list and of its cursor."""
-        return self.order_by("-started_at", "-id")
-
-    def with_waves(self) -> "ExecutionQuerySet":
-        """Runs with their waves, servers and jobs, in a fixed number of queries."""
-        return self.prefetch_related("waves__servers", "waves__jobs")
-
-    def with_jobs(self) -> "ExecutionQuerySet":
-        """Runs with their waves and jobs, without the servers, of which there may be many."""
-        return self.prefetch_related("waves__jobs")
-
-
 class Execution(models.Model):
     """One drill or recovery. `revision` grows by one with every change that a reader could see."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    # `execution_by_plan` is its index: of two that fit, SQLite may take the one that has no order.
-    plan = models.ForeignKey(
-        RecoveryPlan, null=True, on_delete=models.SET_NULL, related_name="executions", db_index=False
-    )
+    # Its index is execution_by_plan: of two that fit, SQLite may take the one without an order.
+    plan = models.ForeignKey(RecoveryPlan, models.SET_NULL, related_name="executions", null=True, db_index=False)
     plan_name = models.CharField(max_length=128)
     plan_copy = models.JSONField(default=dict)
     kind = models.CharField(max_length=8, choices=Kind.choices())
@@ -139,9 +110,7 @@ class Execution(models.Model):
             models.Index(fields=["next_step_at"], condition=Q(next_step_at__isnull=False), name="execution_due"),
             models.Index(fields=["ended_at"], condition=Q(ended_at__isnull=False), name="execution_ended"),
             models.Index(
-                fields=["first_attempt_id"],
-                condition=Q(first_attempt_id__isnull=False),  # SQLite cannot prove `attempt > 1` of a parameter
-                name="execution_attempts",
+                fields=["first_attempt_id"], condition=Q(first_attempt_id__isnull=False), name="execution_attempts"
             ),
             models.Index(fields=["claim"], condition=Q(claim__isnull=False), name="execution_claimed"),
         ]

@@ -8,8 +8,9 @@ from datetime import datetime
 from django.db.models import QuerySet
 
 from executions import following, launch, replacing, transitions, witness
-from executions.models import UNREAD, JobEvent, LaunchJob, ServerRun, WaveRun
+from executions.models import JobEvent, LaunchJob, ServerRun, WaveRun
 from executions.observe import Answer, News, compare
+from executions.run import UNREAD
 from executions.states import JobStatus, LaunchStatus, WaveStatus
 
 _JOB_NEWS = ["status", "seen_at", "completed_seen_at", "watched", "events_seen"]

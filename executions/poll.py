@@ -27,9 +27,9 @@ from executions import following, launch, news, transitions
 from executions.engine import advance
 from executions.errands import Crew, Errand
 from executions.forecast import is_foretold, is_stale
-from executions.models import UNREAD, Execution, LaunchJob, TerminationJob, WaveRun
+from executions.models import Execution, LaunchJob, TerminationJob, WaveRun
 from executions.observe import Answer, News, Question, ask, read_on
-from executions.run import LEASE, Run, uncounted
+from executions.run import LEASE, UNREAD, Run, uncounted
 from executions.states import STEPPED, WAVE_BEGUN, JobStatus
 
 log = logging.getLogger(__name__)
@@ -170,7 +170,7 @@ class Poller:
                 return list(found.items())
         except (OperationalError, InterfaceError):
             raise
-        except Exception:
+        except Exception:  # of one run, whatever it is: the others must not wait for it
             if len(runs) == 1:
                 log.exception("what DRS told of run %s cannot be written down", runs[0])
                 return []

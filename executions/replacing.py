@@ -11,8 +11,9 @@ from django.db.models import QuerySet
 
 from audit.actor import Actor
 from contract.counting import counted
-from executions.models import UNREAD, LaunchJob, ServerRun
+from executions.models import LaunchJob, ServerRun
 from executions.observe import News
+from executions.run import UNREAD
 from executions.states import Kind, LaunchStatus
 from executions.termination import journal, mark_terminated, roll_up
 

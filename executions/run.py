@@ -18,6 +18,8 @@ from executions import decide as d
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.states import STEPPED, JobStatus, LaunchStatus
 
+# Columns of a wave's run that are large and nothing that the engine decides by, for `defer`.
+UNREAD = tuple(f"wave__execution__{column}" for column in ("plan_copy", "rehearsal", "phase_times"))
 LEASE = timedelta(seconds=settings.LEASE_SECONDS)
 
 

@@ -17,6 +17,7 @@ from django_q.conf import Conf
 
 from drsorch_site import settings as site_settings
 from executions import pacemaker, tasks
+from executions.models import Execution
 from tests.processes import eventually, running_engine
 from tests.stage import Stage
 
@@ -119,11 +120,11 @@ def test_a_broken_broker_holds_up_no_start(stage: Stage, kind: str, trouble: str
             tasks.nudge(plans[0].pk)  # as in any server that runs: the client's own making is not measured
             for plan in plans:
                 began = time.monotonic()
-                run = stage.start(plan)
+                stage.start(plan)
                 took.append(time.monotonic() - began)
     assert min(took) < 1.0  # of three, because a busy machine may hold up any one
     stage.look()
-    assert stage.fresh(run).status == "POLLING"
+    assert set(Execution.objects.values_list("status", flat=True)) == {"POLLING"}
 
 
 def test_runs_go_on_while_redis_is_away_for_twenty_seconds(stage: Stage) -> None:
