@@ -38,9 +38,8 @@ def _database(url: str, *, pooled: bool) -> dict[str, Any]:
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
             " PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16000;",
         }
-        config["CONN_MAX_AGE"] = (
-            600  # opening one costs as much as two queries, and engines ask the broker all the time
-        )
+        if not pooled:  # engines ask their broker all the time, and opening a connection costs as much as two queries
+            config["CONN_MAX_AGE"] = 600
         config["TEST"] = {"NAME": f"{config['NAME']}.test"}
     elif config["ENGINE"] == "django.db.backends.postgresql":
         config["CONN_HEALTH_CHECKS"] = True

@@ -71,12 +71,17 @@ class Sqs(Broker):
     def url(self) -> str:
         return _queue(self.sender, self.list_key)
 
+    @cached_property
+    def source(self) -> str:
+        """The same, for whoever fetches and may wait for the answer."""
+        return _queue(self.receiver, self.list_key)
+
     def enqueue(self, task: str) -> str:
         return str(self.sender.send_message(QueueUrl=self.url, MessageBody=task)["MessageId"])
 
     def dequeue(self) -> list[tuple[str, str]]:
         answer = self.receiver.receive_message(
-            QueueUrl=self.url,
+            QueueUrl=self.source,
             MaxNumberOfMessages=min(Conf.BULK, 10),
             VisibilityTimeout=Conf.RETRY,
             WaitTimeSeconds=WAIT_SECONDS,
@@ -84,7 +89,7 @@ class Sqs(Broker):
         return [(each["ReceiptHandle"], each["Body"]) for each in answer.get("Messages", [])]
 
     def acknowledge(self, task_id: str) -> None:
-        self.receiver.delete_message(QueueUrl=self.url, ReceiptHandle=task_id)
+        self.receiver.delete_message(QueueUrl=self.source, ReceiptHandle=task_id)
 
     delete = fail = acknowledge
 
@@ -95,8 +100,7 @@ class Sqs(Broker):
 
     def ping(self) -> bool:
         """An engine asks this when it starts, and ends if nobody answers: it may wait."""
-        self.url = _queue(self.receiver, self.list_key)
-        return True
+        return bool(self.source)
 
     def info(self) -> str:
         return "AWS SQS"

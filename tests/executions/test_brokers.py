@@ -6,17 +6,20 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
 from django_q.conf import Conf
 
 from drsorch_site import settings as site_settings
-from executions import pacemaker, tasks
+from executions import brokers, pacemaker, tasks
 from executions.models import Execution
 from tests.processes import eventually, running_engine
 from tests.stage import Stage
@@ -106,6 +109,34 @@ def test_it_completes_a_drill_over_each_broker(stage: Stage, kind: str) -> None:
         eventually(lambda: stage.fresh(run).status == "COMPLETED", what="the end")
         assert engine.stop() == 0
     assert len(stage.launches()) == 2
+
+
+class LateAnswer(BaseHTTPRequestHandler):
+    """SQS as it may be on a busy day: right, and later than a start would wait."""
+
+    def do_POST(self) -> None:
+        time.sleep(1)
+        body = b'{"QueueUrl": "http://127.0.0.1/1/drsorch"}'
+        self.send_response(200)
+        self.send_header("Content-Type", "application/x-amz-json-1.0")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+def test_an_engine_waits_for_a_late_sqs_and_a_start_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), LateAnswer) as late:
+        threading.Thread(target=late.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", f"http://127.0.0.1:{late.server_port}")
+        broker = brokers.Sqs("drsorch")
+        assert broker.ping()
+        with pytest.raises(ReadTimeoutError):
+            broker.enqueue("task")
+        late.shutdown()
 
 
 @pytest.mark.parametrize("kind", SERVERS)
