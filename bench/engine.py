@@ -102,6 +102,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=90)
     parser.add_argument("--only", choices=["steady", "hand-over"])
     options = parser.parse_args()
+    if options.seconds < 40:
+        parser.error("--seconds must be 40 or more: a region is polled every 15 s, and two polls make an interval")
     rows: list[Row] = []
     if options.only != "hand-over":
         rows += steady(options.runs, options.seconds)
