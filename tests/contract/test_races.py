@@ -238,7 +238,7 @@ def launched(stage: Stage, simulator: RunningSimulator, count: int) -> Iterator[
     ]
     for first in range(0, count, JOBS):
         runs = [stage.start(plan) for plan in plans[first : first + JOBS]]
-        stage.wait(lambda: not Execution.objects.active().exists(), runs[0])
-        stage.wait(lambda: not LaunchJob.objects.exclude(status="COMPLETED").exists(), runs[0])
+        stage.wait(lambda: not Execution.objects.active().exists(), runs[0], step=600)
+        stage.wait(lambda: not LaunchJob.objects.exclude(status="COMPLETED").exists(), runs[0], step=600)
         yield from runs
     stage.sweep.close()

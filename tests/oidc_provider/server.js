@@ -2,7 +2,7 @@
 // Usage: node --import ./old_node.js server.js '{"port", "clientId", "clientSecret", "redirectUri", "logoutUri"}'. People are called alice, bob …;
 // everybody's password is "correct-horse-battery". POST /_control {"fault": NAME} makes the token endpoint misbehave; {"disabled": [NAME]} switches people off.
 import { createServer } from "node:http";
-import { generateKeyPairSync } from "node:crypto";
+import { createPrivateKey, generateKeyPairSync } from "node:crypto";
 import { SignJWT, decodeJwt, importJWK } from "jose";
 import { Provider } from "oidc-provider";
 
@@ -11,7 +11,10 @@ const base = `http://127.0.0.1:${port}`;
 const PASSWORD = "correct-horse-battery";
 const GROUPS = { alice: ["drsorch-operator", "somebody-elses-group"], root: ["drsorch-admin"] };
 
-const newKey = (kid) => ({ ...generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey.export({ format: "jwk" }), kid, use: "sig", alg: "RS256" });
+// Through PEM: Node 20 locks a key while it exports it as JWK, and waits for itself if the key's generator is collected meanwhile.
+const pem = { type: "pkcs8", format: "pem" };
+const newPem = () => generateKeyPairSync("rsa", { modulusLength: 2048, privateKeyEncoding: pem, publicKeyEncoding: { type: "spki", format: "pem" } }).privateKey;
+const newKey = (kid) => ({ ...createPrivateKey(newPem()).export({ format: "jwk" }), kid, use: "sig", alg: "RS256" });
 const key = newKey("key-1");
 const foreignKey = newKey("key-1"); // same id, but nobody publishes it
 const state = { fault: "", tokenRequests: 0, logouts: 0, groups: GROUPS, disabled: [], rotate: false };
