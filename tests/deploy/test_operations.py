@@ -3,12 +3,15 @@
 import json
 import os
 import re
+import secrets
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from botocore import xform_name
+from botocore.session import get_session
 from django.core.management import get_commands
 
 from tests.deploy.templates import Loader
@@ -19,11 +22,11 @@ PAGE = (ROOT / "docs" / "operations.md").read_text()
 # Reads the settings while noting what they ask for, whatever way the name is made.
 NOTE = """
 import json, environs
-asked, plain = [], environs.FileAwareEnv._get_value
+asked, plain = [], environs.Env._get_value
 def note(self, name, default):
     asked.append(name)
     return plain(self, name, default)
-environs.FileAwareEnv._get_value = note
+environs.Env._get_value = note
 import drsorch_site.settings
 print(json.dumps(asked))
 """
@@ -71,13 +74,10 @@ NOT_IN_CONTAINERS = {
     "DRSORCH_DATABASE_POOL": "drsorch_site/wsgi.py switches it on for web, and an engine must not have it",
     "DJANGO_DEBUG": "for a developer's machine",
     "COGNITO_TEST_MODE": "for a developer's machine",
-    **dict.fromkeys(
-        (f"COGNITO_{each}_URL" for each in ("JWKS", "AUTHORIZE", "TOKEN", "LOGOUT", "REVOKE")),
-        "for another provider in Cognito's place, which needs a look at more than an address",
-    ),
-    "COGNITO_ISSUER": "as the addresses",
 }
+ADDRESSES = ("ISSUER", "JWKS_URL", "AUTHORIZE_URL", "TOKEN_URL", "LOGOUT_URL", "REVOKE_URL")
 NOT_IN_THE_STACK = NOT_IN_CONTAINERS | {
+    **dict.fromkeys((f"COGNITO_{each}" for each in ADDRESSES), "the stack has a user pool of its own"),
     "AWS_ENDPOINT_URL_DRS": "the stack is for AWS, not for a simulator",
     "DRSORCH_PLAIN_HTTP": "the stack has https",
     "DRSORCH_WORKERS": "four fill a task; EngineCount adds tasks",
@@ -95,12 +95,44 @@ OF_WEB = re.compile("COGNITO_|DRSORCH_(AUTH|DEFAULT_ROLE|METRICS|ROLE_|SESSION|T
 
 
 def test_every_setting_reaches_the_processes_of_compose(read: set[str]) -> None:
-    services = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())["services"]
     wanted = read - NOT_IN_CONTAINERS.keys()
-    assert wanted - services["web"]["environment"].keys() == set()
-    for name in ("engine", "migrate", "manage"):
-        missing = wanted - services[name]["environment"].keys()
-        assert {each for each in missing if not OF_WEB.match(each)} == set(), name
+    for name in ("web", "manage", "engine", "migrate"):
+        missing = wanted - environment_in_compose(name).keys()
+        assert {each for each in missing if name in ("web", "manage") or not OF_WEB.match(each)} == set(), name
+
+
+def environment_in_compose(name: str) -> dict[str, str | None]:
+    services = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())["services"]
+    found: dict[str, str | None] = services[name]["environment"]
+    return found
+
+
+def passed_by_compose(name: str, given: dict[str, str]) -> dict[str, str]:
+    """What a container of compose sees of an env file: names without a value, and ${NAME:-default} or ${NAME:?why}."""
+
+    def filled_in(found: re.Match[str]) -> str:
+        return given.get(found[1]) or (found[3] if found[2] == ":-" else "")
+
+    written = environment_in_compose(name)
+    plain = {key: re.sub(r"\$\{(\w+)(:-|:\?)(.*?)\}", filled_in, value) for key, value in written.items() if value}
+    return plain | {key: given[key] for key, value in written.items() if value is None and key in given}
+
+
+@pytest.mark.parametrize("name", ["web", "manage"])
+def test_the_env_file_of_the_page_with_another_provider_is_what_compose_starts(name: str) -> None:
+    [text] = re.findall(r"drsorch-compose\.env <<END\n(.*?)END\n", PAGE, flags=re.DOTALL)
+    lines = re.sub(r"\$\(.*\)", secrets.token_urlsafe(50), text).splitlines()
+    given = dict(line.split("=", 1) for line in lines) | COGNITO
+    given |= {f"COGNITO_{each}": f"https://other.example.com/{each.lower()}" for each in ADDRESSES}
+    kept = {key: os.environ[key] for key in ("PATH", "HOME")}
+    tell = "import json; from drsorch_site.settings import *; print(json.dumps([ALLOWED_HOSTS, vars(PROVIDER)]))"
+    command = [sys.executable, "-c", tell]
+    started = passed_by_compose(name, given)
+    done = subprocess.run(command, cwd=ROOT, env=kept | started, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    hosts, provider = json.loads(done.stdout)
+    assert hosts == ["127.0.0.1", "dr.example.com", "localhost"]
+    assert all(provider[each.lower()] == given[f"COGNITO_{each}"] for each in ADDRESSES)
 
 
 def test_every_setting_reaches_the_tasks_of_the_stack(read: set[str]) -> None:
@@ -132,6 +164,33 @@ def test_what_the_page_names_exists() -> None:
     titles = re.findall(r"^#+ (.+)$", PAGE, re.MULTILINE)
     anchors = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
     assert set(re.findall(r"\]\(#([^)]+)\)", PAGE)) <= anchors
+
+
+# What the AWS command line adds of its own.
+OF_THE_COMMAND_LINE = {"cloudformation deploy", "ecr get-login-password"}
+OF_EVERY_COMMAND = {"query", "output", "region"}
+
+
+def test_the_aws_commands_of_the_pages_exist() -> None:
+    """Each operation, waiter and option, as botocore knows them."""
+    session = get_session()
+    pages = [*(ROOT / "docs").glob("*.md"), ROOT / "deploy/iam/README.md"]
+    text = "\n".join(page.read_text() for page in pages).replace("\\\n", " ")
+    commands = {each for each in re.findall(r"\baws ((?!wait)[a-z0-9-]+ [a-z-]+[^`\n#]*)", text) if " --" in each}
+    assert len(commands) > 20
+    for command in commands:
+        service, verb, *rest = command.split()
+        if f"{service} {verb}" in OF_THE_COMMAND_LINE:
+            continue
+        model = session.get_service_model(service)
+        if verb == "wait":
+            waiters = session.get_waiter_model(service)
+            verb = {xform_name(each, "-"): waiters.get_waiter(each).operation for each in waiters.waiter_names}[rest[0]]
+        operations = {xform_name(each, "-"): each for each in model.operation_names}
+        shape = model.operation_model(operations.get(verb, verb)).input_shape
+        known = {xform_name(each, "-"): member.type_name for each, member in (shape.members if shape else {}).items()}
+        known |= {f"no-{each}": kind for each, kind in known.items() if kind == "boolean"}
+        assert set(re.findall(r"(?<= --)[a-z0-9-]+", command)) <= known.keys() | OF_EVERY_COMMAND, command
 
 
 @pytest.mark.parametrize("name", ["package", "stack-environment", "stack-run"])
