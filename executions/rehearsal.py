@@ -5,6 +5,7 @@ left to whoever comes next, so that no turn is long.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import TypedDict
@@ -63,26 +64,36 @@ def rehearse(run: Run, clock: Clock) -> Errand[bool]:
 
 
 def _inspect(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> Errand[bool]:
-    """Look at the next servers of a job, live. False when AWS is to be asked again later."""
+    """Look at the next servers of a job, live, and write down those that a round has time for, so that a slow DRS
+    outlasts neither the lease nor a worker's patience. False when AWS is to be asked again later."""
+    this_round = details.Round()
     _begin(run, wave, clock())
     rows = list(job.servers.filter(phase=Phase.QUEUED).order_by("position")[:SERVERS_A_TURN])
     ids = [row.source_server_id for row in rows]
     try:
         present: list[DrsServer] = yield partial(Drs(job.region, reading="poller").source_servers, ids)
+        run.keep(clock())
         running = yield partial(details.fetch_jobs, job.region, clock())
         if isinstance(running, DrsError):
             raise running
         inventory.store(job.region, job.account_id, present, whole_region=False)
+        run.keep(clock())
         details.keep_jobs(job.region, running, clock())
+        unread = {server.source_server_id for server in present}
         for server in present:
             detail: details.Detail = yield partial(details.fetch_detail, job.region, server.source_server_id)
             if detail.error is not None:
                 raise detail.error
+            run.keep(clock())
             details.keep_detail(detail, clock())
+            unread.remove(server.source_server_id)
+            if this_round.is_over:
+                break
     except DrsError as error:
         return _not_told(run, wave, job, rows, error, clock())
-    found = _findings(run, job, rows, {each.source_server_id for each in present}, clock())
-    _write(run, wave, job, rows, found, clock())
+    looked_at = [row for row in rows if row.source_server_id not in unread]
+    found = _findings(run, job, looked_at, {each.source_server_id for each in present}, clock())
+    _write(run, wave, job, looked_at, found, clock())
     return True
 
 
@@ -108,7 +119,7 @@ def _findings(
     for row in rows:
         facts = known.get(row.source_server_id) or ServerFacts(row.source_server_id, row.hostname, job.region)
         gone = row.source_server_id not in present
-        facts = ServerFacts(**{**facts.__dict__, "gone": gone, "held_by": held.get(row.source_server_id, "")})
+        facts = replace(facts, gone=gone, held_by=held.get(row.source_server_id, ""))
         found[row.pk] = [told(each) for each in findings(facts, region, run.execution.rpo_minutes, now)]
     return found
 

@@ -1,5 +1,6 @@
 """Dry runs: walked by the real engine, found wanting where a launch would be, and nothing at AWS is changed."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -7,13 +8,16 @@ import pytest
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from contract.errors import BadRequest
-from executions import services
+from executions import engine, services
 from executions.models import Execution, ServerHold, ServerRun
 from executions.states import Kind
 from plans.models import RecoveryPlan
 from plans.services import update_plan
+from protection import details
 from protection.models import SourceServer
 from tests.api_client import Api, answer, make_user, refusal
+from tests.executions.test_many_servers import bulk, plan_of, wave_of
+from tests.processes import eventually
 from tests.stage import Stage
 
 READS = {
@@ -170,3 +174,29 @@ def test_an_operator_may_rehearse_a_recovery_and_it_is_told_apart(stage: Stage) 
     assert answer(operator.get("/executions?dryRun=false"))["items"] == []
     listed = answer(operator.get(f"/recovery-plans/{plan.pk}"))
     assert listed["lastExecutionId"] is None  # the plan itself was never run
+
+
+def test_it_ends_although_a_look_at_its_servers_lasts_longer_than_a_lease(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("executions.run.LEASE", timedelta(seconds=1))
+    run = rehearse(stage, plan_of(wave_of(bulk(stage, us_east_1=20))))
+    stage.simulator.scenario("hang", operation="GetLaunchConfiguration", seconds=0.12)
+
+    def over() -> bool:
+        stage.sweep.once()
+        return stage.fresh(run).status == "COMPLETED"
+
+    eventually(over, 12, what="the end")
+    assert len(stage.simulator.journal("GetLaunchConfiguration")) == 20, "every server was asked for once"
+
+
+def test_it_keeps_what_a_turn_had_time_for(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that takes too long is killed; what it learned must not be lost, or the next one comes no further."""
+    run = rehearse(stage, plan_of(wave_of(bulk(stage, us_east_1=3))))
+    monkeypatch.setattr(details, "SECONDS_A_ROUND", 0.0)
+    looked_at = ServerRun.objects.filter(wave__execution=run, phase="DONE")
+    for number in (1, 2, 3):
+        engine.step(run.pk, stage.clock)
+        assert looked_at.count() == number
+    stage.until(run, "COMPLETED", step=1)
