@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from audit.actor import Actor
 from audit.journal import attempt, record
@@ -277,25 +277,39 @@ def _note(
 def delete_finished(*, actor: Actor) -> tuple[int, int]:
     """Delete every run that is over and of which DRS owes nothing; answers (deleted, scanned). The journal stays."""
     actor.require("executions.delete_execution", "delete finished runs")
-    scanned = Execution.objects.count()
-    watched = LaunchJob.objects.filter(watched=True).values("wave__execution")
-    ended = Execution.objects.filter(status__in=sorted(FINAL)).exclude(pk__in=watched)
-    going_on = TerminationJob.objects.exclude(status__in=[JobStatus.REJECTED, JobStatus.COMPLETED])
-    idle = ended.exclude(pk__in=going_on.values("execution"))
-    deleted = 0
-    if not idle.exists():
+    scanned, idle, deleted = Execution.objects.count(), list(_owed_nothing().values_list("pk", flat=True)), 0
+    if not idle:
         record(actor, "execution.delete", subject_kind="execution", subject_id="finished", detail={"changed": False})
-    while batch := dict(idle.values_list("pk", "status")[:DELETE_BATCH]):
+    for at in range(0, len(idle), DELETE_BATCH):
         with transaction.atomic():
-            Execution.objects.filter(pk__in=list(batch)).delete()
-            record(
-                actor,
-                "execution.delete",
-                subject_kind="execution",
-                subject_id="finished",
-                detail={"executionIds": [str(each) for each in batch]},
-                before={"executions": {str(each): status for each, status in batch.items()}},
-                after={"executions": {}},
-            )
-        deleted += len(batch)
+            deleted += _delete(actor, idle[at : at + DELETE_BATCH])
     return deleted, scanned
+
+
+def _owed_nothing() -> QuerySet[Execution]:
+    """Runs that are over: no launch of theirs is watched or in doubt, no termination goes on."""
+    launches = LaunchJob.objects.filter(Q(watched=True) | Q(status=JobStatus.INITIATED, job_id=""))
+    endings = TerminationJob.objects.exclude(status__in=[JobStatus.REJECTED, JobStatus.COMPLETED])
+    return Execution.objects.filter(
+        ~Exists(launches.filter(wave__execution=OuterRef("pk"))),
+        ~Exists(endings.filter(execution=OuterRef("pk"))),
+        status__in=sorted(FINAL),
+    )
+
+
+def _delete(actor: Actor, ids: Sequence[uuid.UUID]) -> int:
+    """Delete those of `ids` of which DRS still owes nothing when nobody else can write them; answers how many."""
+    list(Execution.objects.select_for_update().filter(pk__in=ids).order_by("pk").values_list("pk"))
+    batch = dict(_owed_nothing().filter(pk__in=ids).values_list("pk", "status"))
+    if batch:
+        Execution.objects.filter(pk__in=list(batch)).delete()
+        record(
+            actor,
+            "execution.delete",
+            subject_kind="execution",
+            subject_id="finished",
+            detail={"executionIds": [str(each) for each in batch]},
+            before={"executions": {str(each): status for each, status in batch.items()}},
+            after={"executions": {}},
+        )
+    return len(batch)

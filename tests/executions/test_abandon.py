@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -109,3 +110,18 @@ def test_the_console_offers_it_then_and_has_it_typed(stage: Stage, silent: Execu
     assert stage.picture(silent)[0] == "CANCELLING"
     assert admin_client.post(question, {"confirm": "Give up"}).status_code == 302
     assert stage.picture(silent)[0] == "CANCELLED"
+
+
+def test_a_launch_in_doubt_keeps_its_run_from_being_deleted(stage: Stage) -> None:
+    stage.simulator.scenario("drop_connection_after_effect", operation="StartRecovery", times=1)
+    stage.simulator.scenario("throttle", operation="DescribeJobs")
+    run = stage.start(stage.plan("app-01"))
+    wait(stage, 35)
+    abandon(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    assert services.delete_finished(actor=SYSTEM) == (0, 1)
+    with transaction.atomic():
+        assert services._delete(SYSTEM, [run.pk]) == 0  # it was clear when the list was made
+    stage.simulator.clear_scenarios()
+    stage.wait(lambda: stage.fresh(run).next_step_at is None, run)
+    assert ServerRun.objects.get().recovery_instance_id.startswith("i-")
+    assert services.delete_finished(actor=SYSTEM) == (1, 1)
