@@ -1,44 +1,59 @@
 """Instances that a launch replaces: before DRS launches a server, it terminates the recovery instance that it has.
 
-So a drill over running recovery instances ends production: who starts one needs the right to terminate those, and
-the run whose instances went says so from then on.
+So a drill over recovery instances, running or still coming up, ends production: who starts one needs the right to
+terminate those, and the run whose instances went says so from then on.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from audit.actor import Actor
 from contract.counting import counted
 from executions.models import LaunchJob, ServerRun
 from executions.observe import News
 from executions.run import UNREAD
-from executions.states import Kind, LaunchStatus
+from executions.states import JobStatus, Kind, LaunchStatus
 from executions.termination import journal, mark_terminated, roll_up
 
 END_RECOVERIES = "executions.terminate_recovery"
 
+_UNSETTLED = (LaunchStatus.PENDING, LaunchStatus.IN_PROGRESS)
+_AT_DRS = (JobStatus.INITIATED, JobStatus.PENDING, JobStatus.STARTED)  # or perhaps at DRS: sent, and not confirmed
+
 
 def standing(server_ids: Collection[str], kind: Kind) -> QuerySet[ServerRun]:
-    """What earlier runs of this kind launched of these servers and what still runs, as far as we know."""
+    """What earlier runs of this kind launched of these servers and what still runs, as far as we know. DRS may not
+    have told an instance's id yet."""
     rows = ServerRun.objects.filter(source_server_id__in=server_ids, launch_status=LaunchStatus.LAUNCHED)
-    return rows.filter(wave__execution__kind=kind).exclude(recovery_instance_id="")
+    return rows.filter(wave__execution__kind=kind)
 
 
 def ending(kind: Kind, server_ids: Collection[str]) -> QuerySet[ServerRun]:
-    """The running recovery instances that a drill of these servers would end; none for a recovery."""
-    rows = standing(server_ids, Kind.RECOVERY)
-    return rows if kind is Kind.DRILL else rows.none()
+    """What a drill of these servers would end: recovery instances that run, and those that may yet come up of
+    launches that a run did not wait for. None for a recovery."""
+    if kind is not Kind.DRILL:
+        return ServerRun.objects.none()
+    recovered = ServerRun.objects.filter(source_server_id__in=server_ids, wave__execution__kind=Kind.RECOVERY)
+    at_drs = Q(job__watched=True) | Q(job__status__in=_AT_DRS)
+    return recovered.filter(Q(launch_status=LaunchStatus.LAUNCHED) | Q(launch_status__in=_UNSETTLED) & at_drs)
 
 
 def require_ending(actor: Actor, kind: Kind, server_ids: Collection[str]) -> list[str]:
-    """The ids of the recovery instances that would end. Raises Forbidden without the right to terminate them."""
-    ids = list(ending(kind, server_ids).order_by("pk").values_list("recovery_instance_id", flat=True))
-    if ids:
-        instances = counted(len(ids), "running recovery instance")
-        actor.require(END_RECOVERIES, f"start this drill: AWS would first terminate {instances}")
-    return ids
+    """The ids of the recovery instances that would end; of one that has none yet its server's. Raises Forbidden
+    without the right to terminate them."""
+    rows = list(ending(kind, server_ids).order_by("pk"))
+    if rows:
+        actor.require(END_RECOVERIES, f"start this drill: AWS would first terminate {_in_words(rows)}")
+    return [each.recovery_instance_id or each.source_server_id for each in rows]
+
+
+def _in_words(rows: Sequence[ServerRun]) -> str:
+    up = sum(each.state.is_settled for each in rows)
+    running = [counted(up, "running recovery instance")] if up else []
+    coming = [f"{counted(len(rows) - up, 'recovery instance')} that may yet come up"] if up < len(rows) else []
+    return " and ".join(running + coming)
 
 
 def note_replaced(news: Iterable[News], now: datetime) -> None:

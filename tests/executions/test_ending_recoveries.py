@@ -1,10 +1,14 @@
 """A drill replaces what an earlier recovery launched: only who may terminate that may start one, and knowingly."""
 
+from collections.abc import Callable
+
 import pytest
 from django.test import Client
 
+from audit.actor import SYSTEM
 from audit.models import AuditEntry
-from executions.models import Execution, ServerRun
+from executions.abandoning import abandon
+from executions.models import Execution, LaunchJob, ServerRun
 from executions.states import Kind
 from plans.models import RecoveryPlan
 from tests.api_client import Api, answer, make_user, refusal
@@ -75,3 +79,70 @@ def test_the_recovery_says_that_its_instances_are_gone_as_soon_as_they_are(stage
     assert sorted(each for entry in entries for each in entry.detail["instances"]) == sorted(instances(plan))
     assert {entry.detail["byExecution"] for entry in entries} == {str(again.pk)}
     assert set(ServerRun.objects.filter(wave__execution=again).values_list("launch_status", flat=True)) == {"LAUNCHED"}
+
+
+def timed_out(stage: Stage) -> RecoveryPlan:
+    """A plan whose recovery is over because one of its servers is late; that one is still coming up."""
+    stage.simulator.scenario("slow_server", servers=["app-02"], factor=6, times=1)
+    plan = stage.plan("app-01 app-02")
+    stage.until(stage.start(plan, Kind.RECOVERY), "PARTIAL")
+    ServerRun.objects.filter(hostname="app-01").update(launch_status="TERMINATED")  # what is left is the late one
+    return plan
+
+
+def in_doubt(stage: Stage) -> RecoveryPlan:
+    """A plan whose recovery was given up before AWS said whether its launch arrived; it did."""
+    stage.simulator.scenario("drop_connection_after_effect", operation="StartRecovery", times=1)
+    stage.simulator.scenario("throttle", operation="DescribeJobs")
+    plan = stage.plan("app-02")
+    run = stage.start(plan, Kind.RECOVERY)
+    for _ in range(35):
+        stage.advance(60)
+        stage.look()
+    abandon(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    return plan
+
+
+def nameless(stage: Stage) -> RecoveryPlan:
+    """A plan whose recovery is over and of whose instances DRS has not told the ids."""
+    plan = recovered(stage)
+    ServerRun.objects.filter(hostname="app-01").update(launch_status="TERMINATED")
+    ServerRun.objects.update(recovery_instance_id="")
+    return plan
+
+
+@pytest.mark.parametrize(
+    ("left", "named"),
+    [
+        (timed_out, "1 recovery instance that may yet come up"),
+        (in_doubt, "1 recovery instance that may yet come up"),
+        (nameless, "1 running recovery instance"),
+    ],
+)
+def test_an_operator_cannot_end_what_is_coming_up_or_has_no_name_yet(
+    stage: Stage, left: Callable[[Stage], RecoveryPlan], named: str
+) -> None:
+    plan, (server,) = left(stage), stage.ids("app-02")
+    told = Api(make_user("operator")).post("/executions", drill(plan))
+    refusal(told, 403, "FORBIDDEN")
+    assert f"AWS would first terminate {named}." in told.json()["message"]
+    client = Client()
+    client.force_login(make_user("recovery-manager"))
+    page = client.get(f"/recovery-plans/{plan.pk}/start-drill").content.decode()
+    assert "Production may run here." in page
+    assert "app-02" in page
+    assert server in page
+    assert 'name="confirm"' in page
+    assert Execution.objects.count() == 1
+    answer(Api(make_user("recovery-manager")).post("/executions", drill(plan)), 202)
+    entry = AuditEntry.objects.filter(verb="execution.start", outcome="ok").latest("id")
+    assert entry.detail["endsRecoveryInstances"] == [server]
+
+
+def test_a_launch_that_never_was_ends_nothing(stage: Stage) -> None:
+    """What DRS has refused, and what was withdrawn, can come up no more."""
+    stage.simulator.scenario("access_denied", operation="StartRecovery", times=1)
+    plan = stage.plan("app-01", "app-02")
+    stage.until(stage.start(plan, Kind.RECOVERY), "FAILED")
+    assert set(LaunchJob.objects.values_list("status", flat=True)) == {"REJECTED", "QUEUED"}
+    answer(Api(make_user("operator")).post("/executions", drill(plan)), 202)
