@@ -14,6 +14,9 @@ import boto3
 from moto.cloudformation import models, parsing, responses
 from moto.cloudformation.models import Stack
 from moto.cloudformation.utils import yaml_tag_constructor
+from moto.cognitoidp.exceptions import InvalidParameterException, NotAuthorizedError
+from moto.cognitoidp.models import CognitoIdpBackend
+from moto.cognitoidp.utils import check_secret_hash
 from moto.core.common_models import CloudFormationModel
 from moto.ec2.models.route_tables import RouteTable
 from moto.ecs.models import EC2ContainerServiceBackend
@@ -197,6 +200,23 @@ def _needs_nothing(backend: Any, task_definition: Any) -> dict[str, Any]:
     return {"CPU": 0, "MEMORY": 0, "PORTS": [], "PORTS_UDP": []}
 
 
+def _sign_in(
+    pools: CognitoIdpBackend,
+    user_pool_id: str,
+    client_id: str,
+    auth_flow: str,
+    auth_parameters: dict[str, str],
+    plain: Callable[..., dict[str, Any]] = CognitoIdpBackend.admin_initiate_auth,
+) -> dict[str, Any]:
+    """moto takes any flow, whatever the app client allows, and asks for no secret."""
+    app = pools.describe_user_pool(user_pool_id).clients[client_id]
+    if f"ALLOW_{auth_flow}" not in app.extended_config["ExplicitAuthFlows"]:
+        raise InvalidParameterException("Auth flow not enabled for this client")
+    if not check_secret_hash(app.secret, app.id, auth_parameters["USERNAME"], auth_parameters.get("SECRET_HASH")):
+        raise NotAuthorizedError("Unable to verify secret hash for client")
+    return plain(pools, user_pool_id, client_id, auth_flow, auth_parameters)
+
+
 def _delete_all(stack: Any, plain: Callable[[Any], None] = parsing.ResourceMap.delete) -> None:
     """moto knows of Retain alone; once a stack has been made, this other word means the same."""
     for each in stack._resource_json_map.values():
@@ -219,6 +239,7 @@ TOLD: tuple[tuple[Any, str, Any], ...] = (
     (DBParameterGroup, "physical_resource_id", property(lambda group: group.name)),
     (EC2ContainerServiceBackend, "_calculate_task_resource_requirements", _needs_nothing),
     (RouteTable, "delete_from_cloudformation_json", classmethod(_delete_table)),
+    (CognitoIdpBackend, "admin_initiate_auth", _sign_in),
 )
 for owner, name, what in TOLD:
     setattr(owner, name, what)

@@ -1,0 +1,156 @@
+"""Single templates on moto, and what the pages tell operators to do with them."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import jmespath
+import pytest
+import yaml
+from moto.cognitoidp.models import COGNITO_TOTP_MFA_SECRET, cognitoidp_backends
+from moto.core import DEFAULT_ACCOUNT_ID
+
+from deploy import stacks
+from drsorch_site.cognito import read_provider
+from drsorch_site.id_token import Verifier
+from drsorch_site.jwks import KeySet
+from tests.deploy.cloud import REGION, account, client
+from tests.deploy.templates import Loader
+
+ROOT = Path(__file__).resolve().parents[2]
+TEMPLATES = ROOT / "deploy" / "cloudformation"
+SIGN_IN = (ROOT / "docs" / "sign-in.md").read_text()
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+DOMAIN = "dr.example.com"
+ROBOT, TEMPORARY, PASSWORD = "robot@example.com", "Temporary-horse-1", "Correct-horse-1"
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:moto")
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[str]:
+    with pytest.MonkeyPatch.context() as patch, account(patch.setenv, patch.delenv) as address:
+        patch.setenv("MOTO_COGNITO_IDP_USER_POOL_ENABLE_TOTP", "true")
+        yield address
+
+
+def build(name: str, template: str, **parameters: str) -> dict[str, str]:
+    client("cloudformation").create_stack(
+        StackName=name,
+        TemplateBody=(TEMPLATES / template).read_text(),
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        Capabilities=["CAPABILITY_IAM"],
+    )
+    return stacks.outputs(name, REGION)
+
+
+def sign_in_settings(name: str, **parameters: str) -> dict[str, str]:
+    """A user pool with a script's account in it, and the settings that script/stack-environment prints of it."""
+    made = build(name, "identity.yaml", ConsoleDomain=DOMAIN, SignInPrefix=name, **parameters)
+    known = {"UserPoolId": made["UserPoolId"], "Username": ROBOT}
+    cognito = client("cognito-idp")
+    cognito.admin_create_user(**known, TemporaryPassword=TEMPORARY)
+    cognito.admin_add_user_to_group(**known, GroupName="drsorch-operator")
+    secret = client("secretsmanager").get_secret_value(SecretId=made["ClientSecretArn"])["SecretString"]
+    return {
+        "COGNITO_USER_POOL_ID": made["UserPoolId"],
+        "COGNITO_CLIENT_ID": made["ClientId"],
+        "COGNITO_CLIENT_SECRET": secret,
+        "COGNITO_DOMAIN": made["SignInDomain"],
+    }
+
+
+def fetch_token(settings: dict[str, str], **more: str) -> subprocess.CompletedProcess[str]:
+    """What the page has somebody save as id_token.py."""
+    [recipe] = re.findall(r"^   ```python\n(.*?)^   ```", SIGN_IN, flags=re.DOTALL | re.MULTILINE)
+    env = os.environ | settings | {"API_USER": ROBOT, "API_PASSWORD": PASSWORD} | more
+    command = [sys.executable, "-c", dedent(recipe)]
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+
+
+def set_up_authenticator(pool: str) -> str:
+    """As the sign-in pages have somebody do, who may see the key of it."""
+    cognitoidp_backends[DEFAULT_ACCOUNT_ID][REGION].admin_get_user(pool, ROBOT).token_verified = True
+    preferred = {"Enabled": True, "PreferredMfa": True}
+    client("cognito-idp").admin_set_user_mfa_preference(
+        UserPoolId=pool, Username=ROBOT, SoftwareTokenMfaSettings=preferred
+    )
+    return COGNITO_TOTP_MFA_SECRET
+
+
+def test_a_script_gets_a_token_that_the_api_takes(cloud: str) -> None:
+    settings = sign_in_settings("scripts", ScriptSignIn="true")
+    pool = settings["COGNITO_USER_POOL_ID"]
+    known = dict.fromkeys(f"COGNITO_{each}" for each in ("ISSUER", "AUTHORIZE_URL", "TOKEN_URL", "LOGOUT_URL"))
+    keys = f"{cloud}/{pool}/.well-known/jwks.json"
+    given = dict.fromkeys((*known, "COGNITO_REVOKE_URL", "COGNITO_REGION"), "") | {"COGNITO_JWKS_URL": keys}
+    provider = read_provider(given | settings, {}, is_test=True)
+    verifier = Verifier(provider, KeySet(keys, accept_known_keys=True))
+
+    assert "asks for NEW_PASSWORD_REQUIRED" in fetch_token(settings, API_PASSWORD=TEMPORARY).stderr
+    client("cognito-idp").admin_set_user_password(UserPoolId=pool, Username=ROBOT, Password=PASSWORD, Permanent=True)
+    without = verifier.verify(fetch_token(settings).stdout.strip())
+    assert without.groups == ("drsorch-operator",)
+
+    key = set_up_authenticator(pool)
+    spelled = f"{key[:4].upper()} {key[4:]}"  # in groups, as some apps show it
+    claims = verifier.verify(fetch_token(settings, API_AUTHENTICATOR_KEY=spelled).stdout.strip())
+    assert claims.subject == without.subject
+    assert "CodeMismatch" in fetch_token(settings, API_AUTHENTICATOR_KEY="B" * 12).stderr
+
+
+def test_a_script_gets_no_token_unless_the_stack_says_so(cloud: str) -> None:
+    assert "Auth flow not enabled" in fetch_token(sign_in_settings("people-only")).stderr
+
+
+def test_the_console_moves_to_the_balancer_of_another_stack(cloud: str) -> None:
+    """With the record that a lost stack made, and the commands of the page."""
+    zone = client("route53").create_hosted_zone(Name="example.com", CallerReference="1")["HostedZone"]["Id"]
+    network = build("network", "network.yaml")
+    known = {
+        "CertificateArn": client("acm").request_certificate(DomainName=DOMAIN)["CertificateArn"],
+        "ConsoleDomain": DOMAIN,
+        "DeletionProtection": "false",
+        "SecurityGroup": network["BalancerGroup"],
+        "Subnets": network["PublicSubnets"],
+        "VpcId": network["VpcId"],
+    }
+    build("lost", "balancer.yaml", HostedZoneId=zone.rpartition("/")[2], **known)
+    found = build("found", "balancer.yaml", **known)["DnsName"]
+
+    [query] = re.findall(r'describe-load-balancers --query "(.*?)"', OPERATIONS)
+    balancers = client("elbv2").describe_load_balancers()
+    [zone_of_balancer] = jmespath.search(query.replace("BALANCER", found), balancers)
+    [change] = re.findall(r"change-resource-record-sets .*?--change-batch '(.*?)'", OPERATIONS, flags=re.DOTALL)
+    change = change.replace("ZONE_OF_BALANCER", zone_of_balancer).replace("BALANCER", found)
+    client("route53").change_resource_record_sets(HostedZoneId=zone, ChangeBatch=json.loads(change))
+
+    records = client("route53").list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
+    [record] = [each for each in records if each["Name"] == f"{DOMAIN}."]
+    assert record["AliasTarget"]["DNSName"].rstrip(".") == found
+
+
+def resources_of(template: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.load((TEMPLATES / template).read_text(), Loader)["Resources"]
+    return found
+
+
+def test_the_processes_reach_https_and_the_database_and_nothing_else() -> None:
+    out = resources_of("network.yaml")["ProcessGroup"]["Properties"]["SecurityGroupEgress"]
+    assert [(each["FromPort"], each["ToPort"]) for each in out] == [(443, 443), (5432, 5432)]
+
+
+def test_no_update_takes_away_what_a_deletion_of_the_stack_keeps() -> None:
+    kept = set()
+    for path in TEMPLATES.glob("*.yaml"):
+        for name, each in resources_of(path.name).items():
+            if each.get("DeletionPolicy", "Delete") != "Delete":
+                assert each["UpdateReplacePolicy"] == "Retain", f"{path.name}: {name}"
+                kept.add(name)
+    assert kept >= {"Instance", "Password", "Pool", "SecretKey", "WebLog", "EngineLog"}
