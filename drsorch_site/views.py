@@ -8,7 +8,7 @@ from hashlib import sha256
 from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.db import connection
-from django.db.models import Count, Exists, Func, IntegerField, OuterRef, Subquery
+from django.db.models import Count, Exists, F, Func, IntegerField, OuterRef, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
@@ -29,7 +29,7 @@ from plans.models import RecoveryPlan
 from protection.models import RegionInventory, SourceServer
 from protection.pages import HtmxHttpRequest, Question
 from protection.states import ServerState
-from protection.views import region_ages, state_counts
+from protection.views import region_ages, stale_before, state_counts
 
 DRILL_IS_DUE = timedelta(days=90)
 ROWS = 5
@@ -57,7 +57,8 @@ def dashboard_live(request: HtmxHttpRequest) -> HttpResponse:
 
 @dataclass(frozen=True)
 class Pulse:
-    """`mark` changes with all that the dashboard shows. It is read first: a page may be newer than it, never older."""
+    """`mark` changes with all that the dashboard shows, also with what only grows too old to be believed. It is read
+    first: a page may be newer than it, never older."""
 
     mark: str
     active: int
@@ -66,14 +67,19 @@ class Pulse:
 
 def _pulse(request: HttpRequest) -> Pulse:
     """One query, of the row of whoever asks, which is always there."""
+    now = timezone.now()
     active = Execution.objects.active().order_by()
     weighed = PlanReadiness.objects.order_by()
+    believed = weighed.filter(expires_at__gt=now, plan_version=F("plan__version"))
+    stale = RegionInventory.objects.filter(as_of__lt=stale_before()).order_by()
     figures = (
         active.values(n=_figure("COUNT", "pk")),
         active.values(n=_figure("SUM", "revision")),
         Execution.objects.final().order_by("-ended_at").values("ended_at")[:1],
         RegionInventory.objects.filter(tried_at__isnull=False).order_by("-tried_at").values("tried_at")[:1],
         *(weighed.filter(verdict=each).values(n=_figure("COUNT", "pk")) for each in Verdict),
+        believed.values(n=_figure("COUNT", "pk")),
+        stale.values(n=_figure("COUNT", "pk")),
         Pacemaker.objects.filter(pk=1).values("beat_at")[:1],
     )
     names = [f"figure{at}" for at in range(len(figures))]
@@ -81,7 +87,8 @@ def _pulse(request: HttpRequest) -> Pulse:
         **{name: Subquery(figure) for name, figure in zip(names, figures, strict=True)}
     )
     *found, beat_at = asker.values_list(*names).get()
-    return Pulse(sha256(repr(found).encode()).hexdigest()[:16], found[0], is_alive(beat_at))
+    shown = (*found, now.date())  # drills become due with the days, and times show their date
+    return Pulse(sha256(repr(shown).encode()).hexdigest()[:16], found[0], is_alive(beat_at))
 
 
 def _figure(function: str, column: str) -> Func:

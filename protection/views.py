@@ -4,7 +4,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db.models import Count
@@ -18,23 +18,37 @@ from protection.models import ProtectionGroup, RegionInventory, SourceServer
 from protection.pages import HtmxHttpRequest, page_of, wants_fragment
 from protection.states import ServerState
 
-# A region that was not read for so many rounds of the engine is shown as stale.
+# What was not read for so many rounds of the engine is shown as stale.
 STALE_ROUNDS = 5
+
+
+def stale_before() -> datetime:
+    """What AWS said before this time is too old to be shown as true."""
+    return timezone.now() - timedelta(seconds=settings.INVENTORY_SECONDS * STALE_ROUNDS)
 
 
 @dataclass(frozen=True)
 class Readiness:
-    """How many of some servers are in which state, worst first; `unknown` were never seen in DRS, or are gone."""
+    """How many of some servers are in which state, worst first; `unknown` were never seen in DRS, or are gone.
+
+    `as_of` is when AWS last named the one of them of which it has been silent for longest.
+    """
 
     states: dict[ServerState, int]
     unknown: int = 0
+    as_of: datetime | None = None
 
     @classmethod
     def of(cls, servers: Iterable[SourceServer | None]) -> "Readiness":
-        seen = Counter(server.state if server and not server.gone_at else None for server in servers)
-        unknown = seen.pop(None, 0)
-        ranked = sorted(((state, count) for state, count in seen.items() if state), key=_worst_first)
-        return cls(dict(ranked), unknown)
+        each = list(servers)
+        present = [server for server in each if server and not server.gone_at]
+        ranked = sorted(Counter(server.state for server in present).items(), key=_worst_first)
+        as_of = min((server.seen_at for server in present), default=None)
+        return cls(dict(ranked), len(each) - len(present), as_of)
+
+    @property
+    def is_stale(self) -> bool:
+        return self.as_of is not None and self.as_of < stale_before()
 
     @property
     def total(self) -> int:
@@ -63,8 +77,7 @@ class RegionAge:
     @property
     def is_stale(self) -> bool:
         as_of = self.inventory.as_of
-        limit = timedelta(seconds=settings.INVENTORY_SECONDS * STALE_ROUNDS)
-        return as_of is None or timezone.now() - as_of > limit
+        return as_of is None or as_of < stale_before()
 
 
 def region_ages(region: str = "") -> list[RegionAge]:
