@@ -44,8 +44,12 @@ def _running(live: "Live") -> Banner:
     wave = live.current
     if wave is None:
         return Banner(Tone.PROGRESS, "Running.")
+    if live.execution.restored_at:
+        return Banner(Tone.ATTENTION, "Read from a backup.", after=wave.run.status_message)
     doing = _DOING.get(wave.run.state, "starts now")
     title = f"{wave.title[0].upper()}{wave.title[1:]}, {doing}."
+    if wave.run.status_message:
+        return Banner(Tone.ATTENTION if wave.is_refused else Tone.PROGRESS, title, after=wave.run.status_message)
     return Banner(Tone.PROGRESS, title, before="" if live.trouble else "Nothing to do.", after=live.pause_ahead(wave))
 
 
@@ -54,7 +58,7 @@ def _paused(live: "Live") -> Banner:
     if wave is None:
         return Banner(Tone.ATTENTION, "Paused.")
     before = next((each for each in reversed(live.waves) if each.run.ended_at and each.number < wave.number), None)
-    asked = "Resume when the servers that are up pass your checks."
+    asked = wave.run.status_message or "Resume when the servers that are up pass your checks."
     if before is None:
         return Banner(Tone.ATTENTION, f"Paused before {wave.title}.", after=asked)
     finished = f"Wave {before.number} {'failed' if before.run.state is WaveStatus.FAILED else 'finished'}"
@@ -88,18 +92,22 @@ def _completed(live: "Live") -> Banner:
 
 
 def _partial(live: "Live") -> Banner:
-    title = f"{live.launched} of {counted(live.total, 'server')} launched, {live.failed} failed."
+    coming = f", AWS may still launch {live.unknown}" if live.unknown else ""
+    title = f"{live.launched} of {counted(live.total, 'server')} launched, {live.failed} failed{coming}."
     return Banner(Tone.PARTIAL, title, before="Ended", at=live.execution.ended_at, after=_instances(live))
 
 
 def _failed(live: "Live") -> Banner:
-    return Banner(
-        Tone.DANGER,
-        "Failed: no server was launched." if not live.launched else "Failed.",
-        before="Ended",
-        at=live.execution.ended_at,
-        after="The reasons are below. Start the plan again when they are gone.",
-    )
+    if live.unknown:
+        up = f"{live.launched} of {live.total}" if live.launched else "no server"
+        title = f"Failed: {up} known to be up, and AWS may still launch {live.unknown}."
+    else:
+        title = (
+            f"Failed: {live.launched} of {live.total} launched." if live.launched else "Failed: no server was launched."
+        )
+    left = f"{_instances(live)} " if live.up else ""
+    after = f"{left}The reasons are below. When they are gone, try again, or start the plan anew."
+    return Banner(Tone.DANGER, title, before="Ended", at=live.execution.ended_at, after=after)
 
 
 def _cancelled(live: "Live") -> Banner:

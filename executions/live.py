@@ -78,6 +78,16 @@ class WaveCard:
         return self.up + self.tally.having(LaunchStatus.TERMINATED)
 
     @property
+    def unsettled(self) -> int:
+        """Servers of a wave that was begun, of which nobody knows whether they come up."""
+        return self.total - self.launched - self.failed if self.has_begun else 0
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether AWS refuses one of its launches, and may go on to."""
+        return any(job.refused_since and not job.job_id for job in self.jobs)
+
+    @property
     def percent(self) -> int:
         return self.tally.percent
 
@@ -87,8 +97,10 @@ class WaveCard:
 
     @property
     def is_open(self) -> bool:
-        """Whether the servers show at first; a person's own choice is kept by console.js."""
-        return (self.run.state.has_begun or self.run.state is WaveStatus.FAILED) or (self.has_begun and self.small_run)
+        """Whether the servers show at first, or why it waits; a person's own choice is kept by console.js."""
+        state = self.run.state
+        is_told = bool(self.run.status_message) and not state.is_final
+        return state.has_begun or state is WaveStatus.FAILED or is_told or (self.has_begun and self.small_run)
 
     @property
     def is_waiting(self) -> bool:
@@ -168,9 +180,19 @@ class Live:
     def launched(self) -> int:
         return sum(wave.launched for wave in self.waves)
 
+    @cached_property
+    def unknown(self) -> int:
+        """Servers of a run that is over which AWS may still launch: their jobs go on."""
+        return sum(wave.unsettled for wave in self.waves) if self.execution.next_step_at else 0
+
     @property
     def is_over(self) -> bool:
-        """Whether nothing of the run moves any more, its clean-up included."""
+        """Whether nothing of the run moves any more: its clean-up is over, and DRS owes no news of a job."""
+        return self.has_rested and self.execution.next_step_at is None
+
+    @property
+    def has_rested(self) -> bool:
+        """Whether only late news of its jobs may come: nobody waits for those every three seconds."""
         return self.state.is_final and self.cleanup is not TerminationStatus.IN_PROGRESS
 
     @property
@@ -234,7 +256,8 @@ class Live:
         """What a screen reader is told, once each time it changes: states, not counts."""
         wave = self.current
         where = f" Wave {wave.number}, {wave.run.name}: {wave.run.state.label}." if wave else ""
-        return f"{self.execution.plan_name}: {self.state.label}.{where}"
+        name = f"{self.execution.purpose.label} of {self.execution.plan_name}"
+        return f"{name}: {self.state.label}.{where} {self.trouble}".rstrip()
 
     @cached_property
     def data_of(self) -> datetime | None:

@@ -93,7 +93,7 @@ NEWS = (
             .values("seen_at")[:1]
         ),
     )
-    .values_list("revision", "ended_at", "termination_status", "beat_at", "told_at")
+    .values_list("revision", "ended_at", "next_step_at", "termination_status", "beat_at", "told_at")
 )
 
 
@@ -105,8 +105,8 @@ def execution_live(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpRes
     seen = NEWS.filter(pk=execution_id).first()
     if seen is None:
         raise Http404
-    revision, ended_at, termination, beat_at, told_at = seen
-    is_over = ended_at is not None and termination != TerminationStatus.IN_PROGRESS
+    revision, ended_at, next_step_at, termination, beat_at, told_at = seen
+    is_over = ended_at is not None and next_step_at is None and termination != TerminationStatus.IN_PROGRESS
     since = _number(request.GET.get("rev"))
     alive = is_alive(beat_at)
     if revision == since and not is_over and request.GET.get("engine") == str(int(alive)):

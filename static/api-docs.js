@@ -1,6 +1,4 @@
-// Draws the interactive page of the API. Requests are made with the console's session and its CSRF token.
-"use strict";
-
+// Draws the interactive page of the API, in the console's session.
 const place = document.getElementById("api");
 
 window.SwaggerUIBundle({

@@ -1,15 +1,14 @@
-// Cosmetics and live updates of the console. Everything else works without it.
-(() => {
-"use strict";
+// Live updates and cosmetics. Everything else works without it.
 const byId = (id) => document.getElementById(id);
+const find = (what) => document.querySelector(what);
 const on = (names, act) => names.split(" ").forEach((name) => document.addEventListener(name, act));
 const live = () => byId("live");
-const isLive = (each) => each?.id === "live";
-let answeredAt = Date.now(); // when the server last told us something
-let ahead = 0; // how far the server's clock is ahead of this one's
+const polls = (each) => each?.getAttribute?.("hx-trigger")?.startsWith("every");
+let answeredAt = Date.now();
+let ahead = 0; // how far the server's clock is ahead of ours
 const now = () => Date.now() + ahead;
 
-// Times that would be wrong between two reads. The words are those of templatetags/console.py.
+// Times, in the words of templatetags/console.py.
 const two = (n) => String(n).padStart(2, "0");
 const span = (s) => {
   const [d, h, m] = [s / 86400, (s / 3600) % 24, (s / 60) % 60].map(Math.floor);
@@ -34,73 +33,81 @@ const readClock = () => {
   tick();
 };
 
-// A dialog is filled by htmx from the address that its button would lead to without a script.
+// htmx fills the dialog from where its button would lead without a script.
 const dialog = byId("dialog");
-const menu = document.querySelector(".menu");
-dialog?.addEventListener("close", () => dialog.replaceChildren());
+const menu = find(".menu");
+let opener = "";
+dialog.addEventListener("close", () => {
+  dialog.replaceChildren();
+  byId(opener)?.focus();
+});
 on("click", (event) => {
   if (event.target.closest("dialog [data-close]")) {
     event.preventDefault();
     dialog.close();
   }
-  if (!menu?.contains(event.target)) menu?.removeAttribute("open");
+  if (!menu.contains(event.target)) menu.open = false;
 });
 let keys = ""; // "g" is the first of two
 on("keydown", (event) => {
-  if (event.key === "Escape" && menu?.open) {
+  if (event.key === "Escape" && menu.open) {
     menu.open = false;
     menu.firstElementChild.focus();
   }
-  const typing = event.target.closest("input, select, textarea, dialog");
-  if (typing || event.ctrlKey || event.altKey || event.metaKey || document.documentElement.dataset.keys) return;
+  if (event.target.closest("input, select, textarea, dialog") || document.documentElement.dataset.keys) return;
+  if (event.ctrlKey || event.altKey || event.metaKey) return;
   keys += event.key;
-  const found = document.querySelector(`[data-key=${JSON.stringify(keys)}]`);
+  const found = find(`[data-key=${JSON.stringify(keys)}]`);
   if (keys !== "g") keys = "";
   if (!found) return;
   event.preventDefault();
   found[found.matches("a") ? "click" : "focus"]();
 });
 
-// A form is sent once, however often its button is pressed.
+// A form is sent once, unless its answer is a file.
 on("submit", (event) => {
   const form = event.target;
-  if (form.method !== "post" || form.hasAttribute("hx-post")) return;
+  if (form.method !== "post" || form.matches("[hx-post], [data-again]")) return;
   if (form.dataset.sent) event.preventDefault();
   form.dataset.sent = "1";
 });
-window.addEventListener("pageshow", (event) => event.persisted && location.reload());
+onpageshow = (event) => event.persisted && location.reload();
 
-// What a person opened or closed stays so.
+// What a person opened, closed or scrolled stays so.
 const chosen = new Map();
 on("click", (event) => {
   const details = event.target.closest("summary")?.parentElement;
   if (details?.id) setTimeout(() => chosen.set(details.id, details.open));
 });
+const areas = ({ target }) => [...byId(target.id).querySelectorAll(".table-scroll, .feed")];
 let scrolled = [];
 on("htmx:oobBeforeSwap", ({ detail }) => {
   for (const details of detail.fragment.querySelectorAll("details[id]")) {
     if (chosen.has(details.id)) details.open = chosen.get(details.id);
   }
-  scrolled = [...detail.target.querySelectorAll(".table-scroll")].map((each) => each.scrollLeft);
+  scrolled = areas(detail).map((each) => [each.scrollLeft, each.scrollTop]);
 });
-on("htmx:oobAfterSwap", ({ detail }) => {
-  byId(detail.target.id)?.querySelectorAll(".table-scroll").forEach((each, at) => (each.scrollLeft = scrolled[at] ?? 0));
-});
+on("htmx:oobAfterSwap", ({ detail }) => areas(detail).forEach((each, at) => each.scrollTo(...(scrolled[at] ?? [0, 0]))));
 
-// Polls: none while nobody looks, one at once when somebody does.
+// Polls: none while nobody looks, one at once when somebody does. An error never takes a page's place.
 on("htmx:beforeRequest", (event) => {
-  if (isLive(event.detail.elt) && document.hidden) event.preventDefault();
+  if (!polls(event.detail.elt)) find(".unanswered")?.remove();
+  else if (document.hidden) event.preventDefault();
 });
 on("visibilitychange", () => {
   tick();
   if (!document.hidden && live()?.hasAttribute("hx-get")) htmx.trigger(live(), "poll-now");
 });
+on("htmx:beforeSwap", ({ detail }) => {
+  if (polls(detail.elt) && detail.xhr.status >= 400) detail.shouldSwap = !(detail.isError = true);
+});
 on("htmx:sendError htmx:timeout htmx:responseError", ({ detail }) => {
-  if (!isLive(detail.elt)) return;
   const status = detail.xhr?.status;
+  if (status === 401) return; // htmx goes to the sign-in
+  if (!polls(detail.elt)) return (dialog.open ? dialog : byId("main")).prepend(byId("unanswered").content.cloneNode(true));
   if (status === 403 || status === 404) return location.reload();
   const banner = byId("connection");
-  if (status === 401 || !banner?.hidden) return; // 401: htmx goes to the sign-in
+  if (!banner?.hidden) return;
   const time = banner.querySelector("time");
   time.dateTime = new Date(answeredAt + ahead).toISOString();
   time.textContent = `${time.dateTime.slice(11, 19)} UTC`;
@@ -109,16 +116,18 @@ on("htmx:sendError htmx:timeout htmx:responseError", ({ detail }) => {
 
 // A change of state is said once.
 let said = live()?.dataset.say;
-on("htmx:afterRequest", (event) => {
-  if (!isLive(event.detail.elt) || !event.detail.successful) return;
+on("htmx:afterRequest", ({ detail }) => {
+  if (detail.elt.id !== "live" || !detail.successful) return;
   answeredAt = Date.now();
-  const told = event.detail.xhr.getResponseHeader("X-Told-At"); // nothing else changed
-  const time = document.querySelector("#told time");
-  if (told && time) time.dateTime = told;
-  byId("connection")?.toggleAttribute("hidden", true);
+  const told = detail.xhr.getResponseHeader("X-Told-At");
+  if (told && find("#told time")) find("#told time").dateTime = told;
+  byId("connection").hidden = true;
 });
 on("htmx:afterSwap", () => {
-  if (dialog?.childElementCount && !dialog.open) dialog.showModal();
+  if (dialog.childElementCount && !dialog.open) {
+    opener = document.activeElement.id;
+    dialog.showModal();
+  }
   const { say, title } = live()?.dataset ?? {};
   if (!say) return;
   document.title = title;
@@ -126,7 +135,6 @@ on("htmx:afterSwap", () => {
   readClock();
 });
 
-document.querySelector(".sidenav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+find(".sidenav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 readClock();
 setInterval(tick, 1000);
-})();

@@ -17,7 +17,7 @@ CHROMIUM = "/usr/bin/chromium"
 PATIENCE_MS = 30_000
 AXE = Path(settings.BASE_DIR) / "node_modules/axe-core/axe.min.js"
 # A refusal that the page shows is also a line in the browser's console. That is no complaint.
-REFUSED = re.compile(r"status of (400|401|403|409|412|422|502|503) |Response Status Error Code 401")
+REFUSED = re.compile(r"status of (400|401|403|409|412|422|502|503) |Response Status Error Code (401|502)")
 
 
 @contextmanager

@@ -8,10 +8,11 @@ from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.utils import timezone
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from drs.simulator.testing import RunningSimulator
 from drsorch_site.session_clock import SEEN
+from executions.states import ExecutionStatus
 from plans.models import RecoveryPlan
 from protection.models import ProtectionGroup
 from tests.api_client import make_user
@@ -212,3 +213,32 @@ def test_it_is_driven_by_the_keyboard(desk: Desk, ann: User) -> None:
     page.keyboard.type("gp")
     expect(page.get_by_role("button", name="Off")).to_have_attribute("aria-pressed", "true")
     assert page.url.endswith("/settings")
+
+
+def test_an_error_of_a_poll_takes_no_page_away(desk: Desk, ann: User) -> None:
+    run, polls = world.paused("Payments"), re.compile(r"/live\?")
+    page = desk.sit(ann)
+    for address in (f"/executions/{run.pk}", "/"):
+        page.goto(address)
+        page.route(polls, lambda route: route.fulfill(status=502, body="<h1>Bad gateway</h1>"))
+        expect(page.locator("#connection")).to_contain_text("Connection lost, showing")
+        expect(page.locator("#live")).to_contain_text("Payments")
+        page.unroute(polls)
+        expect(page.locator("#connection")).to_be_hidden()
+
+
+def test_a_question_without_an_answer_says_so_and_is_asked_once(desk: Desk, ann: User) -> None:
+    run, held = world.ended(ExecutionStatus.COMPLETED), list[Route]()
+    page = desk.sit(ann)
+    page.goto(f"/executions/{run.pk}")
+    page.get_by_role("link", name="Terminate 4 instances").click()
+    page.get_by_label("Type terminate 4 to confirm").fill("terminate 4")
+    page.route("**/terminate", held.append)
+    sends = page.get_by_role("dialog").get_by_role("button", name="Terminate 4 instances")
+    sends.click()
+    expect(sends).to_be_disabled()
+    (route,) = held
+    route.abort()
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("look before you try again")
+    expect(sends).to_be_enabled()
+    desk.complaints.clear()  # of the browser, that the request failed

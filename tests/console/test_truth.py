@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from audit.actor import SYSTEM
-from executions import services
+from executions import restored, services
 from executions.models import Execution, LaunchJob, ServerRun
 from executions.states import ExecutionStatus, Kind, WaveStatus
 from plans.draft import PlanDraft, WaveDraft
@@ -58,6 +58,50 @@ def test_it_says_that_there_is_nothing_to_do_only_when_all_is_well(console: Clie
     for html in (look(console, "execution", run.pk), poll(console, run, run.revision).content.decode()):
         assert "No engine is running, so nothing goes on here." in words(html)
         assert "Nothing to do" not in html
+
+
+def test_it_says_why_a_launch_waits_instead_of_nothing_to_do(console: Client) -> None:
+    run = world.start(world.plan("Payments", pause=None))
+    wave = run.waves.all()[0]
+    wave.status, wave.started_at, wave.status_message = WaveStatus.INITIATED, timezone.now(), "Job drsjob-1 has app-01."
+    wave.save()
+    world.change(run, wave, status=ExecutionStatus.RUNNING)
+    LaunchJob.objects.filter(wave=wave).update(status="QUEUED", refused_since=timezone.now())
+    html = look(console, "execution", run.pk)
+    assert '<p id="banner" class="banner" data-tone="attention">' in html
+    assert "is being sent to AWS. Job drsjob-1 has app-01." in words(html)
+    assert "Nothing to do" not in html
+
+
+def test_a_run_read_from_a_backup_says_what_is_asked_of_a_person(console: Client) -> None:
+    run = world.paused("Payments")
+    run.waves.filter(number=1).update(status_message=restored.LOOKED)
+    html = look(console, "execution", run.pk)
+    assert "It may have been cancelled after the backup: ask, then resume or cancel." in words(html)
+    assert "Resume when the servers that are up pass your checks" not in html
+    assert '<details class="card" id="wave-2-servers" open>' in html
+    run.waves.filter(number=1).update(status=WaveStatus.PENDING, status_message=restored.LOOKING)
+    world.change(run, status=ExecutionStatus.RUNNING, restored_at=timezone.now())
+    text = text_of(console, run)
+    assert f"Read from a backup. {restored.LOOKING}" in text
+    assert "Nothing to do" not in text
+
+
+def test_it_does_not_call_servers_down_that_may_yet_come_up(console: Client) -> None:
+    run = launching()
+    run.waves.filter(number=0).update(status=WaveStatus.FAILED, ended_at=timezone.now())
+    ended = {"ended_at": timezone.now(), "next_step_at": timezone.now()}
+    world.change(run, status=ExecutionStatus.FAILED, **ended)
+    ServerRun.objects.filter(wave__execution=run).update(launch_status="IN_PROGRESS", recovery_instance_id="")
+    assert "Failed: no server known to be up, and AWS may still launch 2." in text_of(console, run)
+    ServerRun.objects.filter(pk=ServerRun.objects.filter(wave__execution=run)[0].pk).update(launch_status="LAUNCHED")
+    text = text_of(console, run)
+    assert "Failed: 1 of 6 known to be up, and AWS may still launch 1." in text
+    assert "1 instance still running, and costing money, until terminated." in text
+    world.change(run, next_step_at=None)
+    assert "Failed: 1 of 6 launched." in text_of(console, run)
+    ServerRun.objects.filter(wave__execution=run).update(launch_status="FAILED")
+    assert "Failed: no server was launched." in text_of(console, run)
 
 
 def test_a_poll_without_news_still_tells_when_aws_last_answered(console: Client) -> None:
