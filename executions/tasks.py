@@ -5,6 +5,7 @@ import os
 import time
 import uuid
 from functools import cache
+from mmap import mmap
 
 from django.db import Error as DatabaseTrouble
 from django.db import connections
@@ -19,7 +20,9 @@ from executions.sweep import Sweep
 log = logging.getLogger(__name__)
 
 HOLDER = uuid.uuid4()  # of all processes of one engine, which is forked after this
+STOPPING = mmap(-1, 1)  # the same: whether the engine was told to stop
 BEAT_SECONDS = 10.0
+LONGEST_BEAT_SECONDS = 1800.0  # half of what the broker allows it, which is 3600
 HERE_SECONDS = 2.0
 SWEEP_EVERY_SECONDS = 1.0
 
@@ -57,14 +60,18 @@ def step(execution_id: str) -> None:
 
 
 def beat() -> None:
-    """Task: sweep once a second for ten seconds, then pass the baton on. Ends at once if another engine beats."""
-    if not pacemaker.take(HOLDER, db_clock()):
+    """Task: sweep once a second for ten seconds, then pass the baton on. Ends at once if another engine beats.
+
+    It goes on while anything is under way: with one worker nobody could sweep while this one waits for a region that
+    hangs, and all other regions would stand still.
+    """
+    if STOPPING[0] or not pacemaker.take(HOLDER, db_clock()):
         return
-    sweep = Sweep(nudge=nudge, is_idle=_queue_is_empty)
+    sweep, last = Sweep(nudge=nudge, is_idle=_queue_is_empty), time.monotonic() + LONGEST_BEAT_SECONDS
     try:
-        holds = _sweep_for(BEAT_SECONDS, sweep)
-        while holds and not _pass_on():  # the broker is down: go on beating
-            holds = _sweep_for(BEAT_SECONDS, sweep)
+        holds = _sweep_for(BEAT_SECONDS, sweep, last)
+        while holds and not _pass_on(sweep, last):
+            holds = _sweep_for(BEAT_SECONDS, sweep, last)
         _drain(sweep)
     finally:
         sweep.close()
@@ -95,25 +102,31 @@ def _beat_here() -> None:
 
 def stop_beating() -> None:
     """Have this engine's beat end within a second, because the engine stops; the next engine takes over."""
+    STOPPING[0] = 1
     pacemaker.hand_over(HOLDER)
 
 
-def _pass_on() -> bool:
-    """Give the turn back and enqueue the next beat."""
+def _pass_on(sweep: Sweep, last: float) -> bool:
+    """Give the turn back and enqueue the next beat. False when this one must go on: the broker is down, or a last look
+    found something to do that would have been nudged before, and whoever does it may hang with the beat behind it."""
     pacemaker.hand_over(HOLDER)
-    if _enqueue("executions.tasks.beat", timeout=3600):
+    if not _enqueue("executions.tasks.beat", timeout=3600):
+        return not pacemaker.take(HOLDER, db_clock())
+    if time.monotonic() >= last:
         return True
-    return not pacemaker.take(HOLDER, db_clock())
+    sweep.once()
+    return not (sweep.is_busy and pacemaker.take(HOLDER, db_clock()))
 
 
-def _sweep_for(seconds: float, sweep: Sweep) -> bool:
-    """Sweep every second; False when the turn was lost, or given up because the engine stops."""
+def _sweep_for(seconds: float, sweep: Sweep, last: float = 0.0) -> bool:
+    """Sweep every second, and until `last` at most while anything is under way; False when the turn was lost, or given
+    up because the engine stops."""
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while (now := time.monotonic()) < end or (sweep.is_busy and now < last):
         started = time.monotonic()
         try:
             sweep.once()
-            if not pacemaker.renew(HOLDER, db_clock()):
+            if STOPPING[0] or not pacemaker.renew(HOLDER, db_clock()):
                 return False
             sweep.rest(max(0.05, SWEEP_EVERY_SECONDS - (time.monotonic() - started)))
         except DatabaseTrouble:  # the database restarts: wait for it; whatever was begun becomes due again
