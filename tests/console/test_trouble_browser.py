@@ -233,7 +233,7 @@ def test_a_question_without_an_answer_says_so_and_is_asked_once(desk: Desk, ann:
     page.goto(f"/executions/{run.pk}")
     page.get_by_role("link", name="Terminate 4 instances").click()
     page.get_by_label("Type terminate 4 to confirm").fill("terminate 4")
-    page.route("**/terminate", held.append)
+    page.route("**/terminate", lambda route: held.append(route))
     sends = page.get_by_role("dialog").get_by_role("button", name="Terminate 4 instances")
     sends.click()
     expect(sends).to_be_disabled()
