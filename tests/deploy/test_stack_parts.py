@@ -10,11 +10,11 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-import jmespath
+import jmespath  # type: ignore[import-untyped]
 import pytest
 import yaml
 from moto.cognitoidp.models import COGNITO_TOTP_MFA_SECRET, cognitoidp_backends
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from deploy import stacks
 from drsorch_site.cognito import read_provider
