@@ -136,20 +136,28 @@ def test_the_console_moves_to_the_balancer_of_another_stack(cloud: str) -> None:
     assert record["AliasTarget"]["DNSName"].rstrip(".") == found
 
 
-def resources_of(template: str) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.load((TEMPLATES / template).read_text(), Loader)["Resources"]
+def read(template: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.load((TEMPLATES / template).read_text(), Loader)
     return found
 
 
+def test_what_the_root_is_told_reaches_each_part_that_asks_for_it() -> None:
+    root = read("root.yaml")
+    for name, each in root["Resources"].items():
+        passed = each["Properties"]["Parameters"].keys()
+        taken = read(each["Properties"]["TemplateURL"].rpartition("/")[2])["Parameters"].keys()
+        assert taken & root["Parameters"].keys() <= passed <= taken, name
+
+
 def test_the_processes_reach_https_and_the_database_and_nothing_else() -> None:
-    out = resources_of("network.yaml")["ProcessGroup"]["Properties"]["SecurityGroupEgress"]
+    out = read("network.yaml")["Resources"]["ProcessGroup"]["Properties"]["SecurityGroupEgress"]
     assert [(each["FromPort"], each["ToPort"]) for each in out] == [(443, 443), (5432, 5432)]
 
 
 def test_no_update_takes_away_what_a_deletion_of_the_stack_keeps() -> None:
     kept = set()
     for path in TEMPLATES.glob("*.yaml"):
-        for name, each in resources_of(path.name).items():
+        for name, each in read(path.name)["Resources"].items():
             if each.get("DeletionPolicy", "Delete") != "Delete":
                 assert each["UpdateReplacePolicy"] == "Retain", f"{path.name}: {name}"
                 kept.add(name)
