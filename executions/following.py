@@ -12,9 +12,9 @@ from drs.client import Drs, SendWindow
 from drs.errors import DrsError
 from drs.shapes import JOB_COMPLETED, TERMINATE, Job
 from executions.errands import Errand
-from executions.launch import wake_waiting
 from executions.models import Execution, TerminationJob
 from executions.observe import LOST_AFTER
+from executions.patience import wake_waiting
 from executions.states import JobStatus, TerminationStatus
 from executions.termination import (
     UNCONFIRMED_AFTER,

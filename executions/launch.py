@@ -11,6 +11,7 @@ from functools import partial
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 
 from audit.actor import ENGINE
 from audit.journal import record
@@ -23,13 +24,12 @@ from executions import transitions
 from executions.errands import Errand
 from executions.models import Execution, LaunchJob, TerminationJob, WaveRun
 from executions.occupancy import occupied_by
+from executions.patience import count, is_hopeless, leave_out_idle_time
 from executions.run import Lost, Run, journal, uncounted
-from executions.states import STEPPED, WAVE_BEGUN, JobStatus, Kind, LaunchStatus, Phase, WaveStatus
+from executions.states import WAVE_BEGUN, ExecutionStatus, JobStatus, Kind, LaunchStatus, Phase, WaveStatus
 
 LAUNCH_TAG = "drsorch:launch"
 EXECUTION_TAG = "drsorch:execution"
-GIVE_UP_AFTER = timedelta(minutes=30)
-IDLE_AFTER = timedelta(minutes=2)  # a launch that is late by more: no engine ran
 LOOK_BACK = timedelta(minutes=10)  # before the wave began, for clocks that differ
 OCCUPANTS_SINCE = timedelta(hours=6)  # no DRS job runs for longer
 
@@ -38,14 +38,12 @@ _FATAL_CODES = {
     Trouble.NOT_INITIALIZED: "REGION_NOT_INITIALIZED",
     Trouble.REGION_NOT_ENABLED: "REGION_NOT_INITIALIZED",
 }
-# One reason in different words: a bad network or a sick DRS shows all of them by turns.
-_SAME_AS = {Trouble.UNCERTAIN: Trouble.UNREACHABLE, Trouble.NOT_SENT: Trouble.UNREACHABLE}
 
 
 def launch(run: Run, wave: WaveRun, job_id: uuid.UUID, clock: Clock) -> Errand[None]:
     """Send one job of a wave. Raises Lost when the run was taken over before the intent was recorded."""
     job = LaunchJob.objects.get(pk=job_id)
-    _leave_out_idle_time(job, clock())
+    leave_out_idle_time(job, clock())
     if job.attempt and (yield from _adopt_if_found(run, wave, job, clock)):
         return
     servers = list(job.servers.order_by("position").values_list("source_server_id", flat=True))
@@ -68,10 +66,7 @@ def launch(run: Run, wave: WaveRun, job_id: uuid.UUID, clock: Clock) -> Errand[N
 def _record_intent(run: Run, wave: WaveRun, job: LaunchJob, now: datetime) -> None:
     """Commit that this job is about to be sent: from here on it must be looked for before it is sent again."""
     with transaction.atomic():
-        if run.execution.cancel_requested_at is None:
-            run.keep(now, status=d.running_status(wave.state, cancelled=False))
-        else:
-            run.keep(now)
+        run.keep(now, status=d.running_status(wave.state, cancelled=False))
         mine = LaunchJob.objects.filter(pk=job.pk, status=JobStatus.QUEUED, attempt=job.attempt, job_id="")
         columns = {"attempt": job.attempt + 1, "intent_at": now, "refused_since": job.refused_since}
         if not mine.update(status=JobStatus.INITIATED, not_before=None, **columns):
@@ -184,97 +179,63 @@ def adopt_tagged(run: Run, wave: WaveRun, job: LaunchJob, jobs: Sequence[Job], c
 def take_over_late(run: Run, clock: Clock) -> Errand[None]:
     """Launches in doubt of a run that was given up: never sent again, but taken over if DRS shows them after all."""
     for job in uncounted(run.execution).select_related("wave"):
-        since = _begun(run, job.wave) - LOOK_BACK
+        since, asked_at = _begun(run, job.wave) - LOOK_BACK, clock()
         try:
             jobs = yield partial(Drs(job.region, reading="poller").jobs_since, since)
         except DrsError:
             continue  # asked again at the next poll
-        quarantine = timedelta(seconds=settings.LAUNCH_QUARANTINE_SECONDS)
-        over = job.intent_at is None or clock() > job.intent_at + quarantine
-        if not adopt_tagged(run, job.wave, job, jobs, clock) and over:
-            LaunchJob.objects.filter(pk=job.pk, job_id="").update(status=JobStatus.WITHDRAWN)
+        if not adopt_tagged(run, job.wave, job, jobs, clock) and not _may_land(run, job, asked_at):
+            LaunchJob.objects.filter(pk=job.pk, status=JobStatus.INITIATED, job_id="").update(
+                status=JobStatus.WITHDRAWN
+            )
+
+
+def _may_land(run: Run, job: LaunchJob, asked_at: datetime) -> bool:
+    """Whether a request for this launch could still be accepted when DRS was asked. That is the time that counts: the
+    process may have been frozen since. A database that was lost may have sent it until the restore."""
+    sent = [each for each in (job.intent_at, run.execution.restored_at) if each is not None]
+    return bool(sent) and asked_at <= max(sent) + timedelta(seconds=settings.LAUNCH_QUARANTINE_SECONDS)
 
 
 def reconcile(run: Run, wave: WaveRun, job_id: uuid.UUID, clock: Clock) -> Errand[None]:
     """A launch was intended and never confirmed: adopt it if DRS has it, else let it be sent once that is safe."""
-    job = LaunchJob.objects.get(pk=job_id)
-    _leave_out_idle_time(job, clock())
+    job, asked_at = LaunchJob.objects.get(pk=job_id), clock()
+    leave_out_idle_time(job, asked_at)
     if job.state is not JobStatus.INITIATED or (yield from _adopt_if_found(run, wave, job, clock)):
         return
     now = clock()
-    quarantine = timedelta(seconds=settings.LAUNCH_QUARANTINE_SECONDS)
-    if job.intent_at is None or now <= job.intent_at + quarantine:
+    if job.intent_at is None or _may_land(run, job, asked_at):
         text = "The answer to a launch was lost; looking for it at AWS before anything is sent again."
         _look_again(run, wave, job, text, now)
-    elif _is_hopeless(job, now):
+    elif is_hopeless(job, now):
         _reject(run, wave, job, "LAUNCH_REJECTED", "AWS never gave a clear answer, and started nothing.", now)
     else:
         _requeue(run, wave, job, now, not_before=now, message="", verb="launch.cleared")
 
 
-def _look_again(
-    run: Run, wave: WaveRun, job: LaunchJob, message: str, now: datetime, error: DrsError | None = None
-) -> None:
-    """Nothing is known yet. With `error`, the call itself has just failed and that goes into the journal."""
+def _look_again(run: Run, wave: WaveRun, job: LaunchJob, message: str, now: datetime) -> None:
+    """Nothing is known yet. If somebody knows by now, that stands."""
     later = now + timedelta(seconds=settings.POLL_SECONDS)
     with transaction.atomic():
         run.keep(now)
-        if error is not None:
-            _count(job, error.trouble, now)
-            journal(run, "launch.unclear", outcome=error.code, wave=wave.number, launch=str(job.pk))
-        unknown = LaunchJob.objects.filter(pk=job.pk, job_id="")
-        unknown.update(not_before=later, refused_since=job.refused_since, refused_as=job.refused_as)
-        _say(run, wave, message, now)
+        unknown = LaunchJob.objects.filter(pk=job.pk, status=job.status, attempt=job.attempt, job_id="")
+        if unknown.update(not_before=later, refused_since=job.refused_since, refused_as=job.refused_as):
+            _say(run, wave, message, now)
+
+
+def _look_after(run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, message: str, now: datetime) -> None:
+    """The call itself has just failed, and it may have had its effect: look for that."""
+    count(job, error.trouble, now)
+    with transaction.atomic():
+        _look_again(run, wave, job, message, now)
+        journal(run, "launch.unclear", outcome=error.code, wave=wave.number, launch=str(job.pk))
 
 
 def _say(run: Run, wave: WaveRun, message: str, now: datetime) -> None:
-    """Tell readers why the wave waits; only a new reason counts as a change."""
-    if wave.status_message != message:
-        wave.status_message = message
-        wave.save(update_fields=["status_message"])
+    """Tell readers why the wave waits; only a new reason counts as a change, and no other engine's is left standing."""
+    begun = WaveRun.objects.filter(pk=wave.pk, status__in=WAVE_BEGUN)
+    if begun.exclude(status_message=message).update(status_message=message):
         transitions.touch(run.execution, now, [wave])
-
-
-# How long a refusal is borne
-
-
-def _count(job: LaunchJob, trouble: Trouble, now: datetime, *, patiently: bool = False) -> None:
-    """Half an hour of refusals for one reason is enough; what AWS will surely take later does not count."""
-    kind = _SAME_AS.get(trouble, trouble).name
-    if patiently:
-        job.refused_since = None
-    elif job.refused_since is None or job.refused_as != kind:
-        job.refused_since = now
-    job.refused_as = kind
-
-
-def _is_hopeless(job: LaunchJob, now: datetime) -> bool:
-    limit = GIVE_UP_AFTER
-    if job.refused_as == Trouble.QUOTA.name:  # it waits for others' launches, which may take as long as ours
-        limit = max(limit, timedelta(seconds=settings.WAVE_TIMEOUT_SECONDS))
-    return job.refused_since is not None and now > job.refused_since + limit
-
-
-def _leave_out_idle_time(job: LaunchJob, now: datetime) -> None:
-    """Time in which nobody tried, because no engine ran, says nothing of AWS."""
-    due = job.not_before or job.intent_at
-    if job.refused_since is not None and due is not None and now > due + IDLE_AFTER:
-        job.refused_since += now - due
-
-
-def wake_waiting(account: str, region: str, now: datetime) -> None:
-    """A DRS job has ended there: launches that wait for a server or a slot are tried at once."""
-    waiting = LaunchJob.objects.filter(
-        account_id=account,
-        region=region,
-        status=JobStatus.QUEUED,
-        refused_as__in=[Trouble.CONFLICT.name, Trouble.QUOTA.name],
-        not_before__gt=now,
-    )
-    runs = set(waiting.values_list("wave__execution_id", flat=True))
-    if runs and waiting.update(not_before=now):
-        resting = Execution.objects.filter(pk__in=runs, status__in=STEPPED, claim=None)
-        resting.filter(next_step_at__gt=now).update(next_step_at=now)
 
 
 # A call that failed
@@ -285,7 +246,7 @@ def _after_failure(
 ) -> Errand[None]:
     if error.effect is Effect.UNCERTAIN:
         text = f"AWS gave no clear answer to a launch ({error.code}); looking for it."
-        _look_again(run, wave, job, text, clock(), error)
+        _look_after(run, wave, job, error, text, clock())
     elif error.effect is Effect.FATAL:
         code = _FATAL_CODES.get(error.trouble, "LAUNCH_REJECTED")
         _reject(run, wave, job, code, f"{error.code}: {error.message}", clock())
@@ -303,7 +264,11 @@ def _after_occupied(
     try:
         jobs = yield partial(Drs(job.region, reading="poller").jobs_since, since)
     except DrsError:
-        _look_again(run, wave, job, f"{error.message} AWS does not say who occupies it.", clock(), error)
+        text = f"{error.message} AWS does not say who occupies it."
+        if error.trouble is Trouble.CONFLICT:
+            _look_after(run, wave, job, error, text, clock())
+        else:
+            _retry_later(run, wave, job, error, text, clock())
         return
     if not adopt_tagged(run, wave, job, jobs, clock):
         text = occupied_by(jobs, servers, error)
@@ -347,8 +312,8 @@ def _retry_later(
     patiently: bool = False,
 ) -> None:
     """Certainly nothing was launched: try again, for half an hour; throttling alone never fails a wave."""
-    _count(job, error.trouble, now, patiently=patiently or error.trouble is Trouble.THROTTLED)
-    if _is_hopeless(job, now):
+    count(job, error.trouble, now, patiently=patiently or error.trouble is Trouble.THROTTLED)
+    if is_hopeless(job, now):
         code = "DRS_QUOTA_EXCEEDED" if error.trouble is Trouble.QUOTA else "LAUNCH_REJECTED"
         _reject(run, wave, job, code, f"{error.code}: {message}", now)
         return
@@ -367,13 +332,13 @@ def _requeue(
     verb: str,
     outcome: str = "ok",
 ) -> None:
-    """The job may be sent again, from `not_before` on."""
+    """The job may be sent again, from `not_before` on; of a run that is over it never will be."""
     with transaction.atomic():
-        run.keep(now)
-        mine = LaunchJob.objects.filter(pk=job.pk, status=JobStatus.INITIATED, attempt=job.attempt, job_id="")
+        over = _lock(run)
         refused = {"refused_since": job.refused_since, "refused_as": job.refused_as}
-        if not mine.update(status=JobStatus.QUEUED, not_before=not_before, **refused):
-            raise Lost
+        status = JobStatus.WITHDRAWN if over else JobStatus.QUEUED
+        if over is None or not _unanswered(job).update(status=status, not_before=not_before, **refused):
+            return
         _say(run, wave, message, now)
         journal(run, verb, outcome=outcome, wave=wave.number, launch=str(job.pk), attempt=job.attempt, text=message)
 
@@ -381,10 +346,25 @@ def _requeue(
 def _reject(run: Run, wave: WaveRun, job: LaunchJob, code: str, text: str, now: datetime) -> None:
     """AWS will not take this launch: its servers have failed, with AWS's own words."""
     with transaction.atomic():
-        run.keep(now)
-        mine = LaunchJob.objects.filter(pk=job.pk, status=JobStatus.INITIATED, attempt=job.attempt, job_id="")
-        if not mine.update(status=JobStatus.REJECTED, error_code=code, error_message=text):
-            raise Lost
+        rejected = {"status": JobStatus.REJECTED, "error_code": code, "error_message": text}
+        if _lock(run) is None or not _unanswered(job).update(**rejected):
+            return
         job.servers.update(launch_status=LaunchStatus.FAILED, phase=Phase.DONE, error=text)
         transitions.touch(run.execution, now, [wave])
         journal(run, "launch.rejected", outcome=code, wave=wave.number, launch=str(job.pk), text=text)
+
+
+# What is certain of an attempt is not guarded by the claim, as little as a job id: whoever has the run by now would
+# have to wait until no request can land any more. It is guarded by the attempt.
+
+
+def _lock(run: Run) -> bool | None:
+    """Lock the run and say whether it is over; None where an answer of before a restore, or to a run that is gone,
+    says nothing."""
+    rows = Execution.objects.select_for_update().filter(pk=run.execution.pk, restored_at=None)
+    return next((ExecutionStatus.of(each).is_final for each in rows.values_list("status", flat=True)), None)
+
+
+def _unanswered(job: LaunchJob) -> QuerySet[LaunchJob]:
+    """The launch, as long as nobody has found out what became of this attempt."""
+    return LaunchJob.objects.filter(pk=job.pk, status=JobStatus.INITIATED, attempt=job.attempt, job_id="")

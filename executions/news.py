@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.db.models import QuerySet
 
-from executions import following, launch, replacing, transitions, witness
+from executions import following, patience, replacing, transitions, witness
 from executions.models import JobEvent, LaunchJob, ServerRun, WaveRun
 from executions.observe import Answer, News, compare
 from executions.run import UNREAD
@@ -49,7 +49,7 @@ def save(items: Sequence[News], now: datetime) -> None:
             witness.say_ended(runs[each.job.wave.execution_id], each.job)
     over = {(each.job.account_id, each.job.region) for each in items if each.job.state is JobStatus.COMPLETED}
     for account, region in sorted(over):
-        launch.wake_waiting(account, region, now)
+        patience.wake_waiting(account, region, now)
     moving = [each.job.wave_id for each in items if each.job.state is not JobStatus.PENDING]
     WaveRun.objects.filter(pk__in=moving, status=WaveStatus.POLLING).update(status=WaveStatus.LAUNCHING)
     transitions.touch_all(list(runs), now, {each.job.wave_id for each in items})

@@ -1,0 +1,55 @@
+"""How long a launch that AWS refuses is tried again, and when it is worth trying at once."""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from drs.errors import Trouble
+from executions.models import Execution, LaunchJob
+from executions.states import STEPPED, JobStatus
+
+GIVE_UP_AFTER = timedelta(minutes=30)
+IDLE_AFTER = timedelta(minutes=2)  # a launch that is late by more: no engine ran
+
+# One reason in different words: a bad network or a sick DRS shows all of them by turns.
+_SAME_AS = {Trouble.UNCERTAIN: Trouble.UNREACHABLE, Trouble.NOT_SENT: Trouble.UNREACHABLE}
+
+
+def count(job: LaunchJob, trouble: Trouble, now: datetime, *, patiently: bool = False) -> None:
+    """Half an hour of refusals for one reason is enough; what AWS will surely take later does not count."""
+    kind = _SAME_AS.get(trouble, trouble).name
+    if patiently:
+        job.refused_since = None
+    elif job.refused_since is None or job.refused_as != kind:
+        job.refused_since = now
+    job.refused_as = kind
+
+
+def is_hopeless(job: LaunchJob, now: datetime) -> bool:
+    """Whether AWS has refused the launch for so long that waiting on makes no sense."""
+    limit = GIVE_UP_AFTER
+    if job.refused_as == Trouble.QUOTA.name:  # it waits for others' launches, which may take as long as ours
+        limit = max(limit, timedelta(seconds=settings.WAVE_TIMEOUT_SECONDS))
+    return job.refused_since is not None and now > job.refused_since + limit
+
+
+def leave_out_idle_time(job: LaunchJob, now: datetime) -> None:
+    """Time in which nobody tried, because no engine ran, says nothing of AWS."""
+    due = job.not_before or job.intent_at
+    if job.refused_since is not None and due is not None and now > due + IDLE_AFTER:
+        job.refused_since += now - due
+
+
+def wake_waiting(account: str, region: str, now: datetime) -> None:
+    """A DRS job has ended there: launches that wait for a server or a slot are tried at once."""
+    waiting = LaunchJob.objects.filter(
+        account_id=account,
+        region=region,
+        status=JobStatus.QUEUED,
+        refused_as__in=[Trouble.CONFLICT.name, Trouble.QUOTA.name],
+        not_before__gt=now,
+    )
+    runs = set(waiting.values_list("wave__execution_id", flat=True))
+    if runs and waiting.update(not_before=now):
+        resting = Execution.objects.filter(pk__in=runs, status__in=STEPPED, claim=None)
+        resting.filter(next_step_at__gt=now).update(next_step_at=now)
