@@ -162,6 +162,34 @@ def test_a_run_started_after_the_backup_is_named(stage: Stage, kept: Path, capsy
     assert restore.Command.help
 
 
+def test_what_an_engine_will_take_over_is_no_unknown_launch(
+    stage: Stage, kept: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever terminated it would end servers of a recovery that goes on."""
+
+    def told() -> tuple[str, str]:
+        capsys.readouterr()
+        call_command("unknown_launches")
+        unknown, _, ours = capsys.readouterr().out.partition(" launches of the last 48 h are unknown here.\n")
+        return unknown, ours
+
+    run = stage.start(stage.plan("app-01", "web-01"))
+    call_command("backup", str(kept))
+    stage.look()
+    [launched] = stage.launches()
+    put_back(kept, set(MigrationLoader(connection).disk_migrations))  # as a snapshot of RDS: not marked yet
+    unknown, ours = told()
+    assert unknown == "0"
+    assert launched["job_id"] in ours
+    assert "No engine may start before restore --in-place" in ours
+    call_command("restore", "--in-place", "--force")
+    unknown, ours = told()
+    assert unknown == "0"
+    assert f"run {run.pk}: {stage.ids('app-01')[0]}. An engine takes it over." in ours
+    stage.look()
+    assert told() == ("0", "")
+
+
 @pytest.mark.parametrize("words", [(), ("copy", "--in-place")])
 def test_it_wants_a_file_or_to_hear_that_none_is_needed(stage: Stage, words: tuple[str, ...]) -> None:
     with pytest.raises(CommandError, match="Name the backup; or say --in-place"):

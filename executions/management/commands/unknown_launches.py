@@ -1,4 +1,8 @@
-"""`manage.py unknown_launches`: what this product launched at AWS and this database knows nothing of."""
+"""`manage.py unknown_launches`: what this product launched at AWS and this database knows nothing of.
+
+A launch that an engine will still take over, because its row is there and only DRS's job is not known yet, is told
+apart: whoever terminated its instances would end servers of a recovery that goes on.
+"""
 
 import uuid
 from argparse import ArgumentParser
@@ -6,13 +10,15 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db.models import Q
 
 from contract.clock import db_clock
 from drs.client import Drs
 from drs.errors import DrsError
 from drs.shapes import Job
-from executions.launch import EXECUTION_TAG
+from executions.launch import EXECUTION_TAG, LAUNCH_TAG
 from executions.models import LaunchJob
+from executions.states import JobStatus
 from protection.inventory import regions_in_use
 
 
@@ -28,7 +34,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         since = db_clock() - timedelta(hours=options["hours"])
         known = set(LaunchJob.objects.exclude(job_id="").values_list("job_id", flat=True))
-        found = 0
+        awaited = _awaited()
+        unknown: list[str] = []
+        ours: list[str] = []
         for region in sorted(regions_in_use() | set(options["region"])):
             try:
                 jobs = Drs(region).jobs_since(since)
@@ -36,9 +44,28 @@ class Command(BaseCommand):
                 raise CommandError(f"DRS in {region} cannot be asked: {error}") from error
             for job in jobs:
                 if EXECUTION_TAG in job.tags and job.job_id not in known:
-                    self.stdout.write(_line(region, job))
-                    found += 1
-        self.stdout.write(f"{found} launches of the last {options['hours']} h are unknown here.")
+                    fate = awaited.get(job.tags.get(LAUNCH_TAG, ""))
+                    if fate is None:
+                        unknown.append(_line(region, job))
+                    else:
+                        ours.append(f"{_line(region, job)}. {fate}")
+        self._tell(*unknown, f"{len(unknown)} launches of the last {options['hours']} h are unknown here.")
+        if ours:
+            self._tell(f"{len(ours)} more are of runs of this database. Leave their instances alone:", *ours)
+
+    def _tell(self, *lines: str) -> None:
+        for line in lines:
+            self.stdout.write(line)
+
+
+def _awaited() -> dict[str, str]:
+    """Launches whose job at DRS an engine may still have to find, by their tag, and what becomes of them."""
+    unsettled = Q(status=JobStatus.INITIATED) | Q(status=JobStatus.QUEUED, wave__execution__ended_at=None)
+    looks_first = Q(status=JobStatus.INITIATED) | Q(attempt__gt=0)
+    ids = LaunchJob.objects.filter(unsettled, job_id="")
+    found = {str(pk): "An engine takes it over." for pk in ids.filter(looks_first).values_list("pk", flat=True)}
+    unmarked = "No engine may start before restore --in-place: it would launch this again."
+    return found | {str(pk): unmarked for pk in ids.exclude(looks_first).values_list("pk", flat=True)}
 
 
 def _line(region: str, job: Job) -> str:
