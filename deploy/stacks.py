@@ -18,7 +18,7 @@ TEMPLATES = HERE / "cloudformation"
 POLICIES = HERE / "iam"
 
 # The policies of each process, and the parameter that must be "true" for one of them.
-ROLES = {"Web": ("web", "terminate", "queue"), "Engine": ("engine", "notify", "queue")}
+ROLES = {"Web": ("web", "terminate", "queue"), "Engine": ("engine", "terminate", "notify", "queue")}
 SWITCHES = {"terminate": "AllowTermination", "queue": "WithQueue"}
 ACCOUNT, REGIONS = "123456789012", ["us-east-1", "us-west-2"]  # as written in deploy/iam, for people to replace
 
@@ -133,10 +133,12 @@ def is_there(stack: str, region: str | None) -> bool:
         raise
 
 
-def deploy_command(bucket: str, prefix: str, stack: str, *, first: bool) -> str:
+def deploy_command(bucket: str, prefix: str, stack: str, region: str | None, *, first: bool) -> str:
     """The command that makes the stack, or updates it: then what is not said stays as it is. What is in capitals is for
     the reader to fill in."""
     begin = f"aws cloudformation deploy --stack-name {shlex.quote(stack)}"
+    if region:
+        begin += f" --region {shlex.quote(region)}"
     values = [f"TemplateBucket={shlex.quote(bucket)} TemplatePrefix={prefix}", "Image=REPOSITORY:TAG"]
     if first:
         values += [
@@ -265,7 +267,7 @@ def main(given: list[str]) -> int:
         else:
             prefix = package(options.bucket, options.region)
             first = not is_there(options.stack, options.region)
-            print(deploy_command(options.bucket, prefix, options.stack, first=first))
+            print(deploy_command(options.bucket, prefix, options.stack, options.region, first=first))
     except (BotoCoreError, ClientError, Trouble) as error:
         print(f"deploy/stacks.py: {error}", file=sys.stderr)
         return 1

@@ -70,6 +70,7 @@ def bucket(cloud: str) -> str:
 def overrides(bucket: str) -> dict[str, str]:
     """The parameters of the command that script/package prints, with the reader's part filled in."""
     command = script("package", "--bucket", bucket, "--region", REGION)
+    assert f"aws cloudformation deploy --stack-name {STACK} --region {REGION} " in command
     words = command.partition("\n#")[0].replace("\\\n", " ").split()
     given = dict(word.split("=", 1) for word in words if "=" in word)
     certificate = client("acm").request_certificate(DomainName=DOMAIN)["CertificateArn"]
@@ -85,6 +86,7 @@ def root(overrides: dict[str, str]) -> dict[str, str]:
 def test_the_same_templates_are_uploaded_under_the_same_name(bucket: str, overrides: dict[str, str]) -> None:
     again = script("package", "--bucket", bucket, "--stack", "another one")
     assert overrides["TemplatePrefix"] in again
+    assert "--region" not in again  # whoever names none here has it in the environment
     assert "--stack-name 'another one'" in again
     keys = [each["Key"] for each in client("s3").list_objects_v2(Bucket=bucket)["Contents"]]
     expected = {path.name for path in TEMPLATES.iterdir()} - {"root.yaml", "artifacts.yaml"}

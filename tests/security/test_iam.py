@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,27 @@ import pytest
 from botocore import xform_name
 from botocore.model import ServiceModel
 
+from deploy import stacks
+
 ROOT = Path(__file__).resolve().parents[2]
 IAM = ROOT / "deploy" / "iam"
 CALLERS = {"drs": ROOT / "drs/client.py", "sts": ROOT / "drs/identity.py", "sqs": ROOT / "executions/brokers.py"}
 CALLERS |= {"sns": ROOT / "notify/sns.py", "sesv2": ROOT / "notify/ses.py"}
 PREFIXES = {"sesv2": "ses"}  # what IAM calls the service, where that is not its name in the SDK
+ROOMS = ("drs", "audit", "contract", "protection", "plans", "notify", "executions", "drsorch_site")
 ROLES = ("web", "engine", "terminate")
 POLICIES = (*ROLES, "queue", "notify")
+
+# What asks DRS, and in which processes it runs: every module of the product that makes a `Drs`.
+ASKING = {
+    "Web": {"executions/termination.py", "protection/inventory.py"},
+    "Engine": {
+        *(f"executions/{name}.py" for name in ("following", "launch", "observe", "rehearsal", "restored")),
+        "executions/management/commands/unknown_launches.py",  # in a task of its own, with the engine's role
+        "protection/details.py",
+        "protection/inventory.py",
+    },
+}
 
 # What IAM knows as a permission although no operation of the API has the name (service authorization reference).
 NO_OPERATIONS = {"drs:CreateRecoveryInstanceForDrs", "iam:PassRole"}
@@ -94,16 +109,45 @@ def _words(tree: ast.AST) -> Iterator[str]:
                 yield from (str(each.value) for each in node.args if isinstance(each, ast.Constant))
 
 
+def operations() -> dict[str, str]:
+    """The operation that each method of our client asks for."""
+    [client] = [each for each in ast.parse(CALLERS["drs"].read_text()).body if getattr(each, "name", "") == "Drs"]
+    found = {}
+    for method in ast.walk(client):
+        for call in ast.walk(method) if isinstance(method, ast.FunctionDef) else ():
+            if isinstance(call, ast.Call) and ast.unparse(call.func) == "self._call":
+                found[method.name] = f"drs:{ast.literal_eval(call.args[0])}"
+    return found
+
+
+def asked(module: Path) -> set[str]:
+    """The operations that a module asks DRS for: the methods of `Drs(…)`, or of a variable of that name."""
+    uses = [each for each in ast.walk(ast.parse(module.read_text())) if isinstance(each, ast.Attribute)]
+    methods = {each.attr for each in uses if ast.unparse(each.value).startswith(("Drs(", "drs"))}
+    return {operation for method, operation in operations().items() if method in methods}
+
+
 def test_it_finds_the_calls() -> None:
     assert called("drs") >= {"drs:StartRecovery", "drs:TerminateRecoveryInstances", "drs:DescribeJobs"}
     assert called("sts") == {"sts:GetCallerIdentity"}
 
 
 def test_nobody_else_calls_aws() -> None:
-    rooms = ("drs", "audit", "contract", "protection", "plans", "notify", "executions", "drsorch_site")
-    sources = [path for room in rooms for path in (ROOT / room).rglob("*.py") if "simulator" not in path.parts]
+    sources = [path for room in ROOMS for path in (ROOT / room).rglob("*.py") if "simulator" not in path.parts]
     users = {path for path in sources if ".client(" in path.read_text()}
     assert users == set(CALLERS.values())
+
+
+@pytest.mark.parametrize("process", ["Web", "Engine"])
+def test_each_process_may_do_what_it_does(process: str) -> None:
+    """An engine terminates, too: what a person asked for while DRS still worked on the launch."""
+    sources = [path for room in ROOMS for path in (ROOT / room).rglob("*.py") if "simulator" not in path.parts]
+    makers = {str(path.relative_to(ROOT)) for path in sources if re.search(r"\bDrs\(", path.read_text())}
+    assert makers == set().union(*ASKING.values())
+    calls = set().union(*(asked(ROOT / module) for module in ASKING[process])) | called("sts")
+    assert ("drs:TerminateRecoveryInstances" in calls, "drs:StartRecovery" in calls) == (True, process == "Engine")
+    allowed = set().union(*(actions(name) for name in stacks.ROLES[process]))
+    assert calls.union(*(DEPENDENT.get(each, set()) for each in calls)) <= allowed
 
 
 def test_the_policies_together_allow_exactly_what_is_called() -> None:
