@@ -203,7 +203,7 @@ def _tool_environment() -> dict[str, str]:
     """What our own connection was given, as libpq's variables: the parts of the address, and what libpq itself finds in
     our environment, such as PGPASSWORD."""
     given: dict[str, Any] = connection.get_connection_params()
-    known = {"PATH": os.defpath, "HOME": str(Path.home()), "PGCONNECT_TIMEOUT": "10"}
+    known = {"PATH": os.defpath, "HOME": str(Path.home())}
     for option in pq.Conninfo.get_defaults():
         found = given.get(option.keyword.decode())
         value = str(found).encode() if found else option.val

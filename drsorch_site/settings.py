@@ -5,14 +5,14 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 
-import dj_database_url
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
-from environs import EnvError, FileAwareEnv, validate
+from environs import Env, EnvError, FileAwareEnv, validate
 
 from drsorch_site.actions import ACTIONS
 from drsorch_site.address import check_exposure, read_address
 from drsorch_site.cognito import Provider, WrongSetting, read_provider, settings_of
+from drsorch_site.databases import read_database
 from drsorch_site.mail import read_mail
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -21,36 +21,8 @@ VERSION = "0.1.0"
 
 # X_FILE may name a file that holds X, for secrets that must not be in an environment.
 env = FileAwareEnv(strip_whitespace=True)
-
-
-def _database(url: str, *, pooled: bool) -> dict[str, Any]:
-    """Connection settings that hold up under load: see docs/adr/0003-databases.md for what was measured."""
-    try:
-        config: dict[str, Any] = dict(dj_database_url.parse(url))
-    except ValueError as error:  # an unknown scheme
-        raise EnvError(f'Environment variable "DATABASE_URL" invalid: {error}') from None
-    if config["ENGINE"] == "django.db.backends.sqlite3":
-        Path(config["NAME"]).parent.mkdir(parents=True, exist_ok=True)
-        config["OPTIONS"] = {
-            "transaction_mode": "IMMEDIATE",
-            "timeout": 20,
-            # FULL, because the intent to launch must survive a power cut.
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
-            " PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16000;",
-        }
-        if not pooled:  # engines ask their broker all the time, and opening a connection costs as much as two queries
-            config["CONN_MAX_AGE"] = 600
-        config["TEST"] = {"NAME": f"{config['NAME']}.test"}
-    elif config["ENGINE"] == "django.db.backends.postgresql":
-        config["CONN_HEALTH_CHECKS"] = True
-        if pooled:
-            # Beside what the address says, such as ?sslmode=verify-full.
-            config["OPTIONS"] = config.get("OPTIONS", {}) | {"pool": {"min_size": 2, "max_size": 10, "timeout": 10}}
-        else:
-            config["CONN_MAX_AGE"] = 600
-    else:
-        raise EnvError(f'Environment variable "DATABASE_URL" invalid: {config["ENGINE"]} is not supported')
-    return config
+# What botocore reads by itself, it reads from X alone; we must not see what it does not.
+plain_env = Env()
 
 
 def _broker(choice: str) -> dict[str, Any]:
@@ -100,9 +72,10 @@ try:
     ALLOWED_HOSTS = env.list("DJANGO_ALLOWED_HOSTS", sorted({"127.0.0.1", "localhost", PUBLIC.host}))
     check_exposure(PUBLIC, hosts=ALLOWED_HOSTS, debug=DEBUG, secret=SECRET_KEY)
     DATABASES = {
-        "default": _database(
+        "default": read_database(
             env.str("DATABASE_URL", f"sqlite:///{VAR_DIR}/drsorch.sqlite3"),
             pooled=env.bool("DRSORCH_DATABASE_POOL", False),
+            password=env.str("PGPASSWORD", ""),
         )
     }
     AUTH_MODE = env.str("DRSORCH_AUTH", "local", validate=validate.OneOf(["local", "cognito"]))
@@ -134,7 +107,7 @@ try:
     LOG_FORMAT = env.str("LOG_FORMAT", "console", validate=validate.OneOf(["json", "console"]))
     Q_BROKER = _broker(env.str("DRSORCH_BROKER", "orm"))
     AWS_REGION = env.str("AWS_REGION", env.str("AWS_DEFAULT_REGION", "us-east-1"))
-    AWS_ENDPOINT_URL_DRS = env.str("AWS_ENDPOINT_URL_DRS", "")
+    AWS_ENDPOINT_URL_DRS = plain_env.str("AWS_ENDPOINT_URL_DRS", "")
     if LAUNCH_QUARANTINE_SECONDS < SEND_WINDOW_SECONDS + 600 and not AWS_ENDPOINT_URL_DRS:
         raise EnvError(
             'Environment variable "DRSORCH_LAUNCH_QUARANTINE_SECONDS" invalid: less than the send window plus 600 s'
@@ -359,7 +332,7 @@ SECRETS = [
     SECRET_KEY,
     *SECRET_KEY_FALLBACKS,
     METRICS_TOKEN,
-    str(DATABASES["default"].get("PASSWORD") or env.str("PGPASSWORD", "")),
+    str(DATABASES["default"].get("PASSWORD", "")),
     Q_BROKER.get("redis", ""),
 ]
 if PROVIDER:

@@ -37,7 +37,7 @@ KEEPERS = {
     "mypy_boto3_sts": AWS,
     "django_q": QUEUE,
     "environs": SETTINGS,
-    "dj_database_url": SETTINGS,
+    "dj_database_url": ("drsorch_site/databases.py",),
 }
 READ_ENVIRONMENT = (*SETTINGS, "manage.py", "drsorch_site/wsgi.py")
 NAMELESS = {"core", "common", "util", "utils", "helper", "helpers"}

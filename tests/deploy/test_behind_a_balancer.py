@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from django.test import Client, override_settings
 
-from drsorch_site.settings import _database
+from drsorch_site.databases import read_database
 
 pytestmark = pytest.mark.django_db
 
@@ -20,7 +20,7 @@ def test_a_balancer_may_ask_a_process_by_its_address() -> None:
 
 @pytest.mark.parametrize("pooled", [True, False])
 def test_what_the_database_address_asks_for_stays(pooled: bool) -> None:
-    config = _database("postgres://u:p@db.example.com/name?sslmode=verify-full&sslrootcert=/ca.pem", pooled=pooled)
+    config = read_database("postgres://u:p@db.example.com/name?sslmode=verify-full&sslrootcert=/ca.pem", pooled=pooled)
     assert config["OPTIONS"]["sslmode"] == "verify-full"
     assert config["OPTIONS"]["sslrootcert"] == "/ca.pem"
     assert ("pool" in config["OPTIONS"]) == pooled
@@ -29,4 +29,4 @@ def test_what_the_database_address_asks_for_stays(pooled: bool) -> None:
 def test_only_an_engine_keeps_its_connections_to_sqlite(tmp_path: Path) -> None:
     """A kept one would go on with the old file after a restore has put another in its place."""
     url = f"sqlite:///{tmp_path}/db.sqlite3"
-    assert [_database(url, pooled=web).get("CONN_MAX_AGE", 0) for web in (True, False)] == [0, 600]
+    assert [read_database(url, pooled=web).get("CONN_MAX_AGE", 0) for web in (True, False)] == [0, 600]

@@ -10,6 +10,7 @@ import pytest
 
 from drsorch_site.address import check_exposure, read_address
 from drsorch_site.cognito import WrongSetting
+from drsorch_site.databases import read_database
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = secrets.token_urlsafe(50)
@@ -92,3 +93,27 @@ def test_a_wildcard_of_our_own_domain_is_fine() -> None:
     check_exposure(address, hosts=[".example.com"], debug=False, secret=SECRET)
     with pytest.raises(WrongSetting, match="DJANGO_DEBUG"):
         check_exposure(read_address("http://127.0.0.1"), hosts=["dr.example.com"], debug=True, secret=SECRET)
+
+
+def test_the_password_of_the_database_may_stand_in_a_file(tmp_path: Path) -> None:
+    """Whoever connects gets it, and no log shows it."""
+    file = tmp_path / "password"
+    file.write_text("p@ss w0rd/%\n")
+    show = "from django.conf import settings as s; print(s.DATABASES['default']['PASSWORD'] in s.SECRETS, s.DATABASES)"
+    address = "postgres://drsorch@db.example.com/drsorch"
+    done = manage("shell", "-v0", "--command", show, **PRODUCTION, DATABASE_URL=address, PGPASSWORD_FILE=str(file))
+    assert done.stdout.startswith("True "), done.stderr
+    assert "'PASSWORD': 'p@ss w0rd/%'" in done.stdout
+    urls = (address, address.replace("@", ":within@"), f"{address}?password=1234")
+    given = [read_database(url, pooled=False, password="beside")["PASSWORD"] for url in urls]
+    assert given == ["beside", "within", "1234"]
+
+
+def test_only_what_botocore_sees_makes_a_simulator(tmp_path: Path) -> None:
+    """It reads no file: launches would go to AWS, with times that are for a simulator."""
+    file = tmp_path / "address"
+    file.write_text("http://127.0.0.1:9")
+    given = PRODUCTION | {"DRSORCH_LAUNCH_QUARANTINE_SECONDS": "60", "AWS_ENDPOINT_URL_DRS": ""}
+    done = manage("check", **given, AWS_ENDPOINT_URL_DRS_FILE=str(file))
+    assert done.returncode != 0
+    assert "could launch twice on AWS" in done.stderr
