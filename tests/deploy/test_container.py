@@ -108,6 +108,17 @@ def test_systemd_accepts_the_units(installed: Path) -> None:
     assert not ours
 
 
+def test_a_database_that_is_hours_late_keeps_nothing_from_starting() -> None:
+    """Web and engines require the migrations, and are not started any more when those have failed."""
+    text = (UNITS / "drsorch-migrate.service").read_text()
+    waits = re.search(r"^ExecStart=.* migrate .*--wait (\d+)$", text, re.MULTILINE)
+    assert waits is not None
+    assert int(waits[1]) >= 86400
+    assert "\nTimeoutStartSec=infinity\n" in text
+    needy = [path.name for path in units() if "\nRequires=drsorch-migrate.service\n" in path.read_text()]
+    assert needy == ["drsorch-engine@.service", "drsorch-web.service"]
+
+
 def test_the_units_are_locked_down(installed: Path) -> None:
     for path in sorted(installed.iterdir()):
         command = ["systemd-analyze", "security", "--offline=true", "--threshold=20", "--no-pager", str(path)]
