@@ -3,14 +3,18 @@
 import os
 import signal
 import time
+from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.test import override_settings
 
 from audit.actor import SYSTEM
 from executions import pacemaker, services, tasks
+from executions.management.commands.engine import SIGN_SECONDS, sign_of_life
 from executions.models import LaunchJob, Pacemaker
 from tests.processes import eventually, free_leases, running_engine, state_of
 from tests.stage import Stage
@@ -69,7 +73,14 @@ def test_whichever_process_is_killed_the_tree_ends_with_an_error(stage: Stage, r
         eventually(lambda: all(state_of(pid) in ("", "Z") for pid in (main, sentinel, *below)), what="the end")
 
 
-def test_its_check_tells_whether_an_engine_beats(stage: Stage) -> None:
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[Path]:
+    """A directory for what the engines of this host write, in place of the checkout's."""
+    with override_settings(CACHE_DIR=tmp_path):
+        yield tmp_path
+
+
+def test_its_check_tells_whether_an_engine_beats(stage: Stage, state: Path) -> None:
     with pytest.raises(CommandError, match="no engine has ever run"):
         call_command("engine", "--check")
     pacemaker.take(tasks.HOLDER, stage.clock())
@@ -77,6 +88,26 @@ def test_its_check_tells_whether_an_engine_beats(stage: Stage) -> None:
     Pacemaker.objects.update(beat_at=stage.clock() - timedelta(seconds=31))
     with pytest.raises(CommandError, match="has beaten for 31 s"):
         call_command("engine", "--check")
+
+
+def test_its_check_sees_an_engine_that_hangs_although_one_beats(stage: Stage, state: Path) -> None:
+    sign, old = sign_of_life(), time.time() - SIGN_SECONDS - 5
+    with running_engine(DRSORCH_CACHE_DIR=str(state)) as engine:
+        eventually(lambda: sign.exists() and pacemaker.last_beat() is not None, what="signs of life")
+        call_command("engine", "--check")
+        sentinel = engine.tree()[1]
+        os.kill(sentinel, signal.SIGSTOP)
+        eventually(lambda: time.time() - sign.stat().st_mtime > 5, what="silence")
+        os.utime(sign, (old, old))  # as if a minute had passed
+        with pytest.raises(
+            CommandError, match=r"an engine beats, but this host's has given no sign of life for \d\d s"
+        ):
+            call_command("engine", "--check")
+        os.kill(sentinel, signal.SIGCONT)
+        eventually(lambda: time.time() - sign.stat().st_mtime < 5, what="the next sign")
+        call_command("engine", "--check")
+        assert engine.stop() == 0
+    assert not sign.exists()
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite's commits are made durable by our settings")

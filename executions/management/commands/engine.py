@@ -14,8 +14,10 @@ import threading
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event
+from pathlib import Path
 from types import FrameType
 from typing import Any, cast
 
@@ -36,6 +38,7 @@ log = logging.getLogger(__name__)
 BROKEN = 70  # EX_SOFTWARE: the supervisor must start a new engine
 WATCH_SECONDS = 2.0
 STOP_SECONDS = 55.0  # a beat of 10 s, and the slowest calls to AWS after it
+SIGN_SECONDS = 60.0  # a sign of life older than this is none: a round may wait for the database, or beat by itself
 PR_SET_PDEATHSIG = 1
 
 
@@ -53,6 +56,11 @@ def die_with_parent() -> None:
             os._exit(BROKEN)
 
     os.register_at_fork(before=remember, after_in_child=bind)
+
+
+def sign_of_life() -> Path:
+    """What the engines of this host touch, in the one directory that every deployment lets them write to."""
+    return Path(settings.CACHE_DIR) / "engine.alive"
 
 
 class OneUnitSentinel(q.Sentinel):
@@ -77,6 +85,12 @@ class OneUnitCluster(q.Cluster):
     def is_broken(self) -> bool:
         """Whether the sentinel ended although nobody asked it to."""
         return not self.stopping and not cast(BaseProcess, self.sentinel).is_alive()
+
+    @property
+    def is_well(self) -> bool:
+        """Whether the sentinel made its round of workers, pusher and monitor in the last three seconds: then it has
+        replaced those that ended."""
+        return bool(self.stat.sentinel)  # what it writes after each round lasts so long
 
     def stop(self) -> bool:
         """Let tasks in flight finish; False when they did not within STOP_SECONDS. A stop that hangs is a crash."""
@@ -127,6 +141,10 @@ class Command(BaseCommand):
         age = db_clock() - beat
         if age > pacemaker.SILENT_AFTER:
             raise CommandError(f"no engine has beaten for {age.total_seconds():.0f} s")
+        with suppress(FileNotFoundError):  # none was started here, or it was told to stop
+            silence = time.time() - sign_of_life().stat().st_mtime
+            if silence > SIGN_SECONDS:
+                raise CommandError(f"an engine beats, but this host's has given no sign of life for {silence:.0f} s")
         self.stdout.write(f"An engine beat {age.total_seconds():.0f} s ago.")
 
     def _require_durable_commits(self) -> None:
@@ -147,7 +165,8 @@ class Command(BaseCommand):
             if cluster.is_broken:
                 log.critical("The engine's sentinel ended; leaving so that a supervisor can restart it.")
                 os._exit(BROKEN)
-            self._try(tasks.revive)
+            if self._try(tasks.revive) and cluster.is_well:
+                self._give_sign()
             if (
                 settings.LOG_FORMAT == "json"
             ):  # CloudWatch reads figures from JSON lines, a person at a terminal does not
@@ -157,10 +176,20 @@ class Command(BaseCommand):
         self._try(tasks.stop_beating)
         if not cluster.stop():
             os._exit(BROKEN)
+        sign_of_life().unlink(missing_ok=True)
 
-    def _try(self, work: Callable[[], object]) -> None:
+    def _give_sign(self) -> None:
+        try:
+            sign_of_life().touch()
+        except OSError as error:  # such as a file of somebody else's, which stops no recovery
+            log.warning("This engine's sign of life cannot be written: %s", error)
+
+    def _try(self, work: Callable[[], object]) -> bool:
+        """Whether the database could be asked."""
         try:
             work()
         except DatabaseTrouble as error:
             log.warning("The database cannot be asked (%s); trying again.", error)
             connections.close_all()
+            return False
+        return True
