@@ -11,8 +11,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, TypeVar
 
-from django.db import Error as DatabaseTrouble
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
 from contract import log_context
 from drs.errors import DrsError
@@ -82,7 +81,7 @@ class Crew:
             _check_no_transaction()
         except StopIteration:
             return
-        except DatabaseTrouble:
+        except (OperationalError, InterfaceError):  # the database itself: nobody could go on
             raise
         except Exception:  # one run's trouble must not stop the others; its lease ends and it is tried again
             log.exception("an errand failed")

@@ -1,5 +1,6 @@
 """Following terminations to their end: what the engine does after a person has asked (`termination`)."""
 
+import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import partial
@@ -27,7 +28,10 @@ from executions.termination import (
     roll_up,
 )
 
+log = logging.getLogger(__name__)
+
 CLOCKS_DIFFER = timedelta(minutes=2)  # a job that is older than its intent by more is not ours
+_TOLD = (JobStatus.PENDING, JobStatus.STARTED, JobStatus.COMPLETED)  # DRS's own words for a job
 UNSETTLED = (JobStatus.QUEUED, JobStatus.INITIATED)
 
 _NOT_TERMINATED = {"code": "TERMINATION_FAILED", "message": "DRS ended the job without terminating this instance."}
@@ -40,6 +44,8 @@ def follow(job: TerminationJob, found: Job | None, asked_at: datetime, now: date
         return
     if found is None:
         _despair(job, asked_at, now)
+    elif found.status not in _TOLD:
+        log.warning("DRS says %r of %s, which is no state of a job that we know", found.status, job.job_id)
     elif found.status != job.status or found.status == JOB_COMPLETED:
         by_server = dict(zip(job.server_ids, job.instance_ids, strict=True))
         statuses = {each.source_server_id: each.launch_status for each in found.participants}
@@ -55,12 +61,12 @@ def _despair(job: TerminationJob, asked_at: datetime, now: datetime) -> None:
 
 
 def _write(job: TerminationJob, status: JobStatus, gone: list[str], why_not: dict[str, str], now: datetime) -> None:
-    execution, told = job.execution, job.status
+    execution, watched = job.execution, status is not JobStatus.COMPLETED
     with transaction.atomic():
-        mine = TerminationJob.objects.filter(pk=job.pk, status=told, watched=True)
-        job.status, job.watched = status, status is not JobStatus.COMPLETED
-        if not mine.update(status=job.status, watched=job.watched):
+        mine = TerminationJob.objects.filter(pk=job.pk, status=job.status, watched=True)
+        if not mine.update(status=status, watched=watched):
             return  # another engine was faster
+        job.status, job.watched = status, watched
         if not job.watched:
             job.failures = {each: dict(why_not) for each in job.instance_ids if each not in gone}
             job.save(update_fields=["failures"])

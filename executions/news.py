@@ -1,5 +1,6 @@
 """Writes down what DRS told of launches: for any number of runs at once, in a fixed number of statements."""
 
+import logging
 import uuid
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
@@ -12,6 +13,8 @@ from executions.models import JobEvent, LaunchJob, ServerRun, WaveRun
 from executions.observe import Answer, News, compare
 from executions.run import UNREAD
 from executions.states import JobStatus, LaunchStatus, WaveStatus
+
+log = logging.getLogger(__name__)
 
 _JOB_NEWS = ["status", "seen_at", "completed_seen_at", "watched", "events_seen"]
 
@@ -28,16 +31,26 @@ def by_run(jobs: Iterable[LaunchJob], answer: Answer, asked_at: datetime) -> dic
         servers[server.job_id].append(server)
     news: dict[uuid.UUID, list[News]] = defaultdict(list)
     for job in jobs:
-        told = compare(job, servers[job.pk], answer, asked_at)
+        told = _compared(job, servers[job.pk], answer, asked_at)
         if told.changed:
             news[job.wave.execution_id].append(told)
     return news
+
+
+def _compared(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer, asked_at: datetime) -> News:
+    try:
+        return compare(job, servers, answer, asked_at)
+    except Exception as error:  # raised by `save`: what cannot be compared cannot be saved, of this run alone
+        return News(job, changed=True, trouble=error)
 
 
 def save(items: Sequence[News], now: datetime) -> None:
     """Write it down, in a transaction that holds the runs."""
     if not items:
         return
+    for each in items:
+        if each.trouble is not None:
+            raise each.trouble
     LaunchJob.objects.bulk_update([each.job for each in items], _JOB_NEWS, batch_size=500)
     _save_servers(
         [server for each in items for server in each.servers], {column for each in items for column in each.columns}
@@ -47,6 +60,8 @@ def save(items: Sequence[News], now: datetime) -> None:
     for each in items:
         if each.ended:
             witness.say_ended(runs[each.job.wave.execution_id], each.job)
+        if each.log_given_up:
+            log.warning("the log of %s is given up: it could not be read for a day", each.job.job_id)
     over = {(each.job.account_id, each.job.region) for each in items if each.job.state is JobStatus.COMPLETED}
     for account, region in sorted(over):
         patience.wake_waiting(account, region, now)

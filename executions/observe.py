@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from audit.cleaning import storable
 from drs.client import Drs
-from drs.errors import DrsError
+from drs.errors import DrsError, Effect
 from drs.shapes import JOB_COMPLETED, TERMINATE, Job, JobLogItem, Participant, RecoveryInstance
 from executions.models import JobEvent, LaunchJob, ServerRun
 from executions.states import JobStatus, LaunchStatus, Phase, phase_after
@@ -24,14 +24,13 @@ log = logging.getLogger(__name__)
 
 LATE_NEWS = timedelta(minutes=15)  # how long after its end a job is still asked for missing ids and log lines
 READING_SECONDS = 10.0  # when a round of logs and instances reads no more; the next poll goes on
-LOST_AFTER = timedelta(days=1)  # DRS answers and has not shown a job for so long: it was deleted
+LOST_AFTER = timedelta(days=1)  # DRS answers and has not shown a job, or its log, for so long: it was deleted
 
 
 @dataclass(frozen=True)
 class Question:
-    """Jobs of one account and region to ask for; `logs` are those whose log is read as well."""
+    """Jobs of one region to ask for; `logs` are those whose log is read as well."""
 
-    account: str
     region: str
     job_ids: tuple[str, ...]
     logs: frozenset[str]
@@ -39,10 +38,12 @@ class Question:
 
 @dataclass
 class Answer:
-    """What DRS said. A job or log that is missing was not observed, which says nothing about it."""
+    """What DRS said. A job or log that is missing was not observed, which says nothing about it; `unread` are jobs
+    whose log was asked for and cannot be read."""
 
     jobs: dict[str, Job] = field(default_factory=dict)
     logs: dict[str, list[JobLogItem]] = field(default_factory=dict)
+    unread: set[str] = field(default_factory=set)
     instances: dict[tuple[str, str], RecoveryInstance] = field(default_factory=dict)
     error: DrsError | None = None
 
@@ -68,13 +69,16 @@ def read_on(question: Question, jobs: Mapping[str, Job]) -> Answer:
         answer.instances = _instances(drs, launches)
     except DrsError as error:
         log.warning("reading instances failed: %s", error)
-    try:
-        for job in _in_turn(launches, question.logs):
-            if time.monotonic() > until:
-                break
+    for job in _in_turn(launches, question.logs):
+        if time.monotonic() > until:
+            break
+        try:
             answer.logs[job.job_id] = drs.job_log(job.job_id)
-    except DrsError as error:
-        log.warning("reading logs failed: %s", error)
+        except Exception as error:  # of one log, whatever it is: the others must not wait for it
+            log.warning("reading the log of %s failed: %s", job.job_id, error)
+            if isinstance(error, DrsError) and error.effect is Effect.REJECTED:
+                break  # throttled, or not to be reached: that is so for all of them
+            answer.unread.add(job.job_id)
     return answer
 
 
@@ -114,6 +118,8 @@ class News:
     changed: bool = False
     decides: bool = False  # the state of the job or of a server is another: the run may have to go on
     ended: bool = False  # DRS has no more news of it
+    log_given_up: bool = False  # its log could not be read for a day
+    trouble: Exception | None = None  # why what DRS told could not even be compared
 
 
 _RANK = [JobStatus.PENDING.value, JobStatus.STARTED.value, JobStatus.COMPLETED.value]
@@ -153,8 +159,9 @@ def compare(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer, asked_
             news.columns |= columns
             news.decides |= server.state is not before
     news.events += _derived_ends(job, news.servers, lines or [])
-    watched = _still_watched(job, servers, log_read=lines is not None, now=asked_at)
+    watched = _still_watched(job, servers, answer, asked_at)
     news.ended = job.watched and not watched
+    news.log_given_up = news.ended and lines is None
     news.decides |= watched != job.watched
     news.changed |= news.decides or bool(news.servers)
     job.watched = watched
@@ -228,16 +235,22 @@ def _why(lines: Sequence[JobLogItem]) -> str:
     return str(storable(f"{told.event}: {told.data.get('rawError') or 'AWS gave no reason.'}"))
 
 
-def _still_watched(job: LaunchJob, servers: Sequence[ServerRun], *, log_read: bool, now: datetime) -> bool:
+def _still_watched(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer, now: datetime) -> bool:
     """Whether DRS may still have news: the job is open, its log unread, or rows and ids are yet to come."""
-    if job.state is not JobStatus.COMPLETED or not log_read or job.completed_seen_at is None:
+    if job.state is not JobStatus.COMPLETED or job.completed_seen_at is None:
         return True
-    complete = all(
-        each.state.is_settled
-        and (each.state is not LaunchStatus.LAUNCHED or (each.recovery_instance_id and each.point_in_time))
-        for each in servers
-    )
+    if job.job_id not in answer.logs:
+        return job.job_id not in answer.unread or now <= job.completed_seen_at + LOST_AFTER
+    told = {each.source_server_id: each.launch_status for each in answer.jobs[job.job_id].participants}
+    complete = all(_is_fully_known(each, told.get(each.source_server_id, "")) for each in servers)
     return not complete and now <= job.completed_seen_at + LATE_NEWS
+
+
+def _is_fully_known(server: ServerRun, told: str) -> bool:
+    """Judged by what DRS told: it may launch a server after all that we have given up."""
+    if server.state is LaunchStatus.LAUNCHED:
+        return bool(server.recovery_instance_id and server.point_in_time)
+    return server.state is LaunchStatus.TERMINATED or (told in _SERVER_STATUSES and LaunchStatus.of(told).is_settled)
 
 
 def _event(job: LaunchJob, item: JobLogItem) -> JobEvent:

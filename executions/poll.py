@@ -9,7 +9,8 @@ import logging
 import random
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -19,6 +20,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F, Max, Q, QuerySet
 from django.db.models.functions import Coalesce
 
+from audit.cleaning import storable
 from contract import log_context
 from contract.clock import Clock, db_clock
 from drs.errors import DrsError
@@ -51,6 +53,7 @@ class Batch:
     changed: set[uuid.UUID] = field(default_factory=set)
     answered: set[uuid.UUID] = field(default_factory=set)
     failed: set[uuid.UUID] = field(default_factory=set)
+    unkept: set[uuid.UUID] = field(default_factory=set)  # of which something told cannot be written down
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,7 @@ class Poller:
     def _apply_more(self, inquiry: Inquiry, answer: Answer) -> None:
         """Write down what logs and instances tell. Nobody's claim guards this: the rows are read anew under a lock, and
         what DRS tells of them only ever grows. Where nothing but a log has grown, a forecast is all that may change."""
-        told = {*answer.logs, *(job_id for job_id, _ in answer.instances)}
+        told = {*answer.logs, *answer.unread, *(job_id for job_id, _ in answer.instances)}
         jobs = LaunchJob.objects.filter(pk__in=[job.pk for job in inquiry.jobs], job_id__in=told)
         changed = list(news.by_run(news.fresh(jobs), answer, inquiry.asked_at))
         grown: list[uuid.UUID] = []
@@ -189,16 +192,20 @@ class Poller:
             self.crew.start(self._advance(execution_id, token))
 
     def _apply(self, inquiry: Inquiry, answer: Answer, now: datetime) -> None:
-        found = news.by_run(inquiry.jobs, answer, inquiry.asked_at)
-        seen = [job.pk for job in inquiry.jobs if job.job_id in answer.jobs]
-        LaunchJob.objects.filter(pk__in=seen).update(seen_at=inquiry.asked_at)
-        for execution_id, items in found.items():
-            if _write(execution_id, inquiry.batch.token, items, now):
-                inquiry.batch.changed.add(execution_id)
+        """Write down what is new, and only then when it was seen: that is what waves are judged by."""
+        batch = inquiry.batch
+        for execution_id, items in news.by_run(inquiry.jobs, answer, inquiry.asked_at).items():
+            with _alone(batch, execution_id, now):
+                if _write(execution_id, batch.token, items, now):
+                    batch.changed.add(execution_id)
+        kept = [job for job in inquiry.jobs if job.wave.execution_id not in batch.unkept]
+        seen = LaunchJob.objects.filter(pk__in=[job.pk for job in kept if job.job_id in answer.jobs])
+        seen.filter(wave__execution__claim=batch.token).update(seen_at=inquiry.asked_at)
         ids = [ending.pk for ending in inquiry.terminations if ending.job_id in answer.jobs]
         TerminationJob.objects.filter(pk__in=ids).update(seen_at=inquiry.asked_at)
         for ending in inquiry.terminations:
-            following.follow(ending, answer.jobs.get(ending.job_id), inquiry.asked_at, now)
+            with _alone(batch, ending.execution_id, now):
+                following.follow(ending, answer.jobs.get(ending.job_id), inquiry.asked_at, now)
 
     def _conclude(self, inquiry: Inquiry, complete: Sequence[uuid.UUID], now: datetime) -> None:
         """Runs that no place keeps waiting: decide where something changed or is due, else back to the grid."""
@@ -206,15 +213,18 @@ class Poller:
         silent = set(complete) - batch.answered
         _back_off(batch.token, silent, now)
         heard = set(complete) - silent
-        _clear_failures(batch.token, [runs[each] for each in heard - batch.failed])
+        _clear_failures(batch.token, [runs[each] for each in heard - batch.failed - batch.unkept])
         finals = {each for each in heard if runs[each].state.is_final}
-        over = finals - inquiry.still_watched
+        over = finals - inquiry.still_watched - batch.unkept
         for execution_id in over:
             _rest_for_good(runs[execution_id], batch.token, now)
         busy = (batch.changed & heard | _with_more_to_do(inquiry, heard)) - finals
-        stale = [each for each in heard - finals - busy if is_stale(runs[each], now)]
+        unkept = (heard & batch.unkept) - busy
+        for execution_id in unkept:
+            _back_off(batch.token, {execution_id}, now)
+        stale = [each for each in heard - finals - busy - unkept if is_stale(runs[each], now)]
         busy |= set(stale[:FORECASTS_A_POLL])
-        _back_to_grid(batch.token, heard - busy - over, now)
+        _back_to_grid(batch.token, heard - busy - over - unkept, now)
         for execution_id in busy:
             self.crew.start(self._advance(execution_id, batch.token))
 
@@ -239,7 +249,7 @@ def _question(inquiry: Inquiry) -> Question:
     turn = int(inquiry.asked_at.timestamp() / settings.POLL_SECONDS) * LOGS_A_POLL % max(len(ids), 1)
     logs = (ids[turn:] + ids[:turn])[:LOGS_A_POLL]
     endings = [ending.job_id for ending in inquiry.terminations]
-    return Question(*inquiry.place, (*ids, *endings), frozenset(logs))
+    return Question(inquiry.place[1], (*ids, *endings), frozenset(logs))
 
 
 def _rest_for_good(execution: Execution, token: uuid.UUID, now: datetime) -> None:
@@ -260,13 +270,13 @@ def _write(execution_id: uuid.UUID, token: uuid.UUID, items: Sequence[News], now
 
 
 def _with_more_to_do(inquiry: Inquiry, executions: Iterable[uuid.UUID]) -> set[uuid.UUID]:
-    """Runs that need a decision although DRS told nothing new: late, unsent, unconfirmed or unsettled launches."""
+    """Runs that need a decision although DRS told nothing new: late, unsent, unconfirmed or unsettled launches. Of one
+    whose news cannot be written down, jobs in memory know more than its rows."""
     due = {
         job.wave.execution_id
         for job in inquiry.jobs
-        if job.state is JobStatus.COMPLETED
-        or (job.wave.deadline_at is not None and job.wave.deadline_at < inquiry.asked_at)
-        or job.wave.execution.cancel_requested_at is not None
+        if job.wave.execution.cancel_requested_at is not None
+        or (job.wave.execution_id not in inquiry.batch.unkept and _may_settle(job, inquiry.asked_at))
     }
     unsent = WaveRun.objects.filter(
         execution__in=list(executions),
@@ -274,6 +284,11 @@ def _with_more_to_do(inquiry: Inquiry, executions: Iterable[uuid.UUID]) -> set[u
         jobs__status__in=[JobStatus.QUEUED, JobStatus.INITIATED],
     )
     return due.intersection(executions) | set(unsent.values_list("execution_id", flat=True))
+
+
+def _may_settle(job: LaunchJob, asked_at: datetime) -> bool:
+    late = job.wave.deadline_at is not None and job.wave.deadline_at < asked_at
+    return late or job.state is JobStatus.COMPLETED
 
 
 def _back_to_grid(token: uuid.UUID, executions: Iterable[uuid.UUID], now: datetime) -> None:
@@ -294,14 +309,31 @@ def _clear_failures(token: uuid.UUID, runs: Iterable[Execution]) -> None:
 def _note_failure(inquiry: Inquiry, error: DrsError, now: datetime) -> None:
     """DRS did not answer: say so on the runs. Nothing is concluded from it."""
     log.warning("polling %s failed: %s", inquiry.place, error, extra={"executions": [*map(str, inquiry.executions)]})
-    held = Execution.objects.filter(pk__in=list(inquiry.executions), claim=inquiry.batch.token)
-    held.update(
+    _say_failing(inquiry.batch.token, inquiry.executions, str(error), now)
+
+
+def _say_failing(token: uuid.UUID, executions: Iterable[uuid.UUID], text: str, now: datetime) -> None:
+    Execution.objects.filter(pk__in=list(executions), claim=token).update(
         failures=F("failures") + 1,
         failing_since=Coalesce("failing_since", now),
-        aws_error=str(error),
+        aws_error=storable(text),
         revision=F("revision") + 1,
         updated_at=now,
     )
+
+
+@contextmanager
+def _alone(batch: Batch, execution_id: uuid.UUID, now: datetime) -> Iterator[None]:
+    """What fails in here, fails for this run, and its page says so."""
+    try:
+        yield
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:  # of one run, whatever it is: the others must not wait for it
+        log.exception("what AWS told of run %s cannot be written down", execution_id)
+        batch.unkept.add(execution_id)
+        text = f"What AWS told of this run cannot be written down: {type(error).__name__}: {error}"
+        _say_failing(batch.token, {execution_id}, text, now)
 
 
 def _back_off(token: uuid.UUID, executions: Iterable[uuid.UUID], now: datetime) -> None:

@@ -1,5 +1,6 @@
 """One look at everything that is due: polls DRS, advances runs, keeps the inventory fresh. Called once a second."""
 
+import logging
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -7,6 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 
 from audit import sealing
 from contract.clock import Clock, db_clock
@@ -19,6 +21,8 @@ from executions.models import Execution
 from executions.poll import Poller
 from executions.states import STEPPED
 from protection import details, inventory
+
+log = logging.getLogger(__name__)
 
 BATCH = 500
 INLINE_SECONDS = 2.0  # how long a sweep itself steps runs before it looks at the polls again
@@ -56,9 +60,9 @@ class Sweep:
             self.poller.start(polled, now)
         self._step([pk for pk, status in rows if status in STEPPED])
         self.collect()
-        self._inventory(now)
-        self._seal(now)
-        aws_errors.keep()
+        _keep_house(partial(self._inventory, now))
+        _keep_house(partial(self._seal, now))
+        _keep_house(aws_errors.keep)
 
     def collect(self, patience: float = PATIENCE_SECONDS) -> None:
         """Go on with whatever AWS has answered; waves that are over make the next ones launch."""
@@ -113,7 +117,19 @@ class Sweep:
     def _seal(self, now: datetime) -> None:
         """Seal the journal's new entries now and then; at once again while there are more than one batch."""
         if self.next_seal_check is None or now >= self.next_seal_check:
-            self.next_seal_check = now if sealing.seal() == sealing.BATCH else now + SEAL_CHECK
+            self.next_seal_check = now + SEAL_CHECK
+            if sealing.seal() == sealing.BATCH:
+                self.next_seal_check = now
+
+
+def _keep_house(work: Callable[[], object]) -> None:
+    """What no run waits for: trouble with it ends no sweep."""
+    try:
+        work()
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:  # whatever it is: runs must go on, and it is tried again
+        log.exception("keeping house failed")
 
 
 def _read(region: str, clock: Clock) -> Errand[None]:

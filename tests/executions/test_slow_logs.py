@@ -4,6 +4,9 @@ import time
 
 import pytest
 
+from drs.client import Drs
+from drs.errors import DrsError, Trouble
+from drs.shapes import JobLogItem
 from executions import observe
 from executions.models import JobEvent, LaunchJob, ServerRun
 from tests.executions.test_many_servers import bulk, plan_of, wave_of
@@ -48,3 +51,33 @@ def test_a_launch_is_dated_by_its_log_although_that_comes_later(stage: Stage) ->
     told = JobEvent.objects.get(event="LAUNCH_END")
     assert (told.derived, ServerRun.objects.get().launched_at) == (False, told.at)
     assert told.at != seen
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        DrsError(Trouble.UNCERTAIN, code="InternalServerException", message="", region="", operation=""),
+        RuntimeError("nobody expected this"),
+    ],
+)
+def test_a_log_that_cannot_be_read_hides_no_other_and_is_given_up_after_a_day(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, trouble: Exception
+) -> None:
+    first = stage.start(stage.plan("app-01"))
+    stage.look()
+    bad, read = LaunchJob.objects.get().job_id, Drs.job_log
+
+    def job_log(drs: Drs, job_id: str) -> list[JobLogItem]:
+        if job_id == bad:
+            raise trouble
+        return read(drs, job_id)
+
+    monkeypatch.setattr(Drs, "job_log", job_log)
+    stage.until(first, "COMPLETED")
+    second = stage.start(stage.plan("web-01"))
+    stage.wait(lambda: ServerRun.objects.get(hostname="web-01").phase == "SNAPSHOT", second, step=15, limit=600)
+    stage.until(second, "COMPLETED")
+    assert stage.fresh(first).next_step_at is not None
+    stage.advance(24 * 3600)
+    stage.wait(lambda: stage.fresh(first).next_step_at is None, first)
+    assert (LaunchJob.objects.get(job_id=bad).watched, f"{bad} is given up" in caplog.text) == (False, True)
