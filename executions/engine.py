@@ -17,7 +17,7 @@ from executions.models import LaunchJob, WaveRun
 from executions.rehearsal import rehearse
 from executions.restored import recount
 from executions.run import Lost, Run, claim, journal, load
-from executions.states import ExecutionStatus, JobStatus, LaunchStatus, WaveStatus
+from executions.states import STEPPED, ExecutionStatus, JobStatus, LaunchStatus, WaveStatus
 from protection.details import Round
 
 
@@ -48,7 +48,7 @@ def advance(execution_id: uuid.UUID, token: uuid.UUID, clock: Clock = db_clock, 
                 continue
             decision = d.decide(run.view, now, poll_seconds=settings.POLL_SECONDS)
             log_context.note(execution_id=str(execution_id), wave=getattr(decision, "wave", None))
-            if share and isinstance(decision, d.Launch) and not run.execution.cancel_requested_at:
+            if share and isinstance(decision, d.Launch):
                 run.release(now, status=ExecutionStatus.RUNNING)
                 return True
             if isinstance(decision, d.Launch):
@@ -98,8 +98,10 @@ def _rest(run: Run, until: datetime, now: datetime) -> None:
         jobs = [job.state for job in wave.jobs.all()]
         cancelled = run.execution.cancel_requested_at is not None
         status = d.running_status(d.wave_status(jobs), cancelled=cancelled)
-    elif transitions.is_watched(run.execution):  # DRS still owes us news of an earlier wave
-        until = min(until, d.grid(now, settings.POLL_SECONDS))
+    slot = d.grid(now, settings.POLL_SECONDS)
+    if (status in STEPPED or until > slot) and transitions.is_watched(run.execution):
+        until = min(until, slot)  # DRS still owes us news, of an earlier wave perhaps: only a polled run hears them
+        status = ExecutionStatus.POLLING if status in STEPPED else status
     if is_stale(run.execution, now):  # nothing happened, and so it takes longer than was thought: readers see that
         run.keep(now)
         transitions.touch(run.execution, now)

@@ -23,17 +23,12 @@ class ExecutionStatus(Status):
     def is_final(self) -> bool:
         return self in FINAL
 
-    @property
-    def is_polled(self) -> bool:
-        """Whether the sweep, and nobody else, advances a run in this status."""
-        return self in POLLED
-
 
 FINAL = frozenset(
     {ExecutionStatus.COMPLETED, ExecutionStatus.PARTIAL, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}
 )
 ACTIVE = frozenset(ExecutionStatus) - FINAL
-POLLED = frozenset(
+POLLED = frozenset(  # the sweep, and nobody else, advances a run in these
     {ExecutionStatus.POLLING, ExecutionStatus.LAUNCHING, ExecutionStatus.PAUSED, ExecutionStatus.CANCELLING}
 )
 STEPPED = ACTIVE - POLLED

@@ -1,9 +1,14 @@
 """Time: wave timeout, late instances, the grace for lagging rows, silence of AWS, and a pause of a year."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import pytest
 
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
+from drs.client import Drs
+from drs.shapes import Job
 from executions import services
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from tests.stage import Stage
@@ -49,6 +54,25 @@ def test_it_goes_on_after_a_timeout_if_the_wave_says_so_and_hears_the_rest_while
     assert stage.picture(run) == ("PAUSED", ["FAILED", "PAUSED"])
     services.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     stage.until(run, "PARTIAL")
+
+
+@pytest.mark.parametrize("fault", ["throttle", "internal_error_before"])
+def test_it_hears_the_rest_of_a_late_wave_while_the_next_one_cannot_be_sent(stage: Stage, fault: str) -> None:
+    """Refused, or in doubt: AWS takes no launch, and tells of those it has."""
+    stage.simulator.scenario("steady_times")
+    stage.simulator.scenario("slow_server", servers=["app-01"], factor=6)
+    run = stage.start(stage.plan("app-01", "web-01", on_failure={0: "CONTINUE"}))
+    stage.until(run, "LAUNCHING")
+    stage.simulator.scenario(fault, operation="StartRecovery")
+    stage.wait(lambda: stage.picture(run)[1] == ["FAILED", "INITIATED"], run)
+    assert (stage.fresh(run).status, server().recovery_instance_id) == ("POLLING", "")
+    Execution.objects.update(failing_since=stage.clock(), aws_error="as an attempt to find the launch leaves it")
+    stage.wait(lambda: server().recovery_instance_id != "", run, limit=1200)
+    assert stage.picture(run)[1] == ["FAILED", "INITIATED"]
+    assert (stage.fresh(run).failing_since, stage.fresh(run).aws_error) == (None, "")
+    stage.simulator.clear_scenarios()
+    stage.until(run, "PARTIAL")
+    assert (stage.picture(run)[1], len(stage.launches())) == (["FAILED", "COMPLETED"], 2)
 
 
 def test_it_hears_late_news_of_a_run_that_was_cancelled_in_a_pause(stage: Stage) -> None:
@@ -131,6 +155,37 @@ def test_it_gives_a_completed_jobs_lagging_rows_a_bounded_grace(stage: Stage) ->
     assert 120 <= (run.ended_at - seen).total_seconds() < 180
     assert "without saying" in server().error
     assert server("app-02").launch_status == "LAUNCHED"
+    stage.wait(lambda: stage.fresh(run).next_step_at is None, run, limit=1200)
+
+
+def test_a_server_that_comes_up_after_it_was_given_up_can_be_terminated(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DRS ends the job while the server's row is still PENDING, and says LAUNCHED some minutes later."""
+    run, told = stage.start(stage.plan("app-01 app-02")), Drs.jobs
+    late = server().source_server_id
+
+    def lag(job: Job) -> Job:
+        participants = [each for each in job.participants if each.source_server_id != late]
+        pending = [replace(each, launch_status="PENDING", recovery_instance_id="") for each in job.participants]
+        return replace(job, participants=(*participants, *(e for e in pending if e.source_server_id == late)))
+
+    def jobs(drs: Drs, job_ids: Sequence[str]) -> list[Job]:
+        return [lag(job) for job in told(drs, job_ids)]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Drs, "jobs", jobs)
+        run = stage.until(run, "PARTIAL", step=20)
+        assert "without saying" in server().error
+        for _ in range(3):
+            stage.advance(20)
+            stage.look()
+    stage.wait(lambda: stage.fresh(run).next_step_at is None, run)
+    assert (server().launch_status, server().error) == ("LAUNCHED", "")
+    assert (stage.picture(run), stage.fresh(run).ended_at) == (("PARTIAL", ["FAILED"]), run.ended_at)
+    services.terminate(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    (call,) = stage.simulator.journal("TerminateRecoveryInstances")
+    assert server().recovery_instance_id in call["params"]["recoveryInstanceIDs"]  # type: ignore[index]
 
 
 def test_it_takes_a_job_that_drs_has_not_shown_for_a_day_for_gone(stage: Stage) -> None:
