@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from django.http import HttpRequest
 
-from drsorch_site.session_clock import seconds_left
+from drsorch_site.session_clock import end_of
 from executions.pacemaker import last_beat
 from executions.views import is_alive
 
@@ -70,6 +70,6 @@ def console(request: HttpRequest) -> dict[str, object]:
         "navigation": [(entry, name == entry.view or name in entry.below) for entry in NAVIGATION],
         "theme": theme if theme in THEMES else "",
         "keys_off": request.COOKIES.get("keys") == "off",
-        "session_seconds": seconds_left(request),
+        "session_end": end_of(request),
         "engine_alive": beat.is_alive() if user is not None and user.is_authenticated else True,
     }

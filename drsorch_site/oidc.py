@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import requests
 from django.conf import settings
 from django.contrib.auth.backends import ModelBackend
-from django.contrib.auth.models import User
+from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -123,6 +123,7 @@ class Callback(OIDCAuthenticationCallbackView):
         return cast("HttpResponse", super().get(request))
 
     def login_success(self) -> HttpResponse:
+        self.request.user = AnonymousUser()  # else the library lets the session go on of somebody who signs in again
         answer = super().login_success()
         grants.keep(self.request.session, self.request.granted, timezone.now())  # type: ignore[attr-defined]
         note(self.request, "session.start", user=self.user)

@@ -5,6 +5,8 @@ The header X-Background is the browser's own word. It can only make a session sh
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
@@ -19,11 +21,13 @@ from drsorch_site.sign_in_journal import note
 STARTED, SEEN = "signed_in_at", "seen_at"
 ABSOLUTE_SECONDS = 12 * 3600
 GRAIN_SECONDS = 60  # one write a minute, not one a request
-LEFT = "X-Session-Seconds"
+LEFT, END = "X-Session-Seconds", "X-Session-End"
 
 
 def stamp(sender: type[User], request: HttpRequest, user: User, **_: Any) -> None:
     """Every way to sign in ends in Django's signal, the administration's and a test client's too."""
+    if STARTED in request.session:  # signed in again: no copy of the cookie lives longer than the session it was of
+        request.session.cycle_key()
     request.session[STARTED] = request.session[SEEN] = int(time.time())
 
 
@@ -40,17 +44,17 @@ class SessionClock:
         if settings.SESSION_COOKIE_NAME in request.COOKIES:
             self._judge(request)
         response = self.get_response(request)
-        left = seconds_left(request, self.now()) if request.session.accessed else None
-        if left is not None:
-            response.headers[LEFT] = str(left)
+        end = end_of(request) if request.session.accessed else None
+        if end is not None:
+            response.headers[LEFT], response.headers[END] = str(end.at - self.now()), str(end)
         return response
 
     def _judge(self, request: HttpRequest) -> None:
         session, now = request.session, self.now()
         if SESSION_KEY not in session:
             return
-        left = seconds_left(request, now)
-        if left is None or left <= 0:
+        end = end_of(request)
+        if end is None or end.at <= now:
             note(request, "session.expire", user=User.objects.filter(pk=session[SESSION_KEY]).first())
             forget(session)
             session.flush()
@@ -59,13 +63,29 @@ class SessionClock:
             session[SEEN] = now
 
 
-def seconds_left(request: HttpRequest, now: int | None = None) -> int | None:
-    """Until the session ends if nobody does anything; None without a session of somebody signed in."""
+@dataclass(frozen=True)
+class End:
+    """When a session ends if nobody does anything, and by which limit: only an idle one can be kept from ending."""
+
+    at: int
+    limit: str
+
+    def __str__(self) -> str:
+        """As session.js reads it: "idle 15:02", "absolute 03:10"; in UTC, as every time of the console."""
+        return f"{self.limit} {datetime.fromtimestamp(self.at, UTC):%H:%M}"
+
+    @property
+    def seconds_left(self) -> int:
+        return self.at - int(time.time())
+
+
+def end_of(request: HttpRequest) -> End | None:
+    """None without a session of somebody signed in."""
     session = getattr(request, "session", {})
     if SESSION_KEY not in session or STARTED not in session or SEEN not in session:
         return None
-    ends_at = min(session[SEEN] + settings.SESSION_MINUTES * 60, session[STARTED] + ABSOLUTE_SECONDS)
-    return int(ends_at) - (int(time.time()) if now is None else now)
+    idle, absolute = session[SEEN] + settings.SESSION_MINUTES * 60, session[STARTED] + ABSOLUTE_SECONDS
+    return End(idle, "idle") if idle < absolute else End(absolute, "absolute")
 
 
 def is_background(request: HttpRequest) -> bool:

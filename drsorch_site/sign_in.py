@@ -88,18 +88,20 @@ def locked_out(request: HttpRequest, credentials: Mapping[str, Any] | None = Non
 
 
 _local = LocalSignIn.as_view()
+_local_anew = LocalSignIn.as_view(redirect_authenticated_user=False)
 
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def sign_in(request: HttpRequest) -> HttpResponseBase:
-    """The door of this installation; the administration has no other."""
+    """The door of this installation; the administration has no other. `again`: in place of a session that must end."""
+    anew = "again" in request.GET
     if settings.PROVIDER is None:
-        return _local(request)
-    if request.user.is_authenticated:
+        return _local_anew(request) if anew else _local(request)
+    if request.user.is_authenticated and not anew:
         return redirect("dashboard")
     ended = ENDED.get(request.GET.get("expired", ""), ENDED["1"])
-    return render(request, "sign_in_provider.html", {"next": _own_page(request), "ended": ended})
+    return render(request, "sign_in_provider.html", {"next": _own_page(request), "ended": ended, "anew": anew})
 
 
 def _own_page(request: HttpRequest) -> str:

@@ -1,5 +1,6 @@
 """A session ends when nobody uses it, however much its page polls, and after twelve hours in any case."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -7,11 +8,11 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from audit.models import AuditEntry
-from drsorch_site.session_clock import SessionClock
+from drsorch_site.session_clock import STARTED, SessionClock
 from tests.api_client import make_user, refusal
 
 POLL = {"X-Background": "1", "HX-Request": "true", "HX-Current-URL": "http://testserver/executions"}
-SECONDS_LEFT = "X-Session-Seconds"
+SECONDS_LEFT, END = "X-Session-Seconds", "X-Session-End"
 
 
 class MovedClock(SessionClock):
@@ -85,6 +86,31 @@ def test_twelve_hours_are_the_end_of_any_session(browser: Client) -> None:
     assert int(browser.get("/session")[SECONDS_LEFT]) <= 60
     after(12 * 60)
     assert browser.get("/session", headers=POLL).status_code == 401
+
+
+def test_the_page_learns_which_limit_ends_it_and_when_in_utc(browser: Client) -> None:
+    began = browser.session[STARTED]
+    assert browser.get("/session")[END] == f"idle {datetime.fromtimestamp(began + 45 * 60, UTC):%H:%M}"
+    for minute in range(0, 12 * 60, 30):
+        after(minute)
+        browser.get("/session")
+    after(12 * 60 - 1)
+    absolute = f"absolute {datetime.fromtimestamp(began + 12 * 3600, UTC):%H:%M}"
+    assert browser.post("/session")[END] == absolute
+    assert f'data-x-session-end="{absolute}"' in browser.get("/executions").content.decode()
+
+
+def test_who_must_sign_in_again_need_not_sign_out_first(browser: Client, user: User) -> None:
+    user.set_password("correct-horse-battery")
+    user.save()
+    browser.force_login(user)
+    door = "/sign-in?next=%2Fexecutions%3Fstatus%3DFAILED"
+    assert browser.get(door)["Location"] == "/executions?status=FAILED"
+    old = browser.session.session_key
+    assert 'name="password"' in browser.get(f"{door}&again=1").content.decode()
+    typed = {"username": user.username, "password": "correct-horse-battery", "next": "/executions?status=FAILED"}
+    assert browser.post(f"{door}&again=1", typed)["Location"] == "/executions?status=FAILED"
+    assert browser.session.session_key != old
 
 
 def test_the_page_learns_how_long_it_has(browser: Client) -> None:

@@ -251,6 +251,40 @@ def test_another_site_starts_no_sign_in(live_server: LiveServer, page: Page, hos
     page.wait_for_url("**/sign-in")
 
 
+def earlier(settings: Any, minutes: float, *times: str) -> None:
+    """As if these times of every session had been so much earlier."""
+    for stored in Session.objects.all():
+        session = import_module(settings.SESSION_ENGINE).SessionStore(stored.session_key)
+        for each in times:
+            session[each] -= int(minutes * 60)
+        session.save()
+
+
+def test_twelve_hours_after_the_sign_in_it_says_so_once_and_leads_back(
+    live_server: LiveServer, page: Page, settings: Any
+) -> None:
+    to_provider(page, live_server.url)
+    give_password(page)
+    page.wait_for_url(f"{live_server.url}/")
+    warning = page.get_by_role("dialog", name="Your session is about to end")
+    earlier(settings, 12 * 60 - 1.5, STARTED)
+    page.goto(f"{live_server.url}/executions?status=FAILED")
+    said = re.compile(r"signed out at \d\d:\d\d UTC, 12 hours after you signed in\. Save what")
+    expect(warning).to_contain_text(said, use_inner_text=True)
+    expect(warning.get_by_role("button", name="Stay signed in")).to_be_hidden()
+    page.keyboard.press("Escape")
+    expect(warning).to_be_hidden()
+    page.wait_for_timeout(2500)  # looks at its clock every second
+    expect(warning).to_be_hidden()
+    page.reload()
+    warning.get_by_role("link", name="Sign in again").click()
+    page.get_by_role("link", name="Sign in").click()
+    give_password(page)  # asked for, though the provider knows the browser
+    page.wait_for_url(f"{live_server.url}/executions?status=FAILED")
+    page.wait_for_timeout(1500)
+    expect(warning).to_be_hidden()
+
+
 def test_the_session_warns_stays_and_ends(live_server: LiveServer, page: Page, settings: Any) -> None:
     to_provider(page, live_server.url)
     give_password(page)
@@ -260,11 +294,7 @@ def test_the_session_warns_stays_and_ends(live_server: LiveServer, page: Page, s
     page.goto(f"{live_server.url}/recovery-plans")
 
     def wait(minutes: float) -> None:
-        for stored in Session.objects.all():
-            session = import_module(settings.SESSION_ENGINE).SessionStore(stored.session_key)
-            for time_of in (STARTED, SEEN):
-                session[time_of] -= int(minutes * 60)
-            session.save()
+        earlier(settings, minutes, STARTED, SEEN)
         page.clock.fast_forward(int(minutes * 60_000))
 
     wait(42)
