@@ -13,6 +13,7 @@ from executions import inventory_views as inventory
 from executions import log_views as logs
 from executions import plan_views as plan_page
 from executions import retry_views as retry_pages
+from executions import row_views as rows
 from executions import start_views as start
 from executions import views as executions
 from notify import views as notify
@@ -57,6 +58,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     page("recovery-plans/<uuid:plan_id>/start-drill", start.drill_start, "start-drill"),
     page("recovery-plans/<uuid:plan_id>/start-recovery", start.recovery_start, "start-recovery"),
     page("executions", executions.execution_list, "executions"),
+    page("executions/rows", rows.execution_rows, "execution-rows"),
     page("executions/<uuid:execution_id>", executions.execution_detail, "execution"),
     page("executions/<uuid:execution_id>/live", executions.execution_live, "execution-live"),
     page("executions/<uuid:execution_id>/pause", control.execution_pause, "pause-execution"),
@@ -66,6 +68,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     page("executions/<uuid:execution_id>/retry", retry_pages.execution_retry, "retry-execution"),
     page("executions/<uuid:execution_id>/terminate", control.execution_terminate, "terminate-execution"),
     page("executions/<uuid:execution_id>/job-logs", logs.job_logs, "job-logs"),
+    page("executions/<uuid:execution_id>/job-logs/live", logs.job_logs_live, "job-logs-live"),
     page("executions/<uuid:execution_id>/job-logs.txt", logs.job_logs_text, "job-logs-text"),
     page("executions/<uuid:execution_id>/evidence", reports.execution_evidence, "evidence"),
     page("executions/<uuid:execution_id>/report", reports.execution_report, "report"),

@@ -1,7 +1,9 @@
 """Template tags and filters of the console; loaded into every template."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import Any
 
 from django import template
 from django.utils import timezone
@@ -144,6 +146,12 @@ def duration_of(start: datetime, end: datetime | None, until: datetime) -> str:
 def _between(start: datetime, end: datetime) -> timedelta:
     """As somebody finds it from the two times that are shown, and as the API and the report have it."""
     return timedelta(seconds=unix(end) - unix(start))
+
+
+@register.filter
+def under_way(runs: Iterable[Any]) -> list[Any]:
+    """Those of some runs that are not over."""
+    return [run for run in runs if run.ended_at is None]
 
 
 @register.filter

@@ -148,9 +148,9 @@ API = [
 
 _READ = (
     "dashboard dashboard-live groups group servers plans plan executions execution execution-live job-logs"
-    " job-logs-text settings shortcuts journal journal-entry session start-drill start-recovery pause-execution"
-    " resume-execution cancel-execution terminate-execution retry-execution delete-group delete-plan notifications"
-    " delete-subscription password abandon-execution"
+    " job-logs-live job-logs-text execution-rows settings shortcuts journal journal-entry session start-drill"
+    " start-recovery pause-execution resume-execution cancel-execution terminate-execution retry-execution"
+    " delete-group delete-plan delete-subscription notifications password abandon-execution"
 )
 CONSOLE = [
     *(Rule(name, "GET", EVERYBODY) for name in _READ.split()),
