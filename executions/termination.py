@@ -20,9 +20,10 @@ from django.db.models.functions import Coalesce, Least
 from audit.actor import ENGINE, Actor
 from audit.journal import attempt, record
 from contract.clock import Clock, db_clock
-from contract.errors import BadRequest, DomainError, NotFound
+from contract.errors import BadGateway, BadRequest, DomainError, NotFound
 from drs.client import IDS_A_CALL, Drs, SendWindow
 from drs.errors import DrsError, Effect, Trouble
+from drs.identity import account_id
 from drs.shapes import Job, RecoveryInstance
 from executions import transitions
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
@@ -32,6 +33,7 @@ from protection.trouble import drs_trouble
 UNCONFIRMED_AFTER = timedelta(seconds=60)
 LISTED_WITHIN = timedelta(minutes=5)  # a launched instance shows in DescribeRecoveryInstances by then
 GONE = frozenset({"TERMINATED", "NOT_FOUND", "SHUTTING-DOWN"})
+TOLD_BY_DRS = frozenset({JobStatus.PENDING, JobStatus.STARTED, JobStatus.COMPLETED})
 
 Place = tuple[str, str]  # account, region
 
@@ -83,16 +85,17 @@ def terminate(
             details={"status": execution.status},
         )
     silent = _look_at_aws(execution, clock)
-    if (
-        silent
-        and silent.keys() >= {region for _, region in _standing(execution)}
-        and not execution.terminations.exists()
-    ):
-        raise next(iter(silent.values()))
+    _refuse_without_news(execution, silent)
     window = SendWindow(settings.SEND_WINDOW_SECONDS)  # opened before the intents: the engine judges them by their age
     for job in _record_intents(actor, execution, comment, clock, silent):
         _send(execution, job, window, clock)
     return result(execution, silent)
+
+
+def _refuse_without_news(execution: Execution, silent: Mapping[Place, DomainError]) -> None:
+    """Raise why nothing could be learned anywhere, unless an earlier request left something to tell."""
+    if silent and silent.keys() >= _standing(execution).keys() and not execution.terminations.exists():
+        raise next(iter(silent.values()))
 
 
 def _launched(execution: Execution) -> QuerySet[ServerRun]:
@@ -114,14 +117,14 @@ def _standing(execution: Execution) -> dict[Place, list[ServerRun]]:
     return standing
 
 
-def _look_at_aws(execution: Execution, clock: Clock) -> dict[str, DomainError]:
-    """Bring what stands up to date, one call a region; answers the regions that could not be asked, and why."""
-    silent: dict[str, DomainError] = {}
-    for (_, region), servers in _standing(execution).items():
+def _look_at_aws(execution: Execution, clock: Clock) -> dict[Place, DomainError]:
+    """Bring what stands up to date, one call a region; answers the places that could not be asked, and why."""
+    silent: dict[Place, DomainError] = {}
+    for place, servers in _standing(execution).items():
         try:
-            listed = _instances(region, servers)
+            listed = _instances(*place, servers)
         except DomainError as trouble:
-            silent[region] = trouble
+            silent[place] = trouble
         else:
             _learn_ids(servers, listed)
             _forget_gone(execution, servers, listed, clock)
@@ -138,11 +141,22 @@ def _learn_ids(servers: Iterable[ServerRun], listed: Sequence[RecoveryInstance])
             server.recovery_instance_id = found
 
 
-def _instances(region: str, servers: Sequence[ServerRun]) -> list[RecoveryInstance]:
+def _instances(account: str, region: str, servers: Sequence[ServerRun]) -> list[RecoveryInstance]:
     try:
+        if (ours := account_id(region)) != account:
+            raise _other_account(account, region, ours)
         return Drs(region).recovery_instances([server.source_server_id for server in servers])
     except DrsError as error:
         raise drs_trouble(error) from error
+
+
+def _other_account(account: str, region: str, ours: str) -> DomainError:
+    """What these credentials do not see is not gone."""
+    text = (
+        f"These instances in {region} are in AWS account {account}, but this server's AWS credentials are of account"
+        f" {ours}. Nothing was changed. Terminate again with credentials of {account}."
+    )
+    return BadGateway("DRS_ACCESS_DENIED", text, details={"region": region, "accountId": account})
 
 
 def _forget_gone(
@@ -166,16 +180,18 @@ def _forget_gone(
     if gone:
         with transaction.atomic():
             now = clock()
-            mark_terminated(execution, now, pk__in=gone)
+            marked = mark_terminated(execution, now, pk__in=gone)
+            ids = [each.recovery_instance_id or each.source_server_id for each in marked]
+            journal(execution, "terminate.found_gone", region=servers[0].job.region, instances=ids)
             roll_up(execution, now)
 
 
 def _record_intents(
-    actor: Actor, execution: Execution, comment: str, clock: Clock, silent: Collection[str]
+    actor: Actor, execution: Execution, comment: str, clock: Clock, silent: Collection[Place]
 ) -> list[TerminationJob]:
     """Commit what is about to be asked. The lock lets one of two requests at once find something to do."""
     with transaction.atomic():
-        Execution.objects.select_for_update().get(pk=execution.pk)
+        _lock(execution)
         _refuse_under_retry(execution)
         now = clock()
         jobs = [
@@ -190,7 +206,7 @@ def _record_intents(
                 requested_by=actor.name,
             )
             for (account, region), standing in _standing(execution).items()
-            if region not in silent and (servers := [each for each in standing if each.recovery_instance_id])
+            if (account, region) not in silent and (servers := [each for each in standing if each.recovery_instance_id])
             for at in range(0, len(servers), IDS_A_CALL)
         ]
         before = {"terminationStatus": execution.termination_status}
@@ -257,6 +273,7 @@ def launch_jobs(execution: Execution, job: TerminationJob) -> QuerySet[LaunchJob
 def _wait(execution: Execution, job: TerminationJob, error: DrsError, launching: list[str], now: datetime) -> None:
     text = f"DRS has not ended {' and '.join(launching)} yet, which launched them. They are terminated when it has."
     with transaction.atomic():
+        _lock(execution)
         sent = TerminationJob.objects.filter(pk=job.pk, status=JobStatus.INITIATED, job_id="")
         if sent.update(status=JobStatus.QUEUED, error_code=error.code, error_message=text):
             watch(execution, now + timedelta(seconds=settings.POLL_SECONDS))
@@ -267,13 +284,13 @@ def _wait(execution: Execution, job: TerminationJob, error: DrsError, launching:
 
 def confirm(execution: Execution, job: TerminationJob, found: Job, now: datetime) -> None:
     """DRS has the request as this job. Of two requests that would have the same job, the second is not confirmed."""
+    status = found.status if found.status in TOLD_BY_DRS else JobStatus.PENDING  # its polls tell
     with transaction.atomic():
+        _lock(execution)
         if TerminationJob.objects.filter(job_id=found.job_id).exists():
             return
         unconfirmed = TerminationJob.objects.filter(pk=job.pk, job_id="")
-        done = unconfirmed.update(
-            job_id=found.job_id, status=JobStatus.of(found.status), watched=True, error_code="", error_message=""
-        )
+        done = unconfirmed.update(job_id=found.job_id, status=status, watched=True, error_code="", error_message="")
         if done:
             watch(execution, now + timedelta(seconds=settings.POLL_SECONDS))
             journal(execution, "terminate.sent", jobId=found.job_id, region=job.region, instances=job.instance_ids)
@@ -282,6 +299,7 @@ def confirm(execution: Execution, job: TerminationJob, found: Job, now: datetime
 def refuse(execution: Execution, job: TerminationJob, code: str, message: str, now: datetime) -> None:
     """Nothing was terminated by this request; a person may try again."""
     with transaction.atomic():
+        _lock(execution)
         failures = {each: {"code": code, "message": message} for each in job.instance_ids}
         unconfirmed = TerminationJob.objects.filter(pk=job.pk, status=JobStatus.INITIATED, job_id="")
         done = unconfirmed.update(status=JobStatus.REJECTED, error_code=code, error_message=message, failures=failures)
@@ -302,11 +320,9 @@ def journal(execution: Execution, verb: str, *, outcome: str = "ok", **detail: o
     )
 
 
-def result(execution: Execution, silent: Mapping[str, DomainError] | None = None) -> TerminationResult:
-    """The recorded outcome: what DRS accepted or has done, and what failed and was not retried with success.
-
-    `silent` are the regions that could not be asked just now.
-    """
+def result(execution: Execution, silent: Mapping[Place, DomainError] | None = None) -> TerminationResult:
+    """The recorded outcome: what DRS accepted or has done, and what failed and was not retried with success. `silent`
+    are the places that could not be asked just now."""
     gone = ServerRun.objects.filter(wave__execution=execution, launch_status=LaunchStatus.TERMINATED)
     accepted = dict.fromkeys(gone.order_by("wave__number", "position").values_list("recovery_instance_id", flat=True))
     accepted.pop("", None)
@@ -327,32 +343,42 @@ def result(execution: Execution, silent: Mapping[str, DomainError] | None = None
     return TerminationResult(terminated, list(failed.values()), jobs, [each for each in terminated if each in waiting])
 
 
-def _unasked(execution: Execution, silent: Mapping[str, DomainError]) -> Iterator[Failure]:
+def _unasked(execution: Execution, silent: Mapping[Place, DomainError]) -> Iterator[Failure]:
     """Servers that are up and that DRS was not asked to terminate: it does not answer, or never told the instance."""
-    for (_, region), servers in _standing(execution).items():
+    for place, servers in _standing(execution).items():
         for server in servers:
-            if trouble := silent.get(region):
+            if trouble := silent.get(place):
                 yield Failure(server.recovery_instance_id, trouble.code, trouble.message, server.source_server_id)
             elif not server.recovery_instance_id:
                 text = (
                     f"DRS has not told which instance {server.hostname} ({server.source_server_id}) was launched as."
-                    f" Terminate again, or look for it in {region} yourself."
+                    f" Terminate again, or look for it in {place[1]} yourself."
                 )
                 yield Failure("", "INSTANCE_NOT_KNOWN", text, server.source_server_id)
 
 
-def mark_terminated(execution: Execution, now: datetime, **which: object) -> None:
-    """The instances of these servers are gone. The run is locked first, as by whoever writes news of its servers."""
-    list(Execution.objects.select_for_update().filter(pk=execution.pk).values_list("pk"))
+def _lock(execution: Execution) -> None:
+    """Lock the run before anything of it, as whoever writes news of it does. What its row says of the termination is
+    taken over: `execution` may have been read before AWS was asked."""
+    rows = Execution.objects.select_for_update().filter(pk=execution.pk)
+    for status in rows.values_list("termination_status", flat=True):
+        execution.termination_status = status
+
+
+def mark_terminated(execution: Execution, now: datetime, **which: object) -> list[ServerRun]:
+    """The instances of these servers are gone; answers those of which that is new."""
+    _lock(execution)
     servers = ServerRun.objects.filter(wave__execution=execution, launch_status=LaunchStatus.LAUNCHED, **which)
-    waves = {server.wave for server in servers.select_related("wave")}
+    gone = list(servers.select_related("wave"))
     servers.update(launch_status=LaunchStatus.TERMINATED, terminated_at=now)
-    if waves:
-        transitions.touch(execution, now, waves)
+    if gone:
+        transitions.touch(execution, now, {server.wave for server in gone})
+    return gone
 
 
 def roll_up(execution: Execution, now: datetime) -> None:
-    """The run's termination status from its servers and termination jobs."""
+    """The run's termination status from its servers and termination jobs, as they are under its lock."""
+    _lock(execution)
     open_jobs = execution.terminations.exclude(status__in=[JobStatus.REJECTED, JobStatus.COMPLETED]).exists()
     if open_jobs:
         status = TerminationStatus.IN_PROGRESS
