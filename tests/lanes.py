@@ -92,6 +92,7 @@ ONLY = {
         "tests/contract/test_rights.py",
         "tests/deploy/test_migrator.py",
         "tests/deploy/test_silent_database.py",
+        "tests/deploy/test_stack_parts.py",
         "tests/deploy/test_stacks.py",
         "tests/identity/test_rights.py",
         "tests/notify/test_channels.py",

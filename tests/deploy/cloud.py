@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -25,6 +26,8 @@ from moto.moto_api import state_manager
 from moto.rds.models import DBInstance, DBParameterGroup
 from moto.server import ThreadedMotoServer
 
+from deploy import stacks
+
 REGION = "us-east-1"
 OF_SNAPSHOT_GIB = 50
 # (physical id, attributes) of a resource, made of its logical id and properties; and how to take it away again.
@@ -35,6 +38,19 @@ def client(service: str) -> Any:
     """Any service of the account; the address is in the environment."""
     make: Any = boto3.client  # its types know each service by a literal name
     return make(service, region_name=REGION)
+
+
+def build(name: str, template: Path, **parameters: str) -> dict[str, str]:
+    """Make a stack and return its outputs."""
+    client("cloudformation").create_stack(
+        StackName=name,
+        TemplateBody=template.read_text(),
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        Capabilities=["CAPABILITY_IAM"],
+    )
+    made = client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
+    assert made["StackStatus"] == "CREATE_COMPLETE"
+    return stacks.outputs(name, REGION)
 
 
 @dataclass

@@ -16,11 +16,10 @@ import yaml
 from moto.cognitoidp.models import COGNITO_TOTP_MFA_SECRET, cognitoidp_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
-from deploy import stacks
 from drsorch_site.cognito import read_provider
 from drsorch_site.id_token import Verifier
 from drsorch_site.jwks import KeySet
-from tests.deploy.cloud import REGION, account, client
+from tests.deploy.cloud import REGION, account, build, client
 from tests.deploy.templates import Loader
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,19 +39,9 @@ def cloud() -> Iterator[str]:
         yield address
 
 
-def build(name: str, template: str, **parameters: str) -> dict[str, str]:
-    client("cloudformation").create_stack(
-        StackName=name,
-        TemplateBody=(TEMPLATES / template).read_text(),
-        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
-        Capabilities=["CAPABILITY_IAM"],
-    )
-    return stacks.outputs(name, REGION)
-
-
 def sign_in_settings(name: str, **parameters: str) -> dict[str, str]:
     """A user pool with a script's account in it, and the settings that script/stack-environment prints of it."""
-    made = build(name, "identity.yaml", ConsoleDomain=DOMAIN, SignInPrefix=name, **parameters)
+    made = build(name, TEMPLATES / "identity.yaml", ConsoleDomain=DOMAIN, SignInPrefix=name, **parameters)
     known = {"UserPoolId": made["UserPoolId"], "Username": ROBOT}
     cognito = client("cognito-idp")
     cognito.admin_create_user(**known, TemporaryPassword=TEMPORARY)
@@ -112,7 +101,7 @@ def test_a_script_gets_no_token_unless_the_stack_says_so(cloud: str) -> None:
 def test_the_console_moves_to_the_balancer_of_another_stack(cloud: str) -> None:
     """With the record that a lost stack made, and the commands of the page."""
     zone = client("route53").create_hosted_zone(Name="example.com", CallerReference="1")["HostedZone"]["Id"]
-    network = build("network", "network.yaml")
+    network = build("network", TEMPLATES / "network.yaml")
     known = {
         "CertificateArn": client("acm").request_certificate(DomainName=DOMAIN)["CertificateArn"],
         "ConsoleDomain": DOMAIN,
@@ -121,8 +110,8 @@ def test_the_console_moves_to_the_balancer_of_another_stack(cloud: str) -> None:
         "Subnets": network["PublicSubnets"],
         "VpcId": network["VpcId"],
     }
-    build("lost", "balancer.yaml", HostedZoneId=zone.rpartition("/")[2], **known)
-    found = build("found", "balancer.yaml", **known)["DnsName"]
+    build("lost", TEMPLATES / "balancer.yaml", HostedZoneId=zone.rpartition("/")[2], **known)
+    found = build("found", TEMPLATES / "balancer.yaml", **known)["DnsName"]
 
     [query] = re.findall(r'describe-load-balancers --query "(.*?)"', OPERATIONS)
     balancers = client("elbv2").describe_load_balancers()

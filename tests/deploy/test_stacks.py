@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from deploy import stacks
 from drsorch_site.roles import ROLES
-from tests.deploy.cloud import MADE, OF_SNAPSHOT_GIB, REGION, account, client
+from tests.deploy.cloud import MADE, OF_SNAPSHOT_GIB, REGION, account, build, client
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = ROOT / "deploy" / "cloudformation"
@@ -38,19 +38,6 @@ def script(*arguments: str) -> str:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def build(name: str, template: Path, **parameters: str) -> dict[str, str]:
-    """Make a stack and return its outputs."""
-    client("cloudformation").create_stack(
-        StackName=name,
-        TemplateBody=template.read_text(),
-        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
-        Capabilities=["CAPABILITY_IAM"],
-    )
-    made = client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
-    assert made["StackStatus"] == "CREATE_COMPLETE"
-    return stacks.outputs(name, REGION)
 
 
 def statuses() -> dict[str, str]:
