@@ -9,7 +9,7 @@ import logging
 import random
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -77,6 +77,17 @@ class Inquiry:
         """The runs of which DRS may have more news."""
         launching = {job.wave.execution_id for job in self.jobs if job.watched}
         return launching | {job.execution_id for job in self.terminations if job.watched}
+
+
+@dataclass(frozen=True)
+class Ways:
+    """Where runs go that no place keeps waiting: each of them one way."""
+
+    silent: set[uuid.UUID]  # no place answered
+    unkept: set[uuid.UUID]  # what was told cannot be written down
+    over: set[uuid.UUID]  # and DRS has no more news of them
+    busy: set[uuid.UUID]  # something is to be decided, or foretold anew
+    resting: set[uuid.UUID]
 
 
 class Poller:
@@ -207,26 +218,33 @@ class Poller:
             with _alone(batch, ending.execution_id, now):
                 following.follow(ending, answer.jobs.get(ending.job_id), inquiry.asked_at, now)
 
-    def _conclude(self, inquiry: Inquiry, complete: Sequence[uuid.UUID], now: datetime) -> None:
+    def _conclude(self, inquiry: Inquiry, complete: Collection[uuid.UUID], now: datetime) -> None:
         """Runs that no place keeps waiting: decide where something changed or is due, else back to the grid."""
         batch, runs = inquiry.batch, inquiry.executions
-        silent = set(complete) - batch.answered
-        _back_off(batch.token, silent, now)
-        heard = set(complete) - silent
+        heard = batch.answered.intersection(complete)
+        ways = _sort_out(inquiry, complete, _with_more_to_do(inquiry, heard), now)
         _clear_failures(batch.token, [runs[each] for each in heard - batch.failed - batch.unkept])
-        finals = {each for each in heard if runs[each].state.is_final}
-        over = finals - inquiry.still_watched - batch.unkept
-        for execution_id in over:
-            _rest_for_good(runs[execution_id], batch.token, now)
-        busy = (batch.changed & heard | _with_more_to_do(inquiry, heard)) - finals
-        unkept = (heard & batch.unkept) - busy
-        for execution_id in unkept:
+        _back_off(batch.token, ways.silent, now)
+        for execution_id in ways.unkept:
             _back_off(batch.token, {execution_id}, now)
-        stale = [each for each in heard - finals - busy - unkept if is_stale(runs[each], now)]
-        busy |= set(stale[:FORECASTS_A_POLL])
-        _back_to_grid(batch.token, heard - busy - over - unkept, now)
-        for execution_id in busy:
+        for execution_id in ways.over:
+            _rest_for_good(runs[execution_id], batch.token, now)
+        _back_to_grid(batch.token, ways.resting, now)
+        for execution_id in ways.busy:
             self.crew.start(self._advance(execution_id, batch.token))
+
+
+def _sort_out(inquiry: Inquiry, complete: Collection[uuid.UUID], due: Collection[uuid.UUID], now: datetime) -> Ways:
+    """Which way each of these runs goes; `due` are those that need a decision although nothing is new."""
+    batch, runs = inquiry.batch, inquiry.executions
+    heard = batch.answered.intersection(complete)
+    finals = {each for each in heard if runs[each].state.is_final}
+    busy = heard & (batch.changed.union(due)) - finals
+    unkept = heard & batch.unkept - busy
+    over = finals - inquiry.still_watched - unkept
+    resting = heard - busy - unkept - over
+    stale = set([each for each in resting - finals if is_stale(runs[each], now)][:FORECASTS_A_POLL])
+    return Ways(set(complete) - heard, unkept, over, busy | stale, resting - stale)
 
 
 def _inquiries(batch: Batch, now: datetime) -> Sequence[Inquiry]:
