@@ -65,10 +65,13 @@ def _why(execution: Execution, regions: list[str], actor: Actor) -> str:
 
 
 def _end(execution: Execution, wave: WaveRun, text: str, now: datetime) -> None:
-    LaunchJob.objects.filter(wave=wave, status=JobStatus.QUEUED).update(status=JobStatus.WITHDRAWN)
-    wave.status, wave.ended_at, wave.status_message = WaveStatus.FAILED, now, text
-    wave.error_code, wave.error_message = AWS_NOT_ANSWERING, text
-    wave.save(update_fields=["status", "ended_at", "status_message", "error_code", "error_message"])
+    # Of a run that was read from a backup several waves may have begun.
+    given_up = [each for each in execution.waves.all() if each.pk == wave.pk or each.state.has_begun]
+    LaunchJob.objects.filter(wave__in=given_up, status=JobStatus.QUEUED).update(status=JobStatus.WITHDRAWN)
+    for each in given_up:
+        each.status, each.ended_at, each.status_message = WaveStatus.FAILED, now, text
+        each.error_code, each.error_message = AWS_NOT_ANSWERING, text
+        each.save(update_fields=["status", "ended_at", "status_message", "error_code", "error_message"])
     rest = list(execution.waves.filter(status__in=[WaveStatus.PENDING, WaveStatus.PAUSED]))
     transitions.skip(rest, f"Wave {wave.number + 1} was given up, and the run with it.", now)
     servers = ServerRun.objects.filter(wave__execution=execution)
@@ -82,4 +85,4 @@ def _end(execution: Execution, wave: WaveRun, text: str, now: datetime) -> None:
     Execution.objects.filter(pk=execution.pk).update(**columns, **errors, revision=F("revision") + 1)
     execution.refresh_from_db()
     transitions.release(execution)
-    transitions.touch(execution, now, [wave, *rest])
+    transitions.touch(execution, now, [*given_up, *rest])

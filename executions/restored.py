@@ -6,7 +6,8 @@ until a person resumes the run.
 """
 
 from collections import defaultdict
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from functools import partial
 
 from django.conf import settings
@@ -18,7 +19,7 @@ from audit.actor import SYSTEM
 from audit.journal import record
 from contract.clock import Clock, db_clock
 from drs.client import Drs
-from drs.errors import DrsError
+from drs.errors import DrsError, Trouble
 from executions import decide as d
 from executions import launch, transitions
 from executions.errands import Errand
@@ -71,46 +72,61 @@ def _mark(run: Execution) -> None:
 
 
 def recount(run: Run, clock: Clock) -> Errand[bool]:
-    """Take over every launch of the run that DRS has and we do not know; False when AWS cannot be asked now."""
+    """Take over every launch of the run that DRS has and we do not know; False while a region cannot be asked. What
+    the others tell is recorded all the same, and they are not asked again."""
     by_region: dict[str, list[LaunchJob]] = defaultdict(list)
     for job in uncounted(run.execution).select_related("wave"):
         by_region[job.region].append(job)
+    silent: list[DrsError] = []
     for region, jobs in sorted(by_region.items()):
         try:
             known = yield partial(Drs(region, reading="poller").jobs_since, run.execution.started_at - launch.LOOK_BACK)
         except DrsError as error:
-            _ask_later(run, error, clock)
-            return False
+            if error.trouble is not Trouble.NOT_INITIALIZED:
+                silent.append(error)
+                continue
+            known = []  # where DRS was never set up nothing was launched
         for job in jobs:
             launch.adopt_tagged(run, job.wave, job, known, clock)
-    _let_people_decide(run, clock)
+        _note_counted(run, region, clock())
+    if silent:
+        _ask_later(run, silent, clock())
+        return False
+    _let_people_decide(run, clock())
     return True
 
 
-def _ask_later(run: Run, error: DrsError, clock: Clock) -> None:
-    now = clock()
-    wait = d.backoff(run.execution.failures, settings.POLL_SECONDS)
-    run.release(
-        now + wait,
-        failures=F("failures") + 1,
-        failing_since=Coalesce("failing_since", now),
-        aws_error=str(error),
-        updated_at=now,
-    )
-
-
-def _let_people_decide(run: Run, clock: Clock) -> None:
+def _note_counted(run: Run, region: str, now: datetime) -> None:
     """What was not found may be sent when a person says so, and not before any request of old must have expired."""
-    now = clock()
     quarantine = timedelta(seconds=settings.LAUNCH_QUARANTINE_SECONDS)
     with transaction.atomic():
         restored_at = run.execution.restored_at
         if restored_at is None:
             raise Lost  # a person was faster
-        run.keep(now, failures=0, failing_since=None, aws_error="")
-        uncounted(run.execution).update(
+        run.keep(now)
+        uncounted(run.execution).filter(region=region).update(
             status=JobStatus.QUEUED, not_before=restored_at + quarantine, refused_since=None, refused_as=""
         )
+
+
+def _ask_later(run: Run, silent: Sequence[DrsError], now: datetime) -> None:
+    """Leave the silent regions alone for a while. What was taken over elsewhere is polled meanwhile."""
+    taken_over = LaunchJob.objects.filter(wave__execution=run.execution, watched=True)
+    cancelled = run.execution.cancel_requested_at is not None
+    run.release(
+        now + d.backoff(run.execution.failures, settings.POLL_SECONDS),
+        status=d.running_status(d.wave_status([job.state for job in taken_over]), cancelled=cancelled),
+        failures=F("failures") + 1,
+        failing_since=Coalesce("failing_since", now),
+        aws_error="; ".join(map(str, silent)),
+        updated_at=now,
+    )
+
+
+def _let_people_decide(run: Run, now: datetime) -> None:
+    """Every region has been asked: say where the run stands."""
+    with transaction.atomic():
+        run.keep(now, failures=0, failing_since=None, aws_error="")
         waves = run.execution.waves
         waves.filter(status_message=LOOKING).update(status_message="")
         waiting = waves.filter(~Q(status__in=WAVE_FINAL), jobs__status=JobStatus.QUEUED).order_by("number").first()

@@ -10,18 +10,28 @@ from executions.states import JobStatus
 SILENT_FOR = timedelta(minutes=10)
 
 
+def uncounted_jobs(execution: Execution) -> list[LaunchJob]:
+    """Of a run that was read from a backup: launches in regions that have not said yet whether they were sent since."""
+    if execution.restored_at is None:
+        return []
+    jobs = [job for wave in execution.waves.all() for job in wave.jobs.all()]
+    return [job for job in jobs if job.state is JobStatus.INITIATED and not job.job_id]
+
+
 def wave_in_flight(execution: Execution) -> WaveRun | None:
-    """The wave of which something was sent and that is not over."""
-    return next((wave for wave in execution.waves.all() if wave.state.has_begun), None)
+    """The wave of which something was sent, or of a restored run may have been, and that is not over."""
+    begun = (wave for wave in execution.waves.all() if wave.state.has_begun)
+    left = (wave for wave in execution.waves.all() if not wave.state.is_final)
+    return next(left if uncounted_jobs(execution) else begun, None)
 
 
 def silent_jobs(execution: Execution, wave: WaveRun) -> list[LaunchJob]:
-    """Launches of the wave of which nothing was heard since the silence began."""
+    """Launches of the wave of which nothing was heard since the silence began; of a restored run, of any wave."""
     since = execution.failing_since
     if since is None:
         return []
     sent = [job for job in wave.jobs.all() if job.state.is_open or job.state is JobStatus.INITIATED]
-    return [job for job in sent if job.seen_at is None or job.seen_at < since]
+    return uncounted_jobs(execution) or [job for job in sent if job.seen_at is None or job.seen_at < since]
 
 
 def not_abandonable(execution: Execution, now: datetime) -> str:
@@ -35,7 +45,8 @@ def not_abandonable(execution: Execution, now: datetime) -> str:
         return "No wave waits for AWS. Cancel the run instead."
     if now < execution.failing_since + SILENT_FOR:
         return "AWS has been silent for less than 10 minutes. The engine keeps asking."
-    if execution.cancel_requested_at is None and now <= _deadline(wave, now):
+    waits_for_aws_alone = execution.cancel_requested_at is not None or uncounted_jobs(execution)
+    if not waits_for_aws_alone and now <= _deadline(wave, now):
         return "The wave still has time. Wait, or cancel the run first."
     return ""
 
