@@ -15,6 +15,8 @@ from django_q.tasks import async_task, queue_size
 
 from contract.clock import db_clock
 from executions import aws_errors, engine, pacemaker
+from executions.models import Execution
+from executions.states import STEPPED
 from executions.sweep import Sweep
 
 log = logging.getLogger(__name__)
@@ -112,7 +114,8 @@ def _pass_on(sweep: Sweep, last: float) -> bool:
     pacemaker.hand_over(HOLDER)
     if not _enqueue("executions.tasks.beat", timeout=3600):
         return not pacemaker.take(HOLDER, db_clock())
-    if time.monotonic() >= last:
+    due = Execution.objects.filter(next_step_at__lte=db_clock(), status__in=STEPPED)
+    if time.monotonic() >= last or not due.exists():
         return True
     sweep.once()
     return not (sweep.is_busy and pacemaker.take(HOLDER, db_clock()))
