@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from django.http import HttpRequest
 
 from drsorch_site.session_clock import end_of
-from executions.pacemaker import last_beat
-from executions.views import is_alive
+from executions.pacemaker import is_alive
 
 THEMES = ("light", "dark")
 BEAT_IS_KNOWN_SECONDS = 3.0
@@ -53,7 +52,7 @@ class _Beat:
 
     def is_alive(self) -> bool:
         if time.monotonic() - self.asked_at > BEAT_IS_KNOWN_SECONDS:
-            self.alive, self.asked_at = is_alive(last_beat()), time.monotonic()
+            self.alive, self.asked_at = is_alive(), time.monotonic()
         return self.alive
 
 

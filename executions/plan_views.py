@@ -4,9 +4,9 @@ import uuid
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from contract.clock import db_clock
 from executions.readiness_facts import readiness_of
 from plans.models import RecoveryPlan
 from plans.views import plan_rows
@@ -32,7 +32,7 @@ def plan_detail(request: HttpRequest, plan_id: uuid.UUID) -> HttpResponse:
             for wave in waves
         ],
         "readiness": Readiness.of(known.get(each) for each in ids),
-        "assessed": readiness_of([plan.pk], timezone.now())[plan.pk],
+        "assessed": readiness_of([plan.pk], db_clock())[plan.pk],
         "regions": [each for each in region_ages() if each.inventory.region in used],
         "runs": plan.executions.order_by("-started_at", "-id")[:LAST_RUNS],
     }

@@ -8,11 +8,11 @@ from typing import Any
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from audit.actor import Actor
 from audit.requests import actor_for
+from contract.clock import db_clock
 from contract.errors import DomainError, Invalid
 from contract.names import name_key
 from executions import services
@@ -61,7 +61,7 @@ def _start(request: HtmxHttpRequest, plan_id: uuid.UUID, kind: Kind, fragment: s
                 problem = refusal
     context |= {
         "row": plan_rows([plan])[0],
-        "assessed": readiness_of([plan.pk], timezone.now())[plan.pk],
+        "assessed": readiness_of([plan.pk], db_clock())[plan.pk],
         "plan": plan,
         "typed": typed,
         "error": error,
