@@ -37,14 +37,17 @@ def execution_rows(request: HtmxHttpRequest) -> HttpResponse:
     changed = [pk for pk, revision in shown.items() if now.get(pk) != revision]
     if shown and not changed:
         return HttpResponse(status=204)
-    runs = {run.pk: run for run in Execution.objects.defer(*UNSHOWN).filter(pk__in=list(shown))}
+    return _changes(request, list(shown), changed)
+
+
+def _changes(request: HttpRequest, shown: list[uuid.UUID], changed: list[uuid.UUID]) -> HttpResponse:
+    runs = {run.pk: run for run in Execution.objects.defer(*UNSHOWN).filter(pk__in=shown)}
     under_way = [runs[pk] for pk in shown if pk in runs and runs[pk].ended_at is None]
-    plan = _plan(request)
-    context = {"under_way": under_way, "plan": plan, "is_poll": True}
-    parts = [render_to_string("executions/_under_way.html", context, request)] if under_way else []
-    parts += [
-        render_to_string("executions/_row.html", {"run": runs.get(pk), "gone": pk, "is_poll": True}) for pk in changed
-    ]
+    plan, parts = _plan(request), list[str]()
+    if under_way:
+        parts.append(render_to_string("executions/_under_way.html", {"under_way": under_way, "plan": plan}))
+    for pk in changed:
+        parts.append(render_to_string("executions/_row.html", {"run": runs.get(pk), "gone": pk, "is_poll": True}))
     if plan and len(under_way) < len(shown):
         parts += _whether_it_can_start(request, plan)
     return HttpResponse("".join(parts), status=200 if under_way else STOP_POLLING)
