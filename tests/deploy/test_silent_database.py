@@ -114,6 +114,10 @@ def seconds_until_noticed(work: Callable[[], object]) -> float:
 def test_whoever_asks_or_waits_or_comes_notices_within_half_a_minute(road: Road) -> None:
     lost = threading.Event()
 
+    def lose() -> None:
+        road.lose()
+        lost.set()
+
     def later(work: Callable[[], object]) -> Callable[[], float]:
         return lambda: seconds_until_noticed(lambda: (lost.wait(), work()))
 
@@ -125,7 +129,7 @@ def test_whoever_asks_or_waits_or_comes_notices_within_half_a_minute(road: Road)
     ):
         comes.close()
         pooled.close()  # back into the pool
-        threading.Timer(1, lambda: (road.lose(), lost.set())).start()
+        threading.Timer(1, lose).start()
         end = threading.Timer(50, road.close)  # so that this test ends whatever they do
         end.start()
         took = at_once(

@@ -111,10 +111,10 @@ def _words(tree: ast.AST) -> Iterator[str]:
 
 def operations() -> dict[str, str]:
     """The operation that each method of our client asks for."""
-    [client] = [each for each in ast.parse(CALLERS["drs"].read_text()).body if getattr(each, "name", "") == "Drs"]
     found = {}
-    for method in ast.walk(client):
-        for call in ast.walk(method) if isinstance(method, ast.FunctionDef) else ():
+    nodes = ast.walk(ast.parse(CALLERS["drs"].read_text()))
+    for method in (each for each in nodes if isinstance(each, ast.FunctionDef)):
+        for call in ast.walk(method):
             if isinstance(call, ast.Call) and ast.unparse(call.func) == "self._call":
                 found[method.name] = f"drs:{ast.literal_eval(call.args[0])}"
     return found
