@@ -36,8 +36,10 @@ def ending(kind: Kind, server_ids: Collection[str]) -> QuerySet[ServerRun]:
     if kind is not Kind.DRILL:
         return ServerRun.objects.none()
     recovered = ServerRun.objects.filter(source_server_id__in=server_ids, wave__execution__kind=Kind.RECOVERY)
-    at_drs = Q(job__watched=True) | Q(job__status__in=_AT_DRS)
-    return recovered.filter(Q(launch_status=LaunchStatus.LAUNCHED) | Q(launch_status__in=_UNSETTLED) & at_drs)
+    coming = Q(launch_status__in=_UNSETTLED) & (Q(job__watched=True) | Q(job__status__in=_AT_DRS))
+    # Given up, perhaps: DRS ended the job and left the server open, and is asked for it on.
+    coming |= Q(launch_status=LaunchStatus.FAILED, job__status=JobStatus.COMPLETED, job__watched=True)
+    return recovered.filter(Q(launch_status=LaunchStatus.LAUNCHED) | coming)
 
 
 def require_ending(actor: Actor, kind: Kind, server_ids: Collection[str]) -> list[str]:
@@ -50,7 +52,7 @@ def require_ending(actor: Actor, kind: Kind, server_ids: Collection[str]) -> lis
 
 
 def _in_words(rows: Sequence[ServerRun]) -> str:
-    up = sum(each.state.is_settled for each in rows)
+    up = sum(each.state is LaunchStatus.LAUNCHED for each in rows)
     running = [counted(up, "running recovery instance")] if up else []
     coming = [f"{counted(len(rows) - up, 'recovery instance')} that may yet come up"] if up < len(rows) else []
     return " and ".join(running + coming)

@@ -90,6 +90,16 @@ def timed_out(stage: Stage) -> RecoveryPlan:
     return plan
 
 
+def given_up(stage: Stage) -> RecoveryPlan:
+    """A plan whose recovery did not wait for a server that DRS's job had left open; DRS is asked for it on."""
+    stage.simulator.scenario("never_settles", servers=["app-02"], times=1)
+    plan = stage.plan("app-01 app-02")
+    run = stage.until(stage.start(plan, Kind.RECOVERY), "PARTIAL")
+    assert run.waves.get().servers.get(hostname="app-02").launch_status == "FAILED"
+    ServerRun.objects.filter(hostname="app-01").update(launch_status="TERMINATED")
+    return plan
+
+
 def in_doubt(stage: Stage) -> RecoveryPlan:
     """A plan whose recovery was given up before AWS said whether its launch arrived; it did."""
     stage.simulator.scenario("drop_connection_after_effect", operation="StartRecovery", times=1)
@@ -115,6 +125,7 @@ def nameless(stage: Stage) -> RecoveryPlan:
     ("left", "named"),
     [
         (timed_out, "1 recovery instance that may yet come up"),
+        (given_up, "1 recovery instance that may yet come up"),
         (in_doubt, "1 recovery instance that may yet come up"),
         (nameless, "1 running recovery instance"),
     ],
