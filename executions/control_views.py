@@ -2,14 +2,17 @@
 
 import uuid
 from collections.abc import Callable
+from functools import partial
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from audit.requests import actor_for
-from contract.errors import DomainError
+from contract.errors import BadRequest, DomainError
+from contract.names import name_key
 from executions import services
 from executions.abandoning import abandon
 from executions.actions import actions_of
@@ -17,31 +20,40 @@ from executions.forms import CommentForm
 from executions.live import Live
 from executions.models import Execution, ServerRun
 from executions.silence import silent_jobs, wave_in_flight
-from executions.states import LaunchStatus
+from executions.states import Kind, LaunchStatus
 from executions.termination import result
-from executions.views import show_run
 from protection.pages import HtmxHttpRequest, Question, go
 
 GIVE_UP = "give up"  # what has to be typed
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def execution_resume(request: HttpRequest, execution_id: uuid.UUID) -> HttpResponse:
-    """Let a paused run go on, or take back a pause that was asked for."""
-    return _command(request, execution_id, services.resume)
+    """Let a run go on with the wave that the form is about, or take back a pause that was asked for."""
+    wave = _wave_meant(request.POST.get("wave"))
+    return _command(request, execution_id, partial(services.resume, wave=wave))
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def execution_pause(request: HttpRequest, execution_id: uuid.UUID) -> HttpResponse:
     """Let a run wait before its next wave."""
     return _command(request, execution_id, services.pause)
 
 
+def _wave_meant(text: str | None) -> int | None:
+    """The wave of the form; one that names none, as where no wave waited yet, means none."""
+    if text is None:
+        return None
+    return int(text) if text.isdecimal() and len(text) < 10 else services.NO_WAVE
+
+
 def _command(request: HttpRequest, execution_id: uuid.UUID, verb: Callable[..., Execution]) -> HttpResponse:
-    try:
-        verb(actor=actor_for(request), execution_id=execution_id)
-    except DomainError as problem:
-        return show_run(request, execution_id, problem)
+    """Always on to the run's own page: loading this address again must never send a command again."""
+    if request.method == "POST":
+        try:
+            verb(actor=actor_for(request), execution_id=execution_id)
+        except BadRequest as problem:
+            messages.error(request, problem.message)
     return redirect("execution", execution_id)
 
 
@@ -75,9 +87,10 @@ def execution_abandon(request: HtmxHttpRequest, execution_id: uuid.UUID) -> Http
     execution = get_object_or_404(Execution.objects.with_jobs(), pk=execution_id)
     actor, problem, error = actor_for(request), None, ""
     form = CommentForm(request.POST if request.method == "POST" else None)
+    typed = request.POST.get("confirm", "")
     actions = actions_of(execution, actor)
     if request.method == "POST" and form.is_valid():
-        if actions.abandon.allowed and request.POST.get("confirm", "").strip().casefold() != GIVE_UP:
+        if actions.abandon.allowed and typed.strip().casefold() != GIVE_UP:
             error = f"Type “{GIVE_UP}” to confirm. The run goes on."
         else:
             try:
@@ -92,6 +105,7 @@ def execution_abandon(request: HtmxHttpRequest, execution_id: uuid.UUID) -> Http
         "wave": wave,
         "regions": regions,
         "phrase": GIVE_UP,
+        "typed": typed,
         "error": error,
         "form": form,
         "actions": actions,
@@ -102,7 +116,7 @@ def execution_abandon(request: HtmxHttpRequest, execution_id: uuid.UUID) -> Http
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def execution_terminate(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpResponse:
-    """List every instance, have the number typed, then ask DRS to terminate them."""
+    """List every instance, have their number typed, or of a recovery the plan's name, then have DRS terminate them."""
     execution = get_object_or_404(Execution, pk=execution_id)
     actor, problem, error = actor_for(request), None, ""
     instances = _instances(execution)
@@ -111,8 +125,8 @@ def execution_terminate(request: HtmxHttpRequest, execution_id: uuid.UUID) -> Ht
     typed = request.POST.get("confirm", "")
     actions = actions_of(execution, actor, has_instances=bool(instances))
     if request.method == "POST" and form.is_valid():
-        if actions.terminate.allowed and typed.strip().casefold() != phrase:
-            error = f"Type “{phrase}” to confirm. Nothing was terminated."
+        if actions.terminate.allowed and (mistyped := _mistyped(execution, phrase, typed)):
+            error = f"{mistyped} Nothing was terminated."
         else:
             try:
                 services.terminate(actor=actor, execution_id=execution_id, comment=form.cleaned_data["comment"])
@@ -124,6 +138,7 @@ def execution_terminate(request: HtmxHttpRequest, execution_id: uuid.UUID) -> Ht
         "execution": execution,
         "instances": [(each, failed.get(each.recovery_instance_id or each.source_server_id)) for each in instances],
         "phrase": phrase,
+        "is_recovery": execution.purpose is Kind.RECOVERY,
         "typed": typed,
         "error": error,
         "form": form,
@@ -132,6 +147,13 @@ def execution_terminate(request: HtmxHttpRequest, execution_id: uuid.UUID) -> Ht
     title = f"Terminate instances of {execution.plan_name}"
     question = Question("executions/_terminate.html", title, _trail(execution))
     return question.answer(request, context, problem=problem, status=422 if error or form.errors else 200)
+
+
+def _mistyped(execution: Execution, phrase: str, typed: str) -> str:
+    """What is wrong with the confirmation: of a recovery the plan's name is asked for, because it may be production."""
+    if execution.purpose is Kind.RECOVERY:
+        return "" if name_key(typed) == name_key(execution.plan_name) else "This is not the plan's name."
+    return "" if typed.strip().casefold() == phrase else f"Type “{phrase}” to confirm."
 
 
 def _instances(execution: Execution) -> list[ServerRun]:

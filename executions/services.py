@@ -26,6 +26,7 @@ __all__ = ["Failure", "TerminationResult", "cancel", "delete_finished", "get", "
 COMMENT_MAX = 512
 DELETE_BATCH = 200
 OUTAGE_MOST = timedelta(days=30)  # whoever recovers later than that has mistyped the time
+NO_WAVE = -1  # what somebody expects to wait who saw a pause only asked for
 
 
 # Start
@@ -109,14 +110,24 @@ def check_comment(comment: str) -> None:
 
 
 @attempt("execution.resume", "execution", subject="execution_id")
-def resume(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: Clock = db_clock) -> Execution:
-    """Let a paused run go on. Of two resumes at once one wins; the other is told EXECUTION_NOT_PAUSED."""
+def resume(
+    *, actor: Actor, execution_id: uuid.UUID, comment: str = "", wave: int | None = None, clock: Clock = db_clock
+) -> Execution:
+    """Let a paused run go on. Of two resumes at once one wins; the other is told EXECUTION_NOT_PAUSED.
+
+    `wave` is the number, from 0, of the wave that is meant, or NO_WAVE for a pause that has not come yet: when the
+    run waits elsewhere by now, nothing is resumed (EXECUTION_NOT_PAUSED). None means whatever waits.
+    """
     actor.require("executions.control_execution", "resume runs")
     check_comment(comment)
     execution = get(execution_id)
     with transaction.atomic():
         now = clock()
-        if not (_resume_paused(actor, execution, comment, now) or _withdraw_pause(actor, execution, comment, now)):
+        may_withdraw = wave in (None, NO_WAVE)  # a wave that is meant has to wait already
+        if not (
+            _resume_paused(actor, execution, comment, wave, now)
+            or (may_withdraw and _withdraw_pause(actor, execution, comment, now))
+        ):
             execution.refresh_from_db()
             raise BadRequest(
                 "EXECUTION_NOT_PAUSED",
@@ -127,10 +138,17 @@ def resume(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: C
     return execution
 
 
-def _resume_paused(actor: Actor, execution: Execution, comment: str, now: datetime) -> bool:
+def _resume_paused(actor: Actor, execution: Execution, comment: str, expected: int | None, now: datetime) -> bool:
     if not _command(execution, [ExecutionStatus.PAUSED], now, status=ExecutionStatus.RUNNING, restored_at=None):
         return False
     wave = WaveRun.objects.get(execution=execution, status=WaveStatus.PAUSED)
+    if expected not in (None, wave.number):  # the raise undoes the command
+        raise BadRequest(
+            "EXECUTION_NOT_PAUSED",
+            f"The run has moved on: it now waits before wave {wave.number + 1}. Nothing was resumed."
+            " Check what is up, then resume that wave.",
+            details={"status": ExecutionStatus.PAUSED},
+        )
     wave.status, wave.status_message = _after_pause(wave), ""
     wave.resumed_at, wave.resumed_by = now, actor.name
     wave.revision = execution.revision
