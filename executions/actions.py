@@ -1,5 +1,6 @@
 """What can be done with a run now, and if not, why: asked by the API and by the console before anybody tries."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,6 +10,7 @@ from audit.actor import Actor
 from executions.models import Execution, ServerRun
 from executions.silence import not_abandonable
 from executions.states import ExecutionStatus, Kind, LaunchStatus, TerminationStatus, WaveStatus
+from executions.termination import counted_on_by, counts_on
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,15 @@ class Actions:
 
 
 def actions_of(
-    execution: Execution, actor: Actor, *, has_instances: bool | None = None, now: datetime | None = None
+    execution: Execution,
+    actor: Actor,
+    *,
+    has_instances: bool | None = None,
+    attempts: Sequence[Execution] | None = None,
+    now: datetime | None = None,
 ) -> Actions:
-    """What `actor` can do with the run. `has_instances` spares a query to those who know whether any is launched."""
+    """What `actor` can do with the run. `has_instances`, whether any is launched, and `attempts`, all that were made
+    at it, each spare a query to those who know them."""
     if has_instances is None:
         has_instances = _has_instances(execution)
     right = "terminate_recovery" if execution.purpose is Kind.RECOVERY else "terminate_drill"
@@ -46,7 +54,7 @@ def actions_of(
             actor,
             f"executions.{right}",
             f"terminate instances of a {execution.purpose.label.lower()}",
-            _no_terminate(execution, has_instances),
+            _no_terminate(execution, has_instances, attempts),
         ),
         abandon=_action(actor, control, "give up on AWS's answer", not_abandonable(execution, now or timezone.now())),
     )
@@ -93,7 +101,7 @@ def _no_resume(execution: Execution) -> str:
     return "The run is over." if execution.state.is_final else "The run is not paused."
 
 
-def _no_terminate(execution: Execution, has_instances: bool) -> str:
+def _no_terminate(execution: Execution, has_instances: bool, attempts: Sequence[Execution] | None) -> str:
     if execution.dry_run:
         return "A dry run launches nothing."
     if not execution.state.is_final:
@@ -102,4 +110,8 @@ def _no_terminate(execution: Execution, has_instances: bool) -> str:
         return "All instances of this run are terminated."
     if execution.termination_status == TerminationStatus.IN_PROGRESS:
         return "The instances are being terminated."
-    return "" if has_instances else "No instance of this run is left."
+    if not has_instances:
+        return "No instance of this run is left."
+    can_be_retried = execution.state in (ExecutionStatus.PARTIAL, ExecutionStatus.FAILED)
+    later = counted_on_by(execution, attempts) if can_be_retried else None
+    return counts_on(later) if later else ""

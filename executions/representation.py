@@ -163,7 +163,7 @@ def _summary(
     execution: Execution, actor: Actor, now: datetime, tried: Lineage, *, has_instances: bool
 ) -> ExecutionSummary:
     waves = list(execution.waves.all())
-    actions = actions_of(execution, actor, has_instances=has_instances, now=now)
+    actions = actions_of(execution, actor, has_instances=has_instances, attempts=tried.attempts, now=now)
     return ExecutionSummary(
         executionId=str(execution.pk),
         planId=_plan_id(execution),

@@ -11,7 +11,7 @@ from audit.requests import actor_for
 from contract.errors import DomainError
 from contract.names import name_key
 from executions import retrying
-from executions.attempts import why_not
+from executions.attempts import lineages, why_not
 from executions.forms import CommentForm
 from executions.models import Execution
 from executions.start_views import ended_by, may_launch, must_be_typed
@@ -39,12 +39,14 @@ def execution_retry(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpRe
                 return go(request, "execution", made.pk)
             except DomainError as refusal:
                 problem = refusal
+    lineage = lineages([execution])[execution.pk]
     context = {
         "execution": execution,
         "left": [each for each in left if each.servers],
         "stands": [each.wave.number + 1 for each in left if not each.servers],
         "count": sum(len(each.servers) for each in left),
-        "reason": why_not(execution),
+        "reason": why_not(execution, lineage),
+        "rival": lineage.rival,
         "is_recovery": execution.purpose is Kind.RECOVERY,
         "recoveries": recoveries,
         "is_changed": execution.plan is not None and execution.plan.version != execution.plan_copy.get("version"),

@@ -229,15 +229,22 @@ def _record_intents(
 
 
 def _refuse_under_retry(execution: Execution) -> None:
-    """What an earlier attempt launched is what a retry counts on."""
-    tried = Execution.objects.active().filter(first_attempt_id=execution.first_attempt_id or execution.pk)
-    later = tried.filter(attempt__gt=execution.attempt).first()
-    if later is not None:
-        raise BadRequest(
-            "EXECUTION_STILL_RUNNING",
-            f"Attempt {later.attempt} of this run is {later.state.label.lower()} and counts on these instances.",
-            details={"status": execution.status, "executionId": str(later.pk)},
-        )
+    if later := counted_on_by(execution):
+        details = {"status": execution.status, "executionId": str(later.pk)}
+        raise BadRequest("EXECUTION_STILL_RUNNING", counts_on(later), details=details)
+
+
+def counted_on_by(execution: Execution, attempts: Iterable[Execution] | None = None) -> Execution | None:
+    """The later attempt that is under way and counts on what this one launched; `attempts`, all, spare a query."""
+    if attempts is None:
+        attempts = Execution.objects.active().filter(first_attempt_id=execution.first_attempt_id or execution.pk)
+    later = (each for each in attempts if each.attempt > execution.attempt and not each.state.is_final)
+    return next(later, None)
+
+
+def counts_on(later: Execution) -> str:
+    """Why nothing is terminated under a later attempt, as a sentence."""
+    return f"Attempt {later.attempt} of this run is {later.state.label.lower()} and counts on these instances."
 
 
 def watch(execution: Execution, at: datetime) -> None:

@@ -224,6 +224,11 @@ def plan_delete(request: HtmxHttpRequest, plan_id: uuid.UUID) -> HttpResponse:
         except DomainError as error:
             problem = error
     trail = [("Recovery plans", reverse("plans")), (plan.name, reverse("plan", args=[plan.pk]))]
-    context = {"plan": plan, "runs": plan.executions.count(), "may": actor.may("plans.delete_recoveryplan")}
+    context = {
+        "plan": plan,
+        "runs": plan.executions.count(),
+        "active": services.active_use(plan, "deleted"),
+        "may": actor.may("plans.delete_recoveryplan"),
+    }
     question = Question("plans/_delete_plan.html", f"Delete {plan.name}?", trail)
     return question.answer(request, context, problem=problem)

@@ -294,14 +294,23 @@ def update_plan(
 
 
 def _refuse_active(plan: RecoveryPlan, verb: str) -> None:
-    """Runs are asked for by name: they live above this room."""
+    if found := active_use(plan, verb):
+        raise found
+
+
+def active_use(plan: RecoveryPlan, verb: str) -> Conflict | None:
+    """The refusal to have a plan `verb` ("deleted") while it is being run (PLAN_HAS_ACTIVE_EXECUTION), or None.
+
+    Runs are asked for by name: they live above this room.
+    """
     running = plan.executions.filter(ended_at=None).first()
-    if running is not None:
-        raise Conflict(
-            "PLAN_HAS_ACTIVE_EXECUTION",
-            f"“{plan.name}” is being run ({running.status.lower()}). It can be {verb} when the run is over.",
-            details={"executionId": str(running.pk), "status": running.status},
-        )
+    if running is None:
+        return None
+    return Conflict(
+        "PLAN_HAS_ACTIVE_EXECUTION",
+        f"“{plan.name}” is being run ({running.status.lower()}). It can be {verb} when the run is over.",
+        details={"executionId": str(running.pk), "status": running.status},
+    )
 
 
 @attempt("plan.delete", "plan", subject="plan_id")

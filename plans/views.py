@@ -25,6 +25,15 @@ class Run(Protocol):
 
 
 @dataclass(frozen=True)
+class Holder:
+    """A run that has servers of a plan: whose, and how far it is."""
+
+    pk: uuid.UUID
+    plan_name: str
+    status: str
+
+
+@dataclass(frozen=True)
 class PlanRow:
     """A plan as lists show it, with why it cannot be started now."""
 
@@ -33,15 +42,24 @@ class PlanRow:
     servers: int
     last: Run | None
     active: Run | None
-    held_by: str
+    holder: Holder | None
 
     @property
     def blocked(self) -> str:
+        """Why it cannot be started now, as a sentence; empty when it can."""
         if not self.waves:
             return "The plan has no waves."
         if self.active is not None:
             return "It is being run now."
-        return f"Servers are in use by a run of “{self.held_by}”." if self.held_by else ""
+        if self.holder is None:
+            return ""
+        return f"Servers are in use by a run of “{self.holder.plan_name}” ({self.holder.status.lower()})."
+
+    @property
+    def blocked_by(self) -> uuid.UUID | None:
+        """The run that is in the way, for a link to it."""
+        run = self.active or self.holder
+        return run.pk if run else None
 
 
 def plan_rows(plans: Sequence[RecoveryPlan]) -> list[PlanRow]:
@@ -50,7 +68,9 @@ def plan_rows(plans: Sequence[RecoveryPlan]) -> list[PlanRow]:
     waves = _count(Wave.objects.filter(plan__in=ids).order_by().values_list("plan_id").annotate(Count("pk")))
     servers = _count(WaveServer.objects.filter(plan__in=ids).order_by().values_list("plan_id").annotate(Count("pk")))
     held = WaveServer.objects.filter(plan__in=ids, assignment__hold__isnull=False).order_by("pk")
-    holders = dict(held.values_list("plan_id", "assignment__hold__execution__plan_name"))
+    run = "assignment__hold__execution"
+    columns = ("plan_id", run, f"{run}__plan_name", f"{run}__status")
+    holders = {plan: Holder(pk, name, status) for plan, pk, name, status in held.values_list(*columns)}
     active, last = _runs(ids)
     return [
         PlanRow(
@@ -59,7 +79,7 @@ def plan_rows(plans: Sequence[RecoveryPlan]) -> list[PlanRow]:
             servers.get(plan.pk, 0),
             last.get(plan.pk),
             active.get(plan.pk),
-            holders.get(plan.pk, ""),
+            holders.get(plan.pk),
         )
         for plan in plans
     ]

@@ -191,6 +191,7 @@ def _editor(
         "summary": [(place, text) for place, found in errors.items() for text in found],
         "fates": fates,
         "changed_by": last_change("group", group.pk) if fates and group else None,
+        "active": services.active_use(group) if group else None,
         "regions": region_ages(draft.region),
     }
     only_rows = wants_fragment(request) and problem is None and request.method == "POST"
@@ -237,6 +238,7 @@ def group_delete(request: HtmxHttpRequest, group_id: uuid.UUID) -> HttpResponse:
     context = {
         "group": group,
         "plans": list(dict.fromkeys(group.waves.order_by("plan__name_key").values_list("plan__name", flat=True))),
+        "active": services.active_use(group),
         "may": actor.may("protection.delete_protectiongroup"),
     }
     question = Question("protection/_delete_group.html", f"Delete {group.name}?", trail)

@@ -243,21 +243,30 @@ def _replace_servers(group: ProtectionGroup, wanted: Sequence[str]) -> None:
 
 
 def _refuse_active(group: ProtectionGroup) -> None:
-    """Runs are asked for by name: they live above this room. A retry may hold servers that its plan names no more."""
+    if found := active_use(group):
+        raise found
+
+
+def active_use(group: ProtectionGroup) -> Conflict | None:
+    """The refusal to change or delete a group while runs use it (PG_IN_ACTIVE_EXECUTION), or None.
+
+    Runs are asked for by name: they live above this room. A retry may hold servers that its plan names no more.
+    """
     of_plans = group.waves.filter(plan__executions__isnull=False, plan__executions__ended_at=None)
     of_holds = group.assignments.filter(hold__isnull=False)
     found = sorted({*_runs(of_plans, "plan__executions"), *_runs(of_holds, "hold__execution")})
-    if found:
-        raise Conflict(
-            "PG_IN_ACTIVE_EXECUTION",
-            f"“{group.name}” is part of a run of “{found[0][2]}”. Change it when the run is over.",
-            details={
-                "executions": [
-                    {"executionId": str(pk), "planId": plan_id and str(plan_id), "planName": plan, "status": status}
-                    for pk, plan_id, plan, status in found
-                ]
-            },
-        )
+    if not found:
+        return None
+    return Conflict(
+        "PG_IN_ACTIVE_EXECUTION",
+        f"“{group.name}” is part of a run of “{found[0][2]}”. Change it when the run is over.",
+        details={
+            "executions": [
+                {"executionId": str(pk), "planId": plan_id and str(plan_id), "planName": plan, "status": status}
+                for pk, plan_id, plan, status in found
+            ]
+        },
+    )
 
 
 def _runs(rows: Any, run: str) -> Iterable[tuple[uuid.UUID, uuid.UUID | None, str, str]]:

@@ -69,6 +69,14 @@ def plan(name: str = "", sizes: Sequence[int] = (2, 2), pause: int | None = 1) -
     return create_plan(actor=SYSTEM, name=name, waves=waves)
 
 
+def sharing(run: Execution, name: str = "", wave: int = 0) -> RecoveryPlan:
+    """A plan for the servers that a run has in one of its waves."""
+    servers = list(run.waves.get(number=wave).servers.values_list("source_server_id", flat=True))
+    groups = ProtectionGroup.objects.filter(assignments__source_server_id__in=servers).distinct()
+    wanted = WaveSpec("All", [each.pk for each in groups], servers)
+    return create_plan(actor=SYSTEM, name=name or f"Plan {next(numbers)}", waves=[wanted])
+
+
 def start(of: RecoveryPlan, kind: Kind = Kind.DRILL) -> Execution:
     return services.start(actor=SYSTEM, plan_id=of.pk, kind=kind)
 

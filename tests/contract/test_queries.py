@@ -29,9 +29,10 @@ def queries(admin: Api) -> Callable[[str], int]:
 
 
 def populate(count: int) -> dict[str, Any]:
-    """Groups and plans with a run that is over, and one that waits, for each count."""
+    """Groups and plans with a run that is over, one that waits, and one that waits for it to be tried again."""
     for _ in range(count - 1):
         world.ended(ExecutionStatus.COMPLETED)
+        world.start(world.sharing(world.ended(ExecutionStatus.PARTIAL, fail="No capacity"), wave=1))
         world.paused()
         world.delivery(world.subscription())
     last = world.paused()
