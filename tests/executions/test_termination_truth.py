@@ -8,7 +8,7 @@ import pytest
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from contract.errors import DomainError
-from drs.client import SendWindow
+from drs.client import Drs, SendWindow
 from drs.shapes import Job
 from executions import services, termination
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
@@ -92,4 +92,4 @@ def test_a_job_in_a_state_that_nobody_knows_was_accepted(stage: Stage, status: s
 
 def _terminate_job(stage: Stage) -> Job:
     server = ServerRun.objects.get()
-    return termination.Drs("us-east-1").terminate([server.recovery_instance_id], window=SendWindow(30))
+    return Drs("us-east-1").terminate([server.recovery_instance_id], window=SendWindow(30))
