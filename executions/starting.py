@@ -217,5 +217,6 @@ def held_servers(waves: Mapping[str, int], holders: Mapping[str, Execution]) -> 
         for server, holder in sorted(holders.items(), key=lambda each: (waves[each[0]], each[0]))
     ]
     names = "”, “".join(sorted({str(each["planName"]) for each in conflicts}))
-    text = f"{len(conflicts)} of this plan's servers are in use by a run of “{names}”. Wait for its end or cancel it."
+    held = f"{len(conflicts)} of this plan's servers {'is' if len(conflicts) == 1 else 'are'} in use"
+    text = f"{held} by a run of “{names}”. Wait for its end or cancel it."
     return Conflict("SERVER_CONFLICT", text, details={"conflicts": conflicts})

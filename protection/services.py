@@ -259,7 +259,7 @@ def active_use(group: ProtectionGroup) -> Conflict | None:
         return None
     return Conflict(
         "PG_IN_ACTIVE_EXECUTION",
-        f"“{group.name}” is part of a run of “{found[0][2]}”. Change it when the run is over.",
+        f"“{group.name}” is part of a run of “{found[0][2]}”. Change or delete it when the run is over.",
         details={
             "executions": [
                 {"executionId": str(pk), "planId": plan_id and str(plan_id), "planName": plan, "status": status}

@@ -58,7 +58,7 @@ def test_a_retry_says_beforehand_who_holds_the_servers_that_are_left(chief: Clie
     stands = world.start(world.sharing(run, "Of what stands"))
     assert 'id="retry-open"' in look(chief, "execution", run.pk)
     holder = world.start(world.sharing(run, "Of what is left", wave=1))
-    assert "of this plan&#x27;s servers are in use by a run of “Of what is left”" in look(chief, "execution", run.pk)
+    assert "1 of this plan&#x27;s servers is in use by a run of “Of what is left”" in look(chief, "execution", run.pk)
     dialog = look(chief, "retry-execution", run.pk)
     assert "1 of this plan's servers" in words(dialog).replace("&#x27;", "'")
     assert link(holder) in dialog
@@ -93,7 +93,7 @@ def test_groups_and_plans_in_use_say_so_where_they_are_changed_and_deleted(chief
             group.pk,
             "The group is in use by a run. It can be saved when the run of “Payments” (paused) is",
         ),
-        ("delete-group", group.pk, "is part of a run of “Payments”. Change it when the run is over. See the run of"),
+        ("delete-group", group.pk, "is part of a run of “Payments”. Change or delete it when the run is over. See the run of"),
         ("delete-plan", run.plan_id, "is being run (paused). It can be deleted when the run is over. See that run"),
     ):
         html = look(chief, name, key)
