@@ -88,12 +88,8 @@ def test_groups_and_plans_in_use_say_so_where_they_are_changed_and_deleted(chief
     assert run.plan
     group = run.plan.waves.all()[0].groups.get()
     for name, key, said in (
-        (
-            "edit-group",
-            group.pk,
-            "The group is in use by a run. It can be saved when the run of “Payments” (paused) is",
-        ),
-        ("delete-group", group.pk, "is part of a run of “Payments”. Change or delete it when the run is over. See the run of"),
+        ("edit-group", group.pk, "in use by a run. It can be saved when the run of “Payments” (paused) is over."),
+        ("delete-group", group.pk, "part of a run of “Payments”. Change or delete it when the run is over. See"),
         ("delete-plan", run.plan_id, "is being run (paused). It can be deleted when the run is over. See that run"),
     ):
         html = look(chief, name, key)
