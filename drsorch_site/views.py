@@ -19,12 +19,11 @@ from django.views.decorators.http import require_POST, require_safe
 from contract.status import Tone
 from drsorch_site.context import THEMES
 from executions.live import Live
-from executions.models import Execution, LaunchJob, Pacemaker, PlanReadiness
-from executions.pacemaker import last_beat
+from executions.models import Execution, LaunchJob, PlanReadiness
+from executions.pacemaker import beating, is_alive, last_beat
 from executions.readiness_keeping import overview
 from executions.states import ExecutionStatus, JobStatus, Kind, Verdict
 from executions.tally import progress_of
-from executions.views import is_alive
 from plans.models import RecoveryPlan
 from protection.models import RegionInventory, SourceServer
 from protection.pages import HtmxHttpRequest, Question
@@ -80,15 +79,14 @@ def _pulse(request: HttpRequest) -> Pulse:
         *(weighed.filter(verdict=each).values(n=_figure("COUNT", "pk")) for each in Verdict),
         believed.values(n=_figure("COUNT", "pk")),
         stale.values(n=_figure("COUNT", "pk")),
-        Pacemaker.objects.filter(pk=1).values("beat_at")[:1],
     )
     names = [f"figure{at}" for at in range(len(figures))]
     asker = User.objects.filter(username=request.user.get_username()).annotate(
-        **{name: Subquery(figure) for name, figure in zip(names, figures, strict=True)}
+        **{name: Subquery(figure) for name, figure in zip(names, figures, strict=True)}, alive=Exists(beating())
     )
-    *found, beat_at = asker.values_list(*names).get()
+    *found, alive = asker.values_list(*names, "alive").get()
     shown = (*found, now.date())  # drills become due with the days, and times show their date
-    return Pulse(sha256(repr(shown).encode()).hexdigest()[:16], found[0], is_alive(beat_at))
+    return Pulse(sha256(repr(shown).encode()).hexdigest()[:16], found[0], alive)
 
 
 def _figure(function: str, column: str) -> Func:
@@ -209,7 +207,7 @@ def settings_page(request: HttpRequest) -> HttpResponse:
         "accounts": sorted({age.inventory.account_id for age in regions if age.inventory.account_id}),
         "regions": regions,
         "beat_at": beat_at,
-        "is_alive": is_alive(beat_at),
+        "is_alive": is_alive(),
         "version": settings.VERSION,
         "database": connection.display_name,
         "session_minutes": settings.SESSION_MINUTES,

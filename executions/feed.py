@@ -76,6 +76,7 @@ VERBS = {
     "terminate.sent": "AWS took the termination of {instances} in {region}",
     "terminate.waits": "The termination in {region} waits",
     "terminate.refused": "AWS refused to terminate instances in {region}",
+    "terminate.found_gone": "Found gone already: {instances} in {region}",
     "terminate.ended": "Termination ended: {gone} terminated, {left} not",
 }
 # Verbs whose own text says more than the sentence.

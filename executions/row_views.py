@@ -6,9 +6,9 @@ import uuid
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
-from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from contract.clock import db_clock
 from executions.models import Execution
 from executions.readiness_facts import readiness_of
 from executions.views import STOP_POLLING
@@ -72,7 +72,7 @@ def _whether_it_can_start(request: HttpRequest, plan: RecoveryPlan) -> list[str]
     context = {
         "plan": plan,
         "row": plan_rows([plan])[0],
-        "assessed": readiness_of([plan.pk], timezone.now())[plan.pk],
+        "assessed": readiness_of([plan.pk], db_clock())[plan.pk],
         "regions": [each for each in region_ages() if each.inventory.region in used],
     }
     return [render_to_string(f"executions/{part}.html", context, request) for part in ("_assessed", "_startable")]

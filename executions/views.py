@@ -1,12 +1,11 @@
 """Pages of runs: the history, and the live page with its polls."""
 
 import uuid
-from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
 from django.core.cache import cache
-from django.db.models import OuterRef, Subquery, prefetch_related_objects
+from django.db.models import Exists, OuterRef, Subquery, prefetch_related_objects
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string as _render
@@ -21,8 +20,8 @@ from executions.attempts import RETRIED, attempts_of, retry_of
 from executions.feed import feed
 from executions.forms import RunFilter
 from executions.live import Live
-from executions.models import Execution, LaunchJob, Pacemaker
-from executions.pacemaker import SILENT_AFTER, last_beat
+from executions.models import Execution, LaunchJob
+from executions.pacemaker import beating, is_alive
 from executions.states import TerminationStatus
 from executions.termination import result
 from executions.timeline import Timeline
@@ -61,7 +60,7 @@ def execution_detail(request: HttpRequest, execution_id: uuid.UUID) -> HttpRespo
 
 def show_run(request: HttpRequest, execution_id: uuid.UUID, problem: DomainError | None = None) -> HttpResponse:
     execution = get_object_or_404(Execution.objects.with_waves(), pk=execution_id)
-    alive = is_alive(last_beat())
+    alive = is_alive()
     live = Live(execution, engine_alive=alive)
     context = {**_context(request, live), **_story(live), "problem": problem, "engine_alive": alive}
     return render(request, "executions/execution_detail.html", context, status=problem.status if problem else 200)
@@ -86,14 +85,14 @@ def _story(live: Live) -> dict[str, Any]:
 NEWS = (
     Execution.objects.order_by()
     .annotate(
-        beat_at=Subquery(Pacemaker.objects.filter(pk=1).values("beat_at")[:1]),
+        alive=Exists(beating()),
         told_at=Subquery(
             LaunchJob.objects.filter(wave__execution=OuterRef("pk"), seen_at__isnull=False)
             .order_by("-seen_at")
             .values("seen_at")[:1]
         ),
     )
-    .values_list("revision", "ended_at", "next_step_at", "termination_status", "beat_at", "told_at")
+    .values_list("revision", "ended_at", "next_step_at", "termination_status", "alive", "told_at")
 )
 
 
@@ -105,10 +104,9 @@ def execution_live(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpRes
     seen = NEWS.filter(pk=execution_id).first()
     if seen is None:
         raise Http404
-    revision, ended_at, next_step_at, termination, beat_at, told_at = seen
+    revision, ended_at, next_step_at, termination, alive, told_at = seen
     is_over = ended_at is not None and next_step_at is None and termination != TerminationStatus.IN_PROGRESS
     since = _number(request.GET.get("rev"))
-    alive = is_alive(beat_at)
     if revision == since and not is_over and request.GET.get("engine") == str(int(alive)):
         return HttpResponse(status=204, headers={"X-Told-At": told_at.isoformat()} if told_at else {})
     return _changes(request, execution_id, since, alive)
@@ -149,8 +147,3 @@ def _shared_parts(live: Live) -> list[str]:
 def _number(text: str | None) -> int:
     """The revision that the page has; an unreadable one means everything is news to it."""
     return int(text) if text and text.isdecimal() and len(text) < 10 else 0
-
-
-def is_alive(beat_at: datetime | None) -> bool:
-    """Whether an engine gave a sign of life lately."""
-    return beat_at is not None and timezone.now() - beat_at < SILENT_AFTER

@@ -14,7 +14,7 @@ from tests.console import world
 from tests.console.test_before_and_again import known
 from tests.console.test_pages import look
 
-PAGES = ["plans", "executions", "groups", "servers"]
+PAGES = ["dashboard", "plans", "executions", "groups", "servers", "settings"]
 SILENT = "No engine is running"
 
 
@@ -63,3 +63,13 @@ def test_readiness_is_believed_as_long_as_the_database_says(
 def assessed(console: Client, page: str, key: object) -> Verdict:
     verdict: Verdict = console.get(reverse(page, args=[key])).context["assessed"].verdict
     return verdict
+
+
+def test_a_run_and_its_polls_say_it_too(console: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = world.paused()
+    shift(monkeypatch, timedelta(seconds=60))
+    assert SILENT not in look(console, "execution", run.pk)
+    poll = reverse("execution-live", args=[run.pk])
+    headers = {"HX-Request": "true"}
+    run.refresh_from_db()
+    assert console.get(f"{poll}?rev={run.revision}&engine=1", headers=headers).status_code == 204
