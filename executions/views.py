@@ -13,7 +13,6 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from audit.requests import actor_for
-from contract.errors import DomainError
 from contract.paging import page
 from executions.actions import actions_of
 from executions.attempts import RETRIED, attempts_of, retry_of
@@ -55,15 +54,11 @@ def execution_list(request: HtmxHttpRequest) -> HttpResponse:
 @require_safe
 def execution_detail(request: HttpRequest, execution_id: uuid.UUID) -> HttpResponse:
     """The live page."""
-    return show_run(request, execution_id)
-
-
-def show_run(request: HttpRequest, execution_id: uuid.UUID, problem: DomainError | None = None) -> HttpResponse:
     execution = get_object_or_404(Execution.objects.with_waves(), pk=execution_id)
     alive = is_alive()
     live = Live(execution, engine_alive=alive)
-    context = {**_context(request, live), **_story(live), "problem": problem, "engine_alive": alive}
-    return render(request, "executions/execution_detail.html", context, status=problem.status if problem else 200)
+    context = {**_context(request, live), **_story(live), "engine_alive": alive}
+    return render(request, "executions/execution_detail.html", context)
 
 
 def _context(request: HttpRequest, live: Live) -> dict[str, Any]:

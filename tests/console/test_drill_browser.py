@@ -41,7 +41,7 @@ def test_it_drills_a_plan_under_the_eyes_of_an_operator(desk: Desk, stage: Stage
         expect(wave).to_contain_text("Launching")
         expect(wave).to_contain_text("Completed")
         expect(page.locator("h1 + .status")).to_have_text("Paused")
-        expect(page).to_have_title("Paused: Payments · DRS Orchestration")
+        expect(page).to_have_title("Paused: drill of Payments · DRS Orchestration")
         expect(page.locator("#announcer")).to_contain_text("Payments: Paused.")
         expect(page.locator("#live")).to_contain_text("Paused before wave 3, Tier 3.")
         expect(page.locator(".sentence")).to_contain_text("5 of 7 servers up · waiting for you")

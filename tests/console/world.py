@@ -23,7 +23,8 @@ from plans.services import WaveSpec, create_plan
 from protection.models import ProtectionGroup, RegionInventory, ServerAssignment, SourceServer
 
 numbers = itertools.count(1)
-TOPIC = "arn:aws:sns:us-east-1:123456789012:recovery"
+ACCOUNT = "111122223333"  # the simulator's, too
+TOPIC = f"arn:aws:sns:us-east-1:{ACCOUNT}:recovery"
 EVIL = "<b onclick=x()>Evil</b> & \"co\" 'x' {{ 7 }}"
 
 
@@ -32,7 +33,7 @@ def server(name: str = "", region: str = "us-east-1", state: str = "CONTINUOUS")
     key = f"s-{next(numbers):017x}"
     SourceServer.objects.create(
         pk=key,
-        account_id="123456789012",
+        account_id=ACCOUNT,
         region=region,
         name=name or f"host-{key[-4:]}",
         replication_state=state,
@@ -50,7 +51,7 @@ def region(name: str = "us-east-1", *, age_seconds: int = 10, **columns: object)
 
 def group(name: str, servers: Sequence[str], region: str = "us-east-1") -> ProtectionGroup:
     made = ProtectionGroup.objects.create(
-        name=name, name_key=name_key(name), region=region, account_id="123456789012", owner="planner@example.com"
+        name=name, name_key=name_key(name), region=region, account_id=ACCOUNT, owner="planner@example.com"
     )
     ServerAssignment.objects.bulk_create(
         ServerAssignment(group=made, source_server_id=each, position=at) for at, each in enumerate(servers)
