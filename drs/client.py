@@ -226,7 +226,8 @@ class Drs:
 
     def _job_log(self, job_id: str) -> Iterator[JobLogItem]:
         for page in self._reader.get_paginator("describe_job_log_items").paginate(jobID=job_id):
-            yield from map(JobLogItem.read, page["items"])
+            whole = (item for item in page["items"] if item.get("event") and item.get("logDateTime"))
+            yield from map(JobLogItem.read, whole)
 
     def recovery_instances(self, source_server_ids: Sequence[str]) -> list[RecoveryInstance]:
         """The recovery instances that exist now for these source servers, of any job."""

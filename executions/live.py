@@ -11,6 +11,7 @@ from executions.banners import Banner, banner_of
 from executions.causes import UNKNOWN, explain
 from executions.forecast import Foretold, foretold
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
+from executions.silence import UNKEPT
 from executions.states import ExecutionStatus, Kind, LaunchStatus, Phase, TerminationStatus, WaveStatus
 from executions.tally import Progress, Tally, progress_of
 
@@ -237,7 +238,14 @@ class Live:
         return any(errors.BY_CODE.get(part) in REFUSED for part in self.execution.aws_error.split(": "))
 
     @property
+    def is_unkept(self) -> bool:
+        """Whether AWS answers, and its answer is what cannot be written down."""
+        return self.execution.aws_error.startswith(UNKEPT)
+
+    @property
     def silence(self) -> str:
+        if self.is_unkept:
+            return "AWS answers, and it cannot be kept, since"
         return "AWS refuses since" if self.is_refused else "AWS does not answer since"
 
     @property
@@ -249,6 +257,8 @@ class Live:
             return "No engine is running, so nothing goes on here."
         if self.execution.failing_since is None:
             return ""
+        if self.is_unkept:
+            return "Tell an administrator: the engine's log says what is wrong."
         return "Somebody must fix the permissions." if self.is_refused else "How far it is now, nobody knows."
 
     @property

@@ -32,6 +32,7 @@ from executions.forecast import is_foretold, is_stale
 from executions.models import Execution, LaunchJob, TerminationJob, WaveRun
 from executions.observe import Answer, News, Question, ask, read_on
 from executions.run import LEASE, UNREAD, Run, uncounted
+from executions.silence import UNKEPT
 from executions.states import STEPPED, WAVE_BEGUN, JobStatus
 
 log = logging.getLogger(__name__)
@@ -350,7 +351,7 @@ def _alone(batch: Batch, execution_id: uuid.UUID, now: datetime) -> Iterator[Non
     except Exception as error:  # of one run, whatever it is: the others must not wait for it
         log.exception("what AWS told of run %s cannot be written down", execution_id)
         batch.unkept.add(execution_id)
-        text = f"What AWS told of this run cannot be written down: {type(error).__name__}: {error}"
+        text = f"{UNKEPT}: {type(error).__name__}: {error}"
         _say_failing(batch.token, {execution_id}, text, now)
 
 

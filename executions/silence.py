@@ -8,6 +8,7 @@ from executions.models import Execution, LaunchJob, WaveRun
 from executions.states import JobStatus
 
 SILENT_FOR = timedelta(minutes=10)
+UNKEPT = "What AWS told of this run cannot be written down"  # how a run's `aws_error` begins when AWS is not to blame
 
 
 def uncounted_jobs(execution: Execution) -> list[LaunchJob]:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from audit.actor import SYSTEM
 from executions import restored, services
 from executions.models import Execution, LaunchJob, ServerRun
+from executions.silence import UNKEPT
 from executions.states import ExecutionStatus, Kind, WaveStatus
 from plans.draft import PlanDraft, WaveDraft
 from protection.models import SourceServer
@@ -53,6 +54,10 @@ def test_it_says_that_there_is_nothing_to_do_only_when_all_is_well(console: Clie
         assert "Nothing to do" not in text
         assert ("AWS refuses since" in text) == ("AccessDenied" in error)
         assert ("AWS does not answer since" in text) == ("AccessDenied" not in error)
+    world.change(run, failing_since=since, aws_error=f"{UNKEPT}: DataError: NUL")
+    text = text_of(console, run)
+    assert "AWS answers, and it cannot be kept, since" in text
+    assert "AWS: What" not in text
     world.change(run, failing_since=None, aws_error="")
     world.beat(at=timezone.now() - timedelta(minutes=5))
     for html in (look(console, "execution", run.pk), poll(console, run, run.revision).content.decode()):
