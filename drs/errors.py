@@ -37,7 +37,7 @@ class DrsError(Exception):
     """A failed DRS call: its kind, AWS's own code and text, the region and the operation."""
 
     def __init__(self, trouble: Trouble, *, code: str, message: str, region: str, operation: str) -> None:
-        message = message.replace("\x00", "")  # which no database keeps
+        message = message.replace("\x00", r"\x00")  # PostgreSQL keeps no NUL
         super().__init__(f"{operation} in {region}: {code}: {message}")
         self.trouble = trouble
         self.code = code
