@@ -18,7 +18,7 @@ from executions import announce, transitions
 from executions.forecast import phase_times
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.services import check_comment, no_execution
-from executions.silence import not_abandonable, silent_jobs, wave_in_flight
+from executions.silence import UNKEPT, not_abandonable, silent_jobs, wave_in_flight
 from executions.states import JobStatus, LaunchStatus, WaveStatus, roll_up
 
 AWS_NOT_ANSWERING = "AWS_NOT_ANSWERING"
@@ -58,8 +58,9 @@ def abandon(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: 
 
 
 def _why(execution: Execution, regions: list[str], actor: Actor) -> str:
+    told = "has told nothing that could be kept" if execution.aws_error.startswith(UNKEPT) else "has not answered"
     return (
-        f"DRS in {' and '.join(regions)} has not answered since {execution.failing_since:%Y-%m-%d %H:%M} UTC, and"
+        f"DRS in {' and '.join(regions)} {told} since {execution.failing_since:%Y-%m-%d %H:%M} UTC, and"
         f" {actor.name} gave up waiting. AWS may go on launching; late instances are recorded."
     )
 

@@ -157,7 +157,8 @@ def _adopt_if_found(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> Er
         run.keep(now, failing_since=run.execution.failing_since or now, aws_error=str(error))
         _look_again(run, wave, job, text, now)
         return True
-    if not transitions.is_watched(run.execution):  # else the polls say whether AWS answers
+    # Of a run that is polled, too, the polls say whether the other regions answer.
+    if f" in {job.region}: " in run.execution.aws_error or not transitions.is_watched(run.execution):
         _clear_failures(run)
     return adopt_tagged(run, wave, job, jobs, clock)
 

@@ -6,7 +6,7 @@ from django.conf import settings
 
 from drs.errors import Trouble
 from executions.models import Execution, LaunchJob
-from executions.states import STEPPED, JobStatus
+from executions.states import JobStatus
 
 GIVE_UP_AFTER = timedelta(minutes=30)
 IDLE_AFTER = timedelta(minutes=2)  # a launch that is late by more: no engine ran
@@ -51,5 +51,5 @@ def wake_waiting(account: str, region: str, now: datetime) -> None:
     )
     runs = set(waiting.values_list("wave__execution_id", flat=True))
     if runs and waiting.update(not_before=now):
-        resting = Execution.objects.filter(pk__in=runs, status__in=STEPPED, claim=None)
+        resting = Execution.objects.active().filter(pk__in=runs, claim=None)
         resting.filter(next_step_at__gt=now).update(next_step_at=now)

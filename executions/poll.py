@@ -29,11 +29,11 @@ from executions import following, launch, news, transitions
 from executions.engine import advance
 from executions.errands import Crew, Errand
 from executions.forecast import is_foretold, is_stale
-from executions.models import Execution, LaunchJob, TerminationJob, WaveRun
+from executions.models import Execution, LaunchJob, TerminationJob
 from executions.observe import Answer, News, Question, ask, read_on
 from executions.run import LEASE, UNREAD, Run, uncounted
 from executions.silence import UNKEPT
-from executions.states import STEPPED, WAVE_BEGUN, JobStatus
+from executions.states import STEPPED, WAVE_BEGUN, WAVE_FINAL, JobStatus
 
 log = logging.getLogger(__name__)
 
@@ -223,7 +223,8 @@ class Poller:
         """Runs that no place keeps waiting: decide where something changed or is due, else back to the grid."""
         batch, runs = inquiry.batch, inquiry.executions
         heard = batch.answered.intersection(complete)
-        ways = _sort_out(inquiry, complete, _with_more_to_do(inquiry, heard), now)
+        due = _with_more_to_do(inquiry, heard) | _with_launch_due(set(complete) - heard, now)
+        ways = _sort_out(inquiry, complete, due, now)
         _clear_failures(batch.token, [runs[each] for each in heard - batch.failed - batch.unkept])
         _back_off(batch.token, ways.silent, now)
         for execution_id in ways.unkept:
@@ -239,13 +240,13 @@ def _sort_out(inquiry: Inquiry, complete: Collection[uuid.UUID], due: Collection
     """Which way each of these runs goes; `due` are those that need a decision although nothing is new."""
     batch, runs = inquiry.batch, inquiry.executions
     heard = batch.answered.intersection(complete)
-    finals = {each for each in heard if runs[each].state.is_final}
-    busy = heard & (batch.changed.union(due)) - finals
+    finals = {each for each in complete if runs[each].state.is_final}
+    busy = (heard & batch.changed).union(due) - finals
     unkept = heard & batch.unkept - busy
-    over = finals - inquiry.still_watched - unkept
+    over = heard & finals - inquiry.still_watched - unkept
     resting = heard - busy - unkept - over
     stale = set([each for each in resting - finals if is_stale(runs[each], now)][:FORECASTS_A_POLL])
-    return Ways(set(complete) - heard, unkept, over, busy | stale, resting - stale)
+    return Ways(set(complete) - heard - busy, unkept, over, busy | stale, resting - stale)
 
 
 def _inquiries(batch: Batch, now: datetime) -> Sequence[Inquiry]:
@@ -297,12 +298,26 @@ def _with_more_to_do(inquiry: Inquiry, executions: Iterable[uuid.UUID]) -> set[u
         if job.wave.execution.cancel_requested_at is not None
         or (job.wave.execution_id not in inquiry.batch.unkept and _may_settle(job, inquiry.asked_at))
     }
-    unsent = WaveRun.objects.filter(
-        execution__in=list(executions),
-        status__in=WAVE_BEGUN,
-        jobs__status__in=[JobStatus.QUEUED, JobStatus.INITIATED],
+    return due.intersection(executions) | _unsent(executions, inquiry.asked_at)
+
+
+def _unsent(executions: Iterable[uuid.UUID], now: datetime, *, only_due: bool = False) -> set[uuid.UUID]:
+    """Runs with a launch that is not confirmed; of a wave that has not begun, or with `only_due`, one whose time has
+    come."""
+    jobs = LaunchJob.objects.filter(
+        wave__execution__in=list(executions), status__in=[JobStatus.QUEUED, JobStatus.INITIATED]
     )
-    return due.intersection(executions) | set(unsent.values_list("execution_id", flat=True))
+    is_due = Q(not_before__lte=now) & ~Q(wave__status__in=WAVE_FINAL)
+    begun = Q(wave__status__in=WAVE_BEGUN)
+    if only_due:
+        begun &= Q(not_before=None)
+    return set(jobs.filter(begun | is_due).values_list("wave__execution_id", flat=True))
+
+
+def _with_launch_due(silent: Collection[uuid.UUID], now: datetime) -> set[uuid.UUID]:
+    """Of runs of which no place answered, those that have something to send all the same, elsewhere perhaps. Nothing
+    is concluded from the silence: waves are judged by what was seen after their deadline."""
+    return _unsent(silent, now, only_due=True) if silent else set()
 
 
 def _may_settle(job: LaunchJob, asked_at: datetime) -> bool:
@@ -318,10 +333,11 @@ def _back_to_grid(token: uuid.UUID, executions: Iterable[uuid.UUID], now: dateti
 
 
 def _clear_failures(token: uuid.UUID, runs: Iterable[Execution]) -> None:
-    """AWS answers again."""
+    """AWS answers again; where a launch is in doubt, whoever looks for it says whether its region does."""
     ids = [run.pk for run in runs if run.failing_since is not None]
     if ids:
-        held = Execution.objects.filter(pk__in=ids, claim=token)
+        in_doubt = LaunchJob.objects.filter(status=JobStatus.INITIATED, job_id="").values("wave__execution")
+        held = Execution.objects.filter(pk__in=ids, claim=token).exclude(pk__in=in_doubt)
         held.update(failures=0, failing_since=None, aws_error="", revision=F("revision") + 1)
 
 

@@ -84,6 +84,7 @@ def recount(run: Run, clock: Clock) -> Errand[bool]:
         except DrsError as error:
             if error.trouble is not Trouble.NOT_INITIALIZED:
                 silent.append(error)
+                run.keep(clock())  # each of many that hang may take a fifth of the lease
                 continue
             known = []  # where DRS was never set up nothing was launched
         for job in jobs:

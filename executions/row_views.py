@@ -67,12 +67,14 @@ def _plan(request: HttpRequest) -> RecoveryPlan | None:
 
 
 def _whether_it_can_start(request: HttpRequest, plan: RecoveryPlan) -> list[str]:
-    """The parts of a plan's page that change when a run of it ends; `_under_way.html` says where they go."""
+    """The parts of a plan's page that change when a run of it ends."""
     used = set(ProtectionGroup.objects.filter(waves__plan=plan).values_list("region", flat=True))
     context = {
         "plan": plan,
         "row": plan_rows([plan])[0],
         "assessed": readiness_of([plan.pk], db_clock())[plan.pk],
         "regions": [each for each in region_ages() if each.inventory.region in used],
+        "is_poll": True,
     }
-    return [render_to_string(f"executions/{part}.html", context, request) for part in ("_assessed", "_startable")]
+    parts = [render_to_string(f"executions/{part}.html", context, request) for part in ("_assessed", "_startable")]
+    return ["<template>", *parts, "</template>"]  # a parser that has read a row drops the tags of forms

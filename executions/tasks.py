@@ -114,11 +114,16 @@ def _pass_on(sweep: Sweep, last: float) -> bool:
     pacemaker.hand_over(HOLDER)
     if not _enqueue("executions.tasks.beat", timeout=3600):
         return not pacemaker.take(HOLDER, db_clock())
-    due = Execution.objects.filter(next_step_at__lte=db_clock(), status__in=STEPPED)
-    if time.monotonic() >= last or not due.exists():
+    try:
+        due = Execution.objects.filter(next_step_at__lte=db_clock(), status__in=STEPPED)
+        if time.monotonic() >= last or not due.exists():
+            return True
+        sweep.once()
+        return not (sweep.is_busy and not STOPPING[0] and pacemaker.take(HOLDER, db_clock()))
+    except DatabaseTrouble:  # what is under way is drained, and the next beat is on its way
+        log.warning("the last look of a beat failed", exc_info=True)
+        connections.close_all()
         return True
-    sweep.once()
-    return not (sweep.is_busy and pacemaker.take(HOLDER, db_clock()))
 
 
 def _sweep_for(seconds: float, sweep: Sweep, last: float = 0.0) -> bool:
@@ -135,6 +140,8 @@ def _sweep_for(seconds: float, sweep: Sweep, last: float = 0.0) -> bool:
         except DatabaseTrouble:  # the database restarts: wait for it; whatever was begun becomes due again
             log.exception("a sweep failed")
             connections.close_all()
+            if STOPPING[0]:
+                return False
             time.sleep(SWEEP_EVERY_SECONDS)
     return True
 

@@ -1,4 +1,4 @@
-// Draws the interactive page of the API, in the console's session.
+// Draws the API's page, in the console's session.
 const place = document.getElementById("api");
 
 window.SwaggerUIBundle({

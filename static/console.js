@@ -1,6 +1,6 @@
-// Live updates and cosmetics. Everything else works without it.
+// Live updates. Everything else works without.
 const byId = (id) => document.getElementById(id);
-const find = (what) => document.querySelector(what);
+const find = (s) => document.querySelector(s);
 const on = (names, act) => names.split(" ").forEach((name) => document.addEventListener(name, act));
 const live = () => byId("live");
 const polls = (each) => each?.getAttribute?.("hx-trigger")?.startsWith("every");
@@ -104,10 +104,11 @@ on("htmx:beforeSwap", ({ detail }) => {
 on("htmx:sendError htmx:timeout htmx:responseError", ({ detail }) => {
   const status = detail.xhr?.status;
   if (status === 401) return; // htmx goes to the sign-in
-  if (!polls(detail.elt)) return (dialog.open ? dialog : byId("main")).prepend(byId("unanswered").content.cloneNode(true));
+  const place = detail.elt.closest("dialog") ?? find("dialog[open]") ?? byId("main");
+  if (!polls(detail.elt)) return place.prepend(byId("unanswered").content.cloneNode(true));
   if (status === 403 || status === 404) return location.reload();
   const banner = byId("connection");
-  if (!banner?.hidden) return;
+  if (!banner.hidden) return;
   const time = banner.querySelector("time");
   time.dateTime = new Date(answeredAt + ahead).toISOString();
   time.textContent = `${time.dateTime.slice(11, 19)} UTC`;
@@ -117,7 +118,7 @@ on("htmx:sendError htmx:timeout htmx:responseError", ({ detail }) => {
 // A change of state is said once.
 let said = live()?.dataset.say;
 on("htmx:afterRequest", ({ detail }) => {
-  if (detail.elt.id !== "live" || !detail.successful) return;
+  if (!polls(detail.elt) || !detail.successful) return;
   answeredAt = Date.now();
   const told = detail.xhr.getResponseHeader("X-Told-At");
   if (told && find("#told time")) find("#told time").dateTime = told;

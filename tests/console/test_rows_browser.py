@@ -8,8 +8,10 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from playwright.sync_api import expect
 
+from audit.actor import SYSTEM
+from executions import services
 from executions.models import Execution, LaunchJob
-from executions.states import ExecutionStatus
+from executions.states import ExecutionStatus, Kind
 from executions.transitions import touch
 from tests.api_client import make_user
 from tests.console import world
@@ -89,6 +91,20 @@ def test_the_page_of_a_plan_can_start_it_once_its_run_is_over(desk: Desk, ann: U
     page.keyboard.press("Escape")
     page.get_by_role("link", name="Start drill").click()
     expect(page.get_by_role("dialog").get_by_role("button", name="Start drill")).to_be_enabled()
+
+
+def test_what_a_poll_brings_to_the_page_of_a_plan_can_be_pressed(desk: Desk, ann: User) -> None:
+    """A dry run that ends beside a paused run brings the buttons anew, and with them a form."""
+    paused = world.paused("Payments")
+    rehearsal = services.start(actor=SYSTEM, plan_id=paused.plan.pk, kind=Kind.DRILL, dry_run=True)  # type: ignore[union-attr]
+    page = desk.sit(ann)
+    page.goto(f"/recovery-plans/{paused.plan_id}")
+    page.evaluate("document.getElementById('startable').dataset.old = '1'")
+    world.change(rehearsal, status=ExecutionStatus.COMPLETED, ended_at=timezone.now(), next_step_at=None)
+    expect(page.locator("#startable:not([data-old])")).to_be_visible(timeout=6000)
+    page.locator("#startable").get_by_role("button", name="Dry run").click()
+    page.wait_for_url("**/executions/*-*")
+    assert Execution.objects.filter(dry_run=True).count() == 2
 
 
 def test_job_logs_come_by_themselves_and_stay_where_they_were_scrolled(desk: Desk, ann: User) -> None:

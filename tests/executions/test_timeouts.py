@@ -11,6 +11,7 @@ from drs.client import Drs
 from drs.shapes import Job
 from executions import services
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
+from tests.executions.test_many_servers import bulk, plan_of, wave_of
 from tests.stage import Stage
 
 
@@ -66,13 +67,27 @@ def test_it_hears_the_rest_of_a_late_wave_while_the_next_one_cannot_be_sent(stag
     stage.simulator.scenario(fault, operation="StartRecovery")
     stage.wait(lambda: stage.picture(run)[1] == ["FAILED", "INITIATED"], run)
     assert (stage.fresh(run).status, server().recovery_instance_id) == ("POLLING", "")
-    Execution.objects.update(failing_since=stage.clock(), aws_error="as an attempt to find the launch leaves it")
+    Execution.objects.update(failing_since=stage.clock(), aws_error="DescribeJobs in us-east-1: as the search for it")
     stage.wait(lambda: server().recovery_instance_id != "", run, limit=1200)
     assert stage.picture(run)[1] == ["FAILED", "INITIATED"]
     assert (stage.fresh(run).failing_since, stage.fresh(run).aws_error) == (None, "")
     stage.simulator.clear_scenarios()
     stage.until(run, "PARTIAL")
     assert (stage.picture(run)[1], len(stage.launches())) == (["FAILED", "COMPLETED"], 2)
+
+
+def test_it_sends_the_next_wave_elsewhere_although_the_region_of_a_late_one_is_silent(stage: Stage) -> None:
+    ids = bulk(stage, us_east_1=1, us_west_2=1)
+    late, after = (wave_of({region: members}, name=region) for region, members in ids.items())
+    stage.simulator.scenario("steady_times")
+    stage.simulator.scenario("slow_server", factor=6)
+    run = stage.start(plan_of(replace(late, on_failure="CONTINUE"), after))
+    stage.until(run, "LAUNCHING")
+    stage.simulator.scenario("throttle", operation="StartRecovery", times=1)
+    stage.wait(lambda: stage.picture(run)[1] == ["FAILED", "INITIATED"], run)
+    stage.simulator.scenario("internal_error_before", operation="DescribeJobs", region="us-east-1")
+    stage.wait(lambda: len(stage.launches()) == 2, run, step=15, limit=300)
+    assert stage.picture(run)[1][0] == "FAILED"
 
 
 def test_it_hears_late_news_of_a_run_that_was_cancelled_in_a_pause(stage: Stage) -> None:

@@ -82,6 +82,17 @@ def test_a_person_ends_it_and_what_turns_up_later_is_recorded(stage: Stage, tmp_
     assert len(stage.launches()) == 2
 
 
+def test_it_can_be_ended_while_the_other_region_is_polled(stage: Stage, tmp_path: Path) -> None:
+    """The region that answers does not make the silent one answer."""
+    stage.simulator.scenario("slow_server", factor=20)
+    run = restored(stage, tmp_path / "copy")
+    stage.simulator.scenario("internal_error_before", operation="DescribeJobs", region=FIRST)
+    wait(stage, 12)
+    assert job(SECOND).watched
+    abandon(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    assert stage.fresh(run).state.is_final
+
+
 def test_it_can_be_ended_where_no_region_answers_and_no_wave_has_begun(stage: Stage, tmp_path: Path) -> None:
     run = stage.start(stage.plan("app-01", "web-01"))
     call_command("backup", str(tmp_path / "copy"))

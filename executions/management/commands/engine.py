@@ -90,7 +90,11 @@ class OneUnitCluster(q.Cluster):
     def is_well(self) -> bool:
         """Whether the sentinel made its round of workers, pusher and monitor in the last three seconds: then it has
         replaced those that ended."""
-        return bool(self.stat.sentinel)  # what it writes after each round lasts so long
+        try:
+            return bool(self.stat.sentinel)  # what it writes after each round lasts so long
+        except Exception as error:  # it is read from files: what is wrong with them stops no recovery
+            log.warning("What the sentinel wrote cannot be read: %s", error)
+            return False
 
     def stop(self) -> bool:
         """Let tasks in flight finish; False when they did not within STOP_SECONDS. A stop that hangs is a crash."""
@@ -141,7 +145,7 @@ class Command(BaseCommand):
         age = db_clock() - beat
         if age > pacemaker.SILENT_AFTER:
             raise CommandError(f"no engine has beaten for {age.total_seconds():.0f} s")
-        with suppress(FileNotFoundError):  # none was started here, or it was told to stop
+        with suppress(OSError):  # none was started here, it was told to stop, or it is somebody else's
             silence = time.time() - sign_of_life().stat().st_mtime
             if silence > SIGN_SECONDS:
                 raise CommandError(f"an engine beats, but this host's has given no sign of life for {silence:.0f} s")
