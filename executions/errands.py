@@ -11,7 +11,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, TypeVar
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, InternalError, OperationalError, connection
 
 from contract import log_context
 from drs.errors import DrsError
@@ -23,6 +23,9 @@ Call = Callable[[], Any]
 About = dict[str, object]
 Errand = Generator[Call, Any, T]
 
+# The database itself: away, full, or read-only (InternalError is PostgreSQL's word for that). Of one row's value come
+# other errors.
+DATABASE_TROUBLE = (InterfaceError, InternalError, OperationalError)
 THREADS = 64  # more than DRS takes jobs at once in three regions
 
 
@@ -81,7 +84,7 @@ class Crew:
             _check_no_transaction()
         except StopIteration:
             return
-        except (OperationalError, InterfaceError):  # the database itself: nobody could go on
+        except DATABASE_TROUBLE:  # nobody could go on
             raise
         except Exception:  # one run's trouble must not stop the others; its lease ends and it is tried again
             log.exception("an errand failed")

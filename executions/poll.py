@@ -16,7 +16,7 @@ from datetime import datetime
 from functools import partial
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from django.db.models import F, Max, Q, QuerySet
 from django.db.models.functions import Coalesce
 
@@ -27,7 +27,7 @@ from drs.errors import DrsError
 from executions import decide as d
 from executions import following, launch, news, transitions
 from executions.engine import advance
-from executions.errands import Crew, Errand
+from executions.errands import DATABASE_TROUBLE, Crew, Errand
 from executions.forecast import is_foretold, is_stale
 from executions.models import Execution, LaunchJob, TerminationJob
 from executions.observe import Answer, News, Question, ask, read_on
@@ -183,7 +183,7 @@ class Poller:
                 found = news.by_run(news.fresh(mine), answer, asked_at)
                 news.save([each for items in found.values() for each in items], self.clock())
                 return list(found.items())
-        except (OperationalError, InterfaceError):
+        except DATABASE_TROUBLE:
             raise
         except Exception:  # of one run, whatever it is: the others must not wait for it
             if len(runs) == 1:
@@ -362,7 +362,7 @@ def _alone(batch: Batch, execution_id: uuid.UUID, now: datetime) -> Iterator[Non
     """What fails in here, fails for this run, and its page says so."""
     try:
         yield
-    except (OperationalError, InterfaceError):
+    except DATABASE_TROUBLE:
         raise
     except Exception as error:  # of one run, whatever it is: the others must not wait for it
         log.exception("what AWS told of run %s cannot be written down", execution_id)

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
 
 from audit import sealing
 from contract.clock import Clock, db_clock
@@ -16,7 +15,7 @@ from drs.errors import DrsError
 from drs.shapes import Job
 from executions import aws_errors, readiness_keeping
 from executions.engine import stepping
-from executions.errands import Crew, Errand
+from executions.errands import DATABASE_TROUBLE, Crew, Errand
 from executions.models import Execution
 from executions.poll import Poller
 from executions.states import STEPPED
@@ -126,7 +125,7 @@ def _keep_house(work: Callable[[], object]) -> None:
     """What no run waits for: trouble with it ends no sweep."""
     try:
         work()
-    except (OperationalError, InterfaceError):
+    except DATABASE_TROUBLE:
         raise
     except Exception:  # whatever it is: runs must go on, and it is tried again
         log.exception("keeping house failed")
