@@ -96,7 +96,8 @@ def test_the_page_of_a_plan_can_start_it_once_its_run_is_over(desk: Desk, ann: U
 def test_what_a_poll_brings_to_the_page_of_a_plan_can_be_pressed(desk: Desk, ann: User) -> None:
     """A dry run that ends beside a paused run brings the buttons anew, and with them a form."""
     paused = world.paused("Payments")
-    rehearsal = services.start(actor=SYSTEM, plan_id=paused.plan.pk, kind=Kind.DRILL, dry_run=True)  # type: ignore[union-attr]
+    assert paused.plan
+    rehearsal = services.start(actor=SYSTEM, plan_id=paused.plan.pk, kind=Kind.DRILL, dry_run=True)
     page = desk.sit(ann)
     page.goto(f"/recovery-plans/{paused.plan_id}")
     page.evaluate("document.getElementById('startable').dataset.old = '1'")

@@ -171,16 +171,15 @@ class Command(BaseCommand):
                 os._exit(BROKEN)
             if self._try(tasks.revive) and cluster.is_well:
                 self._give_sign()
-            if (
-                settings.LOG_FORMAT == "json"
-            ):  # CloudWatch reads figures from JSON lines, a person at a terminal does not
+            if settings.LOG_FORMAT == "json":  # which CloudWatch reads figures from, and no person at a terminal
                 self._try(emf.report_if_due)
             time.sleep(WATCH_SECONDS)
         stop.set()
         self._try(tasks.stop_beating)
         if not cluster.stop():
             os._exit(BROKEN)
-        sign_of_life().unlink(missing_ok=True)
+        with suppress(OSError):  # none was given, or it is somebody else's: the stop was orderly all the same
+            sign_of_life().unlink()
 
     def _give_sign(self) -> None:
         try:
