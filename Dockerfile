@@ -7,21 +7,23 @@ ENV PATH=/opt/venv/bin:$PATH \
 FROM base AS build
 COPY requirements/product.txt /tmp/product.txt
 RUN python -m venv /opt/venv \
-    && pip install --no-cache-dir --disable-pip-version-check --no-input --require-hashes --only-binary :all: \
+    && pip install --no-cache-dir --no-compile --disable-pip-version-check --no-input --require-hashes --only-binary :all: \
         --requirement /tmp/product.txt \
     && pip uninstall --yes --quiet pip setuptools
 # Of AWS's services botocore describes hundreds; of Django's texts the console shows English ones.
+# Compiled here, because nobody can write beside the code of a container; unchecked, because nothing in an image changes.
 WORKDIR /opt/venv/lib/python3.11/site-packages
 RUN find botocore/data -mindepth 1 -maxdepth 1 -type d -regextype posix-extended \
         ! -regex '.*/(drs|sts|sns|sesv2|sqs|sso|sso-oidc|signin)' -exec rm -r {} + \
-    && find django -type d -path '*/locale/*' -prune ! -name en -exec rm -r {} +
+    && find django -type d -path '*/locale/*' -prune ! -name en -exec rm -r {} + \
+    && python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib
 WORKDIR /app
 COPY . .
 # The key only lets the settings load while files are collected; nothing of it stays in the image.
 RUN DJANGO_SECRET_KEY=$(python -c 'import secrets; print(secrets.token_urlsafe(50))') \
         python manage.py collectstatic --noinput \
     && rm -r var \
-    && python -m compileall -q /app
+    && python -m compileall -q -f -j 0 --invalidation-mode unchecked-hash /app
 
 # pg_dump, pg_restore and psql for `manage.py backup` and `restore`, of the same version as the database, without the
 # Perl that Debian's package puts around them.
@@ -43,7 +45,6 @@ WORKDIR /app
 ENV DRSORCH_CACHE_DIR=/var/lib/drsorch/cache \
     HOME=/var/lib/drsorch \
     LOG_FORMAT=json \
-    PYTHONDONTWRITEBYTECODE=1 \
     TMPDIR=/var/lib/drsorch
 VOLUME ["/var/lib/drsorch"]
 USER 10001:10001

@@ -53,6 +53,9 @@ SETTINGS = {
 def prepare() -> None:
     for name in [name for name in os.environ if name.startswith(FOREIGN)]:
         del os.environ[name]
+    # Each of the many processes that tests start would compile the whole product anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     os.environ.update(SETTINGS)
     if "DATABASE_URL" not in os.environ:
         # A file, not memory: threads and processes must meet in it. One a run, so that runs do not meet.

@@ -49,6 +49,7 @@ ONLY = {
         "tests/contract/test_spelling.py",
         "tests/contract/test_srs_examples.py",
         "tests/contract/test_web_limits.py",
+        "tests/deploy/test_bytecode.py",
         "tests/deploy/test_container.py",
         "tests/deploy/test_operations.py",
         "tests/drs/",
