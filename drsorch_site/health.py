@@ -86,7 +86,7 @@ def _checks() -> dict[str, str]:
         beat = pacemaker.last_beat() if not missing else None
         trouble = _trouble_with_writing()
     except (DatabaseError, InterfaceError) as error:
-        return {"database": cause(error) or "does not answer"}
+        return {"database": cause(error) or "a query failed; the log says why"}
     migrations = f"{len(missing)} not applied; run manage.py migrate" if missing else "ok"
     if beat is None:
         engine = "none has run yet"

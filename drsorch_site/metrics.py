@@ -1,5 +1,6 @@
 """The figures for Prometheus. They come from the database: whichever process is asked, it says the same."""
 
+import logging
 from collections.abc import Callable, Iterator
 from hmac import compare_digest
 
@@ -15,11 +16,14 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from contract.clock import db_clock
+from contract.outage import is_outage
 from drsorch_site.admin_site import RIGHT
 from executions import aws_errors, figures
 from executions.figures import Figures
 from executions.models import AwsErrors
 from protection.views import state_counts
+
+log = logging.getLogger(__name__)
 
 
 @require_safe
@@ -124,6 +128,7 @@ class AwsErrorsMiddleware:
         response = self.get_response(request)
         try:
             aws_errors.keep()
-        except DatabaseTrouble:
-            return response  # they are kept with the next request's
+        except DatabaseTrouble as error:  # they are kept with the next request's
+            if not is_outage(error):
+                log.exception("failed calls to AWS could not be counted")
         return response

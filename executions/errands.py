@@ -11,9 +11,10 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, TypeVar
 
-from django.db import InterfaceError, InternalError, OperationalError, connection
+from django.db import connection
 
 from contract import log_context
+from contract.outage import is_outage
 from drs.errors import DrsError
 
 log = logging.getLogger(__name__)
@@ -23,9 +24,6 @@ Call = Callable[[], Any]
 About = dict[str, object]
 Errand = Generator[Call, Any, T]
 
-# The database itself: away, full, or read-only (InternalError is PostgreSQL's word for that). Of one row's value come
-# other errors.
-DATABASE_TROUBLE = (InterfaceError, InternalError, OperationalError)
 THREADS = 64  # more than DRS takes jobs at once in three regions
 
 
@@ -84,9 +82,9 @@ class Crew:
             _check_no_transaction()
         except StopIteration:
             return
-        except DATABASE_TROUBLE:  # nobody could go on
-            raise
-        except Exception:  # one run's trouble must not stop the others; its lease ends and it is tried again
+        except Exception as error:  # one run's trouble must not stop the others; its lease ends and it is tried again
+            if is_outage(error):  # nobody could go on
+                raise
             log.exception("an errand failed")
         else:
             self.under_way[self.threads.submit(copy_context().run, call)] = errand, about

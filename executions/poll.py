@@ -23,11 +23,12 @@ from django.db.models.functions import Coalesce
 from audit.cleaning import storable
 from contract import log_context
 from contract.clock import Clock, db_clock
+from contract.outage import is_outage
 from drs.errors import DrsError
 from executions import decide as d
 from executions import following, launch, news, transitions
 from executions.engine import advance
-from executions.errands import DATABASE_TROUBLE, Crew, Errand
+from executions.errands import Crew, Errand
 from executions.forecast import is_foretold, is_stale
 from executions.models import Execution, LaunchJob, TerminationJob
 from executions.observe import Answer, News, Question, ask, read_on
@@ -183,9 +184,9 @@ class Poller:
                 found = news.by_run(news.fresh(mine), answer, asked_at)
                 news.save([each for items in found.values() for each in items], self.clock())
                 return list(found.items())
-        except DATABASE_TROUBLE:
-            raise
-        except Exception:  # of one run, whatever it is: the others must not wait for it
+        except Exception as error:  # of one run, whatever it is: the others must not wait for it
+            if is_outage(error):
+                raise
             if len(runs) == 1:
                 log.exception("what DRS told of run %s cannot be written down", runs[0])
                 return []
@@ -362,9 +363,9 @@ def _alone(batch: Batch, execution_id: uuid.UUID, now: datetime) -> Iterator[Non
     """What fails in here, fails for this run, and its page says so."""
     try:
         yield
-    except DATABASE_TROUBLE:
-        raise
     except Exception as error:  # of one run, whatever it is: the others must not wait for it
+        if is_outage(error):
+            raise
         log.exception("what AWS told of run %s cannot be written down", execution_id)
         batch.unkept.add(execution_id)
         text = f"{UNKEPT}: {type(error).__name__}: {error}"

@@ -11,11 +11,12 @@ from django.conf import settings
 
 from audit import sealing
 from contract.clock import Clock, db_clock
+from contract.outage import is_outage
 from drs.errors import DrsError
 from drs.shapes import Job
 from executions import aws_errors, readiness_keeping
 from executions.engine import stepping
-from executions.errands import DATABASE_TROUBLE, Crew, Errand
+from executions.errands import Crew, Errand
 from executions.models import Execution
 from executions.poll import Poller
 from executions.states import STEPPED
@@ -56,12 +57,12 @@ class Sweep:
         rows = list(due.values_list("pk", "status")[:BATCH])
         polled = [pk for pk, status in rows if status not in STEPPED]
         if polled:
-            self.poller.start(polled, now)
+            _apart(partial(self.poller.start, polled, now))
         self._step([pk for pk, status in rows if status in STEPPED])
         self.collect()
-        _keep_house(partial(self._inventory, now))
-        _keep_house(partial(self._seal, now))
-        _keep_house(aws_errors.keep)
+        _apart(partial(self._inventory, now))
+        _apart(partial(self._seal, now))
+        _apart(aws_errors.keep)
 
     def collect(self, patience: float = PATIENCE_SECONDS) -> None:
         """Go on with whatever AWS has answered; waves that are over make the next ones launch."""
@@ -121,14 +122,14 @@ class Sweep:
                 self.next_seal_check = now
 
 
-def _keep_house(work: Callable[[], object]) -> None:
-    """What no run waits for: trouble with it ends no sweep."""
+def _apart(work: Callable[[], object]) -> None:
+    """A part of the sweep that the others do not wait for: trouble with it ends no sweep."""
     try:
         work()
-    except DATABASE_TROUBLE:
-        raise
-    except Exception:  # whatever it is: runs must go on, and it is tried again
-        log.exception("keeping house failed")
+    except Exception as error:  # whatever it is: the other runs must go on, and it is tried again
+        if is_outage(error):
+            raise
+        log.exception("a part of a sweep failed")
 
 
 def _read(region: str, clock: Clock) -> Errand[None]:

@@ -20,6 +20,7 @@ from django.db.models import F, Min, QuerySet
 from audit.actor import ENGINE
 from audit.journal import record
 from contract.clock import Clock, db_clock
+from contract.outage import is_outage
 from notify import mail, sns, webhook
 from notify.models import Delivery, Notice, Subscription
 from notify.parcel import Parcel, Undelivered
@@ -101,11 +102,12 @@ class Postman:
             self._rest(stop)
             try:
                 self.once()
-            except DatabaseTrouble:
-                log.exception("notifications wait for the database")
-                connections.close_all()
-            except Exception:  # the next round may do better; runs must never depend on this
-                log.exception("a round of notifications failed")
+            except Exception as error:  # the next round may do better; runs must never depend on this
+                if is_outage(error):
+                    log.exception("notifications wait for the database")
+                    connections.close_all()
+                else:
+                    log.exception("a round of notifications failed")
         try:
             self.drain()
         except DatabaseTrouble:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, OperationalError, connection
@@ -18,6 +19,7 @@ from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
 from executions.observe import Answer, News, Question
 from tests.executions.test_nudges import polled_runs
 from tests.stage import NEVER, Stage
+from tests.wrong_queries import spoiled
 
 INSTANCE = "i-3000000000000000f"
 
@@ -210,3 +212,36 @@ def test_only_trouble_with_the_database_itself_ends_a_sweep(crew: Crew) -> None:
     crew.start(failing(ValueError("of one run")))
     with pytest.raises(OperationalError):
         crew.start(failing(OperationalError("the database is gone")))
+
+
+def of_wave(wave: int) -> Callable[[str, Any], bool]:
+    """Picks every write to this wave's row; keys of rows are what such statements end in."""
+
+    def picks(sql: str, params: Any) -> bool:
+        return sql.startswith('UPDATE "executions_waverun"') and wave in tuple(params or ())
+
+    return picks
+
+
+def test_a_query_of_one_run_that_the_database_does_not_take_stops_that_run_alone(stage: Stage) -> None:
+    """SQLite and PostgreSQL raise for a statement that is too complex what they raise for a lost connection."""
+    bad, good = stage.start(stage.plan("app-01")), stage.start(stage.plan("web-01", "web-02"))
+    with spoiled(of_wave(stage.waves(bad)[0].pk)) as spoilt:
+        stage.until(good, "COMPLETED")
+    assert spoilt
+    assert stage.fresh(bad).status not in ("COMPLETED", "FAILED")
+    stage.until(bad, "COMPLETED")
+    assert len(stage.launches()) == 3
+
+
+def test_a_query_about_all_runs_that_fails_lets_the_rest_of_a_sweep_go_on(stage: Stage) -> None:
+    polled = stage.start(stage.plan("app-01"))
+    stage.look()
+    stage.advance(60)
+    run = stage.start(stage.plan("web-01"))
+    with spoiled(lambda sql, _: sql.startswith("UPDATE") and "NOT" in sql and '"claim" =' in sql) as spoilt:
+        stage.sweep.once()
+        stage.sweep.drain()
+    assert spoilt
+    assert stage.fresh(run).status == "POLLING"
+    stage.until(polled, "COMPLETED")

@@ -30,6 +30,7 @@ from django_q import cluster as q
 from django_q.conf import Conf
 
 from contract.clock import db_clock
+from contract.outage import is_outage
 from executions import emf, pacemaker, tasks
 from notify.postman import LAST_WAIT_SECONDS, Postman
 
@@ -192,7 +193,10 @@ class Command(BaseCommand):
         try:
             work()
         except DatabaseTrouble as error:
-            log.warning("The database cannot be asked (%s); trying again.", error)
+            if is_outage(error):
+                log.warning("The database cannot be asked (%s); trying again.", error)
+            else:
+                log.exception("A query of the engine's watch failed; trying again.")
             connections.close_all()
             return False
         return True
