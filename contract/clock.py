@@ -28,6 +28,11 @@ def moment(seconds: int | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
+def utc(moment: datetime) -> str:
+    """A time as people read it, everywhere: with its date and to the second, so that any two have an order."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 @overload
 def unix(moment: datetime) -> int: ...
 @overload

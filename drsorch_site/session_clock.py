@@ -71,8 +71,8 @@ class End:
     limit: str
 
     def __str__(self) -> str:
-        """As session.js reads it: "idle 15:02", "absolute 03:10"; in UTC, as every time of the console."""
-        return f"{self.limit} {datetime.fromtimestamp(self.at, UTC):%H:%M}"
+        """As session.js reads it: "idle 2026-11-29T15:02:07Z"."""
+        return f"{self.limit} {datetime.fromtimestamp(self.at, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
     @property
     def seconds_left(self) -> int:

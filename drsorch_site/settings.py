@@ -192,6 +192,7 @@ TEMPLATES = [
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en-us"
+FORMAT_MODULE_PATH = "drsorch_site.formats"
 TIME_ZONE = "UTC"
 USE_TZ = True
 

@@ -12,7 +12,7 @@ from django.db.models import F
 
 from audit.actor import Actor
 from audit.journal import attempt, record
-from contract.clock import Clock, db_clock
+from contract.clock import Clock, db_clock, utc
 from contract.errors import BadRequest
 from executions import announce, transitions
 from executions.forecast import phase_times
@@ -41,7 +41,7 @@ def abandon(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: 
         if wave is None or reason:
             raise BadRequest("EXECUTION_NOT_ABANDONABLE", reason, details={"status": execution.status})
         regions = sorted({job.region for job in silent_jobs(execution, wave)})
-        text = _why(execution, regions, actor)
+        text = _why(execution, regions, execution.failing_since or now, actor)
         _end(execution, wave, text, now)
         record(
             actor,
@@ -57,10 +57,10 @@ def abandon(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: 
     return execution
 
 
-def _why(execution: Execution, regions: list[str], actor: Actor) -> str:
+def _why(execution: Execution, regions: list[str], since: datetime, actor: Actor) -> str:
     told = "has told nothing that could be kept" if execution.aws_error.startswith(UNKEPT) else "has not answered"
     return (
-        f"DRS in {' and '.join(regions)} {told} since {execution.failing_since:%Y-%m-%d %H:%M} UTC, and"
+        f"DRS in {' and '.join(regions)} {told} since {utc(since)}, and"
         f" {actor.name} gave up waiting. AWS may go on launching; late instances are recorded."
     )
 

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.contrib.auth.models import Group
 from django.urls import reverse
 
-from contract.clock import unix
+from contract.clock import unix, utc
 from contract.counting import counted
 from executions.models import Execution, ServerRun, WaveRun
 from executions.states import ExecutionStatus, LaunchStatus
@@ -36,7 +36,7 @@ def paused(execution: Execution, wave: WaveRun, now: datetime) -> None:
             execution,
             now,
             f"waits for you before wave {wave.number + 1} ({wave.name})",
-            [f"Waiting for: {whom}", f"Since: {_utc(now)}", f"Resume: {address(execution)}#resume"],
+            [f"Waiting for: {whom}", f"Since: {utc(now)}", f"Resume: {address(execution)}#resume"],
             waitingFor=roles,
             pausedSince=unix(now),
             resumeUrl=f"{address(execution)}#resume",
@@ -94,10 +94,6 @@ def _of_wave(wave: WaveRun) -> dict[str, Any]:
     return {"waveNumber": wave.number, "waveName": wave.name}
 
 
-def _utc(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
-
-
 def _publish(event: Event, execution: Execution, now: datetime, what: str, text: str = "", **figures: Any) -> None:
     _send(event, execution, now, lambda: _message(event, execution, now, what, [text], **figures))
 
@@ -123,8 +119,8 @@ def _message(event: Event, execution: Execution, now: datetime, what: str, lines
         *(each for each in lines if each),
         "",
         f"Plan: {execution.plan_name}",
-        f"Started: {_utc(execution.started_at)} by {_starter(execution)}",
-        f"Told: {_utc(now)}",
+        f"Started: {utc(execution.started_at)} by {_starter(execution)}",
+        f"Told: {utc(now)}",
         f"Run: {where}",
     ]
     data = {

@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
+from contract.clock import utc
 from executions.feed import is_failure, words
 from executions.models import Execution, JobEvent, LaunchJob
 from executions.views import STOP_POLLING
@@ -143,6 +144,6 @@ def _text(execution: Execution) -> Iterator[str]:
         if job.error_message:
             yield f"{job.error_code} {job.error_message}\n"
         for line in _lines(job):
-            at = line.event.at.isoformat(timespec="seconds")
+            at = utc(line.event.at)
             parts = [at, line.event.event, line.hostname, line.event.source_server_id, line.error]
             yield "\t".join(parts).rstrip() + "\n"

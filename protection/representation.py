@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple, NotRequired, TypedDict
 
-from contract.clock import unix
+from contract.clock import unix, utc
 from drs.errors import BY_CODE, Trouble
 from protection.models import (
     ProtectionGroup,
@@ -131,7 +131,7 @@ class Inventory:
         code = {Trouble.ACCESS_DENIED: "DRS_ACCESS_DENIED", Trouble.THROTTLED: "DRS_THROTTLED"}.get(
             BY_CODE.get(row.error_code, Trouble.UNCERTAIN), "DRS_UNAVAILABLE"
         )
-        since = f"as they were at {row.as_of:%Y-%m-%d %H:%M} UTC" if row.as_of else "as far as they are known"
+        since = f"as they were at {utc(row.as_of)}" if row.as_of else "as far as they are known"
         text = f"DRS in {region} could not be read ({row.error_code}). Servers are shown {since}."
         return [Warning(code=code, region=region, message=text)]
 

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from contract.clock import utc
 from contract.counting import counted
 from drsorch_verify.derive import span
 from executions.measure import Measured, Part, Verdict
@@ -28,7 +29,7 @@ PARTS = {
 
 def clock(seconds: int | None) -> str:
     """Unix seconds as a time in UTC."""
-    return "–" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return "–" if seconds is None else utc(datetime.fromtimestamp(seconds, UTC))
 
 
 def verdict(execution: Execution, figures: Measured) -> str:

@@ -4,7 +4,8 @@ const find = (s) => document.querySelector(s);
 const on = (names, act) => names.split(" ").forEach((name) => document.addEventListener(name, act));
 const live = () => byId("live");
 const polls = (each) => each?.getAttribute?.("hx-trigger")?.startsWith("every");
-let answeredAt = Date.now();
+const lost = byId("connection");
+let answeredAt = lost.dataset.now; // of what the page shows, by the server's clock
 let ahead = 0; // how far the server's clock is ahead of ours
 const now = () => Date.now() + ahead;
 
@@ -29,7 +30,7 @@ const tick = () => {
   }
 };
 const readClock = () => {
-  ahead = (Date.parse(live()?.dataset.now) || Date.now()) - Date.now();
+  ahead = (Date.parse((live() ?? lost).dataset.now) || Date.now()) - Date.now();
   tick();
 };
 
@@ -107,23 +108,27 @@ on("htmx:sendError htmx:timeout htmx:responseError", ({ detail }) => {
   const place = detail.elt.closest("dialog") ?? find("dialog[open]") ?? byId("main");
   if (!polls(detail.elt)) return place.prepend(byId("unanswered").content.cloneNode(true));
   if (status === 403 || status === 404) return location.reload();
-  const banner = byId("connection");
-  if (!banner.hidden) return;
-  const time = banner.querySelector("time");
-  time.dateTime = new Date(answeredAt + ahead).toISOString();
-  time.textContent = `${time.dateTime.slice(11, 19)} UTC`;
-  banner.hidden = false;
+  if (!lost.hidden) return;
+  const time = lost.querySelector("time");
+  time.dateTime = new Date(answeredAt).toISOString();
+  time.title = `${time.dateTime.slice(0, 10)} ${time.dateTime.slice(11, 19)} UTC`;
+  time.textContent = time.title;
+  lost.hidden = false;
+});
+
+// After a swap htmx tells of the request at the parent: what asked, and was replaced, is in the request alone.
+on("htmx:afterRequest", ({ detail }) => {
+  const asked = polls(detail.requestConfig?.elt) || !find("[hx-trigger^=every]");
+  if (!asked || !detail.successful) return;
+  const header = (name) => detail.xhr.getResponseHeader(name);
+  answeredAt = Date.parse(header("Date")) || now();
+  const told = find("#told time");
+  if (told && header("X-Told-At")) told.dateTime = header("X-Told-At");
+  lost.hidden = true;
 });
 
 // A change of state is said once.
 let said = live()?.dataset.say;
-on("htmx:afterRequest", ({ detail }) => {
-  if (!polls(detail.elt) || !detail.successful) return;
-  answeredAt = Date.now();
-  const told = detail.xhr.getResponseHeader("X-Told-At");
-  if (told && find("#told time")) find("#told time").dateTime = told;
-  byId("connection").hidden = true;
-});
 on("htmx:afterSwap", () => {
   if (dialog.childElementCount && !dialog.open) {
     opener = document.activeElement.id;

@@ -4,7 +4,7 @@
   const WARN_SECONDS = 120;
   const ASK_SECONDS = 20; // while warned: another tab may have been used
   const left = () => (endsAt - Date.now()) / 1000;
-  let endsAt, end, told; // when; "idle 15:02"; the one that was warned of
+  let endsAt, end, told; // when; "idle 2026-11-29T15:02:07Z"; the one that was warned of
   let askedAt = 0;
 
   const learn = (header) => {
@@ -36,7 +36,9 @@
     if (left() <= 0) return location.replace(signIn("expired"));
     if (left() > WARN_SECONDS || end === told) return;
     const [limit, at] = (told = end).split(" ");
-    warning.querySelector("time").textContent = at;
+    const time = warning.querySelector("time");
+    time.dateTime = at;
+    time.textContent = `${at.slice(0, 10)} ${at.slice(11, 19)} UTC`;
     for (const each of warning.querySelectorAll("[data-limit]")) each.hidden = each.dataset.limit !== limit;
     signIn("again");
     warning.showModal();

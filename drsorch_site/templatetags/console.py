@@ -11,7 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from heroicons.templatetags.heroicons import heroicon_outline
 
-from contract.clock import unix
+from contract.clock import unix, utc
 from contract.status import Status, Tone
 
 register = template.Library()
@@ -85,12 +85,6 @@ def purpose(kind: Status) -> SafeString:
     return format_html('<span class="tag" data-tone="{}">{}</span>', kind.tone, kind.label)
 
 
-@register.filter
-def utc(moment: datetime) -> str:
-    """The full time, as it stands in AWS's and in our logs."""
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
 def _stamp(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
@@ -128,13 +122,8 @@ def elapsed(start: datetime | None, end: datetime | None = None, bare: bool = Fa
 
 @register.simple_tag
 def clock(moment: datetime | None, never: str = "–") -> SafeString | str:
-    """The time of day, with the date where it is not today's."""
-    if moment is None:
-        return never
-    local = moment.astimezone(UTC)
-    today = local.date() == timezone.now().astimezone(UTC).date()
-    text = f"{local:%H:%M:%S} UTC" if today else f"{local:%Y-%m-%d %H:%M} UTC"
-    return format_html('<time datetime="{}">{}</time>', _stamp(moment), text)
+    """The full time, as it stands in reports and in AWS's logs; the same today and tomorrow, also on an open page."""
+    return never if moment is None else _time(moment, "", utc(moment))
 
 
 @register.simple_tag

@@ -90,12 +90,12 @@ def test_twelve_hours_are_the_end_of_any_session(browser: Client) -> None:
 
 def test_the_page_learns_which_limit_ends_it_and_when_in_utc(browser: Client) -> None:
     began = browser.session[STARTED]
-    assert browser.get("/session")[END] == f"idle {datetime.fromtimestamp(began + 45 * 60, UTC):%H:%M}"
+    assert browser.get("/session")[END] == f"idle {datetime.fromtimestamp(began + 45 * 60, UTC):%Y-%m-%dT%H:%M:%SZ}"
     for minute in range(0, 12 * 60, 30):
         after(minute)
         browser.get("/session")
     after(12 * 60 - 1)
-    absolute = f"absolute {datetime.fromtimestamp(began + 12 * 3600, UTC):%H:%M}"
+    absolute = f"absolute {datetime.fromtimestamp(began + 12 * 3600, UTC):%Y-%m-%dT%H:%M:%SZ}"
     assert browser.post("/session")[END] == absolute
     assert f'data-x-session-end="{absolute}"' in browser.get("/executions").content.decode()
 

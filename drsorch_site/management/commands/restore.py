@@ -14,7 +14,7 @@ from audit import sealing
 from audit.actor import SYSTEM
 from audit.journal import record
 from audit.models import AuditEntry
-from contract.clock import db_clock
+from contract.clock import db_clock, utc
 from drsorch_site.keeping import CannotKeep, others_at_work, put_back
 from executions import pacemaker, restored
 from executions.models import Execution
@@ -55,7 +55,7 @@ class Command(BaseCommand):
         self.stdout.write(f"The journal holds: {verdict.checked} entries. Head: {verdict.head}")
 
     def _tell(self, made_at: datetime | None, runs: list[Execution]) -> None:
-        when = f"{made_at:%Y-%m-%d %H:%M:%S} UTC" if made_at else "an unknown time"
+        when = utc(made_at) if made_at else "an unknown time"
         self.stdout.write(f"Restored: everything is as it was at {when}.")
         for run in runs:
             self.stdout.write(f"Active then, waits for you now: {run} ({run.pk}, was {run.status})")

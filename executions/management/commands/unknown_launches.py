@@ -12,7 +12,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Q
 
-from contract.clock import db_clock
+from contract.clock import db_clock, utc
 from drs.client import Drs
 from drs.errors import DrsError
 from drs.shapes import Job
@@ -71,4 +71,4 @@ def _awaited() -> dict[str, str]:
 def _line(region: str, job: Job) -> str:
     servers = ", ".join(each.source_server_id for each in job.participants)
     run = uuid.UUID(job.tags[EXECUTION_TAG])
-    return f"{region} {job.job_id} {job.created_at:%Y-%m-%d %H:%M:%S} UTC, run {run}: {servers}"
+    return f"{region} {job.job_id} {utc(job.created_at)}, run {run}: {servers}"
