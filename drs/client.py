@@ -17,26 +17,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectTimeoutError,
-    CredentialRetrievalError,
-    EndpointConnectionError,
-    NoCredentialsError,
-    NoRegionError,
-    ParamValidationError,
-    PartialCredentialsError,
-    ProxyConnectionError,
-    TokenRetrievalError,
-    UnauthorizedSSOTokenError,
-)
+from botocore.exceptions import BotoCoreError, ClientError
 
-from drs import tally
-from drs.errors import BY_CODE, DrsError, Trouble
+from drs import identity, tally
+from drs.errors import DrsError, Trouble
+from drs.failures import HeldBackError, OtherCredentialsError, SendWindowClosedError, classify
 from drs.shapes import Job, JobLogItem, RecoveryInstance, SourceServer, moment
 
 if TYPE_CHECKING:
+    from botocore.awsrequest import AWSPreparedRequest
     from botocore.config import _RetryDict
     from mypy_boto3_drs import DrsClient
     from mypy_boto3_drs.type_defs import DescribeJobsRequestPaginateTypeDef
@@ -53,23 +42,6 @@ _CONFIGS = {
 }
 
 T = TypeVar("T")
-
-_NOT_SENT: tuple[type[Exception], ...] = (
-    EndpointConnectionError,
-    ConnectTimeoutError,
-    ProxyConnectionError,
-)
-_NO_CREDENTIALS: tuple[type[Exception], ...] = (
-    NoCredentialsError,
-    PartialCredentialsError,
-    CredentialRetrievalError,
-    TokenRetrievalError,
-    UnauthorizedSSOTokenError,
-)
-
-
-class SendWindowClosedError(Exception):
-    """The intent to launch is too old to be sent now: another engine may already act on it."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +74,16 @@ def _within(window: SendWindow) -> Iterator[None]:
         del _current.window
 
 
+@contextmanager
+def _signed_with(access_key: str) -> Iterator[None]:
+    """What is sent in here must be signed with this key, whose account was looked at; empty: with any."""
+    _current.access_key = access_key
+    try:
+        yield
+    finally:
+        del _current.access_key
+
+
 def _refuse_late(**_: Any) -> None:
     """Before the request is signed, and again before it is sent: botocore dates the signature only after it has
     fetched credentials, and a slow refresh or a freeze there would sign freshly after the window."""
@@ -110,18 +92,21 @@ def _refuse_late(**_: Any) -> None:
         window.check()
 
 
-_build_lock = threading.Lock()
+def _refuse_other_credentials(request: "AWSPreparedRequest", **_: Any) -> None:
+    """Before a request is sent: credentials may have been renewed, as another account's, since they were looked at."""
+    access_key: str = getattr(_current, "access_key", "")
+    if access_key and f"Credential={access_key}/" not in _text(request.headers.get("Authorization", "")):
+        raise OtherCredentialsError("the AWS credentials changed while the request was made; it was not sent")
 
 
-@cache
-def _session(pid: int) -> boto3.session.Session:
-    """One a process: it keeps the service model, which is most of what making a client costs."""
-    return boto3.session.Session()
+def _text(header: str | bytes) -> str:
+    return header.decode("latin-1") if isinstance(header, bytes) else header
 
 
 @cache
 def _build(region: str, role: str, pid: int) -> "DrsClient":
-    client = _session(pid).client("drs", region_name=region, config=_CONFIGS[role])
+    client = identity.session(pid).client("drs", region_name=region, config=_CONFIGS[role])
+    client.meta.events.register("before-send.drs", _refuse_other_credentials)
     if role == "launcher":
         client.meta.events.register("before-sign.drs", _refuse_late)
         client.meta.events.register("before-send.drs", _refuse_late)
@@ -129,7 +114,7 @@ def _build(region: str, role: str, pid: int) -> "DrsClient":
 
 
 def _boto(region: str, role: str) -> "DrsClient":
-    with _build_lock:  # neither sessions nor the cache's first fill are thread-safe
+    with identity.making:  # neither sessions nor the cache's first fill are thread-safe
         return _build(region, role, os.getpid())
 
 
@@ -144,34 +129,17 @@ def _utc_z(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def classify(error: Exception, *, region: str, operation: str) -> DrsError:
-    """Sort any exception of a boto3 call by whether it may have had its effect."""
-    if isinstance(error, ClientError):
-        code = error.response.get("Error", {}).get("Code", "Unknown")
-        message = error.response.get("Error", {}).get("Message", str(error))
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        trouble = BY_CODE.get(code) or (Trouble.THROTTLED if status == 429 else Trouble.UNCERTAIN)
-        return DrsError(trouble, code=code, message=message, region=region, operation=operation)
-    trouble = Trouble.UNCERTAIN
-    if isinstance(error, SendWindowClosedError):
-        trouble = Trouble.NOT_SENT
-    elif isinstance(error, ParamValidationError | NoRegionError):
-        trouble = Trouble.INVALID
-    elif isinstance(error, _NO_CREDENTIALS):
-        trouble = Trouble.CREDENTIALS
-    elif isinstance(error, _NOT_SENT):
-        trouble = Trouble.UNREACHABLE
-    return DrsError(trouble, code=type(error).__name__, message=str(error), region=region, operation=operation)
-
-
 @dataclass(frozen=True)
 class Drs:
     """DRS in one region. Every method raises DrsError and nothing else for a call that failed.
 
+    `account` is the account that is meant: nothing is asked of another one, nor sent to it (Trouble.OTHER_ACCOUNT).
+    Without it the account of the credentials is meant, whichever that is: for whoever has just asked for that one.
     `reading` is `reader` where a person waits, `poller` where the next sweep asks again.
     """
 
     region: str
+    account: str = ""
     reading: Literal["reader", "poller"] = "reader"
 
     @property
@@ -179,9 +147,11 @@ class Drs:
         return _boto(self.region, self.reading)
 
     def _call(self, operation: str, work: Callable[[], T]) -> T:
+        access_key = identity.check(self.region, self.account) if self.account else ""
         try:
-            return work()
-        except (ClientError, BotoCoreError, SendWindowClosedError, KeyError, TypeError, ValueError) as error:
+            with _signed_with(access_key):
+                return work()
+        except (ClientError, BotoCoreError, HeldBackError, KeyError, TypeError, ValueError) as error:
             # The last three: an answer that we cannot read, such as broken JSON or a job without an id
             raise tally.note(classify(error, region=self.region, operation=operation)) from error
 

@@ -21,6 +21,7 @@ class Trouble(Enum):
     KEY_OR_REGION = Effect.REJECTED, "key or region"  # the key is gone, or the region is not enabled: AWS says the same
     UNREACHABLE = Effect.REJECTED, "unreachable"
     NOT_SENT = Effect.REJECTED, "not sent"
+    OTHER_ACCOUNT = Effect.REJECTED, "other account"  # the credentials are of another one than is meant
     ACCESS_DENIED = Effect.FATAL, "access denied"
     INVALID = Effect.FATAL, "invalid"
     NOT_FOUND = Effect.FATAL, "not found"
@@ -50,7 +51,10 @@ class DrsError(Exception):
         return self.trouble.effect
 
 
+OTHER_ACCOUNT = "OtherAccount"  # our own code, where AWS was not even asked
+
 BY_CODE = {
+    OTHER_ACCOUNT: Trouble.OTHER_ACCOUNT,
     "ThrottlingException": Trouble.THROTTLED,
     "Throttling": Trouble.THROTTLED,
     "ThrottledException": Trouble.THROTTLED,

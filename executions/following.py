@@ -93,7 +93,7 @@ def send_waiting(execution: Execution, clock: Clock) -> Errand[None]:
         if not waiting.update(status=JobStatus.INITIATED, intent_at=now):
             continue
         try:
-            answer = yield partial(Drs(job.region).terminate, job.instance_ids, window=window)
+            answer = yield partial(Drs(job.region, job.account_id).terminate, job.instance_ids, window=window)
         except DrsError as error:
             not_taken(execution, job, error, clock())
         else:
@@ -106,7 +106,7 @@ def find_unconfirmed(execution: Execution, clock: Clock) -> Errand[None]:
     for job in execution.terminations.filter(status=JobStatus.INITIATED, intent_at__lte=oldest):
         since = (job.intent_at or oldest) - CLOCKS_DIFFER
         try:
-            jobs = yield partial(Drs(job.region, reading="poller").jobs_since, since)
+            jobs = yield partial(Drs(job.region, job.account_id, reading="poller").jobs_since, since)
         except DrsError:
             continue  # asked again at the next poll
         mine = _unowned(each for each in jobs if each.created_at >= since and _is_for(each, job))

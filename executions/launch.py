@@ -21,6 +21,7 @@ from drs.errors import DrsError, Effect, Trouble
 from drs.shapes import JOB_COMPLETED, Job
 from executions import decide as d
 from executions import transitions
+from executions.accounts import waits_for_credentials
 from executions.errands import Errand
 from executions.models import Execution, LaunchJob, TerminationJob, WaveRun
 from executions.occupancy import occupied_by
@@ -46,12 +47,14 @@ def launch(run: Run, wave: WaveRun, job_id: uuid.UUID, clock: Clock) -> Errand[N
     leave_out_idle_time(job, clock())
     if job.attempt and (yield from _adopt_if_found(run, wave, job, clock)):
         return
+    if (yield from waits_for_credentials(run, wave, job, clock)):
+        return
     servers = list(job.servers.order_by("position").values_list("source_server_id", flat=True))
     window = SendWindow(settings.SEND_WINDOW_SECONDS)  # opened before the intent is dated, so it never ends too late
     _record_intent(run, wave, job, clock())
     try:
         answer = yield partial(
-            Drs(job.region).start_recovery,
+            Drs(job.region, job.account_id).start_recovery,
             servers,
             is_drill=run.execution.purpose is Kind.DRILL,
             tags={LAUNCH_TAG: str(job.pk), EXECUTION_TAG: str(run.execution.pk)},
@@ -150,7 +153,8 @@ def _say_doubled(run: Run, job: LaunchJob, job_ids: set[str]) -> None:
 def _adopt_if_found(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> Errand[bool]:
     """Look for the launch at DRS and take it over; True when there was nothing left to send, or nothing to see now."""
     try:
-        jobs = yield partial(Drs(job.region, reading="poller").jobs_since, _begun(run, wave) - LOOK_BACK)
+        since = _begun(run, wave) - LOOK_BACK
+        jobs = yield partial(Drs(job.region, job.account_id, reading="poller").jobs_since, since)
     except DrsError as error:
         text = f"AWS does not say whether the launch arrived: {error.message}"
         now = clock()
@@ -182,7 +186,7 @@ def take_over_late(run: Run, clock: Clock) -> Errand[None]:
     for job in uncounted(run.execution).select_related("wave"):
         since, asked_at = _begun(run, job.wave) - LOOK_BACK, clock()
         try:
-            jobs = yield partial(Drs(job.region, reading="poller").jobs_since, since)
+            jobs = yield partial(Drs(job.region, job.account_id, reading="poller").jobs_since, since)
         except DrsError:
             continue  # asked again at the next poll
         if not adopt_tagged(run, job.wave, job, jobs, clock) and not _may_land(run, job, asked_at):
@@ -263,7 +267,7 @@ def _after_occupied(
     """DRS is busy. With ourselves, perhaps: a conflict may be with this very launch. Else say who occupies it."""
     since = min(_begun(run, wave) - LOOK_BACK, clock() - OCCUPANTS_SINCE)
     try:
-        jobs = yield partial(Drs(job.region, reading="poller").jobs_since, since)
+        jobs = yield partial(Drs(job.region, job.account_id, reading="poller").jobs_since, since)
     except DrsError:
         text = f"{error.message} AWS does not say who occupies it."
         if error.trouble is Trouble.CONFLICT:
@@ -289,6 +293,8 @@ def _waiting_for(error: DrsError) -> str:
     match error.trouble:
         case Trouble.THROTTLED:
             return f"AWS throttles launches in {error.region}; trying again."
+        case Trouble.OTHER_ACCOUNT:
+            return error.message
         case Trouble.CREDENTIALS:
             return f"The AWS credentials are not accepted: {error.message}"
         case Trouble.KEY_OR_REGION:
@@ -312,8 +318,10 @@ def _retry_later(
     *,
     patiently: bool = False,
 ) -> None:
-    """Certainly nothing was launched: try again, for half an hour; throttling alone never fails a wave."""
-    count(job, error.trouble, now, patiently=patiently or error.trouble is Trouble.THROTTLED)
+    """Certainly nothing was launched: try again, for half an hour. Throttling alone never fails a wave, nor do
+    credentials of another account: AWS was not even asked."""
+    patiently = patiently or error.trouble in (Trouble.THROTTLED, Trouble.OTHER_ACCOUNT)
+    count(job, error.trouble, now, patiently=patiently)
     if is_hopeless(job, now):
         code = "DRS_QUOTA_EXCEEDED" if error.trouble is Trouble.QUOTA else "LAUNCH_REJECTED"
         _reject(run, wave, job, code, f"{error.code}: {message}", now)

@@ -7,6 +7,7 @@ from functools import cached_property
 from django.utils import timezone
 
 from drs import errors
+from executions.accounts import is_elsewhere, said
 from executions.banners import Banner, banner_of
 from executions.causes import UNKNOWN, explain
 from executions.forecast import Foretold, foretold
@@ -243,7 +244,21 @@ class Live:
         return self.execution.aws_error.startswith(UNKEPT)
 
     @property
+    def is_elsewhere(self) -> bool:
+        """Whether AWS is not asked, because the credentials are of another account than the run's servers."""
+        return is_elsewhere(self.execution.aws_error)
+
+    @property
+    def aws_words(self) -> str:
+        """Why the run waits for AWS: AWS's words, or ours where AWS is not to blame."""
+        if self.is_elsewhere:
+            return said(self.execution.aws_error)
+        return self.execution.aws_error if self.is_unkept else f"AWS: {self.execution.aws_error}"
+
+    @property
     def silence(self) -> str:
+        if self.is_elsewhere:
+            return "The engine's AWS credentials are of another account since"
         if self.is_unkept:
             return "AWS answers, and it cannot be kept, since"
         return "AWS refuses since" if self.is_refused else "AWS does not answer since"
@@ -259,6 +274,8 @@ class Live:
             return ""
         if self.is_unkept:
             return "Tell an administrator: the engine's log says what is wrong."
+        if self.is_elsewhere:
+            return "Somebody must give the engine credentials of this run's account."
         return "Somebody must fix the permissions." if self.is_refused else "How far it is now, nobody knows."
 
     @property

@@ -29,9 +29,10 @@ LOST_AFTER = timedelta(days=1)  # DRS answers and has not shown a job, or its lo
 
 @dataclass(frozen=True)
 class Question:
-    """Jobs of one region to ask for; `logs` are those whose log is read as well."""
+    """Jobs of one account and region to ask for; `logs` are those whose log is read as well."""
 
     region: str
+    account: str
     job_ids: tuple[str, ...]
     logs: frozenset[str]
 
@@ -52,7 +53,8 @@ def ask(question: Question) -> Answer:
     """One DescribeJobs for all jobs. HTTP only."""
     answer = Answer()
     try:
-        answer.jobs = {job.job_id: job for job in Drs(question.region, reading="poller").jobs(question.job_ids)}
+        drs = Drs(question.region, question.account, reading="poller")
+        answer.jobs = {job.job_id: job for job in drs.jobs(question.job_ids)}
     except DrsError as error:
         answer.error = error
     return answer
@@ -63,7 +65,8 @@ def read_on(question: Question, jobs: Mapping[str, Job]) -> Answer:
 
     What was read stands; what is missing is asked for again at the next poll. Neither of the two waits for the other.
     """
-    drs, answer, until = Drs(question.region, reading="poller"), Answer(dict(jobs)), time.monotonic() + READING_SECONDS
+    drs = Drs(question.region, question.account, reading="poller")
+    answer, until = Answer(dict(jobs)), time.monotonic() + READING_SECONDS
     launches = [job for job in jobs.values() if job.type != TERMINATE]
     try:
         answer.instances = _instances(drs, launches)

@@ -270,7 +270,8 @@ def _question(inquiry: Inquiry) -> Question:
     turn = int(inquiry.asked_at.timestamp() / settings.POLL_SECONDS) * LOGS_A_POLL % max(len(ids), 1)
     logs = (ids[turn:] + ids[:turn])[:LOGS_A_POLL]
     endings = [ending.job_id for ending in inquiry.terminations]
-    return Question(inquiry.place[1], (*ids, *endings), frozenset(logs))
+    account, region = inquiry.place
+    return Question(region, account, (*ids, *endings), frozenset(logs))
 
 
 def _rest_for_good(execution: Execution, token: uuid.UUID, now: datetime) -> None:

@@ -86,6 +86,7 @@ class RegionFacts:
     as_of: datetime | None = None
     initialized: bool = True
     error: str = ""
+    is_elsewhere: bool = False  # the credentials are of another account than the groups there
     running: Mapping[str, Sequence[str]] = field(default_factory=dict)
     foreign: frozenset[str] = frozenset()
     jobs_as_of: datetime | None = None
@@ -195,7 +196,9 @@ def _of_plan(facts: PlanFacts) -> Iterator[Reason]:
 def _of_regions(facts: PlanFacts, now: datetime, believed_for: timedelta) -> Iterator[Reason]:
     for region in facts.regions.values():
         ids = [server.id for server in facts.servers if server.region == region.region]
-        if not region.initialized:
+        if region.is_elsewhere:
+            yield Reason("OTHER_ACCOUNT", Verdict.NOT_READY, f"{region.region}: {region.error}", ids)
+        elif not region.initialized:
             text = f"DRS has never been set up in {region.region}."
             yield Reason("REGION_NOT_INITIALIZED", Verdict.NOT_READY, text, ids)
         elif region.as_of is None:

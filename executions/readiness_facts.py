@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import OuterRef, Subquery
 
+from drs.errors import OTHER_ACCOUNT
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
 from executions.readiness import Drill, PlanFacts, Readiness, RegionFacts, ServerFacts, WaveFacts, assess
 from executions.states import ExecutionStatus, Kind
@@ -170,6 +171,7 @@ def _region(row: RegionInventory, ours: Collection[str]) -> RegionFacts:
         as_of=row.as_of,
         initialized=row.initialized,
         error=row.error_message or row.error_code or row.details_error,
+        is_elsewhere=row.error_code == OTHER_ACCOUNT,
         running=running,
         foreign=frozenset(running) - frozenset(ours),
         jobs_as_of=row.jobs_as_of,

@@ -16,10 +16,11 @@ from django.db import transaction
 from contract.clock import Clock, unix
 from contract.counting import counted
 from drs.client import Drs
-from drs.errors import DrsError, Effect
+from drs.errors import DrsError, Effect, Trouble
 from drs.shapes import SourceServer as DrsServer
 from executions import decide as d
 from executions import forecast, transitions
+from executions.accounts import MOST_DOUBLINGS
 from executions.errands import Errand
 from executions.models import LaunchJob, ServerHold, ServerRun, WaveRun
 from executions.readiness import Finding, PlanFacts, Reason, RegionFacts, ServerFacts, WaveFacts, findings, of_quotas
@@ -71,9 +72,9 @@ def _inspect(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> Errand[bo
     rows = list(job.servers.filter(phase=Phase.QUEUED).order_by("position")[:SERVERS_A_TURN])
     ids = [row.source_server_id for row in rows]
     try:
-        present: list[DrsServer] = yield partial(Drs(job.region, reading="poller").source_servers, ids)
+        present: list[DrsServer] = yield partial(Drs(job.region, job.account_id, reading="poller").source_servers, ids)
         run.keep(clock())
-        running = yield partial(details.fetch_jobs, job.region, clock())
+        running = yield partial(details.fetch_jobs, job.region, job.account_id, clock())
         if isinstance(running, DrsError):
             raise running
         inventory.store(job.region, job.account_id, present, whole_region=False)
@@ -81,7 +82,9 @@ def _inspect(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> Errand[bo
         details.keep_jobs(job.region, running, clock())
         unread = {server.source_server_id for server in present}
         for server in present:
-            detail: details.Detail = yield partial(details.fetch_detail, job.region, server.source_server_id)
+            detail: details.Detail = yield partial(
+                details.fetch_detail, job.region, job.account_id, server.source_server_id
+            )
             if detail.error is not None:
                 raise detail.error
             run.keep(clock())
@@ -129,6 +132,9 @@ def _not_told(
 ) -> bool:
     """AWS did not answer: ask again in a while; what was never told counts as found wanting, not as well."""
     tries = run.execution.failures + 1
+    if error.trouble is Trouble.OTHER_ACCOUNT:
+        _wait_for_credentials(run, error, now)
+        return False
     if error.effect is not Effect.FATAL and tries < TRIES:
         run.release(now + d.backoff(tries - 1, settings.POLL_SECONDS), failures=tries, aws_error=str(error))
         return False
@@ -136,6 +142,13 @@ def _not_told(
     unknown = [Told(code="NOT_CHECKED", severity=Verdict.NOT_READY.severity, message=text)]
     _write(run, wave, job, rows, {row.pk: unknown for row in rows}, now)
     return True
+
+
+def _wait_for_credentials(run: Run, error: DrsError, now: datetime) -> None:
+    """What another account does not see says nothing of the servers: the dry run waits, for as long as that takes."""
+    since, failures = run.execution.failing_since or now, run.execution.failures
+    later = now + d.backoff(min(failures, MOST_DOUBLINGS), settings.POLL_SECONDS)
+    run.release(later, failures=failures + 1, failing_since=since, aws_error=str(error))
 
 
 def _write(
@@ -151,7 +164,7 @@ def _write(
         row.findings, row.phase, row.error = list(found[row.pk]), Phase.DONE, " ".join(against)
         row.launch_status = LaunchStatus.FAILED if against else LaunchStatus.PENDING
     with transaction.atomic():
-        run.keep(now, failures=0, aws_error="")
+        run.keep(now, failures=0, failing_since=None, aws_error="")
         ServerRun.objects.bulk_update(rows, ["findings", "phase", "error", "launch_status"])
         if not job.servers.filter(phase=Phase.QUEUED).exists():
             LaunchJob.objects.filter(pk=job.pk).update(status=JobStatus.WITHDRAWN)

@@ -74,13 +74,14 @@ def _mark(run: Execution) -> None:
 def recount(run: Run, clock: Clock) -> Errand[bool]:
     """Take over every launch of the run that DRS has and we do not know; False while a region cannot be asked. What
     the others tell is recorded all the same, and they are not asked again."""
-    by_region: dict[str, list[LaunchJob]] = defaultdict(list)
+    by_place: dict[tuple[str, str], list[LaunchJob]] = defaultdict(list)
     for job in uncounted(run.execution).select_related("wave"):
-        by_region[job.region].append(job)
+        by_place[job.account_id, job.region].append(job)
     silent: list[DrsError] = []
-    for region, jobs in sorted(by_region.items()):
+    since = run.execution.started_at - launch.LOOK_BACK
+    for (account, region), jobs in sorted(by_place.items()):
         try:
-            known = yield partial(Drs(region, reading="poller").jobs_since, run.execution.started_at - launch.LOOK_BACK)
+            known = yield partial(Drs(region, account, reading="poller").jobs_since, since)
         except DrsError as error:
             if error.trouble is not Trouble.NOT_INITIALIZED:
                 silent.append(error)
@@ -89,7 +90,7 @@ def recount(run: Run, clock: Clock) -> Errand[bool]:
             known = []  # where DRS was never set up nothing was launched
         for job in jobs:
             launch.adopt_tagged(run, job.wave, job, known, clock)
-        _note_counted(run, region, clock())
+        _note_counted(run, account, region, clock())
     if silent:
         _ask_later(run, silent, clock())
         return False
@@ -97,7 +98,7 @@ def recount(run: Run, clock: Clock) -> Errand[bool]:
     return True
 
 
-def _note_counted(run: Run, region: str, now: datetime) -> None:
+def _note_counted(run: Run, account: str, region: str, now: datetime) -> None:
     """What was not found may be sent when a person says so, and not before any request of old must have expired."""
     quarantine = timedelta(seconds=settings.LAUNCH_QUARANTINE_SECONDS)
     with transaction.atomic():
@@ -105,7 +106,7 @@ def _note_counted(run: Run, region: str, now: datetime) -> None:
         if restored_at is None:
             raise Lost  # a person was faster
         run.keep(now)
-        uncounted(run.execution).filter(region=region).update(
+        uncounted(run.execution).filter(account_id=account, region=region).update(
             status=JobStatus.QUEUED, not_before=restored_at + quarantine, refused_since=None, refused_as=""
         )
 

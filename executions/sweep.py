@@ -135,17 +135,17 @@ def _apart(work: Callable[[], object]) -> None:
 def _read(region: str, clock: Clock) -> Errand[None]:
     """A region's servers; and if it answers, what runs there and the details of a few servers."""
     reading: inventory.Reading = yield partial(inventory.fetch, region, reading="poller")
-    inventory.keep(reading)
-    if reading.error is not None:
+    if inventory.keep(reading) is not None:
         return
-    jobs: Sequence[Job] | DrsError = yield partial(details.fetch_jobs, region, clock())
+    account = reading.account
+    jobs: Sequence[Job] | DrsError = yield partial(details.fetch_jobs, region, account, clock())
     if isinstance(jobs, DrsError):
         details.note_trouble(region, jobs)
         return
     details.keep_jobs(region, jobs, clock())
     this_round = details.Round()
-    for server in details.due_servers(region, clock()):
-        detail: details.Detail = yield partial(details.fetch_detail, region, server)
+    for server in details.due_servers(region, account, clock()):
+        detail: details.Detail = yield partial(details.fetch_detail, region, account, server)
         if detail.error is not None:
             details.note_trouble(region, detail.error)
             return

@@ -20,10 +20,9 @@ from django.db.models.functions import Coalesce, Least
 from audit.actor import ENGINE, Actor
 from audit.journal import attempt, record
 from contract.clock import Clock, db_clock
-from contract.errors import BadGateway, BadRequest, DomainError, NotFound
+from contract.errors import BadRequest, DomainError, NotFound
 from drs.client import IDS_A_CALL, Drs, SendWindow
 from drs.errors import DrsError, Effect, Trouble
-from drs.identity import account_id
 from drs.shapes import Job, RecoveryInstance
 from executions import transitions
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
@@ -143,20 +142,9 @@ def _learn_ids(servers: Iterable[ServerRun], listed: Sequence[RecoveryInstance])
 
 def _instances(account: str, region: str, servers: Sequence[ServerRun]) -> list[RecoveryInstance]:
     try:
-        if (ours := account_id(region)) != account:
-            raise _other_account(account, region, ours)
-        return Drs(region).recovery_instances([server.source_server_id for server in servers])
+        return Drs(region, account).recovery_instances([server.source_server_id for server in servers])
     except DrsError as error:
         raise drs_trouble(error) from error
-
-
-def _other_account(account: str, region: str, ours: str) -> DomainError:
-    """What these credentials do not see is not gone."""
-    text = (
-        f"These instances in {region} are in AWS account {account}, but this server's AWS credentials are of account"
-        f" {ours}. Nothing was changed. Terminate again with credentials of {account}."
-    )
-    return BadGateway("DRS_ACCESS_DENIED", text, details={"region": region, "accountId": account})
 
 
 def _forget_gone(
@@ -256,7 +244,7 @@ def watch(execution: Execution, at: datetime) -> None:
 
 def _send(execution: Execution, job: TerminationJob, window: SendWindow, clock: Clock) -> None:
     try:
-        answer = Drs(job.region).terminate(job.instance_ids, window=window)
+        answer = Drs(job.region, job.account_id).terminate(job.instance_ids, window=window)
     except DrsError as error:
         not_taken(execution, job, error, clock())
     else:

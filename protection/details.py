@@ -31,9 +31,9 @@ class Detail:
     error: DrsError | None = None
 
 
-def fetch_detail(region: str, source_server_id: str) -> Detail:
+def fetch_detail(region: str, account: str, source_server_id: str) -> Detail:
     """Ask DRS for one server's newest snapshot and launch settings. Touches no database."""
-    drs = Drs(region, reading="poller")
+    drs = Drs(region, account, reading="poller")
     try:
         snapshot, template = drs.latest_snapshot(source_server_id), drs.launch_template(source_server_id)
     except DrsError as error:
@@ -41,10 +41,10 @@ def fetch_detail(region: str, source_server_id: str) -> Detail:
     return Detail(source_server_id, snapshot, template)
 
 
-def fetch_jobs(region: str, now: datetime) -> Sequence[Job] | DrsError:
+def fetch_jobs(region: str, account: str, now: datetime) -> Sequence[Job] | DrsError:
     """The jobs that DRS works on in a region, ours and others'. Touches no database."""
     try:
-        jobs = Drs(region, reading="poller").jobs_since(now - JOBS_SINCE)
+        jobs = Drs(region, account, reading="poller").jobs_since(now - JOBS_SINCE)
     except DrsError as error:
         return error
     return [job for job in jobs if job.status != JOB_COMPLETED]
@@ -68,11 +68,11 @@ def note_trouble(region: str, error: DrsError) -> None:
     RegionInventory.objects.filter(region=region).update(details_error=f"{error.code}: {error.message}")
 
 
-def due_servers(region: str, now: datetime) -> list[str]:
+def due_servers(region: str, account: str, now: datetime) -> list[str]:
     """Servers of groups whose details are unknown or old, the oldest first, as many as one round reads."""
     grouped = ServerAssignment.objects.filter(source_server_id=OuterRef("pk"))
     old = Q(details_as_of=None) | Q(details_as_of__lt=now - READ_AGAIN)
-    servers = SourceServer.objects.present().filter(old, Exists(grouped), region=region)
+    servers = SourceServer.objects.present().filter(old, Exists(grouped), region=region, account_id=account)
     oldest = servers.order_by(F("details_as_of").asc(nulls_first=True), "pk")
     return list(oldest.values_list("pk", flat=True)[:SERVERS_A_ROUND])
 

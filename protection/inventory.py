@@ -14,7 +14,7 @@ from contract.clock import db_clock
 from contract.errors import Invalid
 from drs.client import Drs, available_regions
 from drs.errors import DrsError, Trouble
-from drs.identity import account_id
+from drs.identity import account_id, other_account
 from drs.shapes import SourceServer as DrsServer
 from protection.models import ProtectionGroup, RegionInventory, SourceServer
 from protection.trouble import drs_trouble
@@ -64,13 +64,15 @@ def check_servers_exist(region: str, ids: Sequence[str]) -> str:
     when DRS cannot be asked.
     """
     well_formed = [each for each in ids if SERVER_ID.fullmatch(each)]
+    account = ""
     try:
         account = account_id(region)
-        found = Drs(region).source_servers(well_formed) if well_formed else []
+        found = Drs(region, account).source_servers(well_formed) if well_formed else []
     except DrsError as error:
         if error.trouble is not Trouble.NOT_INITIALIZED:
             raise drs_trouble(error) from error
-        note_failure(error)
+        if elsewhere(region, account) is None:
+            note_failure(error)
         raise _no_servers(region, ids, [f"DRS has never been set up in {region}: it has no servers there."]) from error
     known = {server.source_server_id for server in found}
     unknown = [each for each in ids if each not in known]
@@ -110,9 +112,13 @@ def _row(server: DrsServer, *, account: str, region: str, now: datetime) -> Sour
 
 
 def store(region: str, account: str, servers: Iterable[DrsServer], *, whole_region: bool) -> None:
-    """Record what DRS said. With `whole_region`, servers that it no longer named are marked as gone."""
+    """Record what DRS said. With `whole_region`, servers that it no longer named are marked as gone: those of this
+    account, of which alone it can tell."""
     now = db_clock()
-    rows = [_row(server, account=account, region=region, now=now) for server in servers]
+    others = SourceServer.objects.filter(region=region).exclude(account_id__in=[account, ""])
+    foreign = set(others.values_list("pk", flat=True))
+    named = (server for server in servers if server.source_server_id not in foreign)
+    rows = [_row(server, account=account, region=region, now=now) for server in named]
     with transaction.atomic():
         SourceServer.objects.bulk_create(
             rows,
@@ -122,7 +128,8 @@ def store(region: str, account: str, servers: Iterable[DrsServer], *, whole_regi
             batch_size=500,
         )
         if whole_region:
-            SourceServer.objects.filter(region=region, gone_at=None, seen_at__lt=now).update(gone_at=now)
+            mine = SourceServer.objects.filter(region=region, account_id__in=[account, ""])
+            mine.filter(gone_at=None, seen_at__lt=now).update(gone_at=now)
             _note(region, now, account_id=account, as_of=now, initialized=True, error_code="", error_message="")
 
 
@@ -151,18 +158,34 @@ class Reading:
 
 def fetch(region: str, *, reading: Literal["reader", "poller"] = "reader") -> Reading:
     """Ask DRS for every server of a region, all pages. Touches no database, so it may run in a thread."""
+    account = ""
     try:
-        return Reading(region, account_id(region), Drs(region, reading=reading).source_servers())
+        account = account_id(region)
+        return Reading(region, account, Drs(region, account, reading=reading).source_servers())
     except DrsError as error:
-        return Reading(region, error=error)
+        return Reading(region, account, error=error)
 
 
-def keep(reading: Reading) -> None:
-    """Write a reading into the inventory; a failed one only leaves its reason."""
-    if reading.error is not None:
-        note_failure(reading.error)
-    else:
-        store(reading.region, reading.account, reading.servers, whole_region=True)
+def elsewhere(region: str, account: str) -> DrsError | None:
+    """Why what this account says of a region is not to be believed: its groups are of another account."""
+    owners = accounts_of(region)
+    if not account or not owners or account in owners:
+        return None
+    return other_account(region, ours=account, meant=" and ".join(owners))
+
+
+def keep(reading: Reading) -> DrsError | None:
+    """Write a reading into the inventory; a failed one, or one of another account, only leaves its reason, which is
+    answered. A region without groups is whoever's reads it: what an account before saw there is forgotten."""
+    region, account = reading.region, reading.account
+    error = elsewhere(region, account) or reading.error
+    if error is not None:
+        note_failure(error)
+        return error
+    if not ProtectionGroup.objects.filter(region=region).exists():
+        SourceServer.objects.filter(region=region).exclude(account_id__in=[account, ""]).delete()
+    store(region, account, reading.servers, whole_region=True)
+    return None
 
 
 def read_region(region: str) -> RegionInventory:
@@ -170,11 +193,16 @@ def read_region(region: str) -> RegionInventory:
 
     Raises DrsError for anything else that went wrong, after noting it in the inventory.
     """
-    reading = fetch(region)
-    keep(reading)
-    if reading.error is not None and reading.error.trouble is not Trouble.NOT_INITIALIZED:
-        raise reading.error
+    error = keep(fetch(region))
+    if error is not None and error.trouble is not Trouble.NOT_INITIALIZED:
+        raise error
     return RegionInventory.objects.get(region=region)
+
+
+def accounts_of(region: str) -> list[str]:
+    """The accounts whose servers groups of this region have."""
+    groups = ProtectionGroup.objects.filter(region=region).exclude(account_id="")
+    return sorted(set(groups.order_by().values_list("account_id", flat=True).distinct()))
 
 
 def regions_in_use() -> set[str]:

@@ -19,6 +19,12 @@ from protection.models import (
 from protection.services import no_group
 from protection.states import server_state
 
+_WARNINGS = {
+    Trouble.ACCESS_DENIED: "DRS_ACCESS_DENIED",
+    Trouble.OTHER_ACCOUNT: "DRS_ACCESS_DENIED",
+    Trouble.THROTTLED: "DRS_THROTTLED",
+}
+
 
 class GroupReference(TypedDict):
     groupId: str
@@ -128,11 +134,12 @@ class Inventory:
         row = self.regions.get(region)
         if row is None or not row.error_code:
             return []
-        code = {Trouble.ACCESS_DENIED: "DRS_ACCESS_DENIED", Trouble.THROTTLED: "DRS_THROTTLED"}.get(
-            BY_CODE.get(row.error_code, Trouble.UNCERTAIN), "DRS_UNAVAILABLE"
-        )
+        trouble = BY_CODE.get(row.error_code, Trouble.UNCERTAIN)
+        code = _WARNINGS.get(trouble, "DRS_UNAVAILABLE")
         since = f"as they were at {utc(row.as_of)}" if row.as_of else "as far as they are known"
-        text = f"DRS in {region} could not be read ({row.error_code}). Servers are shown {since}."
+        unread = f"DRS in {region} could not be read ({row.error_code})."
+        why = f"{region}: {row.error_message}" if trouble is Trouble.OTHER_ACCOUNT else unread
+        text = f"{why} Servers are shown {since}."
         return [Warning(code=code, region=region, message=text)]
 
     def _gone(self, group: ProtectionGroup) -> list[Warning]:

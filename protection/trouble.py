@@ -15,6 +15,8 @@ def drs_trouble(error: DrsError) -> DomainError:
             f"AWS denied access to DRS in {error.region}: {error.message} Check the IAM policy.",
             details=details,
         )
+    if error.trouble is Trouble.OTHER_ACCOUNT:
+        return BadGateway("DRS_ACCESS_DENIED", f"Nothing was changed. {error.message}", details=details)
     if error.trouble is Trouble.REGION_NOT_ENABLED:
         return BadRequest(
             "REGION_NOT_ENABLED",

@@ -27,7 +27,15 @@ ROOMS = {
 # Packages that only a few files may import, so that what they bring in stays in one place.
 BROKERS = "executions/brokers.py"
 # Beside DRS itself: a queue as a broker, a topic and a mail service that notifications leave by.
-AWS = ("drs/client.py", "drs/identity.py", "drs/simulator/", BROKERS, "notify/sns.py", "notify/ses.py")
+AWS = (
+    "drs/client.py",
+    "drs/failures.py",
+    "drs/identity.py",
+    "drs/simulator/",
+    BROKERS,
+    "notify/sns.py",
+    "notify/ses.py",
+)
 QUEUE = ("executions/tasks.py", "executions/management/commands/engine.py", BROKERS)
 SETTINGS = ("drsorch_site/settings.py",)
 KEEPERS = {

@@ -19,7 +19,7 @@ from drs.shapes import Job
 from executions.launch import EXECUTION_TAG, LAUNCH_TAG
 from executions.models import LaunchJob
 from executions.states import JobStatus
-from protection.inventory import regions_in_use
+from protection.inventory import accounts_of, regions_in_use
 
 
 class Command(BaseCommand):
@@ -39,7 +39,7 @@ class Command(BaseCommand):
         ours: list[str] = []
         for region in sorted(regions_in_use() | set(options["region"])):
             try:
-                jobs = Drs(region).jobs_since(since)
+                jobs = [job for each in accounts_of(region) or [""] for job in Drs(region, each).jobs_since(since)]
             except DrsError as error:
                 raise CommandError(f"DRS in {region} cannot be asked: {error}") from error
             for job in jobs:

@@ -1,0 +1,64 @@
+"""What a failed boto3 call was, in our words: may it have had its effect?"""
+
+from botocore.exceptions import (
+    ClientError,
+    ConnectTimeoutError,
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ProxyConnectionError,
+    TokenRetrievalError,
+    UnauthorizedSSOTokenError,
+)
+
+from drs.errors import BY_CODE, DrsError, Trouble
+
+_NOT_SENT: tuple[type[Exception], ...] = (
+    EndpointConnectionError,
+    ConnectTimeoutError,
+    ProxyConnectionError,
+)
+_NO_CREDENTIALS: tuple[type[Exception], ...] = (
+    NoCredentialsError,
+    PartialCredentialsError,
+    CredentialRetrievalError,
+    TokenRetrievalError,
+    UnauthorizedSSOTokenError,
+)
+
+
+class HeldBackError(Exception):
+    """A request that was not sent, because it must not be sent any more as it was made."""
+
+
+class SendWindowClosedError(HeldBackError):
+    """The intent to launch is too old to be sent now: another engine may already act on it."""
+
+
+class OtherCredentialsError(HeldBackError):
+    """The request was signed with other credentials than those whose account was looked at."""
+
+
+def classify(error: Exception, *, region: str, operation: str) -> DrsError:
+    """Sort any exception of a boto3 call by whether it may have had its effect."""
+    if isinstance(error, ClientError):
+        code = error.response.get("Error", {}).get("Code", "Unknown")
+        message = error.response.get("Error", {}).get("Message", str(error))
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        trouble = BY_CODE.get(code) or (Trouble.THROTTLED if status == 429 else Trouble.UNCERTAIN)
+        return DrsError(trouble, code=code, message=message, region=region, operation=operation)
+    trouble = Trouble.UNCERTAIN
+    if isinstance(error, SendWindowClosedError):
+        trouble = Trouble.NOT_SENT
+    elif isinstance(error, OtherCredentialsError):
+        trouble = Trouble.CREDENTIALS
+    elif isinstance(error, ParamValidationError | NoRegionError):
+        trouble = Trouble.INVALID
+    elif isinstance(error, _NO_CREDENTIALS):
+        trouble = Trouble.CREDENTIALS
+    elif isinstance(error, _NOT_SENT):
+        trouble = Trouble.UNREACHABLE
+    return DrsError(trouble, code=type(error).__name__, message=str(error), region=region, operation=operation)
