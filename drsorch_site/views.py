@@ -98,10 +98,10 @@ def _dashboard(pulse: Pulse) -> dict[str, object]:
     shown = list(Execution.objects.active().newest_first().with_jobs()[:ACTIVE_ROWS])
     progress = progress_of(shown)
     return {
-        "active": [Live(each, progress=progress) for each in shown],
+        "active": [Live(each, progress=progress, engine_alive=pulse.engine_alive) for each in shown],
         "active_count": pulse.active,
         "last": Execution.objects.final().newest_first()[:ROWS],
-        "overview": overview(timezone.now(), ROWS),
+        "overview": overview(timezone.now(), ROWS, engine_alive=pulse.engine_alive),
         **_readiness(),
         **_due_drills(),
         "mark": pulse.mark,

@@ -30,7 +30,8 @@ def banner_of(live: "Live") -> Banner:
 
 
 def _pending(live: "Live") -> Banner:
-    return Banner(Tone.NEUTRAL, "Not started yet.", after="An engine picks it up within a few seconds.")
+    when = "An engine picks it up within a few seconds." if live.engine_alive else "It launches as soon as one runs."
+    return Banner(Tone.NEUTRAL, "Not started yet.", after=when)
 
 
 _DOING = {
@@ -46,7 +47,7 @@ def _running(live: "Live") -> Banner:
         return Banner(Tone.PROGRESS, "Running.")
     if live.execution.restored_at:
         return Banner(Tone.ATTENTION, "Read from a backup.", after=wave.run.status_message)
-    doing = _DOING.get(wave.run.state, "starts now")
+    doing = _DOING.get(wave.run.state, "starts now" if live.engine_alive else "starts next")
     title = f"{wave.title[0].upper()}{wave.title[1:]}, {doing}."
     if wave.run.status_message:
         return Banner(Tone.ATTENTION if wave.is_refused else Tone.PROGRESS, title, after=wave.run.status_message)

@@ -27,6 +27,13 @@ CUT_OFF = frozenset({"STALLED", "DISCONNECTED", "PAUSED", "STOPPED"})
 CURRENT = frozenset({"CONTINUOUS", "CREATING_SNAPSHOT"})
 
 
+# Whatever is known of the servers: an engine launches, and without one nothing does. docs/runbook.md, “Engine silent”.
+ENGINE_NOT_ALIVE = "ENGINE_NOT_ALIVE"
+NO_ENGINE = (
+    "No engine is running, so nothing would launch. Start one: “python manage.py engine”, or as docs/runbook.md says"
+    " under “Engine silent”."
+)
+
 WARNING = Verdict.READY_WITH_WARNINGS
 RANKS = list(Verdict)
 
@@ -112,6 +119,7 @@ class PlanFacts:
     regions: Mapping[str, RegionFacts]
     rpo_minutes: int | None = None
     active_status: str = ""
+    engine_alive: bool = True
     last_drill: Drill | None = None
 
     @property
@@ -161,6 +169,10 @@ class Readiness:
         """The reasons less the plan's own run: a page shows that by itself, and it is no fault of the plan."""
         return [each for each in self.reasons if each.code != "PLAN_ALREADY_EXECUTING"]
 
+    @property
+    def lacks_engine(self) -> bool:
+        return any(each.code == ENGINE_NOT_ALIVE for each in self.reasons)
+
 
 def assess(facts: PlanFacts, now: datetime, believed_for: timedelta) -> Readiness:
     """Weigh everything that is known of a plan. `believed_for` is how long a reading of a region is believed."""
@@ -186,6 +198,8 @@ def _expiry(regions: Iterable[RegionFacts], believed_for: timedelta) -> datetime
 
 
 def _of_plan(facts: PlanFacts) -> Iterator[Reason]:
+    if not facts.engine_alive:
+        yield Reason(ENGINE_NOT_ALIVE, Verdict.NOT_READY, NO_ENGINE)
     if not facts.waves:
         yield Reason("PLAN_HAS_NO_WAVES", Verdict.NOT_READY, "The plan has no waves.")
     if facts.active_status:

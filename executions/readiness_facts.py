@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import OuterRef, Subquery
+from django.db.models import Exists, OuterRef, Subquery
 
 from drs.errors import OTHER_ACCOUNT
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
+from executions.pacemaker import beating
 from executions.readiness import Drill, PlanFacts, Readiness, RegionFacts, ServerFacts, WaveFacts, assess
 from executions.states import ExecutionStatus, Kind
 from plans.models import RecoveryPlan, Wave, WaveServer
@@ -35,7 +36,7 @@ def readiness_of(plan_ids: Collection[Key], now: datetime) -> dict[Key, Readines
 
 def facts_of(plan_ids: Collection[Key]) -> list[PlanFacts]:
     """All that the verdicts on these plans rest on."""
-    plans = RecoveryPlan.objects.filter(pk__in=plan_ids).values_list("pk", "name", "version", "rpo_minutes")
+    plans = RecoveryPlan.objects.filter(pk__in=plan_ids).annotate(engine_alive=Exists(beating()))
     members = _members(plan_ids)
     servers = servers_of([each for each, *_ in members])
     waves = _waves(plan_ids, members, servers)
@@ -51,9 +52,12 @@ def facts_of(plan_ids: Collection[Key]) -> list[PlanFacts]:
             regions=_used(waves[pk], regions),
             rpo_minutes=rpo_minutes,
             active_status=active.get(pk, ""),
+            engine_alive=engine_alive,
             last_drill=drills.get(pk),
         )
-        for pk, name, version, rpo_minutes in plans
+        for pk, name, version, rpo_minutes, engine_alive in plans.values_list(
+            "pk", "name", "version", "rpo_minutes", "engine_alive"
+        )
     ]
 
 

@@ -1,6 +1,7 @@
 """Keeps the readiness of every plan for lists: an engine weighs a few plans a round, so that no poll waits.
 
-What is kept says nothing of the plan's own run: lists read that live, and it would be untrue as soon as the run ends.
+What is kept says nothing of the plan's own run nor of the engine: lists read both live, and it would be untrue as soon
+as the run ends or the engine dies.
 """
 
 import uuid
@@ -13,7 +14,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count, F, Q
 
 from executions.models import Execution, PlanReadiness
-from executions.readiness import Readiness, assess
+from executions.readiness import NO_ENGINE, Readiness, assess
 from executions.readiness_facts import believed_for, facts_of
 from executions.states import Verdict
 from plans.models import RecoveryPlan, WaveServer
@@ -71,33 +72,42 @@ def _run_since(now: datetime) -> Q:
 
 def _weighed(plans: Collection[uuid.UUID], now: datetime) -> dict[uuid.UUID, Readiness]:
     believed = believed_for()
-    return {facts.plan_id: assess(replace(facts, active_status=""), now, believed) for facts in facts_of(plans)}
+    kept = (replace(facts, active_status="", engine_alive=True) for facts in facts_of(plans))
+    return {facts.plan_id: assess(facts, now, believed) for facts in kept}
 
 
 @dataclass(frozen=True)
 class Overview:
-    """How many plans run, how many of the others have which verdict, best first, and the worst that are not ready."""
+    """How many plans run, how many of the others have which verdict, best first, and the worst that are not ready.
+
+    `against` is what stands against every one of them.
+    """
 
     running: int
     counts: dict[Verdict, int]
     worst: list[tuple[RecoveryPlan, Verdict, str]]
+    against: str = ""
 
     @property
     def total(self) -> int:
         return self.running + sum(self.counts.values())
 
 
-def overview(now: datetime, rows: int) -> Overview:
-    """What was last weighed; a verdict whose grounds are too old, or whose plan was changed since, is not known."""
+def overview(now: datetime, rows: int, *, engine_alive: bool) -> Overview:
+    """What was last weighed; a verdict whose grounds are too old, or whose plan was changed since, is not known, and
+    without an engine none is ready, whatever was weighed while one ran."""
     active = Execution.objects.active().filter(dry_run=False, plan__isnull=False)
     running = list(active.order_by().values_list("plan_id", flat=True))
     others = RecoveryPlan.objects.exclude(pk__in=running)
+    if not engine_alive:
+        counts = {each: others.count() if each is Verdict.NOT_READY else 0 for each in Verdict}
+        return Overview(len(running), counts, [], NO_ENGINE)
     known = others.filter(readiness__expires_at__gt=now, readiness__plan_version=F("version"))
-    counts = Counter(dict(known.order_by().values_list("readiness__verdict").annotate(n=Count("pk"))))
+    weighed = Counter(dict(known.order_by().values_list("readiness__verdict").annotate(n=Count("pk"))))
     bad = known.filter(readiness__verdict=Verdict.NOT_READY).select_related("readiness").order_by("name_key")
-    unknown = others.count() - sum(counts.values())
+    unknown = others.count() - sum(weighed.values())
     return Overview(
         len(running),
-        {each: counts[each.value] + (unknown if each is Verdict.UNKNOWN else 0) for each in Verdict},
+        {each: weighed[each.value] + (unknown if each is Verdict.UNKNOWN else 0) for each in Verdict},
         [(plan, Verdict.NOT_READY, plan.readiness.reasons[0]) for plan in bad[:rows]],
     )

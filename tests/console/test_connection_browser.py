@@ -38,6 +38,7 @@ def ann(transactional_db: None) -> User:
 
 def cut(page: Page, act: Callable[[Route], None]) -> None:
     page.route(POLLS, act)
+    expect(page.locator("#connection")).to_be_visible()
     expect(page.locator("#connection")).to_contain_text(SHOWN)
 
 

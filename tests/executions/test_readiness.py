@@ -59,6 +59,14 @@ def codes(found: Readiness) -> list[str]:
     return [each.code for each in found.reasons]
 
 
+def test_without_an_engine_no_plan_is_ready_whatever_else_is_known() -> None:
+    found = weighed(plan(engine_alive=False))
+    assert (found.verdict, codes(found)) == (Verdict.NOT_READY, ["ENGINE_NOT_ALIVE"])
+    assert "python manage.py engine" in found.reasons[0].text
+    assert found.lacks_engine
+    assert not weighed(plan()).lacks_engine
+
+
 def test_a_plan_of_which_nothing_is_wrong_is_ready_until_what_is_known_is_too_old() -> None:
     found = weighed(plan())
     assert (found.verdict, codes(found)) == (Verdict.READY, [])

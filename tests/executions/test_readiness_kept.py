@@ -36,6 +36,7 @@ def read_anew(stage: Stage) -> None:
 
 
 def readiness(viewer: Api, plan: RecoveryPlan) -> dict[str, Any]:
+    world.beat()  # the stage's engine is in this process, and has no pacemaker
     body: dict[str, Any] = answer(viewer.get(f"/recovery-plans/{plan.pk}/readiness"))
     return body
 
@@ -154,20 +155,24 @@ def test_an_engine_keeps_the_verdict_on_every_plan_a_few_at_a_time(db: None, mon
     now = db_clock()
     monkeypatch.setattr(readiness_keeping, "PLANS_A_ROUND", 2)
     assert [readiness_keeping.refresh(now) for _ in range(3)] == [2, 1, 0]
-    assert readiness_keeping.overview(now, 5).counts[Verdict.UNKNOWN] == 3  # no snapshot was read yet
+    assert (
+        readiness_keeping.overview(now, 5, engine_alive=True).counts[Verdict.UNKNOWN] == 3
+    )  # no snapshot was read yet
     SourceServer.objects.update(details_as_of=now, latest_snapshot_at=now, launch_template_id="lt-1")
     update_plan(actor=SYSTEM, plan_id=plans[0].pk, description="changed")
     assert readiness_keeping.refresh(now) == 1
-    counts = readiness_keeping.overview(now, 5).counts
+    counts = readiness_keeping.overview(now, 5, engine_alive=True).counts
     assert (counts[Verdict.READY_WITH_WARNINGS], counts[Verdict.UNKNOWN]) == (1, 2)
     later = now + timedelta(minutes=3)
     assert readiness_keeping.refresh(later) == 2
     SourceServer.objects.filter(pk=plans[1].servers.all()[0].source_server_id).update(gone_at=now)
     assert [readiness_keeping.refresh(later + timedelta(minutes=3)) for _ in range(2)] == [2, 1]  # in any order
-    overview = readiness_keeping.overview(now, 5)
+    overview = readiness_keeping.overview(now, 5, engine_alive=True)
     assert [plan for plan, _, _ in overview.worst] == [plans[1]]
     assert "Not in DRS any more" in overview.worst[0][2]
-    assert readiness_keeping.overview(now + timedelta(minutes=10), 5).counts[Verdict.UNKNOWN] == 3  # all too old
+    assert (
+        readiness_keeping.overview(now + timedelta(minutes=10), 5, engine_alive=True).counts[Verdict.UNKNOWN] == 3
+    )  # all too old
     assert PlanReadiness.objects.count() == 3
 
 

@@ -1,0 +1,121 @@
+"""No engine alive: no page, list or answer says that a plan is ready, and who starts one is told what comes of it."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from contract.clock import db_clock
+from drsorch_site.context import beat as known_beat
+from executions.models import Execution, Pacemaker, PlanReadiness
+from executions.pacemaker import SILENT_AFTER
+from executions.readiness_facts import readiness_of
+from executions.readiness_keeping import overview, refresh
+from executions.states import ExecutionStatus, Verdict
+from plans.models import RecoveryPlan
+from tests.api_client import Api
+from tests.console import world
+from tests.console.test_before_and_again import known
+from tests.console.test_dashboard import next_poll, poll
+from tests.console.test_pages import look, words
+
+HOW = "python manage.py engine"
+READY = {Verdict.READY, Verdict.READY_WITH_WARNINGS}
+
+
+def die() -> None:
+    """The last sign of life is older than an engine that lives would leave it."""
+    world.beat(at=db_clock() - SILENT_AFTER - timedelta(seconds=1))
+    known_beat.asked_at = float("-inf")
+
+
+def never_run() -> None:
+    Pacemaker.objects.all().delete()
+    known_beat.asked_at = float("-inf")
+
+
+@pytest.fixture
+def plan(db: None) -> RecoveryPlan:
+    """All is known and well, and an engine has weighed it."""
+    made = world.plan("Payments")
+    known()
+    assert refresh(db_clock()) == 1
+    return made
+
+
+@pytest.mark.parametrize("dies", [die, never_run])
+def test_it_is_not_ready_on_its_page_and_in_the_api(
+    console: Client, admin: Api, plan: RecoveryPlan, dies: Callable[[], None]
+) -> None:
+    path = f"/recovery-plans/{plan.pk}/readiness"
+    assert admin.get(path).json()["verdict"] == "READY_WITH_WARNINGS"
+    dies()
+    answer = admin.get(path).json()
+    assert (answer["verdict"], answer["reasons"][0]["code"]) == ("NOT_READY", "ENGINE_NOT_ALIVE")
+    assert answer["reasons"][0]["severity"] == "BLOCKING"
+    text = words(look(console, "plan", plan.pk))
+    assert "Would it work now? Not ready No engine is running, so nothing would launch." in text
+    assert HOW in text
+    world.beat()
+    assert readiness_of([plan.pk], db_clock())[plan.pk].verdict in READY
+
+
+def test_what_was_kept_while_it_lived_is_not_believed_any_more(console: Client, plan: RecoveryPlan) -> None:
+    html = look(console, "dashboard")
+    assert "1 Ready with warnings" in words(html)
+    assert poll(console, next_poll(html)).status_code == 204
+    die()
+    html = poll(console, next_poll(html)).content.decode()  # on a page that is open
+    for text in (words(html), words(look(console, "dashboard"))):
+        assert "1 Not ready" in text
+        assert "Ready with warnings" not in text
+        assert "nothing would launch" in text
+    assert PlanReadiness.objects.get().verdict in READY  # kept without the engine in it, so nothing has to be weighed
+    world.beat()
+    assert "1 Ready with warnings" in words(poll(console, next_poll(html)).content.decode())
+
+
+def test_what_is_kept_says_nothing_of_the_engine(plan: RecoveryPlan) -> None:
+    """Whatever weighed it: an engine may beat again before it is weighed anew."""
+    die()
+    later = db_clock() + timedelta(minutes=3)
+    assert refresh(later) == 1
+    assert PlanReadiness.objects.get().verdict in READY
+    assert overview(later, 5, engine_alive=False).counts[Verdict.NOT_READY] == 1
+    assert overview(later, 5, engine_alive=True).counts[Verdict.READY_WITH_WARNINGS] == 1
+
+
+@pytest.mark.parametrize("question", ["start-drill", "start-recovery"])
+def test_the_question_before_a_start_says_that_nothing_launches(
+    chief: Client, plan: RecoveryPlan, question: str
+) -> None:
+    assert "No engine" not in words(look(chief, question, plan.pk))
+    die()
+    html = look(chief, question, plan.pk)
+    dialog = words(html[html.index(f'id="{question.replace("-", "_")}"') :])
+    assert dialog.count("No engine is running") == 1
+    assert "nothing launches until one does" in dialog
+    assert HOW in dialog
+    assert "Not ready" in dialog
+
+
+def test_a_start_is_taken_all_the_same_and_its_page_says_that_it_waits(chief: Client, plan: RecoveryPlan) -> None:
+    die()
+    chief.post(reverse("start-drill", args=[plan.pk]))
+    run = Execution.objects.get()
+    assert run.state is ExecutionStatus.PENDING
+    text = words(look(chief, "execution", run.pk))
+    assert "No engine is running, so nothing goes on here. It launches as soon as one runs." in text
+    assert "within a few seconds" not in text
+    world.beat()
+    known_beat.asked_at = float("-inf")
+    assert "An engine picks it up within a few seconds." in words(look(chief, "execution", run.pk))
+
+
+def test_the_question_before_a_retry_says_it_too(chief: Client) -> None:
+    run = world.ended(ExecutionStatus.PARTIAL, "Payments", fail="No capacity")
+    assert "nothing launches until one does" not in words(look(chief, "retry-execution", run.pk))
+    die()
+    assert "nothing launches until one does" in words(look(chief, "retry-execution", run.pk))
