@@ -198,3 +198,11 @@ def test_the_scripts_explain_themselves(name: str) -> None:
     done = subprocess.run([f"script/{name}", "--help"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert "--stack" in done.stdout
+
+
+def test_the_readme_begins_with_what_runs_it_and_what_tests_it() -> None:
+    head = (ROOT / "README.md").read_text().split("```sh\n", 1)
+    assert len(head[0].split("\n\n")) == 3, "a title and one sentence"
+    commands = head[1].split("```", 1)[0]
+    assert re.findall(r"^(\S+) +# .*\b(?:minute|hour)\b", commands, re.MULTILINE) == ["script/server", "script/test"]
+    assert 'exec "$(dirname "${BASH_SOURCE[0]}")/../script/test"\n' in (ROOT / ".ci/run").read_text()
