@@ -38,12 +38,12 @@ CAUSES: Sequence[tuple[str, str, str]] = (
     (
         "UnauthorizedOperation|AccessDenied|not authorized|DRS_ACCESS_DENIED",
         "The credentials that launch may not do what the launch needs.",
-        "Compare the engine's role with deploy/iam/engine.json; the AWS text names the missing action. Then try again.",
+        "Compare the engine's role with deploy/iam; the AWS text names the missing action. Then try again.",
     ),
     (
         "KMS|kms|InvalidKey|Client.InternalError",
         "The key that encrypts the volumes cannot be used.",
-        "Check that the key is enabled and that its policy lets the DRS service roles use it.",
+        "Check that the key is enabled, and that its policy and the engine's role allow it (deploy/iam/README.md).",
     ),
     (
         "REGION_NOT_INITIALIZED|UninitializedAccount",
