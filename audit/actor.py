@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from contract.errors import Forbidden
+from contract.rights import not_allowed
 
 
 class Principal(Protocol):
@@ -44,7 +44,7 @@ class Actor:
     def require(self, right: str, to: str) -> None:
         """Raise Forbidden unless the actor may; `to` completes "You may not …"."""
         if not self.may(right):
-            raise Forbidden(f"You may not {to}. Ask an administrator for the right.", details={"right": right})
+            raise not_allowed(right, to)
 
 
 ENGINE = Actor("engine", kind="engine")

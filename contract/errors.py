@@ -84,8 +84,27 @@ class Unavailable(DomainError):
     status = 503
 
 
+MOST_FAULTS = 20
+TEXT_MAX, PATH_MAX = 300, 100
+
+
+def few(fields: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """The first faults, each no longer than a person reads; the last line says that there are more."""
+    found: dict[str, list[str]] = {}
+    left = MOST_FAULTS
+    for path, texts in fields.items():
+        if not left:
+            break
+        some = [text if len(text) <= TEXT_MAX else f"{text[: TEXT_MAX - 1]}…" for text in texts[:left]]
+        found[path[:PATH_MAX]] = some
+        left -= len(some)
+    if sum(map(len, found.values())) < sum(map(len, fields.values())):
+        found.setdefault("", []).append(f"There are more than these {MOST_FAULTS}. Correct these first.")
+    return found
+
+
 class Invalid(BadRequest):
-    """Input that cannot be used. `fields` maps a path such as `waves[1].serverIds` to its sentences."""
+    """Input that cannot be used. `fields` maps a path such as `waves[1].serverIds` to its sentences, a few at most."""
 
     def __init__(
         self,
@@ -95,7 +114,7 @@ class Invalid(BadRequest):
         message: str = "",
         details: Mapping[str, Any] | None = None,
     ) -> None:
-        self.fields = {path: list(texts) for path, texts in fields.items()}
+        self.fields = few(fields)
         first = next(iter(self.fields.items()), ("", ["The request is not valid."]))
         text = message or (f"{first[0]}: {first[1][0]}" if first[0] else first[1][0])
         super().__init__(code, text, details={"fields": self.fields, **(details or {})})

@@ -1,8 +1,10 @@
 """Turns whatever went wrong under /api/ into `{"error", "message", "details"}`; nothing else leaves the house."""
 
+import json
 import logging
 import sys
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
@@ -23,6 +25,8 @@ from contract.request_ids import request_id
 log = logging.getLogger(__name__)
 
 API = "/api/"
+MESSAGE_MAX = 1_000  # characters
+DETAILS_MAX = 55_000  # so that an answer has less than 64 KB
 
 
 class _Refused(DomainError):
@@ -46,8 +50,22 @@ def api_exception_handler(error: Exception, context: Mapping[str, Any]) -> Respo
 
 
 def body(error: DomainError) -> dict[str, Any]:
-    """The one shape of an error."""
-    return {"error": error.code, "message": error.message, "details": error.details}
+    """The one shape of an error. It stays short whatever was sent: long lists in `details` are cut, and say so."""
+    message, details = error.message[:MESSAGE_MAX], error.details
+    for most in (200, 40, 5):
+        if len(json.dumps(details, default=str)) <= DETAILS_MAX:
+            break
+        details = {**_cut(error.details, most), "truncated": True}
+    return {"error": error.code, "message": message, "details": details}
+
+
+def _cut(value: Any, most: int) -> Any:
+    """The same with no more than so many of anything."""
+    if isinstance(value, Mapping):
+        return {str(name)[:100]: _cut(inner, most) for name, inner in islice(value.items(), most)}
+    if isinstance(value, list | tuple):
+        return [_cut(each, most) for each in value[:most]]
+    return value[: most * 5] if isinstance(value, str) else value
 
 
 def _headers(known: DomainError, error: Exception) -> dict[str, str]:

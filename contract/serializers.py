@@ -3,7 +3,7 @@
 import difflib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, TypeVar
 
 from drf_spectacular.drainage import set_override
@@ -11,10 +11,24 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
-from contract.errors import Invalid
+from contract.errors import MOST_FAULTS, PATH_MAX, Invalid
 from contract.handlers import flat
 
 _ID = re.compile(r"ID(s?)(?=[A-Z]|$)")
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+WHOLE_MAX = 10**15 - 1  # any JSON parser keeps these exactly
+OBJECTS_MAX = 1_000  # in a list, such as the waves of a plan
+
+
+def whole(data: object) -> int:
+    """The integer. Raises ValidationError for anything else, and for one that is not the same to every parser."""
+    if isinstance(data, float) and data.is_integer():
+        data = int(data)
+    if not isinstance(data, int) or isinstance(data, bool):
+        raise ValidationError(["A whole number is expected."])
+    if abs(data) > WHOLE_MAX:
+        raise ValidationError([f"A whole number of no more than {len(str(WHOLE_MAX))} digits is expected."])
+    return data
 
 
 class Text(serializers.CharField):
@@ -38,11 +52,7 @@ class Whole(serializers.IntegerField):
     """A JSON integer, which may be spelled 3.0: not a string, not a fraction, not a boolean."""
 
     def to_internal_value(self, data: object) -> int:
-        if isinstance(data, float) and data.is_integer():
-            data = int(data)
-        if not isinstance(data, int) or isinstance(data, bool):
-            raise ValidationError(["A whole number is expected."])
-        return data
+        return whole(data)
 
 
 class Flag(serializers.BooleanField):
@@ -63,7 +73,30 @@ class OneOf(serializers.ChoiceField):
         return data
 
 
-class Texts(serializers.ListField):
+class _Many(serializers.ListField):
+    """A list of any length in linear time: `read` takes each item, and no more faults are looked for than are told."""
+
+    @staticmethod
+    def read(item: object) -> Any:
+        """The item, or ValidationError."""
+        raise NotImplementedError
+
+    def run_child_validation(self, data: Iterable[object]) -> list[Any]:
+        found: list[Any] = []
+        wrong: dict[Any, Any] = {}
+        for index, item in enumerate(data):
+            try:
+                found.append(self.read(item))
+            except ValidationError as error:
+                wrong[index] = error.detail
+                if len(wrong) > MOST_FAULTS:
+                    break
+        if wrong:
+            raise ValidationError(wrong)
+        return found
+
+
+class Texts(_Many):
     """A list of strings; `described` as of Text."""
 
     def __init__(self, *, described: Mapping[str, object] | None = None, **options: Any) -> None:
@@ -72,12 +105,49 @@ class Texts(serializers.ListField):
             shape = {"type": "array", "items": {"type": "string", "minLength": 1}, **described}
             set_override(self, "field", shape)
 
+    @staticmethod
+    def read(item: object) -> str:
+        if not isinstance(item, str):
+            raise ValidationError(["A string is expected."])
+        if not item.isprintable() and _UNSTORABLE.search(item):
+            raise ValidationError(["A string without null characters and halves of characters is expected."])
+        return item.strip()
 
-class Wholes(serializers.ListField):
+
+class Wholes(_Many):
     """A list of integers."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"child": Whole(), **options})
+
+    @staticmethod
+    def read(item: object) -> int:
+        return whole(item)
+
+
+class FewObjects(serializers.ListSerializer[Any]):
+    """A list of objects, each of which costs: a thousand at most, and no more faults are looked for than are told."""
+
+    def to_internal_value(self, data: object) -> list[Any]:
+        if not isinstance(data, list):
+            raise ValidationError(["A list of JSON objects is expected."])
+        if len(data) > OBJECTS_MAX:
+            raise ValidationError([f"At most {OBJECTS_MAX:,} are possible; this has {len(data):,}."])
+        found: list[Any] = []
+        wrong: list[Any] = []
+        faults = 0
+        for item in data:
+            try:
+                found.append(self.run_child_validation(item))
+                wrong.append({})
+            except ValidationError as error:
+                wrong.append(error.detail)
+                faults += 1
+                if faults > MOST_FAULTS:
+                    break
+        if faults:
+            raise ValidationError(wrong)
+        return found
 
 
 # What the document says of fields that several shapes have.
@@ -102,6 +172,9 @@ class StrictSerializer(serializers.Serializer[Any]):
     aliases: ClassVar[Mapping[str, str]] = {}
     answered: ClassVar[frozenset[str]] = frozenset()
 
+    class Meta:
+        list_serializer_class = FewObjects
+
     def to_internal_value(self, data: object) -> Any:
         if not isinstance(data, Mapping):
             raise ValidationError(["A JSON object is expected."])
@@ -118,7 +191,9 @@ class StrictSerializer(serializers.Serializer[Any]):
                     problems[name] = ["Given twice, in two spellings and with different values. Send it once."]
                 found[name] = value
             elif name not in self.answered:
-                problems[given] = [self._unknown(given)]
+                problems[given[:PATH_MAX]] = [self._unknown(given)]
+            if len(problems) > MOST_FAULTS:
+                break
         if problems:
             raise ValidationError(problems)
         return found

@@ -1,8 +1,8 @@
 """What the views of the API have in common."""
 
 import uuid
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 from django.urls import URLPattern, path
 from rest_framework.request import Request
@@ -10,15 +10,24 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from contract.errors import BadRequest, NotFound
+from contract.rights import AnyOf
 
 
 class ApiView(APIView):
-    """A view of the API. One address, its methods. Answers are the asker's own: no cache keeps them."""
+    """A view of the API. One address, its methods. Answers are the asker's own: no cache keeps them.
+
+    `rights` says by method what is needed at the least. That is looked at before a byte of the body is read, so that
+    nobody makes us work on what they may not send; services look at the very right.
+    """
+
+    rights: ClassVar[Mapping[str, AnyOf]] = {}
 
     http_method_names = ["get", "head", "post", "put", "delete"]
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
+        if needed := self.rights.get(request.method or ""):
+            needed.require(request.user.has_perm)
         if "Transfer-Encoding" in request.headers and not request.headers.get("Content-Length"):
             # The gateway interface shows no body without its length: it would be silently ignored.
             raise BadRequest("MALFORMED_JSON", "Send the body in one piece, with a Content-Length.")

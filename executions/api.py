@@ -14,6 +14,7 @@ from contract import idempotency, paging
 from contract.clock import db_clock, moment
 from contract.counting import counted
 from contract.errors import Invalid
+from contract.rights import AnyOf
 from contract.schema import DRS, IDEMPOTENCY_KEY, describes
 from contract.serializers import (
     LIMIT,
@@ -97,6 +98,8 @@ class ExecutionQuery(StrictSerializer):
 class ExecutionList(ApiView):
     """The history, newest first; new runs; and its clean-up."""
 
+    rights = {"POST": services.ANY_START, "DELETE": AnyOf("delete finished runs", ("executions.delete_execution",))}
+
     @describes(
         "listExecutions",
         "List runs, newest first",
@@ -155,6 +158,8 @@ class PlanExecuteIn(PlanRunIn):
 class PlanExecute(ApiView):
     """Run this plan."""
 
+    rights = {"POST": services.ANY_START}
+
     @describes(
         "executeRecoveryPlan",
         "Start a drill or a recovery of this plan",
@@ -211,6 +216,8 @@ def _started(execution: Execution) -> ExecutionStarted:
 class ExecutionDetail(ApiView):
     """One run. DELETE cancels it, as `…/cancel` does."""
 
+    rights = {"DELETE": AnyOf("cancel runs", (services.CONTROL,))}
+
     @describes("getExecution", "Get a run", answers={200: ExecutionShape}, refusals=["NOT_FOUND"])
     def get(self, request: Request, execution_id: str) -> Response:
         return Response(show_execution(_id(execution_id), actor_for(request), db_clock()))
@@ -222,6 +229,8 @@ class ExecutionDetail(ApiView):
 
 class Cancel(ApiView):
     """Stop a run: at once where nothing is under way, else after the wave that runs."""
+
+    rights = {"POST": AnyOf("cancel runs", (services.CONTROL,))}
 
     @describes("cancelExecution", "Cancel a run", body=CommandIn, **CANCEL)
     def post(self, request: Request, execution_id: str) -> Response:
@@ -238,6 +247,8 @@ def _cancel(request: Request, execution_id: str) -> Response:
 class Abandon(ApiView):
     """The way out of a run whose region of AWS stays silent."""
 
+    rights = {"POST": AnyOf("give up on AWS's answer", (services.CONTROL,))}
+
     @describes(
         "abandonExecution",
         "End a run that waits for a region which has not answered for long; launches under way go on at AWS",
@@ -252,6 +263,8 @@ class Abandon(ApiView):
 
 class Resume(ApiView):
     """Let a paused run go on."""
+
+    rights = {"POST": AnyOf("resume runs", (services.CONTROL,))}
 
     @describes(
         "resumeExecution",
@@ -270,6 +283,8 @@ class Resume(ApiView):
 class Pause(ApiView):
     """Have a run pause before its next wave."""
 
+    rights = {"POST": AnyOf("pause runs", (services.CONTROL,))}
+
     @describes(
         "pauseExecution",
         "Have a run pause before its next wave",
@@ -286,6 +301,10 @@ class Pause(ApiView):
 
 class Terminate(ApiView):
     """Terminate the instances that a finished run launched."""
+
+    rights = {
+        "POST": AnyOf("terminate instances", ("executions.terminate_drill", "executions.terminate_recovery")),
+    }
 
     @describes(
         "terminateRecoveryInstances",

@@ -23,6 +23,8 @@ class RetryIn(StrictSerializer):
 class Retry(ApiView):
     """Try what did not come up again, as a new run."""
 
+    rights = {"POST": services.ANY_START}
+
     @describes(
         "retryExecution",
         "Start a new run of what failed or was not run in this one",

@@ -15,6 +15,7 @@ from audit.actor import Actor
 from audit.journal import attempt, record
 from contract.clock import Clock, db_clock, unix
 from contract.errors import BadRequest, Invalid, NotFound
+from contract.rights import AnyOf
 from executions import announce, starting, tasks, transitions
 from executions.models import Execution, LaunchJob, TerminationJob, WaveRun
 from executions.states import ACTIVE, FINAL, ExecutionStatus, JobStatus, Kind, WaveStatus
@@ -25,6 +26,9 @@ __all__ = ["Failure", "TerminationResult", "cancel", "delete_finished", "get", "
 
 COMMENT_MAX = 512
 DELETE_BATCH = 200
+CONTROL = "executions.control_execution"
+STARTS = {Kind.DRILL: "executions.start_drill", Kind.RECOVERY: "executions.start_recovery"}
+ANY_START = AnyOf("start runs", tuple(STARTS.values()))
 OUTAGE_MOST = timedelta(days=30)  # whoever recovers later than that has mistyped the time
 NO_WAVE = -1  # what somebody expects to wait who saw a pause only asked for
 
@@ -81,10 +85,7 @@ def _check_outage(kind: Kind, outage_at: datetime | None, clock: Clock) -> None:
 
 def require_start(actor: Actor, kind: Kind) -> None:
     """Raise Forbidden unless `actor` may start runs of this kind."""
-    if kind is Kind.RECOVERY:
-        actor.require("executions.start_recovery", "start recoveries")
-    else:
-        actor.require("executions.start_drill", "start drills")
+    actor.require(STARTS[kind], "start recoveries" if kind is Kind.RECOVERY else "start drills")
 
 
 # Resume and cancel
@@ -118,7 +119,7 @@ def resume(
     `wave` is the number, from 0, of the wave that is meant, or NO_WAVE for a pause that has not come yet: when the
     run waits elsewhere by now, nothing is resumed (EXECUTION_NOT_PAUSED). None means whatever waits.
     """
-    actor.require("executions.control_execution", "resume runs")
+    actor.require(CONTROL, "resume runs")
     check_comment(comment)
     execution = get(execution_id)
     with transaction.atomic():
@@ -178,7 +179,7 @@ def _withdraw_pause(actor: Actor, execution: Execution, comment: str, now: datet
 @attempt("execution.pause", "execution", subject="execution_id")
 def pause(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: Clock = db_clock) -> Execution:
     """Have a run wait for a person before its next wave. Raises EXECUTION_NOT_PAUSABLE when there is none."""
-    actor.require("executions.control_execution", "pause runs")
+    actor.require(CONTROL, "pause runs")
     check_comment(comment)
     execution = get(execution_id)
     with transaction.atomic():
@@ -202,7 +203,7 @@ def pause(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: Cl
 @attempt("execution.cancel", "execution", subject="execution_id")
 def cancel(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: Clock = db_clock) -> Execution:
     """Stop a run: at once where nothing is under way, else after the running wave, whose DRS jobs cannot be stopped."""
-    actor.require("executions.control_execution", "cancel runs")
+    actor.require(CONTROL, "cancel runs")
     check_comment(comment)
     execution = get(execution_id)
     before = execution.state

@@ -26,8 +26,6 @@ from protection.models import ProtectionGroup, SourceServer
 from protection.pages import HtmxHttpRequest, Question, go
 from protection.views import Readiness
 
-RIGHTS = {Kind.DRILL: "executions.start_drill", Kind.RECOVERY: "executions.start_recovery"}
-
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def drill_start(request: HtmxHttpRequest, plan_id: uuid.UUID) -> HttpResponse:
@@ -66,7 +64,7 @@ def _start(request: HtmxHttpRequest, plan_id: uuid.UUID, kind: Kind, fragment: s
         "typed": typed,
         "error": error,
         "outage": request.POST.get("outage", ""),
-        "may_rehearse": actor.may(RIGHTS[Kind.DRILL]),
+        "may_rehearse": actor.may(services.STARTS[Kind.DRILL]),
         "may_start": may_start,
     }
     trail = [("Recovery plans", reverse("plans")), (plan.name, reverse("plan", args=[plan.pk]))]
@@ -81,7 +79,7 @@ def ended_by(kind: Kind, server_ids: Collection[str]) -> list[ServerRun]:
 
 def may_launch(actor: Actor, kind: Kind, recoveries: Collection[ServerRun]) -> bool:
     """Whether somebody may start a run that ends these recovery instances."""
-    return actor.may(RIGHTS[kind]) and (not recoveries or actor.may(END_RECOVERIES))
+    return actor.may(services.STARTS[kind]) and (not recoveries or actor.may(END_RECOVERIES))
 
 
 def must_be_typed(kind: Kind, recoveries: Collection[ServerRun]) -> bool:

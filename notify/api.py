@@ -10,6 +10,7 @@ from audit.requests import actor_for
 from contract import paging
 from contract.errors import Invalid
 from contract.etag import etag, expected_versions
+from contract.rights import AnyOf
 from contract.schema import IF_MATCH, describes
 from contract.serializers import (
     LIMIT,
@@ -80,6 +81,8 @@ class DeliveryQuery(StrictSerializer):
 class SubscriptionList(ApiView):
     """All subscriptions, and new ones."""
 
+    rights = {"POST": AnyOf("add subscriptions", ("notify.add_subscription",))}
+
     @describes("listSubscriptions", "List who is notified", answers={200: SubscriptionsAnswer})
     def get(self, request: Request) -> Response:
         whole = actor_for(request).may(CHANGE)
@@ -111,6 +114,11 @@ class SubscriptionList(ApiView):
 
 class SubscriptionDetail(ApiView):
     """One subscription."""
+
+    rights = {
+        "PUT": AnyOf("change subscriptions", (CHANGE,)),
+        "DELETE": AnyOf("delete subscriptions", ("notify.delete_subscription",)),
+    }
 
     @describes("getSubscription", "Get a subscription", answers={200: SubscriptionShape}, refusals=["NOT_FOUND"])
     def get(self, request: Request, subscription_id: str) -> Response:
@@ -157,6 +165,8 @@ class SubscriptionDetail(ApiView):
 
 class SubscriptionTest(ApiView):
     """Whether it arrives."""
+
+    rights = {"POST": AnyOf("send test notifications", (CHANGE,))}
 
     @describes(
         "testSubscription",

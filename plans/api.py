@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from audit.requests import actor_for
 from contract.errors import Invalid
 from contract.etag import etag, expected_versions
+from contract.rights import AnyOf
 from contract.schema import IF_MATCH, describes
 from contract.serializers import DESCRIPTION, NAME, StrictSerializer, Text, Whole, read_body, read_query
 from contract.views import ApiView, read_id
@@ -67,6 +68,8 @@ class PlanQuery(StrictSerializer):
 class PlanList(ApiView):
     """All plans, and new ones."""
 
+    rights = {"POST": AnyOf("create recovery plans", ("plans.add_recoveryplan",))}
+
     @describes("listRecoveryPlans", "List recovery plans", answers={200: PlansAnswer}, query=PlanQuery)
     def get(self, request: Request) -> Response:
         asked = read_query(request, PlanQuery)
@@ -104,6 +107,11 @@ class PlanList(ApiView):
 
 class PlanDetail(ApiView):
     """One plan."""
+
+    rights = {
+        "PUT": AnyOf("change recovery plans", ("plans.change_recoveryplan",)),
+        "DELETE": AnyOf("delete recovery plans", ("plans.delete_recoveryplan",)),
+    }
 
     @describes("getRecoveryPlan", "Get a recovery plan", answers={200: PlanShape}, refusals=["NOT_FOUND"])
     def get(self, request: Request, plan_id: str) -> Response:

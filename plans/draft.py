@@ -42,7 +42,7 @@ class WaveDraft:
             data.get(f"w-{key}-description", ""),
             _uuids(data.getlist(f"w-{key}-group")),
             list(dict.fromkeys(data.getlist(f"w-{key}-server"))),
-            data.getlist(f"w-{key}-needs"),
+            list(dict.fromkeys(data.getlist(f"w-{key}-needs"))),
             f"w-{key}-pause" in data,
             data.get(f"w-{key}-failure", OnFailure.STOP),
             data.get(f"w-{key}-typed", "").strip(),
@@ -182,7 +182,8 @@ class PlanDraft:
         ids = {key for wave in self.waves for key in wave.groups} | {each.pk for each in found.values()}
         homes = dict(ServerAssignment.objects.filter(group__in=ids).values_list("source_server_id", "group_id"))
         for at, wave in enumerate(self.waves):
-            wave.servers = [each for each in wave.servers if homes.get(each) in wave.groups]
+            groups = set(wave.groups)
+            wave.servers = [each for each in wave.servers if homes.get(each) in groups]
             if wave.typed:
                 self._add_group(at, wave, found.get(name_key(wave.typed)), homes)
         return bool(typed)

@@ -99,12 +99,13 @@ def _choices(
     known: Mapping[str, SourceServer],
     holder: Mapping[str, int],
 ) -> list[ServerChoice]:
+    chosen = set(wave.servers)
     return [
         ServerChoice(
             each,
             known.get(each),
-            each in wave.servers,
-            holder.get(each, 0) if each not in wave.servers and holder.get(each) != number else 0,
+            each in chosen,
+            holder.get(each, 0) if each not in chosen and holder.get(each) != number else 0,
         )
         for each in ids
     ]

@@ -108,10 +108,11 @@ def _check_servers(waves: Sequence[WaveSpec]) -> Fields:
         for group_id in wave.group_ids:
             if group_id not in known:
                 _add(fields, number, "protectionGroupIds", f"There is no protection group {group_id}.")
-        if not wave.group_ids or not known.issuperset(wave.group_ids):
+        of_wave = set(wave.group_ids)
+        if not of_wave or not known.issuperset(of_wave):
             continue  # that is said; of the servers nothing can be said
         for server_id in wave.server_ids:
-            if home.get(server_id) not in wave.group_ids:
+            if home.get(server_id) not in of_wave:
                 _add(fields, number, "serverIds", f"{server_id} is not in a protection group of this wave.")
             elif server_id in seen:
                 _add(fields, number, "serverIds", f"{server_id} is already in wave {seen[server_id] + 1}.")

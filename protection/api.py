@@ -8,6 +8,7 @@ from rest_framework.response import Response
 from audit.requests import actor_for
 from contract.errors import Invalid
 from contract.etag import etag, expected_versions
+from contract.rights import AnyOf
 from contract.schema import DRS, IF_MATCH, describes
 from contract.serializers import (
     DESCRIPTION,
@@ -80,6 +81,8 @@ class GroupQuery(StrictSerializer):
 class GroupList(ApiView):
     """All groups, and new ones."""
 
+    rights = {"POST": AnyOf("create protection groups", ("protection.add_protectiongroup",))}
+
     @describes("listProtectionGroups", "List protection groups", answers={200: GroupsAnswer}, query=GroupQuery)
     def get(self, request: Request) -> Response:
         asked = read_query(request, GroupQuery)
@@ -121,6 +124,11 @@ class GroupList(ApiView):
 
 class GroupDetail(ApiView):
     """One group."""
+
+    rights = {
+        "PUT": AnyOf("change protection groups", ("protection.change_protectiongroup",)),
+        "DELETE": AnyOf("delete protection groups", ("protection.delete_protectiongroup",)),
+    }
 
     @describes("getProtectionGroup", "Get a protection group", answers={200: GroupAnswer}, refusals=["NOT_FOUND"])
     def get(self, request: Request, group_id: str) -> Response:

@@ -217,7 +217,8 @@ def _fates(group: ProtectionGroup, mine: Draft) -> list[str]:
     ]
     names = dict(SourceServer.objects.filter(pk__in=[*theirs.chosen, *mine.chosen]).values_list("pk", "name"))
     for label, ones, others in (("Only theirs has", theirs, mine), ("Only yours has", mine, theirs)):
-        only = [names.get(each, each) for each in ones.chosen if each not in set(others.chosen)]
+        known = set(others.chosen)
+        only = [names.get(each, each) for each in ones.chosen if each not in known]
         found += [f"{label} {', '.join(only)}."] if only else []
     return found or ["Both are the same: nothing is lost, whichever you keep."]
 

@@ -52,7 +52,7 @@ def check_region(region: str) -> None:
     """Raise Invalid with INVALID_REGION unless DRS exists in `region`."""
     if region not in known_regions():
         raise Invalid(
-            {"region": [f"{region!r} is not a region of AWS DRS. Use one such as us-east-1."]},
+            {"region": [f"{region[:64]!r} is not a region of AWS DRS. Use one such as us-east-1."]},
             code="INVALID_REGION",
         )
 

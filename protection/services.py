@@ -20,6 +20,7 @@ from protection.models import ProtectionGroup, ServerAssignment
 
 NAME_MAX = 128
 DESCRIPTION_MAX = 512
+SERVERS_MAX = 10_000  # DRS has at most 4,000 in a region
 
 
 def check_texts(name: str, description: str) -> None:
@@ -36,9 +37,11 @@ def check_texts(name: str, description: str) -> None:
 
 
 def check_server_list(ids: Sequence[str]) -> None:
-    """Raise Invalid for an empty list or an id named twice."""
+    """Raise Invalid for an empty list, one longer than any region's, or an id named twice."""
     if not ids:
         raise Invalid({"sourceServerIds": ["At least one source server is required."]})
+    if len(ids) > SERVERS_MAX:
+        raise Invalid({"sourceServerIds": [f"At most {SERVERS_MAX:,} source servers; this has {len(ids):,}."]})
     twice = [server_id for server_id, count in Counter(ids).items() if count > 1]
     if twice:
         raise Invalid({"sourceServerIds": [f"{server_id} is named more than once." for server_id in twice]})

@@ -42,6 +42,7 @@ ONLY = {
         "tests/contract/test_api_token.py",
         "tests/contract/test_codes.py",
         "tests/contract/test_json.py",
+        "tests/contract/test_linear_bodies.py",
         "tests/contract/test_refusals.py",
         "tests/contract/test_region_not_enabled.py",
         "tests/contract/test_requirements_table.py",
