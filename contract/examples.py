@@ -40,7 +40,9 @@ OURS: dict[str, dict[str, Any]] = {
     },
     "startExecution": {"statusUrl": f"/api/v1/executions/{STAND_INS['exec-uuid']}"},
     "terminateRecoveryInstances": {
-        "jobs": [{"jobId": "drsjob-1234567890abcdef0", "region": "us-east-1", "status": "PENDING"}]
+        "alreadyGone": [],
+        "unknown": [],
+        "jobs": [{"jobId": "drsjob-1234567890abcdef0", "region": "us-east-1", "status": "PENDING"}],
     },
     "discoverSourceServers": {"asOf": 1702656000},
 }

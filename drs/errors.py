@@ -1,6 +1,10 @@
 """What can go wrong with a DRS call, sorted by the one question that matters: may it have had its effect?"""
 
+import re
+from collections.abc import Sequence
 from enum import Enum, StrEnum
+
+_ID = re.compile(r"[a-z]+-[0-9a-zA-Z]+")  # of a source server, an instance or a job
 
 
 class Effect(StrEnum):
@@ -37,7 +41,9 @@ class Trouble(Enum):
 class DrsError(Exception):
     """A failed DRS call: its kind, AWS's own code and text, the region and the operation."""
 
-    def __init__(self, trouble: Trouble, *, code: str, message: str, region: str, operation: str) -> None:
+    def __init__(
+        self, trouble: Trouble, *, code: str, message: str, region: str, operation: str, resource: str = ""
+    ) -> None:
         message = message.replace("\x00", r"\x00")  # PostgreSQL keeps no NUL
         super().__init__(f"{operation} in {region}: {code}: {message}")
         self.trouble = trouble
@@ -45,6 +51,12 @@ class DrsError(Exception):
         self.message = message
         self.region = region
         self.operation = operation
+        self.resource = resource  # the one that AWS names apart from its text, if it does
+
+    def names(self, ids: Sequence[str], owners: Sequence[str]) -> set[str]:
+        """Those of `ids` that AWS names, by themselves or by their owners, which are in the same order."""
+        told = {self.resource, *_ID.findall(self.message)}
+        return {each for each, owner in zip(ids, owners, strict=True) if each in told or owner in told}
 
     @property
     def effect(self) -> Effect:

@@ -49,7 +49,8 @@ def classify(error: Exception, *, region: str, operation: str) -> DrsError:
         message = error.response.get("Error", {}).get("Message", str(error))
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         trouble = BY_CODE.get(code) or (Trouble.THROTTLED if status == 429 else Trouble.UNCERTAIN)
-        return DrsError(trouble, code=code, message=message, region=region, operation=operation)
+        resource = str(error.response.get("resourceId", ""))
+        return DrsError(trouble, code=code, message=message, region=region, operation=operation, resource=resource)
     trouble = Trouble.UNCERTAIN
     if isinstance(error, SendWindowClosedError):
         trouble = Trouble.NOT_SENT

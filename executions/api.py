@@ -316,32 +316,38 @@ class Terminate(ApiView):
     def post(self, request: Request, execution_id: str) -> Response:
         command = _command(request, execution_id)
         result = services.terminate(**command)
-        failed = [
-            TerminationFailure(recoveryInstanceId=each.recovery_instance_id, code=each.code, message=each.message)
-            for each in result.failed
-        ]
         jobs = [JobShape(jobId=job.job_id or None, region=job.region, status=job.status) for job in result.jobs]
         return Response(
             TerminationAnswer(
                 executionId=str(command["execution_id"]),
                 terminated=result.terminated,
-                failed=failed,
+                failed=[_failure(each) for each in result.failed],
+                alreadyGone=result.already_gone,
+                unknown=[_failure(each) for each in result.unknown],
                 jobs=jobs,
-                message=_terminated(result, len(failed)),
+                message=_terminated(result),
             )
         )
 
 
-def _terminated(result: services.TerminationResult, failed: int) -> str:
-    done, waiting, instances = result.taken, len(result.waiting), counted(result.taken, "instance")
-    if waiting:
-        return f"{instances} accepted by DRS, {waiting} wait until it has ended their launch, {failed} failed"
-    if not done and not failed:
-        return "There are no instances to terminate"
+def _failure(each: services.Failure) -> TerminationFailure:
+    return TerminationFailure(recoveryInstanceId=each.recovery_instance_id, code=each.code, message=each.message)
+
+
+def _terminated(result: services.TerminationResult) -> str:
+    """The four outcomes in a sentence; those that are empty are left out."""
+    done, waiting, gone = result.taken, len(result.waiting), len(result.already_gone)
     ended = (JobStatus.COMPLETED, JobStatus.REJECTED, JobStatus.WITHDRAWN)
     is_over = all(job.state in ended for job in result.jobs)
-    text = f"{instances} {'terminated successfully' if is_over else 'accepted by DRS for termination'}"
-    return f"{text}, {failed} failed" if failed else text
+    taken = f"{counted(done, 'instance')} {'terminated successfully' if is_over else 'accepted by DRS for termination'}"
+    if waiting:
+        taken = f"{counted(done, 'instance')} accepted by DRS, {waiting} wait until it has ended their launch"
+    said = [taken] if done or waiting or result.failed else []
+    said += [f"{gone} already gone"] if gone else []
+    said += [f"{len(result.failed)} failed"] if result.failed or waiting else []
+    if result.unknown:
+        said.append(f"unknown to DRS, may run in EC2: {', '.join(each.name for each in result.unknown)}")
+    return ", ".join(said) or "There are no instances to terminate"
 
 
 class JobLogs(ApiView):

@@ -76,10 +76,15 @@ def _instances(live: "Live") -> str:
     """What is left behind: of a drill instances that cost money, of a recovery production."""
     if not live.up:
         return "No instance of it runs."
+    up, unknown = live.up - live.unknown_to_drs, ""
+    if live.unknown_to_drs:
+        unknown = f"{counted(live.unknown_to_drs, 'instance')} unknown to DRS may run in EC2: see the clean-up below."
+    if not up:
+        return unknown
     if live.is_recovery:
-        runs = "instance runs" if live.up == 1 else "instances run"
-        return f"{live.up} {runs}, for production. Terminate only when production is elsewhere again."
-    return f"{counted(live.up, 'instance')} still running, and costing money, until terminated."
+        runs = "instance runs" if up == 1 else "instances run"
+        return f"{up} {runs}, for production. Terminate only when production is elsewhere again. {unknown}".rstrip()
+    return f"{counted(up, 'instance')} still running, and costing money, until terminated. {unknown}".rstrip()
 
 
 def _completed(live: "Live") -> Banner:

@@ -19,9 +19,9 @@ from executions.actions import actions_of
 from executions.forms import CommentForm
 from executions.live import Live
 from executions.models import Execution, ServerRun
+from executions.outcome import result
 from executions.silence import silent_jobs, wave_in_flight
 from executions.states import Kind, LaunchStatus
-from executions.termination import result
 from protection.pages import HtmxHttpRequest, Question, go
 
 GIVE_UP = "give up"  # what has to be typed

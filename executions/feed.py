@@ -76,7 +76,9 @@ VERBS = {
     "terminate.sent": "AWS took the termination of {instances} in {region}",
     "terminate.waits": "The termination in {region} waits",
     "terminate.refused": "AWS refused to terminate instances in {region}",
+    "terminate.split": "AWS refused to terminate several instances in {region} at once, asking for the others",
     "terminate.found_gone": "Found gone already: {instances} in {region}",
+    "terminate.unknown": "Unknown to DRS, may run in EC2: {instances} in {region}",
     "terminate.ended": "Termination ended: {gone} terminated, {left} not",
 }
 # Verbs whose own text says more than the sentence.
@@ -87,6 +89,7 @@ EXPLAINED = {
     "wave.failed",
     "wave.skipped",
     "terminate.refused",
+    "terminate.split",
     "terminate.waits",
 }
 BAD = {
@@ -94,6 +97,7 @@ BAD = {
     "launch.doubled",
     "wave.failed",
     "terminate.refused",
+    "terminate.unknown",
     "execution.abandon",
     "execution.pause_expired",
     "execution.restored",

@@ -5,28 +5,22 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import partial
 
-from django.conf import settings
 from django.db import transaction
 
+from audit.cleaning import storable
 from contract.clock import Clock
-from drs.client import Drs, SendWindow
-from drs.errors import DrsError
-from drs.shapes import JOB_COMPLETED, TERMINATE, Job
+from drs.client import Drs
+from drs.errors import DrsError, Effect
+from drs.shapes import JOB_COMPLETED, TERMINATE, Job, JobLogItem
 from executions.errands import Errand
-from executions.models import Execution, TerminationJob
-from executions.observe import LOST_AFTER
+from executions.instances import GONE, UNCONFIRMED_AFTER, journal, mark_terminated, mark_unknown, roll_up
+from executions.models import Execution, ServerRun, TerminationJob
+from executions.observe import LATE_NEWS, LOST_AFTER
+from executions.outcome import UNKNOWN_TO_DRS
 from executions.patience import wake_waiting
 from executions.states import JobStatus, TerminationStatus
-from executions.termination import (
-    UNCONFIRMED_AFTER,
-    confirm,
-    journal,
-    launch_jobs,
-    mark_terminated,
-    not_taken,
-    refuse,
-    roll_up,
-)
+from executions.terminating import confirm, launch_jobs, refuse, send_queued
+from executions.termination import LOST
 
 log = logging.getLogger(__name__)
 
@@ -34,33 +28,92 @@ CLOCKS_DIFFER = timedelta(minutes=2)  # a job that is older than its intent by m
 _TOLD = (JobStatus.PENDING, JobStatus.STARTED, JobStatus.COMPLETED)  # DRS's own words for a job
 UNSETTLED = (JobStatus.QUEUED, JobStatus.INITIATED)
 
-_NOT_TERMINATED = {"code": "TERMINATION_FAILED", "message": "DRS ended the job without terminating this instance."}
-_LOST = {"code": "TERMINATION_LOST", "message": "DRS has not shown the job of this termination for a day."}
+_LOST = {"code": LOST, "message": "DRS has not shown the job of this termination for a day."}
+TERMINATED, FAILED = "TERMINATED", "FAILED"  # DRS's words for a server of a TERMINATE job
+
+Failures = dict[str, dict[str, str]]  # code and message, by instance
 
 
-def follow(job: TerminationJob, found: Job | None, asked_at: datetime, now: datetime) -> None:
-    """Write down what DRS says of a TERMINATE job: per server TERMINATED or not, and the end."""
+def follow(job: TerminationJob, found: Job | None, asked_at: datetime, now: datetime) -> bool:
+    """Write down what DRS says of a TERMINATE job. True when it has ended and does not say of every instance that it
+    is gone: then somebody must look (`settle`)."""
     if not job.watched:
-        return
+        return False
     if found is None:
         _despair(job, asked_at, now)
     elif found.status not in _TOLD:
         log.warning("DRS says %r of %s, which is no state of a job that we know", found.status, job.job_id)
-    elif found.status != job.status or found.status == JOB_COMPLETED:
+    elif found.status == JOB_COMPLETED:
+        told = _told(found)
+        if any(told.get(each) != TERMINATED for each in job.server_ids):
+            return True
+        _write(job, JobStatus.COMPLETED, job.instance_ids, {}, now)
+    elif found.status != job.status:
         by_server = dict(zip(job.server_ids, job.instance_ids, strict=True))
-        statuses = {each.source_server_id: each.launch_status for each in found.participants}
-        gone = [by_server[each] for each, status in statuses.items() if status == "TERMINATED" and each in by_server]
-        _write(job, JobStatus.of(found.status), gone, _NOT_TERMINATED, now)
+        gone = [by_server[each] for each, status in _told(found).items() if status == TERMINATED and each in by_server]
+        _write(job, JobStatus.of(found.status), gone, {}, now)
+    return False
+
+
+def _told(found: Job) -> dict[str, str]:
+    return {each.source_server_id: each.launch_status for each in found.participants}
+
+
+def settle(job: TerminationJob, found: Job, clock: Clock) -> Errand[None]:
+    """DRS ended the job and left open what became of an instance: its participants are emptied or PENDING, or it
+    failed. Look before anything is said. While DRS does not answer nothing is: the next poll asks again."""
+    drs = Drs(job.region, job.account_id, reading="poller")
+    try:
+        listed = yield partial(drs.recovery_instances, job.server_ids)
+        lines = yield partial(_log_of, drs, job.job_id, is_late=_is_late(found, clock()))
+    except DrsError:
+        return
+    told, states = _told(found), {each.recovery_instance_id: each.ec2_state for each in listed}
+    names = dict(ServerRun.objects.filter(wave__execution=job.execution_id).values_list("source_server_id", "hostname"))
+    gone: list[str] = []
+    failures: Failures = {}
+    for server, instance in zip(job.server_ids, job.instance_ids, strict=True):
+        state, name = states.get(instance), names.get(server, server)
+        if told.get(server) == TERMINATED or state in GONE or (state is None and told.get(server) != FAILED):
+            gone.append(instance)
+        else:
+            failures[instance] = _why(lines, server, name, is_listed=state is not None)
+    _write(job, JobStatus.COMPLETED, gone, failures, clock())
+
+
+def _is_late(found: Job, now: datetime) -> bool:
+    return found.ended_at is not None and now > found.ended_at + LATE_NEWS
+
+
+def _log_of(drs: Drs, job_id: str, *, is_late: bool) -> list[JobLogItem]:
+    """Why an instance still stands; without it after a while, or where it cannot be read."""
+    try:
+        return drs.job_log(job_id)
+    except DrsError as error:
+        if error.effect is Effect.FATAL or is_late:
+            return []
+        raise
+
+
+def _why(lines: Iterable[JobLogItem], server: str, name: str, *, is_listed: bool) -> dict[str, str]:
+    """AWS's own words for an instance that was not terminated, of its own event or of the job's."""
+    told = [each for each in lines if each.event == "CLEANUP_FAIL" and each.source_server_id in ("", server)]
+    told.sort(key=lambda each: (each.source_server_id == server, bool(each.data.get("rawError"))))
+    if told:
+        text = f"{name}: CLEANUP_FAIL: {told[-1].data.get('rawError') or 'AWS gave no reason.'}"
+    else:
+        text = f"{name}: DRS ended the job without terminating this instance, and gave no reason."
+    return {"code": "TERMINATION_FAILED" if is_listed else UNKNOWN_TO_DRS, "message": str(storable(text))}
 
 
 def _despair(job: TerminationJob, asked_at: datetime, now: datetime) -> None:
     """A job that DRS does not show was not observed, which says nothing; after a whole day it is taken for gone. What
     still stands is found out when a person terminates again."""
     if asked_at > (job.seen_at or job.intent_at or asked_at) + LOST_AFTER:
-        _write(job, JobStatus.COMPLETED, [], _LOST, now)
+        _write(job, JobStatus.COMPLETED, [], {each: dict(_LOST) for each in job.instance_ids}, now)
 
 
-def _write(job: TerminationJob, status: JobStatus, gone: list[str], why_not: dict[str, str], now: datetime) -> None:
+def _write(job: TerminationJob, status: JobStatus, gone: list[str], failures: Failures, now: datetime) -> None:
     execution, watched = job.execution, status is not JobStatus.COMPLETED
     with transaction.atomic():
         mine = TerminationJob.objects.filter(pk=job.pk, status=job.status, watched=True)
@@ -68,11 +121,13 @@ def _write(job: TerminationJob, status: JobStatus, gone: list[str], why_not: dic
             return  # another engine was faster
         job.status, job.watched = status, watched
         if not job.watched:
-            job.failures = {each: dict(why_not) for each in job.instance_ids if each not in gone}
+            job.failures = failures
             job.save(update_fields=["failures"])
             journal(execution, "terminate.ended", jobId=job.job_id, terminated=gone, failed=sorted(job.failures))
             wake_waiting(job.account_id, job.region, now)
         mark_terminated(execution, now, recovery_instance_id__in=gone)
+        lost = [each for each, failure in failures.items() if failure["code"] == UNKNOWN_TO_DRS]
+        mark_unknown(execution, now, recovery_instance_id__in=lost)
         roll_up(execution, now)
 
 
@@ -83,21 +138,10 @@ def tend(execution: Execution, clock: Clock) -> Errand[None]:
 
 
 def send_waiting(execution: Execution, clock: Clock) -> Errand[None]:
-    """Ask for what waited until DRS had ended the launch. The row goes from QUEUED to INITIATED before the call: of
-    several engines one asks, and what becomes of its request is found out as after any other."""
-    for job in execution.terminations.filter(status=JobStatus.QUEUED):
-        if launch_jobs(execution, job).exclude(status=JobStatus.COMPLETED).exists():
-            continue
-        window, now = SendWindow(settings.SEND_WINDOW_SECONDS), clock()
-        waiting = TerminationJob.objects.filter(pk=job.pk, status=JobStatus.QUEUED, job_id="")
-        if not waiting.update(status=JobStatus.INITIATED, intent_at=now):
-            continue
-        try:
-            answer = yield partial(Drs(job.region, job.account_id).terminate, job.instance_ids, window=window)
-        except DrsError as error:
-            not_taken(execution, job, error, clock())
-        else:
-            confirm(execution, job, answer, clock())
+    """Ask for what waited until DRS had ended the launch, and for parts of a refused request that nobody has sent."""
+    queued = execution.terminations.filter(status=JobStatus.QUEUED)
+    due = [job for job in queued if not launch_jobs(execution, job).exclude(status=JobStatus.COMPLETED).exists()]
+    yield from send_queued(execution, due, clock)
 
 
 def find_unconfirmed(execution: Execution, clock: Clock) -> Errand[None]:

@@ -136,6 +136,8 @@ class Live:
         self.state = execution.state
         progress = progress or progress_of([execution])
         runs = list(execution.waves.all())
+        # Of those that are up: DRS does not list their instances any more, which may run on in EC2.
+        self.unknown_to_drs = sum(progress.unknown.get(run.pk, 0) for run in runs)
         small = sum(progress.tallies[run.pk].total() for run in runs) <= SMALL_RUN
         self.waves = [
             WaveCard(

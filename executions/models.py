@@ -12,6 +12,7 @@ from executions.querysets import ExecutionQuerySet
 from executions.states import (
     ACTIVE,
     ExecutionStatus,
+    InstanceState,
     JobStatus,
     Kind,
     LaunchStatus,
@@ -226,6 +227,9 @@ class ServerRun(models.Model):
     launch_status = models.CharField(max_length=11, choices=LaunchStatus.choices(), default=LaunchStatus.PENDING)
     phase = models.CharField(max_length=10, choices=Phase.choices(), default=Phase.QUEUED)
     recovery_instance_id = models.CharField(max_length=19, blank=True)
+    recovery_instance_state = models.CharField(
+        max_length=16, blank=True, default="", db_default="", help_text="UNKNOWN when DRS does not list it any more"
+    )
     launched_at = models.DateTimeField(null=True)
     terminated_at = models.DateTimeField(null=True)
     used_previous_snapshot = models.BooleanField(default=False)
@@ -245,6 +249,16 @@ class ServerRun(models.Model):
     def state(self) -> LaunchStatus:
         """The launch status with its label and tone."""
         return LaunchStatus.of(self.launch_status)
+
+    @property
+    def is_unknown_to_drs(self) -> bool:
+        """Whether it came up and DRS does not list it any more, so that it may run on in EC2."""
+        return self.state is LaunchStatus.LAUNCHED and self.recovery_instance_state == InstanceState.UNKNOWN
+
+    @property
+    def can_be_asked_for(self) -> bool:
+        """Whether DRS can be asked to terminate its instance."""
+        return bool(self.recovery_instance_id) and not self.is_unknown_to_drs
 
     @property
     def is_checked(self) -> bool:

@@ -217,8 +217,10 @@ class Poller:
         ids = [ending.pk for ending in inquiry.terminations if ending.job_id in answer.jobs]
         TerminationJob.objects.filter(pk__in=ids).update(seen_at=inquiry.asked_at)
         for ending in inquiry.terminations:
+            found = answer.jobs.get(ending.job_id)
             with _alone(batch, ending.execution_id, now):
-                following.follow(ending, answer.jobs.get(ending.job_id), inquiry.asked_at, now)
+                if following.follow(ending, found, inquiry.asked_at, now) and found is not None:
+                    self.crew.start(following.settle(ending, found, self.clock))
 
     def _conclude(self, inquiry: Inquiry, complete: Collection[uuid.UUID], now: datetime) -> None:
         """Runs that no place keeps waiting: decide where something changed or is due, else back to the grid."""

@@ -11,11 +11,11 @@ from django.db.models import Q, QuerySet
 
 from audit.actor import Actor
 from contract.counting import counted
+from executions.instances import journal, mark_terminated, roll_up
 from executions.models import LaunchJob, ServerRun
 from executions.observe import News
 from executions.run import UNREAD
-from executions.states import JobStatus, Kind, LaunchStatus
-from executions.termination import journal, mark_terminated, roll_up
+from executions.states import InstanceState, JobStatus, Kind, LaunchStatus
 
 END_RECOVERIES = "executions.terminate_recovery"
 
@@ -64,7 +64,9 @@ def note_replaced(news: Iterable[News], now: datetime) -> None:
     if not cleaned:
         return
     last = max(job.intent_at for job, _ in cleaned if job.intent_at)
-    launched = ServerRun.objects.filter(launch_status=LaunchStatus.LAUNCHED, job__intent_at__lt=last)
+    # What DRS does not list it cannot have removed for a launch.
+    known = ServerRun.objects.filter(recovery_instance_state=InstanceState.KNOWN)
+    launched = known.filter(launch_status=LaunchStatus.LAUNCHED, job__intent_at__lt=last)
     rows = launched.filter(source_server_id__in={each for _, servers in cleaned for each in servers})
     standing = list(rows.select_related("wave__execution", "job").defer(*UNREAD))
     for job, servers in cleaned:

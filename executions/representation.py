@@ -66,6 +66,7 @@ class ServerRunShape(TypedDict):
     launchStatus: str
     phase: str
     recoveryInstanceId: str | None
+    recoveryInstanceState: str | None
     launchTime: int | None
     error: str | None
     findings: list[FindingShape]
@@ -253,6 +254,7 @@ def _server(server: ServerRun) -> ServerRunShape:
         launchStatus=server.launch_status,
         phase=server.phase,
         recoveryInstanceId=server.recovery_instance_id or None,
+        recoveryInstanceState="UNKNOWN" if server.is_unknown_to_drs else None,
         launchTime=unix(server.launched_at),
         error=server.error or None,
         findings=server.findings,
@@ -291,11 +293,14 @@ class TerminationFailure(TypedDict):
 
 
 class TerminationAnswer(TypedDict):
-    """Instances that DRS terminates, and those that it would not."""
+    """Instances that DRS terminates, those that it would not, those that had ended before, and those that it does not
+    list any more, which may run on in EC2."""
 
     executionId: str
     terminated: list[str]
     failed: list[TerminationFailure]
+    alreadyGone: list[str]
+    unknown: list[TerminationFailure]
     jobs: list[JobShape]
     message: str
 

@@ -18,8 +18,9 @@ from contract.errors import BadRequest, Invalid, NotFound
 from contract.rights import AnyOf
 from executions import announce, starting, tasks, transitions
 from executions.models import Execution, LaunchJob, TerminationJob, WaveRun
+from executions.outcome import Failure, TerminationResult
 from executions.states import ACTIVE, FINAL, ExecutionStatus, JobStatus, Kind, WaveStatus
-from executions.termination import Failure, TerminationResult, terminate
+from executions.termination import terminate
 from plans.models import RecoveryPlan
 
 __all__ = ["Failure", "TerminationResult", "cancel", "delete_finished", "get", "pause", "resume", "start", "terminate"]

@@ -1,6 +1,7 @@
 """Every status of a run, declared once, and how they roll up. No Django, no I/O."""
 
 from collections.abc import Iterable
+from enum import StrEnum
 
 from contract.status import Status, Tone
 
@@ -100,6 +101,13 @@ class JobStatus(Status):
     def is_open(self) -> bool:
         """Whether DRS works on it."""
         return self in (JobStatus.PENDING, JobStatus.STARTED)
+
+
+class InstanceState(StrEnum):
+    """Whether DRS knows a launched instance. What it does not list any more may run on, in EC2."""
+
+    KNOWN = ""
+    UNKNOWN = "UNKNOWN"
 
 
 class Kind(Status):

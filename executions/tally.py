@@ -1,13 +1,13 @@
 """How far the servers of each wave are, counted by the database: nobody reads a thousand rows to show a number."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from django.db.models import Count
 
 from executions.models import Execution, ServerRun
-from executions.states import LaunchStatus, Phase
+from executions.states import InstanceState, LaunchStatus, Phase
 
 STEPS_OF_A_SERVER = len(Phase) - 1
 _STEPS = {phase: at for at, phase in enumerate(Phase)}
@@ -34,22 +34,27 @@ class Tally(Counter[tuple[LaunchStatus, Phase]]):
 
 @dataclass(frozen=True)
 class Progress:
-    """The tallies of some runs' waves, and their failed servers in order, both by the wave's key."""
+    """The tallies of some runs' waves, their failed servers in order, and how many of those that came up DRS does not
+    know any more; all by the wave's key."""
 
     tallies: dict[int, Tally]
     failed: dict[int, list[ServerRun]]
+    unknown: Mapping[int, int] = field(default_factory=dict)
 
 
 def progress_of(executions: Iterable[Execution]) -> Progress:
     """One query, and a second one if any server failed. `executions` must have `waves` prefetched."""
     keys = [wave.pk for execution in executions for wave in execution.waves.all()]
     servers = ServerRun.objects.filter(wave__in=keys)
-    counted = servers.order_by().values_list("wave_id", "launch_status", "phase").annotate(Count("pk"))
+    kinds = ("wave_id", "launch_status", "phase", "recovery_instance_state")
     tallies: dict[int, Tally] = defaultdict(Tally)
-    for wave, status, phase, count in counted:
-        tallies[wave][LaunchStatus.of(status), Phase.of(phase)] = count
+    unknown: Counter[int] = Counter()
+    for wave, status, phase, instance, count in servers.order_by().values_list(*kinds).annotate(Count("pk")):
+        tallies[wave][LaunchStatus.of(status), Phase.of(phase)] += count
+        if status == LaunchStatus.LAUNCHED and instance == InstanceState.UNKNOWN:
+            unknown[wave] += count
     failed: dict[int, list[ServerRun]] = defaultdict(list)
     if any(tally.having(LaunchStatus.FAILED) for tally in tallies.values()):
         for server in servers.filter(launch_status=LaunchStatus.FAILED):
             failed[server.wave_id].append(server)
-    return Progress(tallies, failed)
+    return Progress(tallies, failed, unknown)

@@ -20,9 +20,9 @@ from executions.feed import feed
 from executions.forms import RunFilter
 from executions.live import Live
 from executions.models import Execution, LaunchJob
+from executions.outcome import result
 from executions.pacemaker import beating, is_alive
 from executions.states import TerminationStatus
-from executions.termination import result
 from executions.timeline import Timeline
 from protection.pages import HtmxHttpRequest, wants_fragment
 

@@ -163,6 +163,7 @@ class CleanupJobShape(TypedDict):
 class CleanupShape(TypedDict):
     status: str
     stillRunning: int
+    unknownToDrs: list[str]
     jobs: list[CleanupJobShape]
 
 
@@ -367,7 +368,8 @@ def _server(figures: ServerFigures, events: Sequence[JobEvent]) -> ServerShape:
 
 def _cleanup(execution: Execution, rows: Sequence[WaveRows]) -> CleanupShape:
     servers = [server for wave in rows for server in wave.servers]
-    running = sum(each.state is LaunchStatus.LAUNCHED and bool(each.recovery_instance_id) for each in servers)
+    running = sum(each.state is LaunchStatus.LAUNCHED and each.can_be_asked_for for each in servers)
+    unknown = [each.recovery_instance_id or each.source_server_id for each in servers if each.is_unknown_to_drs]
     jobs = [
         CleanupJobShape(
             jobId=job.job_id or None,
@@ -380,7 +382,7 @@ def _cleanup(execution: Execution, rows: Sequence[WaveRows]) -> CleanupShape:
         )
         for job in execution.terminations.all()
     ]
-    return CleanupShape(status=execution.termination_status, stillRunning=running, jobs=jobs)
+    return CleanupShape(status=execution.termination_status, stillRunning=running, unknownToDrs=unknown, jobs=jobs)
 
 
 def _journal(entry: AuditEntry) -> JournalShape:

@@ -225,6 +225,8 @@ def ending(record: "RecordShape") -> list[list[str]]:
     label = TerminationStatus.of(cleanup["status"]).label
     running = f", {cleanup['stillRunning']} still running" if cleanup["stillRunning"] else ""
     rows = [["Clean-up", "Nothing was launched" if record["dryRun"] else label + running]]
+    if cleanup["unknownToDrs"]:
+        rows.append(["Unknown to DRS, may run in EC2", ", ".join(cleanup["unknownToDrs"])])
     rows += [
         [
             f"Termination {job['jobId'] or '–'}",

@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from typing import cast
 from urllib.parse import parse_qs
 
-from drs.simulator import journal, render, scenarios, service
+from drs.simulator import elsewhere, journal, render, scenarios, service
 from drs.simulator.demo import demo_fleet
 from drs.simulator.fleet import fleet_from_json, generate_fleet
 from drs.simulator.jobs import job_from_row
@@ -126,6 +126,8 @@ def add_scenario(store: Store, body: Json) -> Json:
     if scenario.kind.acts is not Acts.AT_ONCE:
         return scenario.as_json()
     scenarios.remove(store, scenario.id)
+    if scenario.name in elsewhere.ACTIONS:
+        return {**scenario.as_json(), "instances": elsewhere.act(store, scenario, store.clock.now())}
     job_id = service.start_foreign_job(store, scenario.text("region"), scenario.options, store.clock.now())
     return {**scenario.as_json(), "jobID": job_id}
 

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from drs.simulator.clock import duration, timestamp
 from drs.simulator.fleet import WITHOUT_SNAPSHOT, FleetServer
@@ -31,6 +31,7 @@ class Moment:
     now: float
     z_style: bool = False
     hides_gone_ids: bool = False
+    untold: bool | None = None  # whether an ended TERMINATE job has no participants, or only PENDING ones
 
     def stamp(self, virtual: float) -> str:
         return timestamp(self.store.clock.wall_of(virtual), self.z_style)
@@ -61,6 +62,10 @@ def job_shape(moment: Moment, job: Job) -> shapes.JobTypeDef:
     }
     if moment.now >= life.ended_at:
         shape["endDateTime"] = moment.stamp(life.ended_at)
+        if spec.terminates and moment.untold is not None:
+            # Met by an earlier product of this kind, which looked at participants of ended TERMINATE jobs.
+            untold = [{"sourceServerID": plan.server_id, "launchStatus": "PENDING"} for plan in spec.servers]
+            shape["participatingServers"] = [] if moment.untold else cast("list[Any]", untold)
     return shape
 
 
@@ -261,6 +266,8 @@ def recovery_instance_shape(
 
 
 def _ec2_state(moment: Moment, row: sqlite3.Row) -> literals.EC2InstanceStateType:
+    if row["ended_at"] is not None and moment.now >= row["ended_at"]:
+        return "TERMINATED"
     if row["cleanup_at"] is not None and moment.now >= row["cleanup_at"]:
         return "SHUTTING-DOWN"
     return "RUNNING" if moment.now >= row["appears_at"] + BOOT_SECONDS else "PENDING"

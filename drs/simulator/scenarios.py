@@ -78,6 +78,21 @@ KINDS: Mapping[str, Kind] = {
         {"servers": [], "seconds": 60.0},
     ),
     "terminate_fails": Kind(Acts.SERVER, "TERMINATE job: CLEANUP_FAIL, FAILED, the instance stays", FAILING),
+    "refuses_instance": Kind(
+        Acts.VIEW,
+        "TerminateRecoveryInstances with an instance of `servers` is refused with `error`, which names it or not",
+        {"servers": [], "error": "ValidationException", "named": True},
+        ("TerminateRecoveryInstances",),
+    ),
+    "terminate_untold": Kind(
+        Acts.VIEW, "an ended TERMINATE job's participants are PENDING, or (`emptied`) missing", {"emptied": True}
+    ),
+    "ec2_terminated": Kind(
+        Acts.AT_ONCE, "instances of `servers` are terminated in EC2; DRS goes on listing them, as TERMINATED", SERVERS
+    ),
+    "left_drs": Kind(
+        Acts.AT_ONCE, "instances of `servers` are disconnected and deleted from DRS, and run on in EC2", SERVERS
+    ),
     "clear_instance_ids": Kind(Acts.VIEW, "LAUNCH jobs of instances since gone show TERMINATED and no id"),
     "no_launch_settings": Kind(Acts.VIEW, "GetLaunchConfiguration of `servers` (all when empty) is a 404", SERVERS),
     "short_pages": Kind(Acts.VIEW, "pages of `size` items, every `empty_every`th empty", {"size": 1, "empty_every": 2}),

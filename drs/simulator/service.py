@@ -60,7 +60,9 @@ def _moment(store: Store, call: Call, now: float) -> Moment:
     def is_set(name: str) -> bool:
         return scenarios.view(store, call.region, name, call.operation) is not None
 
-    return Moment(store, now, is_set("z_timestamps"), is_set("clear_instance_ids"))
+    untold = scenarios.view(store, call.region, "terminate_untold", call.operation)
+    emptied = None if untold is None else bool(untold.options["emptied"])
+    return Moment(store, now, is_set("z_timestamps"), is_set("clear_instance_ids"), emptied)
 
 
 def _filters(call: Call) -> Mapping[str, object]:
@@ -155,8 +157,19 @@ def _checked_tags(tags: Mapping[str, str]) -> Mapping[str, str]:
 def terminate_recovery_instances(store: Store, call: Call, now: float) -> Done:
     instance_ids = cast("list[str]", call.params["recoveryInstanceIDs"])
     targets = [_termination(store, call, each, now) for each in dict.fromkeys(instance_ids)]
+    _refuse_one(store, call, targets)
     made = create_job(store, _place(call), targets, "TERMINATE_RECOVERY_INSTANCES", {}, now)
     return _started(store, call, made, now, 200)
+
+
+def _refuse_one(store: Store, call: Call, targets: Sequence[Target]) -> None:
+    """Refuse the whole call because of one instance. All or nothing is likely; the code, and whether the text names
+    the instance, are unknown: a scenario chooses."""
+    refusal = scenarios.view(store, call.region, "refuses_instance", call.operation)
+    culprit = next((each for each in targets if refusal and refusal.concerns_server(each.server)), None)
+    if refusal is not None and culprit is not None:
+        who = culprit.instance_id if refusal.options["named"] else "One of the recovery instances"
+        raise ApiError(refusal.text("error"), f"{who} cannot be terminated in its present state")
 
 
 def _termination(store: Store, call: Call, instance_id: str, now: float) -> Target:

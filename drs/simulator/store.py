@@ -35,7 +35,8 @@ CREATE TABLE IF NOT EXISTS job_server (server_id TEXT, seq INTEGER, PRIMARY KEY 
 CREATE TABLE IF NOT EXISTS instance (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL, account TEXT NOT NULL, region TEXT NOT NULL,
     server_id TEXT NOT NULL, job_id TEXT NOT NULL, is_drill INTEGER NOT NULL, snapshot_at REAL, snapshot_wall REAL,
-    appears_at REAL NOT NULL, cleanup_at REAL, gone_at REAL, tags TEXT NOT NULL);
+    appears_at REAL NOT NULL, cleanup_at REAL, gone_at REAL, ended_at REAL, left_drs INTEGER NOT NULL DEFAULT 0,
+    tags TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS instance_server ON instance (server_id);
 CREATE TABLE IF NOT EXISTS landing (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, lands_at REAL NOT NULL, journal_id INTEGER NOT NULL, call TEXT NOT NULL);
@@ -48,6 +49,8 @@ CREATE TABLE IF NOT EXISTS journal (
     fault TEXT NOT NULL, status INTEGER, error TEXT NOT NULL, job_id TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS journal_operation ON journal (operation, id);
 """
+# What state files of earlier versions lack.
+LATER_COLUMNS = (("instance", "ended_at", "REAL"), ("instance", "left_drs", "INTEGER NOT NULL DEFAULT 0"))
 RUN_TABLES = ("job", "job_server", "instance", "landing", "scenario", "journal")
 
 
@@ -78,6 +81,9 @@ class Store:
         for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "busy_timeout = 20000"):
             self._connection.execute(f"PRAGMA {pragma}")
         self._connection.executescript(SCHEMA)
+        for table, column, kind in LATER_COLUMNS:
+            if column not in {row["name"] for row in self.rows(f"PRAGMA table_info({table})")}:
+                self.run(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
         anchors = json.loads(self.meta("anchors", "[]"))
         self.clock = VirtualClock([Anchor(**anchor) for anchor in anchors], wall)
         self.settings = Settings(**json.loads(self.meta("settings", "{}")))

@@ -52,6 +52,7 @@ def test_it_starts_a_run(admin: Api, stage: Stage) -> None:
             "launchStatus": "PENDING",
             "phase": "QUEUED",
             "recoveryInstanceId": None,
+            "recoveryInstanceState": None,
             "launchTime": None,
             "error": None,
             "findings": [],

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 IDS = demo_server_ids()
 WHOLE_JOB = 1200
-TESTED_ELSEWHERE = {"short_pages", "z_timestamps"}
+# In test_simulator_protocol.py; the last four in tests/executions/test_termination_apart.py.
+TESTED_ELSEWHERE = {"short_pages", "z_timestamps", "refuses_instance", "terminate_untold", "ec2_terminated", "left_drs"}
 
 
 @pytest.fixture

@@ -96,10 +96,11 @@ def test_it_tries_only_failed_instances_again(stage: Stage) -> None:
 @pytest.mark.parametrize("fault", ["conflict", "throttle", "access_denied"])
 def test_it_reports_a_refusal_and_a_person_tries_again(stage: Stage, fault: str) -> None:
     run = finished(stage)
-    stage.simulator.scenario(fault, operation="TerminateRecoveryInstances", times=1)
+    stage.simulator.scenario(fault, operation="TerminateRecoveryInstances")
     result = terminate(stage, run)
     assert len(result.failed) == 2
     assert stage.fresh(run).termination_status == "PARTIAL"
+    stage.simulator.clear_scenarios()
     terminate(stage, run)
     ended(stage, run, "COMPLETED")
 

@@ -10,7 +10,7 @@ from audit.models import AuditEntry
 from contract.errors import DomainError
 from drs.client import Drs, SendWindow
 from drs.shapes import Job
-from executions import services, termination
+from executions import services, terminating, termination
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
 from plans.models import RecoveryPlan
 from tests.executions.test_many_servers import bulk, plan_of, wave_of
@@ -74,7 +74,7 @@ def test_the_status_is_that_of_the_row_and_not_of_what_was_read_before_aws_was_a
     (job,) = termination._record_intents(SYSTEM, run, "", stage.clock, set())
     assert stage.fresh(run).termination_status == "IN_PROGRESS"
     run.termination_status = "PARTIAL"
-    termination.refuse(run, job, "ThrottlingException", "Slow down.", stage.clock())
+    terminating.refuse(run, job, "ThrottlingException", "Slow down.", stage.clock())
     assert stage.fresh(run).termination_status == "PARTIAL"
 
 
@@ -85,7 +85,7 @@ def test_a_job_in_a_state_that_nobody_knows_was_accepted(stage: Stage, status: s
         execution=run, region="us-east-1", status="INITIATED", intent_at=stage.clock() - timedelta(seconds=1)
     )
     found = replace(_terminate_job(stage), status=status)
-    termination.confirm(run, job, found, stage.clock())
+    terminating.confirm(run, job, found, stage.clock())
     job.refresh_from_db()
     assert (job.job_id, job.status, job.watched) == (found.job_id, "PENDING", True)
 

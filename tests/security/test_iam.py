@@ -28,9 +28,12 @@ POLICIES = (*ROLES, "queue", "notify")
 
 # What asks DRS, and in which processes it runs: every module of the product that makes a `Drs`.
 ASKING = {
-    "Web": {"executions/termination.py", "protection/inventory.py"},
+    "Web": {"executions/termination.py", "executions/terminating.py", "protection/inventory.py"},
     "Engine": {
-        *(f"executions/{name}.py" for name in ("following", "launch", "observe", "rehearsal", "restored")),
+        *(
+            f"executions/{name}.py"
+            for name in ("following", "launch", "observe", "rehearsal", "restored", "terminating")
+        ),
         "executions/management/commands/unknown_launches.py",  # in a task of its own, with the engine's role
         "protection/details.py",
         "protection/inventory.py",
