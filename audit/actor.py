@@ -1,7 +1,8 @@
 """Who acts: a person, the engine or the system itself, with the rights that person holds."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from contract.rights import not_allowed
 
@@ -41,10 +42,10 @@ class Actor:
             return self.kind in ("engine", "system")
         return self.principal.has_perm(right)
 
-    def require(self, right: str, to: str) -> None:
-        """Raise Forbidden unless the actor may; `to` completes "You may not …"."""
+    def require(self, right: str, to: str, *, details: Mapping[str, Any] | None = None) -> None:
+        """Raise Forbidden unless the actor may; `to` completes "You may not …", `details` are told beside the right."""
         if not self.may(right):
-            raise not_allowed(right, to)
+            raise not_allowed(right, to, details)
 
 
 ENGINE = Actor("engine", kind="engine")

@@ -1,14 +1,16 @@
 """Rights by their names, and what is told to somebody who lacks one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from contract.errors import Forbidden
 
 
-def not_allowed(right: str, to: str) -> Forbidden:
-    """The refusal for somebody who lacks a right; `to` completes "You may not …"."""
-    return Forbidden(f"You may not {to}. Ask an administrator for the right.", details={"right": right})
+def not_allowed(right: str, to: str, details: Mapping[str, Any] | None = None) -> Forbidden:
+    """The refusal for somebody who lacks a right; `to` completes "You may not …", `details` are told beside it."""
+    text = f"You may not {to}. Ask an administrator for the right."
+    return Forbidden(text, details={"right": right, **(details or {})})
 
 
 @dataclass(frozen=True)

@@ -199,17 +199,19 @@ class Drs:
             whole = (item for item in page["items"] if item.get("event") and item.get("logDateTime"))
             yield from map(JobLogItem.read, whole)
 
-    def recovery_instances(self, source_server_ids: Sequence[str]) -> list[RecoveryInstance]:
-        """The recovery instances that exist now for these source servers, of any job."""
+    def recovery_instances(self, source_server_ids: Sequence[str] | None = None) -> list[RecoveryInstance]:
+        """The recovery instances that exist now for these source servers, or in the whole region; of any job."""
+        if source_server_ids is None:
+            return self._call("DescribeRecoveryInstances", lambda: list(self._recovery_instances(None)))
         chunks = [source_server_ids[at : at + IDS_A_CALL] for at in range(0, len(source_server_ids), IDS_A_CALL)]
         return self._call(
             "DescribeRecoveryInstances",
             lambda: [instance for chunk in chunks for instance in self._recovery_instances(chunk)],
         )
 
-    def _recovery_instances(self, source_server_ids: Sequence[str]) -> Iterator[RecoveryInstance]:
-        pages = self._reader.get_paginator("describe_recovery_instances")
-        for page in pages.paginate(filters={"sourceServerIDs": list(source_server_ids)}):
+    def _recovery_instances(self, source_server_ids: Sequence[str] | None) -> Iterator[RecoveryInstance]:
+        filters = {"sourceServerIDs": list(source_server_ids)} if source_server_ids else {}
+        for page in self._reader.get_paginator("describe_recovery_instances").paginate(filters=filters):  # type: ignore[arg-type]
             yield from map(RecoveryInstance.read, page["items"])
 
     def latest_snapshot(self, source_server_id: str) -> datetime | None:

@@ -133,13 +133,14 @@ class JobLogItem:
 
 @dataclass(frozen=True)
 class RecoveryInstance:
-    """A launched instance. `job_id` and `is_drill` tell whose it is; `point_in_time` is the snapshot it came from."""
+    """A launched instance. `job_id` and `is_drill` tell whose it is; `point_in_time` is the snapshot it came from.
+    `is_drill` is None where DRS does not say: that is not known to be a drill's."""
 
     recovery_instance_id: str
     source_server_id: str
     ec2_state: str
     job_id: str
-    is_drill: bool
+    is_drill: bool | None
     point_in_time: datetime | None
 
     @classmethod
@@ -149,6 +150,6 @@ class RecoveryInstance:
             source_server_id=item.get("sourceServerID", ""),
             ec2_state=item.get("ec2InstanceState", ""),
             job_id=item.get("jobID", ""),
-            is_drill=bool(item.get("isDrill")),
+            is_drill=item.get("isDrill"),
             point_in_time=_moment_or_none(item.get("pointInTimeSnapshotDateTime")),
         )

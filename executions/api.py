@@ -1,16 +1,14 @@
 """Runs over HTTP: start, follow, steer, clean up."""
 
 import uuid
-from collections.abc import Callable
 from typing import Any
 
 from django.db.models import Q
-from django.urls import reverse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audit.requests import actor_for
-from contract import idempotency, paging
+from contract import paging
 from contract.clock import db_clock, moment
 from contract.counting import counted
 from contract.errors import Invalid
@@ -31,7 +29,9 @@ from contract.serializers import (
 from contract.views import ApiView, read_id
 from executions import services
 from executions.abandoning import abandon
+from executions.accepting import accepted
 from executions.models import Execution
+from executions.production import look_at_plan
 from executions.representation import (
     BulkDeleted,
     CommandAnswer,
@@ -40,6 +40,7 @@ from executions.representation import (
     ExecutionStarted,
     JobLogsAnswer,
     JobShape,
+    KeptShape,
     TerminationAnswer,
     TerminationFailure,
     show_execution,
@@ -47,6 +48,7 @@ from executions.representation import (
     show_list,
 )
 from executions.states import ExecutionStatus, JobStatus, Kind
+from protection.instances import ANEW, Looked
 
 KINDS = [kind.value for kind in Kind]
 STATUSES = [status.value for status in ExecutionStatus]
@@ -57,7 +59,9 @@ START_REFUSALS = (
     "NOT_FOUND",
     "PLAN_ALREADY_EXECUTING",
     "SERVER_CONFLICT",
+    "PRODUCTION_RUNNING",
     "IDEMPOTENCY_KEY_REUSED",
+    *DRS,
 )
 
 
@@ -68,6 +72,7 @@ class PlanRunIn(StrictSerializer):
     initiatedBy = Text(required=False, max_length=INITIATED_BY_MAX)
     dryRun = Flag(required=False)
     outageTime = Whole(required=False, min_value=0, max_value=99_999_999_999)
+    replaceProduction = Flag(required=False)
 
 
 class ExecutionIn(PlanRunIn):
@@ -130,11 +135,15 @@ class ExecutionList(ApiView):
         return _start(request, given, _plan_id(given["planId"]))
 
     @describes(
-        "deleteFinishedExecutions", "Delete every finished run", answers={200: BulkDeleted}, refusals=["FORBIDDEN"]
+        "deleteFinishedExecutions",
+        "Delete every finished run of which nothing stands and nothing is expected",
+        answers={200: BulkDeleted},
+        refusals=["FORBIDDEN"],
     )
     def delete(self, request: Request) -> Response:
-        deleted, scanned = services.delete_finished(actor=actor_for(request))
-        return Response(BulkDeleted(deletedCount=deleted, totalScanned=scanned))
+        cleared = services.delete_finished(actor=actor_for(request))
+        kept = [KeptShape(executionId=str(each.execution_id), reason=each.reason) for each in cleared.kept]
+        return Response(BulkDeleted(deletedCount=cleared.deleted, totalScanned=cleared.scanned, kept=kept))
 
 
 def _filtered(asked: dict[str, Any]) -> Any:
@@ -177,40 +186,26 @@ class PlanExecute(ApiView):
 
 
 def _start(request: Request, given: dict[str, Any], plan_id: uuid.UUID) -> Response:
-    actor = actor_for(request)
+    actor, kind, dry_run = actor_for(request), Kind.of(given["executionType"]), given.get("dryRun", False)
 
-    def work() -> Execution:
+    def look() -> Looked | None:
+        if dry_run or not services.may_start(actor, kind):
+            return None
+        return look_at_plan(plan_id, believed=ANEW)
+
+    def work(looked: Looked | None) -> Execution:
         return services.start(
             actor=actor,
             plan_id=plan_id,
-            kind=Kind.of(given["executionType"]),
+            kind=kind,
             initiated_by=given.get("initiatedBy", ""),
-            dry_run=given.get("dryRun", False),
+            dry_run=dry_run,
             outage_at=moment(given.get("outageTime")),
+            replace_production=given.get("replaceProduction", False),
+            looked=looked,
         )
 
-    return accepted(request, {**given, "planId": plan_id}, work)
-
-
-def accepted(request: Request, asked: dict[str, Any], work: Callable[[], Execution]) -> Response:
-    """202 for a run that `work` starts; the same answer again for the same Idempotency-Key."""
-    answer = idempotency.once(
-        principal=f"user:{request.user.pk}",
-        key=idempotency.key_of(request._request),
-        request=asked,
-        work=lambda: idempotency.Answer(202, {**_started(work())}),
-    )
-    headers = {"Location": answer.body["statusUrl"]} | ({"Idempotent-Replay": "true"} if answer.is_replay else {})
-    return Response(answer.body, status=answer.status, headers=headers)
-
-
-def _started(execution: Execution) -> ExecutionStarted:
-    return ExecutionStarted(
-        executionId=str(execution.pk),
-        status=execution.status,
-        message="Execution started - check status with GET /executions/{id}",
-        statusUrl=reverse("api-execution", args=[execution.pk]),
-    )
+    return accepted(request, {**given, "planId": plan_id}, look, work)
 
 
 class ExecutionDetail(ApiView):

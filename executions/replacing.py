@@ -1,26 +1,18 @@
-"""Instances that a launch replaces: before DRS launches a server, it terminates the recovery instance that it has.
+"""Instances that a launch has replaced: before DRS launches a server, it terminates the recovery instance that it has.
 
-So a drill over recovery instances, running or still coming up, ends production: who starts one needs the right to
-terminate those, and the run whose instances went says so from then on.
+`production` says beforehand what would go; the run whose instances went says so from then on.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
-from audit.actor import Actor
-from contract.counting import counted
 from executions.instances import journal, mark_terminated, roll_up
 from executions.models import LaunchJob, ServerRun
 from executions.observe import News
 from executions.run import UNREAD
-from executions.states import InstanceState, JobStatus, Kind, LaunchStatus
-
-END_RECOVERIES = "executions.terminate_recovery"
-
-_UNSETTLED = (LaunchStatus.PENDING, LaunchStatus.IN_PROGRESS)
-_AT_DRS = (JobStatus.INITIATED, JobStatus.PENDING, JobStatus.STARTED)  # or perhaps at DRS: sent, and not confirmed
+from executions.states import InstanceState, Kind, LaunchStatus
 
 
 def standing(server_ids: Collection[str], kind: Kind) -> QuerySet[ServerRun]:
@@ -28,34 +20,6 @@ def standing(server_ids: Collection[str], kind: Kind) -> QuerySet[ServerRun]:
     have told an instance's id yet."""
     rows = ServerRun.objects.filter(source_server_id__in=server_ids, launch_status=LaunchStatus.LAUNCHED)
     return rows.filter(wave__execution__kind=kind)
-
-
-def ending(kind: Kind, server_ids: Collection[str]) -> QuerySet[ServerRun]:
-    """What a drill of these servers would end: recovery instances that run, and those that may yet come up of
-    launches that a run did not wait for. None for a recovery."""
-    if kind is not Kind.DRILL:
-        return ServerRun.objects.none()
-    recovered = ServerRun.objects.filter(source_server_id__in=server_ids, wave__execution__kind=Kind.RECOVERY)
-    coming = Q(launch_status__in=_UNSETTLED) & (Q(job__watched=True) | Q(job__status__in=_AT_DRS))
-    # Given up, perhaps: DRS ended the job and left the server open, and is asked for it on.
-    coming |= Q(launch_status=LaunchStatus.FAILED, job__status=JobStatus.COMPLETED, job__watched=True)
-    return recovered.filter(Q(launch_status=LaunchStatus.LAUNCHED) | coming)
-
-
-def require_ending(actor: Actor, kind: Kind, server_ids: Collection[str]) -> list[str]:
-    """The ids of the recovery instances that would end; of one that has none yet its server's. Raises Forbidden
-    without the right to terminate them."""
-    rows = list(ending(kind, server_ids).order_by("pk"))
-    if rows:
-        actor.require(END_RECOVERIES, f"start this drill: AWS would first terminate {_in_words(rows)}")
-    return [each.recovery_instance_id or each.source_server_id for each in rows]
-
-
-def _in_words(rows: Sequence[ServerRun]) -> str:
-    up = sum(each.state is LaunchStatus.LAUNCHED for each in rows)
-    running = [counted(up, "running recovery instance")] if up else []
-    coming = [f"{counted(len(rows) - up, 'recovery instance')} that may yet come up"] if up < len(rows) else []
-    return " and ".join(running + coming)
 
 
 def note_replaced(news: Iterable[News], now: datetime) -> None:

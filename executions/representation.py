@@ -14,6 +14,7 @@ from executions.forecast import ForecastShape
 from executions.forecast import show as show_forecast
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
 from executions.states import LaunchStatus, TerminationStatus, WaveStatus
+from protection.representation import Warning  # noqa: A004  (the contract's word)
 
 
 class ActionShape(TypedDict):
@@ -269,12 +270,14 @@ class ExecutionsAnswer(TypedDict):
 
 
 class ExecutionStarted(TypedDict):
-    """A run that engines pick up within seconds."""
+    """A run that engines pick up within seconds. `warnings` say where a recovery was started although DRS did not tell
+    which instances run there."""
 
     executionId: str
     status: str
     message: str
     statusUrl: str
+    warnings: NotRequired[list[Warning]]
 
 
 class CommandAnswer(TypedDict):
@@ -305,9 +308,17 @@ class TerminationAnswer(TypedDict):
     message: str
 
 
+class KeptShape(TypedDict):
+    """A finished run that was not deleted, and why, as a sentence."""
+
+    executionId: str
+    reason: str
+
+
 class BulkDeleted(TypedDict):
     deletedCount: int
     totalScanned: int
+    kept: list[KeptShape]
 
 
 # Job logs

@@ -4,13 +4,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audit.requests import actor_for
-from contract.schema import IDEMPOTENCY_KEY, describes
-from contract.serializers import StrictSerializer, Text, read_body
+from contract.schema import DRS, IDEMPOTENCY_KEY, describes
+from contract.serializers import Flag, StrictSerializer, Text, read_body
 from contract.views import ApiView, read_id
 from executions import retrying, services
-from executions.api import INITIATED_BY_MAX, accepted
+from executions.accepting import accepted
+from executions.api import INITIATED_BY_MAX
+from executions.attempts import why_not
 from executions.models import Execution
+from executions.production import look_at_run
 from executions.representation import ExecutionStarted
+from protection.instances import ANEW, Looked
 
 
 class RetryIn(StrictSerializer):
@@ -18,6 +22,7 @@ class RetryIn(StrictSerializer):
 
     initiatedBy = Text(required=False, max_length=INITIATED_BY_MAX)
     comment = Text(required=False, max_length=services.COMMENT_MAX)
+    replaceProduction = Flag(required=False)
 
 
 class Retry(ApiView):
@@ -37,19 +42,29 @@ class Retry(ApiView):
             "EXECUTION_NOT_RETRYABLE",
             "PLAN_ALREADY_EXECUTING",
             "SERVER_CONFLICT",
+            "PRODUCTION_RUNNING",
             "IDEMPOTENCY_KEY_REUSED",
+            *DRS,
         ),
     )
     def post(self, request: Request, execution_id: str) -> Response:
         given, key = read_body(request, RetryIn), read_id(execution_id, "execution", "executionId")
         actor = actor_for(request)
 
-        def work() -> Execution:
+        def look() -> Looked | None:
+            execution = Execution.objects.filter(pk=key).first()
+            if execution is None or not services.may_start(actor, execution.purpose) or why_not(execution):
+                return None
+            return look_at_run(execution, believed=ANEW)
+
+        def work(looked: Looked | None) -> Execution:
             return retrying.retry(
                 actor=actor,
                 execution_id=key,
                 initiated_by=given.get("initiatedBy", ""),
                 comment=given.get("comment", ""),
+                replace_production=given.get("replaceProduction", False),
+                looked=looked,
             )
 
-        return accepted(request, {"retryOf": key, **given}, work)
+        return accepted(request, {"retryOf": key, **given}, look, work)

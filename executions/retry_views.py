@@ -9,13 +9,12 @@ from django.views.decorators.http import require_http_methods
 
 from audit.requests import actor_for
 from contract.errors import DomainError
-from contract.names import name_key
-from executions import retrying
+from executions import retrying, services
 from executions.attempts import lineages, why_not
 from executions.forms import CommentForm
 from executions.models import Execution
-from executions.start_views import ended_by, may_launch, must_be_typed
-from executions.states import Kind
+from executions.production import places_of_run
+from executions.start_views import Stake
 from protection.pages import HtmxHttpRequest, Question, go
 
 
@@ -25,33 +24,46 @@ def execution_retry(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpRe
     execution = get_object_or_404(Execution, pk=execution_id)
     actor, problem, error = actor_for(request), None, ""
     form = CommentForm(request.POST if request.method == "POST" else None)
-    typed = request.POST.get("confirm", "")
-    left = retrying.what_is_left(execution)
-    recoveries = ended_by(execution.purpose, [row.source_server_id for each in left for row in each.servers])
-    may_start, is_typed = may_launch(actor, execution.purpose, recoveries), must_be_typed(execution.purpose, recoveries)
+    left, lineage = retrying.what_is_left(execution), lineages([execution])[execution.pk]
+    reason = why_not(execution, lineage)
+    is_asked = request.method == "POST" and not reason and actor.may(services.STARTS[execution.purpose])
+    stake = Stake.of(
+        actor,
+        execution.purpose,
+        [row.source_server_id for each in left for row in each.servers],
+        places_of_run(execution),
+        ask=is_asked,
+        attempts={each.pk for each in lineage.attempts},
+    )
     if request.method == "POST" and form.is_valid():
-        if is_typed and may_start and name_key(typed) != name_key(execution.plan_name):
-            error = "This is not the plan's name. Nothing was started."
-        else:
+        error = stake.mistyped(request, execution.plan_name)
+        if not error:
             try:
-                comment = form.cleaned_data["comment"]
-                made = retrying.retry(actor=actor, execution_id=execution_id, comment=comment)
+                made = retrying.retry(
+                    actor=actor,
+                    execution_id=execution_id,
+                    comment=form.cleaned_data["comment"],
+                    replace_production=bool(stake.recoveries),
+                    looked=stake.looked if is_asked else None,
+                )
+                stake.warn(request)
                 return go(request, "execution", made.pk)
             except DomainError as refusal:
-                problem = refusal
-    lineage = lineages([execution])[execution.pk]
+                problem, lineage = refusal, lineages([execution])[execution.pk]
+                reason = why_not(execution, lineage)
     context = {
         "execution": execution,
         "left": [each for each in left if each.servers],
         "stands": [each.wave.number + 1 for each in left if not each.servers],
         "count": sum(len(each.servers) for each in left),
-        "reason": why_not(execution, lineage),
+        "reason": reason,
         "rival": lineage.rival,
-        "is_recovery": execution.purpose is Kind.RECOVERY,
-        "recoveries": recoveries,
+        "stake": stake,
+        "is_recovery": stake.is_recovery,
+        "recoveries": stake.recoveries,
         "is_changed": execution.plan is not None and execution.plan.version != execution.plan_copy.get("version"),
-        "may_start": may_start,
-        "typed": typed,
+        "may_start": stake.may_start,
+        "typed": request.POST.get("confirm", ""),
         "error": error,
         "form": form,
     }

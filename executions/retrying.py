@@ -2,9 +2,10 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
@@ -17,11 +18,12 @@ from drs.client import SERVERS_A_JOB
 from executions import announce, services, tasks, witness
 from executions.attempts import RETRIED, attempts_among, why_not
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun, WaveRun
-from executions.replacing import require_ending
+from executions.production import Consent, look_at_run, require_ending
 from executions.starting import refuse_held, refuse_second_run
 from executions.states import LaunchStatus, WaveStatus
 from plans import services as plan_services
 from plans.models import RecoveryPlan, WaveGroup
+from protection.instances import Looked
 from protection.models import ProtectionGroup, ServerAssignment
 
 
@@ -49,19 +51,29 @@ def _refuse(execution: Execution) -> None:
 
 @attempt("execution.retry", "execution", subject="execution_id")
 def retry(
-    *, actor: Actor, execution_id: uuid.UUID, initiated_by: str = "", comment: str = "", clock: Clock = db_clock
+    *,
+    actor: Actor,
+    execution_id: uuid.UUID,
+    initiated_by: str = "",
+    comment: str = "",
+    replace_production: bool = False,
+    looked: Looked | None = None,
+    clock: Clock = db_clock,
 ) -> Execution:
     """Start a new run of what is left of a PARTIAL or FAILED one: as frozen then, whatever became of the plan.
 
-    Raises Forbidden; Invalid; NotFound; BadRequest (EXECUTION_NOT_RETRYABLE); Conflict (PLAN_ALREADY_EXECUTING,
-    SERVER_CONFLICT). Constraints see to it that of any number of retries at once one wins.
+    `replace_production` and `looked` are those of a start. Raises Forbidden; Invalid; NotFound; BadRequest
+    (EXECUTION_NOT_RETRYABLE); Conflict (PLAN_ALREADY_EXECUTING, SERVER_CONFLICT, PRODUCTION_RUNNING); and, of a drill,
+    the contract's DRS errors when DRS could not be asked what runs. Constraints see to it that of any number of retries
+    at once one wins.
     """
     execution = services.get(execution_id)
     services.require_start(actor, execution.purpose)
     services.check_comment(comment)
+    consent = Consent(looked or look_at_run(execution), replace_production)
     try:
         with transaction.atomic():
-            made = _create(actor, execution_id, initiated_by, comment, clock())
+            made = _create(actor, execution_id, initiated_by, comment, consent, clock())
             transaction.on_commit(lambda: tasks.nudge(made.pk))
     except IntegrityError:  # somebody was faster: say who
         execution = services.get(execution_id)
@@ -73,7 +85,9 @@ def retry(
     return made
 
 
-def _create(actor: Actor, execution_id: uuid.UUID, initiated_by: str, comment: str, now: datetime) -> Execution:
+def _create(
+    actor: Actor, execution_id: uuid.UUID, initiated_by: str, comment: str, consent: Consent, now: datetime
+) -> Execution:
     """All rows of the retry. Plan, groups and the earlier run are locked in the order in which a start locks them."""
     unlocked = services.get(execution_id)
     if unlocked.dry_run or unlocked.state not in RETRIED:  # nothing to wait for: a plan that runs may be its own
@@ -89,7 +103,8 @@ def _create(actor: Actor, execution_id: uuid.UUID, initiated_by: str, comment: s
     left = what_is_left(earlier)
     _refuse_strays(left)
     refuse_held(_homes(left))
-    ended = require_ending(actor, earlier.purpose, list(_homes(left)))
+    attempts = set(attempts_among(earlier).values_list("pk", flat=True))
+    production = require_ending(actor, earlier.purpose, list(_homes(left)), consent, attempts)
     made = Execution.objects.create(
         plan=earlier.plan,
         plan_name=earlier.plan_name,
@@ -113,7 +128,7 @@ def _create(actor: Actor, execution_id: uuid.UUID, initiated_by: str, comment: s
     ServerHold.objects.bulk_create(
         ServerHold(assignment_id=server, execution=made, wave_number=number) for server, number in _homes(left).items()
     )
-    _note(actor, earlier, made, left, ended, comment)
+    _note(actor, earlier, made, left, production, comment)
     announce.started(made, now)
     return made
 
@@ -183,7 +198,7 @@ def _note(
     earlier: Execution,
     made: Execution,
     left: Sequence[WaveLeft],
-    ended: Sequence[str],
+    production: Mapping[str, Any],
     comment: str,
 ) -> None:
     record(
@@ -199,7 +214,7 @@ def _note(
             "servers": len(_homes(left)),
             "standing": [each.wave.number for each in left if not each.servers],
             "initiatedBy": made.initiated_by,
-            **({"endsRecoveryInstances": ended} if ended else {}),
+            **production,
             **witness.promised(made),
             **({"comment": comment} if comment else {}),
         },

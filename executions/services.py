@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import F
 
 from audit.actor import Actor
 from audit.journal import attempt, record
@@ -17,16 +17,18 @@ from contract.clock import Clock, db_clock, unix
 from contract.errors import BadRequest, Invalid, NotFound
 from contract.rights import AnyOf
 from executions import announce, starting, tasks, transitions
-from executions.models import Execution, LaunchJob, TerminationJob, WaveRun
+from executions.clearing import delete_finished
+from executions.models import Execution, WaveRun
 from executions.outcome import Failure, TerminationResult
-from executions.states import ACTIVE, FINAL, ExecutionStatus, JobStatus, Kind, WaveStatus
+from executions.production import Consent, look_at_plan
+from executions.states import ACTIVE, ExecutionStatus, Kind, WaveStatus
 from executions.termination import terminate
 from plans.models import RecoveryPlan
+from protection.instances import Looked
 
 __all__ = ["Failure", "TerminationResult", "cancel", "delete_finished", "get", "pause", "resume", "start", "terminate"]
 
 COMMENT_MAX = 512
-DELETE_BATCH = 200
 CONTROL = "executions.control_execution"
 STARTS = {Kind.DRILL: "executions.start_drill", Kind.RECOVERY: "executions.start_recovery"}
 ANY_START = AnyOf("start runs", tuple(STARTS.values()))
@@ -46,22 +48,29 @@ def start(
     initiated_by: str = "",
     dry_run: bool = False,
     outage_at: datetime | None = None,
+    replace_production: bool = False,
+    looked: Looked | None = None,
     clock: Clock = db_clock,
 ) -> Execution:
     """Start a drill or a recovery of a plan; returns at once, engines do the work.
 
-    `outage_at`, of a recovery only, is when production was lost. Raises Forbidden; Invalid; NotFound; BadRequest
-    (PLAN_HAS_NO_WAVES); Conflict (PLAN_ALREADY_EXECUTING, SERVER_CONFLICT). Both conflicts rest on database
-    constraints: of any number of starts at once, one wins. A dry run holds no server and meets neither.
+    `outage_at`, of a recovery only, is when production was lost; `replace_production` that instances which may be
+    production may go; `looked` what DRS was asked about those, None to have it asked here. Raises Forbidden; Invalid;
+    NotFound; BadRequest (PLAN_HAS_NO_WAVES); Conflict (PLAN_ALREADY_EXECUTING, SERVER_CONFLICT, PRODUCTION_RUNNING);
+    and, of a drill, the contract's DRS errors when DRS could not be asked what runs. The first two conflicts rest on
+    database constraints: of any number of starts at once, one wins. A dry run holds no server and meets none of them.
     """
     require_start(actor, Kind.DRILL if dry_run else kind)  # who may drill may rehearse a recovery
     _check_outage(kind, outage_at, clock)
     plan = RecoveryPlan.objects.filter(pk=plan_id).first()
     if plan is None:
         raise NotFound(f"There is no recovery plan {plan_id}.", details={"planId": str(plan_id)})
+    consent = Consent(Looked() if dry_run else looked or look_at_plan(plan_id), replace_production)
     try:
         with transaction.atomic():
-            execution = starting.create(actor, plan, kind, initiated_by, clock(), outage_at=outage_at, dry_run=dry_run)
+            execution = starting.create(
+                actor, plan, kind, initiated_by, clock(), consent=consent, outage_at=outage_at, dry_run=dry_run
+            )
             transaction.on_commit(lambda: tasks.nudge(execution.pk))
     except IntegrityError:  # somebody was faster: say who
         starting.refuse_second_run(plan)
@@ -82,6 +91,11 @@ def _check_outage(kind: Kind, outage_at: datetime | None, clock: Clock) -> None:
         raise Invalid(
             {"outageTime": [f"This outage (outageTime) is more than {days} days ago. Correct it, or leave it out."]}
         )
+
+
+def may_start(actor: Actor, kind: Kind) -> bool:
+    """Whether `actor` may start runs of this kind."""
+    return actor.may(STARTS[kind])
 
 
 def require_start(actor: Actor, kind: Kind) -> None:
@@ -288,48 +302,3 @@ def _note(
         before={"status": before or execution.status},
         after={"status": execution.status},
     )
-
-
-# Clean up the history
-
-
-@attempt("execution.delete", "execution")
-def delete_finished(*, actor: Actor) -> tuple[int, int]:
-    """Delete every run that is over and of which DRS owes nothing; answers (deleted, scanned). The journal stays."""
-    actor.require("executions.delete_execution", "delete finished runs")
-    scanned, idle, deleted = Execution.objects.count(), list(_owed_nothing().values_list("pk", flat=True)), 0
-    if not idle:
-        record(actor, "execution.delete", subject_kind="execution", subject_id="finished", detail={"changed": False})
-    for at in range(0, len(idle), DELETE_BATCH):
-        with transaction.atomic():
-            deleted += _delete(actor, idle[at : at + DELETE_BATCH])
-    return deleted, scanned
-
-
-def _owed_nothing() -> QuerySet[Execution]:
-    """Runs that are over: no launch of theirs is watched or in doubt, no termination goes on."""
-    launches = LaunchJob.objects.filter(Q(watched=True) | Q(status=JobStatus.INITIATED, job_id=""))
-    endings = TerminationJob.objects.exclude(status__in=[JobStatus.REJECTED, JobStatus.COMPLETED])
-    return Execution.objects.filter(
-        ~Exists(launches.filter(wave__execution=OuterRef("pk"))),
-        ~Exists(endings.filter(execution=OuterRef("pk"))),
-        status__in=sorted(FINAL),
-    )
-
-
-def _delete(actor: Actor, ids: Sequence[uuid.UUID]) -> int:
-    """Delete those of `ids` of which DRS still owes nothing when nobody else can write them; answers how many."""
-    list(Execution.objects.select_for_update().filter(pk__in=ids).order_by("pk").values_list("pk"))
-    batch = dict(_owed_nothing().filter(pk__in=ids).values_list("pk", "status"))
-    if batch:
-        Execution.objects.filter(pk__in=list(batch)).delete()
-        record(
-            actor,
-            "execution.delete",
-            subject_kind="execution",
-            subject_id="finished",
-            detail={"executionIds": [str(each) for each in batch]},
-            before={"executions": {str(each): status for each, status in batch.items()}},
-            after={"executions": {}},
-        )
-    return len(batch)

@@ -11,7 +11,7 @@ from contract.errors import BadRequest, Conflict
 from drs.client import SERVERS_A_JOB
 from executions import announce, witness
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun, WaveRun
-from executions.replacing import require_ending
+from executions.production import Consent, require_ending
 from executions.states import Kind
 from plans import services as plan_services
 from plans.models import RecoveryPlan, Wave, WaveServer
@@ -25,6 +25,7 @@ def create(
     initiated_by: str,
     now: datetime,
     *,
+    consent: Consent,
     outage_at: datetime | None = None,
     dry_run: bool = False,
 ) -> Execution:
@@ -34,11 +35,12 @@ def create(
     waves = list(plan.waves.prefetch_related("servers__assignment__group", "group_links", "depends_on"))
     if not waves:
         raise BadRequest("PLAN_HAS_NO_WAVES", f"“{plan.name}” has no waves. Add one, then start again.")
-    ended: list[str] = []
+    production: dict[str, Any] = {}
     if not dry_run:
         refuse_second_run(plan)
         refuse_held_servers(plan)
-        ended = require_ending(actor, kind, [each.source_server_id for wave in waves for each in wave.servers.all()])
+        servers = [each.source_server_id for wave in waves for each in wave.servers.all()]
+        production = require_ending(actor, kind, servers, consent)
     execution = Execution.objects.create(
         plan=plan,
         plan_name=plan.name,
@@ -58,12 +60,12 @@ def create(
     _copy_waves(execution, waves)
     if not dry_run:
         _hold(execution, waves)
-    _note_start(actor, execution, plan, ended)
+    _note_start(actor, execution, plan, production)
     announce.started(execution, now)
     return execution
 
 
-def _note_start(actor: Actor, execution: Execution, plan: RecoveryPlan, ended: Sequence[str]) -> None:
+def _note_start(actor: Actor, execution: Execution, plan: RecoveryPlan, production: Mapping[str, Any]) -> None:
     record(
         actor,
         "execution.start",
@@ -78,7 +80,7 @@ def _note_start(actor: Actor, execution: Execution, plan: RecoveryPlan, ended: S
             **witness.promised(execution),
             **({"dryRun": True} if execution.dry_run else {}),
             **({"outageTime": execution.outage_at.isoformat()} if execution.outage_at else {}),
-            **({"endsRecoveryInstances": ended} if ended else {}),
+            **production,
         },
         before={"activeExecutionId": None},
         after={"activeExecutionId": str(execution.pk), "status": execution.status},

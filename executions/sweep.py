@@ -20,7 +20,7 @@ from executions.errands import Crew, Errand
 from executions.models import Execution
 from executions.poll import Poller
 from executions.states import STEPPED
-from protection import details, inventory
+from protection import details, instances, inventory
 
 log = logging.getLogger(__name__)
 
@@ -133,11 +133,12 @@ def _apart(work: Callable[[], object]) -> None:
 
 
 def _read(region: str, clock: Clock) -> Errand[None]:
-    """A region's servers; and if it answers, what runs there and the details of a few servers."""
+    """A region's servers; and if it answers, which instances and jobs run there, and the details of a few servers."""
     reading: inventory.Reading = yield partial(inventory.fetch, region, reading="poller")
     if inventory.keep(reading) is not None:
         return
     account = reading.account
+    yield from _read_instances(region, account)
     jobs: Sequence[Job] | DrsError = yield partial(details.fetch_jobs, region, account, clock())
     if isinstance(jobs, DrsError):
         details.note_trouble(region, jobs)
@@ -152,3 +153,15 @@ def _read(region: str, clock: Clock) -> Errand[None]:
         details.keep_detail(detail, clock())
         if this_round.is_over:
             return
+
+
+def _read_instances(region: str, account: str) -> Errand[None]:
+    """A region's recovery instances, and who launched those that are new. Whether DRS tells them or not, the rest of
+    the round goes on."""
+    found: instances.Reading = yield partial(instances.fetch, region, account)
+    instances.keep(found)
+    unknown = instances.unknown_jobs(region, account) if found.error is None else []
+    if unknown:
+        launches: Sequence[Job] | DrsError = yield partial(details.fetch_launches, region, account, unknown)
+        if not isinstance(launches, DrsError):
+            instances.keep_jobs(region, unknown, launches)

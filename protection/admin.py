@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from audit.actor import Actor
 from audit.administration import ReadOnly, ServiceAdmin, ServiceForm
 from protection import services
-from protection.models import ProtectionGroup, RegionInventory, SourceServer
+from protection.models import ProtectionGroup, RecoveryInstance, RegionInventory, SourceServer
 
 
 class GroupForm(ServiceForm):
@@ -67,4 +67,11 @@ class SourceServerAdmin(ReadOnly):
 
 @admin.register(RegionInventory)
 class RegionInventoryAdmin(ReadOnly):
-    list_display = ["region", "account_id", "initialized", "as_of", "tried_at", "error_code"]
+    list_display = ["region", "account_id", "initialized", "as_of", "tried_at", "error_code", "instances_as_of"]
+
+
+@admin.register(RecoveryInstance)
+class RecoveryInstanceAdmin(ReadOnly):
+    list_display = ["recovery_instance_id", "source_server_id", "region", "is_drill", "ec2_state", "job_id", "seen_at"]
+    list_filter = ["region", "is_drill", "ec2_state"]
+    search_fields = ["recovery_instance_id", "source_server_id"]

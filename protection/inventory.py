@@ -16,6 +16,7 @@ from drs.client import Drs, available_regions
 from drs.errors import DrsError, Trouble
 from drs.identity import account_id, other_account
 from drs.shapes import SourceServer as DrsServer
+from protection import instances
 from protection.models import ProtectionGroup, RegionInventory, SourceServer
 from protection.trouble import drs_trouble
 
@@ -189,13 +190,16 @@ def keep(reading: Reading) -> DrsError | None:
 
 
 def read_region(region: str) -> RegionInventory:
-    """Read a region live into the inventory. A region never set up is a state, not an error.
+    """Read a region live into the inventory, its recovery instances too; that DRS tells none of those, alone, is noted.
+    A region never set up is a state, not an error.
 
     Raises DrsError for anything else that went wrong, after noting it in the inventory.
     """
-    error = keep(fetch(region))
+    reading = fetch(region)
+    error = keep(reading)
     if error is not None and error.trouble is not Trouble.NOT_INITIALIZED:
         raise error
+    instances.keep(instances.fetch(region, reading.account))
     return RegionInventory.objects.get(region=region)
 
 

@@ -139,8 +139,41 @@ class SourceServer(models.Model):
         return self.last_launch_result.replace("_", " ").capitalize() or "–"
 
 
+class RecoveryInstanceQuerySet(models.QuerySet["RecoveryInstance"]):
+    """How the inventory of recovery instances is read."""
+
+    def production(self) -> "RecoveryInstanceQuerySet":
+        """Instances that are there and not known to be a drill's, whoever launched them."""
+        return self.exclude(is_drill=True).exclude(ec2_state__in=["TERMINATED", "NOT_FOUND"])
+
+
+class RecoveryInstance(models.Model):
+    """A recovery instance as DRS last described it, of whichever launch. One that DRS lists no more has no row."""
+
+    recovery_instance_id = models.CharField(max_length=19, primary_key=True)
+    source_server_id = models.CharField(max_length=19, db_index=True)
+    account_id = models.CharField(max_length=12)
+    region = models.CharField(max_length=32)
+    is_drill = models.BooleanField(null=True, help_text="As DRS says; null where it does not")
+    ec2_state = models.CharField(max_length=32, blank=True)
+    job_id = models.CharField(max_length=24, blank=True)
+    initiated_by = models.CharField(max_length=64, null=True, help_text="What its job is, null until DRS was asked")  # noqa: DJ001  (empty: DRS does not know the job any more)
+    launched_at = models.DateTimeField(null=True, help_text="When DRS made its job")
+    point_in_time = models.DateTimeField(null=True)
+    seen_at = models.DateTimeField()
+
+    objects = RecoveryInstanceQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["recovery_instance_id"]
+        indexes = [models.Index(fields=["region", "account_id", "seen_at"], name="recovery_instance_seen")]
+
+    def __str__(self) -> str:
+        return f"{self.recovery_instance_id} ({self.source_server_id})"
+
+
 class RegionInventory(models.Model):
-    """When and how well a region's servers were last read."""
+    """When and how well a region's servers were last read, and its recovery instances."""
 
     region = models.CharField(max_length=32, primary_key=True)
     account_id = models.CharField(max_length=12, blank=True)
@@ -152,6 +185,11 @@ class RegionInventory(models.Model):
     running_jobs = models.JSONField(default=list, help_text="Ids and servers of the jobs that DRS worked on")
     jobs_as_of = models.DateTimeField(null=True)
     details_error = models.TextField(blank=True, help_text="Why jobs, snapshots or launch settings could not be read")
+    instances_as_of = models.DateTimeField(null=True, help_text="When DRS was last asked for recovery instances")
+    instances_account_id = models.CharField(max_length=12, blank=True, default="", db_default="")
+    instances_error = models.TextField(
+        blank=True, default="", db_default="", help_text="Why recovery instances could not be read"
+    )
 
     class Meta:
         ordering = ["region"]

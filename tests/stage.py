@@ -68,8 +68,8 @@ class Stage:
         ]
         return create_plan(actor=SYSTEM, name=name or f"Plan {next(self.numbers)}", waves=waves)
 
-    def start(self, plan: RecoveryPlan, kind: Kind = Kind.DRILL) -> Execution:
-        return services.start(actor=SYSTEM, plan_id=plan.pk, kind=kind, clock=self.clock)
+    def start(self, plan: RecoveryPlan, kind: Kind = Kind.DRILL, **how: Any) -> Execution:
+        return services.start(actor=SYSTEM, plan_id=plan.pk, kind=kind, clock=self.clock, **how)
 
     def advance(self, seconds: float) -> None:
         """Let time pass, for us and for DRS."""

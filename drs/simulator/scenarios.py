@@ -95,6 +95,8 @@ KINDS: Mapping[str, Kind] = {
     ),
     "clear_instance_ids": Kind(Acts.VIEW, "LAUNCH jobs of instances since gone show TERMINATED and no id"),
     "no_launch_settings": Kind(Acts.VIEW, "GetLaunchConfiguration of `servers` (all when empty) is a 404", SERVERS),
+    # Unknown whether the real service ever does; its model allows it, and taking that for a drill ends production.
+    "no_is_drill": Kind(Acts.VIEW, "recovery instances of `servers` (all when empty) have no isDrill", SERVERS),
     "short_pages": Kind(Acts.VIEW, "pages of `size` items, every `empty_every`th empty", {"size": 1, "empty_every": 2}),
     "z_timestamps": Kind(Acts.VIEW, "timestamps end in Z"),
     "foreign_job": Kind(

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -225,6 +226,14 @@ def describe_recovery_instances(store: Store, call: Call, now: float) -> Done:
     filters, moment = _filters(call), _moment(store, call, now)
     by_id, ids = _among("instance.id", _ids(filters, "recoveryInstanceIDs"))
     by_server, server_ids = _among("server_id", _ids(filters, "sourceServerIDs"))
+    untold = scenarios.view(store, call.region, "no_is_drill", call.operation)
+
+    def shape(row: sqlite3.Row) -> object:
+        server = FleetServer(**json.loads(row["body"])) if row["body"] else None
+        shown = render.recovery_instance_shape(moment, row, server)
+        if untold is not None and server is not None and untold.concerns_server(server):
+            del shown["isDrill"]
+        return shown
 
     def fetch(after: Key, limit: int) -> list[Keyed[object]]:
         sql = (
@@ -233,15 +242,7 @@ def describe_recovery_instances(store: Store, call: Call, now: float) -> Done:
             " AND (gone_at IS NULL OR gone_at > ?) AND seq > ?" + by_id + by_server
         )
         values = (call.account, call.region, now, now, after or 0, *ids, *server_ids, limit)
-        return [
-            Keyed(
-                row["seq"],
-                render.recovery_instance_shape(
-                    moment, row, FleetServer(**json.loads(row["body"])) if row["body"] else None
-                ),
-            )
-            for row in store.rows(f"{sql} ORDER BY seq LIMIT ?", *values)
-        ]
+        return [Keyed(row["seq"], shape(row)) for row in store.rows(f"{sql} ORDER BY seq LIMIT ?", *values)]
 
     return _listing(page_of(store, call, fetch))
 

@@ -8,6 +8,7 @@ from executions import services
 from executions.models import Execution
 from executions.retrying import retry
 from executions.states import ExecutionStatus
+from protection.instances import Looked
 from tests.api_client import Api, answer, make_user
 from tests.console import world
 from tests.console.test_before_and_again import known
@@ -70,7 +71,7 @@ def test_a_retry_says_beforehand_who_holds_the_servers_that_are_left(chief: Clie
 
 def test_terminating_says_beforehand_that_a_later_attempt_counts_on_the_instances(chief: Client) -> None:
     run = world.ended(ExecutionStatus.PARTIAL, "Payments", fail="No capacity")
-    retry(actor=SYSTEM, execution_id=run.pk)
+    retry(actor=SYSTEM, execution_id=run.pk, looked=Looked())
     told = "Attempt 2 of this run is pending and counts on these instances."
     api = Api(make_user("admin"))
     assert answer(api.get(f"/executions/{run.pk}"))["actions"]["terminate"] == {"allowed": False, "reason": told}

@@ -20,6 +20,7 @@ from notify.services import Wanted
 from notify.states import SUBSCRIBABLE, Event
 from plans.models import RecoveryPlan
 from plans.services import WaveSpec, create_plan
+from protection.instances import Looked
 from protection.models import ProtectionGroup, RegionInventory, ServerAssignment, SourceServer
 
 numbers = itertools.count(1)
@@ -79,7 +80,7 @@ def sharing(run: Execution, name: str = "", wave: int = 0) -> RecoveryPlan:
 
 
 def start(of: RecoveryPlan, kind: Kind = Kind.DRILL) -> Execution:
-    return services.start(actor=SYSTEM, plan_id=of.pk, kind=kind)
+    return services.start(actor=SYSTEM, plan_id=of.pk, kind=kind, looked=Looked())
 
 
 def change(execution: Execution, *waves: WaveRun, **columns: object) -> Execution:

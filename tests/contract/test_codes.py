@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import OperationalError, ProgrammingError, connection
 from django.test import override_settings
 
+from audit.actor import SYSTEM
 from contract.schema import STATUSES
 from drs.client import Drs
 from drs.errors import DrsError, Trouble
@@ -17,6 +18,7 @@ from drs.simulator.testing import RunningSimulator
 from executions.models import Execution
 from executions.states import ExecutionStatus
 from plans.models import RecoveryPlan
+from plans.services import WaveSpec, create_plan
 from protection.models import ProtectionGroup
 from tests.api_client import Api, make_user, refusal
 from tests.console import world
@@ -85,6 +87,13 @@ def with_servers_of_another_run(asked: Asked) -> Any:
     return asked.execute(RecoveryPlan.objects.get(pk=made["planId"]))
 
 
+def over_what_was_launched_outside(asked: Asked) -> Any:
+    asked.simulator.client().start_recovery(sourceServers=[{"sourceServerID": WEB}], isDrill=False)
+    asked.simulator.advance(3600)
+    waves = [WaveSpec("Web", [a_group().pk], [WEB])]
+    return asked.execute(create_plan(actor=SYSTEM, name="Web", waves=waves))
+
+
 def with_a_used_key(asked: Asked) -> Any:
     plan = world.plan()
     assert asked.execute(plan).status_code == 202
@@ -147,6 +156,7 @@ REQUESTS: dict[str, Callable[[Asked], Any]] = {
     "PLAN_HAS_ACTIVE_EXECUTION": lambda asked: asked.admin.delete(f"/recovery-plans/{world.paused().plan_id}"),
     "PLAN_ALREADY_EXECUTING": lambda asked: asked.execute(world.paused().plan),
     "SERVER_CONFLICT": with_servers_of_another_run,
+    "PRODUCTION_RUNNING": over_what_was_launched_outside,
     "VERSION_CONFLICT": lambda asked: asked.change(a_group(), {"description": "x"}, If_Match='"9"'),
     "PAYLOAD_TOO_LARGE": lambda asked: asked.group({"description": "a" * 1_048_576}),
     "UNSUPPORTED_MEDIA_TYPE": as_text,

@@ -251,6 +251,15 @@ def test_a_server_has_no_launch_settings(sim: RunningSimulator) -> None:
     assert client.get_launch_configuration(sourceServerID=IDS["app-02"])["ec2LaunchTemplateID"]
 
 
+def test_an_instance_is_not_called_a_drill_or_none(sim: RunningSimulator) -> None:
+    sim.scenario("no_is_drill", servers=["app-01"])
+    client = sim.client()
+    start(client, "app-01", "app-02")
+    sim.advance(WHOLE_JOB)
+    shown = {each["sourceServerID"]: each for each in client.describe_recovery_instances()["items"]}
+    assert [("isDrill" in shown[IDS[name]]) for name in ("app-01", "app-02")] == [False, True]
+
+
 def test_a_termination_fails(sim: RunningSimulator) -> None:
     sim.scenario("terminate_fails", times=1)
     client = sim.client()

@@ -15,9 +15,9 @@ from tests.api_client import Api, answer, make_user, refusal
 from tests.stage import Stage
 
 
-def recovered(stage: Stage) -> RecoveryPlan:
+def recovered(stage: Stage, hostnames: str = "app-01 app-02") -> RecoveryPlan:
     """A plan whose recovery is over, and whose instances run."""
-    plan = stage.plan("app-01 app-02")
+    plan = stage.plan(hostnames)
     run = stage.until(stage.start(plan, Kind.RECOVERY), "COMPLETED")
     stage.wait(lambda: not run.waves.filter(jobs__watched=True).exists(), run)
     return plan
@@ -28,8 +28,8 @@ def instances(plan: RecoveryPlan) -> list[str]:
     return list(rows.values_list("recovery_instance_id", flat=True))
 
 
-def drill(plan: RecoveryPlan) -> dict[str, str]:
-    return {"planId": str(plan.pk), "executionType": "DRILL"}
+def drill(plan: RecoveryPlan, **body: object) -> dict[str, object]:
+    return {"planId": str(plan.pk), "executionType": "DRILL", **body}
 
 
 def test_an_operator_cannot_end_a_recovery_by_a_drill(stage: Stage) -> None:
@@ -43,7 +43,10 @@ def test_an_operator_cannot_end_a_recovery_by_a_drill(stage: Stage) -> None:
 
 def test_a_recovery_manager_can_and_the_journal_says_which_went(stage: Stage) -> None:
     plan = recovered(stage)
-    answer(Api(make_user("recovery-manager")).post("/executions", drill(plan)), 202)
+    manager = Api(make_user("recovery-manager"))
+    named = refusal(manager.post("/executions", drill(plan)), 409, "PRODUCTION_RUNNING")["instances"]
+    assert [each["recoveryInstanceId"] for each in named] == instances(plan)
+    answer(manager.post("/executions", drill(plan, replaceProduction=True)), 202)
     entry = AuditEntry.objects.filter(verb="execution.start", outcome="ok").latest("id")
     assert entry.detail["endsRecoveryInstances"] == instances(plan)
 
@@ -70,7 +73,7 @@ def test_the_console_names_them_and_has_the_plan_typed(stage: Stage, role: str, 
 def test_the_recovery_says_that_its_instances_are_gone_as_soon_as_they_are(stage: Stage) -> None:
     plan = recovered(stage)
     recovery = plan.executions.get()
-    again = stage.until(stage.start(plan), "COMPLETED")
+    again = stage.until(stage.start(plan, replace_production=True), "COMPLETED")
     rows = ServerRun.objects.filter(wave__execution=recovery)
     assert {(row.launch_status, row.terminated_at is not None) for row in rows} == {("TERMINATED", True)}
     recovery.refresh_from_db()
@@ -82,21 +85,19 @@ def test_the_recovery_says_that_its_instances_are_gone_as_soon_as_they_are(stage
 
 
 def timed_out(stage: Stage) -> RecoveryPlan:
-    """A plan whose recovery is over because one of its servers is late; that one is still coming up."""
+    """A plan whose recovery is over because its server is late; that one is still coming up."""
     stage.simulator.scenario("slow_server", servers=["app-02"], factor=6, times=1)
-    plan = stage.plan("app-01 app-02")
-    stage.until(stage.start(plan, Kind.RECOVERY), "PARTIAL")
-    ServerRun.objects.filter(hostname="app-01").update(launch_status="TERMINATED")  # what is left is the late one
+    plan = stage.plan("app-02")
+    stage.until(stage.start(plan, Kind.RECOVERY), "FAILED")
     return plan
 
 
 def given_up(stage: Stage) -> RecoveryPlan:
     """A plan whose recovery did not wait for a server that DRS's job had left open; DRS is asked for it on."""
     stage.simulator.scenario("never_settles", servers=["app-02"], times=1)
-    plan = stage.plan("app-01 app-02")
-    run = stage.until(stage.start(plan, Kind.RECOVERY), "PARTIAL")
-    assert run.waves.get().servers.get(hostname="app-02").launch_status == "FAILED"
-    ServerRun.objects.filter(hostname="app-01").update(launch_status="TERMINATED")
+    plan = stage.plan("app-02")
+    run = stage.until(stage.start(plan, Kind.RECOVERY), "FAILED")
+    assert run.waves.get().servers.get().launch_status == "FAILED"
     return plan
 
 
@@ -115,39 +116,41 @@ def in_doubt(stage: Stage) -> RecoveryPlan:
 
 def nameless(stage: Stage) -> RecoveryPlan:
     """A plan whose recovery is over and of whose instances DRS has not told the ids."""
-    plan = recovered(stage)
-    ServerRun.objects.filter(hostname="app-01").update(launch_status="TERMINATED")
+    plan = recovered(stage, "app-02")
     ServerRun.objects.update(recovery_instance_id="")
     return plan
 
 
-@pytest.mark.parametrize(
-    ("left", "named"),
-    [
-        (timed_out, "1 recovery instance that may yet come up"),
-        (given_up, "1 recovery instance that may yet come up"),
-        (in_doubt, "1 recovery instance that may yet come up"),
-        (nameless, "1 running recovery instance"),
-    ],
-)
+@pytest.mark.parametrize("is_listed", [False, True])
+@pytest.mark.parametrize("left", [timed_out, given_up, in_doubt, nameless])
 def test_an_operator_cannot_end_what_is_coming_up_or_has_no_name_yet(
-    stage: Stage, left: Callable[[Stage], RecoveryPlan], named: str
+    stage: Stage, left: Callable[[Stage], RecoveryPlan], is_listed: bool
 ) -> None:
+    """By our own rows while DRS does not list it, then by what it lists."""
     plan, (server,) = left(stage), stage.ids("app-02")
+    if not is_listed:
+        stage.simulator.scenario("throttle", operation="DescribeRecoveryInstances")
     told = Api(make_user("operator")).post("/executions", drill(plan))
-    refusal(told, 403, "FORBIDDEN")
-    assert f"AWS would first terminate {named}." in told.json()["message"]
+    (named,) = refusal(told, 403, "FORBIDDEN")["instances"]
+    assert named["sourceServerId"] == server
+    unlisted = left in (timed_out, given_up)
+    up = is_listed and not unlisted
+    assert bool(named["recoveryInstanceId"]) is up
+    running = "1 running recovery instance" if up or left is nameless else "1 recovery instance that may yet come up"
+    ended = named["recoveryInstanceId"] or server
+    assert f"AWS would first terminate {running} (app-02 {ended})." in told.json()["message"]
     client = Client()
     client.force_login(make_user("recovery-manager"))
     page = client.get(f"/recovery-plans/{plan.pk}/start-drill").content.decode()
     assert "Production may run here." in page
-    assert "app-02" in page
-    assert server in page
+    assert ended in page
     assert 'name="confirm"' in page
     assert Execution.objects.count() == 1
-    answer(Api(make_user("recovery-manager")).post("/executions", drill(plan)), 202)
+    stage.simulator.clear_scenarios()
+    answer(Api(make_user("recovery-manager")).post("/executions", drill(plan, replaceProduction=True)), 202)
     entry = AuditEntry.objects.filter(verb="execution.start", outcome="ok").latest("id")
-    assert entry.detail["endsRecoveryInstances"] == [server]
+    (noted,) = entry.detail["endsRecoveryInstances"]
+    assert noted.startswith("s-" if unlisted else "i-")
 
 
 def test_a_launch_that_never_was_ends_nothing(stage: Stage) -> None:

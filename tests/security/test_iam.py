@@ -28,7 +28,11 @@ POLICIES = (*ROLES, "queue", "notify")
 
 # What asks DRS, and in which processes it runs: every module of the product that makes a `Drs`.
 ASKING = {
-    "Web": {"executions/termination.py", "executions/terminating.py", "protection/inventory.py"},
+    "Web": {
+        *(f"executions/{name}.py" for name in ("termination", "terminating")),
+        "protection/instances.py",
+        "protection/inventory.py",
+    },
     "Engine": {
         *(
             f"executions/{name}.py"
@@ -36,6 +40,7 @@ ASKING = {
         ),
         "executions/management/commands/unknown_launches.py",  # in a task of its own, with the engine's role
         "protection/details.py",
+        "protection/instances.py",
         "protection/inventory.py",
     },
 }

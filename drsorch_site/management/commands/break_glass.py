@@ -25,6 +25,9 @@ from plans.models import RecoveryPlan
 # No drills: they can wait, and end running recovery instances.
 ACTIONS: dict[str, Callable[[Actor, uuid.UUID, str], Execution]] = {
     "start-recovery": lambda actor, key, reason: services.start(actor=actor, plan_id=key, kind=Kind.RECOVERY),
+    "replace-recovery": lambda actor, key, reason: services.start(
+        actor=actor, plan_id=key, kind=Kind.RECOVERY, replace_production=True
+    ),
     "pause": lambda actor, key, reason: services.pause(actor=actor, execution_id=key, comment=reason),
     "resume": lambda actor, key, reason: services.resume(actor=actor, execution_id=key, comment=reason),
     "cancel": lambda actor, key, reason: services.cancel(actor=actor, execution_id=key, comment=reason),
@@ -56,12 +59,12 @@ class Command(BaseCommand):
         try:
             run = ACTIONS[options["action"]](actor, key, reason)
         except DomainError as error:
-            raise CommandError(f"{error.message} ({error.code})") from error
+            raise CommandError(f"{_said(error)} ({error.code})") from error
         self.stdout.write(f"{run.pk} {run.plan_name}: {run.state.label}. In the journal as {actor.name}.")
 
     @transaction.atomic
     def _note(self, actor: Actor, action: str, key: uuid.UUID, reason: str) -> None:
-        kind = "plan" if action.startswith("start") else "execution"
+        kind = "plan" if action.endswith("-recovery") else "execution"
         detail = {"action": action, "reason": reason, "uid": os.getuid()}
         record(actor, "access.break_glass", subject_kind=kind, subject_id=key, detail=detail)
 
@@ -70,3 +73,11 @@ class Command(BaseCommand):
             self.stdout.write(f"run   {run.pk}  {run.state.label:<12} {run.purpose.label} of {run.plan_name}")
         for plan in RecoveryPlan.objects.order_by("name_key"):
             self.stdout.write(f"plan  {plan.pk}  {plan.name}")
+
+
+def _said(error: DomainError) -> str:
+    """In the words of this command."""
+    if error.code != "PRODUCTION_RUNNING":
+        return error.message
+    named = ", ".join(f"{each['hostname']} {each['recoveryInstanceId'] or ''}" for each in error.details["instances"])
+    return f"AWS would first terminate instances that may run production: {named}. If they may go, use replace-recovery"
