@@ -1,5 +1,6 @@
 """Django settings. Every environment variable that the product reads is read here and nowhere else."""
 
+import tomllib
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -17,7 +18,7 @@ from drsorch_site.mail import read_mail
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
-VERSION = "0.1.0"
+VERSION: str = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
 
 # X_FILE may name a file that holds X, for secrets that must not be in an environment.
 env = FileAwareEnv(strip_whitespace=True)

@@ -88,6 +88,7 @@ ONLY = {
         "tests/security/test_settings.py",
         "tests/security/test_throttles.py",
         "tests/test_architecture.py",
+        "tests/test_docs.py",
         "tests/test_simulator_fixture.py",
     ),
     "postgresql": (

@@ -26,7 +26,14 @@ def test_the_image_holds_every_room_and_nothing_else_of_ours() -> None:
     kept = {
         line.removeprefix("!") for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")
     }
-    files = {"manage.py", "requirements/product.txt", "static", "templates", "deploy/gunicorn.conf.py"}
+    files = {
+        "manage.py",
+        "pyproject.toml",
+        "requirements/product.txt",
+        "static",
+        "templates",
+        "deploy/gunicorn.conf.py",
+    }
     assert kept == ROOMS.keys() | files
     assert all((ROOT / path).exists() for path in kept)
 

@@ -55,14 +55,6 @@ def test_every_code_and_setting_exists() -> None:
     assert set(re.findall(r"`(launch\.[a-z]+)`", PAGE)) <= set(VERBS)
 
 
-def test_its_links_lead_somewhere() -> None:
-    titles = re.findall(r"^#+ (.+)$", PAGE, re.MULTILINE)
-    anchors = {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in titles}
-    for link in re.findall(r"\]\(([^)]+)\)", PAGE):
-        file, _, anchor = link.partition("#")
-        assert (ROOT / "docs" / file).exists() if file else anchor in anchors, link
-
-
 @pytest.mark.parametrize("unit", ["drsorch-engine@.service", "drsorch-web.service"])
 def test_the_units_exist(unit: str) -> None:
     assert (ROOT / "deploy" / "systemd" / unit).is_file()

@@ -1,0 +1,82 @@
+"""The documentation reads as one book: every page is in its index, and every link leads to a file and a heading."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+OUTSIDE = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "deploy/iam/README.md")
+PAGES = sorted({*DOCS.rglob("*.md"), *(ROOT / name for name in OUTSIDE)})
+LINK = re.compile(r"(?<!\\)\]\(([^)\s]+)\)")
+
+
+def prose(page: Path) -> str:
+    """A page without its code: what stands in a fence or in backticks is no link and no heading."""
+    text = re.sub(r"^ *```.*?^ *```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return re.sub(r"`[^`\n]*`", lambda code: code[0] if "](" not in code[0] else "", text)
+
+
+@cache
+def anchors(page: Path) -> frozenset[str]:
+    """What GitHub makes of the headings."""
+    titles = re.findall(r"^#+ +(.+?) *$", prose(page), re.MULTILINE)
+    plain = [re.sub(r"[*`]|\]\([^)]*\)|\[", "", title).lower() for title in titles]
+    return frozenset(re.sub(r"[^\w -]", "", title).replace(" ", "-") for title in plain)
+
+
+def links(page: Path) -> Iterator[tuple[Path, str]]:
+    """File and anchor of every link of a page to another of ours."""
+    for link in LINK.findall(prose(page)):
+        if not re.match(r"[a-z]+:", link):
+            file, _, anchor = link.partition("#")
+            yield (page.parent / file).resolve() if file else page, anchor
+
+
+def problems(page: Path) -> Iterator[str]:
+    for file, anchor in links(page):
+        if not file.exists():
+            yield f"{page.relative_to(ROOT)}: {file} does not exist"
+        elif anchor and anchor not in anchors(file):
+            yield f"{page.relative_to(ROOT)}: {file.name} has no heading #{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    assert list(problems(page)) == []
+
+
+def test_it_knows_headings_and_links() -> None:
+    page = DOCS / "faq.md"
+    assert "why-not-the-recovery-plans-of-drs-itself" in anchors(page)
+    assert "no-such-heading" not in anchors(page)
+    assert (DOCS / "api.md", "") in set(links(page))
+
+
+def test_every_page_is_in_its_index_and_leads_back() -> None:
+    book = {file for file, _ in links(DOCS / "README.md")}
+    decisions = {file for file, _ in links(DOCS / "adr/README.md")}
+    assert {page for page in DOCS.glob("*.md") if page.name != "README.md"} <= book
+    assert {page for page in (DOCS / "adr").glob("*.md") if page.name != "README.md"} <= decisions
+    for page in DOCS.rglob("*.md"):
+        if page != DOCS / "README.md":
+            index = page.parent / "README.md" if page.name != "README.md" else DOCS / "README.md"
+            assert index in {file for file, _ in links(page)}, f"{page.name} does not lead back to {index}"
+
+
+def test_every_picture_is_shown() -> None:
+    shown = {file for page in PAGES for file, _ in links(page)}
+    assert [picture.name for picture in sorted((DOCS / "images").iterdir()) if picture not in shown] == []
+
+
+def test_the_version_is_that_of_pyproject_and_the_changelog_begins_with_it() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert version == settings.VERSION
+    first = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[0]
+    released, _, development = version.partition(".dev")
+    assert first.startswith(f"Unreleased ({released})" if development else f"{released} (")
