@@ -59,6 +59,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     page("recovery-plans/<uuid:plan_id>/start-recovery", start.recovery_start, "start-recovery"),
     page("executions", executions.execution_list, "executions"),
     page("executions/rows", rows.execution_rows, "execution-rows"),
+    page("executions/engine", rows.engine_back, "engine-back"),
     page("executions/<uuid:execution_id>", executions.execution_detail, "execution"),
     page("executions/<uuid:execution_id>/live", executions.execution_live, "execution-live"),
     page("executions/<uuid:execution_id>/pause", control.execution_pause, "pause-execution"),

@@ -1,4 +1,5 @@
-"""What became of the runs that a list shows as under way: a page asks for those alone and is sent what changed."""
+"""What became of the runs that a list shows as under way, and of an engine that is missed: a page asks for those alone
+and is sent what changed."""
 
 import re
 import uuid
@@ -10,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from contract.clock import db_clock
 from executions.models import Execution
+from executions.pacemaker import is_alive
 from executions.readiness_facts import readiness_of
 from executions.views import STOP_POLLING
 from plans.models import RecoveryPlan
@@ -38,6 +40,19 @@ def execution_rows(request: HtmxHttpRequest) -> HttpResponse:
     if shown and not changed:
         return HttpResponse(status=204)
     return _changes(request, list(shown), changed)
+
+
+@require_safe
+def engine_back(request: HtmxHttpRequest) -> HttpResponse:
+    """204 while no engine runs; once one does, the banner is taken away, and a plan's page says anew whether it would
+    work."""
+    if not request.htmx:
+        return redirect("dashboard")
+    if not is_alive():
+        return HttpResponse(status=204)
+    plan = _plan(request)
+    parts = [render_to_string("_engine.html", {"engine_alive": True})]
+    return HttpResponse("".join(parts + (_whether_it_can_start(request, plan) if plan else [])), status=STOP_POLLING)
 
 
 def _changes(request: HttpRequest, shown: list[uuid.UUID], changed: list[uuid.UUID]) -> HttpResponse:

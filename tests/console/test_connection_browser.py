@@ -3,13 +3,15 @@ first that is, whatever it answers, on every page that polls."""
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 import pytest
 from django.contrib.auth.models import User
+from django.utils import timezone
 from playwright.sync_api import Page, Route, expect
 
+from drsorch_site.context import beat as known_beat
 from executions.models import Execution
 from executions.states import ExecutionStatus
 from tests.api_client import make_user
@@ -113,6 +115,23 @@ def test_it_tells_the_time_of_the_data_whatever_the_browser_takes_for_the_time(
     expect(time).to_have_attribute("datetime", re.compile(f"{told:%Y-%m-%dT%H:%M:%S}"))
     assert told > loaded
     forgive(desk)
+
+
+@pytest.mark.parametrize("name", ["plan", "history", "job logs"])
+def test_a_silent_engine_is_told_until_one_is_back(desk: Desk, ann: User, name: str) -> None:
+    run = world.ended(ExecutionStatus.COMPLETED, "Payments")
+    world.beat(at=timezone.now() - timedelta(minutes=5))
+    known_beat.asked_at = float("-inf")
+    page = desk.sit(ann)
+    page.goto(PAGES[name](run))
+    expect(page.locator("#engine")).to_contain_text("No engine is running")
+    with page.expect_response("**/executions/engine*") as told:
+        pass
+    assert told.value.status == 204
+    world.beat()
+    expect(page.locator("#engine")).to_be_hidden()
+    expect(page.locator("main")).not_to_contain_text("No engine is running")
+    expect(page.locator("[hx-trigger^=every]")).to_have_count(0)
 
 
 def test_it_goes_with_a_new_list_in_which_nothing_asks_any_more(desk: Desk, ann: User) -> None:
