@@ -5,6 +5,8 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
+from django.db.models import Prefetch
+
 from audit.actor import Actor
 from audit.journal import record
 from contract.errors import BadRequest, Conflict
@@ -16,6 +18,9 @@ from executions.states import Kind
 from plans import services as plan_services
 from plans.models import RecoveryPlan, Wave, WaveServer
 from protection.models import ProtectionGroup, SourceServer
+
+# Joined: a prefetch of what rows point at asks for each by an OR of its own, and SQLite takes no thousand of them.
+_PLACED = Prefetch("servers", WaveServer.objects.select_related("assignment__group"))
 
 
 def create(
@@ -32,7 +37,7 @@ def create(
     """All rows of a new run. The locks keep plan and groups as they are until the run is visible."""
     plan = plan_services.get(plan.pk, for_update=True)
     list(ProtectionGroup.objects.select_for_update().filter(waves__plan=plan).order_by("pk").values_list("pk"))
-    waves = list(plan.waves.prefetch_related("servers__assignment__group", "group_links", "depends_on"))
+    waves = list(plan.waves.prefetch_related(_PLACED, "group_links", "depends_on"))
     if not waves:
         raise BadRequest("PLAN_HAS_NO_WAVES", f"“{plan.name}” has no waves. Add one, then start again.")
     production: dict[str, Any] = {}

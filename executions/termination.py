@@ -19,7 +19,7 @@ from audit.actor import Actor
 from audit.journal import attempt, record
 from contract.clock import Clock, db_clock
 from contract.errors import BadRequest, DomainError, NotFound
-from drs.client import IDS_A_CALL, Drs, SendWindow
+from drs.client import SERVERS_A_JOB, Drs, SendWindow
 from drs.errors import DrsError
 from drs.shapes import TERMINATE, Job, RecoveryInstance
 from executions.errands import do_now
@@ -209,15 +209,15 @@ def _record_intents(
                 execution=execution,
                 account_id=account,
                 region=region,
-                instance_ids=[server.recovery_instance_id for server in servers[at : at + IDS_A_CALL]],
-                server_ids=[server.source_server_id for server in servers[at : at + IDS_A_CALL]],
+                instance_ids=[server.recovery_instance_id for server in servers[at : at + SERVERS_A_JOB]],
+                server_ids=[server.source_server_id for server in servers[at : at + SERVERS_A_JOB]],
                 status=JobStatus.INITIATED,
                 intent_at=now,
                 requested_by=actor.name,
             )
             for (account, region), here in standing(execution).items()
             if (account, region) not in silent and (servers := [each for each in here if each.can_be_asked_for])
-            for at in range(0, len(servers), IDS_A_CALL)
+            for at in range(0, len(servers), SERVERS_A_JOB)
         ]
         before = {"terminationStatus": execution.termination_status}
         if jobs:

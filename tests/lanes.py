@@ -28,6 +28,7 @@ LONG = (
     "tests/executions/test_many_servers.py",
     "tests/executions/test_outages.py",
     "tests/executions/test_state_machine.py",
+    "tests/executions/test_thousands.py",
     "tests/executions/test_timeouts.py",
 )
 BROWSER = "_browser.py"
