@@ -1,9 +1,10 @@
-"""Takes the pictures of the README from the running product: its web server, its engine, the simulated DRS.
+"""Takes the pictures of README and tutorial from the running product: its web server, its engine, the simulated DRS.
 
 script/screenshots [DIRECTORY]
 """
 
 import os
+import re
 import secrets
 import socket
 import subprocess
@@ -12,12 +13,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import requests
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from drs.simulator.testing import REPOSITORY, simulator_process
+from drs.simulator.testing import REPOSITORY, RunningSimulator, simulator_process
 from tests.console.png import shrink
 
 CHROMIUM = "/usr/bin/chromium"
@@ -25,6 +27,10 @@ MOST_BYTES = 150_000
 PASSWORD = "correct-horse-battery"
 SPEED = 60
 PLAN = "3-Tier Application Recovery"
+RAW_ERROR = (
+    "An error occurred (InsufficientInstanceCapacity) when calling the RunInstances operation: We currently do not have"
+    " sufficient m5.xlarge capacity in the Availability Zone you requested (us-east-1a)."
+)
 
 
 def free_port() -> int:
@@ -44,9 +50,18 @@ def process(env: dict[str, str], *command: str) -> Iterator[None]:
         running.wait(30)
 
 
+@dataclass
+class Product:
+    """The whole demonstration. `start_engine` starts one; the stack it gives ends it."""
+
+    address: str
+    simulator: RunningSimulator
+    start_engine: Callable[[], ExitStack]
+
+
 @contextmanager
-def product() -> Iterator[str]:
-    """The whole demonstration in a directory of its own; yields its address."""
+def product() -> Iterator[Product]:
+    """The whole demonstration in a directory of its own, without an engine."""
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
         simulator = stack.enter_context(simulator_process(Path(scratch) / "sim.sqlite3", "demo", speed=SPEED))
         port = str(free_port())
@@ -69,10 +84,15 @@ def product() -> Iterator[str]:
         subprocess.run([*manage, "shell", "-v0", "-c", code], cwd=REPOSITORY, env=env, check=True)
         gunicorn = ("-m", "gunicorn", "drsorch_site.wsgi", "--bind", f"127.0.0.1:{port}", "--threads", "4")
         stack.enter_context(process(env, sys.executable, *gunicorn))
-        stack.enter_context(process(env, *manage, "engine"))
         address = f"http://127.0.0.1:{port}"
         wait_for(lambda: requests.get(f"{address}/healthz", timeout=1).ok)
-        yield address
+
+        def start_engine() -> ExitStack:
+            engine = stack.enter_context(ExitStack())
+            engine.enter_context(process(env, *manage, "engine"))
+            return engine
+
+        yield Product(address, simulator, start_engine)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -112,17 +132,26 @@ class Camera:
         sys.stdout.write(f"{path}: {taken} bytes\n")
 
 
-def run_drill(page: Page) -> None:
+def start_drill(camera: Camera, question: str = "") -> None:
+    page = camera.page
     page.goto("/recovery-plans")
     page.get_by_role("link", name=f"Start drill of {PLAN}").click()
+    expect(page.locator("#weighed")).to_be_visible()
+    if question:
+        camera.take(question, whole=False)
     page.get_by_role("dialog").get_by_role("button", name="Start drill").click()
-    expect(page.locator("h1 + .status")).to_have_text("Paused", timeout=120_000)
 
 
-def take_all(camera: Camera) -> None:
-    page = camera.page
-    run_drill(page)
+def wait_until(page: Page, status: str) -> None:
+    expect(page.locator("h1 + .status")).to_have_text(status, timeout=120_000)
     page.wait_for_timeout(1000)
+
+
+def readme(camera: Camera) -> None:
+    """A drill that waits at its gate, and what else the README shows."""
+    page = camera.page
+    start_drill(camera)
+    wait_until(page, "Paused")
     camera.take("execution")
     page.emulate_media(color_scheme="dark")
     camera.take("execution-dark")
@@ -142,12 +171,54 @@ def take_all(camera: Camera) -> None:
     camera.take("start-recovery", whole=False)
 
 
+def tutorial(camera: Camera, stage: Product, engine: ExitStack) -> None:
+    """What docs/tutorial.md does, in its order, up to the gate of the retry."""
+    page = camera.page
+    failing = {"name": "launch_failed", "servers": ["app-02"], "raw_error": RAW_ERROR}
+    stage.simulator.control("POST", "scenarios", failing)
+    start_drill(camera, "tutorial-start")
+    expect(page.locator("h1 + .status")).to_have_text("Launching", timeout=30_000)
+    engine.close()
+    expect(page.locator("#engine")).to_contain_text("No engine is running.", timeout=60_000)
+    page.wait_for_timeout(4000)
+    camera.take("tutorial-no-engine", whole=False)
+    stage.start_engine()
+    wait_until(page, "Partial")
+    camera.take("tutorial-failed", height=900)
+    stage.simulator.control("DELETE", "scenarios")
+    page.get_by_role("link", name="Try again").click()
+    camera.take("tutorial-retry", whole=False)
+    page.get_by_role("dialog").get_by_role("button", name="Launch 3 servers again").click()
+
+
+def tutorial_end(camera: Camera) -> None:
+    """From the gate of the retry to the report and the question before its instances are terminated."""
+    page = camera.page
+    wait_until(page, "Paused")
+    camera.take("tutorial-gate", height=900)
+    page.get_by_role("button", name="Resume wave 3").click()
+    wait_until(page, "Completed")
+    run = page.url
+    page.get_by_role("link", name="Report").click()
+    camera.take("tutorial-report", height=900)
+    page.goto(run)
+    page.get_by_role("link", name=re.compile("Terminate")).click()
+    page.get_by_role("dialog").get_by_label(re.compile("^Type")).fill("terminate 3")
+    camera.take("tutorial-terminate", whole=False)
+
+
+def take_all(camera: Camera, stage: Product) -> None:
+    tutorial(camera, stage, stage.start_engine())
+    tutorial_end(camera)
+    readme(camera)
+
+
 def main() -> None:
     into = Path(sys.argv[1]) if sys.argv[1:] else REPOSITORY / "docs" / "images"
     into.mkdir(parents=True, exist_ok=True)
-    with product() as address, sync_playwright() as playwright:
+    with product() as stage, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        take_all(Camera(browser, address, into))
+        take_all(Camera(browser, stage.address, into), stage)
         browser.close()
 
 
