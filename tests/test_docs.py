@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+from tests.console.screenshots import RAW_ERROR
+
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 OUTSIDE = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "deploy/iam/README.md")
@@ -80,3 +82,11 @@ def test_the_version_is_that_of_pyproject_and_the_changelog_begins_with_it() -> 
     first = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[0]
     released, _, development = version.partition(".dev")
     assert first.startswith(f"Unreleased ({released})" if development else f"{released} (")
+
+
+def test_the_tutorial_does_what_its_pictures_show() -> None:
+    page, server = (DOCS / "tutorial.md").read_text(), (ROOT / "script/server").read_text()
+    assert f'"raw_error": "{RAW_ERROR}"' in page
+    files = set(re.findall(r"var/[a-z]+\.pid", page))
+    assert files == {"var/engine.pid", "var/supervisor.pid"}
+    assert all(f">{file}" in server for file in files)
