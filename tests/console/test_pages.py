@@ -103,7 +103,7 @@ def test_it_asks_as_many_questions_for_a_big_run_as_for_a_small_one(
     console: Client, django_assert_max_num_queries: Queries
 ) -> None:
     run = world.ended(ExecutionStatus.COMPLETED, sizes=(60, 60, 1))
-    with django_assert_max_num_queries(17):
+    with django_assert_max_num_queries(19):
         look(console, "execution", run.pk)
     with django_assert_max_num_queries(30):
         look(console, "plan", run.plan_id)

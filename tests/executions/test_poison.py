@@ -188,6 +188,7 @@ def test_trouble_with_the_house_stops_no_run(
     stage.sweep.next_seal_check = None
     run = stage.start(stage.plan("app-01"))
     stage.sweep.once()
+    stage.sweep.drain()
     assert (calls, stage.fresh(run).status) == ([what], "POLLING")
 
 
