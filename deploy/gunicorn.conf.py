@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # gunicorn read
 from contract import log_context
 
 bind = "0.0.0.0:8000"  # a container's own address; on a plain host the unit says 127.0.0.1
-worker_class = "gthread"  # threads wait for AWS and the database cheaply (docs/adr/0002-tools.md)
+worker_class = "gthread"  # threads wait for AWS and the database at little cost (docs/adr/0022-gunicorn-threads.md)
 workers = 2
 threads = 8
 worker_tmp_dir = "/dev/shm"  # noqa: S108 # heartbeats in memory: a slow disk must not look like a hung worker

@@ -71,6 +71,16 @@ def test_every_page_is_in_its_index_and_leads_back() -> None:
             assert index in {file for file, _ in links(page)}, f"{page.name} does not lead back to {index}"
 
 
+def test_every_decision_has_its_number_date_and_status() -> None:
+    """And the index says the same of it as the file."""
+    index = (DOCS / "adr/README.md").read_text()
+    for page in (DOCS / "adr").glob("0*.md"):
+        found = re.search(r"^# (\d+)\. (.+)\n\n(\d{4}-\d\d-\d\d)\. (\w+)", page.read_text(), re.MULTILINE)
+        assert found, f"{page.name} does not say its number, title, date and status"
+        assert f"{int(found[1]):04d}" == page.name[:4]
+        assert f"| [{page.name[:4]}]({page.name}) | {found[2]} | {found[3]} | {found[4]}" in index, page.name
+
+
 def test_every_picture_is_shown() -> None:
     shown = {file for page in PAGES for file, _ in links(page)}
     assert [picture.name for picture in sorted((DOCS / "images").iterdir()) if picture not in shown] == []
