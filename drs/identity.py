@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
+from botocore.credentials import Credentials, RefreshableCredentials
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from drs import tally
@@ -31,6 +32,7 @@ Key = tuple[str, str]  # access key, session token
 
 making = threading.Lock()  # held while a client is made: sessions are not thread-safe
 _accounts: dict[Key, str] = {}
+_looked_at: dict[str, tuple[boto3.session.Session, Credentials]] = {}  # what is renewed in place, and whose it is
 _failed: dict[tuple[Key, str], tuple[float, DrsError]] = {}
 _asking: dict[tuple[Key, str], threading.Lock] = defaultdict(threading.Lock)
 
@@ -59,6 +61,18 @@ def check(region: str, account: str) -> str:
     return credentials.access_key or ""
 
 
+def is_known(account: str) -> bool:
+    """Whether the credentials are certainly of this account, as far as that is known without asking anybody: those
+    that are about to be renewed are not."""
+    owner, credentials = _looked_at.get("last", (None, None))
+    if credentials is None or owner is not session(os.getpid()):
+        return False
+    if isinstance(credentials, RefreshableCredentials) and credentials.refresh_needed():
+        return False
+    frozen = credentials.get_frozen_credentials()
+    return _accounts.get((frozen.access_key or "", frozen.token or "")) == account
+
+
 def other_account(region: str, *, ours: str, meant: str) -> DrsError:
     """What those who wait for the right credentials are told."""
     text = (
@@ -72,9 +86,11 @@ def _credentials(region: str) -> "ReadOnlyCredentials":
     """As they are now: a role's are renewed in place, which may fail."""
     try:
         with making:
-            found = session(os.getpid()).get_credentials()
+            of = session(os.getpid())
+            found = of.get_credentials()
         if found is None:
             raise NoCredentialsError
+        _looked_at["last"] = of, found
         return found.get_frozen_credentials()
     except (BotoCoreError, ClientError) as error:
         raise tally.note(_certain(error, region)) from error

@@ -36,7 +36,8 @@ def waits_for_credentials(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock)
     """Before a launch is even intended: True when its account is not known to be that of the credentials. It is due
     again soon, and for as long as that takes."""
     try:
-        yield partial(identity.check, job.region, job.account_id)
+        if not identity.is_known(job.account_id):
+            yield partial(identity.check, job.region, job.account_id)
     except DrsError as error:
         _wait(run, wave, job, error, clock())
         return True
