@@ -30,8 +30,11 @@ def test_it_looks_late_instance_ids_up_by_job(stage: Stage) -> None:
 
 def test_it_completes_without_waiting_for_an_instance_id(stage: Stage) -> None:
     stage.simulator.scenario("late_instance_id", servers=["app-01"], seconds=300)
+    run = stage.start(stage.plan("app-01"))
+    stage.look()  # what the launch would end was asked before
     stage.simulator.scenario("access_denied", operation="DescribeRecoveryInstances")
-    run = stage.until(stage.start(stage.plan("app-01")), "COMPLETED")
+    stage.until(run, "COMPLETED")
+    run = stage.fresh(run)
     assert server().recovery_instance_id == ""
     assert run.next_step_at is not None
     stage.wait(lambda: server().recovery_instance_id != "", run)
