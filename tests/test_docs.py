@@ -100,3 +100,15 @@ def test_the_tutorial_does_what_its_pictures_show() -> None:
     files = set(re.findall(r"var/[a-z]+\.pid", page))
     assert files == {"var/engine.pid", "var/supervisor.pid"}
     assert all(f">{file}" in server for file in files)
+
+
+BRITISH = re.compile(
+    r"\b\w*(?:colour|behaviour|favour|initialis|authoris|recognis|practise|licence|defence|centre\b|catalogue)\w*",
+    re.IGNORECASE,
+)
+
+
+def test_it_is_spelled_the_american_way() -> None:
+    """But for what the product, or the code, says."""
+    texts = {page: re.sub(r"`[^`\n]*`|“[^”]*”", "", prose(page)) for page in PAGES if page.name != "CHANGELOG.md"}
+    assert {str(page): found for page, text in texts.items() if (found := BRITISH.findall(text))} == {}
