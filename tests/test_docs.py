@@ -53,6 +53,16 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     assert list(problems(page)) == []
 
 
+def test_every_file_that_is_named_exists() -> None:
+    """But the changelog may name what was, and ARCHITECTURE.md names files by their room."""
+    named = re.compile(r"`((?:[a-z_.]+/)+[\w.@*-]+\.(?:py|js|json|yaml|toml|service))(?:::\w+)?`")
+    texts = {page: page.read_text() for page in PAGES if page.name not in ("CHANGELOG.md", "ARCHITECTURE.md")}
+    missing = {
+        (page.name, path) for page, text in texts.items() for path in named.findall(text) if not any(ROOT.glob(path))
+    }
+    assert missing == set()
+
+
 def test_it_knows_headings_and_links() -> None:
     page = DOCS / "faq.md"
     assert "why-not-the-recovery-plans-of-drs-itself" in anchors(page)
