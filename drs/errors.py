@@ -29,6 +29,7 @@ class Trouble(Enum):
     ACCESS_DENIED = Effect.FATAL, "access denied"
     INVALID = Effect.FATAL, "invalid"
     NOT_FOUND = Effect.FATAL, "not found"
+    REFUSED = Effect.FATAL, "refused"  # a 4xx with a code that we do not know
     NOT_INITIALIZED = Effect.FATAL, "not initialized"
     REGION_NOT_ENABLED = Effect.FATAL, "region not enabled"
     UNCERTAIN = Effect.UNCERTAIN, "uncertain"

@@ -6,6 +6,11 @@ from collections.abc import Sequence
 # The first pattern that is found in AWS's text, or in our code, decides.
 CAUSES: Sequence[tuple[str, str, str]] = (
     (
+        "SERVER_GONE|not in DRS any more",
+        "DRS does not know this source server any more; the other servers were launched without it.",
+        "If its agent was installed anew, put its new id into the group and the plan; else take it out of the plan.",
+    ),
+    (
         "InsufficientInstanceCapacity",
         "AWS had no free machine of this instance type in the Availability Zone.",
         "Allow another instance type or subnet in the launch template, or reserve capacity. Then run it again.",

@@ -16,6 +16,7 @@ from executions.states import ExecutionStatus, JobStatus, LaunchStatus, WaveStat
 PAUSE_LIMIT = timedelta(seconds=31_536_000)  # one year
 LAUNCH_SPACING = timedelta(seconds=15)  # between two jobs of one wave
 SETTLING_GRACE = timedelta(minutes=2)  # for rows that lag behind a COMPLETED job
+UNLISTED_LIMIT = timedelta(days=1)  # how long DRS is asked which instances an ended job has launched
 BACKOFF_LIMIT = timedelta(minutes=5)
 STOP = "STOP"
 WAVE_TIMEOUT = "WAVE_TIMEOUT"
@@ -32,6 +33,7 @@ class JobView:
     not_before: datetime | None = None
     seen_at: datetime | None = None
     completed_seen_at: datetime | None = None
+    instances_seen_at: datetime | None = None  # when DRS, after the job's end, last said which instances there are
     error_code: str = ""
     error_message: str = ""
 
@@ -249,19 +251,30 @@ def judge(wave: WaveView) -> Settle | GiveUpUnsettled | None:
         return GiveUpUnsettled(wave.number)
     deadline = wave.deadline_at
     at_drs = [job for job in wave.jobs if job.status.is_open or job.status is JobStatus.COMPLETED]
-    if deadline is None or not all(job.seen_at is not None and job.seen_at > deadline for job in at_drs):
+    if deadline is None or not all(_is_heard_after(deadline, job) for job in at_drs):
         return None
     missing, servers = sum(not server.is_settled for server in wave.servers), counted(len(wave.servers), "server")
     text = f"{missing} of {servers} not up in time. AWS goes on; late instances are recorded."
     return Settle(wave.number, WaveStatus.FAILED, WAVE_TIMEOUT, text)
 
 
+def _is_heard_after(deadline: datetime, job: JobView) -> bool:
+    """Whether DRS told of the job after the deadline and, once it had ended, which instances it launched."""
+    known = job.status is not JobStatus.COMPLETED or job.instances_seen_at is not None
+    return known and job.seen_at is not None and job.seen_at > deadline
+
+
 def _seen_long_after_its_end(job: JobView) -> bool:
+    """That a server did not launch is said only when DRS lists no instance of the job a while after its end; of one
+    that does not answer that for a day nothing more is expected."""
     if job.status is not JobStatus.COMPLETED:
         return not job.status.is_open
-    return job.completed_seen_at is not None and (job.seen_at or job.completed_seen_at) > (
-        job.completed_seen_at + SETTLING_GRACE
-    )
+    if job.completed_seen_at is None:
+        return False
+    listed, seen = job.instances_seen_at, job.seen_at or job.completed_seen_at
+    if seen > job.completed_seen_at + UNLISTED_LIMIT:
+        return True
+    return listed is not None and listed > job.completed_seen_at + SETTLING_GRACE
 
 
 def _settled(wave: WaveView) -> Settle:
@@ -274,9 +287,11 @@ def _settled(wave: WaveView) -> Settle:
     if not failed:
         return Settle(wave.number, WaveStatus.COMPLETED)
     rejected = next((job for job in wave.jobs if job.status is JobStatus.REJECTED), None)
-    if rejected is not None:
-        return Settle(wave.number, WaveStatus.FAILED, rejected.error_code, rejected.error_message)
     text = f"{failed} of {counted(len(wave.servers), 'server')} did not launch."
+    if rejected is not None:
+        told = rejected.error_message
+        told = told if failed == len(wave.servers) else f"{text} {told}"
+        return Settle(wave.number, WaveStatus.FAILED, rejected.error_code, told)
     return Settle(wave.number, WaveStatus.FAILED, "SERVER_LAUNCH_FAILED", text)
 
 

@@ -20,6 +20,12 @@ from executions.run import Lost, Run, claim, journal, load
 from executions.states import STEPPED, ExecutionStatus, JobStatus, LaunchStatus, WaveStatus
 from protection.details import Round
 
+UNSETTLED = "DRS ended the job without saying what became of this server, and lists no instance of it."
+UNLISTED = (
+    "DRS ended the job without saying what became of this server, and did not say for a day which instances there are."
+    " One may run in EC2."
+)
+
 
 def step(execution_id: uuid.UUID, clock: Clock = db_clock) -> None:
     """Move one run as far as it goes now. Safe to call at any time, any number of times, from anywhere."""
@@ -144,9 +150,9 @@ def _withdraw(run: Run, wave: WaveRun, job_ids: Iterable[uuid.UUID], now: dateti
 def _give_up_unsettled(run: Run, wave: WaveRun, now: datetime) -> None:
     with transaction.atomic():
         run.keep(now)
-        wave.servers.filter(launch_status__in=[LaunchStatus.PENDING, LaunchStatus.IN_PROGRESS]).update(
-            launch_status=LaunchStatus.FAILED, error="DRS ended the job without saying what became of this server."
-        )
+        left = wave.servers.filter(launch_status__in=[LaunchStatus.PENDING, LaunchStatus.IN_PROGRESS])
+        left.filter(job__instances_seen_at=None).update(launch_status=LaunchStatus.FAILED, error=UNLISTED)
+        left.update(launch_status=LaunchStatus.FAILED, error=UNSETTLED)
         transitions.touch(run.execution, now, [wave])
 
 

@@ -5,29 +5,42 @@ DRS by its tag before anything is sent again, and sent again only when no earlie
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Min
 
 from audit.actor import ENGINE
 from audit.journal import record
 from contract.clock import Clock, unix
 from drs.client import Drs, SendWindow
 from drs.errors import DrsError, Effect, Trouble
-from drs.shapes import JOB_COMPLETED, Job
+from drs.shapes import Job
 from executions import decide as d
 from executions import transitions
 from executions.accounts import waits_for_credentials
 from executions.errands import Errand
-from executions.models import Execution, LaunchJob, TerminationJob, WaveRun
-from executions.occupancy import occupied_by
+from executions.models import Execution, LaunchJob, WaveRun
+from executions.occupancy import by_occupant, jobs_of_ours, occupied_by
 from executions.patience import count, is_hopeless, leave_out_idle_time
+from executions.refusals import (
+    GONE_CODE,
+    begin,
+    halves,
+    leave_out,
+    reject,
+    requeue,
+    retry_later,
+    say,
+    split,
+    split_unsent,
+    without,
+)
 from executions.run import Lost, Run, journal, uncounted
-from executions.states import WAVE_BEGUN, ExecutionStatus, JobStatus, Kind, LaunchStatus, Phase, WaveStatus
+from executions.states import WAVE_BEGUN, JobStatus, Kind, WaveStatus
 
 LAUNCH_TAG = "drsorch:launch"
 EXECUTION_TAG = "drsorch:execution"
@@ -39,17 +52,20 @@ _FATAL_CODES = {
     Trouble.NOT_INITIALIZED: "REGION_NOT_INITIALIZED",
     Trouble.REGION_NOT_ENABLED: "REGION_NOT_INITIALIZED",
 }
+_MAY_BE_ONE_SERVERS = (Trouble.INVALID, Trouble.NOT_FOUND, Trouble.REFUSED)
 
 
 def launch(run: Run, wave: WaveRun, job_id: uuid.UUID, clock: Clock) -> Errand[None]:
     """Send one job of a wave. Raises Lost when the run was taken over before the intent was recorded."""
     job = LaunchJob.objects.get(pk=job_id)
     leave_out_idle_time(job, clock())
-    if job.attempt and (yield from _adopt_if_found(run, wave, job, clock)):
+    if job.attempt and (yield from _adopt_if_found(run, wave, job, clock, _split_in_conflict)):
         return
     if (yield from waits_for_credentials(run, wave, job, clock)):
         return
-    servers = list(job.servers.order_by("position").values_list("source_server_id", flat=True))
+    if (yield from _leave_out_gone(run, wave, job, clock)):
+        return
+    servers = _servers(job)
     window = SendWindow(settings.SEND_WINDOW_SECONDS)  # opened before the intent is dated, so it never ends too late
     _record_intent(run, wave, job, clock())
     try:
@@ -66,6 +82,27 @@ def launch(run: Run, wave: WaveRun, job_id: uuid.UUID, clock: Clock) -> Errand[N
         adopt(run, wave, job, answer, clock())
 
 
+def _servers(job: LaunchJob) -> list[str]:
+    return list(job.servers.order_by("position").values_list("source_server_id", flat=True))
+
+
+def _leave_out_gone(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> Errand[bool]:
+    """DRS refuses a job as a whole because of one server that it does not know any more: such a server is left out.
+    True when none remains. Before the intent, and never in its way: a silence says nothing of any server."""
+    gone = yield from _unlisted(job, _servers(job))
+    return bool(gone) and leave_out(run, wave, job, gone, clock())
+
+
+def _unlisted(job: LaunchJob, servers: Sequence[str]) -> Errand[list[str]]:
+    """Those of the servers that DRS, if it answers, does not list."""
+    try:
+        found = yield partial(Drs(job.region, job.account_id, reading="poller").source_servers, servers)
+    except DrsError:
+        return []
+    listed = {each.source_server_id for each in found}
+    return [each for each in servers if each not in listed]
+
+
 def _record_intent(run: Run, wave: WaveRun, job: LaunchJob, now: datetime) -> None:
     """Commit that this job is about to be sent: from here on it must be looked for before it is sent again."""
     with transaction.atomic():
@@ -75,9 +112,7 @@ def _record_intent(run: Run, wave: WaveRun, job: LaunchJob, now: datetime) -> No
         if not mine.update(status=JobStatus.INITIATED, not_before=None, **columns):
             raise Lost
         job.status, job.attempt, job.intent_at = JobStatus.INITIATED, job.attempt + 1, now
-        if not wave.state.has_begun:
-            wave.status, wave.started_at = WaveStatus.INITIATED, now
-            wave.save(update_fields=["status", "started_at"])
+        begin(wave, now)
         transitions.touch(run.execution, now, [wave])
         journal(
             run,
@@ -114,7 +149,9 @@ def adopt(run: Run, wave: WaveRun, job: LaunchJob, found: Job, now: datetime, ve
         created = min(max(found.created_at, job.intent_at or now), now)
         deadline = created + timedelta(seconds=settings.WAVE_TIMEOUT_SECONDS)
         begun = WaveRun.objects.filter(pk=wave.pk, status__in=WAVE_BEGUN)
-        begun.update(status_message="")
+        others = LaunchJob.objects.filter(wave=wave.pk, status=JobStatus.QUEUED).exclude(refused_as="")
+        if not others.exists():  # else it says what they wait for
+            begun.update(status_message="")
         begun.filter(status=WaveStatus.INITIATED).update(status=WaveStatus.POLLING)
         # Launched by a database that was lost: the backup knows nothing of it.
         unknown = WaveRun.objects.filter(pk=wave.pk, status=WaveStatus.PENDING)
@@ -150,8 +187,15 @@ def _say_doubled(run: Run, job: LaunchJob, job_ids: set[str]) -> None:
 # Finding a launch whose answer was lost
 
 
-def _adopt_if_found(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> Errand[bool]:
-    """Look for the launch at DRS and take it over; True when there was nothing left to send, or nothing to see now."""
+def _adopt_if_found(
+    run: Run,
+    wave: WaveRun,
+    job: LaunchJob,
+    clock: Clock,
+    then: Callable[[Run, WaveRun, LaunchJob, Sequence[Job], datetime], bool] = lambda *_: False,
+) -> Errand[bool]:
+    """Look for the launch at DRS and take it over; True when there was nothing left to send, or nothing to see now.
+    `then` is what else the jobs may tell of one that DRS does not have; it says whether that was all."""
     try:
         since = _begun(run, wave) - LOOK_BACK
         jobs = yield partial(Drs(job.region, job.account_id, reading="poller").jobs_since, since)
@@ -164,7 +208,7 @@ def _adopt_if_found(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> Er
     # Of a run that is polled, too, the polls say whether the other regions answer.
     if f" in {job.region}: " in run.execution.aws_error or not transitions.is_watched(run.execution):
         _clear_failures(run)
-    return adopt_tagged(run, wave, job, jobs, clock)
+    return adopt_tagged(run, wave, job, jobs, clock) or then(run, wave, job, jobs, clock())
 
 
 def _begun(run: Run, wave: WaveRun) -> datetime:
@@ -213,9 +257,10 @@ def reconcile(run: Run, wave: WaveRun, job_id: uuid.UUID, clock: Clock) -> Erran
         text = "The answer to a launch was lost; looking for it at AWS before anything is sent again."
         _look_again(run, wave, job, text, now)
     elif is_hopeless(job, now):
-        _reject(run, wave, job, "LAUNCH_REJECTED", "AWS never gave a clear answer, and started nothing.", now)
+        reject(run, wave, job, "LAUNCH_REJECTED", "AWS never gave a clear answer, and started nothing.", now)
     else:
-        _requeue(run, wave, job, now, not_before=now, message="", verb="launch.cleared")
+        job.cleared_at = now
+        requeue(run, wave, job, now, not_before=now, message="", verb="launch.cleared")
 
 
 def _look_again(run: Run, wave: WaveRun, job: LaunchJob, message: str, now: datetime) -> None:
@@ -225,7 +270,7 @@ def _look_again(run: Run, wave: WaveRun, job: LaunchJob, message: str, now: date
         run.keep(now)
         unknown = LaunchJob.objects.filter(pk=job.pk, status=job.status, attempt=job.attempt, job_id="")
         if unknown.update(not_before=later, refused_since=job.refused_since, refused_as=job.refused_as):
-            _say(run, wave, message, now)
+            say(run, wave, message, now)
 
 
 def _look_after(run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, message: str, now: datetime) -> None:
@@ -234,13 +279,6 @@ def _look_after(run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, messag
     with transaction.atomic():
         _look_again(run, wave, job, message, now)
         journal(run, "launch.unclear", outcome=error.code, wave=wave.number, launch=str(job.pk))
-
-
-def _say(run: Run, wave: WaveRun, message: str, now: datetime) -> None:
-    """Tell readers why the wave waits; only a new reason counts as a change, and no other engine's is left standing."""
-    begun = WaveRun.objects.filter(pk=wave.pk, status__in=WAVE_BEGUN)
-    if begun.exclude(status_message=message).update(status_message=message):
-        transitions.touch(run.execution, now, [wave])
 
 
 # A call that failed
@@ -252,40 +290,92 @@ def _after_failure(
     if error.effect is Effect.UNCERTAIN:
         text = f"AWS gave no clear answer to a launch ({error.code}); looking for it."
         _look_after(run, wave, job, error, text, clock())
+    elif error.trouble in _MAY_BE_ONE_SERVERS:
+        yield from _after_refused(run, wave, job, error, servers, clock)
     elif error.effect is Effect.FATAL:
         code = _FATAL_CODES.get(error.trouble, "LAUNCH_REJECTED")
-        _reject(run, wave, job, code, f"{error.code}: {error.message}", clock())
+        reject(run, wave, job, code, f"{error.code}: {error.message}", clock())
     elif error.trouble in (Trouble.CONFLICT, Trouble.QUOTA):
         yield from _after_occupied(run, wave, job, error, servers, clock)
     else:
-        _retry_later(run, wave, job, error, _waiting_for(error), clock())
+        retry_later(run, wave, job, error, _waiting_for(error), clock())
+
+
+def _after_refused(
+    run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, servers: Sequence[str], clock: Clock
+) -> Errand[None]:
+    """AWS will never take these servers together: it names whose fault that is, or DRS does not list it, or it is
+    found by halving. Only the culprit fails; a request that is wrong by itself fails with all of them."""
+    text, bad = f"{error.code}: {error.message}", frozenset(error.names(servers, servers))
+    code = GONE_CODE if error.trouble is Trouble.NOT_FOUND and bad else "LAUNCH_REJECTED"
+    if not bad and len(servers) > 1 and (unlisted := (yield from _unlisted(job, servers))):
+        bad, code = frozenset(unlisted), GONE_CODE
+    if bad and len(bad) < len(servers):
+        split(run, wave, job, without(servers, bad, code, text), error, "", clock())
+    elif not bad and len(servers) > 1 and error.trouble is not Trouble.REFUSED:
+        split(run, wave, job, halves(servers), error, f"Looking for the server that AWS refuses. {text}", clock())
+    else:
+        reject(run, wave, job, code, text, clock())
 
 
 def _after_occupied(
     run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, servers: Sequence[str], clock: Clock
 ) -> Errand[None]:
-    """DRS is busy. With ourselves, perhaps: a conflict may be with this very launch. Else say who occupies it."""
-    since = min(_begun(run, wave) - LOOK_BACK, clock() - OCCUPANTS_SINCE)
+    """DRS is busy. With ourselves, perhaps: a conflict may be with this very launch. Else say who occupies it, and
+    send the servers that nothing occupies."""
     try:
+        since = _since(run, wave, servers, clock())
         jobs = yield partial(Drs(job.region, job.account_id, reading="poller").jobs_since, since)
     except DrsError:
         text = f"{error.message} AWS does not say who occupies it."
         if error.trouble is Trouble.CONFLICT:
             _look_after(run, wave, job, error, text, clock())
         else:
-            _retry_later(run, wave, job, error, text, clock())
+            retry_later(run, wave, job, error, text, clock())
         return
-    if not adopt_tagged(run, wave, job, jobs, clock):
-        text = occupied_by(jobs, servers, error)
-        ours = error.trouble is Trouble.QUOTA and _any_is_ours(jobs)
-        _retry_later(run, wave, job, error, text, clock(), patiently=ours)
+    if adopt_tagged(run, wave, job, jobs, clock):
+        return
+    ours = jobs_of_ours(jobs)
+    text, parts = occupied_by(jobs, servers, error, ours), []
+    if error.trouble is Trouble.CONFLICT:
+        parts = by_occupant(jobs, servers, ours, error.names(servers, servers) if _is_sure(job) else ())
+        if not any(each.waits for each in parts) and job.refused_as == Trouble.CONFLICT.name and _is_sure(job):
+            parts = halves(servers) if len(servers) > 1 else parts
+    if len(parts) > 1:
+        split(run, wave, job, parts, error, text, clock())
+    else:
+        is_ours = all(each.patiently for each in parts) if parts else bool(ours)
+        retry_later(run, wave, job, error, text, clock(), patiently=is_ours)
 
 
-def _any_is_ours(jobs: Sequence[Job]) -> bool:
-    """Whether one of the running jobs is of a run of ours: a large wave fills the quota by itself."""
-    ids = [each.job_id for each in jobs if each.status != JOB_COMPLETED]
-    launches = LaunchJob.objects.filter(job_id__in=ids)
-    return launches.exists() or TerminationJob.objects.filter(job_id__in=ids).exists()
+def _is_sure(job: LaunchJob) -> bool:
+    """Whether a conflict with something that DRS does not show is certainly none with this very launch: a job that DRS
+    shows late must still be found by the launch's tag, so such a launch stays whole."""
+    return job.cleared_at is None
+
+
+def _since(run: Run, wave: WaveRun, servers: Sequence[str], now: datetime) -> datetime:
+    """Since when jobs are listed that may occupy these servers: an open one of ours may be of any age."""
+    open_jobs = LaunchJob.objects.filter(
+        servers__source_server_id__in=servers, status__in=[JobStatus.PENDING, JobStatus.STARTED]
+    )
+    oldest: datetime | None = open_jobs.aggregate(oldest=Min("created_at"))["oldest"]
+    return min(_begun(run, wave) - LOOK_BACK, now - OCCUPANTS_SINCE, (oldest or now) - LOOK_BACK)
+
+
+def _split_in_conflict(run: Run, wave: WaveRun, job: LaunchJob, jobs: Sequence[Job], now: datetime) -> bool:
+    """A job was refused because a server of it was busy, and nothing showed which. Before it is sent again: what DRS
+    shows by now tells that, or else halving does."""
+    servers = _servers(job)
+    if job.refused_as != Trouble.CONFLICT.name or len(servers) == 1:
+        return False
+    parts = by_occupant(jobs, servers, jobs_of_ours(jobs), ())
+    if not any(each.waits for each in parts) and _is_sure(job):
+        parts = halves(servers)
+    if len(parts) == 1:
+        return False
+    split_unsent(run, wave, job, parts, "Another DRS job works on one of its servers; the others are sent.", now)
+    return True
 
 
 def _waiting_for(error: DrsError) -> str:
@@ -306,74 +396,3 @@ def _waiting_for(error: DrsError) -> str:
             return "This engine was held up for too long to send the launch safely; trying again."
         case _:
             return f"DRS in {error.region} cannot be reached ({error.code}); trying again."
-
-
-def _retry_later(
-    run: Run,
-    wave: WaveRun,
-    job: LaunchJob,
-    error: DrsError,
-    message: str,
-    now: datetime,
-    *,
-    patiently: bool = False,
-) -> None:
-    """Certainly nothing was launched: try again, for half an hour. Throttling alone never fails a wave, nor do
-    credentials of another account: AWS was not even asked."""
-    patiently = patiently or error.trouble in (Trouble.THROTTLED, Trouble.OTHER_ACCOUNT)
-    count(job, error.trouble, now, patiently=patiently)
-    if is_hopeless(job, now):
-        code = "DRS_QUOTA_EXCEEDED" if error.trouble is Trouble.QUOTA else "LAUNCH_REJECTED"
-        _reject(run, wave, job, code, f"{error.code}: {message}", now)
-        return
-    wait = d.backoff(min(job.attempt - 1, 8), settings.POLL_SECONDS)
-    _requeue(run, wave, job, now, not_before=now + wait, message=message, verb="launch.refused", outcome=error.code)
-
-
-def _requeue(
-    run: Run,
-    wave: WaveRun,
-    job: LaunchJob,
-    now: datetime,
-    *,
-    not_before: datetime,
-    message: str,
-    verb: str,
-    outcome: str = "ok",
-) -> None:
-    """The job may be sent again, from `not_before` on; of a run that is over it never will be."""
-    with transaction.atomic():
-        over = _lock(run)
-        refused = {"refused_since": job.refused_since, "refused_as": job.refused_as}
-        status = JobStatus.WITHDRAWN if over else JobStatus.QUEUED
-        if over is None or not _unanswered(job).update(status=status, not_before=not_before, **refused):
-            return
-        _say(run, wave, message, now)
-        journal(run, verb, outcome=outcome, wave=wave.number, launch=str(job.pk), attempt=job.attempt, text=message)
-
-
-def _reject(run: Run, wave: WaveRun, job: LaunchJob, code: str, text: str, now: datetime) -> None:
-    """AWS will not take this launch: its servers have failed, with AWS's own words."""
-    with transaction.atomic():
-        rejected = {"status": JobStatus.REJECTED, "error_code": code, "error_message": text}
-        if _lock(run) is None or not _unanswered(job).update(**rejected):
-            return
-        job.servers.update(launch_status=LaunchStatus.FAILED, phase=Phase.DONE, error=text)
-        transitions.touch(run.execution, now, [wave])
-        journal(run, "launch.rejected", outcome=code, wave=wave.number, launch=str(job.pk), text=text)
-
-
-# What is certain of an attempt is not guarded by the claim, as little as a job id: whoever has the run by now would
-# have to wait until no request can land any more. It is guarded by the attempt.
-
-
-def _lock(run: Run) -> bool | None:
-    """Lock the run and say whether it is over; None where an answer of before a restore, or to a run that is gone,
-    says nothing."""
-    rows = Execution.objects.select_for_update().filter(pk=run.execution.pk, restored_at=None)
-    return next((ExecutionStatus.of(each).is_final for each in rows.values_list("status", flat=True)), None)
-
-
-def _unanswered(job: LaunchJob) -> QuerySet[LaunchJob]:
-    """The launch, as long as nobody has found out what became of this attempt."""
-    return LaunchJob.objects.filter(pk=job.pk, status=JobStatus.INITIATED, attempt=job.attempt, job_id="")

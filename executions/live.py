@@ -142,7 +142,7 @@ class Live:
         self.waves = [
             WaveCard(
                 run,
-                list(run.jobs.all()),
+                [job for job in run.jobs.all() if not job.is_split],
                 progress.tallies[run.pk],
                 progress.failed[run.pk],
                 small_run=small,
@@ -316,15 +316,17 @@ class Live:
 
 
 def _problems_of(wave: WaveCard) -> list[Trouble]:
-    where = f"Wave {wave.number}"
+    where, refused = f"Wave {wave.number}", {job.pk: job.error_code for job in wave.jobs if job.error_code}
+    code = "" if wave.run.error_code in refused.values() else _code(wave.run)  # that of a job is not every server's
     found = [
-        Trouble(server.hostname, where, server.error or "AWS gave no reason.", _code(wave.run))
+        Trouble(server.hostname, where, server.error or "AWS gave no reason.", refused.get(server.job_id, code))
         for server in wave.failures
     ]
+    told = {wave.run.error_message, *(server.error for server in wave.failures)}
     found += [
         Trouble(f"Job {job.job_id or job.position + 1} in {job.region}", where, job.error_message, job.error_code)
         for job in wave.jobs
-        if job.error_message and job.error_message != wave.run.error_message
+        if job.error_message and job.error_message not in told
     ]
     if wave.run.error_message and (not found or _code(wave.run)):
         found.insert(0, Trouble(wave.run.name, where, wave.run.error_message, wave.run.error_code))

@@ -16,7 +16,7 @@ from executions.states import JobStatus, LaunchStatus, WaveStatus
 
 log = logging.getLogger(__name__)
 
-_JOB_NEWS = ["status", "seen_at", "completed_seen_at", "watched", "events_seen"]
+_JOB_NEWS = ["status", "seen_at", "completed_seen_at", "instances_seen_at", "watched", "events_seen"]
 
 
 def fresh(jobs: QuerySet[LaunchJob]) -> list[LaunchJob]:

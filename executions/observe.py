@@ -29,12 +29,15 @@ LOST_AFTER = timedelta(days=1)  # DRS answers and has not shown a job, or its lo
 
 @dataclass(frozen=True)
 class Question:
-    """Jobs of one account and region to ask for; `logs` are those whose log is read as well."""
+    """Jobs of one account and region to ask for; `logs` are those whose log is read as well. `open_servers` are, by
+    job, servers of which DRS has not told yet that they launched: when the job has ended, it is asked for their
+    instances."""
 
     region: str
     account: str
     job_ids: tuple[str, ...]
     logs: frozenset[str]
+    open_servers: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass
@@ -46,6 +49,7 @@ class Answer:
     logs: dict[str, list[JobLogItem]] = field(default_factory=dict)
     unread: set[str] = field(default_factory=set)
     instances: dict[tuple[str, str], RecoveryInstance] = field(default_factory=dict)
+    listed: bool = False  # whether DRS said which instances there are
     error: DrsError | None = None
 
 
@@ -69,9 +73,11 @@ def read_on(question: Question, jobs: Mapping[str, Job]) -> Answer:
     answer, until = Answer(dict(jobs)), time.monotonic() + READING_SECONDS
     launches = [job for job in jobs.values() if job.type != TERMINATE]
     try:
-        answer.instances = _instances(drs, launches)
+        answer.instances = _instances(drs, launches, question.open_servers)
+        answer.listed = True
     except DrsError as error:
         log.warning("reading instances failed: %s", error)
+        answer.error = error
     for job in _in_turn(launches, question.logs):
         if time.monotonic() > until:
             break
@@ -92,10 +98,11 @@ def _in_turn(jobs: Iterable[Job], logs: Collection[str]) -> list[Job]:
     return sorted(wanted, key=lambda job: job.status != JOB_COMPLETED)
 
 
-def _instances(drs: Drs, jobs: Iterable[Job]) -> dict[tuple[str, str], RecoveryInstance]:
-    """Instances by job and server: for ids that jobs do not tell (yet), and of ended jobs for their points in time.
-
-    An instance of another job is never taken.
+def _instances(
+    drs: Drs, jobs: Iterable[Job], open_servers: Mapping[str, Sequence[str]]
+) -> dict[tuple[str, str], RecoveryInstance]:
+    """Instances by job and server: for ids that jobs do not tell (yet), of ended jobs for their points in time, and for
+    servers that an ended job has left open or shows no more. An instance of another job is never taken.
     """
     wanted = {
         each.source_server_id
@@ -104,6 +111,7 @@ def _instances(drs: Drs, jobs: Iterable[Job]) -> dict[tuple[str, str], RecoveryI
         if each.launch_status == LaunchStatus.LAUNCHED
         and (job.status == JOB_COMPLETED or not each.recovery_instance_id)
     }
+    wanted.update(each for job in jobs if job.status == JOB_COMPLETED for each in open_servers.get(job.job_id, ()))
     if not wanted:
         return {}
     found = drs.recovery_instances(sorted(wanted))
@@ -126,6 +134,7 @@ class News:
 
 
 _RANK = [JobStatus.PENDING.value, JobStatus.STARTED.value, JobStatus.COMPLETED.value]
+_GONE = frozenset({"TERMINATED", "NOT_FOUND"})
 _SERVER_STATUSES = frozenset(each.value for each in LaunchStatus)
 _SERVER_NEWS = (
     "launch_status",
@@ -153,11 +162,14 @@ def compare(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer, asked_
     if found.status == JOB_COMPLETED and job.completed_seen_at is None:
         job.completed_seen_at = asked_at
     job.seen_at = max(asked_at, job.seen_at or asked_at)
+    if answer.listed and found.status == JOB_COMPLETED:
+        news.changed |= job.instances_seen_at is None or any(not each.state.is_settled for each in servers)
+        job.instances_seen_at = asked_at
     participants = {each.source_server_id: each for each in found.participants}
     for server in servers:
         participant = participants.get(server.source_server_id)
-        instance, before = answer.instances.get((job.job_id, server.source_server_id)), server.state
-        if columns := _update(server, participant, instance, lines or [], asked_at):
+        instance, before = _instance_of(job, server, answer, lines or []), server.state
+        if columns := _update(server, participant, instance, lines or [], _Bounds.of(job, found, asked_at)):
             news.servers.append(server)
             news.columns |= columns
             news.decides |= server.state is not before
@@ -195,14 +207,52 @@ def _forward(now: LaunchStatus, told: str) -> LaunchStatus:
     return status if status.is_settled or not now.is_settled else now
 
 
+def _is_told(participant: Participant) -> bool:
+    """Whether DRS has said what became of the server."""
+    told = participant.launch_status
+    return told in _SERVER_STATUSES and LaunchStatus.of(told).is_settled
+
+
+def _instance_of(
+    job: LaunchJob, server: ServerRun, answer: Answer, lines: Sequence[JobLogItem]
+) -> RecoveryInstance | None:
+    """The instance of this launch: DRS lists it with the job, or lists one that the log's LAUNCH_END names."""
+    found = answer.instances.get((job.job_id, server.source_server_id))
+    if found is not None:
+        return found
+    mine = [each for each in lines if each.source_server_id == server.source_server_id and each.event == "LAUNCH_END"]
+    named = {str(each.data.get("targetInstanceID", "")) for each in mine}
+    others = (each for (_, source), each in answer.instances.items() if source == server.source_server_id)
+    return next((each for each in others if each.recovery_instance_id in named), None)
+
+
+@dataclass(frozen=True)
+class _Bounds:
+    """Between which times a server of a job came up: after the intent to launch it and, by DRS's word, before the job's
+    end, however late we look. AWS's clock is believed only as far as it agrees with ours. `ended` jobs tell no more."""
+
+    earliest: datetime | None
+    latest: datetime
+    ended: bool
+
+    @classmethod
+    def of(cls, job: LaunchJob, found: Job, asked_at: datetime) -> "_Bounds":
+        latest = min(asked_at, found.ended_at or asked_at)
+        return cls(job.intent_at, max(latest, job.intent_at or latest), found.status == JOB_COMPLETED)
+
+    def within(self, at: datetime) -> datetime:
+        return min(max(at, self.earliest or at), self.latest)
+
+
 def _update(
     server: ServerRun,
     participant: Participant | None,
     instance: RecoveryInstance | None,
     lines: Sequence[JobLogItem],
-    now: datetime,
+    bounds: _Bounds,
 ) -> set[str]:
-    """Bring one server up to date; answers the columns that changed."""
+    """Bring one server up to date; answers the columns that changed. What an ended job does not tell, its instance
+    does."""
     before = {name: getattr(server, name) for name in _SERVER_NEWS}
     mine = [item for item in lines if item.source_server_id == server.source_server_id]
     if participant is not None:
@@ -211,6 +261,9 @@ def _update(
     if instance is not None:
         told = told or instance.recovery_instance_id
         server.point_in_time = instance.point_in_time or server.point_in_time
+        untold = participant is None or not _is_told(participant)
+        if bounds.ended and untold and instance.ec2_state not in _GONE:
+            server.launch_status = _forward(server.state, LaunchStatus.LAUNCHED)
     server.recovery_instance_id = told or server.recovery_instance_id
     for item in mine:
         server.phase = phase_after(item.event, Phase.of(server.phase))
@@ -219,7 +272,7 @@ def _update(
         server.phase = Phase.DONE
     if server.state is LaunchStatus.LAUNCHED:
         told_at = next((item.at for item in mine if item.event == "LAUNCH_END"), None)  # read later than the status
-        server.launched_at = told_at or server.launched_at or now
+        server.launched_at = bounds.within(told_at or server.launched_at or bounds.latest)
         server.error = ""
     if server.state is LaunchStatus.FAILED and not server.error:
         server.error = _why(mine)
@@ -244,6 +297,9 @@ def _still_watched(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer,
         return True
     if job.job_id not in answer.logs:
         return job.job_id not in answer.unread or now <= job.completed_seen_at + LOST_AFTER
+    asked = job.instances_seen_at is not None and all(each.state.is_settled for each in servers)
+    if not asked and now <= job.completed_seen_at + LOST_AFTER:
+        return True
     told = {each.source_server_id: each.launch_status for each in answer.jobs[job.job_id].participants}
     complete = all(_is_fully_known(each, told.get(each.source_server_id, "")) for each in servers)
     return not complete and now <= job.completed_seen_at + LATE_NEWS

@@ -11,7 +11,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
@@ -25,6 +25,7 @@ from contract import log_context
 from contract.clock import Clock, db_clock
 from contract.outage import is_outage
 from drs.errors import DrsError
+from drs.shapes import JOB_COMPLETED
 from executions import decide as d
 from executions import following, launch, news, transitions
 from executions.engine import advance
@@ -35,6 +36,7 @@ from executions.observe import Answer, News, Question, ask, read_on
 from executions.run import LEASE, UNREAD, Run, uncounted
 from executions.silence import UNKEPT
 from executions.states import STEPPED, WAVE_BEGUN, WAVE_FINAL, JobStatus
+from executions.unlisted import open_servers, say_unlisted
 
 log = logging.getLogger(__name__)
 
@@ -151,16 +153,19 @@ class Poller:
         self._conclude(inquiry, [each for each in inquiry.executions if not batch.waiting[each]], now)
         if any(job.job_id in answer.jobs for job in inquiry.jobs) and inquiry.place not in self.reading:
             self.reading.add(inquiry.place)
+            question = replace(question, open_servers=open_servers(answer))
             try:
                 more: Answer = yield partial(read_on, question, answer.jobs)
             finally:
                 self.reading.remove(inquiry.place)
+            say_unlisted(question, more, self.clock())
             self._apply_more(inquiry, more)
 
     def _apply_more(self, inquiry: Inquiry, answer: Answer) -> None:
         """Write down what logs and instances tell. Nobody's claim guards this: the rows are read anew under a lock, and
         what DRS tells of them only ever grows. Where nothing but a log has grown, a forecast is all that may change."""
         told = {*answer.logs, *answer.unread, *(job_id for job_id, _ in answer.instances)}
+        told.update(each.job_id for each in answer.jobs.values() if answer.listed and each.status == JOB_COMPLETED)
         jobs = LaunchJob.objects.filter(pk__in=[job.pk for job in inquiry.jobs], job_id__in=told)
         changed = list(news.by_run(news.fresh(jobs), answer, inquiry.asked_at))
         grown: list[uuid.UUID] = []

@@ -229,7 +229,7 @@ def current_wave(waves: Sequence[WaveRun]) -> int | None:
 
 
 def _wave(wave: WaveRun, now: datetime) -> WaveRunShape:
-    jobs = list(wave.jobs.all())
+    jobs = [job for job in wave.jobs.all() if not job.is_split]
     return WaveRunShape(
         waveNumber=wave.number,
         waveName=wave.name,

@@ -5,6 +5,7 @@ every launch that may have been sent since, by its tag, and what is found is tak
 until a person resumes the run.
 """
 
+import uuid
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -20,8 +21,9 @@ from audit.journal import record
 from contract.clock import Clock, db_clock
 from drs.client import Drs
 from drs.errors import DrsError, Trouble
+from drs.shapes import Job
 from executions import decide as d
-from executions import launch, transitions
+from executions import launch, refusals, transitions
 from executions.errands import Errand
 from executions.models import Execution, LaunchJob
 from executions.run import Lost, Run, journal, uncounted
@@ -88,7 +90,8 @@ def recount(run: Run, clock: Clock) -> Errand[bool]:
                 run.keep(clock())  # each of many that hang may take a fifth of the lease
                 continue
             known = []  # where DRS was never set up nothing was launched
-        for job in jobs:
+        _make_rows_of_parts(run, jobs, known, clock())
+        for job in uncounted(run.execution).filter(account_id=account, region=region).select_related("wave"):
             launch.adopt_tagged(run, job.wave, job, known, clock)
         _note_counted(run, account, region, clock())
     if silent:
@@ -96,6 +99,31 @@ def recount(run: Run, clock: Clock) -> Errand[bool]:
         return False
     _let_people_decide(run, clock())
     return True
+
+
+def _make_rows_of_parts(run: Run, jobs: Sequence[LaunchJob], known: Sequence[Job], now: datetime) -> None:
+    """Launches of this run whose tag no row has: jobs were split after the backup. Their rows are made anew, with the
+    servers that DRS names, so that they are found like any other and nothing of them is sent again."""
+    tags = {str(each) for each in LaunchJob.objects.filter(wave__execution=run.execution).values_list("pk", flat=True)}
+    for found in known:
+        tag = found.tags.get(launch.LAUNCH_TAG, "")
+        if found.tags.get(launch.EXECUTION_TAG) != str(run.execution.pk) or tag in tags or not _is_id(tag):
+            continue
+        named = [each.source_server_id for each in found.participants]
+        for job in jobs:
+            with transaction.atomic():
+                run.keep(now)
+                rows = job.servers.filter(source_server_id__in=named)
+                if rows.exists():
+                    refusals.move(job, rows, uuid.UUID(tag))
+                    break
+
+
+def _is_id(tag: str) -> bool:
+    try:
+        return str(uuid.UUID(tag)) == tag
+    except ValueError:
+        return False
 
 
 def _note_counted(run: Run, account: str, region: str, now: datetime) -> None:
@@ -107,7 +135,11 @@ def _note_counted(run: Run, account: str, region: str, now: datetime) -> None:
             raise Lost  # a person was faster
         run.keep(now)
         uncounted(run.execution).filter(account_id=account, region=region).update(
-            status=JobStatus.QUEUED, not_before=restored_at + quarantine, refused_since=None, refused_as=""
+            status=JobStatus.QUEUED,
+            not_before=restored_at + quarantine,
+            refused_since=None,
+            refused_as="",
+            cleared_at=now,
         )
 
 

@@ -15,7 +15,7 @@ from django.db.models import F, QuerySet
 from audit.actor import ENGINE
 from audit.journal import record
 from executions import decide as d
-from executions.models import Execution, LaunchJob, ServerRun, WaveRun
+from executions.models import SPLIT, Execution, LaunchJob, ServerRun, WaveRun
 from executions.states import STEPPED, JobStatus, LaunchStatus
 
 # Columns of a wave's run that are large and nothing that the engine decides by, for `defer`.
@@ -88,7 +88,7 @@ def _wave_view(wave: WaveRun) -> d.WaveView:
 
 
 def _with_jobs(wave: WaveRun, view: d.WaveView) -> d.WaveView:
-    jobs = list(LaunchJob.objects.filter(wave=wave).order_by("position"))
+    jobs = list(LaunchJob.objects.filter(wave=wave).exclude(**SPLIT).order_by("position"))
     servers = ServerRun.objects.filter(wave=wave).exclude(job__status=JobStatus.WITHDRAWN)
     return replace(
         view,
@@ -106,6 +106,7 @@ def _job_view(job: LaunchJob) -> d.JobView:
         not_before=job.not_before,
         seen_at=job.seen_at,
         completed_seen_at=job.completed_seen_at,
+        instances_seen_at=job.instances_seen_at,
         error_code=job.error_code,
         error_message=job.error_message,
     )

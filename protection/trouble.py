@@ -59,5 +59,7 @@ def _why_unavailable(error: DrsError) -> str:
                 f"DRS in {error.region} refuses the request as invalid ({error.code}: {error.message})."
                 " Nothing was changed. Tell an administrator: trying again will not help."
             )
+        case Trouble.REFUSED | Trouble.NOT_FOUND:
+            return f"DRS in {error.region} refuses the request ({error.code}: {error.message}). Nothing was changed."
         case _:
             return f"DRS in {error.region} does not answer ({error.code}). Nothing was changed. Try again shortly."

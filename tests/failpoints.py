@@ -48,6 +48,17 @@ STATEMENTS = {
     "before the end": (("execution.ended",), False),
     "before the news are written": (('UPDATE "executions_serverrun"',), False),
 }
+# The same, where one bad server is taken out of a job.
+SPLITS = {
+    "before leaving out": (("launch.left_out",), False),
+    "after leaving out": (("launch.left_out",), True),
+    "before the split": (("launch.split",), False),
+    "after the split": (("launch.split",), True),
+    "before the intent of a part": (("launch.split", "launch.intent"), False),
+    "after the intent of a part": (("launch.split", "launch.intent"), True),
+    "before the record of a part": (("launch.split", "launch.sent"), False),
+    "after the record of a part": (("launch.split", "launch.sent"), True),
+}
 # Events of boto3's clients, for all of its operations unless one is named.
 EVENTS = {
     "before signing": ("launcher", "before-sign.drs.StartRecovery"),
@@ -86,8 +97,8 @@ def main(point: str, signal_name: str = "SIGKILL") -> None:
     from executions.sweep import Sweep
 
     hit = once(partial(strike, signal_name))
-    if point in STATEMENTS:
-        fragments, outside = STATEMENTS[point]
+    if point in STATEMENTS | SPLITS:
+        fragments, outside = (STATEMENTS | SPLITS)[point]
         connection.execute_wrappers.append(Statements(fragments, hit, outside=outside))
     else:
         role, event = EVENTS[point]

@@ -4,12 +4,13 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from audit.actor import SYSTEM
 from contract.clock import db_clock
 from drs.simulator.testing import RunningSimulator
 from executions import services
+from executions.errands import Call, Errand
 from executions.models import Execution, WaveRun
 from executions.states import Kind
 from executions.sweep import Sweep
@@ -21,6 +22,14 @@ from protection.services import create_group
 
 NEVER = datetime.max.replace(tzinfo=UTC)  # hours pass in a second here; a test that wants the inventory read says so
 PAYMENTS = ("db-primary-01 db-replica-01", "app-01 app-02 app-03", "web-01 web-02")
+
+
+def at_the_send(errand: Errand[Any]) -> Call:
+    """The StartRecovery of an errand that launches: before it, credentials and servers are looked at."""
+    call: Any = next(errand)
+    while call.func.__name__ != "start_recovery":
+        call = errand.send(call())
+    return cast("Call", call)
 
 
 @dataclass

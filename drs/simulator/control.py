@@ -98,6 +98,14 @@ def load_fleet(store: Store, body: Json) -> Json:
     return {"servers": len(fleet.servers)}
 
 
+def delete_servers(store: Store, body: Json) -> Json:
+    """Source servers, by id or hostname, are gone from DRS, as after DeleteSourceServer; instances and jobs stay."""
+    wanted = cast("list[str]", body["servers"])
+    for each in wanted:
+        store.run("DELETE FROM server WHERE id = ? OR hostname = ?", each, each)
+    return {"servers": store.number("SELECT COUNT(*) FROM server")}
+
+
 def set_speed(store: Store, body: Json) -> Json:
     store.clock.set_speed(float(str(body["speed"])))
     store.save_clock()
@@ -149,6 +157,7 @@ ACTIONS: Mapping[tuple[str, str], Callable[[Store, Json], Json]] = {
     ("GET", "journal"): read_journal,
     ("GET", "state"): state,
     ("POST", "fleet"): load_fleet,
+    ("POST", "delete-servers"): delete_servers,
     ("POST", "speed"): set_speed,
     ("POST", "advance"): advance,
     ("POST", "settings"): change_settings,

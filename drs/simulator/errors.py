@@ -34,7 +34,7 @@ class ApiError(Exception):
 
     @property
     def status(self) -> int:
-        return STATUS_OF_CODE[self.code]
+        return STATUS_OF_CODE.get(self.code, 400)
 
     def body(self) -> bytes:
         return json.dumps({"message": self.message, "code": self.code, **self.details}).encode()
@@ -51,6 +51,12 @@ def access_denied(operation: str, account: str) -> ApiError:
         f"User: arn:aws:iam::{account}:user/simulator is not authorized to perform: {action} on resource: * "
         f"because no identity-based policy allows the {action} action",
     )
+
+
+def unnamed(error: ApiError) -> ApiError:
+    """The same refusal without a word of whom it is about. Whether the service names the one is not known."""
+    known = {"ConflictException": BUSY}
+    return ApiError(error.code, known.get(error.code, "One or more of the given resources are not valid"))
 
 
 def conflict(server_ids: Sequence[str] = ()) -> ApiError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -32,6 +32,7 @@ class Moment:
     z_style: bool = False
     hides_gone_ids: bool = False
     untold: bool | None = None  # whether an ended TERMINATE job has no participants, or only PENDING ones
+    forgets: str = ""  # EMPTY: ended LAUNCH jobs show no participants; PENDING: they show rows that stay PENDING
 
     def stamp(self, virtual: float) -> str:
         return timestamp(self.store.clock.wall_of(virtual), self.z_style)
@@ -60,6 +61,8 @@ def job_shape(moment: Moment, job: Job) -> shapes.JobTypeDef:
         "participatingResources": [],
         "tags": dict(job.tags),
     }
+    if moment.forgets and not spec.terminates and moment.now >= life.ended_at:
+        shape["participatingServers"] = _forgotten(moment, spec.servers)
     if moment.now >= life.ended_at:
         shape["endDateTime"] = moment.stamp(life.ended_at)
         if spec.terminates and moment.untold is not None:
@@ -67,6 +70,13 @@ def job_shape(moment: Moment, job: Job) -> shapes.JobTypeDef:
             untold = [{"sourceServerID": plan.server_id, "launchStatus": "PENDING"} for plan in spec.servers]
             shape["participatingServers"] = [] if moment.untold else cast("list[Any]", untold)
     return shape
+
+
+def _forgotten(moment: Moment, plans: Sequence[ServerPlan]) -> list[shapes.ParticipatingServerTypeDef]:
+    """Known of the real service (field notes of other orchestrators): it forgets what it launched, at times."""
+    if moment.forgets == "EMPTY":
+        return []
+    return [{"sourceServerID": plan.server_id, "launchStatus": "PENDING"} for plan in plans]
 
 
 def _gone_instances(moment: Moment, job: Job) -> set[str]:

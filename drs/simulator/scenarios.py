@@ -94,6 +94,24 @@ KINDS: Mapping[str, Kind] = {
         Acts.AT_ONCE, "instances of `servers` are disconnected and deleted from DRS, and run on in EC2", SERVERS
     ),
     "clear_instance_ids": Kind(Acts.VIEW, "LAUNCH jobs of instances since gone show TERMINATED and no id"),
+    "untold_launches": Kind(
+        Acts.VIEW,
+        "LAUNCH jobs that have ended show no participants, or (`how`: PENDING) rows that stay PENDING, without an id",
+        {"how": "EMPTY"},
+        ("DescribeJobs",),
+    ),
+    "refusal_style": Kind(
+        Acts.VIEW,
+        "unknown ids are refused with `code`; not `named`: refusals of a launch name no server",
+        {"code": "ResourceNotFoundException", "named": True},
+        ("StartRecovery",),
+    ),
+    "server_refused": Kind(
+        Acts.VIEW,
+        "a StartRecovery with one of `servers` is refused with `code`, which names it only when `named`",
+        {"servers": [], "code": "ValidationException", "named": False},
+        ("StartRecovery",),
+    ),
     "no_launch_settings": Kind(Acts.VIEW, "GetLaunchConfiguration of `servers` (all when empty) is a 404", SERVERS),
     # Unknown whether the real service ever does; its model allows it, and taking that for a drill ends production.
     "no_is_drill": Kind(Acts.VIEW, "recovery instances of `servers` (all when empty) have no isDrill", SERVERS),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from drs.simulator import render, scenarios
 from drs.simulator.clock import epoch
-from drs.simulator.errors import ApiError, invalid, not_found, uninitialized
+from drs.simulator.errors import ApiError, invalid, not_found, uninitialized, unnamed
 from drs.simulator.fleet import FleetServer
 from drs.simulator.jobs import Job, Place, Target, check_snapshot, create_job, job_from_row, live_instance
 from drs.simulator.jobs import job as stored_job
@@ -63,7 +63,9 @@ def _moment(store: Store, call: Call, now: float) -> Moment:
 
     untold = scenarios.view(store, call.region, "terminate_untold", call.operation)
     emptied = None if untold is None else bool(untold.options["emptied"])
-    return Moment(store, now, is_set("z_timestamps"), is_set("clear_instance_ids"), emptied)
+    forgets = scenarios.view(store, call.region, "untold_launches", call.operation)
+    how = forgets.text("how") if forgets else ""
+    return Moment(store, now, is_set("z_timestamps"), is_set("clear_instance_ids"), emptied, how)
 
 
 def _filters(call: Call) -> Mapping[str, object]:
@@ -123,6 +125,33 @@ def _histories(store: Store, server_ids: Sequence[str], now: float) -> dict[str,
 
 
 def start_recovery(store: Store, call: Call, now: float) -> Done:
+    """All or nothing (assumed: the service says so nowhere). With which code it refuses an id that it does not know,
+    and whether it names it, is not known either: the scenarios `refusal_style` and `server_refused` tell both."""
+    try:
+        return _start_recovery(store, call, now)
+    except ApiError as error:
+        raise _styled(store, call, error) from error
+
+
+def _styled(store: Store, call: Call, error: ApiError) -> ApiError:
+    """A refusal because of one id, as the scenario in force wants it."""
+    style = scenarios.view(store, call.region, "refusal_style", call.operation)
+    if style is None or error.code not in ("ConflictException", "ResourceNotFoundException"):
+        return error
+    if error.code == "ResourceNotFoundException":
+        error = ApiError(style.text("code"), error.message)
+    return error if style.options["named"] else unnamed(error)
+
+
+def _check_refused(store: Store, call: Call, servers: Sequence[FleetServer]) -> None:
+    scenario = scenarios.view(store, call.region, "server_refused", call.operation)
+    bad = next((each for each in servers if scenario is not None and scenario.concerns_server(each)), None)
+    if scenario is not None and bad is not None:
+        error = ApiError(scenario.text("code"), f"Source server {bad.id} cannot be launched")
+        raise error if scenario.options["named"] else unnamed(error)
+
+
+def _start_recovery(store: Store, call: Call, now: float) -> Done:
     params = cast("shapes.StartRecoveryRequestTypeDef", call.params)
     tags = _checked_tags(params.get("tags") or {})
     targets = []
@@ -131,6 +160,7 @@ def start_recovery(store: Store, call: Call, now: float) -> Done:
         snapshot_id = wanted.get("recoverySnapshotID") or ""
         check_snapshot(store, server, snapshot_id)
         targets.append(Target(server, snapshot_id=snapshot_id))
+    _check_refused(store, call, [target.server for target in targets])
     # Leaving isDrill out means a real recovery.
     made = create_job(
         store, _place(call), targets, "START_DRILL" if params.get("isDrill") else "START_RECOVERY", tags, now

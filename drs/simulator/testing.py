@@ -109,6 +109,10 @@ class RunningSimulator:
             fleet = read_fleet(fleet)
         self.control("POST", "fleet", fleet.as_json() if isinstance(fleet, Fleet) else fleet)
 
+    def delete_servers(self, *servers: str) -> None:
+        """Take source servers, by id or hostname, out of DRS."""
+        self.control("POST", "delete-servers", {"servers": list(servers)})
+
     def advance(self, seconds: float) -> None:
         """Jump ahead by virtual seconds."""
         self.control("POST", "advance", {"seconds": seconds})

@@ -17,7 +17,7 @@ from executions import engine, launch
 from executions.errands import Crew, Errand, do_now
 from executions.models import Execution, LaunchJob, WaveRun
 from executions.run import LEASE, Lost, claim, load
-from tests.stage import Stage
+from tests.stage import Stage, at_the_send
 
 T = TypeVar("T")
 
@@ -100,7 +100,7 @@ def test_it_never_throws_a_job_id_away(stage: Stage) -> None:
     held = load(run.pk, token)
     job = LaunchJob.objects.get()
     errand = launch.launch(held, held.waves[0], job.pk, stage.clock)
-    answer = next(errand)()
+    answer = at_the_send(errand)()
     Execution.objects.update(claim=uuid.uuid4())
     with pytest.raises(StopIteration):
         errand.send(answer)

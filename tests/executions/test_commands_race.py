@@ -14,7 +14,7 @@ from executions.run import Lost, claim, load
 from executions.states import Kind
 from plans.services import WaveSpec, create_plan
 from tests.executions.test_claims import at_once
-from tests.stage import Stage
+from tests.stage import Stage, at_the_send
 
 
 def code_of(work: Callable[[], object]) -> str:
@@ -64,7 +64,7 @@ def test_it_keeps_a_cancel_that_comes_before_the_intent(stage: Stage) -> None:
     errand = launch.launch(held, held.waves[0], LaunchJob.objects.get().pk, stage.clock)
     services.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     with pytest.raises(Lost):
-        next(errand)
+        at_the_send(errand)
     stage.look()
     assert stage.picture(run) == ("CANCELLED", ["SKIPPED"])
     assert stage.launches() == []
@@ -73,7 +73,7 @@ def test_it_keeps_a_cancel_that_comes_before_the_intent(stage: Stage) -> None:
 def test_it_keeps_a_cancel_that_comes_between_intent_and_answer(stage: Stage) -> None:
     run = stage.start(stage.plan("app-01", "web-01"))
     errand = engine.stepping(run.pk, stage.clock)
-    call = next(errand)
+    call = at_the_send(errand)
     assert services.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock).status == "CANCELLING"
     answer = call()
     with pytest.raises(StopIteration):

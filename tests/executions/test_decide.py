@@ -114,8 +114,9 @@ def started(seen: float) -> d.JobView:
     return job(J.STARTED, seen_at=ago(seen))
 
 
-def ended(since: float, *, seen: float = 0) -> d.JobView:
-    return job(J.COMPLETED, seen_at=ago(seen), completed_seen_at=ago(since))
+def ended(since: float, *, seen: float = 0, listed: float | None = 0) -> d.JobView:
+    at = None if listed is None else ago(max(seen, listed))
+    return job(J.COMPLETED, seen_at=ago(seen), completed_seen_at=ago(since), instances_seen_at=at)
 
 
 STARTED, ENDED = started(0), ended(1)
@@ -129,6 +130,12 @@ JUDGEMENTS = [
     ("COMPLETED, row lags behind", (ENDED,), (L.PENDING,), None, None),
     ("COMPLETED, row lagged for the whole grace", (ended(121),), (L.PENDING,), None, "give up"),
     ("COMPLETED long ago, not looked at since", (ended(901, seen=900),), (L.PENDING,), None, None),
+    ("COMPLETED, instances not asked for", (ended(999, listed=None),), (L.PENDING,), None, None),
+    ("COMPLETED, instances asked for too early", (ended(999, listed=900),), (L.PENDING,), None, None),
+    ("COMPLETED, instances not told for a day", (ended(86_401, listed=None),), (L.PENDING,), None, "give up"),
+    ("late, ended, instances not asked for", (ended(60, listed=None),), (L.PENDING,), ago(1), None),
+    ("late, ended and listed", (ended(60),), (L.PENDING,), ago(1), ("FAILED", "WAVE_TIMEOUT")),
+    ("gone, one of two", (ENDED, job(J.REJECTED, error_code="G")), (L.LAUNCHED, L.FAILED), None, ("FAILED", "G")),
     ("in time", (STARTED,), (L.PENDING,), NOW + timedelta(seconds=1), None),
     ("late, seen after the deadline", (STARTED,), (L.PENDING,), ago(1), ("FAILED", "WAVE_TIMEOUT")),
     ("late, seen before the deadline only", (started(2),), (L.PENDING,), ago(1), None),

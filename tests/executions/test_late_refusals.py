@@ -12,7 +12,7 @@ from executions import engine, launch, services
 from executions.errands import Errand
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.run import claim, load
-from tests.stage import Stage
+from tests.stage import Stage, at_the_send
 
 
 def refusal(code: str) -> DrsError:
@@ -55,7 +55,7 @@ def test_a_refusal_is_kept_when_somebody_has_taken_the_run(
 ) -> None:
     run = stage.start(stage.plan("app-01", "web-01"))
     errand = engine.stepping(run.pk, stage.clock)
-    next(errand)
+    at_the_send(errand)
     meanwhile(stage, run)
     throw(errand, code)
     assert LaunchJob.objects.get(wave__number=0).status == "QUEUED"
@@ -69,7 +69,7 @@ def test_a_refusal_is_kept_when_somebody_has_taken_the_run(
 def test_a_full_quota_is_kept_when_somebody_has_taken_the_run(stage: Stage, looked_up: bool) -> None:
     run = stage.start(stage.plan("app-01", "web-01"))
     errand = engine.stepping(run.pk, stage.clock)
-    next(errand)
+    at_the_send(errand)
     pause(stage, run)
     call = errand.throw(refusal("ServiceQuotaExceededException"))
     with pytest.raises(StopIteration):
@@ -105,7 +105,7 @@ def test_a_conflict_is_looked_into_before_anything_is_sent_again(stage: Stage) -
 def test_what_can_never_work_fails_at_once_when_somebody_has_taken_the_run(stage: Stage) -> None:
     run = stage.start(stage.plan("app-01", "web-01"))
     errand = engine.stepping(run.pk, stage.clock)
-    next(errand)
+    at_the_send(errand)
     pause(stage, run)
     throw(errand, "AccessDeniedException")
     stage.look()
@@ -118,7 +118,7 @@ def test_what_can_never_work_fails_at_once_when_somebody_has_taken_the_run(stage
 def test_a_cancel_waits_for_no_launch_that_was_refused(stage: Stage, code: str) -> None:
     run = stage.start(stage.plan("app-01", "web-01"))
     errand = engine.stepping(run.pk, stage.clock)
-    next(errand)
+    at_the_send(errand)
     services.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     throw(errand, code)
     stage.look()
@@ -134,7 +134,7 @@ def test_a_refusal_after_the_end_settles_the_launch_and_changes_no_verdict(
 ) -> None:
     run = stage.start(stage.plan("app-01", "web-01"))
     errand = engine.stepping(run.pk, stage.clock)
-    next(errand)
+    at_the_send(errand)
     now = stage.clock()
     WaveRun.objects.filter(execution=run).update(status="FAILED", ended_at=now, status_message="Given up.")
     Execution.objects.update(status="FAILED", ended_at=now, claim=None, next_step_at=now)
@@ -149,7 +149,7 @@ def test_a_refusal_after_the_end_settles_the_launch_and_changes_no_verdict(
 def test_an_old_refusal_says_nothing_of_a_newer_attempt(stage: Stage) -> None:
     run = stage.start(stage.plan("app-01"))
     errand = engine.stepping(run.pk, stage.clock)
-    next(errand)
+    at_the_send(errand)
     LaunchJob.objects.update(attempt=2)
     Execution.objects.update(claim=None)
     throw(errand, "AccessDeniedException")
@@ -160,7 +160,7 @@ def test_an_old_refusal_says_nothing_of_a_newer_attempt(stage: Stage) -> None:
 def test_a_run_read_from_a_backup_believes_no_answer_of_before(stage: Stage) -> None:
     run = stage.start(stage.plan("app-01"))
     errand = engine.stepping(run.pk, stage.clock)
-    next(errand)
+    at_the_send(errand)
     Execution.objects.update(restored_at=stage.clock(), claim=None)
     throw(errand, "ThrottlingException")
     assert LaunchJob.objects.get().status == "INITIATED"

@@ -11,6 +11,7 @@ from executions import observe
 from executions.models import JobEvent, LaunchJob, ServerRun
 from tests.executions.test_many_servers import bulk, plan_of, wave_of
 from tests.stage import Stage
+from tests.still import StillStage
 
 
 def test_no_wave_waits_for_logs(stage: Stage) -> None:
@@ -40,14 +41,14 @@ def test_it_keeps_what_it_could_read_in_time_and_goes_on_at_the_next_poll(
     assert all(LaunchJob.objects.values_list("events_seen", flat=True))
 
 
-def test_a_launch_is_dated_by_its_log_although_that_comes_later(stage: Stage) -> None:
-    stage.simulator.scenario("launch_end_event")
-    stage.simulator.scenario("throttle", operation="DescribeJobLogItems")
-    run = stage.until(stage.start(stage.plan("app-01")), "COMPLETED", step=45)
+def test_a_launch_is_dated_by_its_log_although_that_comes_later(still: StillStage) -> None:
+    still.simulator.scenario("launch_end_event")
+    still.simulator.scenario("throttle", operation="DescribeJobLogItems")
+    run = still.until(still.start(still.plan("app-01")), "COMPLETED", step=45)
     seen = ServerRun.objects.get().launched_at
     assert JobEvent.objects.get().derived
-    stage.simulator.clear_scenarios("throttle")
-    stage.wait(lambda: stage.fresh(run).next_step_at is None, run)
+    still.simulator.clear_scenarios("throttle")
+    still.wait(lambda: still.fresh(run).next_step_at is None, run)
     told = JobEvent.objects.get(event="LAUNCH_END")
     assert (told.derived, ServerRun.objects.get().launched_at) == (False, told.at)
     assert told.at != seen
