@@ -239,7 +239,7 @@ def status_problems(record: Json, *, cancelled: bool) -> list[str]:
     )
     if cancelled:
         expected = "CANCELLED"
-    elif all(status == "COMPLETED" for status in waves):
+    elif all(status == "COMPLETED" for status in waves) and not record.get("leftOut"):
         expected = "COMPLETED"
     else:
         expected = "PARTIAL" if up else "FAILED"

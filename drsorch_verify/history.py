@@ -87,6 +87,9 @@ def _of_attempt(tried: Json, told: Sequence[Json], *, launches: bool) -> list[st
     if start is not None:
         found += _moment("startTime", tried["startTime"], start)
         found += _person("startedBy", tried["startedBy"], start)
+        left_out = sorted(each["sourceServerId"] for each in tried.get("leftOut", []))
+        if left_out != sorted(start["detail"].get("leftOut", [])):
+            found.append("the servers that were left out are others than the journal says")
     ended = _last(told, "execution.ended")
     found += _moment("endTime", tried["endTime"], ended or cancel)
     if ended is not None and ended["outcome"] != tried["status"]:

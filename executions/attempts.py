@@ -4,7 +4,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypedDict
 
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery, UUIDField
 
@@ -17,6 +17,14 @@ from executions.states import ExecutionStatus, JobStatus, Kind, LaunchStatus, Te
 
 RETRIED = (ExecutionStatus.PARTIAL, ExecutionStatus.FAILED)
 OPEN = (JobStatus.INITIATED, JobStatus.PENDING, JobStatus.STARTED)
+
+
+class LeftOut(TypedDict):
+    """A server that a retry does not launch although it is not up."""
+
+    waveNumber: int
+    sourceServerId: str
+    hostname: str
 
 
 @dataclass(frozen=True)

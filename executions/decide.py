@@ -63,6 +63,7 @@ class RunView:
     cancelled: bool = False
     pause_requested: bool = False
     any_launched: bool = False
+    left_out: bool = False  # a retry that launches not all that is left
     restored: bool = False  # from a backup, and no person has looked at it yet
     uncounted: bool = False  # and what it launched since that backup was not looked for yet
 
@@ -167,7 +168,8 @@ def decide(run: RunView, now: datetime, *, poll_seconds: float) -> Decision:
     wave = run.current
     if wave is None:
         statuses = [each.status for each in run.waves]
-        return Finish(roll_up(statuses, any_launched=run.any_launched, cancelled=run.cancelled))
+        left_out, any_launched = run.left_out, run.any_launched
+        return Finish(roll_up(statuses, any_launched=any_launched, cancelled=run.cancelled, left_out=left_out))
     if wave.status.has_begun:
         return _in_flight(run, wave, now, poll_seconds)
     return _before(run, wave, now)

@@ -12,6 +12,7 @@ from executions.banners import Banner, banner_of
 from executions.causes import UNKNOWN, explain
 from executions.forecast import Foretold, foretold
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
+from executions.querysets import is_split
 from executions.silence import UNKEPT
 from executions.states import ExecutionStatus, Kind, LaunchStatus, Phase, TerminationStatus, WaveStatus
 from executions.tally import Progress, Tally, progress_of
@@ -142,7 +143,7 @@ class Live:
         self.waves = [
             WaveCard(
                 run,
-                [job for job in run.jobs.all() if not job.is_split],
+                [job for job in run.jobs.all() if not is_split(job)],
                 progress.tallies[run.pk],
                 progress.failed[run.pk],
                 small_run=small,

@@ -69,6 +69,7 @@ class Execution(models.Model):
     first_attempt_id = models.UUIDField(null=True, help_text="Of a retry: the run with which it all began")
     first_started_at = models.DateTimeField(null=True, help_text="Of a retry: when the first attempt was started")
     attempt = models.PositiveIntegerField(default=1, help_text="1 for a run that retries no other")
+    left_out = models.JSONField(null=True, help_text="Of a retry: servers that whoever started it left out")
     forecast = models.JSONField(null=True, help_text="When it will be over, as executions.forecast says")
     phase_times = models.JSONField(default=list, help_text="What its launches took, for the forecasts of later runs")
 
@@ -173,10 +174,6 @@ class WaveRun(models.Model):
         return WaveStatus.of(self.status)
 
 
-# A launch that was refused as a whole and whose servers all went on in jobs of their own: its row launches nothing.
-SPLIT = {"status": JobStatus.REJECTED, "error_code": ""}
-
-
 class LaunchJob(models.Model):
     """One StartRecovery: at most 100 servers of one wave, account and region. Its id is the tag that finds it again."""
 
@@ -195,12 +192,8 @@ class LaunchJob(models.Model):
     not_before = models.DateTimeField(null=True, help_text="When to send it, or look for it, again")
     seen_at = models.DateTimeField(null=True, help_text="When DRS last told us of it")
     completed_seen_at = models.DateTimeField(null=True, help_text="When we first saw it COMPLETED")
-    instances_seen_at = models.DateTimeField(
-        null=True, help_text="When DRS, asked after the job's end, last said which instances of it there are"
-    )
-    cleared_at = models.DateTimeField(
-        null=True, help_text="When DRS did not have it after an attempt whose answer was lost"
-    )
+    instances_seen_at = models.DateTimeField(null=True, help_text="When DRS last listed its instances, after its end")
+    cleared_at = models.DateTimeField(null=True, help_text="When DRS did not have it after a lost answer")
     watched = models.BooleanField(default=False, help_text="Whether DRS still has news of it for us")
     events_seen = models.PositiveIntegerField(default=0, help_text="How many lines of its log we have")
     error_code = models.CharField(max_length=64, blank=True)
@@ -224,11 +217,6 @@ class LaunchJob(models.Model):
     def state(self) -> JobStatus:
         """The status with its label and tone."""
         return JobStatus.of(self.status)
-
-    @property
-    def is_split(self) -> bool:
-        """Whether its servers went on in other jobs."""
-        return self.state is JobStatus.REJECTED and not self.error_code
 
 
 class ServerRun(models.Model):

@@ -3,9 +3,20 @@
 from typing import TYPE_CHECKING
 
 from django.db import models
+from django.db.models import Q
+
+from executions.states import JobStatus
 
 if TYPE_CHECKING:
-    from executions.models import Execution  # noqa: F401 # named below, in a string
+    from executions.models import Execution, LaunchJob  # noqa: F401 # one is named below, in a string
+
+# A launch that was refused as a whole, and whose servers went on in jobs of their own: its row launches nothing.
+SPLIT = Q(status=JobStatus.REJECTED, error_code="")
+
+
+def is_split(job: "LaunchJob") -> bool:
+    """Whether the servers of a launch went on in other jobs."""
+    return job.state is JobStatus.REJECTED and not job.error_code
 
 
 class ExecutionQuerySet(models.QuerySet["Execution"]):

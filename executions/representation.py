@@ -9,10 +9,11 @@ from audit.actor import Actor
 from contract.clock import unix
 from executions import services
 from executions.actions import Action, actions_of
-from executions.attempts import Lineage, lineages, retry_of
+from executions.attempts import LeftOut, Lineage, lineages, retry_of
 from executions.forecast import ForecastShape
 from executions.forecast import show as show_forecast
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
+from executions.querysets import is_split
 from executions.states import LaunchStatus, TerminationStatus, WaveStatus
 from protection.representation import Warning  # noqa: A004  (the contract's word)
 
@@ -127,6 +128,7 @@ class ExecutionSummary(TypedDict):
     retryOf: str | None
     attempt: int
     attempts: list[AttemptShape]
+    leftOut: list[LeftOut]
     pauseRequested: bool
     actions: ActionsShape
     revision: int
@@ -195,6 +197,7 @@ def _summary(
         attempts=[
             AttemptShape(executionId=str(each.pk), attempt=each.attempt, status=each.status) for each in tried.attempts
         ],
+        leftOut=execution.left_out or [],
         pauseRequested=execution.pause_requested_at is not None and execution.ended_at is None,
         actions=ActionsShape(
             pause=_action(actions.pause),
@@ -229,7 +232,7 @@ def current_wave(waves: Sequence[WaveRun]) -> int | None:
 
 
 def _wave(wave: WaveRun, now: datetime) -> WaveRunShape:
-    jobs = [job for job in wave.jobs.all() if not job.is_split]
+    jobs = [job for job in wave.jobs.all() if not is_split(job)]
     return WaveRunShape(
         waveNumber=wave.number,
         waveName=wave.name,

@@ -5,7 +5,7 @@ from rest_framework.response import Response
 
 from audit.requests import actor_for
 from contract.schema import DRS, IDEMPOTENCY_KEY, describes
-from contract.serializers import Flag, StrictSerializer, Text, read_body
+from contract.serializers import SERVER_IDS, Flag, StrictSerializer, Text, Texts, read_body
 from contract.views import ApiView, read_id
 from executions import retrying, services
 from executions.accepting import accepted
@@ -18,8 +18,11 @@ from protection.instances import ANEW, Looked
 
 
 class RetryIn(StrictSerializer):
-    """Who is behind a retry, and a word for the journal."""
+    """Who is behind a retry, and a word for the journal; `serverIds` launches only these of the servers that are left,
+    `excludeServerIds` all but these. What is left out is listed, and the run is never complete."""
 
+    serverIds = Texts(required=False, described=SERVER_IDS)
+    excludeServerIds = Texts(required=False, described={"uniqueItems": True})
     initiatedBy = Text(required=False, max_length=INITIATED_BY_MAX)
     comment = Text(required=False, max_length=services.COMMENT_MAX)
     replaceProduction = Flag(required=False)
@@ -65,6 +68,7 @@ class Retry(ApiView):
                 comment=given.get("comment", ""),
                 replace_production=given.get("replaceProduction", False),
                 looked=looked,
+                choice=retrying.Choice(given.get("serverIds"), given.get("excludeServerIds", ())),
             )
 
         return accepted(request, {"retryOf": key, **given}, look, work)

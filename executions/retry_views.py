@@ -17,6 +17,8 @@ from executions.production import places_of_run
 from executions.start_views import Stake
 from protection.pages import HtmxHttpRequest, Question, go
 
+CHOOSABLE = 200  # servers that a dialog lists, each with its box
+
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def execution_retry(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpResponse:
@@ -24,13 +26,14 @@ def execution_retry(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpRe
     execution = get_object_or_404(Execution, pk=execution_id)
     actor, problem, error = actor_for(request), None, ""
     form = CommentForm(request.POST if request.method == "POST" else None)
+    excluded = request.POST.getlist("exclude")
     left, lineage = retrying.what_is_left(execution), lineages([execution])[execution.pk]
     reason = why_not(execution, lineage)
     is_asked = request.method == "POST" and not reason and actor.may(services.STARTS[execution.purpose])
     stake = Stake.of(
         actor,
         execution.purpose,
-        [row.source_server_id for each in left for row in each.servers],
+        [row.source_server_id for each in left for row in each.servers if row.source_server_id not in excluded],
         places_of_run(execution),
         ask=is_asked,
         attempts={each.pk for each in lineage.attempts},
@@ -43,6 +46,7 @@ def execution_retry(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpRe
                     actor=actor,
                     execution_id=execution_id,
                     comment=form.cleaned_data["comment"],
+                    choice=retrying.Choice(exclude=excluded),
                     replace_production=bool(stake.recoveries),
                     looked=stake.looked if is_asked else None,
                 )
@@ -51,11 +55,14 @@ def execution_retry(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpRe
             except DomainError as refusal:
                 problem, lineage = refusal, lineages([execution])[execution.pk]
                 reason = why_not(execution, lineage)
+    count = sum(len(each.servers) for each in left)
     context = {
         "execution": execution,
         "left": [each for each in left if each.servers],
         "stands": [each.wave.number + 1 for each in left if not each.servers],
-        "count": sum(len(each.servers) for each in left),
+        "count": count,
+        "choosable": 1 < count <= CHOOSABLE,
+        "excluded": excluded,
         "reason": reason,
         "rival": lineage.rival,
         "stake": stake,

@@ -2,8 +2,8 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -13,10 +13,10 @@ from django.db.models import Q, QuerySet
 from audit.actor import Actor
 from audit.journal import attempt, record
 from contract.clock import Clock, db_clock
-from contract.errors import BadRequest
+from contract.errors import BadRequest, Invalid
 from drs.client import SERVERS_A_JOB
 from executions import announce, services, tasks, witness
-from executions.attempts import RETRIED, attempts_among, why_not
+from executions.attempts import RETRIED, LeftOut, attempts_among, why_not
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun, WaveRun
 from executions.production import Consent, look_at_run, require_ending
 from executions.starting import refuse_held, refuse_second_run
@@ -29,19 +29,69 @@ from protection.models import ProtectionGroup, ServerAssignment
 
 @dataclass(frozen=True)
 class WaveLeft:
-    """A wave of the run and those of its servers that are not up; none left means that it stands."""
+    """A wave of the run and those of its servers that are not up; none left means that it stands. `left_out` are not
+    launched by this retry either, because whoever starts it wants that."""
 
     wave: WaveRun
     servers: Sequence[ServerRun]
+    left_out: Sequence[ServerRun] = ()
+
+    def choosing(self, chosen: Collection[str]) -> "WaveLeft":
+        """The same with these servers alone."""
+        kept = [each for each in self.servers if each.source_server_id in chosen]
+        return replace(self, servers=kept, left_out=[each for each in self.servers if each not in kept])
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which of the servers that are left a retry launches: all, only these, or all but these."""
+
+    only: Collection[str] | None = None
+    exclude: Collection[str] = ()
+
+    def of(self, left: Sequence[WaveLeft]) -> list[WaveLeft]:
+        """Raises Invalid, naming the field, for servers that are not left, and where none would be launched."""
+        known = set(_homes(left))
+        name = "excludeServerIds" if self.only is None else "serverIds"
+        given = list(self.exclude if self.only is None else self.only)
+        if self.only is not None and self.exclude:
+            raise Invalid({"excludeServerIds": ["Give serverIds or excludeServerIds, not both."]})
+        if strays := [each for each in dict.fromkeys(given) if each not in known]:
+            raise Invalid(
+                {name: [f"{each} is no server that a retry of this run would launch." for each in strays[:20]]}
+            )
+        chosen = known.intersection(given) if self.only is not None else known.difference(given)
+        if known and not chosen:
+            raise Invalid({name: ["No server would be left to launch."]})
+        return [each.choosing(chosen) for each in left]
+
+
+EVERYTHING = Choice()
 
 
 def what_is_left(execution: Execution) -> list[WaveLeft]:
-    """Every wave with the servers that a retry launches: the failed ones, and all of waves that were not run."""
+    """Every wave with the servers that a retry launches: the failed ones, all of waves that were not run, and those
+    that this run, itself a retry, left out."""
     servers: dict[int, list[ServerRun]] = defaultdict(list)
     rows = ServerRun.objects.filter(wave__execution=execution).exclude(launch_status=LaunchStatus.LAUNCHED)
-    for row in rows.select_related("job").order_by("wave__number", "position"):
-        servers[row.wave_id].append(row)
-    return [WaveLeft(wave, servers[wave.pk]) for wave in execution.waves.order_by("number")]
+    for row in rows.select_related("job", "wave"):
+        servers[row.wave.number].append(row)
+    for row in _left_out_of(execution):
+        servers[row.wave.number].append(row)
+    for each in servers.values():
+        each.sort(key=lambda row: row.position)
+    return [WaveLeft(wave, servers[wave.number]) for wave in execution.waves.order_by("number")]
+
+
+def _left_out_of(execution: Execution) -> list[ServerRun]:
+    """The rows of servers that this retry left out, as the last attempt that had them left them."""
+    ids = [each["sourceServerId"] for each in execution.left_out or ()]
+    if not ids:
+        return []
+    earlier = attempts_among(execution).filter(attempt__lt=execution.attempt)
+    rows = ServerRun.objects.filter(wave__execution__in=earlier, source_server_id__in=ids)
+    rows = rows.select_related("job", "wave").order_by("wave__execution__attempt")
+    return list({row.source_server_id: row for row in rows}.values())
 
 
 def _refuse(execution: Execution) -> None:
@@ -58,9 +108,11 @@ def retry(
     comment: str = "",
     replace_production: bool = False,
     looked: Looked | None = None,
+    choice: Choice = EVERYTHING,
     clock: Clock = db_clock,
 ) -> Execution:
-    """Start a new run of what is left of a PARTIAL or FAILED one: as frozen then, whatever became of the plan.
+    """Start a new run of what is left of a PARTIAL or FAILED one: as frozen then, whatever became of the plan. What
+    `choice` leaves out is listed, and the run is never complete.
 
     `replace_production` and `looked` are those of a start. Raises Forbidden; Invalid; NotFound; BadRequest
     (EXECUTION_NOT_RETRYABLE); Conflict (PLAN_ALREADY_EXECUTING, SERVER_CONFLICT, PRODUCTION_RUNNING); and, of a drill,
@@ -73,7 +125,7 @@ def retry(
     consent = Consent(looked or look_at_run(execution), replace_production)
     try:
         with transaction.atomic():
-            made = _create(actor, execution_id, initiated_by, comment, consent, clock())
+            made = _create(actor, execution_id, initiated_by, comment, choice, consent, clock())
             transaction.on_commit(lambda: tasks.nudge(made.pk))
     except IntegrityError:  # somebody was faster: say who
         execution = services.get(execution_id)
@@ -86,7 +138,13 @@ def retry(
 
 
 def _create(
-    actor: Actor, execution_id: uuid.UUID, initiated_by: str, comment: str, consent: Consent, now: datetime
+    actor: Actor,
+    execution_id: uuid.UUID,
+    initiated_by: str,
+    comment: str,
+    choice: Choice,
+    consent: Consent,
+    now: datetime,
 ) -> Execution:
     """All rows of the retry. Plan, groups and the earlier run are locked in the order in which a start locks them."""
     unlocked = services.get(execution_id)
@@ -100,7 +158,7 @@ def _create(
     list(attempts_among(unlocked).select_for_update().order_by("pk").values_list("pk"))  # no termination meanwhile
     earlier = services.get(execution_id)
     _refuse(earlier)
-    left = what_is_left(earlier)
+    left = choice.of(what_is_left(earlier))
     _refuse_strays(left)
     refuse_held(_homes(left))
     attempts = set(attempts_among(earlier).values_list("pk", flat=True))
@@ -118,6 +176,7 @@ def _create(
         first_attempt_id=earlier.first_attempt_id or earlier.pk,
         first_started_at=earlier.first_started_at or earlier.started_at,
         attempt=earlier.attempt + 1,
+        left_out=_named(left),
         initiated_by=initiated_by.strip() or actor.name,
         started_by=actor.name,
         started_at=now,
@@ -131,6 +190,14 @@ def _create(
     _note(actor, earlier, made, left, production, comment)
     announce.started(made, now)
     return made
+
+
+def _named(left: Iterable[WaveLeft]) -> list[LeftOut]:
+    return [
+        LeftOut(waveNumber=each.wave.number, sourceServerId=server.source_server_id, hostname=server.hostname)
+        for each in left
+        for server in each.left_out
+    ]
 
 
 def _groups(plan: RecoveryPlan, earlier: Execution) -> QuerySet[ProtectionGroup]:
@@ -158,7 +225,13 @@ def _refuse_strays(left: Iterable[WaveLeft]) -> None:
 
 
 def _copy(made: Execution, left: WaveLeft, attempt: int, now: datetime) -> None:
-    """A wave with what is left of it; one of which nothing is left stands as completed, so that others may need it."""
+    """A wave with what is left of it; one of which nothing is left stands as completed, so that others may need it. One
+    all of whose servers are left out, and none is up, is skipped."""
+    status, text = WaveStatus.PENDING, ""
+    if not left.servers:
+        is_up = _is_any_up(left)
+        status = WaveStatus.COMPLETED if is_up else WaveStatus.SKIPPED
+        text = _why_not_run(left, attempt, is_up=is_up)
     wave = WaveRun.objects.create(
         execution=made,
         number=left.wave.number,
@@ -167,9 +240,9 @@ def _copy(made: Execution, left: WaveLeft, attempt: int, now: datetime) -> None:
         pause_before=left.wave.pause_before and left.wave.paused_at is None and bool(left.servers),
         depends_on=left.wave.depends_on,
         on_failure=left.wave.on_failure,
-        status=WaveStatus.PENDING if left.servers else WaveStatus.COMPLETED,
+        status=status,
         ended_at=None if left.servers else now,
-        status_message="" if left.servers else f"All its servers were launched by attempt {attempt} or before.",
+        status_message=text,
     )
     places: dict[tuple[str, str], list[ServerRun]] = defaultdict(list)
     for server in left.servers:
@@ -193,6 +266,26 @@ def _copy(made: Execution, left: WaveLeft, attempt: int, now: datetime) -> None:
         )
 
 
+def _is_any_up(left: WaveLeft) -> bool:
+    """Whether a server of the wave was launched by this attempt or one before."""
+    if not left.left_out:
+        return True
+    attempts = attempts_among(left.wave.execution)
+    rows = ServerRun.objects.filter(wave__execution__in=attempts, wave__number=left.wave.number)
+    return rows.filter(launch_status=LaunchStatus.LAUNCHED).exists()
+
+
+def _why_not_run(left: WaveLeft, attempt: int, *, is_up: bool) -> str:
+    names = ", ".join(each.hostname for each in left.left_out[:3])
+    more = f" and {len(left.left_out) - 3} more" if len(left.left_out) > 3 else ""
+    if not left.left_out:
+        return f"All its servers were launched by attempt {attempt} or before."
+    if is_up:
+        rest = f"Its other servers were launched by attempt {attempt} or before."
+        return f"Left out of this attempt: {names}{more}. {rest}"
+    return f"All its servers were left out of this attempt: {names}{more}."
+
+
 def _note(
     actor: Actor,
     earlier: Execution,
@@ -213,6 +306,7 @@ def _note(
             "retryOf": str(earlier.pk),
             "servers": len(_homes(left)),
             "standing": [each.wave.number for each in left if not each.servers],
+            **({"leftOut": [each["sourceServerId"] for each in made.left_out]} if made.left_out else {}),
             "initiatedBy": made.initiated_by,
             **production,
             **witness.promised(made),

@@ -15,7 +15,8 @@ from django.db.models import F, QuerySet
 from audit.actor import ENGINE
 from audit.journal import record
 from executions import decide as d
-from executions.models import SPLIT, Execution, LaunchJob, ServerRun, WaveRun
+from executions.models import Execution, LaunchJob, ServerRun, WaveRun
+from executions.querysets import SPLIT
 from executions.states import STEPPED, JobStatus, LaunchStatus
 
 # Columns of a wave's run that are large and nothing that the engine decides by, for `defer`.
@@ -43,6 +44,7 @@ class Run:
             waves=tuple(_wave_view(wave) for wave in self.waves),
             cancelled=self.execution.cancel_requested_at is not None,
             pause_requested=self.execution.pause_requested_at is not None,
+            left_out=bool(self.execution.left_out),
             restored=self.execution.restored_at is not None,
             uncounted=self.execution.restored_at is not None and uncounted(self.execution).exists(),
         )
@@ -88,7 +90,7 @@ def _wave_view(wave: WaveRun) -> d.WaveView:
 
 
 def _with_jobs(wave: WaveRun, view: d.WaveView) -> d.WaveView:
-    jobs = list(LaunchJob.objects.filter(wave=wave).exclude(**SPLIT).order_by("position"))
+    jobs = list(LaunchJob.objects.filter(wave=wave).exclude(SPLIT).order_by("position"))
     servers = ServerRun.objects.filter(wave=wave).exclude(job__status=JobStatus.WITHDRAWN)
     return replace(
         view,

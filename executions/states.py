@@ -158,12 +158,14 @@ class Verdict(Status):
         return {"NOT_READY": "BLOCKING", "READY_WITH_WARNINGS": "WARNING"}.get(self.value, self.value)
 
 
-def roll_up(waves: Iterable[WaveStatus], *, any_launched: bool, cancelled: bool) -> ExecutionStatus:
-    """The final status of a run whose waves are all final."""
+def roll_up(
+    waves: Iterable[WaveStatus], *, any_launched: bool, cancelled: bool, left_out: bool = False
+) -> ExecutionStatus:
+    """The final status of a run whose waves are all final. One that left servers out is never complete."""
     statuses = set(waves)
     if cancelled:
         return ExecutionStatus.CANCELLED
-    if statuses == {WaveStatus.COMPLETED}:
+    if statuses == {WaveStatus.COMPLETED} and not left_out:
         return ExecutionStatus.COMPLETED
     return ExecutionStatus.PARTIAL if any_launched else ExecutionStatus.FAILED
 

@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 
 from audit.models import AuditEntry
 from contract.clock import unix
+from executions.attempts import LeftOut
 from executions.feed import journal_line
 from executions.measure import (
     Attempt,
@@ -143,6 +144,7 @@ class AttemptShape(TypedDict):
 
     executionId: str
     attempt: int
+    leftOut: list[LeftOut]
     status: str
     startedBy: str
     startTime: int
@@ -197,6 +199,7 @@ class RecordShape(TypedDict):
     outageTime: int | None
     attempt: int
     retryOf: str | None
+    leftOut: list[LeftOut]
     earlier: list[AttemptShape]
     rehearsal: dict[str, Any] | None
     rtoMinutes: int | None
@@ -234,6 +237,7 @@ def record(execution: Execution, now: datetime) -> RecordShape:
         outageTime=unix(execution.outage_at),
         attempt=execution.attempt,
         retryOf=str(execution.retry_of_id) if execution.retry_of_id else None,
+        leftOut=execution.left_out or [],
         earlier=[_attempt(each, waves) for each, waves in zip(before, figures.earlier, strict=True)],
         rehearsal=execution.rehearsal,
         rtoMinutes=execution.rto_minutes,
@@ -295,6 +299,7 @@ def _attempt(attempt: Attempt, figures: Sequence[WaveFigures]) -> AttemptShape:
     return AttemptShape(
         executionId=str(run.pk),
         attempt=run.attempt,
+        leftOut=run.left_out or [],
         status=run.status,
         startedBy=run.started_by,
         startTime=unix(run.started_at),

@@ -47,7 +47,8 @@ def verdict(execution: Execution, figures: Measured) -> str:
     since = " of the first attempt's start" if execution.attempt > 1 else ""
     took = f" in {span(figures.rto.seconds)}{since}" if figures.complete else ""
     against = [_against("RTO", figures.rto, complete=figures.complete), _against("RPO", figures.rpo, complete=True)]
-    text = " ".join([f"{head}, {launched}{took}.", *against])
+    left_out = f", {len(execution.left_out)} left out" if execution.left_out else ""
+    text = " ".join([f"{head}, {launched}{took}{left_out}.", *against])
     if figures.previous_snapshots:
         many = figures.previous_snapshots > 1
         count = f"{figures.previous_snapshots} servers were" if many else "1 server was"
@@ -101,7 +102,16 @@ def _attempts(record: "RecordShape") -> list[list[str]]:
         *([["Attempts deleted", f"{gone}, of which only the journal tells"]] if gone else []),
         *([f"Attempt {each['attempt']}", _attempt(each)] for each in tried),
         ["Counted from", f"{clock(record['firstStartTime'])}, when attempt 1 was started"],
+        *([["Left out", _left_out(record)]] if record["leftOut"] else []),
     ]
+
+
+def _left_out(record: "RecordShape") -> str:
+    """What whoever started the retry did not want launched: all of it is named."""
+    names = [
+        f"{each['hostname']} ({each['sourceServerId']}, wave {each['waveNumber'] + 1})" for each in record["leftOut"]
+    ]
+    return f"{_servers(len(names))}, by whoever started this attempt: {', '.join(names)}"
 
 
 def _attempt(tried: "AttemptShape | RecordShape") -> str:

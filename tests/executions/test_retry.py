@@ -10,8 +10,9 @@ from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from contract.errors import BadRequest, Conflict, DomainError
 from executions import services
+from executions.measure import attempts_before, measure, rows_of
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun
-from executions.retrying import retry
+from executions.retrying import Choice, retry
 from executions.states import Kind
 from plans.services import WaveSpec, delete_plan, update_plan
 from protection.models import ProtectionGroup, ServerAssignment
@@ -221,3 +222,55 @@ def test_the_api_retries_with_the_rights_and_the_idempotency_of_a_start(stage: S
     assert AuditEntry.objects.get(verb="execution.retry", refused=False).detail["comment"] == "Capacity is back"
     assert AuditEntry.objects.filter(verb="execution.retry", refused=True).count() == 3
     refusal(manager.post("/executions/0b0e7a52-0000-4000-8000-000000000000/retry"), 404, "NOT_FOUND")
+
+
+def test_it_leaves_servers_out_and_is_never_complete(stage: Stage) -> None:
+    """Of two that failed in wave 1 and a wave that was not run: one is left out, then launched by a later attempt."""
+    stage.simulator.scenario("launch_failed", servers=["app-01", "app-02"], times=2)
+    run = failed(stage, stage.start(stage.plan("app-01 app-02 app-03", "web-01", depends_on={1: [0]})))
+    (out,) = stage.ids("app-02")
+    second = retry(actor=SYSTEM, execution_id=run.pk, choice=Choice(exclude=[out]), clock=stage.clock)
+    assert servers(second) == {0: ["app-01"], 1: ["web-01"]}
+    second = stage.until(second, "COMPLETED", "PARTIAL", "FAILED")
+    assert (second.status, [each.status for each in stage.waves(second)]) == ("PARTIAL", ["COMPLETED", "COMPLETED"])
+    assert second.left_out == [{"waveNumber": 0, "sourceServerId": out, "hostname": "app-02"}]
+    entry = AuditEntry.objects.get(verb="execution.retry", outcome="ok")
+    assert entry.detail["leftOut"] == [out]
+    second = failed(stage, second)
+    assert not measure(second, rows_of(second), attempts_before(second)).complete
+    third = again(stage, second)
+    assert servers(third) == {0: ["app-02"]}
+    assert stage.until(third, "COMPLETED").left_out == []
+
+
+def test_a_wave_all_of_which_is_left_out(stage: Stage) -> None:
+    """It stands where a server of it is up; else it is skipped, and so is what depends on it."""
+    run = partial(stage, "app-01 app-02", "web-01", "web-02", depends_on={2: [1]}, on_failure={0: "STOP"})
+    app, web = stage.ids("app-02 web-01")
+    made = retry(actor=SYSTEM, execution_id=run.pk, choice=Choice(exclude=[app]), clock=stage.clock)
+    assert stage.waves(made)[0].status == "COMPLETED"
+    assert stage.waves(made)[0].status_message.startswith("Left out of this attempt: app-02.")
+    services.cancel(actor=SYSTEM, execution_id=made.pk, clock=stage.clock)
+    Execution.objects.filter(pk=made.pk).delete()
+    made = retry(actor=SYSTEM, execution_id=run.pk, choice=Choice(only=[app, *stage.ids("web-02")]), clock=stage.clock)
+    made = stage.until(made, "PARTIAL")
+    assert [each.status for each in stage.waves(made)] == ["COMPLETED", "SKIPPED", "SKIPPED"]
+    assert [each["sourceServerId"] for each in made.left_out or ()] == [web]
+
+
+def test_a_choice_that_makes_no_sense_names_its_field(stage: Stage, admin: Api) -> None:
+    run = partial(stage)
+    path, up, (app, web) = f"/executions/{run.pk}/retry", stage.ids("app-01")[0], stage.ids("app-02 web-01")
+    for body, field in (
+        ({"excludeServerIds": ["s-00000000000000000"]}, "excludeServerIds"),
+        ({"excludeServerIds": [up]}, "excludeServerIds"),
+        ({"excludeServerIds": [app, web]}, "excludeServerIds"),
+        ({"serverIds": [up]}, "serverIds"),
+        ({"serverIds": []}, "serverIds"),
+        ({"serverIds": [app], "excludeServerIds": [web]}, "excludeServerIds"),
+    ):
+        assert list(refusal(admin.post(path, body), 400, "VALIDATION_ERROR")["fields"]) == [field]
+    assert Execution.objects.count() == 1
+    told = answer(admin.post(path, {"serverIds": [app]}), 202)
+    shown = answer(admin.get(f"/executions/{told['executionId']}"))
+    assert [each["sourceServerId"] for each in shown["leftOut"]] == [web]
