@@ -5,7 +5,7 @@ Times are Unix seconds, durations seconds, waves are numbered from 0; `drsorch_v
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 from audit.models import AuditEntry
 from contract.clock import unix
@@ -261,16 +261,7 @@ def entries_of(*execution_ids: object) -> Sequence[AuditEntry]:
 
 
 def _split(split: Split) -> SplitShape:
-    return SplitShape(
-        person=split[Part.PERSON],
-        quota=split[Part.QUOTA],
-        queue=split[Part.QUEUE],
-        cleanup=split[Part.CLEANUP],
-        snapshot=split[Part.SNAPSHOT],
-        conversion=split[Part.CONVERSION],
-        launch=split[Part.LAUNCH],
-        other=split[Part.OTHER],
-    )
+    return cast("SplitShape", {part.value: split[part] for part in Part})
 
 
 def _target(found: Verdict) -> TargetShape:
