@@ -22,8 +22,13 @@ if TYPE_CHECKING:
 
 IDS = demo_server_ids()
 WHOLE_JOB = 1200
-# In test_simulator_protocol.py; the last four in tests/executions/test_termination_apart.py.
-TESTED_ELSEWHERE = {"short_pages", "z_timestamps", "refuses_instance", "terminate_untold", "ec2_terminated", "left_drs"}
+TESTED_ELSEWHERE = {
+    *("short_pages", "z_timestamps"),  # test_simulator_protocol.py
+    # In tests/executions: test_termination_apart.py, test_ends_of_jobs.py, test_one_bad_server.py
+    *("refuses_instance", "terminate_untold", "ec2_terminated", "left_drs"),
+    "untold_launches",
+    *("refusal_style", "server_refused"),
+}
 
 
 @pytest.fixture

@@ -97,6 +97,17 @@ def test_a_server_that_goes_between_look_and_send_fails_with_awss_words(stage: S
     assert (refused.outcome, len(refused.detail["parts"])) == (code, 2)
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_a_4xx_with_a_code_that_nobody_knows_is_a_refusal_with_awss_words(stage: Stage, named: bool) -> None:
+    """Only a server that it names is taken out: nothing says that it lies in one of them."""
+    stage.simulator.scenario("server_refused", servers=["app-02"], code="TagPolicyException", named=named)
+    run = stage.until(stage.start(stage.plan(APPS)), "PARTIAL", "FAILED")
+    failed = [hostname for hostname, status in fates(run).items() if status == "FAILED"]
+    assert failed == (["app-02"] if named else APPS.split())
+    assert all(error_of(each).startswith("TagPolicyException: ") for each in failed)
+    assert calls(stage) == (2 if named else 1)
+
+
 def test_only_the_free_ones_go_at_once_when_one_is_in_somebodys_stuck_job(stage: Stage) -> None:
     occupy(stage, "app-02")
     run = stage.start(stage.plan(APPS))

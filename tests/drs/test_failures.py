@@ -1,0 +1,42 @@
+"""What a failed call was, over the wire: a TLS that was never agreed on sent nothing."""
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import SSLError
+
+from drs.errors import Effect, Trouble
+from drs.failures import classify
+
+
+@pytest.fixture
+def plain_server() -> Iterator[str]:
+    """Something that speaks no TLS at an address of https."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            peer, _ = server.accept()
+            with peer:
+                peer.recv(100)
+                peer.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        yield f"https://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_tls_that_fails_before_the_request_is_not_sent(plain_server: str) -> None:
+    once = Config(retries={"total_max_attempts": 1, "mode": "standard"})
+    client = boto3.client("drs", region_name="us-east-1", endpoint_url=plain_server, config=once)
+    with pytest.raises(SSLError) as told:
+        client.start_recovery(sourceServers=[{"sourceServerID": "s-3388ea18fa8e0739c"}])
+    found = classify(told.value, region="us-east-1", operation="StartRecovery")
+    assert (found.trouble, found.effect) == (Trouble.UNREACHABLE, Effect.REJECTED)
+
+
+def test_tls_that_breaks_later_is_uncertain() -> None:
+    broken = SSLError(endpoint_url="https://drs", error="[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred")
+    assert classify(broken, region="us-east-1", operation="StartRecovery").effect is Effect.UNCERTAIN
