@@ -4,12 +4,13 @@ Times are Unix seconds. A server's way through its wave: `quota` until AWS took 
 its job log, to its launch. A wave is split by the server that came last; the run by its waves, `person` at the gates.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Json = dict[str, Any]
 PARTS = ("person", "quota", "queue", "cleanup", "snapshot", "conversion", "launch", "other")
 UP = ("LAUNCHED", "TERMINATED")
+GIVEN_UP = ("WAVE_TIMEOUT", "AWS_NOT_ANSWERING")  # waves that ended while AWS went on
 
 _PHASE = {
     "CLEANUP_START": "cleanup",
@@ -25,6 +26,7 @@ _PHASE = {
 _OVER = ("LAUNCH_END", "LAUNCH_FAILED", "CONVERSION_FAIL", "SERVER_SKIPPED", "USING_PREVIOUS_SNAPSHOT_FAILED")
 
 Turn = tuple[str, int]
+Stretch = tuple[str, int, int]
 
 
 def launched(server: Json) -> bool:
@@ -35,14 +37,22 @@ def between(since: int | None, until: int | None) -> int | None:
     return None if since is None or until is None else max(0, until - since)
 
 
-def split(turns: Sequence[Turn], end: int) -> dict[str, int]:
-    """Seconds by part, from turning points that never run backwards nor past the end."""
-    found = dict.fromkeys(PARTS, 0)
-    cursor = turns[0][1] if turns else end
+def stretches(turns: Sequence[Turn], end: int) -> list[Stretch]:
+    """Stretches between turning points, never backwards and never past the end."""
+    found: list[Stretch] = []
+    cursor = min(turns[0][1], end) if turns else end
     for at, (part, _) in enumerate(turns):
         until = min(max(cursor, turns[at + 1][1] if at + 1 < len(turns) else end), end)
-        found[part] += until - cursor
+        found.append((part, cursor, until))
         cursor = until
+    return found
+
+
+def split(turns: Sequence[Turn], end: int) -> dict[str, int]:
+    """Seconds by part."""
+    found = dict.fromkeys(PARTS, 0)
+    for part, since, until in stretches(turns, end):
+        found[part] += until - since
     return found
 
 
@@ -179,7 +189,8 @@ def _wave_turns(waves: Sequence[Json]) -> list[Turn]:
         turns += gate_turns(wave)
         last = last_of(wave["servers"])
         if last is not None:
-            turns += [*server_turns(wave, last), ("other", last["launchTime"])]
+            way = stretches(server_turns(wave, last), last["launchTime"])
+            turns += [*((part, since) for part, since, _ in way), ("other", last["launchTime"])]
         elif wave["startTime"] is not None:
             turns.append(("other", wave["startTime"]))
     return turns
@@ -228,36 +239,61 @@ def verdict_problems(record: Json) -> list[str]:
 # Statuses
 
 
-def status_problems(record: Json, *, cancelled: bool) -> list[str]:
-    """Statuses of waves and run (or of an earlier attempt) that do not follow from what became of the servers."""
-    found = [text for wave in record["waves"] if (text := _wave_problem(wave))]
+def status_problems(
+    record: Json, ends: Mapping[int, Json], *, cancelled: bool, launched_by_end: int | None
+) -> list[str]:
+    """Statuses of waves and run (or of an earlier attempt) that do not follow from what became of the servers.
+
+    `ends` are the waves' ends as the journal has them; `launched_by_end` is how many servers it had up at the run's.
+    """
+    found = [text for wave in record["waves"] if (text := _wave_problem(wave, ends.get(wave["waveNumber"])))]
     waves = [wave["status"] for wave in record["waves"]]
-    up = any(
-        launched(each) and each["launchTime"] <= record["endTime"]
-        for wave in record["waves"]
-        for each in wave["servers"]
-    )
     if cancelled:
-        expected = "CANCELLED"
+        expected = {"CANCELLED"}
     elif all(status == "COMPLETED" for status in waves) and not record.get("leftOut"):
-        expected = "COMPLETED"
+        expected = {"COMPLETED"}
+    elif launched_by_end is None:
+        expected = _without_count(record, ends)
     else:
-        expected = "PARTIAL" if up else "FAILED"
-    if record["status"] != expected:
-        found.append(f"report: the run's status is {record['status']}, from its waves it follows {expected}")
+        expected = {"PARTIAL" if launched_by_end else "FAILED"}
+    if record["status"] not in expected:
+        follows = " or ".join(sorted(expected))
+        found.append(f"the run's status is {record['status']}, from its waves it follows {follows}")
     return found
 
 
-def _wave_problem(wave: Json) -> str:
-    name, status = f"report: wave {wave['waveNumber'] + 1}", wave["status"]
+def _without_count(record: Json, ends: Mapping[int, Json]) -> set[str]:
+    """By a journal of before it had the count: of servers that were late nothing says on which side of the end."""
+    up = [is_late(wave, each, ends.get(wave["waveNumber"])) for wave in record["waves"]
+          for each in wave["servers"] if launched(each)]  # fmt: skip
+    if not up:
+        return {"FAILED"}
+    return {"PARTIAL", "FAILED"} if all(up) else {"PARTIAL"}
+
+
+def is_late(wave: Json, server: Json, end: Json | None) -> bool:
+    """Launched, and not known to be when the wave ended: what counts is what the journal had then (`launches` of the
+    wave's end), not the launch time, which AWS may tell long after. Where it has none, the launch time."""
+    if not launched(server):
+        return False
+    told = None if end is None else end["detail"].get("launches")
+    if told is not None:
+        return told.get(server["sourceServerId"], [None])[0] not in UP
+    if wave["status"] == "COMPLETED":
+        return False
+    return wave["endTime"] is None or bool(server["launchTime"] >= wave["endTime"])
+
+
+def _wave_problem(wave: Json, end: Json | None) -> str:
+    name, status = f"wave {wave['waveNumber'] + 1}", wave["status"]
     whole = all(launched(each) for each in wave["servers"])
-    if status == "COMPLETED" and not whole:
+    late = any(is_late(wave, each, end) for each in wave["servers"])
+    told = end is not None and "launches" in end["detail"]
+    if status == "COMPLETED" and (not whole or (told and late)):
         return f"{name} is COMPLETED, but not every server of it was launched"
-    late = any((each["launchTime"] or 0) >= (wave["endTime"] or 0) for each in wave["servers"])
-    if status == "FAILED" and whole and not (wave["errorCode"] == "WAVE_TIMEOUT" or late):
+    # Without that witness: a launch may be told of long after it was, and the wave did not wait for that.
+    if status == "FAILED" and whole and not late and (told or wave["errorCode"] not in GIVEN_UP):
         return f"{name} is FAILED, but every server of it was launched"
-    if status == "SKIPPED" and any(each["launchTime"] is not None for each in wave["servers"]):
-        return f"{name} is SKIPPED, but a server of it was launched"
     if status not in ("COMPLETED", "FAILED", "SKIPPED"):
         return f"{name} is {status}, although the run is over"
     return ""

@@ -29,7 +29,10 @@ def problems(record: Json, entries: Sequence[Json]) -> list[str]:
     """What does not match, in sentences."""
     ids = lineage(record["executionId"], entries)
     attempts = [*record["earlier"], record]
-    if [each["executionId"] for each in attempts] != ids[::-1][-len(attempts) :] or len(ids) != record["attempt"]:
+    shown = [(each["executionId"], each["attempt"]) for each in attempts]
+    known = [(run, at) for at, run in enumerate(reversed(ids), 1)]
+    # Those between may be missing: whoever cleans up the history keeps runs that have instances standing.
+    if shown != [each for each in known if each in shown] or shown[-1] != known[-1]:
         return ["report: its attempts are others than the journal's"]
     found = _of_start(record, entries, ids[-1])
     for each in attempts:
@@ -46,9 +49,13 @@ def notes(record: Json, entries: Sequence[Json]) -> list[str]:
     up = [server for wave in waves for server in wave["servers"] if server["launchTime"] is not None]
     times = sum(_anchor(anchors, server)[1] is None for server in up)
     points = sum(_anchor(anchors, server)[2] is None for server in up if server["pointInTime"] is not None)
-    logs = len({server["launchId"] for server in up} - {entry["detail"].get("launch") for entry in _ended(entries)})
+    open_jobs = {job["launchId"] for wave in waves for job in wave["jobs"] if job.get("moreExpected")}
+    ended = {entry["detail"].get("launch") for entry in _ended(entries)}
+    logs = len({server["launchId"] for server in up} - ended - open_jobs)
     told = ((times, "launch times"), (points, "points in time of data"), (logs, "job logs"))
-    return [f"Not anchored in the journal: {count} {what}." for count, what in told if count]
+    found = [f"Not anchored in the journal: {count} {what}." for count, what in told if count]
+    more = f"Made while AWS had not told everything of {len(open_jobs)} launches: more may be known by now."
+    return [more, *found] if open_jobs else found
 
 
 # The start
@@ -83,17 +90,18 @@ def _start(entries: Sequence[Json], run: str) -> Json | None:
 
 def _of_attempt(tried: Json, told: Sequence[Json], *, launches: bool) -> list[str]:
     cancel, start = _last(told, "execution.cancel"), _start(told, tried["executionId"])
-    found = derive.status_problems(tried, cancelled=cancel is not None) if launches else []
+    ended, given_up = _last(told, "execution.ended"), _last(told, "execution.abandon")
+    found = _of_statuses(tried, told, cancel, ended) if launches else []
     if start is not None:
         found += _moment("startTime", tried["startTime"], start)
         found += _person("startedBy", tried["startedBy"], start)
         left_out = sorted(each["sourceServerId"] for each in tried.get("leftOut", []))
         if left_out != sorted(start["detail"].get("leftOut", [])):
             found.append("the servers that were left out are others than the journal says")
-    ended = _last(told, "execution.ended")
-    found += _moment("endTime", tried["endTime"], ended or cancel)
-    if ended is not None and ended["outcome"] != tried["status"]:
-        found.append(f"the run's status is {tried['status']}, the journal says {ended['outcome']}")
+    found += _moment("endTime", tried["endTime"], ended or given_up or cancel)
+    outcome = ended["outcome"] if ended else given_up["after"]["status"] if given_up else tried["status"]
+    if outcome != tried["status"]:
+        found.append(f"the run's status is {tried['status']}, the journal says {outcome}")
     if launches:
         anchors = _anchors(told)
         for wave in tried["waves"]:
@@ -103,20 +111,53 @@ def _of_attempt(tried: Json, told: Sequence[Json], *, launches: bool) -> list[st
     return found
 
 
+def _of_statuses(tried: Json, told: Sequence[Json], cancel: Json | None, ended: Json | None) -> list[str]:
+    ends = wave_ends(told)
+    count = None if ended is None else ended["detail"].get("launchedServers")
+    found = derive.status_problems(tried, ends, cancelled=cancel is not None, launched_by_end=count)
+    up = sum(derive.launched(each) for wave in tried["waves"] for each in wave["servers"])
+    if count is not None and up < count:
+        found.append(f"{up} servers are launched, the journal had {count} when the run ended")
+    for wave in tried["waves"]:
+        for server in wave["servers"]:
+            wanted = derive.is_late(wave, server, ends.get(wave["waveNumber"]))
+            if server.get("late", wanted) != wanted:
+                found.append(f"late of wave {wave['waveNumber'] + 1}, {server['hostname']} is not as the journal says")
+    return found
+
+
+def wave_ends(told: Iterable[Json]) -> dict[int, Json]:
+    """The entry of each wave's end, by the wave's number; one that was skipped has none."""
+    ends = [entry for entry in told if entry["verb"] in ("wave.completed", "wave.failed") and not entry["refused"]]
+    return {entry["detail"]["wave"]: entry for entry in ends}
+
+
 def _of_wave(wave: Json, told: Sequence[Json], start: Json | None) -> list[str]:
     mine = [entry for entry in told if entry["detail"].get("wave") == wave["waveNumber"]]
     paused = _last(mine, "execution.paused")
     resumed = _last([entry for entry in mine if paused and entry["id"] > paused["id"]], "execution.resume")
     found = _moment("pausedTime", wave["pausedTime"], paused) + _moment("resumedTime", wave["resumedTime"], resumed)
     found += _person("resumedBy", wave["resumedBy"], resumed)
+    if wave["status"] == "SKIPPED":
+        return found + _of_skipped(wave, mine)
     if wave["status"] not in ("COMPLETED", "FAILED") or _stands(wave, start):
         return found
     ended = _last(mine, f"wave.{wave['status'].lower()}")
+    if ended is None and wave["errorCode"] == "AWS_NOT_ANSWERING":
+        ended = _last(told, "execution.abandon")  # which had no entries of what ended with it
     if ended is None:
         return [*found, f"the journal does not say that it {wave['status']}"]
     if "startTime" in ended["detail"]:
         found += _moment("startTime", wave["startTime"], ended)
     return found + _moment("endTime", wave["endTime"], ended)
+
+
+def _of_skipped(wave: Json, mine: Sequence[Json]) -> list[str]:
+    """Of a wave that was skipped nothing was launched, but for what a database that was lost had sent before: such a
+    launch was found at AWS and taken over."""
+    over = {entry["detail"].get("launch") for entry in mine if entry["verb"] == "launch.adopted"}
+    up = [each for each in wave["servers"] if each["launchTime"] is not None and each["launchId"] not in over]
+    return [f"it is SKIPPED, but {each['hostname']} was launched" for each in up]
 
 
 def _stands(wave: Json, start: Json | None) -> bool:
@@ -134,9 +175,11 @@ def _of_jobs(wave: Json, told: Sequence[Json]) -> list[str]:
         found += _moment("intentTime", job["intentTime"], _last(mine, "launch.intent"))
         if job["jobId"] and job["jobId"] not in sent:
             found.append(f"the journal does not know the job {job['jobId']}")
-        for entry in _ended(mine):
-            if entry["detail"]["logDigest"] != _digest(_log(wave, job)):
-                found.append(f"the log of job {job['jobId']} is not what it was when DRS ended it")
+        ended = _ended(mine)
+        if ended and ended[-1]["detail"]["logDigest"] != _digest(_log(wave, job)):
+            found.append(f"the log of job {job['jobId']} is not what it was when DRS ended it")
+        if ended and job.get("moreExpected"):
+            found.append(f"more is expected of job {job['jobId']}, the journal says that DRS had told everything")
     return found
 
 
@@ -153,10 +196,12 @@ def _of_servers(wave: Json, anchors: Json) -> list[str]:
         status, launch, point = _anchor(anchors, server)
         if launch not in (None, at) or point not in (None, server["pointInTime"]):
             found.append(f"launch or data of {name} is of another time than the journal says")
-        if status not in (None, "PENDING", "IN_PROGRESS") and (status == "LAUNCHED") != derive.launched(server):
+        up = status in derive.UP and launch is not None
+        if status not in (None, "PENDING", "IN_PROGRESS") and up != derive.launched(server):
             found.append(f"{name} is {server['launchStatus']}, the journal says {status}")
         late = wave["status"] == "COMPLETED" and at is not None and at > wave["endTime"] + SLACK
-        if at is not None and (late or at < (intents[server["launchId"]] or at) - SLACK):
+        early = at is not None and at < (intents[server["launchId"]] or at) - SLACK
+        if launch is None and (late or early):  # what the journal has of its time is what was known then
             found.append(f"{name} was launched at a time when its launch was not under way")
     return found
 
@@ -176,7 +221,7 @@ def _anchors(entries: Iterable[Json]) -> Json:
 
 
 def _tells(entry: Json) -> bool:
-    return entry["verb"] in ("wave.completed", "wave.failed", "launch.ended") and not entry["refused"]
+    return entry["verb"] in ("wave.completed", "wave.failed", "launch.news", "launch.ended") and not entry["refused"]
 
 
 def _anchor(anchors: Json, server: Json) -> list[Any]:

@@ -5,6 +5,7 @@ was sent is not forgotten: its jobs stay watched, and late instances are recorde
 """
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import transaction
@@ -14,7 +15,7 @@ from audit.actor import Actor
 from audit.journal import attempt, record
 from contract.clock import Clock, db_clock, utc
 from contract.errors import BadRequest
-from executions import announce, transitions
+from executions import announce, transitions, witness
 from executions.forecast import phase_times
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.services import check_comment, no_execution
@@ -42,7 +43,7 @@ def abandon(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: 
             raise BadRequest("EXECUTION_NOT_ABANDONABLE", reason, details={"status": execution.status})
         regions = sorted({job.region for job in silent_jobs(execution, wave)})
         text = _why(execution, regions, execution.failing_since or now, actor)
-        _end(execution, wave, text, now)
+        ended, skipped = _end(execution, wave, text, now)
         record(
             actor,
             "execution.abandon",
@@ -53,6 +54,7 @@ def abandon(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: 
             before={"status": before},
             after={"status": execution.status},
         )
+        _say_what_ended(actor, execution, ended, skipped, now)
         announce.ended(execution, now)
     return execution
 
@@ -65,16 +67,31 @@ def _why(execution: Execution, regions: list[str], since: datetime, actor: Actor
     )
 
 
-def _end(execution: Execution, wave: WaveRun, text: str, now: datetime) -> None:
+def _say_what_ended(
+    actor: Actor, execution: Execution, ended: Sequence[WaveRun], skipped: Sequence[WaveRun], now: datetime
+) -> None:
+    """The same entries as of every other end: a report is held against them."""
+    for wave in ended:
+        witness.say_wave_ended(execution, wave, now, actor)
+    if skipped:
+        witness.say_skipped(execution, skipped, skipped[0].status_message, actor)
+    witness.say_run_ended(execution, execution.state, now, actor)
+
+
+def _end(execution: Execution, wave: WaveRun, text: str, now: datetime) -> tuple[list[WaveRun], list[WaveRun]]:
+    """End the run; answers the waves that were under way and those that will not run."""
     # Of a run that was read from a backup several waves may have begun.
     given_up = [each for each in execution.waves.all() if each.pk == wave.pk or each.state.has_begun]
     LaunchJob.objects.filter(wave__in=given_up, status=JobStatus.QUEUED).update(status=JobStatus.WITHDRAWN)
     for each in given_up:
         each.status, each.ended_at, each.status_message = WaveStatus.FAILED, now, text
         each.error_code, each.error_message = AWS_NOT_ANSWERING, text
+        if not each.servers.exclude(launch_status=LaunchStatus.LAUNCHED).exists():  # a silent region is another wave's
+            each.status, each.status_message, each.error_code, each.error_message = WaveStatus.COMPLETED, "", "", ""
         each.save(update_fields=["status", "ended_at", "status_message", "error_code", "error_message"])
     rest = list(execution.waves.filter(status__in=[WaveStatus.PENDING, WaveStatus.PAUSED]))
-    transitions.skip(rest, f"Wave {wave.number + 1} was given up, and the run with it.", now)
+    failed = next((each.number for each in given_up if each.state is WaveStatus.FAILED), wave.number)
+    transitions.skip(rest, f"Wave {failed + 1} was given up, and the run with it.", now)
     servers = ServerRun.objects.filter(wave__execution=execution)
     status = roll_up(
         [each.state for each in execution.waves.all()],
@@ -87,3 +104,4 @@ def _end(execution: Execution, wave: WaveRun, text: str, now: datetime) -> None:
     execution.refresh_from_db()
     transitions.release(execution)
     transitions.touch(execution, now, [*given_up, *rest])
+    return given_up, rest

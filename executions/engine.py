@@ -128,14 +128,7 @@ def _settle(run: Run, verdict: d.Settle, now: datetime) -> None:
         wave.error_code, wave.error_message = verdict.code, verdict.message if verdict.code else ""
         wave.save(update_fields=["status", "ended_at", "status_message", "error_code", "error_message"])
         transitions.touch(run.execution, now, [wave])
-        journal(
-            run,
-            f"wave.{verdict.status.lower()}",
-            outcome=verdict.code or "ok",
-            wave=wave.number,
-            text=verdict.message,
-            **witness.wave_facts(wave.started_at, now, wave.servers.all()),
-        )
+        witness.say_wave_ended(run.execution, wave, now)
         if verdict.code == d.WAVE_TIMEOUT:
             announce.timed_out(run.execution, wave, verdict.message, now)
 
@@ -161,14 +154,15 @@ def _skip(run: Run, waves: list[WaveRun], reason: str, now: datetime) -> None:
         run.keep(now)
         transitions.skip(waves, reason, now)
         transitions.touch(run.execution, now, waves)
-        journal(run, "wave.skipped", waves=[wave.number for wave in waves], text=reason)
+        witness.say_skipped(run.execution, waves, reason)
 
 
 def _pause(run: Run, wave: WaveRun, now: datetime) -> None:
     with transaction.atomic():
         run.keep(now, status=ExecutionStatus.PAUSED, pause_requested_at=None)
         wave.status, wave.paused_at = WaveStatus.PAUSED, now
-        wave.save(update_fields=["status", "paused_at"])
+        wave.resumed_at, wave.resumed_by = None, ""  # of a pause before
+        wave.save(update_fields=["status", "paused_at", "resumed_at", "resumed_by"])
         transitions.touch(run.execution, now, [wave])
         journal(run, "execution.paused", wave=wave.number, pausedTime=unix(now))
         announce.paused(run.execution, wave, now)
@@ -193,5 +187,5 @@ def _finish(run: Run, status: ExecutionStatus, now: datetime) -> None:
         run.keep(now, **columns, phase_times=phase_times(run.execution))
         transitions.release(run.execution)
         transitions.touch(run.execution, now)
-        journal(run, "execution.ended", outcome=status.value, endTime=unix(now))
+        witness.say_run_ended(run.execution, status, now)
         announce.ended(run.execution, now)

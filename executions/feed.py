@@ -68,6 +68,7 @@ VERBS = {
     "launch.rejected": "AWS rejected the launch of {wave}",
     "launch.unclear": "AWS gave no clear answer to the launch of {wave}, looking for it",
     "launch.cleared": "The unanswered launch of {wave} never reached AWS, sending it again",
+    "launch.news": "AWS told more of the launch of {wave} in {region}",
     "launch.ended": "AWS has no more news of the launch of {wave} in {region}",
     "launch.doubled": "One launch has two DRS jobs ({jobs}): tell an administrator",
     "wave.completed": "{wave} completed",

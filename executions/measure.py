@@ -267,7 +267,7 @@ def server_path(server: ServerRun, wave: WaveRows, job: LaunchJob) -> list[Stret
 def _stretches(turns: Sequence[tuple[Part, datetime]], end: datetime) -> list[Stretch]:
     """Stretches between turning points, never backwards and never past the end, whatever AWS's clock says."""
     found: list[Stretch] = []
-    cursor = turns[0][1]
+    cursor = min(turns[0][1], end)
     for at, (part, _) in enumerate(turns):
         until = min(max(cursor, turns[at + 1][1] if at + 1 < len(turns) else end), end)
         found.append((part, cursor, until))

@@ -3,19 +3,20 @@
 import logging
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from django.db.models import QuerySet
 
 from executions import following, patience, replacing, transitions, witness
-from executions.models import JobEvent, LaunchJob, ServerRun, WaveRun
+from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
 from executions.observe import Answer, News, compare
 from executions.run import UNREAD
-from executions.states import JobStatus, LaunchStatus, WaveStatus
+from executions.states import WAVE_FINAL, JobStatus, LaunchStatus, WaveStatus
 
 log = logging.getLogger(__name__)
 
+_TOLD_AT_ENDS = {"launch_status", "launched_at", "point_in_time"}  # what `witness` keeps of a server
 _JOB_NEWS = ["status", "seen_at", "completed_seen_at", "instances_seen_at", "watched", "events_seen"]
 
 
@@ -57,6 +58,7 @@ def save(items: Sequence[News], now: datetime) -> None:
     )
     _save_events(items)
     runs = {each.job.wave.execution_id: each.job.wave.execution for each in items}
+    _say_what_ends_do_not(items, runs)
     for each in items:
         if each.ended:
             witness.say_ended(runs[each.job.wave.execution_id], each.job)
@@ -71,6 +73,17 @@ def save(items: Sequence[News], now: datetime) -> None:
     for execution in runs.values():
         following.after_late_news(execution, now)
     replacing.note_replaced(items, now)
+
+
+def _say_what_ends_do_not(items: Iterable[News], runs: Mapping[uuid.UUID, Execution]) -> None:
+    """Have the journal know what the entries of ended waves do not: a report of this moment is held against it."""
+    told = [each for each in items if each.servers and not each.ended and _TOLD_AT_ENDS & each.columns]
+    if told:
+        over = WaveRun.objects.filter(pk__in=[each.job.wave_id for each in told], status__in=WAVE_FINAL)
+        ended = set(over.values_list("pk", flat=True))
+        for each in told:
+            if each.job.wave_id in ended:
+                witness.say_news(runs[each.job.wave.execution_id], each.job, each.servers)
 
 
 def _save_servers(servers: Sequence[ServerRun], columns: Collection[str]) -> None:

@@ -1,6 +1,7 @@
 """What the sealed journal keeps of a run's figures when they become known, so that a report can be held against it.
 
-`drsorch_verify` compares these members of entries' details: whoever changes a row later is found out.
+`drsorch_verify` compares these members of entries' details: whoever changes a row later is found out. A server is late
+when the entry of its wave's end does not have it up: launch times say nothing of that, AWS may tell them long after.
 """
 
 import hashlib
@@ -9,10 +10,15 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from audit.actor import ENGINE
+from audit.actor import ENGINE, Actor
 from audit.journal import record
+from audit.models import AuditEntry
 from contract.clock import unix
-from executions.models import Execution, JobEvent, LaunchJob, ServerRun
+from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
+from executions.states import ExecutionStatus, LaunchStatus, WaveStatus
+
+Launches = dict[str, list[str | int | None]] | None
+UP = (LaunchStatus.LAUNCHED, LaunchStatus.TERMINATED)
 
 
 def promised(execution: Execution) -> dict[str, Any]:
@@ -25,9 +31,51 @@ def promised(execution: Execution) -> dict[str, Any]:
     }
 
 
-def wave_facts(wave_started_at: datetime | None, now: datetime, servers: Iterable[ServerRun]) -> dict[str, Any]:
-    """When a wave ran and what became of its servers by then."""
-    return {"startTime": unix(wave_started_at), "endTime": unix(now), "launches": _servers(servers)}
+def say_wave_ended(execution: Execution, wave: WaveRun, now: datetime, actor: Actor = ENGINE) -> None:
+    """A wave is over, whoever ended it: when it ran and what became of its servers by then."""
+    facts = {
+        "wave": wave.number,
+        "text": wave.status_message,
+        "startTime": unix(wave.started_at),
+        "endTime": unix(now),
+        "launches": _servers(wave.servers.all()),
+    }
+    _say(execution, f"wave.{wave.status.lower()}", facts, wave.error_code or "ok", actor)
+
+
+def ends_of(entries: Iterable[AuditEntry]) -> dict[tuple[str, int], Launches]:
+    """What the entries of waves' ends have of their servers, by run and wave; older ones have nothing."""
+    ends = (each for each in entries if each.verb in ("wave.completed", "wave.failed") and not each.refused)
+    return {(each.subject_id, each.detail["wave"]): each.detail.get("launches") for each in ends}
+
+
+def is_late(server: ServerRun, wave: WaveRun, told: Launches) -> bool:
+    """Launched, and not known to be when the wave ended. `told` is what the entry of its end has; where that has
+    nothing, the launch time stands in. `drsorch_verify.derive.is_late` says the same by itself."""
+    if server.state not in UP or server.launched_at is None:
+        return False
+    if told is not None:
+        return told.get(server.source_server_id, [""])[0] not in UP
+    if wave.state is WaveStatus.COMPLETED:
+        return False
+    return wave.ended_at is None or unix(server.launched_at) >= unix(wave.ended_at)
+
+
+def say_skipped(execution: Execution, waves: Iterable[WaveRun], reason: str, actor: Actor = ENGINE) -> None:
+    """Waves that will not run, and why."""
+    _say(execution, "wave.skipped", {"waves": [wave.number for wave in waves], "text": reason}, actor=actor)
+
+
+def say_run_ended(execution: Execution, status: ExecutionStatus, now: datetime, actor: Actor = ENGINE) -> None:
+    """A run is over, whoever ended it; and how many of its servers were up by then, late ones of waves before, too."""
+    up = ServerRun.objects.filter(wave__execution=execution, launch_status=LaunchStatus.LAUNCHED).count()
+    _say(execution, "execution.ended", {"endTime": unix(now), "launchedServers": up}, status.value, actor)
+
+
+def say_news(execution: Execution, job: LaunchJob, servers: Iterable[ServerRun]) -> None:
+    """AWS told of servers what their wave's end could not say: late launches, corrected times, points in time."""
+    told = {"wave": job.wave.number, "launch": str(job.pk), "region": job.region, "launches": _servers(servers)}
+    _say(execution, "launch.news", told)
 
 
 def say_ended(execution: Execution, job: LaunchJob) -> None:
@@ -36,20 +84,26 @@ def say_ended(execution: Execution, job: LaunchJob) -> None:
     log = sorted(
         [server, unix(at), event] for server, at, event in lines.values_list("source_server_id", "at", "event")
     )
+    facts = {
+        "wave": job.wave.number,
+        "launch": str(job.pk),
+        "region": job.region,
+        "jobId": job.job_id,
+        "launches": _servers(job.servers.order_by("position")),
+        "logDigest": _digest(log),
+    }
+    _say(execution, "launch.ended", facts)
+
+
+def _say(execution: Execution, verb: str, detail: dict[str, Any], outcome: str = "ok", actor: Actor = ENGINE) -> None:
     record(
-        ENGINE,
-        "launch.ended",
+        actor,
+        verb,
         subject_kind="execution",
         subject_id=execution.pk,
         subject_name=execution.plan_name,
-        detail={
-            "wave": job.wave.number,
-            "launch": str(job.pk),
-            "region": job.region,
-            "jobId": job.job_id,
-            "launches": _servers(job.servers.order_by("position")),
-            "logDigest": _digest(log),
-        },
+        outcome=outcome,
+        detail=detail,
     )
 
 

@@ -1,8 +1,12 @@
 """The evidence pack: report, journal and verifier in one archive whose digests stand in the journal's hash chain."""
 
-from collections.abc import Mapping
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+
+from django.db import transaction
 
 import drsorch_verify
 from audit.actor import Actor
@@ -12,8 +16,9 @@ from audit.slices import seals_of, slice_of
 from drsorch_verify import archive
 from drsorch_verify.check import EVIDENCE, JOURNAL, MANIFEST, REPORT, TABLE, digest, document, manifest, own_digest
 from drsorch_verify.tables import as_csv
+from executions.attempts import attempts_among
 from executions.models import Execution
-from reports.calls import calls
+from reports.calls import CallsShape, calls
 from reports.pdf import as_pdf
 from reports.record import RecordShape, entries_of, record
 
@@ -36,12 +41,39 @@ A chain that was made anew from end to end would hold. So compare the head with 
 """
 
 
-def make(actor: Actor, execution: Execution, now: datetime) -> bytes:
-    """The pack of a run read `with_waves`. Writes the journal entry that vouches for it, and has it sealed."""
-    found = record(execution, now)
-    files = _files(execution, found)
-    ids = [entry.pk for entry in entries_of(*_lineage(execution))]
-    first = seals_of(ids)[0]
+@dataclass(frozen=True)
+class Account:
+    """A run at one moment: its report, what AWS was asked, and the journal entries of it and of the attempts before."""
+
+    execution: Execution
+    report: RecordShape
+    calls: CallsShape
+    entries: Sequence[int]
+
+
+def make(actor: Actor, execution_id: uuid.UUID, now: datetime) -> bytes:
+    """The pack of a run that is over. Writes the journal entry that vouches for it, and has it sealed."""
+    found = account(execution_id, now)
+    return vouched(actor, found, {"README.txt": README.encode(), "report.pdf": as_pdf(found.report), **verifier()})
+
+
+def account(execution_id: uuid.UUID, now: datetime) -> Account:
+    """Read a run while nobody can write it: whoever changes anything of a run changes its row in the same transaction,
+    so that report and journal are of one moment."""
+    with transaction.atomic():
+        attempts = attempts_among(Execution.objects.get(pk=execution_id))
+        list(attempts.select_for_update().order_by("pk").values_list("pk"))
+        execution = Execution.objects.with_waves().get(pk=execution_id)
+        entries = [entry.pk for entry in entries_of(*_lineage(execution))]
+        return Account(execution, record(execution, now), calls(execution), entries)
+
+
+def vouched(actor: Actor, found: Account, files: Mapping[str, bytes]) -> bytes:
+    """The archive of the account and these files, with the entry that has their digests."""
+    execution = found.execution
+    told = {REPORT: document(found.report), TABLE: as_csv(found.report).encode(), "calls.json": document(found.calls)}
+    whole = dict(sorted({**files, **told}.items()))
+    first = seals_of(found.entries)[0]
     anchor = write(
         actor,
         EVIDENCE,
@@ -49,17 +81,17 @@ def make(actor: Actor, execution: Execution, now: datetime) -> bytes:
         subject_id=execution.pk,
         subject_name=execution.plan_name,
         detail={
-            "files": {name: digest(content) for name, content in files.items()},
+            "files": {name: digest(content) for name, content in whole.items()},
             "firstSeal": first.seq,
             "previous": first.previous,
-            "entries": own_digest(ids),
+            "entries": own_digest([*found.entries]),
         },
     )
     (last,) = seals_of([anchor.pk])
-    journal = slice_of(first, last, {*ids, anchor.pk})
-    files[JOURNAL] = document(journal)
-    files[MANIFEST] = document(manifest(files, {**journal}))
-    return archive.build(files)
+    journal = slice_of(first, last, {*found.entries, anchor.pk})
+    whole[JOURNAL] = document(journal)
+    whole[MANIFEST] = document(manifest(whole, {**journal}))
+    return archive.build(whole)
 
 
 def _lineage(execution: Execution) -> list[str]:
@@ -69,17 +101,6 @@ def _lineage(execution: Execution) -> list[str]:
     while entry := retries.filter(subject_id=ids[-1]).first():
         ids.append(entry.detail["retryOf"])
     return ids
-
-
-def _files(execution: Execution, found: RecordShape) -> dict[str, bytes]:
-    return {
-        "README.txt": README.encode(),
-        "report.pdf": as_pdf(found),
-        REPORT: document(found),
-        TABLE: as_csv(found).encode(),
-        "calls.json": document(calls(execution)),
-        **verifier(),
-    }
 
 
 def verifier() -> Mapping[str, bytes]:

@@ -72,6 +72,7 @@ def _story(record: RecordShape) -> list[Any]:
     return [
         _text(title_of(record), TITLE),
         _text(record["verdict"], LEAD),
+        *(_text(each, TEXT) for each in record["expected"]),
         _table([], facts(record), (0.3, 0.7), TEXT),
         *_failures(record),
         *([] if record["dryRun"] else _section("Where the time went", ["Part", "Time"], split, (0.5, 0.5))),
@@ -106,7 +107,7 @@ def _launched(wave: WaveShape) -> Any:
     rows = [
         [
             each["hostname"] + (f"\n{each['recoveryInstanceId']}" if each["recoveryInstanceId"] else ""),
-            each["launchStatus"].capitalize().replace("_", " "),
+            each["launchStatus"].capitalize().replace("_", " ") + ("\nlate" if each["late"] else ""),
             _or_dash(each["rtoSeconds"]),
             _way(each),
             clock(each["pointInTime"]) + ("\nearlier snapshot" if each["usedPreviousSnapshot"] else ""),

@@ -3,13 +3,14 @@
 Times are Unix seconds, durations seconds, waves are numbered from 0; `drsorch_verify` reads the same document offline.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypedDict, cast
 
 from audit.models import AuditEntry
 from contract.clock import unix
 from executions.attempts import LeftOut
+from executions import witness
 from executions.feed import journal_line
 from executions.measure import (
     Attempt,
@@ -25,12 +26,15 @@ from executions.measure import (
     rows_of,
 )
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
-from executions.states import LaunchStatus
+from executions.witness import Launches
+from reports.cleanup import CleanupShape, cleanup
 from reports.comparison import ComparisonShape, compare
+from reports.expected import expected, is_open, is_reading
 from reports.explain import FailureShape, failures
 from reports.words import verdict
 
 FORMAT = "drsorch-report/2"
+Ends = Mapping[tuple[str, int], Launches]
 
 
 class SplitShape(TypedDict):
@@ -77,6 +81,7 @@ class ServerShape(TypedDict):
     launchTime: int | None
     pointInTime: int | None
     usedPreviousSnapshot: bool
+    late: bool
     error: str | None
     findings: list[FindingShape]
     events: list[EventShape]
@@ -87,7 +92,7 @@ class ServerShape(TypedDict):
 
 
 class JobShape(TypedDict):
-    """One StartRecovery; `launchId` is its tag `drsorch:launch` at AWS."""
+    """One StartRecovery; `launchId` is its tag `drsorch:launch` at AWS. `moreExpected`: AWS may tell more of it."""
 
     launchId: str
     accountId: str
@@ -96,6 +101,7 @@ class JobShape(TypedDict):
     attempts: int
     intentTime: int | None
     status: str
+    moreExpected: bool
     errorCode: str | None
     errorMessage: str | None
 
@@ -152,23 +158,6 @@ class AttemptShape(TypedDict):
     waves: list[WaveShape]
 
 
-class CleanupJobShape(TypedDict):
-    jobId: str | None
-    region: str
-    status: str
-    instanceIds: list[str]
-    requestedBy: str
-    requestedTime: int
-    errorMessage: str | None
-
-
-class CleanupShape(TypedDict):
-    status: str
-    stillRunning: int
-    unknownToDrs: list[str]
-    jobs: list[CleanupJobShape]
-
-
 class JournalShape(TypedDict):
     entryId: int
     time: int
@@ -180,11 +169,12 @@ class JournalShape(TypedDict):
 
 
 class RecordShape(TypedDict):
-    """The report of a finished run."""
+    """The report of a finished run. `expected` says what AWS has not told yet, so that the report may change."""
 
     format: str
     generatedTime: int
     verdict: str
+    expected: list[str]
     executionId: str
     planId: str | None
     planName: str
@@ -219,10 +209,15 @@ def record(execution: Execution, now: datetime) -> RecordShape:
     """The document of a run read `with_waves`, in a fixed number of queries."""
     rows, before = rows_of(execution), attempts_before(execution)
     figures = measure(execution, rows, before)
+    journal = entries_of(execution.pk, *(each.execution.pk for each in before))
+    ends = witness.ends_of(journal)
     return RecordShape(
         format=FORMAT,
         generatedTime=unix(now),
-        verdict=verdict(execution, figures),
+        verdict=verdict(
+            execution, figures, reading=is_reading([*rows, *(wave for each in before for wave in each.waves)])
+        ),
+        expected=expected(rows),
         executionId=str(execution.pk),
         planId=execution.plan_copy.get("planId"),
         planName=execution.plan_name,
@@ -238,7 +233,7 @@ def record(execution: Execution, now: datetime) -> RecordShape:
         attempt=execution.attempt,
         retryOf=str(execution.retry_of_id) if execution.retry_of_id else None,
         leftOut=execution.left_out or [],
-        earlier=[_attempt(each, waves) for each, waves in zip(before, figures.earlier, strict=True)],
+        earlier=[_attempt(each, waves, ends) for each, waves in zip(before, figures.earlier, strict=True)],
         rehearsal=execution.rehearsal,
         rtoMinutes=execution.rto_minutes,
         rpoMinutes=execution.rpo_minutes,
@@ -246,11 +241,11 @@ def record(execution: Execution, now: datetime) -> RecordShape:
         errorMessage=execution.error_message or None,
         plan=execution.plan_copy,
         measured=_measured(figures),
-        waves=_waves(figures.waves, rows),
+        waves=_waves(figures.waves, rows, ends),
         failures=failures(execution, rows),
         comparison=compare(execution, figures),
-        cleanup=_cleanup(execution, rows),
-        journal=[_journal(entry) for entry in entries_of(execution.pk)],
+        cleanup=cleanup(execution, rows),
+        journal=[_journal(entry) for entry in journal if entry.subject_id == str(execution.pk)],
     )
 
 
@@ -285,7 +280,7 @@ def _measured(figures: Measured) -> MeasuredShape:
     )
 
 
-def _attempt(attempt: Attempt, figures: Sequence[WaveFigures]) -> AttemptShape:
+def _attempt(attempt: Attempt, figures: Sequence[WaveFigures], ends: Ends) -> AttemptShape:
     run = attempt.execution
     return AttemptShape(
         executionId=str(run.pk),
@@ -295,16 +290,17 @@ def _attempt(attempt: Attempt, figures: Sequence[WaveFigures]) -> AttemptShape:
         startedBy=run.started_by,
         startTime=unix(run.started_at),
         endTime=unix(run.ended_at),
-        waves=_waves(figures, attempt.waves),
+        waves=_waves(figures, attempt.waves, ends),
     )
 
 
-def _waves(figures: Sequence[WaveFigures], rows: Sequence[WaveRows]) -> list[WaveShape]:
-    return [_wave(wave, each) for wave, each in zip(figures, rows, strict=True)]
+def _waves(figures: Sequence[WaveFigures], rows: Sequence[WaveRows], ends: Ends) -> list[WaveShape]:
+    return [_wave(wave, each, ends) for wave, each in zip(figures, rows, strict=True)]
 
 
-def _wave(figures: WaveFigures, rows: WaveRows) -> WaveShape:
+def _wave(figures: WaveFigures, rows: WaveRows, ends: Ends) -> WaveShape:
     run: WaveRun = figures.row
+    told = ends.get((str(run.execution_id), run.number))
     return WaveShape(
         waveNumber=run.number,
         waveName=run.name,
@@ -323,7 +319,10 @@ def _wave(figures: WaveFigures, rows: WaveRows) -> WaveShape:
         lastServerId=figures.last.source_server_id if figures.last else None,
         split=_split(figures.split),
         jobs=[_job(job) for job in rows.jobs],
-        servers=[_server(each, rows.events.get(each.row.source_server_id, ())) for each in figures.servers],
+        servers=[
+            _server(each, rows.events.get(each.row.source_server_id, ()), late=witness.is_late(each.row, run, told))
+            for each in figures.servers
+        ],
     )
 
 
@@ -336,12 +335,13 @@ def _job(job: LaunchJob) -> JobShape:
         attempts=job.attempt,
         intentTime=unix(job.intent_at),
         status=job.status,
+        moreExpected=is_open(job),
         errorCode=job.error_code or None,
         errorMessage=job.error_message or None,
     )
 
 
-def _server(figures: ServerFigures, events: Sequence[JobEvent]) -> ServerShape:
+def _server(figures: ServerFigures, events: Sequence[JobEvent], *, late: bool) -> ServerShape:
     row: ServerRun = figures.row
     return ServerShape(
         sourceServerId=row.source_server_id,
@@ -352,6 +352,7 @@ def _server(figures: ServerFigures, events: Sequence[JobEvent]) -> ServerShape:
         launchTime=unix(row.launched_at),
         pointInTime=unix(row.point_in_time),
         usedPreviousSnapshot=row.used_previous_snapshot,
+        late=late,
         error=row.error or None,
         findings=row.findings,
         events=[EventShape(time=unix(event.at), event=event.event) for event in events],
@@ -360,25 +361,6 @@ def _server(figures: ServerFigures, events: Sequence[JobEvent]) -> ServerShape:
         split=_split(figures.split),
         rpo=_target(figures.rpo_verdict),
     )
-
-
-def _cleanup(execution: Execution, rows: Sequence[WaveRows]) -> CleanupShape:
-    servers = [server for wave in rows for server in wave.servers]
-    running = sum(each.state is LaunchStatus.LAUNCHED and each.can_be_asked_for for each in servers)
-    unknown = [each.recovery_instance_id or each.source_server_id for each in servers if each.is_unknown_to_drs]
-    jobs = [
-        CleanupJobShape(
-            jobId=job.job_id or None,
-            region=job.region,
-            status=job.status,
-            instanceIds=job.instance_ids,
-            requestedBy=job.requested_by,
-            requestedTime=unix(job.requested_at),
-            errorMessage=job.error_message or None,
-        )
-        for job in execution.terminations.all()
-    ]
-    return CleanupShape(status=execution.termination_status, stillRunning=running, unknownToDrs=unknown, jobs=jobs)
 
 
 def _journal(entry: AuditEntry) -> JournalShape:

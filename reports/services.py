@@ -35,4 +35,4 @@ def report(execution_id: uuid.UUID, now: datetime) -> RecordShape:
 @attempt("execution.evidence", "execution", subject="execution_id")
 def evidence(*, actor: Actor, execution_id: uuid.UUID, clock: Clock = db_clock) -> bytes:
     """The evidence pack of a finished run, a ZIP file; the journal keeps its digests. Raises as `finished`."""
-    return pack.make(actor, finished(execution_id), clock())
+    return pack.make(actor, finished(execution_id).pk, clock())

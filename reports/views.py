@@ -85,6 +85,7 @@ def _server(server: Any) -> dict[str, Any]:
         "up": "–" if up is None else span(up),
         "point": clock(server["pointInTime"]),
         "old": server["usedPreviousSnapshot"],
+        "late": server["late"],
         "findings": [each["message"] for each in server["findings"]],
         "rpo": reached(server["rpo"]),
         "missed": server["rpo"]["reached"] == Reached.MISSED,

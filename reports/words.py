@@ -32,8 +32,8 @@ def clock(seconds: int | None) -> str:
     return "–" if seconds is None else utc(datetime.fromtimestamp(seconds, UTC))
 
 
-def verdict(execution: Execution, figures: Measured) -> str:
-    """The whole run in a sentence or three."""
+def verdict(execution: Execution, figures: Measured, *, reading: bool = False) -> str:
+    """The whole run in a sentence or three. `reading`: the age of some server's data is still being read from AWS."""
     total, up = len(figures.servers), sum(each.launched for each in figures.servers)
     again = f", attempt {execution.attempt}" if execution.attempt > 1 else ""
     what = f"{'Dry run of a ' + execution.purpose.label.lower() if execution.dry_run else execution.purpose.label}"
@@ -46,7 +46,10 @@ def verdict(execution: Execution, figures: Measured) -> str:
     launched = f"{up} of {total} {'server' if total == 1 else 'servers'} launched"
     since = " of the first attempt's start" if execution.attempt > 1 else ""
     took = f" in {span(figures.rto.seconds)}{since}" if figures.complete else ""
-    against = [_against("RTO", figures.rto, complete=figures.complete), _against("RPO", figures.rpo, complete=True)]
+    against = [
+        _against("RTO", figures.rto, complete=figures.complete),
+        _against("RPO", figures.rpo, complete=True, reading=reading),
+    ]
     left_out = f", {len(execution.left_out)} left out" if execution.left_out else ""
     text = " ".join([f"{head}, {launched}{took}{left_out}.", *against])
     if figures.previous_snapshots:
@@ -58,7 +61,7 @@ def verdict(execution: Execution, figures: Measured) -> str:
     return text
 
 
-def _against(name: str, found: Verdict, *, complete: bool) -> str:
+def _against(name: str, found: Verdict, *, complete: bool, reading: bool = False) -> str:
     if found.reached is Reached.NO_TARGET:
         known = complete and found.seconds is not None
         return f"No {name} target was set{f'; it was {span(found.seconds)}' if known else ''}."
@@ -69,7 +72,7 @@ def _against(name: str, found: Verdict, *, complete: bool) -> str:
         return f"{name} {span(found.seconds)}: {target} was missed by {span(found.missed_by)}."
     if found.reached is Reached.NOT_REACHED:
         return f"T{target[1:]} was not reached: not every server launched."
-    return f"Whether {target} was met is not known."
+    return f"Whether {target} was met is {'still being read from AWS' if reading else 'not known'}."
 
 
 # Rows of two or three cells, for the page and the PDF alike

@@ -19,6 +19,7 @@ from plans.services import WaveSpec, create_plan
 from protection.inventory import read_region
 from protection.models import ProtectionGroup, SourceServer
 from protection.services import create_group
+from tests.packs import Packs
 
 NEVER = datetime.max.replace(tzinfo=UTC)  # hours pass in a second here; a test that wants the inventory read says so
 PAYMENTS = ("db-primary-01 db-replica-01", "app-01 app-02 app-03", "web-01 web-02")
@@ -39,6 +40,7 @@ class Stage:
     simulator: RunningSimulator
     offset: timedelta = timedelta()
     numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+    packs: Packs = field(default_factory=Packs)
 
     def __post_init__(self) -> None:
         self.sweep = Sweep(clock=self.clock)
@@ -90,6 +92,7 @@ class Stage:
         for _ in range(times):
             self.sweep.once()
             self.sweep.drain()
+            self.packs.hold(self.clock())
             if not Execution.objects.filter(next_step_at__lte=self.clock()).exists():
                 return
 

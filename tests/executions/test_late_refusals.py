@@ -135,7 +135,7 @@ def test_a_refusal_after_the_end_settles_the_launch_and_changes_no_verdict(
     run = stage.start(stage.plan("app-01", "web-01"))
     errand = engine.stepping(run.pk, stage.clock)
     at_the_send(errand)
-    now = stage.clock()
+    now, stage.packs.touched = stage.clock(), True
     WaveRun.objects.filter(execution=run).update(status="FAILED", ended_at=now, status_message="Given up.")
     Execution.objects.update(status="FAILED", ended_at=now, claim=None, next_step_at=now)
     throw(errand, code)

@@ -213,6 +213,7 @@ def test_it_takes_a_job_that_drs_has_not_shown_for_a_day_for_gone(stage: Stage) 
     run = stage.start(stage.plan("app-01"))
     stage.look()
     LaunchJob.objects.update(job_id="drsjob-3ffffffffffffffff")
+    stage.packs.touched = True
     for _ in range(3):
         stage.advance(8 * 3600 - 60)
         stage.look()

@@ -1,0 +1,52 @@
+"""What AWS has not told yet of a run that is over: a report made now may say less than one made later."""
+
+from collections.abc import Iterable, Sequence
+
+from contract.counting import counted
+from executions.measure import WaveRows
+from executions.models import LaunchJob, ServerRun
+from executions.states import JobStatus, LaunchStatus
+
+
+def is_open(job: LaunchJob) -> bool:
+    """Whether AWS may have more news of a launch; or never said whether it took it, and is still asked."""
+    return job.watched or (job.state is JobStatus.INITIATED and not job.job_id)
+
+
+def expected(waves: Sequence[WaveRows]) -> list[str]:
+    """What is still to come, in sentences; empty when AWS has told everything."""
+    found = [text for wave in waves for text in _of_wave(wave)]
+    return [*found, "A report or evidence pack made later has it."] if found else []
+
+
+def is_reading(waves: Iterable[WaveRows]) -> bool:
+    """Whether the age of a launched server's data is not known yet, and AWS is still asked for it."""
+    return any(each.point_in_time is None and each.launched_at for wave in waves for each in _told_on(wave))
+
+
+def _of_wave(wave: WaveRows) -> Iterable[str]:
+    name, more = f"wave {wave.run.number + 1}", _told_on(wave)
+    for job in wave.jobs:
+        if is_open(job) and not job.job_id:
+            yield (
+                f"AWS never said whether it took the launch of {name} in {job.region}."
+                " It is not sent again; AWS is still asked for it, and what came up is recorded."
+            )
+    coming = sum(each.state is not LaunchStatus.TERMINATED and each.launched_at is None for each in more)
+    if coming:
+        yield (
+            f"{counted(coming, 'server')} of {name} may still come up:"
+            " AWS goes on with the launch, and what comes up is recorded."
+        )
+    reading = sum(each.launched_at is not None for each in more)
+    if reading:
+        yield (
+            f"Of {counted(reading, 'launched server')} of {name} figures are still being read from AWS:"
+            " launch times, the age of the data (RPO) and the log may change."
+        )
+
+
+def _told_on(wave: WaveRows) -> list[ServerRun]:
+    """The servers of launches that AWS has and may have more to tell of."""
+    watched = {job.pk for job in wave.jobs if is_open(job) and job.job_id}
+    return [each for each in wave.servers if each.job_id in watched]

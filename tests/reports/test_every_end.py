@@ -1,0 +1,321 @@
+"""Every run that is over has a pack that holds, whatever happened to it: the stage makes one, and has it checked, each
+time that something new is known of an ended run (`tests.packs`)."""
+
+import json
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from audit.actor import SYSTEM
+from contract.errors import DomainError
+from drsorch_verify import archive, history
+from drsorch_verify.check import JOURNAL, REPORT, notes, problems
+from drsorch_verify.derive import is_late
+from executions import services
+from executions.abandoning import abandon
+from executions.models import Execution, LaunchJob, ServerRun
+from executions.retrying import retry
+from executions.states import Kind
+from plans.models import RecoveryPlan
+from reports import services as reports
+from tests.packs import found_wrong
+from tests.stage import Stage
+
+END = ("COMPLETED", "PARTIAL", "FAILED", "CANCELLED")
+
+
+def packed(stage: Stage, run: Execution) -> tuple[bytes, dict[str, Any]]:
+    made = reports.evidence(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    assert problems(made) == []
+    return made, json.loads(archive.read(made)[REPORT])
+
+
+def ended(stage: Stage, run: Execution, *, step: float = 60, limit: float = 9000) -> Execution:
+    """Wait for the end of a run, and until DRS owes nothing of it."""
+    stage.until(run, *END, step=step, limit=limit)
+    return known(stage, run)
+
+
+def known(stage: Stage, run: Execution) -> Execution:
+    return stage.wait(lambda: stage.fresh(run).next_step_at is None, run, step=60, limit=20_000)
+
+
+def cancel(stage: Stage, run: Execution) -> None:
+    services.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+
+
+def resume(stage: Stage, run: Execution) -> None:
+    services.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+
+
+def given_up(stage: Stage, run: Execution) -> Execution:
+    """AWS is silent until somebody gives the run up."""
+    stage.simulator.scenario("internal_error_before", operation="DescribeJobs")
+    for _ in range(35):
+        stage.advance(60)
+        stage.look()
+    abandon(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    stage.look()
+    return stage.fresh(run)
+
+
+# What one end needs said beside what the walks below do
+
+
+def test_a_run_that_was_given_up_says_what_is_to_come_and_then_what_came(stage: Stage) -> None:
+    """DRS dates the launches long before the run was given up, and says so only afterwards."""
+    stage.simulator.scenario("launch_end_event")
+    run = stage.start(stage.plan("app-01 app-02", "web-01"))
+    stage.wait(lambda: LaunchJob.objects.exclude(job_id="").exists(), run, step=5)
+    run = given_up(stage, run)
+    assert stage.picture(run) == ("FAILED", ["FAILED", "SKIPPED"])
+    made, report = packed(stage, run)
+    assert report["expected"][0].startswith("2 servers of wave 1 may still come up")
+    assert "Made while AWS had not told everything of 1 launches" in notes(made)[0]
+    stage.simulator.clear_scenarios("internal_error_before")
+    run = known(stage, run)
+    server = ServerRun.objects.get(hostname="app-01")
+    assert server.launched_at is not None
+    assert run.ended_at is not None
+    assert server.launched_at < run.ended_at
+    made, report = packed(stage, run)
+    assert (report["status"], report["expected"], notes(made)) == ("FAILED", [], [])
+    assert [each["late"] for each in report["waves"][0]["servers"]] == [True, True]
+    assert report["measured"]["launchedServers"] == 2
+
+
+def test_a_late_launch_that_aws_dates_before_the_end_is_late_all_the_same(stage: Stage) -> None:
+    """The wave timed out by what DRS said after its deadline; the time that it told later lies before that."""
+    stage.simulator.scenario("launch_end_event")
+    run = ended(stage, stage.start(stage.plan("app-01 app-02")))
+    server = ServerRun.objects.get(hostname="app-01")
+    entry = {"detail": {"wave": 0, "launches": {server.source_server_id: ["PENDING", None, None]}}}
+    wave = packed(stage, run)[1]["waves"][0]
+    shown = next(each for each in wave["servers"] if each["hostname"] == "app-01")
+    assert shown["launchTime"] < wave["endTime"]
+    assert (is_late(wave, shown, entry), is_late(wave, shown, None), shown["late"]) == (True, False, False)
+
+
+def test_rows_of_a_run_that_was_given_up_do_not_pass_when_they_are_changed(stage: Stage) -> None:
+    run = stage.start(stage.plan("app-01 app-02", "web-01"))
+    stage.wait(lambda: LaunchJob.objects.exclude(job_id="").exists(), run, step=5)
+    run = given_up(stage, run)
+    stage.simulator.clear_scenarios()
+    run, stage.packs.touched = known(stage, run), True
+    now, first = stage.clock(), {"wave__execution": run, "wave__number": 0}
+    rows: list[tuple[Any, dict[str, Any], str]] = [
+        (Execution.objects.filter(pk=run.pk), {"status": "PARTIAL"}, "status is PARTIAL, the journal says FAILED"),
+        (Execution.objects.filter(pk=run.pk), {"ended_at": now}, "endTime is not when"),
+        (run.waves.filter(number=0), {"status": "COMPLETED"}, "wave 1 is COMPLETED, but"),
+        (run.waves.filter(number=0), {"ended_at": now}, "wave 1: endTime is not when"),
+        (ServerRun.objects.filter(**first), {"launch_status": "FAILED"}, "app-01 is FAILED, the journal says LAUNCHED"),
+        (ServerRun.objects.filter(**first), {"launched_at": run.started_at}, "is of another time than"),
+        (
+            ServerRun.objects.filter(wave__execution=run, hostname="web-01"),
+            {"launch_status": "LAUNCHED", "launched_at": now},
+            "wave 2: it is SKIPPED, but web-01 was launched",
+        ),
+    ]
+    for chosen, change, told in rows:
+        before = {each.pk: {name: getattr(each, name) for name in change} for each in chosen}
+        chosen.update(**change)
+        found = found_wrong(run, now)
+        assert any(told in each for each in found), (change, found)
+        for pk, columns in before.items():
+            chosen.model.objects.filter(pk=pk).update(**columns)
+    assert found_wrong(run, now) == []
+
+
+def test_a_run_that_was_given_up_by_the_version_before(stage: Stage) -> None:
+    """Its journal has nothing of what ended with it but the entry of who gave it up."""
+    run = stage.start(stage.plan("app-01", "web-01"))
+    stage.wait(lambda: LaunchJob.objects.exclude(job_id="").exists(), run, step=5)
+    run = given_up(stage, run)
+    links = json.loads(archive.read(packed(stage, run)[0])[JOURNAL])["links"]
+    entries = [link["entry"] for link in links if "entry" in link]
+    abandoned = next(each for each in entries if each["verb"] == "execution.abandon")
+    later = {each["id"] for each in entries if each["id"] > abandoned["id"]}
+    report = packed(stage, run)[1]
+    line = next(line for line in report["journal"] if line["entryId"] == abandoned["id"])
+    line["time"] = report["endTime"]  # the stage's clock is ahead of the journal's
+    abandoned["at"] = datetime.fromtimestamp(line["time"], UTC).isoformat()
+    report["journal"] = [line for line in report["journal"] if line["entryId"] not in later]
+    assert history.problems(report, [each for each in entries if each["id"] not in later]) == []
+
+
+def test_figures_that_are_still_being_read_are_said_to_be(stage: Stage) -> None:
+    plan = stage.plan("app-01")
+    RecoveryPlan.objects.filter(pk=plan.pk).update(rpo_minutes=5)
+    stage.simulator.scenario("internal_error_before", operation="DescribeRecoveryInstances")
+    run = stage.until(stage.start(plan), "COMPLETED", step=15)
+    report = packed(stage, run)[1]
+    assert "Whether the RPO target of 5 min was met is still being read from AWS." in report["verdict"]
+    assert "1 launched server of wave 1 figures are still being read" in report["expected"][0]
+    stage.simulator.clear_scenarios()
+    report = packed(stage, known(stage, run))[1]
+    assert (report["measured"]["rpo"]["reached"], report["expected"]) == ("MET", [])
+
+
+def test_a_pause_asked_for_again_right_after_the_resume(stage: Stage) -> None:
+    run = stage.start(stage.plan("app-01", "web-01", pause={1}))
+    stage.until(run, "PAUSED")
+    resume(stage, run)
+    services.pause(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    stage.until(run, "PAUSED")
+    stage.advance(600)
+    cancel(stage, run)
+    wave = packed(stage, known(stage, run))[1]["waves"][1]
+    assert (wave["resumedTime"], wave["resumedBy"], wave["waitedSeconds"] >= 600) == (None, None, True)
+
+
+def test_a_third_attempt_of_which_the_second_was_deleted(stage: Stage) -> None:
+    """The first has an instance standing and is kept; of the second nothing came up."""
+    stage.simulator.scenario("launch_failed", servers=["app-02"], times=2)
+    run = first = ended(stage, stage.start(stage.plan("app-01 app-02", "web-01")))
+    for status in ("FAILED", "COMPLETED"):
+        again = retry(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+        run = ended(stage, again)
+        assert run.status == status
+    Execution.objects.filter(attempt=2).delete()
+    report = packed(stage, run)[1]
+    assert [each["executionId"] for each in report["earlier"]] == [str(first.pk)]
+    assert report["measured"]["launchedServers"] == 3
+
+
+@pytest.mark.parametrize("operation", ["DescribeJobLogItems", "DescribeRecoveryInstances"])
+def test_logs_and_instances_that_are_never_told(stage: Stage, operation: str) -> None:
+    stage.simulator.scenario("internal_error_before", operation=operation)
+    run = stage.until(stage.start(stage.plan("app-01")), "COMPLETED")
+    for hours in (1, 12, 12, 1):
+        stage.advance(hours * 3600)
+        stage.look()
+    packed(stage, known(stage, run))
+
+
+# Walks: people, time and AWS in any order
+
+Step = Callable[[Stage, Execution, random.Random], object]
+WHOLE: dict[str, dict[str, object]] = {
+    "access_denied": {"operation": "StartRecovery", "times": 1},
+    "uninitialized": {"operation": "StartRecovery", "times": 1},
+    "quota_exceeded": {"operation": "StartRecovery", "times": 40},
+    "conflict": {"operation": "StartRecovery", "times": 3},
+    "late_landing": {"operation": "StartRecovery", "seconds": 60, "times": 1},
+    "drop_connection_after_effect": {"operation": "StartRecovery", "times": 1},
+    "drop_connection_before": {"operation": "StartRecovery", "times": 1},
+    "internal_error_before": {"operation": "DescribeJobs", "times": 80},
+    "broken_json": {"operation": "DescribeJobs", "times": 5},
+    "visibility_delay": {"seconds": 100},
+    "launch_end_event": {},
+    "clear_instance_ids": {},
+    "terminate_fails": {"times": 1},
+}
+OF_A_SERVER: dict[str, dict[str, object]] = {
+    "launch_failed": {},
+    "conversion_fail": {},
+    "server_skipped": {},
+    "snapshot_fail_no_previous": {},
+    "snapshot_fail_uses_previous": {},
+    "never_settles": {},
+    "slow_server": {"factor": 6},
+    "late_instance_id": {"seconds": 300},
+}
+TROUBLED = ("app-01", "app-02", "app-03", "web-01", "db-primary-01")
+HOSTS = (("app-01 app-02", "web-01", "web-02"), ("app-03", "db-primary-01 db-replica-01"))
+
+
+def let_pass(stage: Stage, dice: random.Random) -> None:
+    stage.advance(dice.choice([5, 60, 300, 700, 1900]))
+    stage.look()
+
+
+def try_again(stage: Stage, run: Execution, dice: random.Random) -> None:
+    retry(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+
+
+def end_instances(stage: Stage, run: Execution, dice: random.Random) -> None:
+    services.terminate(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+
+
+def end_some_elsewhere(stage: Stage, run: Execution, dice: random.Random) -> None:
+    """Somebody terminates an instance in AWS's console."""
+    up = ServerRun.objects.filter(wave__execution=run, launch_status="LAUNCHED").exclude(recovery_instance_id="")
+    if run.next_step_at is None and (server := up.first()):
+        client = stage.simulator.client()
+        with suppress(ClientError):  # gone already, or under way
+            client.terminate_recovery_instances(recoveryInstanceIDs=[server.recovery_instance_id])
+        stage.advance(600)
+
+
+STEPS: tuple[Step, ...] = (
+    lambda stage, run, dice: cancel(stage, run),
+    lambda stage, run, dice: resume(stage, run),
+    lambda stage, run, dice: resume(stage, run),
+    lambda stage, run, dice: services.pause(actor=SYSTEM, execution_id=run.pk, clock=stage.clock),
+    lambda stage, run, dice: abandon(actor=SYSTEM, execution_id=run.pk, clock=stage.clock),
+    lambda stage, run, dice: abandon(actor=SYSTEM, execution_id=run.pk, clock=stage.clock),
+    try_again,
+    try_again,
+    end_instances,
+    end_some_elsewhere,
+)
+
+
+def begin(stage: Stage, plan: RecoveryPlan, dice: random.Random) -> Execution:
+    kind, dry = dice.choice([Kind.DRILL, Kind.RECOVERY]), dice.random() < 0.15
+    outage = stage.clock() - timedelta(minutes=dice.choice([1, 50])) if kind is Kind.RECOVERY else None
+    return services.start(actor=SYSTEM, plan_id=plan.pk, kind=kind, dry_run=dry, outage_at=outage, clock=stage.clock)
+
+
+def misbehave(stage: Stage, dice: random.Random) -> None:
+    if dice.random() < 0.5:
+        name = dice.choice(sorted(WHOLE))
+        stage.simulator.scenario(name, **WHOLE[name])
+    else:
+        name, host = (
+            dice.choice(sorted(OF_A_SERVER)),
+            dice.choice(["app-01", "app-02", "app-03", "web-01", "db-primary-01"]),
+        )
+        stage.simulator.scenario(name, servers=[host], times=dice.choice([1, 2]), **OF_A_SERVER[name])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_pack_of_every_run_holds_whenever_it_is_made(stage: Stage, seed: int) -> None:
+    dice = random.Random(seed)
+    plans = [
+        stage.plan(*HOSTS[0], pause={1}, on_failure={0: "CONTINUE"}, depends_on={2: (0,)}),
+        stage.plan(*HOSTS[1], on_failure={0: dice.choice(["STOP", "CONTINUE"])}),
+    ]
+    RecoveryPlan.objects.update(rto_minutes=30, rpo_minutes=5)
+    for _ in range(14):
+        for _ in range(dice.choice([0, 0, 1, 2])):
+            misbehave(stage, dice)
+        runs = list(Execution.objects.order_by("started_at"))
+        try:
+            if dice.random() < 0.4 or not runs:
+                begin(stage, dice.choice(plans), dice)
+            else:
+                dice.choice(STEPS)(stage, dice.choice(runs[-3:]), dice)
+        except DomainError:
+            pass  # it was refused, which is of no concern here
+        for _ in range(dice.choice([1, 2, 4])):
+            let_pass(stage, dice)
+    finish(stage)
+    assert Execution.objects.final().count() == Execution.objects.count() > 0
+
+
+def finish(stage: Stage) -> None:
+    """AWS behaves again, and somebody resumes what waits: then every run ends, and everything becomes known."""
+    stage.simulator.clear_scenarios()
+    for _ in range(200):
+        for run in Execution.objects.filter(status="PAUSED"):
+            resume(stage, run)
+        if not Execution.objects.exclude(next_step_at=None).exists():
+            return
+        stage.advance(300)
+        stage.look()
