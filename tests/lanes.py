@@ -30,6 +30,7 @@ LONG = (
     "tests/executions/test_state_machine.py",
     "tests/executions/test_thousands.py",
     "tests/executions/test_timeouts.py",
+    "tests/reports/test_every_end.py",
 )
 BROWSER = "_browser.py"
 ONLY = {
