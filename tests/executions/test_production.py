@@ -217,6 +217,7 @@ def test_a_recovery_is_tried_again_beside_what_it_launched_itself(stage: Stage) 
     run = stage.until(stage.start(plan, Kind.RECOVERY), "PARTIAL")
     stage.wait(lambda: not run.waves.filter(jobs__watched=True).exists(), run)
     ServerRun.objects.update(launch_status="FAILED")  # the run never heard that one of them came up
+    stage.packs.touched = True
     read_region("us-east-1")
     assert RecoveryInstance.objects.production().count() == 1
     again = retrying.retry(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)

@@ -151,8 +151,9 @@ def test_a_run_that_was_given_up_by_the_version_before(stage: Stage) -> None:
 def test_figures_that_are_still_being_read_are_said_to_be(stage: Stage) -> None:
     plan = stage.plan("app-01")
     RecoveryPlan.objects.filter(pk=plan.pk).update(rpo_minutes=5)
+    run = stage.start(plan)
     stage.simulator.scenario("internal_error_before", operation="DescribeRecoveryInstances")
-    run = stage.until(stage.start(plan), "COMPLETED", step=15)
+    stage.until(run, "COMPLETED", step=15)
     report = packed(stage, run)[1]
     assert "Whether the RPO target of 5 min was met is still being read from AWS." in report["verdict"]
     assert "1 launched server of wave 1 figures are still being read" in report["expected"][0]
@@ -189,8 +190,9 @@ def test_a_third_attempt_of_which_the_second_was_deleted(stage: Stage) -> None:
 
 @pytest.mark.parametrize("operation", ["DescribeJobLogItems", "DescribeRecoveryInstances"])
 def test_logs_and_instances_that_are_never_told(stage: Stage, operation: str) -> None:
+    run = stage.start(stage.plan("app-01"))
     stage.simulator.scenario("internal_error_before", operation=operation)
-    run = stage.until(stage.start(stage.plan("app-01")), "COMPLETED")
+    stage.until(run, "COMPLETED")
     for hours in (1, 12, 12, 1):
         stage.advance(hours * 3600)
         stage.look()
@@ -235,7 +237,7 @@ def let_pass(stage: Stage, dice: random.Random) -> None:
 
 
 def try_again(stage: Stage, run: Execution, dice: random.Random) -> None:
-    retry(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    retry(actor=SYSTEM, execution_id=run.pk, replace_production=True, clock=stage.clock)
 
 
 def end_instances(stage: Stage, run: Execution, dice: random.Random) -> None:
@@ -269,7 +271,8 @@ STEPS: tuple[Step, ...] = (
 def begin(stage: Stage, plan: RecoveryPlan, dice: random.Random) -> Execution:
     kind, dry = dice.choice([Kind.DRILL, Kind.RECOVERY]), dice.random() < 0.15
     outage = stage.clock() - timedelta(minutes=dice.choice([1, 50])) if kind is Kind.RECOVERY else None
-    return services.start(actor=SYSTEM, plan_id=plan.pk, kind=kind, dry_run=dry, outage_at=outage, clock=stage.clock)
+    how = {"dry_run": dry, "outage_at": outage, "replace_production": True}
+    return stage.start(plan, kind, **how)
 
 
 def misbehave(stage: Stage, dice: random.Random) -> None:
