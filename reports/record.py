@@ -9,8 +9,8 @@ from typing import Any, TypedDict, cast
 
 from audit.models import AuditEntry
 from contract.clock import unix
-from executions.attempts import LeftOut
 from executions import witness
+from executions.attempts import LeftOut
 from executions.feed import journal_line
 from executions.measure import (
     Attempt,
