@@ -38,5 +38,5 @@ def test_tls_that_fails_before_the_request_is_not_sent(plain_server: str) -> Non
 
 
 def test_tls_that_breaks_later_is_uncertain() -> None:
-    broken = SSLError(endpoint_url="https://drs", error="[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred")
+    broken = SSLError(endpoint_url="https://drs", error=OSError("[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred"))
     assert classify(broken, region="us-east-1", operation="StartRecovery").effect is Effect.UNCERTAIN
