@@ -22,6 +22,7 @@ from tests.identity.test_rights import addresses
 pytestmark = pytest.mark.django_db
 
 MOST_SECONDS = 0.5
+FIXED_WORK_SECONDS = 0.16  # of `allowed`, on the machine for which MOST_SECONDS is meant
 MOST_BYTES = 65_536
 ROUTES = ("/protection-groups", "/recovery-plans", "/executions", "/notification-subscriptions")
 
@@ -98,6 +99,17 @@ BODIES: dict[str, bytes] = {
 }
 
 
+def allowed() -> float:
+    """MOST_SECONDS where nothing else runs; more, measured by fixed work, where neighbors slow the processor down."""
+    spent = []
+    for _ in range(3):
+        began = time.process_time()
+        for _ in range(3):
+            json.loads(json.dumps({f"name{number}": [number, str(number)] for number in range(40_000)}))
+        spent.append(time.process_time() - began)
+    return MOST_SECONDS * max(1.0, min(spent) / FIXED_WORK_SECONDS)
+
+
 def cost(send: Callable[[], Any], *, tries: int = 5) -> tuple[float, Any]:
     """Seconds of a processor for it, the best of a few tries, and the last answer."""
     best, answer = float("inf"), None
@@ -122,7 +134,7 @@ def test_no_body_takes_long_or_gets_a_long_answer(
     assert len(told.content) <= MOST_BYTES
     fields = told.json()["details"].get("fields", {})
     assert sum(map(len, fields.values())) <= 21
-    assert spent <= MOST_SECONDS, f"{spent:.2f} s"
+    assert spent <= MOST_SECONDS or spent <= allowed(), f"{spent:.2f} s"
 
 
 # What a body may be made of: the names and values of every shape, and what looks like them.
@@ -177,7 +189,7 @@ def test_twice_the_body_takes_no_more_than_twice_the_time(admin: Api, simulator:
         spent.append(took)
     for smaller, larger in pairwise(spent):
         assert larger < 9 * smaller + 0.1, spent
-    assert spent[-1] <= MOST_SECONDS, spent
+    assert spent[-1] <= MOST_SECONDS or spent[-1] <= allowed(), spent
 
 
 @pytest.mark.parametrize(
