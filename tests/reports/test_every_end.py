@@ -108,6 +108,7 @@ def test_rows_of_a_run_that_was_given_up_do_not_pass_when_they_are_changed(stage
     stage.simulator.clear_scenarios()
     run, stage.packs.touched = known(stage, run), True
     now, first = stage.clock(), {"wave__execution": run, "wave__number": 0}
+    earlier = run.started_at - timedelta(hours=1)
     rows: list[tuple[Any, dict[str, Any], str]] = [
         (Execution.objects.filter(pk=run.pk), {"status": "PARTIAL"}, "status is PARTIAL, the journal says FAILED"),
         (Execution.objects.filter(pk=run.pk), {"ended_at": now}, "endTime is not when"),
@@ -116,7 +117,7 @@ def test_rows_of_a_run_that_was_given_up_do_not_pass_when_they_are_changed(stage
         (ServerRun.objects.filter(**first), {"launch_status": "FAILED"}, "app-01 is FAILED, the journal says LAUNCHED"),
         (
             ServerRun.objects.filter(**first),
-            {"launched_at": run.started_at - timedelta(hours=1)},
+            {"launched_at": earlier},
             "is of another time than",
         ),
         (
