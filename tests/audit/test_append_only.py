@@ -12,7 +12,7 @@ from audit.journal import record
 from audit.models import AuditEntry, AuditSeal, UnsealedEntry
 from audit.sealing import seal
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.both, pytest.mark.django_db]
 
 ON_SQLITE, ON_POSTGRESQL = connection.vendor == "sqlite", connection.vendor == "postgresql"
 COLUMNS = (

@@ -13,7 +13,7 @@ from contract.clock import unix
 from tests.api_client import Api, answer, make_user, refusal
 from tests.console.world import EVIL
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.both, pytest.mark.django_db]
 
 
 def write(actor: str = "ann@example.com", verb: str = "plan.update", name: str = "Payments", **more: Any) -> AuditEntry:

@@ -30,7 +30,7 @@ from tests.api_client import Api, make_user
 from tests.console import world
 from tests.identity.rules import API, CONSOLE
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.both, pytest.mark.django_db]
 
 
 def actions() -> Iterator[Callable[..., Any]]:

@@ -20,6 +20,8 @@ from audit.sealing import GENESIS, digest_of, seal, seal_digest, verify
 from audit.slices import Unsealable, seals_of
 from executions.sweep import Sweep
 
+pytestmark = pytest.mark.both
+
 
 def write(count: int = 1) -> list[AuditEntry]:
     return [record(SYSTEM, "plan.create", subject_kind="plan", subject_id=n, after={"n": n}) for n in range(count)]

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import pytest
 from django.test import Client
 from django.urls import reverse
 
@@ -14,6 +15,8 @@ from executions.states import ExecutionStatus, Kind, WaveStatus
 from tests.api_client import Api, answer, make_user
 from tests.console import world
 from tests.console.test_pages import HX, look, words
+
+pytestmark = pytest.mark.both
 
 
 def waiting(number: int = 1) -> Execution:

@@ -14,6 +14,8 @@ from tests.console import world
 from tests.console.test_before_and_again import known
 from tests.console.test_pages import look
 
+pytestmark = pytest.mark.both
+
 PAGES = ["dashboard", "plans", "executions", "groups", "servers", "settings"]
 SILENT = "No engine is running"
 

@@ -1,5 +1,6 @@
 """What another run keeps from being done is said before anybody tries, with the way to that run."""
 
+import pytest
 from django.test import Client
 from django.urls import reverse
 
@@ -13,6 +14,8 @@ from tests.api_client import Api, answer, make_user
 from tests.console import world
 from tests.console.test_before_and_again import known
 from tests.console.test_pages import HX, look, words
+
+pytestmark = pytest.mark.both
 
 
 def link(run: Execution) -> str:

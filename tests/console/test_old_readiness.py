@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from django.test import Client
 from django.utils import timezone
 
@@ -13,6 +14,8 @@ from tests.console import world
 from tests.console.test_before_and_again import known
 from tests.console.test_dashboard import next_poll, poll
 from tests.console.test_pages import look, words
+
+pytestmark = pytest.mark.both
 
 HOURS = timedelta(hours=6)
 

@@ -4,6 +4,7 @@ import re
 import uuid
 from typing import Any
 
+import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -13,6 +14,8 @@ from executions.states import ExecutionStatus
 from executions.transitions import touch
 from tests.console import world
 from tests.console.test_pages import HX, look, words
+
+pytestmark = pytest.mark.both
 
 
 def asked(html: str, view: str) -> str:

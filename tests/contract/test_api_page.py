@@ -14,6 +14,8 @@ from drs.simulator.testing import RunningSimulator
 from tests.api_client import Api
 from tests.stage import Stage
 
+pytestmark = [pytest.mark.postgresql, pytest.mark.slow]
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "api.md"
 PATIENCE_SECONDS = 60

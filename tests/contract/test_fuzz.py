@@ -26,6 +26,8 @@ from tests.api_client import make_user
 from tests.console import world
 from tests.processes import ROOT, web
 
+pytestmark = [pytest.mark.postgresql, pytest.mark.slow]
+
 SEED = "7"
 
 

@@ -12,6 +12,8 @@ from executions.models import Execution
 from tests.api_client import Api, answer, refusal
 from tests.stage import Stage
 
+pytestmark = pytest.mark.both
+
 
 @pytest.fixture
 def body(simulator: RunningSimulator, db: None) -> dict[str, str]:

@@ -12,6 +12,8 @@ from contract.paging import Cursor, page
 from executions.models import Execution
 from executions.states import ExecutionStatus, Kind
 
+pytestmark = pytest.mark.both
+
 MOMENTS = st.integers(0, 3).map(lambda tick: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(microseconds=tick * 500))
 
 

@@ -13,6 +13,8 @@ from executions.states import ExecutionStatus
 from tests.api_client import Api, answer
 from tests.console import world
 
+pytestmark = [pytest.mark.both, pytest.mark.slow]
+
 MOST = 10  # three of them for the user and the rights
 
 

@@ -24,7 +24,7 @@ from tests.console import world
 from tests.stage import Stage
 from tests.threads import at_once
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.both, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 IDS = demo_server_ids()
 ROUNDS = 50

@@ -7,7 +7,7 @@ from django.test import Client, override_settings
 
 from drsorch_site.databases import read_database
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.both, pytest.mark.django_db]
 
 
 @override_settings(ALLOWED_HOSTS=[".dr.example.com"], SECURE_SSL_REDIRECT=True)

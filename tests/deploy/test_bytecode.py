@@ -17,6 +17,8 @@ import pytest
 from tests.processes import database_url
 from tests.test_architecture import ROOMS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 SWITCHED_OFF = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}  # as many machines that build have it
 TELL = "import sys; print(sys.dont_write_bytecode)"

@@ -17,6 +17,8 @@ from drsorch_site.databases import read_database
 from tests.threads import at_once
 
 pytestmark = [
+    pytest.mark.postgresql,
+    pytest.mark.slow,
     pytest.mark.django_db(transaction=True),
     pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite is on the same host"),
 ]

@@ -23,7 +23,7 @@ STACK = "drsorch"
 DOMAIN = "dr.example.com"
 NESTED = {"Network", "Database", "Identity", "Roles", "Balancer", "Services", "Alarms"}
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:moto")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning:moto")]
 
 
 @pytest.fixture(scope="module")

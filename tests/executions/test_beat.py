@@ -17,6 +17,8 @@ from tests.executions.test_many_servers import bulk, plan_of, wave_of
 from tests.processes import eventually, running_engine
 from tests.stage import Stage
 
+pytestmark = [pytest.mark.both, pytest.mark.slow]
+
 
 @pytest.fixture
 def east_and_west(stage: Stage) -> list[RecoveryPlan]:

@@ -24,6 +24,8 @@ from executions.models import Execution
 from tests.processes import eventually, running_engine
 from tests.stage import Stage
 
+pytestmark = [pytest.mark.both, pytest.mark.slow]
+
 
 def free_port() -> int:
     with socket.socket() as probe:

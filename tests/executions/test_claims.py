@@ -19,6 +19,8 @@ from executions.models import Execution, LaunchJob, WaveRun
 from executions.run import LEASE, Lost, claim, load
 from tests.stage import Stage, at_the_send
 
+pytestmark = pytest.mark.both
+
 T = TypeVar("T")
 
 

@@ -9,6 +9,8 @@ from executions.models import LaunchJob
 from tests.processes import eventually, running_engine
 from tests.stage import Stage
 
+pytestmark = [pytest.mark.both, pytest.mark.slow]
+
 
 def test_engines_with_wrong_clocks_launch_once_and_finish(stage: Stage) -> None:
     if shutil.which("faketime") is None:

@@ -16,6 +16,8 @@ from plans.services import WaveSpec, create_plan
 from tests.executions.test_claims import at_once
 from tests.stage import Stage, at_the_send
 
+pytestmark = pytest.mark.both
+
 
 def code_of(work: Callable[[], object]) -> str:
     try:

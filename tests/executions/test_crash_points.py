@@ -11,6 +11,8 @@ from tests.failpoints import POINTS
 from tests.processes import child_at, eventually, free_leases, running_engine
 from tests.stage import Stage
 
+pytestmark = [pytest.mark.both, pytest.mark.slow]
+
 # Where the killed process may have left a launch in doubt: the intent stands, and DRS has nothing.
 IN_DOUBT = {"before signing", "before sending"}
 

@@ -19,6 +19,8 @@ from executions.models import LaunchJob, Pacemaker
 from tests.processes import eventually, free_leases, running_engine, state_of
 from tests.stage import Stage
 
+pytestmark = [pytest.mark.both, pytest.mark.slow]
+
 
 def test_it_completes_a_drill_although_the_whole_engine_is_killed_in_a_wave(stage: Stage) -> None:
     stage.simulator.set_speed(300)

@@ -15,6 +15,8 @@ from executions.models import LaunchJob
 from tests.processes import child_at, eventually, free_leases
 from tests.stage import Stage
 
+pytestmark = [pytest.mark.both, pytest.mark.slow]
+
 
 def test_it_refuses_to_sign_after_the_window(stage: Stage) -> None:
     """Frozen before signing: the hook sees that the intent is old, by the clocks of its own host."""

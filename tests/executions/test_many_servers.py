@@ -17,6 +17,8 @@ from protection.models import SourceServer
 from protection.services import create_group
 from tests.stage import Stage
 
+pytestmark = pytest.mark.slow
+
 
 def bulk(stage: Stage, **servers: int) -> dict[str, list[str]]:
     """A fleet of so many servers a region (`us_east_1=230`), read into the inventory."""

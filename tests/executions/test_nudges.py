@@ -20,6 +20,8 @@ from executions.poll import FORECASTS_A_POLL
 from executions.sweep import Sweep
 from tests.stage import Stage
 
+pytestmark = pytest.mark.both
+
 
 def test_a_lost_nudge_costs_nothing_but_a_sweep(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:

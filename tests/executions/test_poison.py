@@ -21,6 +21,8 @@ from tests.executions.test_nudges import polled_runs
 from tests.stage import NEVER, Stage
 from tests.wrong_queries import spoiled
 
+pytestmark = pytest.mark.both
+
 INSTANCE = "i-3000000000000000f"
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
@@ -18,6 +19,8 @@ from plans.models import RecoveryPlan
 from plans.services import WaveSpec, create_plan
 from tests.emptying import empty_database
 from tests.stage import Stage
+
+pytestmark = [pytest.mark.both, pytest.mark.slow]
 
 HOSTS = ("app-01", "app-02", "web-01", "web-02")
 # Plans that share servers; the third pauses before its second wave and goes on after a failure.

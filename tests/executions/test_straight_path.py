@@ -10,6 +10,8 @@ from executions.models import JobEvent, LaunchJob, ServerHold, ServerRun
 from executions.states import Kind
 from tests.stage import PAYMENTS, Stage
 
+pytestmark = pytest.mark.both
+
 
 def test_it_runs_three_waves_in_order_with_a_pause(stage: Stage) -> None:
     plan = stage.plan(pause={2})

@@ -22,7 +22,7 @@ from executions import pacemaker
 from executions.models import Pacemaker
 from tests.processes import ROOT, database_url, end_other_sessions
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.both, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture(autouse=True)

@@ -18,6 +18,8 @@ from executions.models import Execution, LaunchJob, Pacemaker
 from tests.api_client import Api
 from tests.stage import Stage
 
+pytestmark = pytest.mark.both
+
 
 def run_sql(*statements: str) -> None:
     with connection.cursor() as cursor:

@@ -18,6 +18,8 @@ from django.db.models.fields import NOT_PROVIDED
 from tests.keep.first_version import BEGUN, OURS
 from tests.processes import ROOT, database_url
 
+pytestmark = [pytest.mark.both, pytest.mark.slow]
+
 # Made before the first release: there was no older process that they could have been in the way of.
 BEFORE_RELEASE = {
     ("executions", "0002_targets"), ("executions", "0003_measured"), ("executions", "0004_readiness"),

@@ -22,7 +22,7 @@ from tests.processes import eventually, running_engine
 from tests.stage import Stage
 from tests.threads import at_once
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.both, pytest.mark.django_db(transaction=True)]
 ENGINE = {"DJANGO_DEBUG": "true", "DRSORCH_WEBHOOK_NETWORKS": "127.0.0.0/8", "DRSORCH_WORKERS": "1"}
 
 

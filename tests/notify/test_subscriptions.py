@@ -15,7 +15,7 @@ from notify.models import Delivery, Subscription
 from tests.api_client import Api, answer, make_user, refusal
 from tests.console import world
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.both, pytest.mark.django_db]
 
 PATH = "/notification-subscriptions"
 HOOK = "https://hooks.example.com/services/t0p-s3cret"

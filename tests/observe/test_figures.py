@@ -25,6 +25,8 @@ from tests.console import world
 from tests.processes import eventually, running_engine
 from tests.stage import Stage
 
+pytestmark = pytest.mark.both
+
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "a-token-of-the-scraper-alone"
 

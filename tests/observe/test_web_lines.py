@@ -12,7 +12,7 @@ import requests
 from tests.web_server import WebServer, web_server
 
 PATHS = {"r-1": "/api/v1/nowhere?code=4uthc0de", "r-2": "/api/v1/executions"}
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 
 def garbage(server: WebServer) -> None:

@@ -14,6 +14,8 @@ from protection.models import ProtectionGroup
 from tests.api_client import Api, answer, refusal
 from tests.stage import Stage
 
+pytestmark = pytest.mark.both
+
 IDS = demo_server_ids()
 UNKNOWN = "s-00000000000000000"
 

@@ -198,6 +198,7 @@ def test_each_role_has_only_its_part() -> None:
     assert {each for each in actions("terminate") if each.startswith("ec2:")} == {f"ec2:{each}" for each in TERMINATE}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", POLICIES)
 def test_every_action_exists(name: str) -> None:
     for action in actions(name) | actions(name, "Deny"):

@@ -45,6 +45,7 @@ def test_every_address_is_known_to_these_tests() -> None:
     assert len(list(routes())) > 60
 
 
+@pytest.mark.slow
 def test_no_get_changes_anything(browser: Browser) -> None:
     known = furnish()
     client = administrator(browser)

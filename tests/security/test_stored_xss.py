@@ -17,6 +17,8 @@ from tests.security.hostile import PAYLOADS, is_json, marks, populate
 from tests.security.routes import pages, routes
 from tests.stage import Stage
 
+pytestmark = pytest.mark.postgresql
+
 
 @pytest.fixture
 def stage(transactional_db: None, simulator: RunningSimulator) -> Iterator[Stage]:
