@@ -19,7 +19,7 @@ from tests.console import world
 from tests.identity import rules
 from tests.identity.test_rights import addresses
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 
 MOST_SECONDS = 0.5
 FIXED_WORK_SECONDS = 0.16  # of `allowed`, on the machine for which MOST_SECONDS is meant

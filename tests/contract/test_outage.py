@@ -21,7 +21,7 @@ from tests.console import world
 from tests.keep.test_trouble import full_disk, read_only
 from tests.wrong_queries import POSTGRESQL, SQLITE, spoiled, wrong_queries
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.both, pytest.mark.django_db(transaction=True)]
 
 
 def execute(sql: str, on: BaseDatabaseWrapper | None = None) -> None:

@@ -13,6 +13,8 @@ from tests.api_client import Api, answer, make_user, refusal
 from tests.console import world
 from tests.stage import Stage
 
+pytestmark = pytest.mark.both
+
 
 def entries() -> list[AuditEntry]:
     return list(AuditEntry.objects.filter(verb="execution.delete", outcome="ok").order_by("id"))

@@ -24,6 +24,8 @@ from tests.failpoints import SPLITS
 from tests.processes import child_at, free_leases
 from tests.stage import Stage
 
+pytestmark = [pytest.mark.both, pytest.mark.slow]
+
 APPS = "app-01 app-02 app-03"
 
 

@@ -18,6 +18,8 @@ from tests.executions.test_many_servers import bulk, plan_of, wave_of
 from tests.executions.test_termination import calls, ended, finished, terminate
 from tests.stage import Stage
 
+pytestmark = pytest.mark.both
+
 WEB = "app-01 app-02 app-03"
 
 

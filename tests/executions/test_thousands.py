@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pytest
+
 from contract.counting import counted
 from drs.simulator.fleet import generate_fleet
 from executions.models import Execution, ServerHold, ServerRun
@@ -11,6 +13,8 @@ from protection.inventory import read_region
 from protection.models import SourceServer
 from tests.api_client import Api, answer
 from tests.stage import Stage
+
+pytestmark = [pytest.mark.both, pytest.mark.slow]
 
 REGION = "us-east-1"
 MOST_SECONDS = 4.0  # of a processor, for the start of 4,000 servers on a busy machine; alone it is under one

@@ -26,6 +26,8 @@ from reports import services as reports
 from tests.packs import found_wrong
 from tests.stage import Stage
 
+pytestmark = pytest.mark.slow
+
 END = ("COMPLETED", "PARTIAL", "FAILED", "CANCELLED")
 
 
