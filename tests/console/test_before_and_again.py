@@ -6,6 +6,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from drs.simulator.testing import RunningSimulator
 from executions.models import Execution, ServerHold, ServerRun
 from executions.readiness_keeping import refresh
 from executions.states import ExecutionStatus, Kind, LaunchStatus, Phase, WaveStatus
@@ -104,7 +105,7 @@ def test_the_dialogs_offer_a_dry_run_also_while_the_plan_runs(console: Client) -
     assert "Dry run" in words(look(console, "plan", plan.pk))
 
 
-def test_a_failed_run_is_tried_again_from_its_page(console: Client) -> None:
+def test_a_failed_run_is_tried_again_from_its_page(console: Client, simulator: RunningSimulator) -> None:
     run = world.ended(ExecutionStatus.PARTIAL, "Payments", fail="No capacity")
     assert "Try again" in look(console, "execution", run.pk)
     dialog = words(look(console, "retry-execution", run.pk))

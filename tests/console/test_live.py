@@ -9,6 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from drs.simulator.testing import RunningSimulator
 from executions.models import Execution, ServerRun, TerminationJob
 from executions.states import ExecutionStatus, WaveStatus
 from tests.console import world
@@ -149,7 +150,7 @@ def test_it_asks_before_it_cancels_and_keeps_the_comment(console: Client) -> Non
     assert "Once more." in again.content.decode()
 
 
-def test_it_starts_a_drill_after_saying_what_it_costs(console: Client) -> None:
+def test_it_starts_a_drill_after_saying_what_it_costs(console: Client, simulator: RunningSimulator) -> None:
     plan = world.plan("Payments")
     address = reverse("start-drill", args=[plan.pk])
     asked = console.get(address).content.decode()
