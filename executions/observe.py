@@ -297,12 +297,19 @@ def _still_watched(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer,
         return True
     if job.job_id not in answer.logs:
         return job.job_id not in answer.unread or now <= job.completed_seen_at + LOST_AFTER
-    asked = job.instances_seen_at is not None and all(each.state.is_settled for each in servers)
-    if not asked and now <= job.completed_seen_at + LOST_AFTER:
-        return True
     told = {each.source_server_id: each.launch_status for each in answer.jobs[job.job_id].participants}
+    if any(_is_open(each, told.get(each.source_server_id, ""), job) for each in servers):
+        return now <= job.completed_seen_at + LOST_AFTER
     complete = all(_is_fully_known(each, told.get(each.source_server_id, "")) for each in servers)
-    return not complete and now <= job.completed_seen_at + LATE_NEWS
+    silent = answer.error is not None and answer.error.effect is Effect.UNCERTAIN  # about instances
+    return not complete and now <= job.completed_seen_at + (LOST_AFTER if silent else LATE_NEWS)
+
+
+def _is_open(server: ServerRun, told: str, job: LaunchJob) -> bool:
+    """Whether it is not settled what became of a server, or was settled without DRS: neither its job tells, nor was
+    DRS asked for the instances of the job."""
+    is_told = told in _SERVER_STATUSES and LaunchStatus.of(told).is_settled
+    return not server.state.is_settled or (not is_told and job.instances_seen_at is None)
 
 
 def _is_fully_known(server: ServerRun, told: str) -> bool:

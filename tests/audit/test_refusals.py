@@ -23,6 +23,7 @@ from audit import journal
 from audit.actor import SYSTEM, Actor, person
 from audit.models import AuditEntry
 from contract.errors import DomainError, Forbidden
+from drs.simulator.testing import RunningSimulator
 from executions import services
 from executions.models import Execution
 from executions.states import ExecutionStatus
@@ -158,7 +159,7 @@ def test_strangers_floods_and_readers_leave_no_entry(admin: Api) -> None:
     assert not AuditEntry.objects.exists()
 
 
-def test_it_records_once_for_each_accepted_action(admin: Api) -> None:
+def test_it_records_once_for_each_accepted_action(admin: Api, simulator: RunningSimulator) -> None:
     plan = world.plan()
     before = AuditEntry.objects.count()
     body = {"planId": str(plan.pk), "executionType": "DRILL"}

@@ -80,6 +80,7 @@ def test_a_run_whose_news_cannot_be_kept_says_so_and_keeps_no_other_from_its_own
     stage: Stage, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     polled_runs(5)
+    stage.packs.touched = True
     LaunchJob.objects.update(status="STARTED")
     told_launched(monkeypatch, stage)
     monkeypatch.setattr(news, "save", fail_for(first_job(), news.save, error))
@@ -91,6 +92,7 @@ def test_a_run_whose_news_cannot_even_be_compared_is_the_only_one_to_wait(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     polled_runs(5)
+    stage.packs.touched = True
     LaunchJob.objects.update(status="STARTED")
     told_launched(monkeypatch, stage)
     bad = first_job()
