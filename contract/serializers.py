@@ -51,6 +51,10 @@ class Text(serializers.CharField):
 class Whole(serializers.IntegerField):
     """A JSON integer, which may be spelled 3.0: not a string, not a fraction, not a boolean."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        set_override(self, "field", {"type": "integer", "minimum": -WHOLE_MAX, "maximum": WHOLE_MAX})
+
     def to_internal_value(self, data: object) -> int:
         return whole(data)
 

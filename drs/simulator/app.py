@@ -93,7 +93,10 @@ class Simulator:
         if fault.kind.acts is Acts.INSTEAD:
             return self._refuse(call, entry, fault)
         if fault.name == "hang" and fault.text("when") == "before":
+            resets = self.store.resets
             self._wait(fault.number("seconds"))
+            if self.store.resets != resets:  # it was sent to a world that is forgotten
+                raise Disconnect
         return self._suffer(call, entry, fault)
 
     def _carry_out(self, call: Call, entry: int) -> Handled:

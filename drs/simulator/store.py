@@ -76,6 +76,7 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
         self._depth = 0
+        self.resets = 0
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=20)
         self._connection.row_factory = sqlite3.Row
         for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "busy_timeout = 20000"):
@@ -169,6 +170,7 @@ class Store:
 
     def reset(self) -> None:
         """Forget jobs, instances, scenarios and journal; fleet, settings, speed and virtual time stay."""
+        self.resets += 1
         with self.transaction():
             for table in RUN_TABLES:
                 self.run(f"DELETE FROM {table}")  # noqa: S608  # constants above

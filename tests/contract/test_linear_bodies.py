@@ -1,5 +1,6 @@
 """Whatever is sent costs time linear in its size and gets a short answer; who may not send it is not even read."""
 
+import gc
 import json
 import random
 import time
@@ -97,6 +98,18 @@ BODIES: dict[str, bytes] = {
     "events": full(lambda _: '"PAUSED"', '{"name": "a", "channel": "SNS", "target": "a", "events": [', "]}"),
     "unknown events": full(str, '{"name": "a", "channel": "SNS", "target": "a", "events": ["', '"]}', glue='","'),
 }
+
+
+@pytest.fixture(autouse=True)
+def web_process() -> Iterator[None]:
+    """The collector as `drsorch_site.wsgi` sets it: what other tests have left is not walked again and again."""
+    thresholds = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+    yield
+    gc.set_threshold(*thresholds)
+    gc.unfreeze()
 
 
 def allowed() -> float:

@@ -67,6 +67,7 @@ def test_it_says_how_much_it_knows_and_foretells_once_that_is_enough(still: Stil
 def test_the_end_of_a_paused_run_moves_on_and_gates_are_not_counted(still: StillStage) -> None:
     times = [["s-1", 12.5, 0.0, 152.5, 325.0, 35.0]] * 5
     run = begun(still, still.plan("app-01", "web-01", pause={1}))
+    still.packs.touched = True
     Execution.objects.filter(pk=world.ended("COMPLETED").pk).update(phase_times=times)  # type: ignore[arg-type]
     still.advance(30)
     still.look()

@@ -12,7 +12,7 @@ from executions.models import Execution
 from tests.processes import eventually, running_engine
 from tests.stage import Stage
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.slow]
+pytestmark = [pytest.mark.postgresql, pytest.mark.alone, pytest.mark.slow]
 
 needs_own_server = pytest.mark.skipif(
     "POSTGRES_DATA" not in os.environ, reason="restarts the PostgreSQL server of script/with-postgres; this is SQLite"

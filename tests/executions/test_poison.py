@@ -111,6 +111,7 @@ def test_an_id_that_no_database_takes_stops_one_run(stage: Stage, monkeypatch: p
     if connection.vendor != "postgresql":
         pytest.skip("SQLite takes any text")
     polled_runs(3)
+    stage.packs.touched = True
     LaunchJob.objects.update(status="STARTED")
     told_launched(monkeypatch, stage, "i-3\x00")
     stage.look(1)

@@ -58,7 +58,7 @@ def full_disk() -> Iterator[None]:
         return
 
     def refuse(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
-        if sql.startswith('UPDATE "executions_launchjob"'):
+        if sql.startswith(("INSERT", "UPDATE")):
             raise OperationalError('could not extend file "base/1/2": No space left on device')
         return execute(sql, params, many, context)
 
