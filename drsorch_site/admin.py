@@ -11,7 +11,7 @@ from django.http import HttpRequest
 
 from audit.actor import Actor
 from audit.administration import Journaled, each_told
-from drsorch_site import accounts
+from identity import accounts
 
 SHOWN = ["username", "email", "identity", "is_active", "is_staff", "is_superuser", "groups", "last_login"]
 

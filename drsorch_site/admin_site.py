@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 
 from audit.administration import Journaled, ReadOnly, ServiceAdmin
-from drsorch_site.sign_in import sign_out
+from identity.sign_in import sign_out
 
 RIGHT = "executions.delete_execution"  # which only administrators have
 OURS = (ReadOnly, ServiceAdmin, Journaled)

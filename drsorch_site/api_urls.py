@@ -2,13 +2,13 @@
 
 from django.urls import path, re_path
 
-from audit import api as audit
-from contract.views import NothingHere, route
+from audit.reading import api as audit
+from contract.rest.views import NothingHere, route
 from drsorch_site import schema
-from drsorch_site.middleware import signed_in
-from executions import api as executions
-from executions import readiness_api as readiness
-from executions import retry_api as retry
+from console.signed_in import signed_in
+from executions.api import views as executions
+from executions.api import readiness
+from executions.api import retry
 from notify import api as notify
 from plans import api as plans
 from protection import api as protection

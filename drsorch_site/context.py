@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from django.http import HttpRequest
 
-from drsorch_site.session_clock import end_of
+from identity.session_clock import end_of
 from executions.pacemaker import is_alive
 
 THEMES = ("light", "dark")

@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from contract.clock import db_clock
-from contract.outage import cause
+from contract.database_errors import cause
 from executions import pacemaker
 from protection.views import RegionAge, region_ages
 

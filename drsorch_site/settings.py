@@ -10,11 +10,11 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env, EnvError, FileAwareEnv, validate
 
-from drsorch_site.actions import ACTIONS
-from drsorch_site.address import check_exposure, read_address
-from drsorch_site.cognito import Provider, WrongSetting, read_provider, settings_of
-from drsorch_site.databases import read_database
-from drsorch_site.mail import read_mail
+from drsorch_site.configuration.journal_verbs import ACTIONS
+from drsorch_site.configuration.public_url import check_exposure, read_address
+from identity.provider.cognito import Provider, WrongSetting, read_provider, settings_of
+from drsorch_site.configuration.databases import read_database
+from drsorch_site.configuration.mail import read_mail
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"

@@ -5,17 +5,18 @@ from typing import Any
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
-from audit import views as audit
-from drsorch_site import health, metrics, password, sign_in, views
-from drsorch_site.middleware import signed_in
-from executions import control_views as control
-from executions import inventory_views as inventory
-from executions import log_views as logs
-from executions import plan_views as plan_page
-from executions import retry_views as retry_pages
-from executions import row_views as rows
-from executions import start_views as start
-from executions import views as executions
+from audit.reading import views as audit
+from drsorch_site import health, metrics, dashboard as views
+from identity import password, sign_in
+from console.signed_in import signed_in
+from executions.console import control_views as control
+from executions.console import source_server_views as inventory
+from executions.console import job_log_views as logs
+from executions.console import plan_views as plan_page
+from executions.console import retry_views as retry_pages
+from executions.console import row_views as rows
+from executions.console import start_views as start
+from executions.console import run_views as executions
 from notify import views as notify
 from plans import plan_editor
 from plans import views as plans

@@ -8,8 +8,8 @@ from django.http import HttpRequest
 
 from audit.actor import Actor
 from audit.administration import ReadOnly, each_told
-from executions import services
-from executions.abandoning import abandon
+from executions.commands import control as services
+from executions.commands.abandon import abandon
 from executions.models import AwsErrors, Execution, LaunchJob, Pacemaker, TerminationJob, WaveRun
 
 COMMENT = "Through the administration."

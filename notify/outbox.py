@@ -10,7 +10,7 @@ from django.db import connection
 
 from audit.cleaning import one_line, storable
 from notify.models import Delivery, Notice, Subscription
-from notify.recipients import shown
+from notify.channels.recipients import shown
 from notify.states import Event
 
 

@@ -20,11 +20,11 @@ from django.db.models import F, Min, QuerySet
 from audit.actor import ENGINE
 from audit.journal import record
 from contract.clock import Clock, db_clock
-from contract.outage import is_outage
-from notify import mail, sns, webhook
+from contract.database_errors import is_outage
+from notify.channels import mail, sns, webhook
 from notify.models import Delivery, Notice, Subscription
-from notify.parcel import Parcel, Undelivered
-from notify.signing import UnreadableSecret, unseal
+from notify.channels.message import Parcel, Undelivered
+from notify.channels.signing import UnreadableSecret, unseal
 from notify.states import Channel, DeliveryStatus
 
 log = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from typing import TypedDict
 
 from contract.clock import unix
 from notify.models import Delivery, Subscription
-from notify.recipients import shown
+from notify.channels.recipients import shown
 
 
 class SubscriptionShape(TypedDict):

@@ -13,8 +13,8 @@ from contract.errors import DomainError, Forbidden
 from notify import services
 from notify.forms import PLACES, DeliverySearch, SubscriptionForm
 from notify.models import Subscription
-from notify.recipients import shown
-from protection.pages import HtmxHttpRequest, Question, go, page_of, wants_fragment
+from notify.channels.recipients import shown
+from console.pages import HtmxHttpRequest, Question, go, page_of, wants_fragment
 
 TRAIL = (("Settings", "settings"), ("Notifications", "notifications"))
 

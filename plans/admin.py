@@ -9,10 +9,10 @@ from django.contrib import admin
 from audit.actor import Actor
 from audit.administration import ServiceAdmin, ServiceForm
 from contract.errors import DomainError, Invalid
-from contract.handlers import flat
-from contract.parsers import read_object
+from contract.rest.handlers import flat
+from contract.rest.parsers import read_object
 from plans import services
-from plans.dialects import WaveIn, Waves
+from plans.wave_formats import WaveIn, Waves
 from plans.models import RecoveryPlan
 from plans.representation import show_plan
 

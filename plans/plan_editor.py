@@ -19,7 +19,7 @@ from plans.draft import PlanDraft, WaveDraft, differences
 from plans.models import OnFailure, RecoveryPlan
 from protection.group_editor import last_change
 from protection.models import ProtectionGroup, ServerAssignment, SourceServer
-from protection.pages import HtmxHttpRequest, Question, go, wants_fragment
+from console.pages import HtmxHttpRequest, Question, go, wants_fragment
 
 PATH = re.compile(r"waves\[(\d+)\]\.(\w+)")
 # The fields of the contract and where they stand in a wave's card.

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from plans.forms import PlanSearch
 from plans.models import RecoveryPlan, Wave, WaveServer
-from protection.pages import HtmxHttpRequest, page_of, wants_fragment
+from console.pages import HtmxHttpRequest, page_of, wants_fragment
 
 
 class Run(Protocol):

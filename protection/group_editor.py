@@ -17,9 +17,9 @@ from audit.requests import actor_for
 from contract.errors import DomainError, VersionConflict
 from drs.errors import DrsError
 from protection import services
-from protection.inventory import known_regions, read_region
+from protection.inventory.reading import known_regions, read_region
 from protection.models import ProtectionGroup, RegionInventory, ServerAssignment, SourceServer
-from protection.pages import HtmxHttpRequest, Question, go, wants_fragment
+from console.pages import HtmxHttpRequest, Question, go, wants_fragment
 from protection.views import region_ages
 
 SHOWN = 200

@@ -13,9 +13,9 @@ from audit.actor import Actor
 from audit.journal import attempt, record
 from contract.clock import Clock, db_clock
 from contract.errors import BadRequest, Conflict, Invalid, NotFound
-from contract.etag import refuse_stale
+from contract.rest.etag import refuse_stale
 from contract.names import name_key
-from protection.inventory import check_region, check_servers_exist
+from protection.inventory.reading import check_region, check_servers_exist
 from protection.models import ProtectionGroup, ServerAssignment
 
 NAME_MAX = 128

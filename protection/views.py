@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 
 from protection.forms import RegionSearch
 from protection.models import ProtectionGroup, RegionInventory, SourceServer
-from protection.pages import HtmxHttpRequest, page_of, wants_fragment
+from console.pages import HtmxHttpRequest, page_of, wants_fragment
 from protection.states import ServerState
 
 # What was not read for so many rounds of the engine is shown as stale.

@@ -6,10 +6,10 @@ from rest_framework.response import Response
 
 from audit.requests import actor_for
 from contract.clock import db_clock
-from contract.schema import describes
-from contract.serializers import OneOf, StrictSerializer, read_body, read_query
-from contract.views import ApiView, read_id
-from reports.downloads import attachment, download
+from contract.rest.schema import describes
+from contract.rest.serializers import OneOf, StrictSerializer, read_body, read_query
+from contract.rest.views import ApiView, read_id
+from reports.documents.downloads import attachment, download
 from reports.record import RecordShape
 from reports.services import evidence, report
 

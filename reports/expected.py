@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from contract.counting import counted
-from executions.measure import WaveRows
+from executions.measuring.measure import WaveRows
 from executions.models import LaunchJob, ServerRun
 from executions.states import JobStatus, LaunchStatus
 

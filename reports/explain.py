@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import TypedDict
 
-from executions.causes import explain
-from executions.measure import WaveRows
+from executions.codes import explain
+from executions.measuring.measure import WaveRows
 from executions.models import Execution
 from executions.states import LaunchStatus
 

@@ -12,14 +12,14 @@ import drsorch_verify
 from audit.actor import Actor
 from audit.journal import record as write
 from audit.models import AuditEntry
-from audit.slices import seals_of, slice_of
+from audit.journal_excerpt import seals_of, slice_of
 from drsorch_verify import archive
 from drsorch_verify.check import EVIDENCE, JOURNAL, MANIFEST, REPORT, TABLE, digest, document, manifest, own_digest
 from drsorch_verify.tables import as_csv
-from executions.attempts import attempts_among
+from executions.runs.attempts import attempts_among
 from executions.models import Execution
 from reports.calls import CallsShape, calls
-from reports.pdf import as_pdf
+from reports.documents.pdf import as_pdf
 from reports.record import RecordShape, entries_of, record
 
 README = """This is the evidence of one run of DRS Orchestration.

@@ -9,24 +9,12 @@ from typing import Any, TypedDict, cast
 
 from audit.models import AuditEntry
 from contract.clock import unix
-from executions import witness
-from executions.attempts import LeftOut
-from executions.feed import journal_line
-from executions.measure import (
-    Attempt,
-    Measured,
-    Part,
-    ServerFigures,
-    Split,
-    Verdict,
-    WaveFigures,
-    WaveRows,
-    attempts_before,
-    measure,
-    rows_of,
-)
+from executions.measuring import recorded_figures as witness
+from executions.runs.attempts import LeftOut
+from executions.console.event_feed import journal_line
+from executions.measuring.measure import (Attempt, Measured, Part, ServerFigures, Split, Verdict, WaveFigures, WaveRows, attempts_before, measure, rows_of)
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
-from executions.witness import Launches
+from executions.measuring.recorded_figures import Launches
 from reports.cleanup import CleanupShape, cleanup
 from reports.comparison import ComparisonShape, compare
 from reports.expected import expected, is_open, is_reading

@@ -11,11 +11,11 @@ from django.views.decorators.http import require_POST, require_safe
 from audit.requests import actor_for
 from contract.errors import BadRequest, NotFound
 from drsorch_verify.derive import span
-from executions.live import Live
+from executions.console.live import Live
 from executions.models import Execution
 from executions.states import ExecutionStatus, Kind, LaunchStatus, Reached, WaveStatus
-from executions.timeline import Timeline
-from reports.downloads import attachment, download
+from executions.console.timeline import Timeline
+from reports.documents.downloads import attachment, download
 from reports.record import RecordShape
 from reports.services import evidence, report
 from reports.words import clock, ending, facts, gates, parts, reached, would_launch

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from contract.clock import utc
 from contract.counting import counted
 from drsorch_verify.derive import span
-from executions.measure import Measured, Part, Verdict
+from executions.measuring.measure import Measured, Part, Verdict
 from executions.models import Execution
 from executions.states import LaunchStatus, Reached, TerminationStatus
 

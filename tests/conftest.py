@@ -9,15 +9,15 @@ from django.core.cache import cache
 from django.test import TransactionTestCase, override_settings
 from pytest_django import DjangoDbBlocker
 
-from drs import identity
-from drs.simulator.store import Settings
-from drs.simulator.testing import RunningSimulator, running_simulator
+from drs import account as identity
+from drs_simulator.world.store import Settings
+from drs_simulator.testing import RunningSimulator, running_simulator
 from drsorch_site import health
-from tests.api_client import Api, make_user
-from tests.emptying import empty_database
+from tests.support.api_client import Api, make_user
+from tests.support.emptying import empty_database
 from tests.environment import SIMULATOR_PORT
-from tests.processes import end_other_sessions
-from tests.still import simulator_clock
+from tests.support.processes import end_other_sessions
+from tests.support.still import simulator_clock
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from tests.console.screenshots import RAW_ERROR
+from tests.console.browsers.screenshots import RAW_ERROR
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"

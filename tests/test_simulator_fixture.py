@@ -2,7 +2,7 @@
 
 import boto3
 
-from drs.simulator.testing import RunningSimulator
+from drs_simulator.testing import RunningSimulator
 
 
 def test_it_is_where_clients_look(simulator: RunningSimulator) -> None:

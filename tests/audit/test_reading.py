@@ -10,7 +10,7 @@ from audit.actor import Actor
 from audit.journal import record
 from audit.models import AuditEntry
 from contract.clock import unix
-from tests.api_client import Api, answer, make_user, refusal
+from tests.support.api_client import Api, answer, make_user, refusal
 from tests.console.world import EVIL
 
 pytestmark = [pytest.mark.both, pytest.mark.django_db]

@@ -23,11 +23,11 @@ from audit import journal
 from audit.actor import SYSTEM, Actor, person
 from audit.models import AuditEntry
 from contract.errors import DomainError, Forbidden
-from drs.simulator.testing import RunningSimulator
-from executions import services
+from drs_simulator.testing import RunningSimulator
+from executions.commands import control as services
 from executions.models import Execution
 from executions.states import ExecutionStatus
-from tests.api_client import Api, make_user
+from tests.support.api_client import Api, make_user
 from tests.console import world
 from tests.identity.rules import API, CONSOLE
 

@@ -17,8 +17,8 @@ from audit.actor import SYSTEM
 from audit.journal import record
 from audit.models import AuditEntry, AuditSeal, UnsealedEntry
 from audit.sealing import GENESIS, digest_of, seal, seal_digest, verify
-from audit.slices import Unsealable, seals_of
-from executions.sweep import Sweep
+from audit.journal_excerpt import Unsealable, seals_of
+from executions.engine.sweep import Sweep
 
 pytestmark = pytest.mark.both
 

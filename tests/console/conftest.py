@@ -9,12 +9,12 @@ from django.test import Client, override_settings
 from playwright.sync_api import Browser
 from pytest_django.live_server_helper import LiveServer
 
-from drs.simulator.testing import RunningSimulator
+from drs_simulator.testing import RunningSimulator
 from drsorch_site.context import beat as known_beat
-from tests.api_client import make_user
+from tests.support.api_client import make_user
 from tests.console import world
-from tests.console.browser import Desk, chromium
-from tests.stage import Stage
+from tests.console.browsers.browser import Desk, chromium
+from tests.support.stage import Stage
 
 RIGHTS = ("start_drill", "control_execution")
 

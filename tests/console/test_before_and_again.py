@@ -6,9 +6,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from drs.simulator.testing import RunningSimulator
+from drs_simulator.testing import RunningSimulator
 from executions.models import Execution, ServerHold, ServerRun
-from executions.readiness_keeping import refresh
+from executions.readiness.kept_verdicts import refresh
 from executions.states import ExecutionStatus, Kind, LaunchStatus, Phase, WaveStatus
 from protection.models import SourceServer
 from tests.console import world

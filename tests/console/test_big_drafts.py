@@ -6,7 +6,7 @@ from typing import Any
 from django.test import Client
 from django.urls import reverse
 
-from drs.simulator.testing import RunningSimulator
+from drs_simulator.testing import RunningSimulator
 from plans.models import RecoveryPlan, WaveServer
 from protection.models import ProtectionGroup, ServerAssignment
 from tests.console import world

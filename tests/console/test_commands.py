@@ -8,11 +8,11 @@ from django.test import Client
 from django.urls import reverse
 
 from audit.actor import SYSTEM
-from drs.identity import account_id
-from executions import services
+from drs.account import account_id
+from executions.commands import control as services
 from executions.models import Execution, LaunchJob
 from executions.states import ExecutionStatus, Kind, WaveStatus
-from tests.api_client import Api, answer, make_user
+from tests.support.api_client import Api, answer, make_user
 from tests.console import world
 from tests.console.test_pages import HX, look, words
 

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from executions.pacemaker import SILENT_AFTER, is_alive
-from executions.readiness_facts import believed_for
+from executions.readiness.facts import believed_for
 from executions.states import Verdict
 from tests.console import world
 from tests.console.test_before_and_again import known

@@ -5,12 +5,12 @@ from django.test import Client
 from django.urls import reverse
 
 from audit.actor import SYSTEM
-from executions import services
+from executions.commands import control as services
 from executions.models import Execution
-from executions.retrying import retry
+from executions.commands.retry import retry
 from executions.states import ExecutionStatus
-from protection.instances import Looked
-from tests.api_client import Api, answer, make_user
+from protection.inventory.recovery_instances import Looked
+from tests.support.api_client import Api, answer, make_user
 from tests.console import world
 from tests.console.test_before_and_again import known
 from tests.console.test_pages import HX, look, words

@@ -11,14 +11,14 @@ from contract.clock import db_clock
 from drsorch_site.context import beat as known_beat
 from executions.models import Execution, Pacemaker, PlanReadiness
 from executions.pacemaker import SILENT_AFTER
-from executions.readiness_facts import readiness_of
-from executions.readiness_keeping import overview, refresh
+from executions.readiness.facts import readiness_of
+from executions.readiness.kept_verdicts import overview, refresh
 from executions.states import ExecutionStatus, Verdict
 from plans.models import RecoveryPlan
-from tests.api_client import Api
+from tests.support.api_client import Api
 from tests.console import world
 from tests.console.test_before_and_again import known
-from tests.console.test_dashboard import next_poll, poll
+from tests.console.polls.test_dashboard import next_poll, poll
 from tests.console.test_pages import look, words
 
 HOW = "python manage.py engine"

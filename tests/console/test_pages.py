@@ -11,7 +11,7 @@ from django.test import Client, RequestFactory
 from django.urls import URLPattern, get_resolver, reverse
 from django.utils import timezone
 
-from drsorch_site.views import server_error
+from drsorch_site.dashboard import server_error
 from executions.states import ExecutionStatus, Kind
 from tests.console import world
 from tests.console.world import EVIL

@@ -10,10 +10,10 @@ from django.urls import reverse
 
 from audit.models import AuditEntry
 from contract.clock import utc
-from drsorch_site.templatetags import console as tags
+from console.templatetags import console as tags
 from executions.models import Execution, JobEvent, LaunchJob, WaveRun
 from executions.states import ExecutionStatus
-from tests.api_client import make_user
+from tests.support.api_client import make_user
 from tests.console import world
 from tests.console.test_pages import look, words
 

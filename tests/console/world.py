@@ -9,10 +9,10 @@ from django.utils import timezone
 
 from audit.actor import SYSTEM
 from contract.names import name_key
-from executions import services
+from executions.commands import control as services
 from executions.models import Execution, JobEvent, Pacemaker, WaveRun
 from executions.states import ExecutionStatus, Kind, LaunchStatus, Phase, WaveStatus
-from executions.transitions import touch
+from executions.runs.transitions import touch
 from notify import services as notify
 from notify.models import Delivery, Subscription
 from notify.outbox import Message, put
@@ -20,7 +20,7 @@ from notify.services import Wanted
 from notify.states import SUBSCRIBABLE, Event
 from plans.models import RecoveryPlan
 from plans.services import WaveSpec, create_plan
-from protection.instances import Looked
+from protection.inventory.recovery_instances import Looked
 from protection.models import ProtectionGroup, RegionInventory, ServerAssignment, SourceServer
 
 numbers = itertools.count(1)

@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from audit.models import AuditEntry
-from tests.api_client import make_user
+from tests.support.api_client import make_user
 
 
 def printed(*arguments: str) -> str:

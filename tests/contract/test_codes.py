@@ -10,17 +10,17 @@ from django.db import OperationalError, ProgrammingError, connection
 from django.test import override_settings
 
 from audit.actor import SYSTEM
-from contract.schema import STATUSES
+from contract.rest.schema import STATUSES
 from drs.client import Drs
 from drs.errors import DrsError, Trouble
-from drs.simulator.demo import demo_server_ids
-from drs.simulator.testing import RunningSimulator
+from drs_simulator.world.demo import demo_server_ids
+from drs_simulator.testing import RunningSimulator
 from executions.models import Execution
 from executions.states import ExecutionStatus
 from plans.models import RecoveryPlan
 from plans.services import WaveSpec, create_plan
 from protection.models import ProtectionGroup
-from tests.api_client import Api, make_user, refusal
+from tests.support.api_client import Api, make_user, refusal
 from tests.console import world
 
 DRILL = {"executionType": "DRILL"}

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from drs.simulator.demo import demo_server_ids
-from drs.simulator.testing import RunningSimulator
+from drs_simulator.world.demo import demo_server_ids
+from drs_simulator.testing import RunningSimulator
 from executions.models import Execution, LaunchJob
 from plans.models import RecoveryPlan
-from tests.api_client import Api, answer, refusal
-from tests.stage import Stage
+from tests.support.api_client import Api, answer, refusal
+from tests.support.stage import Stage
 
 IDS = demo_server_ids()
 NOBODY = "00000000-0000-0000-0000-000000000000"

@@ -5,12 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from contract.idempotency import KEPT
+from contract.rest.idempotency import KEPT
 from contract.models import IdempotencyKey
-from drs.simulator.testing import RunningSimulator
+from drs_simulator.testing import RunningSimulator
 from executions.models import Execution
-from tests.api_client import Api, answer, refusal
-from tests.stage import Stage
+from tests.support.api_client import Api, answer, refusal
+from tests.support.stage import Stage
 
 pytestmark = pytest.mark.both
 

@@ -14,12 +14,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import ConnectionHandler
 from django.test import Client
 
-from contract.outage import cause, is_outage
+from contract.database_errors import cause, is_outage
 from drsorch_site import health
-from tests.api_client import Api, refusal
+from tests.support.api_client import Api, refusal
 from tests.console import world
 from tests.keep.test_trouble import full_disk, read_only
-from tests.wrong_queries import POSTGRESQL, SQLITE, spoiled, wrong_queries
+from tests.support.wrong_queries import POSTGRESQL, SQLITE, spoiled, wrong_queries
 
 pytestmark = [pytest.mark.both, pytest.mark.django_db(transaction=True)]
 

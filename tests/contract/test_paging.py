@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contract.errors import Invalid
-from contract.paging import Cursor, page
+from contract.rest.paging import Cursor, page
 from executions.models import Execution
 from executions.states import ExecutionStatus, Kind
 

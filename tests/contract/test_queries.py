@@ -8,9 +8,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from bench.seed import seed
-from drs.simulator.testing import RunningSimulator
+from drs_simulator.testing import RunningSimulator
 from executions.states import ExecutionStatus
-from tests.api_client import Api, answer
+from tests.support.api_client import Api, answer
 from tests.console import world
 
 pytestmark = [pytest.mark.both, pytest.mark.slow]

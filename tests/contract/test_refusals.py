@@ -9,9 +9,9 @@ from django.db import ProgrammingError
 from django.test import Client, RequestFactory, override_settings
 from rest_framework.request import Request
 
-from contract.handlers import api_exception_handler
-from drsorch_site.tokens import make_token
-from tests.api_client import Api, make_user, refusal
+from contract.rest.handlers import api_exception_handler
+from identity.tokens import make_token
+from tests.support.api_client import Api, make_user, refusal
 
 SignIn = Callable[..., Api]
 EVERY_ADDRESS = [

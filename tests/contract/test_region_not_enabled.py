@@ -7,8 +7,8 @@ import pytest
 
 from drs.client import Drs
 from drs.errors import BY_CODE, DrsError
-from drs.simulator.testing import RunningSimulator
-from tests.api_client import Api, refusal
+from drs_simulator.testing import RunningSimulator
+from tests.support.api_client import Api, refusal
 
 
 @pytest.fixture(autouse=True, params=["OptInRequired", "UnrecognizedClientException"])

@@ -10,14 +10,14 @@ from django.db import transaction
 from django.test import override_settings
 
 from audit.actor import SYSTEM
-from drs.simulator.demo import demo_server_ids
-from drs.simulator.testing import RunningSimulator
-from drsorch_site.roles import ROLES
-from executions import services as runs
+from drs_simulator.world.demo import demo_server_ids
+from drs_simulator.testing import RunningSimulator
+from identity.roles import ROLES
+from executions.commands import control as runs
 from executions.models import Execution
 from executions.states import Kind
-from tests.api_client import Api, answer, refusal
-from tests.stage import Stage
+from tests.support.api_client import Api, answer, refusal
+from tests.support.stage import Stage
 
 IDS = demo_server_ids()
 EVERYBODY = set(ROLES)

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from contract.examples import SRS, with_ids
-from drs.simulator.demo import demo_server_ids
-from drs.simulator.testing import RunningSimulator
+from contract.rest.examples import SRS, with_ids
+from drs_simulator.world.demo import demo_server_ids
+from drs_simulator.testing import RunningSimulator
 from executions.models import Execution, LaunchJob
 from executions.states import ExecutionStatus
-from tests.api_client import Api, answer
+from tests.support.api_client import Api, answer
 from tests.console import world
-from tests.stage import Stage
+from tests.support.stage import Stage
 
 IDS = demo_server_ids()
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from django.test import Client, override_settings
 
-from drsorch_site.databases import read_database
+from drsorch_site.configuration.databases import read_database
 
 pytestmark = [pytest.mark.both, pytest.mark.django_db]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import database_url
+from tests.support.processes import database_url
 from tests.test_architecture import ROOMS
 
 pytestmark = pytest.mark.slow

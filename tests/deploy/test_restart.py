@@ -13,13 +13,13 @@ import requests
 from django.contrib.auth.models import User
 
 from contract.models import IdempotencyKey
-from drsorch_site.tokens import make_token
+from identity.tokens import make_token
 from executions.models import Execution
-from tests.api_client import make_user
+from tests.support.api_client import make_user
 from tests.executions.conftest import stage
-from tests.processes import eventually
-from tests.stage import Stage
-from tests.web_server import WebServer, web_server
+from tests.support.processes import eventually
+from tests.support.stage import Stage
+from tests.support.web_server import WebServer, web_server
 
 __all__ = ["stage"]
 

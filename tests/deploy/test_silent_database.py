@@ -13,8 +13,8 @@ from django.db import OperationalError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import ConnectionHandler
 
-from drsorch_site.databases import read_database
-from tests.threads import at_once
+from drsorch_site.configuration.databases import read_database
+from tests.support.threads import at_once
 
 pytestmark = [
     pytest.mark.postgresql,

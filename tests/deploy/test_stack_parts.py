@@ -16,9 +16,9 @@ import yaml
 from moto.cognitoidp.models import COGNITO_TOTP_MFA_SECRET, cognitoidp_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
-from drsorch_site.cognito import read_provider
-from drsorch_site.id_token import Verifier
-from drsorch_site.jwks import KeySet
+from identity.provider.cognito import read_provider
+from identity.provider.id_token import Verifier
+from identity.provider.jwks import KeySet
 from tests.deploy.cloud import REGION, account, build, client
 from tests.deploy.templates import Loader
 

@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from deploy import stacks
-from drsorch_site.roles import ROLES
+from identity.roles import ROLES
 from tests.deploy.cloud import MADE, OF_SNAPSHOT_GIB, REGION, account, build, client
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,10 +10,10 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drs.simulator import demo_server_ids, generate_fleet
-from drs.simulator.clock import VirtualClock, duration, epoch, timestamp
-from drs.simulator.testing import RunningSimulator, running_simulator
-from drs.simulator.timeline import Fate, JobSpec, ServerPlan, Snapshot, timeline
+from drs_simulator import demo_server_ids, generate_fleet
+from drs_simulator.world.clock import VirtualClock, duration, epoch, timestamp
+from drs_simulator.testing import RunningSimulator, running_simulator
+from drs_simulator.world.timeline import Fate, JobSpec, ServerPlan, Snapshot, timeline
 
 if TYPE_CHECKING:
     from mypy_boto3_drs import DrsClient

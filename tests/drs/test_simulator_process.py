@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 import pytest
 from botocore.exceptions import ClientError
 
-from drs.simulator import demo_server_ids, generate_fleet
-from drs.simulator.control import respond
-from drs.simulator.store import Store
-from drs.simulator.testing import running_simulator, simulator_process
-from drs.simulator.wire import Request
+from drs_simulator import demo_server_ids, generate_fleet
+from drs_simulator.control import respond
+from drs_simulator.world.store import Store
+from drs_simulator.testing import running_simulator, simulator_process
+from drs_simulator.protocol.wire import Request
 
 IDS = demo_server_ids()
 

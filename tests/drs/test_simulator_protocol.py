@@ -15,10 +15,10 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drs.simulator import demo_server_ids, generate_fleet
-from drs.simulator.clock import timestamp
-from drs.simulator.testing import RunningSimulator, running_simulator
-from drs.simulator.wire import SIMULATED, operation_model, violations
+from drs_simulator import demo_server_ids, generate_fleet
+from drs_simulator.world.clock import timestamp
+from drs_simulator.testing import RunningSimulator, running_simulator
+from drs_simulator.protocol.wire import SIMULATED, operation_model, violations
 
 if TYPE_CHECKING:
     from botocore.model import OperationModel

@@ -12,9 +12,9 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from drs.simulator import demo_server_ids
-from drs.simulator.scenarios import KINDS
-from drs.simulator.testing import RunningSimulator, running_simulator
+from drs_simulator import demo_server_ids
+from drs_simulator.world.scenarios import KINDS
+from drs_simulator.testing import RunningSimulator, running_simulator
 
 if TYPE_CHECKING:
     from mypy_boto3_drs import DrsClient

@@ -7,10 +7,11 @@ import pytest
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
-from drs.simulator.testing import RunningSimulator
-from executions import following, launch
-from tests.stage import Stage
-from tests.still import StillStage, still_stage
+from drs_simulator.testing import RunningSimulator
+from executions.terminating import follow_up as following
+from executions.launching import launch
+from tests.support.stage import Stage
+from tests.support.still import StillStage, still_stage
 
 
 def _hurry(connection: BaseDatabaseWrapper, **_: object) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from drsorch_site.cognito import Provider, settings_of
-from tests.identity.minting import Keys, published_keys
+from identity.provider.cognito import Provider, settings_of
+from tests.identity.provider.minting import Keys, published_keys
 
 
 @pytest.fixture

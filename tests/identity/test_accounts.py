@@ -10,13 +10,13 @@ from django.test import Client
 from django.utils import timezone
 
 from audit.models import AuditEntry
-from drsorch_site.cognito import Provider
-from drsorch_site.id_token import verifier
-from drsorch_site.identity import signed_in
-from drsorch_site.models import Grant, Identity
-from tests.api_client import Api, make_user, refusal
-from tests.identity.minting import claims, mint
-from tests.identity.test_api_bearer import call
+from identity.provider.cognito import Provider
+from identity.provider.id_token import verifier
+from identity.provider.people import signed_in
+from identity.models import Grant, Identity
+from tests.support.api_client import Api, make_user, refusal
+from tests.identity.provider.minting import claims, mint
+from tests.identity.provider.test_api_bearer import call
 
 ACCOUNTS = "/admin/auth/user/"
 People = Callable[..., Client]

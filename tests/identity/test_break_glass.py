@@ -6,7 +6,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from audit.models import AuditEntry
-from drsorch_site.cognito import Provider
+from identity.provider.cognito import Provider
 from executions.models import Execution
 from tests.console import world
 

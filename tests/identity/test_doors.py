@@ -15,10 +15,10 @@ from django_q.models import Schedule
 
 from audit.models import AuditEntry
 from drsorch_site import health
-from drsorch_site.cognito import Provider
-from drsorch_site.throttles import origin
+from identity.provider.cognito import Provider
+from identity.throttles import origin
 from executions.tasks import ensure_schedule
-from tests.api_client import make_user
+from tests.support.api_client import make_user
 from tests.security.test_throttles import rates
 
 

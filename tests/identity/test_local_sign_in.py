@@ -12,8 +12,8 @@ from django.core.management import CommandError, call_command
 from django.test import Client, override_settings
 
 from audit.models import AuditEntry
-from drsorch_site.cognito import Provider
-from tests.api_client import Api, make_user
+from identity.provider.cognito import Provider
+from tests.support.api_client import Api, make_user
 
 PASSWORD = "correct-horse-battery"
 

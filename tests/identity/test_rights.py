@@ -10,9 +10,9 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from audit.models import AuditEntry
-from drs.simulator.testing import RunningSimulator
-from drsorch_site.roles import ROLES
-from tests.api_client import Api, make_user
+from drs_simulator.testing import RunningSimulator
+from identity.roles import ROLES
+from tests.support.api_client import Api, make_user
 from tests.identity import rules
 from tests.identity.rules import API, CONSOLE, EVERYBODY, NOWHERE, OPEN, Rule
 

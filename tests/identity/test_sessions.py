@@ -8,8 +8,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from audit.models import AuditEntry
-from drsorch_site.session_clock import STARTED, SessionClock
-from tests.api_client import make_user, refusal
+from identity.session_clock import STARTED, SessionClock
+from tests.support.api_client import make_user, refusal
 
 POLL = {"X-Background": "1", "HX-Request": "true", "HX-Current-URL": "http://testserver/executions"}
 SECONDS_LEFT, END = "X-Session-Seconds", "X-Session-End"

@@ -20,7 +20,7 @@ from audit.models import AuditEntry
 from contract.clock import db_clock
 from executions import pacemaker
 from executions.models import Pacemaker
-from tests.processes import ROOT, database_url, end_other_sessions
+from tests.support.processes import ROOT, database_url, end_other_sessions
 
 pytestmark = [pytest.mark.both, pytest.mark.django_db(transaction=True)]
 

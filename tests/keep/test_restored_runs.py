@@ -11,12 +11,12 @@ from django.db.migrations.loader import MigrationLoader
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from contract.clock import db_clock
-from drsorch_site.keeping import put_back
+from drsorch_site.backup import put_back
 from drsorch_site.management.commands import restore
-from executions import services
+from executions.commands import control as services
 from executions.models import Execution, LaunchJob
-from executions.restored import LOOKED, LOOKING
-from tests.stage import Stage
+from executions.launching.restored_runs import LOOKED, LOOKING
+from tests.support.stage import Stage
 
 
 @pytest.fixture

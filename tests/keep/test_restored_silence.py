@@ -8,11 +8,11 @@ from django.core.management import call_command
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from contract.errors import DomainError
-from executions import services
-from executions.abandoning import abandon
+from executions.commands import control as services
+from executions.commands.abandon import abandon
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun
-from tests.executions.test_many_servers import bulk, plan_of, wave_of
-from tests.stage import Stage
+from tests.executions.launching.test_many_servers import bulk, plan_of, wave_of
+from tests.support.stage import Stage
 
 FIRST, SECOND = "us-east-1", "us-west-2"
 

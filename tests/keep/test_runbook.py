@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from django.core.management import get_commands, load_command_class
 
-from contract.schema import STATUSES
-from executions.feed import VERBS
-from tests.processes import ROOT
+from contract.rest.schema import STATUSES
+from executions.console.event_feed import VERBS
+from tests.support.processes import ROOT
 
 PAGE = (ROOT / "docs" / "runbook.md").read_text()
 ROOMS = ("audit", "contract", "drs", "drsorch_site", "executions", "notify", "plans", "protection")

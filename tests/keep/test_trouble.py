@@ -12,11 +12,11 @@ from audit.actor import SYSTEM
 from audit.journal import record
 from audit.models import AuditEntry
 from contract.clock import db_clock
-from contract.outage import cause
+from contract.database_errors import cause
 from drsorch_site import health
 from executions.models import Execution, LaunchJob, Pacemaker
-from tests.api_client import Api
-from tests.stage import Stage
+from tests.support.api_client import Api
+from tests.support.stage import Stage
 
 pytestmark = pytest.mark.both
 

@@ -16,7 +16,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.models.fields import NOT_PROVIDED
 
 from tests.keep.first_version import BEGUN, OURS
-from tests.processes import ROOT, database_url
+from tests.support.processes import ROOT, database_url
 
 pytestmark = [pytest.mark.both, pytest.mark.slow]
 

@@ -7,13 +7,13 @@ from django.contrib.auth.models import Group
 from django.test import override_settings
 
 from audit.actor import SYSTEM, Actor
-from executions import services
+from executions.commands import control as services
 from executions.models import Execution
 from executions.states import Kind
 from notify.models import Delivery, Notice
-from tests.api_client import make_user
+from tests.support.api_client import make_user
 from tests.console import world
-from tests.stage import Stage
+from tests.support.stage import Stage
 
 YEAR = 31_536_000
 

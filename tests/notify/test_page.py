@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from executions.models import Execution, WaveRun
-from notify import webhook
+from notify.channels import webhook
 from notify.models import Notice
 from notify.postman import Postman
 from notify.states import SUBSCRIBABLE

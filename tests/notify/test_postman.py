@@ -18,9 +18,9 @@ from notify.postman import GIVE_UP_AFTER, KEPT, LEASE, Postman, backoff
 from notify.states import DeliveryStatus, Event
 from tests.notify.conftest import Subscribe
 from tests.notify.receivers import Receiver, http_receiver
-from tests.processes import eventually, running_engine
-from tests.stage import Stage
-from tests.threads import at_once
+from tests.support.processes import eventually, running_engine
+from tests.support.stage import Stage
+from tests.support.threads import at_once
 
 pytestmark = [pytest.mark.both, pytest.mark.django_db(transaction=True)]
 ENGINE = {"DJANGO_DEBUG": "true", "DRSORCH_WEBHOOK_NETWORKS": "127.0.0.0/8", "DRSORCH_WORKERS": "1"}

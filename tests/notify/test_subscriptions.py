@@ -10,9 +10,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from audit.models import AuditEntry
-from notify import signing
+from notify.channels import signing
 from notify.models import Delivery, Subscription
-from tests.api_client import Api, answer, make_user, refusal
+from tests.support.api_client import Api, answer, make_user, refusal
 from tests.console import world
 
 pytestmark = [pytest.mark.both, pytest.mark.django_db]

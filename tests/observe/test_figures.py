@@ -14,16 +14,17 @@ from django.test.utils import CaptureQueriesContext
 from prometheus_client.parser import text_string_to_metric_families
 
 from contract.clock import db_clock
-from drs import tally
-from drs.simulator.testing import RunningSimulator
-from drsorch_site.logs import JsonLines
-from executions import aws_errors, emf, figures, pacemaker, tasks
+from drs import failed_call_counts as tally
+from drs_simulator.testing import RunningSimulator
+from drsorch_site.configuration.logs import JsonLines
+from executions.metrics import (failed_aws_calls as aws_errors, cloudwatch_lines as emf, figures)
+from executions import pacemaker, tasks
 from executions.models import AwsErrors, Execution, Pacemaker, WaveRun
 from executions.states import ExecutionStatus
-from tests.api_client import Api, make_user
+from tests.support.api_client import Api, make_user
 from tests.console import world
-from tests.processes import eventually, running_engine
-from tests.stage import Stage
+from tests.support.processes import eventually, running_engine
+from tests.support.stage import Stage
 
 pytestmark = pytest.mark.both
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from contract import log_context
-from drsorch_site.logs import JsonLines
-from tests.api_client import Api
+from drsorch_site.configuration.logs import JsonLines
+from tests.support.api_client import Api
 from tests.console import world
-from tests.stage import Stage
+from tests.support.stage import Stage
 
 
 class Lines(logging.Handler):

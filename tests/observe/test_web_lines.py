@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.web_server import WebServer, web_server
+from tests.support.web_server import WebServer, web_server
 
 PATHS = {"r-1": "/api/v1/nowhere?code=4uthc0de", "r-2": "/api/v1/executions"}
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from drs.simulator.demo import demo_server_ids
-from drs.simulator.testing import RunningSimulator
-from executions import services as runs
+from drs_simulator.world.demo import demo_server_ids
+from drs_simulator.testing import RunningSimulator
+from executions.commands import control as runs
 from executions.models import Execution
 from plans.models import RecoveryPlan
-from tests.api_client import Api, answer, refusal
-from tests.stage import Stage
+from tests.support.api_client import Api, answer, refusal
+from tests.support.stage import Stage
 
 IDS = demo_server_ids()
 REPLICA = IDS["db-replica-01"]

@@ -9,12 +9,12 @@ from django.test import Client
 from django.urls import reverse
 
 from audit.actor import SYSTEM
-from drs.simulator.testing import RunningSimulator
+from drs_simulator.testing import RunningSimulator
 from executions.models import Execution
 from plans.models import RecoveryPlan
 from plans.services import update_plan
-from tests.api_client import Api, answer, make_user, refusal
-from tests.stage import Stage
+from tests.support.api_client import Api, answer, make_user, refusal
+from tests.support.stage import Stage
 
 
 @pytest.fixture

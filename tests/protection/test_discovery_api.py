@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from drs.simulator.demo import demo_fleet, demo_server_ids
-from drs.simulator.testing import RunningSimulator
-from protection.inventory import read_region
-from tests.api_client import Api, answer, refusal
+from drs_simulator.world.demo import demo_fleet, demo_server_ids
+from drs_simulator.testing import RunningSimulator
+from protection.inventory.reading import read_region
+from tests.support.api_client import Api, answer, refusal
 
 IDS = demo_server_ids()
 EAST = [server.id for server in demo_fleet().servers if server.region == "us-east-1"]

@@ -6,13 +6,13 @@ import pytest
 
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
-from drs.simulator.demo import demo_server_ids
-from drs.simulator.testing import RunningSimulator
-from executions import services as runs
+from drs_simulator.world.demo import demo_server_ids
+from drs_simulator.testing import RunningSimulator
+from executions.commands import control as runs
 from executions.models import Execution
 from protection.models import ProtectionGroup
-from tests.api_client import Api, answer, refusal
-from tests.stage import Stage
+from tests.support.api_client import Api, answer, refusal
+from tests.support.stage import Stage
 
 pytestmark = pytest.mark.both
 

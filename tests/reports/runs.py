@@ -1,11 +1,11 @@
 """A run to report on: a gate, a failed server, an earlier snapshot, targets, and a clean run before it."""
 
 from audit.actor import Actor
-from executions import services
+from executions.commands import control as services
 from executions.models import Execution
 from executions.states import Kind
 from plans.models import RecoveryPlan
-from tests.still import StillStage
+from tests.support.still import StillStage
 
 OPERATOR = Actor("ops@example.com", kind="system")
 

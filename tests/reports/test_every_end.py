@@ -16,15 +16,15 @@ from contract.errors import DomainError
 from drsorch_verify import archive, history
 from drsorch_verify.check import JOURNAL, REPORT, notes, problems
 from drsorch_verify.derive import is_late
-from executions import services
-from executions.abandoning import abandon
+from executions.commands import control as services
+from executions.commands.abandon import abandon
 from executions.models import Execution, LaunchJob, ServerRun
-from executions.retrying import retry
+from executions.commands.retry import retry
 from executions.states import Kind
 from plans.models import RecoveryPlan
 from reports import services as reports
-from tests.packs import found_wrong
-from tests.stage import Stage
+from tests.support.packs import found_wrong
+from tests.support.stage import Stage
 
 pytestmark = pytest.mark.slow
 

@@ -19,9 +19,9 @@ from audit.models import AuditEntry, AuditSeal, UnsealedEntry
 from drsorch_verify import archive, chain
 from drsorch_verify.check import JOURNAL, MANIFEST, REPORT, digest, document, manifest, problems
 from reports import services
-from tests.api_client import Api, refusal
+from tests.support.api_client import Api, refusal
 from tests.reports.runs import OPERATOR, drilled, payments, trouble
-from tests.still import StillStage
+from tests.support.still import StillStage
 
 Files = dict[str, bytes]
 

@@ -11,17 +11,17 @@ from django.urls import reverse
 
 from drsorch_verify.check import problems
 from drsorch_verify.tables import safe
-from executions import services
-from executions.causes import explain
+from executions.commands import control as services
+from executions.codes import explain
 from executions.models import Execution
 from executions.states import Kind
-from reports.lettering import drawable, letters
-from reports.pdf import as_pdf
+from reports.documents.pdf_fonts import drawable, letters
+from reports.documents.pdf import as_pdf
 from reports.services import report
 from reports.words import title_of, would_launch
-from tests.api_client import Api, answer, refusal
+from tests.support.api_client import Api, answer, refusal
 from tests.reports.runs import OPERATOR, drilled, payments, trouble
-from tests.still import StillStage
+from tests.support.still import StillStage
 
 
 @pytest.fixture

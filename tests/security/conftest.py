@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from drsorch_site.context import beat as known_beat
-from tests.api_client import make_user
+from tests.support.api_client import make_user
 from tests.console import world
 
 Browser = Callable[..., Client]

@@ -5,10 +5,10 @@ import json
 from html.parser import HTMLParser
 from typing import Any
 
-from drs.simulator.fleet import Fleet, FleetServer, server_id
+from drs_simulator.world.fleet import Fleet, FleetServer, server_id
 from executions.models import Execution, JobEvent
-from tests.api_client import Api, answer
-from tests.stage import Stage
+from tests.support.api_client import Api, answer
+from tests.support.stage import Stage
 
 PAYLOADS = [
     "<xssmark>",

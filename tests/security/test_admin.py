@@ -11,14 +11,14 @@ from django.test import Client
 from django.urls import reverse
 
 from audit.models import AuditEntry
-from drs.simulator.testing import RunningSimulator
+from drs_simulator.testing import RunningSimulator
 from executions.models import Execution
 from executions.states import ExecutionStatus
 from plans.models import RecoveryPlan
 from protection.models import ProtectionGroup
 from tests.console import world
 from tests.security.conftest import Browser
-from tests.stage import Stage
+from tests.support.stage import Stage
 
 READ_ONLY = [
     "audit.AuditEntry", "audit.AuditSeal", "executions.Execution", "executions.Pacemaker", "executions.LaunchJob",

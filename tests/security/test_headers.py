@@ -7,8 +7,8 @@ import pytest
 from django.conf import settings
 from django.test import Client, RequestFactory, override_settings
 
-from drsorch_site.headers import HEADERS, ClientAddressMiddleware
-from tests.api_client import Api, make_user
+from console.headers import HEADERS, ClientAddressMiddleware
+from tests.support.api_client import Api, make_user
 from tests.security.conftest import Browser
 
 pytestmark = pytest.mark.django_db

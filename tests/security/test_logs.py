@@ -11,8 +11,8 @@ from django.conf import settings
 
 from audit.actor import Actor
 from audit.journal import record
-from drsorch_site.logs import ConsoleLines, JsonLines
-from tests.api_client import Api
+from drsorch_site.configuration.logs import ConsoleLines, JsonLines
+from tests.support.api_client import Api
 
 SECRET = "the-installation's-own-secret"
 EVIL = "x\r\n2026-01-01 00:00:00,000 INFO    audit: forged\x1b[2J\u2028\u202ereversed"

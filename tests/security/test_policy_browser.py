@@ -11,14 +11,14 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 from audit.models import AuditEntry
-from drs.simulator.testing import RunningSimulator
+from drs_simulator.testing import RunningSimulator
 from executions.models import Execution
 from protection.models import ProtectionGroup, SourceServer
-from tests.api_client import Api, make_user
+from tests.support.api_client import Api, make_user
 from tests.console import world
 from tests.security.hostile import populate
 from tests.security.routes import pages
-from tests.stage import Stage
+from tests.support.stage import Stage
 
 pytestmark = pytest.mark.browser
 

@@ -8,14 +8,14 @@ from django.contrib.contenttypes.models import ContentType
 from django.test import Client
 
 from audit.models import AuditEntry
-from drs.simulator.testing import RunningSimulator
+from drs_simulator.testing import RunningSimulator
 from executions.models import JobEvent
 from protection.models import ProtectionGroup, SourceServer
-from tests.api_client import Api, make_user
+from tests.support.api_client import Api, make_user
 from tests.console import world
 from tests.security.hostile import PAYLOADS, is_json, marks, populate
 from tests.security.routes import pages, routes
-from tests.stage import Stage
+from tests.support.stage import Stage
 
 pytestmark = pytest.mark.postgresql
 

@@ -8,7 +8,7 @@ from django.core.cache import cache
 from django.test import Client, override_settings
 
 from drsorch_site.settings import DEFAULT_RATES
-from tests.api_client import Api, answer, refusal
+from tests.support.api_client import Api, answer, refusal
 from tests.console import world
 from tests.security.conftest import Browser
 

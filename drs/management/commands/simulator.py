@@ -7,7 +7,7 @@ from pathlib import Path
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
-from drs.simulator.server import add_arguments, run
+from drs_simulator.server import add_arguments, run
 
 
 class Command(BaseCommand):

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from audit.actor import SYSTEM
 from audit.journal import record
-from drsorch_site.tokens import make_token
+from identity.tokens import make_token
 
 HOURS_MAX = 24 * 366
 

@@ -9,7 +9,7 @@ from django.db import DatabaseError
 
 from audit.actor import SYSTEM
 from audit.journal import OK, record
-from drsorch_site.keeping import CannotKeep, back_up
+from drsorch_site.backup import CannotKeep, back_up
 
 BEGUN = "BEGUN"
 

@@ -17,7 +17,7 @@ from django.db import transaction
 from audit.actor import Actor
 from audit.journal import record
 from contract.errors import DomainError
-from executions import services
+from executions.commands import control as services
 from executions.models import Execution
 from executions.states import Kind
 from plans.models import RecoveryPlan

@@ -15,8 +15,9 @@ from audit.actor import SYSTEM
 from audit.journal import record
 from audit.models import AuditEntry
 from contract.clock import db_clock, utc
-from drsorch_site.keeping import CannotKeep, others_at_work, put_back
-from executions import pacemaker, restored
+from drsorch_site.backup import CannotKeep, others_at_work, put_back
+from executions import pacemaker
+from executions.launching import restored_runs as restored
 from executions.models import Execution
 
 

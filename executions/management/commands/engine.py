@@ -30,8 +30,9 @@ from django_q import cluster as q
 from django_q.conf import Conf
 
 from contract.clock import db_clock
-from contract.outage import is_outage
-from executions import emf, pacemaker, tasks
+from contract.database_errors import is_outage
+from executions.metrics import cloudwatch_lines as emf
+from executions import pacemaker, tasks
 from notify.postman import LAST_WAIT_SECONDS, Postman
 
 log = logging.getLogger(__name__)

@@ -16,10 +16,10 @@ from contract.clock import db_clock, utc
 from drs.client import Drs
 from drs.errors import DrsError
 from drs.shapes import Job
-from executions.launch import EXECUTION_TAG, LAUNCH_TAG
+from executions.launching.launch import EXECUTION_TAG, LAUNCH_TAG
 from executions.models import LaunchJob
 from executions.states import JobStatus
-from protection.inventory import accounts_of, regions_in_use
+from protection.inventory.reading import accounts_of, regions_in_use
 
 
 class Command(BaseCommand):

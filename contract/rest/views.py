@@ -1,0 +1,60 @@
+"""What the views of the API have in common."""
+
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from django.urls import URLPattern, path
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from contract.errors import BadRequest, NotFound
+from contract.rest.rights import AnyOf
+
+
+class ApiView(APIView):
+    """A view of the API. One address, its methods. Answers are the asker's own: no cache keeps them.
+
+    `rights` says by method what is needed at the least. That is looked at before a byte of the body is read, so that
+    nobody makes us work on what they may not send; services look at the very right.
+    """
+
+    rights: ClassVar[Mapping[str, AnyOf]] = {}
+
+    http_method_names = ["get", "head", "post", "put", "delete"]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if needed := self.rights.get(request.method or ""):
+            needed.require(request.user.has_perm)
+        if "Transfer-Encoding" in request.headers and not request.headers.get("Content-Length"):
+            # The gateway interface shows no body without its length: it would be silently ignored.
+            raise BadRequest("MALFORMED_JSON", "Send the body in one piece, with a Content-Length.")
+
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
+        final = super().finalize_response(request, response, *args, **kwargs)
+        final.headers.setdefault("Cache-Control", "no-store")
+        return final
+
+
+class NothingHere(ApiView):
+    """Every other address: told to those who are signed in."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        raise NotFound(f"There is nothing at {request.path}. The API is described at /api/v1/docs.")
+
+
+def route(address: str, view: type[APIView], name: str) -> list[URLPattern]:
+    """An address without a trailing slash, and the same with one."""
+    answer: Callable[..., Any] = view.as_view()
+    return [path(address, answer, name=name), path(f"{address}/", answer)]
+
+
+def read_id(text: str, what: str, field: str) -> uuid.UUID:
+    """An id from an address or a body. Raises NotFound for one that cannot be any."""
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        raise NotFound(f"There is no {what} {text[:64]!r}.", details={field: text[:64]}) from None

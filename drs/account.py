@@ -1,0 +1,147 @@
+"""Which AWS account the credentials belong to: asked of STS once for each set of credentials.
+
+An account does not see what is another one's, and launches what it is asked to. So before anything that DRS says is
+believed, and before anything is sent, the account of the credentials is compared with the one that is meant.
+"""
+
+import os
+import threading
+import time
+from collections import defaultdict
+from functools import cache
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+from botocore.credentials import Credentials, RefreshableCredentials
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+from drs import failed_call_counts as tally
+from drs.errors import OTHER_ACCOUNT, DrsError, Effect, Trouble
+from drs.failures import classify
+
+if TYPE_CHECKING:
+    from botocore.credentials import ReadOnlyCredentials
+
+_QUICK = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 2, "mode": "standard"})
+_REMEMBERED = 32  # sets of credentials: a role's are renewed about once an hour
+_STILL_FAILING = 1.0  # seconds for which those who waited behind a failed question take its failure for theirs
+OPERATION = "GetCallerIdentity"
+
+Key = tuple[str, str]  # access key, session token
+
+making = threading.Lock()  # held while a client is made: sessions are not thread-safe
+_accounts: dict[Key, str] = {}
+_looked_at: dict[str, tuple[boto3.session.Session, Credentials]] = {}  # what is renewed in place, and whose it is
+_failed: dict[tuple[Key, str], tuple[float, DrsError]] = {}
+_asking: dict[tuple[Key, str], threading.Lock] = defaultdict(threading.Lock)
+
+
+@cache
+def session(pid: int) -> boto3.session.Session:
+    """One a process: it keeps the service model, which is most of what making a client costs."""
+    return boto3.session.Session()
+
+
+def account_id(region: str) -> str:
+    """The 12-digit account id of the credentials; raises DrsError when they, or STS, cannot be asked."""
+    return _account_of(_credentials(region), region)
+
+
+def check(region: str, account: str) -> str:
+    """The access key of the credentials, which are of this account.
+
+    Raises DrsError, always one by which certainly nothing was sent: OTHER_ACCOUNT when they are of another one; why
+    STS does not say, when nobody knows. Credentials that were looked at once stay known, whatever becomes of STS.
+    """
+    credentials = _credentials(region)
+    ours = _account_of(credentials, region)
+    if ours != account:
+        raise tally.note(other_account(region, ours=ours, meant=account))
+    return credentials.access_key or ""
+
+
+def is_known(account: str) -> bool:
+    """Whether the credentials are certainly of this account, as far as that is known without asking anybody: those
+    that are about to be renewed are not."""
+    owner, credentials = _looked_at.get("last", (None, None))
+    if credentials is None or owner is not session(os.getpid()):
+        return False
+    if isinstance(credentials, RefreshableCredentials) and credentials.refresh_needed():
+        return False
+    frozen = credentials.get_frozen_credentials()
+    return _accounts.get((frozen.access_key or "", frozen.token or "")) == account
+
+
+def other_account(region: str, *, ours: str, meant: str) -> DrsError:
+    """What those who wait for the right credentials are told."""
+    text = (
+        f"The AWS credentials in use are of account {ours}; these servers are in account {meant}. Nothing is sent or"
+        f" concluded until the credentials are of account {meant}."
+    )
+    return DrsError(Trouble.OTHER_ACCOUNT, code=OTHER_ACCOUNT, message=text, region=region, operation=OPERATION)
+
+
+def _credentials(region: str) -> "ReadOnlyCredentials":
+    """As they are now: a role's are renewed in place, which may fail."""
+    try:
+        with making:
+            of = session(os.getpid())
+            found = of.get_credentials()
+        if found is None:
+            raise NoCredentialsError
+        _looked_at["last"] = of, found
+        return found.get_frozen_credentials()
+    except (BotoCoreError, ClientError) as error:
+        raise tally.note(_certain(error, region)) from error
+
+
+def _account_of(credentials: "ReadOnlyCredentials", region: str) -> str:
+    """One question at a time: whoever comes meanwhile waits for its answer."""
+    key = credentials.access_key or "", credentials.token or ""
+    if known := _accounts.get(key):
+        return known
+    with _asking[key, region]:
+        if known := _accounts.get(key):
+            return known
+        failed = _failed.get((key, region))
+        if failed is not None and time.monotonic() < failed[0] + _STILL_FAILING:
+            raise failed[1]
+        try:
+            account = _ask(credentials, region)
+        except (BotoCoreError, ClientError) as error:
+            told = tally.note(_certain(error, region))
+            _failed[key, region] = time.monotonic(), told
+            raise told from error
+        _remember(key, account)
+        return account
+
+
+def _ask(credentials: "ReadOnlyCredentials", region: str) -> str:
+    """With these very credentials, whatever the session has by now."""
+    with making:
+        sts = session(os.getpid()).client(
+            "sts",
+            region_name=region,
+            config=_QUICK,
+            aws_access_key_id=credentials.access_key,
+            aws_secret_access_key=credentials.secret_key,
+            aws_session_token=credentials.token,
+        )
+    return sts.get_caller_identity()["Account"]
+
+
+def _remember(key: Key, account: str) -> None:
+    if len(_accounts) >= _REMEMBERED:
+        _accounts.clear()
+        _failed.clear()
+    _accounts[key] = account
+
+
+def _certain(error: Exception, region: str) -> DrsError:
+    """The question has no effect, and what it stands before was not sent: never uncertain, and never for good."""
+    told = classify(error, region=region, operation=OPERATION)
+    if told.effect is Effect.REJECTED:
+        return told
+    trouble = Trouble.CREDENTIALS if told.effect is Effect.FATAL else Trouble.UNREACHABLE
+    return DrsError(trouble, code=told.code, message=told.message, region=region, operation=OPERATION)

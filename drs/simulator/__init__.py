@@ -1,6 +1,0 @@
-"""A simulator of AWS Elastic Disaster Recovery that unmodified boto3 clients talk to over HTTP."""
-
-from drs.simulator.demo import demo_fleet, demo_server_ids
-from drs.simulator.fleet import Fleet, FleetServer, generate_fleet, server_id
-
-__all__ = ["Fleet", "FleetServer", "demo_fleet", "demo_server_ids", "generate_fleet", "server_id"]

@@ -1,0 +1,217 @@
+"""The WSGI application: authentication, journal and faults around the operations of the service."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+from uuid import uuid4
+
+from drs_simulator import control, operations as service
+from drs_simulator.world import errors, scenarios
+from drs_simulator.protocol import journal, wire
+from drs_simulator.world.errors import ApiError, Disconnect
+from drs_simulator.world.jobs import JOBS_QUOTA
+from drs_simulator.protocol.journal import Call, Outcome
+from drs_simulator.world.scenarios import Acts, Scenario
+from drs_simulator.world.store import Store
+from drs_simulator.protocol.wire import STS_OPERATION, Identity, Reply, Request
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+REASONS = {200: "OK", 202: "Accepted", 402: "Payment Required", 429: "Too Many Requests"}
+
+STS_ANSWER = """<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
+  <GetCallerIdentityResult>
+    <Arn>arn:aws:iam::{account}:user/simulator</Arn>
+    <UserId>AIDASIMULATOR</UserId>
+    <Account>{account}</Account>
+  </GetCallerIdentityResult>
+  <ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata>
+</GetCallerIdentityResponse>"""
+STS_ERROR = """<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
+  <Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>
+  <RequestId>{request_id}</RequestId>
+</ErrorResponse>"""
+
+
+@dataclass(frozen=True)
+class Handled:
+    """An answer and what the journal says about it."""
+
+    reply: Reply
+    outcome: Outcome
+
+
+class Simulator:
+    """The simulated service over one store. `stopping` ends every artificial wait when set."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.stopping = threading.Event()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        request = _request(environ)
+        reply = self._control(request) if request.path.startswith("/_control/") else self.respond(request)
+        headers = [("Content-Type", reply.content_type), ("Content-Length", str(len(reply.body)))]
+        start_response(f"{reply.status} {REASONS.get(reply.status, 'Error')}", [*headers, *reply.headers])
+        return [reply.body]
+
+    def _control(self, request: Request) -> Reply:
+        with self.store.transaction():
+            land_late_calls(self.store)
+        return control.respond(self.store, request)
+
+    def respond(self, request: Request) -> Reply:
+        """Answer one API request. Raises Disconnect when the connection is to be closed without an answer."""
+        call = Call("", "", "", {}, *_sdk_headers(request))
+        identity = Identity("", "", "sts" if b"Action=" in request.body else "drs")
+        try:
+            operation = wire.route(request)
+            call = Call(operation, "", "", {}, *_sdk_headers(request))
+            identity = wire.identify(request)
+            account = self.store.accounts.get(identity.access_key, self.store.account)
+            call = Call(operation, identity.region, account, {}, call.invocation_id, call.attempt)
+            age = self.store.settings.signature_max_age_seconds
+            wire.check_signature_age(request, identity.service, self.store.clock.wall(), age)
+            params = wire.parameters(request, operation)
+        except ApiError as error:
+            with self.store.transaction():
+                entry = journal.open_entry(self.store, call)
+                journal.close_entry(self.store, entry, Outcome(error.status, error.code))
+            return _error_reply(error, identity.service)
+        return self._serve(Call(operation, call.region, account, params, call.invocation_id, call.attempt))
+
+    def _serve(self, call: Call) -> Reply:
+        with self.store.transaction():
+            land_late_calls(self.store)
+            fault = scenarios.striking_call(self.store, call.region, call.operation)
+            entry = journal.open_entry(self.store, call, fault.name if fault else "")
+            if fault is None:
+                return self._carry_out(call, entry).reply
+        if fault.kind.acts is Acts.INSTEAD:
+            return self._refuse(call, entry, fault)
+        if fault.name == "hang" and fault.text("when") == "before":
+            resets = self.store.resets
+            self._wait(fault.number("seconds"))
+            if self.store.resets != resets:  # it was sent to a world that is forgotten
+                raise Disconnect
+        return self._suffer(call, entry, fault)
+
+    def _carry_out(self, call: Call, entry: int) -> Handled:
+        """The call, its effects and its journal entry, all or nothing."""
+        with self.store.transaction():
+            handled = carry_out(self.store, call, self.store.clock.now())
+            journal.close_entry(self.store, entry, handled.outcome)
+            return handled
+
+    def _refuse(self, call: Call, entry: int, fault: Scenario) -> Reply:
+        if fault.kind.error:
+            error = refusal(call, fault.kind.error)
+            journal.close_entry(self.store, entry, Outcome(error.status, error.code))
+            return _error_reply(error, _service_of(call))
+        if fault.name == "late_landing":
+            clock = self.store.clock
+            lands_at = clock.now() + fault.number("seconds") * clock.speed
+            sql = "INSERT INTO landing (lands_at, journal_id, call) VALUES (?, ?, ?)"
+            self.store.run(sql, lands_at, entry, call.as_json())
+        seconds = fault.number("seconds") if fault.name == "unreachable" else 0.0
+        self._wait(seconds)
+        raise Disconnect
+
+    def _wait(self, seconds: float) -> None:
+        """Real seconds; cut short, and the call dropped, when the simulator stops."""
+        if self.stopping.wait(seconds):
+            raise Disconnect
+
+    def _suffer(self, call: Call, entry: int, fault: Scenario) -> Reply:
+        """Carry the call out, then spoil its answer."""
+        handled = self._carry_out(call, entry)
+        job_id = handled.outcome.job_id
+        if fault.name == "drop_connection_after_effect":
+            journal.close_entry(self.store, entry, Outcome(None, "", job_id))
+            raise Disconnect
+        if fault.name == "internal_error_after_effect":
+            error = errors.simple_error("InternalServerException")
+            journal.close_entry(self.store, entry, Outcome(error.status, error.code, job_id))
+            return _error_reply(error, _service_of(call))
+        if fault.name == "broken_json":
+            half = handled.reply.body[: len(handled.reply.body) // 2]
+            return Reply(handled.reply.status, half, handled.reply.content_type)
+        if fault.text("when") == "after":
+            self._wait(fault.number("seconds"))
+        return handled.reply
+
+
+def carry_out(store: Store, call: Call, now: float) -> Handled:
+    """The service's own answer at virtual time `now`; a refusal of the service is an answer too."""
+    if call.operation == STS_OPERATION:
+        body = STS_ANSWER.format(account=call.account, request_id=uuid4())
+        return Handled(Reply(200, body.encode(), "text/xml"), Outcome(200))
+    try:
+        # Nested on purpose: an ApiError leaves this block before anything was written.
+        done = service.perform(store, call, now)
+    except ApiError as error:
+        return Handled(_error_reply(error, "drs"), Outcome(error.status, error.code))
+    reply = Reply(done.status, json.dumps(done.body).encode())
+    return Handled(reply, Outcome(done.status, job_id=done.job_id))
+
+
+def land_late_calls(store: Store) -> None:
+    """Let every call whose hour has come take effect, as of that hour. Inside a transaction."""
+    sql = "SELECT * FROM landing WHERE lands_at <= ? ORDER BY lands_at"
+    for row in store.rows(sql, store.clock.now()):
+        call = Call(**json.loads(row["call"]))
+        handled = carry_out(store, call, row["lands_at"])
+        outcome = Outcome(None, handled.outcome.error, handled.outcome.job_id)
+        journal.close_entry(store, row["journal_id"], outcome)
+        store.run("DELETE FROM landing WHERE seq = ?", row["seq"])
+
+
+def refusal(call: Call, code: str) -> ApiError:
+    """The error that a scenario answers with, worded as the service would."""
+    worded: Mapping[str, Callable[[], ApiError]] = {
+        "AccessDeniedException": lambda: errors.access_denied(call.operation, call.account),
+        "ConflictException": errors.conflict,
+        "ServiceQuotaExceededException": lambda: errors.quota_exceeded(JOBS_QUOTA, "Quota exceeded"),
+        "UninitializedAccountException": errors.uninitialized,
+    }
+    return worded[code]() if code in worded else errors.simple_error(code)
+
+
+def _service_of(call: Call) -> str:
+    return "sts" if call.operation == STS_OPERATION else "drs"
+
+
+def _error_reply(error: ApiError, service_name: str) -> Reply:
+    if service_name == "sts":
+        # STS names an expired token without the suffix.
+        code = error.code.removesuffix("Exception")
+        text = STS_ERROR.format(code=code, message=error.message, request_id=uuid4())
+        return Reply(error.status, text.encode(), "text/xml")
+    return Reply(error.status, error.body(), headers=(("x-amzn-errortype", error.code),))
+
+
+def _sdk_headers(request: Request) -> tuple[str, str]:
+    headers = request.headers
+    return headers.get("amz-sdk-invocation-id", ""), headers.get("amz-sdk-request", "")
+
+
+def _request(environ: WSGIEnvironment) -> Request:
+    headers = {
+        name.removeprefix("HTTP_").replace("_", "-").lower(): str(value)
+        for name, value in environ.items()
+        if name.startswith("HTTP_")
+    }
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    return Request(
+        method=str(environ["REQUEST_METHOD"]),
+        path=str(environ["PATH_INFO"]),
+        headers=headers,
+        body=cast("bytes", environ["wsgi.input"].read(length)) if length else b"",
+        remote=str(environ.get("REMOTE_ADDR", "")),
+        query=str(environ.get("QUERY_STRING", "")),
+    )

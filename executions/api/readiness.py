@@ -1,0 +1,91 @@
+"""The readiness of a plan over HTTP: weighed for each request, from our own rows alone."""
+
+from datetime import datetime
+from typing import TypedDict
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from contract.clock import db_clock, unix
+from contract.rest.schema import describes
+from contract.rest.views import ApiView, read_id
+from executions.readiness.judge import Drill, PlanFacts, Readiness, Reason, assess
+from executions.readiness.facts import believed_for, facts_of
+from plans.services import no_plan
+
+
+class ReasonShape(TypedDict):
+    code: str
+    severity: str
+    message: str
+    serverIds: list[str]
+
+
+class RegionAgeShape(TypedDict):
+    region: str
+    asOf: int | None
+
+
+class DrillShape(TypedDict):
+    executionId: str
+    endTime: int
+    daysAgo: int
+
+
+class ReadinessShape(TypedDict):
+    """Whether a run of the plan would work now, why not, and until when that is believed."""
+
+    planId: str
+    planName: str
+    verdict: str
+    reasons: list[ReasonShape]
+    checkedAt: int
+    expiresAt: int | None
+    inventory: list[RegionAgeShape]
+    lastDrill: DrillShape | None
+    changesSinceDrill: list[str]
+
+
+class PlanReadinessView(ApiView):
+    """Will it work? Nothing here keeps anybody from starting."""
+
+    @describes(
+        "getRecoveryPlanReadiness",
+        "Whether a run of this plan would work now, and why not",
+        answers={200: ReadinessShape},
+        refusals=["NOT_FOUND"],
+    )
+    def get(self, request: Request, plan_id: str) -> Response:
+        key, now = read_id(plan_id, "recovery plan", "planId"), db_clock()
+        for facts in facts_of([key]):
+            return Response(_show(facts, assess(facts, now, believed_for()), now))
+        raise no_plan(key)
+
+
+def _show(facts: PlanFacts, found: Readiness, now: datetime) -> ReadinessShape:
+    return ReadinessShape(
+        planId=str(facts.plan_id),
+        planName=facts.name,
+        verdict=found.verdict,
+        reasons=[_reason(each) for each in found.reasons],
+        checkedAt=unix(found.checked_at),
+        expiresAt=unix(found.expires_at),
+        inventory=[RegionAgeShape(region=each.region, asOf=unix(each.as_of)) for each in facts.regions.values()],
+        lastDrill=_drill(found.last_drill, now) if found.last_drill else None,
+        changesSinceDrill=list(found.changes),
+    )
+
+
+def _reason(reason: Reason) -> ReasonShape:
+    return ReasonShape(
+        code=reason.code,
+        severity=reason.weight.severity,
+        message=reason.text,
+        serverIds=list(reason.server_ids),
+    )
+
+
+def _drill(drill: Drill, now: datetime) -> DrillShape:
+    return DrillShape(
+        executionId=str(drill.execution_id), endTime=unix(drill.ended_at), daysAgo=max(0, (now - drill.ended_at).days)
+    )

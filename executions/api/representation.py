@@ -1,0 +1,391 @@
+"""Runs as the API shows them, from our own rows alone: a fixed number of queries, however many there are."""
+
+import uuid
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import NotRequired, TypedDict
+
+from audit.actor import Actor
+from contract.clock import unix
+from executions.commands import control as services
+from executions.runs.actions import Action, actions_of
+from executions.runs.attempts import LeftOut, Lineage, lineages, retry_of
+from executions.measuring.forecast import ForecastShape
+from executions.measuring.forecast import show as show_forecast
+from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
+from executions.querysets import is_split
+from executions.states import LaunchStatus, TerminationStatus, WaveStatus
+from protection.representation import Warning  # noqa: A004  (the contract's word)
+
+
+class ActionShape(TypedDict):
+    allowed: bool
+    reason: str
+
+
+class ActionsShape(TypedDict):
+    pause: ActionShape
+    cancel: ActionShape
+    resume: ActionShape
+    terminate: ActionShape
+    abandon: ActionShape
+    retry: ActionShape
+
+
+def _action(action: Action) -> ActionShape:
+    return ActionShape(allowed=action.allowed, reason=action.reason)
+
+
+class FindingShape(TypedDict):
+    """Something that a dry run found; `severity` is BLOCKING, UNKNOWN or WARNING."""
+
+    code: str
+    severity: str
+    message: str
+
+
+class RehearsalShape(TypedDict):
+    """What a dry run found of the whole plan. Seconds are null while too few launches were measured (`launches`)."""
+
+    findings: list[FindingShape]
+    predictedDuration: int | None
+    predictedEarliest: int | None
+    predictedLatest: int | None
+    launches: int
+    runs: int
+    basis: str
+
+
+class JobShape(TypedDict):
+    jobId: str | None
+    region: str
+    status: str
+
+
+class ServerRunShape(TypedDict):
+    sourceServerId: str
+    hostname: str
+    launchStatus: str
+    phase: str
+    recoveryInstanceId: str | None
+    recoveryInstanceState: str | None
+    launchTime: int | None
+    error: str | None
+    findings: list[FindingShape]
+
+
+class WaveRunShape(TypedDict):
+    waveNumber: int
+    waveName: str
+    status: str
+    statusMessage: str
+    dependsOnWaves: list[int]
+    pauseBeforeWave: bool
+    jobId: str | None
+    jobs: list[JobShape]
+    startTime: int | None
+    endTime: int | None
+    duration: int | None
+    errorCode: str | None
+    errorMessage: str | None
+    serverStatuses: list[ServerRunShape]
+
+
+class AttemptShape(TypedDict):
+    """One of the tries of a run; the first has attempt 1."""
+
+    executionId: str
+    attempt: int
+    status: str
+
+
+class ExecutionSummary(TypedDict):
+    """A run as the history lists it. Waves are numbered from 0."""
+
+    executionId: str
+    planId: str | None
+    planName: str
+    executionType: str
+    dryRun: bool
+    status: str
+    initiatedBy: str
+    startedBy: str
+    startTime: int
+    endTime: int | None
+    duration: int
+    outageTime: int | None
+    forecast: ForecastShape | None
+    currentWave: int | None
+    totalWaves: int
+    rtoMinutes: int | None
+    rpoMinutes: int | None
+    pausedBeforeWave: int | None
+    instancesTerminated: bool
+    terminationStatus: str
+    errorCode: str | None
+    errorMessage: str | None
+    dryRunResult: RehearsalShape | None
+    retryOf: str | None
+    attempt: int
+    attempts: list[AttemptShape]
+    leftOut: list[LeftOut]
+    pauseRequested: bool
+    actions: ActionsShape
+    revision: int
+
+
+class ExecutionShape(ExecutionSummary):
+    """A run with its waves, jobs and servers."""
+
+    waves: list[WaveRunShape]
+
+
+def show_list(executions: Sequence[Execution], actor: Actor, now: datetime) -> list[ExecutionSummary]:
+    """Runs without their waves. `executions` must have `waves` prefetched."""
+    standing, tried = _with_instances([execution.pk for execution in executions]), lineages(executions)
+    return [_summary(each, actor, now, tried[each.pk], has_instances=each.pk in standing) for each in executions]
+
+
+def _with_instances(keys: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    launched = ServerRun.objects.filter(wave__execution__in=keys, launch_status=LaunchStatus.LAUNCHED)
+    return set(launched.order_by().values_list("wave__execution_id", flat=True).distinct())
+
+
+def show_execution(execution_id: uuid.UUID, actor: Actor, now: datetime) -> ExecutionShape:
+    """One run with its waves, jobs and servers."""
+    execution = Execution.objects.with_waves().filter(pk=execution_id).first()
+    if execution is None:
+        raise services.no_execution(execution_id)
+    servers = [server for wave in execution.waves.all() for server in wave.servers.all()]
+    standing = any(server.state is LaunchStatus.LAUNCHED for server in servers)
+    tried = lineages([execution])[execution.pk]
+    summary = _summary(execution, actor, now, tried, has_instances=standing)
+    return ExecutionShape(**summary, waves=[_wave(wave, now) for wave in execution.waves.all()])
+
+
+def _summary(
+    execution: Execution, actor: Actor, now: datetime, tried: Lineage, *, has_instances: bool
+) -> ExecutionSummary:
+    waves = list(execution.waves.all())
+    actions = actions_of(execution, actor, has_instances=has_instances, attempts=tried.attempts, now=now)
+    return ExecutionSummary(
+        executionId=str(execution.pk),
+        planId=_plan_id(execution),
+        planName=execution.plan_name,
+        executionType=execution.kind,
+        dryRun=execution.dry_run,
+        status=execution.status,
+        initiatedBy=execution.initiated_by,
+        startedBy=execution.started_by,
+        startTime=unix(execution.started_at),
+        endTime=unix(execution.ended_at),
+        duration=_seconds(execution.started_at, execution.ended_at or now),
+        outageTime=unix(execution.outage_at),
+        forecast=show_forecast(execution, now),
+        currentWave=current_wave(waves),
+        totalWaves=execution.total_waves,
+        rtoMinutes=execution.rto_minutes,
+        rpoMinutes=execution.rpo_minutes,
+        pausedBeforeWave=next((wave.number for wave in waves if wave.state is WaveStatus.PAUSED), None),
+        instancesTerminated=execution.termination_status == TerminationStatus.COMPLETED,
+        terminationStatus=execution.termination_status,
+        errorCode=execution.error_code or None,
+        errorMessage=execution.error_message or None,
+        dryRunResult=execution.rehearsal,
+        retryOf=str(execution.retry_of_id) if execution.retry_of_id else None,
+        attempt=execution.attempt,
+        attempts=[
+            AttemptShape(executionId=str(each.pk), attempt=each.attempt, status=each.status) for each in tried.attempts
+        ],
+        leftOut=execution.left_out or [],
+        pauseRequested=execution.pause_requested_at is not None and execution.ended_at is None,
+        actions=ActionsShape(
+            pause=_action(actions.pause),
+            cancel=_action(actions.cancel),
+            resume=_action(actions.resume),
+            terminate=_action(actions.terminate),
+            abandon=_action(actions.abandon),
+            retry=_action(retry_of(execution, actor, tried)),
+        ),
+        revision=execution.revision,
+    )
+
+
+def _plan_id(execution: Execution) -> str | None:
+    """The plan's id, also when the plan is gone."""
+    kept = execution.plan_id or execution.plan_copy.get("planId")
+    return str(kept) if kept else None
+
+
+def _seconds(start: datetime, end: datetime) -> int:
+    """As a client finds it from the two times that it is shown."""
+    return max(0, unix(end) - unix(start))
+
+
+def current_wave(waves: Sequence[WaveRun]) -> int | None:
+    """The wave in progress or next to run; at the end the last one that ran, None when none did."""
+    ahead = next((wave.number for wave in waves if not wave.state.is_final), None)
+    if ahead is not None:
+        return ahead
+    ran = [wave.number for wave in waves if wave.started_at is not None]
+    return ran[-1] if ran else None
+
+
+def _wave(wave: WaveRun, now: datetime) -> WaveRunShape:
+    jobs = [job for job in wave.jobs.all() if not is_split(job)]
+    return WaveRunShape(
+        waveNumber=wave.number,
+        waveName=wave.name,
+        status=wave.status,
+        statusMessage=wave.status_message,
+        dependsOnWaves=wave.depends_on,
+        pauseBeforeWave=wave.pause_before,
+        jobId=next((job.job_id for job in jobs if job.job_id), None),
+        jobs=[JobShape(jobId=job.job_id or None, region=job.region, status=job.status) for job in jobs],
+        startTime=unix(wave.started_at),
+        endTime=unix(wave.ended_at),
+        duration=_seconds(wave.started_at, wave.ended_at or now) if wave.started_at else None,
+        errorCode=wave.error_code or None,
+        errorMessage=wave.error_message or None,
+        serverStatuses=[_server(server) for server in wave.servers.all()],
+    )
+
+
+def _server(server: ServerRun) -> ServerRunShape:
+    return ServerRunShape(
+        sourceServerId=server.source_server_id,
+        hostname=server.hostname,
+        launchStatus=server.launch_status,
+        phase=server.phase,
+        recoveryInstanceId=server.recovery_instance_id or None,
+        recoveryInstanceState="UNKNOWN" if server.is_unknown_to_drs else None,
+        launchTime=unix(server.launched_at),
+        error=server.error or None,
+        findings=server.findings,
+    )
+
+
+class ExecutionsAnswer(TypedDict):
+    """One page of the history."""
+
+    items: list[ExecutionSummary]
+    nextToken: str | None
+
+
+class ExecutionStarted(TypedDict):
+    """A run that engines pick up within seconds. `warnings` say where a recovery was started although DRS did not tell
+    which instances run there."""
+
+    executionId: str
+    status: str
+    message: str
+    statusUrl: str
+    warnings: NotRequired[list[Warning]]
+
+
+class CommandAnswer(TypedDict):
+    """What a command made of a run."""
+
+    executionId: str
+    status: str
+    message: str
+    pauseRequested: NotRequired[bool]
+
+
+class TerminationFailure(TypedDict):
+    recoveryInstanceId: str
+    code: str
+    message: str
+
+
+class TerminationAnswer(TypedDict):
+    """Instances that DRS terminates, those that it would not, those that had ended before, and those that it does not
+    list any more, which may run on in EC2."""
+
+    executionId: str
+    terminated: list[str]
+    failed: list[TerminationFailure]
+    alreadyGone: list[str]
+    unknown: list[TerminationFailure]
+    jobs: list[JobShape]
+    message: str
+
+
+class KeptShape(TypedDict):
+    """A finished run that was not deleted, and why, as a sentence."""
+
+    executionId: str
+    reason: str
+
+
+class BulkDeleted(TypedDict):
+    deletedCount: int
+    totalScanned: int
+    kept: list[KeptShape]
+
+
+# Job logs
+
+
+class EventShape(TypedDict):
+    logDateTime: int
+    event: str
+    sourceServerId: str | None
+    hostname: str | None
+    conversionServerId: str | None
+    targetInstanceId: str | None
+    derived: bool
+    error: str | None
+
+
+class JobLogShape(TypedDict):
+    waveNumber: int
+    waveName: str
+    jobId: str | None
+    region: str
+    events: list[EventShape]
+    error: str | None
+
+
+class JobLogsAnswer(TypedDict):
+    """The logs of a run's DRS jobs, wave by wave."""
+
+    executionId: str
+    jobLogs: list[JobLogShape]
+
+
+def show_job_logs(execution: Execution) -> list[JobLogShape]:
+    """The log of every job that DRS has or has refused, wave by wave, oldest line first."""
+    jobs = (
+        LaunchJob.objects.filter(wave__execution=execution)
+        .select_related("wave")
+        .prefetch_related("events", "servers")
+        .order_by("wave__number", "position")
+    )
+    return [_job_log(job) for job in jobs if job.job_id or job.error_message]
+
+
+def _job_log(job: LaunchJob) -> JobLogShape:
+    names = {server.source_server_id: server.hostname for server in job.servers.all()}
+    return JobLogShape(
+        waveNumber=job.wave.number,
+        waveName=job.wave.name,
+        jobId=job.job_id or None,
+        region=job.region,
+        events=[_event(event, names.get(event.source_server_id)) for event in job.events.all()],
+        error=job.error_message or None,
+    )
+
+
+def _event(event: JobEvent, hostname: str | None) -> EventShape:
+    data = event.data
+    return EventShape(
+        logDateTime=unix(event.at),
+        event=event.event,
+        sourceServerId=event.source_server_id or None,
+        hostname=hostname,
+        conversionServerId=data.get("conversionServerID") or None,
+        targetInstanceId=data.get("targetInstanceID") or None,
+        derived=event.derived,
+        error=data.get("rawError") or None,
+    )

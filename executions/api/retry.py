@@ -1,0 +1,74 @@
+"""Trying a run again over HTTP."""
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from audit.requests import actor_for
+from contract.rest.schema import DRS, IDEMPOTENCY_KEY, describes
+from contract.rest.serializers import SERVER_IDS, Flag, StrictSerializer, Text, Texts, read_body
+from contract.rest.views import ApiView, read_id
+from executions.commands import retry as retrying, control as services
+from executions.api.start_answer import accepted
+from executions.api.views import INITIATED_BY_MAX
+from executions.runs.attempts import why_not
+from executions.models import Execution
+from executions.commands.production import look_at_run
+from executions.api.representation import ExecutionStarted
+from protection.inventory.recovery_instances import ANEW, Looked
+
+
+class RetryIn(StrictSerializer):
+    """Who is behind a retry, and a word for the journal; `serverIds` launches only these of the servers that are left,
+    `excludeServerIds` all but these. What is left out is listed, and the run is never complete."""
+
+    serverIds = Texts(required=False, described=SERVER_IDS)
+    excludeServerIds = Texts(required=False, described={"uniqueItems": True})
+    initiatedBy = Text(required=False, max_length=INITIATED_BY_MAX)
+    comment = Text(required=False, max_length=services.COMMENT_MAX)
+    replaceProduction = Flag(required=False)
+
+
+class Retry(ApiView):
+    """Try what did not come up again, as a new run."""
+
+    rights = {"POST": services.ANY_START}
+
+    @describes(
+        "retryExecution",
+        "Start a new run of what failed or was not run in this one",
+        answers={202: ExecutionStarted},
+        body=RetryIn,
+        headers=[IDEMPOTENCY_KEY],
+        refusals=(
+            "FORBIDDEN",
+            "NOT_FOUND",
+            "EXECUTION_NOT_RETRYABLE",
+            "PLAN_ALREADY_EXECUTING",
+            "SERVER_CONFLICT",
+            "PRODUCTION_RUNNING",
+            "IDEMPOTENCY_KEY_REUSED",
+            *DRS,
+        ),
+    )
+    def post(self, request: Request, execution_id: str) -> Response:
+        given, key = read_body(request, RetryIn), read_id(execution_id, "execution", "executionId")
+        actor = actor_for(request)
+
+        def look() -> Looked | None:
+            execution = Execution.objects.filter(pk=key).first()
+            if execution is None or not services.may_start(actor, execution.purpose) or why_not(execution):
+                return None
+            return look_at_run(execution, believed=ANEW)
+
+        def work(looked: Looked | None) -> Execution:
+            return retrying.retry(
+                actor=actor,
+                execution_id=key,
+                initiated_by=given.get("initiatedBy", ""),
+                comment=given.get("comment", ""),
+                replace_production=given.get("replaceProduction", False),
+                looked=looked,
+                choice=retrying.Choice(given.get("serverIds"), given.get("excludeServerIds", ())),
+            )
+
+        return accepted(request, {"retryOf": key, **given}, look, work)

@@ -1,0 +1,349 @@
+"""Runs over HTTP: start, follow, steer, clean up."""
+
+import uuid
+from typing import Any
+
+from django.db.models import Q
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from audit.requests import actor_for
+from contract.rest import paging
+from contract.clock import db_clock, moment
+from contract.counting import counted
+from contract.errors import Invalid
+from contract.rest.rights import AnyOf
+from contract.rest.schema import DRS, IDEMPOTENCY_KEY, describes
+from contract.rest.serializers import (LIMIT, PLAN_ID, TOKEN, Flag, OneOf, StrictSerializer, Text, Whole, read_body, read_query)
+from contract.rest.views import ApiView, read_id
+from executions.commands import control as services
+from executions.commands.abandon import abandon
+from executions.api.start_answer import accepted
+from executions.models import Execution
+from executions.commands.production import look_at_plan
+from executions.api.representation import (BulkDeleted, CommandAnswer, ExecutionsAnswer, ExecutionShape, ExecutionStarted, JobLogsAnswer, JobShape, KeptShape, TerminationAnswer, TerminationFailure, show_execution, show_job_logs, show_list)
+from executions.states import ExecutionStatus, JobStatus, Kind
+from protection.inventory.recovery_instances import ANEW, Looked
+
+KINDS = [kind.value for kind in Kind]
+STATUSES = [status.value for status in ExecutionStatus]
+INITIATED_BY_MAX = 254
+START_REFUSALS = (
+    "PLAN_HAS_NO_WAVES",
+    "FORBIDDEN",
+    "NOT_FOUND",
+    "PLAN_ALREADY_EXECUTING",
+    "SERVER_CONFLICT",
+    "PRODUCTION_RUNNING",
+    "IDEMPOTENCY_KEY_REUSED",
+    *DRS,
+)
+
+
+class PlanRunIn(StrictSerializer):
+    """How a plan is run."""
+
+    executionType = OneOf(choices=KINDS)
+    initiatedBy = Text(required=False, max_length=INITIATED_BY_MAX)
+    dryRun = Flag(required=False)
+    outageTime = Whole(required=False, min_value=0, max_value=99_999_999_999)
+    replaceProduction = Flag(required=False)
+
+
+class ExecutionIn(PlanRunIn):
+    planId = Text(described=PLAN_ID)
+
+
+class CommandIn(StrictSerializer):
+    """What may be said to a command."""
+
+    comment = Text(required=False, max_length=services.COMMENT_MAX)
+
+
+CANCEL: dict[str, Any] = {
+    "answers": {200: CommandAnswer},
+    "refusals": ("FORBIDDEN", "NOT_FOUND", "EXECUTION_NOT_CANCELLABLE"),
+}
+
+
+class ExecutionQuery(StrictSerializer):
+    planId = Text(required=False, described=PLAN_ID)
+    status = OneOf(choices=STATUSES, required=False)
+    executionType = OneOf(choices=KINDS, required=False)
+    dryRun = OneOf(choices=["true", "false"], required=False)
+    limit = Text(required=False, described=LIMIT)
+    nextToken = Text(required=False, described=TOKEN)
+
+
+class ExecutionList(ApiView):
+    """The history, newest first; new runs; and its clean-up."""
+
+    rights = {"POST": services.ANY_START, "DELETE": AnyOf("delete finished runs", ("executions.delete_execution",))}
+
+    @describes(
+        "listExecutions",
+        "List runs, newest first",
+        answers={200: ExecutionsAnswer},
+        query=ExecutionQuery,
+        refusals=["NOT_FOUND"],
+    )
+    def get(self, request: Request) -> Response:
+        asked = read_query(request, ExecutionQuery)
+        found, token = paging.page(
+            _filtered(asked).prefetch_related("waves"),
+            time="started_at",
+            limit=paging.read_limit(asked.get("limit")),
+            token=asked.get("nextToken"),
+        )
+        return Response(ExecutionsAnswer(items=show_list(found, actor_for(request), db_clock()), nextToken=token))
+
+    @describes(
+        "startExecution",
+        "Start a drill or a recovery",
+        answers={202: ExecutionStarted},
+        body=ExecutionIn,
+        headers=[IDEMPOTENCY_KEY],
+        refusals=START_REFUSALS,
+    )
+    def post(self, request: Request) -> Response:
+        given = read_body(request, ExecutionIn)
+        return _start(request, given, _plan_id(given["planId"]))
+
+    @describes(
+        "deleteFinishedExecutions",
+        "Delete every finished run of which nothing stands and nothing is expected",
+        answers={200: BulkDeleted},
+        refusals=["FORBIDDEN"],
+    )
+    def delete(self, request: Request) -> Response:
+        cleared = services.delete_finished(actor=actor_for(request))
+        kept = [KeptShape(executionId=str(each.execution_id), reason=each.reason) for each in cleared.kept]
+        return Response(BulkDeleted(deletedCount=cleared.deleted, totalScanned=cleared.scanned, kept=kept))
+
+
+def _filtered(asked: dict[str, Any]) -> Any:
+    runs = Execution.objects.all()
+    if "planId" in asked:
+        plan_id = _plan_id(asked["planId"])
+        runs = runs.filter(Q(plan=plan_id) | Q(plan=None, plan_copy__planId=str(plan_id)))  # its history outlives it
+    if "status" in asked:
+        runs = runs.filter(status=asked["status"])
+    if "executionType" in asked:
+        runs = runs.filter(kind=asked["executionType"])
+    if "dryRun" in asked:
+        runs = runs.filter(dry_run=asked["dryRun"] == "true")
+    return runs
+
+
+class PlanExecuteIn(PlanRunIn):
+    planId = Text(required=False, described=PLAN_ID)
+
+
+class PlanExecute(ApiView):
+    """Run this plan."""
+
+    rights = {"POST": services.ANY_START}
+
+    @describes(
+        "executeRecoveryPlan",
+        "Start a drill or a recovery of this plan",
+        answers={202: ExecutionStarted},
+        body=PlanExecuteIn,
+        headers=[IDEMPOTENCY_KEY],
+        refusals=START_REFUSALS,
+    )
+    def post(self, request: Request, plan_id: str) -> Response:
+        given = read_body(request, PlanExecuteIn)
+        body_id = given.pop("planId", plan_id)
+        if body_id.lower() != plan_id.lower():
+            raise Invalid({"planId": ["Differs from the plan in the address. Leave it out."]})
+        return _start(request, given, _plan_id(plan_id))
+
+
+def _start(request: Request, given: dict[str, Any], plan_id: uuid.UUID) -> Response:
+    actor, kind, dry_run = actor_for(request), Kind.of(given["executionType"]), given.get("dryRun", False)
+
+    def look() -> Looked | None:
+        if dry_run or not services.may_start(actor, kind):
+            return None
+        return look_at_plan(plan_id, believed=ANEW)
+
+    def work(looked: Looked | None) -> Execution:
+        return services.start(
+            actor=actor,
+            plan_id=plan_id,
+            kind=kind,
+            initiated_by=given.get("initiatedBy", ""),
+            dry_run=dry_run,
+            outage_at=moment(given.get("outageTime")),
+            replace_production=given.get("replaceProduction", False),
+            looked=looked,
+        )
+
+    return accepted(request, {**given, "planId": plan_id}, look, work)
+
+
+class ExecutionDetail(ApiView):
+    """One run. DELETE cancels it, as `…/cancel` does."""
+
+    rights = {"DELETE": AnyOf("cancel runs", (services.CONTROL,))}
+
+    @describes("getExecution", "Get a run", answers={200: ExecutionShape}, refusals=["NOT_FOUND"])
+    def get(self, request: Request, execution_id: str) -> Response:
+        return Response(show_execution(_id(execution_id), actor_for(request), db_clock()))
+
+    @describes("cancelExecutionByDelete", "Cancel a run", body=CommandIn, **CANCEL)
+    def delete(self, request: Request, execution_id: str) -> Response:
+        return _cancel(request, execution_id)
+
+
+class Cancel(ApiView):
+    """Stop a run: at once where nothing is under way, else after the wave that runs."""
+
+    rights = {"POST": AnyOf("cancel runs", (services.CONTROL,))}
+
+    @describes("cancelExecution", "Cancel a run", body=CommandIn, **CANCEL)
+    def post(self, request: Request, execution_id: str) -> Response:
+        return _cancel(request, execution_id)
+
+
+def _cancel(request: Request, execution_id: str) -> Response:
+    execution = services.cancel(**_command(request, execution_id))
+    if execution.state is ExecutionStatus.CANCELLING:
+        return _state(execution, "Cancelling: the wave that runs ends first, later waves are skipped")
+    return _state(execution, "Execution cancelled")
+
+
+class Abandon(ApiView):
+    """The way out of a run whose region of AWS stays silent."""
+
+    rights = {"POST": AnyOf("give up on AWS's answer", (services.CONTROL,))}
+
+    @describes(
+        "abandonExecution",
+        "End a run that waits for a region which has not answered for long; launches under way go on at AWS",
+        answers={200: CommandAnswer},
+        body=CommandIn,
+        refusals=("FORBIDDEN", "NOT_FOUND", "EXECUTION_NOT_ABANDONABLE"),
+    )
+    def post(self, request: Request, execution_id: str) -> Response:
+        execution = abandon(**_command(request, execution_id))
+        return _state(execution, "Execution given up; what AWS goes on launching is recorded when it answers")
+
+
+class Resume(ApiView):
+    """Let a paused run go on."""
+
+    rights = {"POST": AnyOf("resume runs", (services.CONTROL,))}
+
+    @describes(
+        "resumeExecution",
+        "Let a paused run go on, or take a pause back that has not come yet",
+        answers={200: CommandAnswer},
+        body=CommandIn,
+        refusals=("FORBIDDEN", "NOT_FOUND", "EXECUTION_NOT_PAUSED"),
+    )
+    def post(self, request: Request, execution_id: str) -> Response:
+        execution = services.resume(**_command(request, execution_id))
+        # The command wrote this revision: either into the wave that it resumed, or into none.
+        resumed = execution.waves.filter(resumed_at__isnull=False, revision=execution.revision).exists()
+        return _state(execution, "Execution resumed successfully" if resumed else "The pause was taken back")
+
+
+class Pause(ApiView):
+    """Have a run pause before its next wave."""
+
+    rights = {"POST": AnyOf("pause runs", (services.CONTROL,))}
+
+    @describes(
+        "pauseExecution",
+        "Have a run pause before its next wave",
+        answers={200: CommandAnswer},
+        body=CommandIn,
+        refusals=("FORBIDDEN", "NOT_FOUND", "EXECUTION_NOT_PAUSABLE"),
+    )
+    def post(self, request: Request, execution_id: str) -> Response:
+        execution = services.pause(**_command(request, execution_id))
+        answer = _state(execution, "The execution pauses before its next wave")
+        answer.data["pauseRequested"] = True
+        return answer
+
+
+class Terminate(ApiView):
+    """Terminate the instances that a finished run launched."""
+
+    rights = {
+        "POST": AnyOf("terminate instances", ("executions.terminate_drill", "executions.terminate_recovery")),
+    }
+
+    @describes(
+        "terminateRecoveryInstances",
+        "Terminate the instances of a finished run",
+        answers={200: TerminationAnswer},
+        body=CommandIn,
+        refusals=("FORBIDDEN", "NOT_FOUND", "EXECUTION_STILL_RUNNING", *DRS),
+    )
+    def post(self, request: Request, execution_id: str) -> Response:
+        command = _command(request, execution_id)
+        result = services.terminate(**command)
+        jobs = [JobShape(jobId=job.job_id or None, region=job.region, status=job.status) for job in result.jobs]
+        return Response(
+            TerminationAnswer(
+                executionId=str(command["execution_id"]),
+                terminated=result.terminated,
+                failed=[_failure(each) for each in result.failed],
+                alreadyGone=result.already_gone,
+                unknown=[_failure(each) for each in result.unknown],
+                jobs=jobs,
+                message=_terminated(result),
+            )
+        )
+
+
+def _failure(each: services.Failure) -> TerminationFailure:
+    return TerminationFailure(recoveryInstanceId=each.recovery_instance_id, code=each.code, message=each.message)
+
+
+def _terminated(result: services.TerminationResult) -> str:
+    """The four outcomes in a sentence; those that are empty are left out."""
+    done, waiting, gone = result.taken, len(result.waiting), len(result.already_gone)
+    ended = (JobStatus.COMPLETED, JobStatus.REJECTED, JobStatus.WITHDRAWN)
+    is_over = all(job.state in ended for job in result.jobs)
+    taken = f"{counted(done, 'instance')} {'terminated successfully' if is_over else 'accepted by DRS for termination'}"
+    if waiting:
+        taken = f"{counted(done, 'instance')} accepted by DRS, {waiting} wait until it has ended their launch"
+    said = [taken] if done or waiting or result.failed else []
+    said += [f"{gone} already gone"] if gone else []
+    said += [f"{len(result.failed)} failed"] if result.failed or waiting else []
+    if result.unknown:
+        said.append(f"unknown to DRS, may run in EC2: {', '.join(each.name for each in result.unknown)}")
+    return ", ".join(said) or "There are no instances to terminate"
+
+
+class JobLogs(ApiView):
+    """The DRS job logs of a run, by wave."""
+
+    @describes("getJobLogs", "Get the DRS job logs of a run", answers={200: JobLogsAnswer}, refusals=["NOT_FOUND"])
+    def get(self, request: Request, execution_id: str) -> Response:
+        execution = services.get(_id(execution_id))
+        return Response(JobLogsAnswer(executionId=str(execution.pk), jobLogs=show_job_logs(execution)))
+
+
+def _command(request: Request, execution_id: str) -> dict[str, Any]:
+    return {
+        "actor": actor_for(request),
+        "execution_id": _id(execution_id),
+        "comment": read_body(request, CommandIn).get("comment", ""),
+    }
+
+
+def _state(execution: Execution, message: str) -> Response:
+    return Response(CommandAnswer(executionId=str(execution.pk), status=execution.status, message=message))
+
+
+def _id(text: str) -> uuid.UUID:
+    return read_id(text, "execution", "executionId")
+
+
+def _plan_id(text: str) -> uuid.UUID:
+    return read_id(text, "recovery plan", "planId")

@@ -1,0 +1,108 @@
+"""A person gives up on AWS's answer: the way out of a run whose region stays silent.
+
+The engine concludes nothing from silence, so such a run would hold its servers for as long as the silence lasts. What
+was sent is not forgotten: its jobs stay watched, and late instances are recorded as those of a wave that timed out.
+"""
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import F
+
+from audit.actor import Actor
+from audit.journal import attempt, record
+from contract.clock import Clock, db_clock, utc
+from contract.errors import BadRequest
+from executions.runs import notices as announce, transitions
+from executions.measuring import recorded_figures as witness
+from executions.measuring.forecast import phase_times
+from executions.models import Execution, LaunchJob, ServerRun, WaveRun
+from executions.commands.control import check_comment, no_execution
+from executions.runs.silence import UNKEPT, not_abandonable, silent_jobs, wave_in_flight
+from executions.states import JobStatus, LaunchStatus, WaveStatus, roll_up
+
+AWS_NOT_ANSWERING = "AWS_NOT_ANSWERING"
+
+
+@attempt("execution.abandon", "execution", subject="execution_id")
+def abandon(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: Clock = db_clock) -> Execution:
+    """End a run whose wave waits for a region that has long been silent; its servers are free at once.
+
+    Raises Forbidden; Invalid; NotFound; BadRequest (EXECUTION_NOT_ABANDONABLE).
+    """
+    actor.require("executions.control_execution", "give up on AWS's answer")
+    check_comment(comment)
+    with transaction.atomic():
+        execution = Execution.objects.select_for_update().filter(pk=execution_id).first()
+        if execution is None:
+            raise no_execution(execution_id)
+        now, before, wave = clock(), execution.status, wave_in_flight(execution)
+        reason = not_abandonable(execution, now)
+        if wave is None or reason:
+            raise BadRequest("EXECUTION_NOT_ABANDONABLE", reason, details={"status": execution.status})
+        regions = sorted({job.region for job in silent_jobs(execution, wave)})
+        text = _why(execution, regions, execution.failing_since or now, actor)
+        ended, skipped = _end(execution, wave, text, now)
+        record(
+            actor,
+            "execution.abandon",
+            subject_kind="execution",
+            subject_id=execution.pk,
+            subject_name=execution.plan_name,
+            detail={"wave": wave.number, "regions": regions, "text": text, **({"comment": comment} if comment else {})},
+            before={"status": before},
+            after={"status": execution.status},
+        )
+        _say_what_ended(actor, execution, ended, skipped, now)
+        announce.ended(execution, now)
+    return execution
+
+
+def _why(execution: Execution, regions: list[str], since: datetime, actor: Actor) -> str:
+    told = "has told nothing that could be kept" if execution.aws_error.startswith(UNKEPT) else "has not answered"
+    return (
+        f"DRS in {' and '.join(regions)} {told} since {utc(since)}, and"
+        f" {actor.name} gave up waiting. AWS may go on launching; late instances are recorded."
+    )
+
+
+def _say_what_ended(
+    actor: Actor, execution: Execution, ended: Sequence[WaveRun], skipped: Sequence[WaveRun], now: datetime
+) -> None:
+    """The same entries as of every other end: a report is held against them."""
+    for wave in ended:
+        witness.say_wave_ended(execution, wave, now, actor)
+    if skipped:
+        witness.say_skipped(execution, skipped, skipped[0].status_message, actor)
+    witness.say_run_ended(execution, execution.state, now, actor)
+
+
+def _end(execution: Execution, wave: WaveRun, text: str, now: datetime) -> tuple[list[WaveRun], list[WaveRun]]:
+    """End the run; answers the waves that were under way and those that will not run."""
+    # Of a run that was read from a backup several waves may have begun.
+    given_up = [each for each in execution.waves.all() if each.pk == wave.pk or each.state.has_begun]
+    LaunchJob.objects.filter(wave__in=given_up, status=JobStatus.QUEUED).update(status=JobStatus.WITHDRAWN)
+    for each in given_up:
+        each.status, each.ended_at, each.status_message = WaveStatus.FAILED, now, text
+        each.error_code, each.error_message = AWS_NOT_ANSWERING, text
+        if not each.servers.exclude(launch_status=LaunchStatus.LAUNCHED).exists():  # a silent region is another wave's
+            each.status, each.status_message, each.error_code, each.error_message = WaveStatus.COMPLETED, "", "", ""
+        each.save(update_fields=["status", "ended_at", "status_message", "error_code", "error_message"])
+    rest = list(execution.waves.filter(status__in=[WaveStatus.PENDING, WaveStatus.PAUSED]))
+    failed = next((each.number for each in given_up if each.state is WaveStatus.FAILED), wave.number)
+    transitions.skip(rest, f"Wave {failed + 1} was given up, and the run with it.", now)
+    servers = ServerRun.objects.filter(wave__execution=execution)
+    status = roll_up(
+        [each.state for each in execution.waves.all()],
+        any_launched=servers.filter(launch_status=LaunchStatus.LAUNCHED).exists(),
+        cancelled=execution.cancel_requested_at is not None,
+    )
+    columns = transitions.end_columns(execution, status, now) | {"next_step_at": now}
+    errors = {"error_code": AWS_NOT_ANSWERING, "error_message": text, "phase_times": phase_times(execution)}
+    Execution.objects.filter(pk=execution.pk).update(**columns, **errors, revision=F("revision") + 1)
+    execution.refresh_from_db()
+    transitions.release(execution)
+    transitions.touch(execution, now, [*given_up, *rest])
+    return given_up, rest

@@ -1,0 +1,230 @@
+"""The rows of a new run: the plan copied as it is now, its servers cut into DRS jobs and held for this run."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from django.db.models import Prefetch
+
+from audit.actor import Actor
+from audit.journal import record
+from contract.errors import BadRequest, Conflict
+from drs.client import SERVERS_A_JOB
+from executions.runs import notices as announce
+from executions.measuring import recorded_figures as witness
+from executions.models import Execution, LaunchJob, ServerHold, ServerRun, WaveRun
+from executions.commands.production import Consent, require_ending
+from executions.states import Kind
+from plans import services as plan_services
+from plans.models import RecoveryPlan, Wave, WaveServer
+from protection.models import ProtectionGroup, SourceServer
+
+# Joined: a prefetch of what rows point at asks for each by an OR of its own, and SQLite takes no thousand of them.
+_PLACED = Prefetch("servers", WaveServer.objects.select_related("assignment__group"))
+
+
+def create(
+    actor: Actor,
+    plan: RecoveryPlan,
+    kind: Kind,
+    initiated_by: str,
+    now: datetime,
+    *,
+    consent: Consent,
+    outage_at: datetime | None = None,
+    dry_run: bool = False,
+) -> Execution:
+    """All rows of a new run. The locks keep plan and groups as they are until the run is visible."""
+    plan = plan_services.get(plan.pk, for_update=True)
+    list(ProtectionGroup.objects.select_for_update().filter(waves__plan=plan).order_by("pk").values_list("pk"))
+    waves = list(plan.waves.prefetch_related(_PLACED, "group_links", "depends_on"))
+    if not waves:
+        raise BadRequest("PLAN_HAS_NO_WAVES", f"“{plan.name}” has no waves. Add one, then start again.")
+    production: dict[str, Any] = {}
+    if not dry_run:
+        refuse_second_run(plan)
+        refuse_held_servers(plan)
+        servers = [each.source_server_id for wave in waves for each in wave.servers.all()]
+        production = require_ending(actor, kind, servers, consent)
+    execution = Execution.objects.create(
+        plan=plan,
+        plan_name=plan.name,
+        plan_copy=_frozen(plan, waves),
+        kind=kind,
+        dry_run=dry_run,
+        total_waves=len(waves),
+        rto_minutes=plan.rto_minutes,
+        rpo_minutes=plan.rpo_minutes,
+        initiated_by=initiated_by.strip() or actor.name,
+        started_by=actor.name,
+        # Not the column's default: SQLite writes that in another form, which does not compare with a cursor's time.
+        started_at=now,
+        outage_at=outage_at,
+        next_step_at=now,
+    )
+    _copy_waves(execution, waves)
+    if not dry_run:
+        _hold(execution, waves)
+    _note_start(actor, execution, plan, production)
+    announce.started(execution, now)
+    return execution
+
+
+def _note_start(actor: Actor, execution: Execution, plan: RecoveryPlan, production: Mapping[str, Any]) -> None:
+    record(
+        actor,
+        "execution.start",
+        subject_kind="execution",
+        subject_id=execution.pk,
+        subject_name=plan.name,
+        detail={
+            "kind": execution.kind,
+            "waves": execution.total_waves,
+            "initiatedBy": execution.initiated_by,
+            "planVersion": plan.version,
+            **witness.promised(execution),
+            **({"dryRun": True} if execution.dry_run else {}),
+            **({"outageTime": execution.outage_at.isoformat()} if execution.outage_at else {}),
+            **production,
+        },
+        before={"activeExecutionId": None},
+        after={"activeExecutionId": str(execution.pk), "status": execution.status},
+    )
+
+
+def _frozen(plan: RecoveryPlan, waves: Sequence[Wave]) -> dict[str, Any]:
+    """The plan as it was at the start, for the record."""
+    return {
+        "planId": str(plan.pk),
+        "planName": plan.name,
+        "description": plan.description,
+        "version": plan.version,
+        "rtoMinutes": plan.rto_minutes,
+        "rpoMinutes": plan.rpo_minutes,
+        "waves": [
+            {
+                "waveNumber": wave.number,
+                "waveName": wave.name,
+                "protectionGroupIds": [str(link.group_id) for link in wave.group_links.all()],
+                "serverIds": [server.source_server_id for server in wave.servers.all()],
+                "dependsOnWaves": _dependencies(wave),
+                "pauseBeforeWave": wave.pause_before,
+                "onFailure": wave.on_failure,
+            }
+            for wave in waves
+        ],
+    }
+
+
+def _dependencies(wave: Wave) -> list[int]:
+    return sorted(each.number for each in wave.depends_on.all())
+
+
+def _copy_waves(execution: Execution, waves: Sequence[Wave]) -> None:
+    runs = WaveRun.objects.bulk_create(
+        WaveRun(
+            execution=execution,
+            number=wave.number,
+            name=wave.name,
+            pause_before=wave.pause_before,
+            depends_on=_dependencies(wave),
+            on_failure=wave.on_failure,
+        )
+        for wave in waves
+    )
+    names = dict(
+        SourceServer.objects.filter(
+            pk__in=[s.source_server_id for wave in waves for s in wave.servers.all()]
+        ).values_list("pk", "name")
+    )
+    jobs: list[LaunchJob] = []
+    servers: list[ServerRun] = []
+    for run, wave in zip(runs, waves, strict=True):
+        for job, ids in _jobs_of(run, wave):
+            jobs.append(job)
+            servers += [
+                ServerRun(
+                    wave=run,
+                    job=job,
+                    position=position,
+                    source_server_id=each,
+                    hostname=names.get(each, each),
+                )
+                for position, each in ids
+            ]
+    LaunchJob.objects.bulk_create(jobs)
+    ServerRun.objects.bulk_create(servers, batch_size=500)
+
+
+def _jobs_of(run: WaveRun, wave: Wave) -> Iterable[tuple[LaunchJob, list[tuple[int, str]]]]:
+    """A wave's servers cut into jobs that DRS takes: one account and region each, at most 100 servers."""
+    placed = [
+        (
+            (server.assignment.group.account_id, server.assignment.group.region),
+            (position, server.source_server_id),
+        )
+        for position, server in enumerate(wave.servers.all())
+    ]
+    position = 0
+    for (account, region), members in groupby(sorted(placed), key=lambda each: each[0]):
+        ids = [member for _, member in members]
+        for at in range(0, len(ids), SERVERS_A_JOB):
+            yield (
+                LaunchJob(wave=run, position=position, account_id=account, region=region),
+                ids[at : at + SERVERS_A_JOB],
+            )
+            position += 1
+
+
+def _hold(execution: Execution, waves: Sequence[Wave]) -> None:
+    ServerHold.objects.bulk_create(
+        ServerHold(assignment_id=server.assignment_id, execution=execution, wave_number=wave.number)
+        for wave in waves
+        for server in wave.servers.all()
+    )
+
+
+def refuse_second_run(plan: RecoveryPlan) -> None:
+    running = Execution.objects.active().filter(plan=plan, dry_run=False).first()
+    if running is not None:
+        raise second_run(running, plan.name)
+
+
+def second_run(running: Execution, plan_name: str) -> Conflict:
+    """The refusal of a start while `running` is under way."""
+    return Conflict(
+        "PLAN_ALREADY_EXECUTING",
+        f"“{plan_name}” is already being run ({running.state.label.lower()}, started by {running.started_by}).",
+        details={"executionId": str(running.pk), "status": running.status},
+    )
+
+
+def refuse_held_servers(plan: RecoveryPlan) -> None:
+    refuse_held(dict(WaveServer.objects.filter(plan=plan).values_list("assignment__source_server_id", "wave__number")))
+
+
+def refuse_held(waves: Mapping[str, int]) -> None:
+    """Raise SERVER_CONFLICT if a run holds any of these servers; `waves` are their waves by server."""
+    held = ServerHold.objects.filter(assignment__source_server_id__in=list(waves)).select_related("execution")
+    if holders := {each.assignment_id: each.execution for each in held}:
+        raise held_servers(waves, holders)
+
+
+def held_servers(waves: Mapping[str, int], holders: Mapping[str, Execution]) -> Conflict:
+    """The refusal to launch servers that runs hold; both by server, at least one of which is held."""
+    conflicts = [
+        {
+            "serverId": server,
+            "waveNumber": waves[server],
+            "executionId": str(holder.pk),
+            "planId": str(holder.plan_id),
+            "planName": holder.plan_name,
+            "status": holder.status,
+        }
+        for server, holder in sorted(holders.items(), key=lambda each: (waves[each[0]], each[0]))
+    ]
+    names = "”, “".join(sorted({str(each["planName"]) for each in conflicts}))
+    held = f"{len(conflicts)} of this plan's servers {'is' if len(conflicts) == 1 else 'are'} in use"
+    text = f"{held} by a run of “{names}”. Wait for its end or cancel it."
+    return Conflict("SERVER_CONFLICT", text, details={"conflicts": conflicts})

@@ -1,0 +1,161 @@
+"""What a person tells a run to do: pause, resume, cancel, and terminate its instances when it is over."""
+
+import uuid
+from collections.abc import Callable
+from functools import partial
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from audit.requests import actor_for
+from contract.errors import BadRequest, DomainError
+from contract.names import name_key
+from executions.commands import control as services
+from executions.commands.abandon import abandon
+from executions.runs.actions import actions_of
+from executions.console.forms import CommentForm
+from executions.console.live import Live
+from executions.models import Execution, ServerRun
+from executions.terminating.outcome import result
+from executions.runs.silence import silent_jobs, wave_in_flight
+from executions.states import Kind, LaunchStatus
+from console.pages import HtmxHttpRequest, Question, go
+
+GIVE_UP = "give up"  # what has to be typed
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def execution_resume(request: HttpRequest, execution_id: uuid.UUID) -> HttpResponse:
+    """Let a run go on with the wave that the form is about, or take back a pause that was asked for."""
+    wave = _wave_meant(request.POST.get("wave"))
+    return _command(request, execution_id, partial(services.resume, wave=wave))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def execution_pause(request: HttpRequest, execution_id: uuid.UUID) -> HttpResponse:
+    """Let a run wait before its next wave."""
+    return _command(request, execution_id, services.pause)
+
+
+def _wave_meant(text: str | None) -> int | None:
+    """The wave of the form; one that names none, as where no wave waited yet, means none."""
+    if text is None:
+        return None
+    return int(text) if text.isdecimal() and len(text) < 10 else services.NO_WAVE
+
+
+def _command(request: HttpRequest, execution_id: uuid.UUID, verb: Callable[..., Execution]) -> HttpResponse:
+    """Always on to the run's own page: loading this address again must never send a command again."""
+    if request.method == "POST":
+        try:
+            verb(actor=actor_for(request), execution_id=execution_id)
+        except BadRequest as problem:
+            messages.error(request, problem.message)
+    return redirect("execution", execution_id)
+
+
+def _trail(execution: Execution) -> list[tuple[str, str]]:
+    here = reverse("execution", args=[execution.pk])
+    return [("Executions", reverse("executions")), (execution.plan_name, here)]
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def execution_cancel(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpResponse:
+    """Ask, then cancel: what runs at AWS is finished first."""
+    execution = get_object_or_404(Execution.objects.with_jobs(), pk=execution_id)
+    form = CommentForm(request.POST if request.method == "POST" else None)
+    actor, problem = actor_for(request), None
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.cancel(actor=actor, execution_id=execution_id, comment=form.cleaned_data["comment"])
+            return go(request, "execution", execution_id)
+        except DomainError as error:
+            problem = error
+    live = Live(execution)
+    actions = actions_of(execution, actor, has_instances=bool(live.up))
+    context = {"live": live, "execution": execution, "form": form, "actions": actions}
+    question = Question("executions/_cancel.html", f"Cancel {execution.plan_name}", _trail(execution))
+    return question.answer(request, context, problem=problem, status=422 if form.errors else 200)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def execution_abandon(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpResponse:
+    """Say what stays true, have it typed, then end a run that waits for a silent region."""
+    execution = get_object_or_404(Execution.objects.with_jobs(), pk=execution_id)
+    actor, problem, error = actor_for(request), None, ""
+    form = CommentForm(request.POST if request.method == "POST" else None)
+    typed = request.POST.get("confirm", "")
+    actions = actions_of(execution, actor)
+    if request.method == "POST" and form.is_valid():
+        if actions.abandon.allowed and typed.strip().casefold() != GIVE_UP:
+            error = f"Type “{GIVE_UP}” to confirm. The run goes on."
+        else:
+            try:
+                abandon(actor=actor, execution_id=execution_id, comment=form.cleaned_data["comment"])
+                return go(request, "execution", execution_id)
+            except DomainError as refusal:
+                problem = refusal
+    wave = wave_in_flight(execution)
+    regions = sorted({job.region for job in silent_jobs(execution, wave)}) if wave else []
+    context = {
+        "execution": execution,
+        "wave": wave,
+        "regions": regions,
+        "phrase": GIVE_UP,
+        "typed": typed,
+        "error": error,
+        "form": form,
+        "actions": actions,
+    }
+    question = Question("executions/_abandon.html", f"Give up {execution.plan_name}", _trail(execution))
+    return question.answer(request, context, problem=problem, status=422 if error or form.errors else 200)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def execution_terminate(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpResponse:
+    """List every instance, have their number typed, or of a recovery the plan's name, then have DRS terminate them."""
+    execution = get_object_or_404(Execution, pk=execution_id)
+    actor, problem, error = actor_for(request), None, ""
+    instances = _instances(execution)
+    phrase = f"terminate {len(instances)}"
+    form = CommentForm(request.POST if request.method == "POST" else None)
+    typed = request.POST.get("confirm", "")
+    actions = actions_of(execution, actor, has_instances=bool(instances))
+    if request.method == "POST" and form.is_valid():
+        if actions.terminate.allowed and (mistyped := _mistyped(execution, phrase, typed)):
+            error = f"{mistyped} Nothing was terminated."
+        else:
+            try:
+                services.terminate(actor=actor, execution_id=execution_id, comment=form.cleaned_data["comment"])
+                return go(request, "execution", execution_id)
+            except DomainError as refusal:
+                problem = refusal
+    failed = {each.recovery_instance_id or each.source_server_id: each for each in result(execution).failed}
+    context = {
+        "execution": execution,
+        "instances": [(each, failed.get(each.recovery_instance_id or each.source_server_id)) for each in instances],
+        "phrase": phrase,
+        "is_recovery": execution.purpose is Kind.RECOVERY,
+        "typed": typed,
+        "error": error,
+        "form": form,
+        "actions": actions,
+    }
+    title = f"Terminate instances of {execution.plan_name}"
+    question = Question("executions/_terminate.html", title, _trail(execution))
+    return question.answer(request, context, problem=problem, status=422 if error or form.errors else 200)
+
+
+def _mistyped(execution: Execution, phrase: str, typed: str) -> str:
+    """What is wrong with the confirmation: of a recovery the plan's name is asked for, because it may be production."""
+    if execution.purpose is Kind.RECOVERY:
+        return "" if name_key(typed) == name_key(execution.plan_name) else "This is not the plan's name."
+    return "" if typed.strip().casefold() == phrase else f"Type “{phrase}” to confirm."
+
+
+def _instances(execution: Execution) -> list[ServerRun]:
+    launched = ServerRun.objects.filter(wave__execution=execution, launch_status=LaunchStatus.LAUNCHED)
+    return list(launched.select_related("wave", "job").order_by("wave__number", "position"))

@@ -1,0 +1,350 @@
+"""What the live page shows of a run: one sentence, the next action, the exceptions, the waves. Rows in, words out."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+
+from django.utils import timezone
+
+from drs import errors
+from executions.runs.account_check import is_elsewhere, said
+from executions.console.banners import Banner, banner_of
+from executions.codes import UNKNOWN, explain
+from executions.measuring.forecast import Foretold, foretold
+from executions.models import Execution, LaunchJob, ServerRun, WaveRun
+from executions.querysets import is_split
+from executions.runs.silence import UNKEPT
+from executions.states import ExecutionStatus, Kind, LaunchStatus, Phase, TerminationStatus, WaveStatus
+from executions.runs.server_counts import Progress, Tally, progress_of
+
+# Runs of up to this many servers show finished waves open: everything fits on a screen.
+SMALL_RUN = 20
+# AWS answers, and says no: waiting does not help.
+REFUSED = (errors.Trouble.ACCESS_DENIED, errors.Trouble.CREDENTIALS)
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Something that went wrong, with AWS's own text and, the first time that it is told, what to try."""
+
+    what: str
+    where: str
+    text: str
+    code: str = ""
+    advice: str = ""
+
+
+@dataclass
+class WaveCard:
+    """One wave as it is drawn on the rail. Only `servers` reads their rows; everything else is counted."""
+
+    run: WaveRun
+    jobs: list[LaunchJob]
+    tally: Tally
+    failures: list[ServerRun]
+    small_run: bool = True
+    is_changed: bool = False
+    is_rehearsal: bool = False
+    pause_asked: bool = False
+
+    @property
+    def has_gate(self) -> bool:
+        return self.run.pause_before or self.run.paused_at is not None or self.pause_asked
+
+    @property
+    def servers(self) -> list[ServerRun]:
+        return list(self.run.servers.all())
+
+    @property
+    def number(self) -> int:
+        return self.run.number + 1
+
+    @property
+    def title(self) -> str:
+        return f"wave {self.number}, {self.run.name}"
+
+    @property
+    def total(self) -> int:
+        return self.tally.total()
+
+    @cached_property
+    def up(self) -> int:
+        return self.tally.having(LaunchStatus.LAUNCHED)
+
+    @cached_property
+    def failed(self) -> int:
+        return self.tally.having(LaunchStatus.FAILED)
+
+    @cached_property
+    def launched(self) -> int:
+        """Servers that came up, whether or not they were terminated since."""
+        return self.up + self.tally.having(LaunchStatus.TERMINATED)
+
+    @property
+    def unsettled(self) -> int:
+        """Servers of a wave that was begun, of which nobody knows whether they come up."""
+        return self.total - self.launched - self.failed if self.has_begun else 0
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether AWS refuses one of its launches, and may go on to."""
+        return any(job.refused_since and not job.job_id for job in self.jobs)
+
+    @property
+    def percent(self) -> int:
+        return self.tally.percent
+
+    @property
+    def has_begun(self) -> bool:
+        return self.run.started_at is not None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the servers show at first, or why it waits; a person's own choice is kept by console.js."""
+        state = self.run.state
+        is_told = bool(self.run.status_message) and not state.is_final
+        return state.has_begun or state is WaveStatus.FAILED or is_told or (self.has_begun and self.small_run)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the run stands at this wave's gate."""
+        return self.run.state is WaveStatus.PAUSED
+
+    @property
+    def needs(self) -> str:
+        """The waves that must complete first, as people count them."""
+        return ", ".join(str(number + 1) for number in self.run.depends_on)
+
+
+class Live:
+    """A run as its page shows it: its own row, its waves and their jobs, and what is counted of their servers."""
+
+    def __init__(
+        self,
+        execution: Execution,
+        *,
+        since: int | None = None,
+        had_gate: bool = False,
+        engine_alive: bool = True,
+        progress: Progress | None = None,
+    ) -> None:
+        """`execution` must have its waves and their jobs prefetched; `progress` spares the queries that count.
+
+        `since` is the revision that the page has, `had_gate` whether it shows a pause that was asked for.
+        """
+        self.execution = execution
+        self.engine_alive = engine_alive
+        self.state = execution.state
+        progress = progress or progress_of([execution])
+        runs = list(execution.waves.all())
+        # Of those that are up: DRS does not list their instances any more, which may run on in EC2.
+        self.unknown_to_drs = sum(progress.unknown.get(run.pk, 0) for run in runs)
+        small = sum(progress.tallies[run.pk].total() for run in runs) <= SMALL_RUN
+        self.waves = [
+            WaveCard(
+                run,
+                [job for job in run.jobs.all() if not is_split(job)],
+                progress.tallies[run.pk],
+                progress.failed[run.pk],
+                small_run=small,
+                is_rehearsal=execution.dry_run,
+                is_changed=since is not None and run.revision > since,
+            )
+            for run in runs
+        ]
+        self._draw_asked_pause(changed=since is not None and had_gate != bool(execution.pause_requested_at))
+
+    def _draw_asked_pause(self, *, changed: bool) -> None:
+        """At the next wave; asking, or taking it back, gives the wave no revision."""
+        ahead = next((wave for wave in self.waves if wave.run.state is WaveStatus.PENDING), None)
+        if ahead and not self.state.is_final:
+            ahead.pause_asked = self.execution.pause_requested_at is not None
+            ahead.is_changed = ahead.is_changed or changed
+
+    @cached_property
+    def forecast(self) -> Foretold | None:
+        return foretold(self.execution, timezone.now())
+
+    @property
+    def changed_waves(self) -> list[WaveCard]:
+        return [wave for wave in self.waves if wave.is_changed]
+
+    @cached_property
+    def total(self) -> int:
+        return sum(wave.total for wave in self.waves)
+
+    @cached_property
+    def up(self) -> int:
+        return sum(wave.up for wave in self.waves)
+
+    @cached_property
+    def failed(self) -> int:
+        return sum(wave.failed for wave in self.waves)
+
+    @cached_property
+    def launched(self) -> int:
+        return sum(wave.launched for wave in self.waves)
+
+    @cached_property
+    def unknown(self) -> int:
+        """Servers of a run that is over which AWS may still launch: their jobs go on."""
+        return sum(wave.unsettled for wave in self.waves) if self.execution.next_step_at else 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of the run moves any more: its clean-up is over, and DRS owes no news of a job."""
+        return self.has_rested and self.execution.next_step_at is None
+
+    @property
+    def has_rested(self) -> bool:
+        """Whether only late news of its jobs may come: nobody waits for those every three seconds."""
+        return self.state.is_final and self.cleanup is not TerminationStatus.IN_PROGRESS
+
+    @property
+    def is_recovery(self) -> bool:
+        return self.execution.purpose is Kind.RECOVERY
+
+    @property
+    def cleanup(self) -> TerminationStatus:
+        return TerminationStatus.of(self.execution.termination_status)
+
+    @property
+    def waves_complete(self) -> int:
+        return sum(wave.run.state is WaveStatus.COMPLETED for wave in self.waves)
+
+    @cached_property
+    def current(self) -> WaveCard | None:
+        """The wave in progress or next to run; at the end the last one that ran."""
+        ahead = next((wave for wave in self.waves if not wave.run.state.is_final), None)
+        begun = [wave for wave in self.waves if wave.has_begun]
+        return ahead or (begun[-1] if begun else next(iter(self.waves), None))
+
+    @cached_property
+    def paused_wave(self) -> WaveCard | None:
+        return next((wave for wave in self.waves if wave.is_waiting), None)
+
+    @property
+    def is_cancellable(self) -> bool:
+        return not self.state.is_final and self.state is not ExecutionStatus.CANCELLING
+
+    @cached_property
+    def checked(self) -> int:
+        """Servers that a dry run has looked at."""
+        return sum(wave.tally.in_phase(Phase.DONE) for wave in self.waves)
+
+    @property
+    def banner(self) -> Banner:
+        return banner_of(self)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether AWS says no, and does not only keep silent. `aws_error` is the text of a DrsError."""
+        return any(errors.BY_CODE.get(part) in REFUSED for part in self.execution.aws_error.split(": "))
+
+    @property
+    def is_unkept(self) -> bool:
+        """Whether AWS answers, and its answer is what cannot be written down."""
+        return self.execution.aws_error.startswith(UNKEPT)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether AWS is not asked, because the credentials are of another account than the run's servers."""
+        return is_elsewhere(self.execution.aws_error)
+
+    @property
+    def aws_words(self) -> str:
+        """Why the run waits for AWS: AWS's words, or ours where AWS is not to blame."""
+        if self.is_elsewhere:
+            return said(self.execution.aws_error)
+        return self.execution.aws_error if self.is_unkept else f"AWS: {self.execution.aws_error}"
+
+    @property
+    def silence(self) -> str:
+        if self.is_elsewhere:
+            return "The engine's AWS credentials are of another account since"
+        if self.is_unkept:
+            return "AWS answers, and it cannot be kept, since"
+        return "AWS refuses since" if self.is_refused else "AWS does not answer since"
+
+    @property
+    def trouble(self) -> str:
+        """Why a run that is not over cannot be relied on to go on; empty when all is well."""
+        if self.state.is_final:
+            return ""
+        if not self.engine_alive:
+            return "No engine is running, so nothing goes on here."
+        if self.execution.failing_since is None:
+            return ""
+        if self.is_unkept:
+            return "Tell an administrator: the engine's log says what is wrong."
+        if self.is_elsewhere:
+            return "Somebody must give the engine credentials of this run's account."
+        return "Somebody must fix the permissions." if self.is_refused else "How far it is now, nobody knows."
+
+    @property
+    def announcement(self) -> str:
+        """What a screen reader is told, once each time it changes: states, not counts."""
+        wave = self.current
+        where = f" Wave {wave.number}, {wave.run.name}: {wave.run.state.label}." if wave else ""
+        name = f"{self.execution.purpose.label} of {self.execution.plan_name}"
+        return f"{name}: {self.state.label}.{where} {self.trouble}".rstrip()
+
+    @cached_property
+    def data_of(self) -> datetime | None:
+        """When AWS last answered for this run."""
+        return max((job.seen_at for wave in self.waves for job in wave.jobs if job.seen_at), default=None)
+
+    @cached_property
+    def problems(self) -> list[Trouble]:
+        """Exceptions, the run's own first unless its waves or servers tell it, then wave by wave."""
+        run = self.execution
+        told = {"", *(wave.run.error_message for wave in self.waves)}
+        is_told = run.error_message in told or (run.dry_run and self.failed)
+        found = [] if is_told else [Trouble("The run", "", run.error_message, run.error_code)]
+        for wave in self.waves:
+            found += _problems_of(wave)
+        return found if run.dry_run else _advised(found)
+
+    def pause_ahead(self, after: WaveCard | None) -> str:
+        """What comes behind a wave, for the sentence "Next: …"."""
+        later = [wave for wave in self.waves if after is None or wave.number > after.number]
+        coming = next((wave for wave in later if not wave.run.state.is_final), None)
+        if coming is None:
+            return "This is the last wave."
+        if self.execution.pause_requested_at or coming.run.pause_before:
+            return f"Next: a pause before {coming.title}."
+        return f"Next: {coming.title}, without a pause."
+
+
+def _problems_of(wave: WaveCard) -> list[Trouble]:
+    where, refused = f"Wave {wave.number}", {job.pk: job.error_code for job in wave.jobs if job.error_code}
+    code = "" if wave.run.error_code in refused.values() else _code(wave.run)  # that of a job is not every server's
+    found = [
+        Trouble(server.hostname, where, server.error or "AWS gave no reason.", refused.get(server.job_id, code))
+        for server in wave.failures
+    ]
+    told = {wave.run.error_message, *(server.error for server in wave.failures)}
+    found += [
+        Trouble(f"Job {job.job_id or job.position + 1} in {job.region}", where, job.error_message, job.error_code)
+        for job in wave.jobs
+        if job.error_message and job.error_message not in told
+    ]
+    if wave.run.error_message and (not found or _code(wave.run)):
+        found.insert(0, Trouble(wave.run.name, where, wave.run.error_message, wave.run.error_code))
+    return found
+
+
+def _code(wave: WaveRun) -> str:
+    """The wave's code where it says more than that a server failed."""
+    return "" if wave.error_code == "SERVER_LAUNCH_FAILED" else wave.error_code
+
+
+def _advised(found: list[Trouble]) -> list[Trouble]:
+    """With what each reason means and what to try, said once."""
+    told = {UNKNOWN}
+    advised = []
+    for each in found:
+        meaning = explain(each.text, each.code)
+        advised.append(each if meaning in told else replace(each, advice=" ".join(meaning)))
+        told.add(meaning)
+    return advised

@@ -1,0 +1,80 @@
+"""The question before a run is tried again: what stands, what would be launched, and what is in the way."""
+
+import uuid
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from audit.requests import actor_for
+from contract.errors import DomainError
+from executions.commands import retry as retrying, control as services
+from executions.runs.attempts import lineages, why_not
+from executions.console.forms import CommentForm
+from executions.models import Execution
+from executions.commands.production import places_of_run
+from executions.console.start_views import Stake
+from console.pages import HtmxHttpRequest, Question, go
+
+CHOOSABLE = 200  # servers that a dialog lists, each with its box
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def execution_retry(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpResponse:
+    """Say what a retry launches, then start it; of a recovery the plan's name is typed, as for its first attempt."""
+    execution = get_object_or_404(Execution, pk=execution_id)
+    actor, problem, error = actor_for(request), None, ""
+    form = CommentForm(request.POST if request.method == "POST" else None)
+    excluded = request.POST.getlist("exclude")
+    left, lineage = retrying.what_is_left(execution), lineages([execution])[execution.pk]
+    reason = why_not(execution, lineage)
+    is_asked = request.method == "POST" and not reason and actor.may(services.STARTS[execution.purpose])
+    stake = Stake.of(
+        actor,
+        execution.purpose,
+        [row.source_server_id for each in left for row in each.servers if row.source_server_id not in excluded],
+        places_of_run(execution),
+        ask=is_asked,
+        attempts={each.pk for each in lineage.attempts},
+    )
+    if request.method == "POST" and form.is_valid():
+        error = stake.mistyped(request, execution.plan_name)
+        if not error:
+            try:
+                made = retrying.retry(
+                    actor=actor,
+                    execution_id=execution_id,
+                    comment=form.cleaned_data["comment"],
+                    choice=retrying.Choice(exclude=excluded),
+                    replace_production=bool(stake.recoveries),
+                    looked=stake.looked if is_asked else None,
+                )
+                stake.warn(request)
+                return go(request, "execution", made.pk)
+            except DomainError as refusal:
+                problem, lineage = refusal, lineages([execution])[execution.pk]
+                reason = why_not(execution, lineage)
+    count = sum(len(each.servers) for each in left)
+    context = {
+        "execution": execution,
+        "left": [each for each in left if each.servers],
+        "stands": [each.wave.number + 1 for each in left if not each.servers],
+        "count": count,
+        "choosable": 1 < count <= CHOOSABLE,
+        "excluded": excluded,
+        "reason": reason,
+        "rival": lineage.rival,
+        "stake": stake,
+        "is_recovery": stake.is_recovery,
+        "recoveries": stake.recoveries,
+        "is_changed": execution.plan is not None and execution.plan.version != execution.plan_copy.get("version"),
+        "may_start": stake.may_start,
+        "typed": request.POST.get("confirm", ""),
+        "error": error,
+        "form": form,
+    }
+    here = reverse("execution", args=[execution.pk])
+    trail = [("Executions", reverse("executions")), (execution.plan_name, here)]
+    question = Question("executions/_retry.html", f"Try {execution.plan_name} again", trail)
+    return question.answer(request, context, problem=problem, status=422 if error or form.errors else 200)

@@ -1,0 +1,163 @@
+"""The questions before a drill and before a recovery, and their start."""
+
+import uuid
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from audit.actor import Actor
+from audit.requests import actor_for
+from contract.clock import db_clock
+from contract.errors import DomainError, Invalid
+from contract.names import name_key
+from executions.commands import control as services
+from executions.commands.production import (END_RECOVERIES, ProductionInstance, digest, places_of_plan, production)
+from executions.readiness.facts import readiness_of
+from executions.terminating.replaced_instances import standing
+from executions.states import Kind
+from plans.models import RecoveryPlan, WaveServer
+from plans.views import plan_rows
+from protection.inventory.recovery_instances import ANEW, Looked, Place, known, look
+from protection.models import ProtectionGroup, SourceServer
+from console.pages import HtmxHttpRequest, Question, go
+from protection.views import Readiness
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def drill_start(request: HtmxHttpRequest, plan_id: uuid.UUID) -> HttpResponse:
+    """Say what a drill will launch and cost, then start it."""
+    return _start(request, plan_id, Kind.DRILL, "executions/_start_drill.html")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def recovery_start(request: HtmxHttpRequest, plan_id: uuid.UUID) -> HttpResponse:
+    """Have the plan's name typed, then start the recovery."""
+    return _start(request, plan_id, Kind.RECOVERY, "executions/_start_recovery.html")
+
+
+def _start(request: HtmxHttpRequest, plan_id: uuid.UUID, kind: Kind, fragment: str) -> HttpResponse:
+    plan = get_object_or_404(RecoveryPlan, pk=plan_id)
+    actor, problem, error = actor_for(request), None, ""
+    dry_run = "dry_run" in request.POST
+    places = places_of_plan(plan_id)
+    servers = list(WaveServer.objects.filter(plan=plan).values_list("assignment__source_server_id", flat=True))
+    is_asked = request.method == "POST" and not dry_run and actor.may(services.STARTS[kind])
+    stake = Stake.of(actor, kind, servers, places, ask=is_asked)
+    if request.method == "POST":
+        error = "" if dry_run else stake.mistyped(request, plan.name)
+        if not error:
+            try:
+                outage = None if dry_run else _outage(request, kind)
+                run = services.start(
+                    actor=actor,
+                    plan_id=plan_id,
+                    kind=kind,
+                    outage_at=outage,
+                    dry_run=dry_run,
+                    replace_production=bool(stake.recoveries),
+                    looked=stake.looked if is_asked else None,
+                )
+                stake.warn(request)
+                return go(request, "execution", run.pk)
+            except DomainError as refusal:
+                problem = refusal
+    context = _consequences(plan, servers) | {
+        "stake": stake,
+        "recoveries": stake.recoveries,
+        "row": plan_rows([plan])[0],
+        "assessed": readiness_of([plan.pk], db_clock())[plan.pk],
+        "plan": plan,
+        "typed": request.POST.get("confirm", ""),
+        "error": error,
+        "outage": request.POST.get("outage", ""),
+        "may_rehearse": actor.may(services.STARTS[Kind.DRILL]),
+        "may_start": stake.may_start,
+    }
+    trail = [("Recovery plans", reverse("plans")), (plan.name, reverse("plan", args=[plan.pk]))]
+    question = Question(fragment, f"Start {kind.label.lower()}: {plan.name}", trail)
+    return question.answer(request, context, problem=problem, status=422 if error else 200)
+
+
+@dataclass(frozen=True)
+class Stake:
+    """What a start would end of production, as a page shows it: nobody agrees to the end of more than they saw."""
+
+    kind: Kind
+    recoveries: list[ProductionInstance]
+    looked: Looked
+    may_start: bool
+
+    @classmethod
+    def of(
+        cls,
+        actor: Actor,
+        kind: Kind,
+        server_ids: Sequence[str],
+        places: Collection[Place],
+        *,
+        ask: bool,
+        attempts: Collection[uuid.UUID] = (),
+    ) -> "Stake":
+        """As the inventory has it; with `ask`, DRS is asked anew: a page waits for AWS only where something starts."""
+        looked = look(places, believed=ANEW) if ask else known(places)
+        found = production(server_ids, attempts)
+        may_start = actor.may(services.STARTS[kind]) and (not found or actor.may(END_RECOVERIES))
+        return cls(kind, found, looked, may_start)
+
+    @property
+    def digest(self) -> str:
+        return digest(self.recoveries)
+
+    @property
+    def is_recovery(self) -> bool:
+        return self.kind is Kind.RECOVERY
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether the plan's name is asked for: production is at stake."""
+        return self.is_recovery or bool(self.recoveries)
+
+    def mistyped(self, request: HttpRequest, name: str) -> str:
+        """What is wrong with the confirmation of somebody who may start this, as sentences."""
+        if not self.may_start:
+            return ""
+        if request.POST.get("production", self.digest) != self.digest:
+            return "What would be terminated has changed since you read this. Nothing was started. Read it again."
+        if self.is_typed and name_key(request.POST.get("confirm", "")) != name_key(name):
+            return "This is not the plan's name. Nothing was started."
+        return ""
+
+    def warn(self, request: HttpRequest) -> None:
+        """Say beside the new run what could not be checked. Only a recovery is started all the same."""
+        for (_, region), why in self.looked.silent.items():
+            text = f"Started, but AWS did not say which recovery instances run in {region}; any there are replaced."
+            messages.warning(request, f"{text} {why.message}")
+
+
+def _outage(request: HtmxHttpRequest, kind: Kind) -> datetime | None:
+    """When production was lost, in UTC, if that was said. Raises Invalid."""
+    said = request.POST.get("outage", "").strip() if kind is Kind.RECOVERY else ""
+    try:
+        return datetime.fromisoformat(said).replace(tzinfo=UTC) if said else None
+    except ValueError as error:
+        raise Invalid({"outageTime": ["A date and a time are expected, such as 2026-01-31T04:05."]}) from error
+
+
+def _consequences(plan: RecoveryPlan, ids: Sequence[str]) -> dict[str, Any]:
+    """What a start would meet: where it launches, which drills' instances it would replace, which servers lag."""
+    known_servers = SourceServer.objects.in_bulk(ids)
+    regions = ProtectionGroup.objects.filter(waves__plan=plan).order_by("region")
+    drills = standing(ids, Kind.DRILL)
+    return {
+        "regions": regions.values_list("region", flat=True).distinct(),
+        "readiness": Readiness.of(known_servers.get(each) for each in ids),
+        "left_running": drills.count(),
+        "left_of": drills.values_list("wave__execution", flat=True).first(),
+    }

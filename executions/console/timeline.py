@@ -1,0 +1,134 @@
+"""The timeline of a run: waves and phases over time, gates and waits as labelled gaps. Rows in, percentages out."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.db.models import Min
+
+from contract.status import Tone
+from executions.console.live import Live, WaveCard
+from executions.models import Execution, JobEvent
+from executions.states import Phase, phase_after
+
+ROW_HEIGHT = 34
+WAIT_WORTH_SHOWING = timedelta(seconds=20)
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of time as a bar, in per cent of the whole; `to` is None while it lasts."""
+
+    label: str
+    tone: Tone
+    since: datetime
+    to: datetime | None
+    left: float
+    width: float
+    shade: float = 1.0
+
+    @property
+    def x(self) -> str:
+        return f"{self.left:.2f}%"
+
+    @property
+    def size(self) -> str:
+        return f"{max(self.width, 0.4):.2f}%"
+
+
+@dataclass
+class Row:
+    """One line of the drawing: a wave with its phases, or a gap before it."""
+
+    label: str
+    whole: Span
+    y: int
+    phases: list[Span] = field(default_factory=list)
+    is_gap: bool = False
+
+    @property
+    def until(self) -> str:
+        return f"{self.whole.left + self.whole.width:.2f}%"
+
+    @property
+    def bar_y(self) -> int:
+        return self.y + 16
+
+    @property
+    def text_y(self) -> int:
+        return self.y + 11
+
+    @property
+    def line_y(self) -> int:
+        return self.y + 21
+
+
+class Timeline:
+    """What is drawn of a run until `now`, or until its end."""
+
+    def __init__(self, live: Live, now: datetime) -> None:
+        self.start = live.execution.started_at
+        self.end = max(live.execution.ended_at or now, self.start + timedelta(seconds=1))
+        self.is_over = live.execution.ended_at is not None
+        self.is_rehearsal = live.execution.dry_run
+        phases = _phases(live.execution)
+        self.rows: list[Row] = []
+        before = self.start
+        for wave in live.waves:
+            for label, since, to in _gaps(wave, before):
+                self._add(label, Tone.ATTENTION, since, to, is_gap=True)
+            if wave.run.started_at:
+                self._add_wave(wave, phases[wave.run.pk])
+                before = wave.run.ended_at or self.end
+
+    @property
+    def height(self) -> int:
+        return len(self.rows) * ROW_HEIGHT
+
+    def _add_wave(self, wave: WaveCard, begun: Sequence[tuple[Phase, datetime]]) -> None:
+        since, to = wave.run.started_at or self.start, wave.run.ended_at
+        row = self._add(f"Wave {wave.number}, {wave.run.name}", wave.run.state.tone, since, to)
+        ends = [*(moment for _, moment in begun[1:]), to][: len(begun)]
+        for at, ((phase, moment), until) in enumerate(zip(begun, ends, strict=True)):
+            row.phases.append(self._span(phase.label, row.whole.tone, moment, until, shade=0.35 + 0.2 * (at % 4)))
+
+    def _add(self, label: str, tone: Tone, since: datetime, to: datetime | None, *, is_gap: bool = False) -> Row:
+        row = Row(label, self._span(label, tone, since, to), len(self.rows) * ROW_HEIGHT, is_gap=is_gap)
+        self.rows.append(row)
+        return row
+
+    def _span(self, label: str, tone: Tone, since: datetime, to: datetime | None, shade: float = 1.0) -> Span:
+        whole = (self.end - self.start).total_seconds()
+        left = min(max((since - self.start).total_seconds() / whole, 0), 1)
+        right = min(max(((to or self.end) - self.start).total_seconds() / whole, left), 1)
+        return Span(label, tone, since, to, 100 * left, 100 * (right - left), shade)
+
+
+def _gaps(wave: WaveCard, before: datetime) -> Iterator[tuple[str, datetime, datetime | None]]:
+    """The gate of a wave, and a wait for anything else that was long enough to be asked about."""
+    run = wave.run
+    waited_since = before
+    if run.paused_at:
+        who = f"Paused before wave {wave.number}"
+        yield (
+            f"{who}, resumed by {run.resumed_by}" if run.resumed_at else who,
+            run.paused_at,
+            run.resumed_at or (run.ended_at),
+        )
+        waited_since = run.resumed_at or run.paused_at
+    if run.started_at and run.started_at - waited_since > WAIT_WORTH_SHOWING:
+        yield f"Waited before wave {wave.number}", waited_since, run.started_at
+
+
+def _phases(execution: Execution) -> dict[int, list[tuple[Phase, datetime]]]:
+    """When the first server of each wave entered each phase, in order."""
+    first = JobEvent.objects.filter(job__wave__execution=execution).exclude(source_server_id="").order_by()
+    rows: Iterable[tuple[int, str, datetime]] = first.values_list("job__wave", "event").annotate(Min("at"))
+    begun: dict[int, dict[Phase, datetime]] = defaultdict(dict)
+    for wave, event, at in rows:
+        phase = phase_after(event, Phase.QUEUED)
+        if phase not in (Phase.QUEUED, Phase.DONE):
+            begun[wave][phase] = min(at, begun[wave].get(phase, at))
+    ordered = {wave: sorted(found.items(), key=lambda item: item[1]) for wave, found in begun.items()}
+    return defaultdict(list, ordered)

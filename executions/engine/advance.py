@@ -1,0 +1,193 @@
+"""Advances runs: takes a row, asks `decide` what is next, does it, until the row must wait."""
+
+import uuid
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+
+from contract import log_context
+from contract.clock import Clock, db_clock, unix
+from executions.runs import notices as announce, transitions
+from executions.launching import launch
+from executions.measuring import recorded_figures as witness
+from executions.runs import decide as d
+from executions.runs.aws_calls import Errand, do_now
+from executions.measuring.forecast import is_stale, phase_times, renewed
+from executions.models import LaunchJob, WaveRun
+from executions.engine.dry_run import rehearse
+from executions.launching.restored_runs import recount
+from executions.runs.claim import Lost, Run, claim, journal, load
+from executions.states import STEPPED, ExecutionStatus, JobStatus, LaunchStatus, WaveStatus
+from protection.inventory.launch_details import Round
+
+UNSETTLED = "DRS ended the job without saying what became of this server, and lists no instance of it."
+UNLISTED = (
+    "DRS ended the job without saying what became of this server, and did not say for a day which instances there are."
+    " One may run in EC2."
+)
+
+
+def step(execution_id: uuid.UUID, clock: Clock = db_clock) -> None:
+    """Move one run as far as it goes now. Safe to call at any time, any number of times, from anywhere."""
+    do_now(stepping(execution_id, clock))
+
+
+def stepping(execution_id: uuid.UUID, clock: Clock = db_clock) -> Errand[None]:
+    """The same as an errand: the caller makes the calls to AWS."""
+    token = claim(execution_id, clock())
+    if token is not None:
+        yield from advance(execution_id, token, clock)
+
+
+def advance(execution_id: uuid.UUID, token: uuid.UUID, clock: Clock = db_clock, *, share: bool = False) -> Errand[bool]:
+    """Decide and act until the run must wait. With `share`, a launch is left to whoever comes first: True then."""
+    turn = Round()
+    try:
+        while True:
+            run, now = load(execution_id, token), clock()
+            if run.execution.dry_run:
+                if not (yield from rehearse(run, clock)):
+                    return False
+                if turn.is_over:
+                    run.release(clock())
+                    return False
+                continue
+            decision = d.decide(run.view, now, poll_seconds=settings.POLL_SECONDS)
+            log_context.note(execution_id=str(execution_id), wave=getattr(decision, "wave", None))
+            if share and isinstance(decision, d.Launch):
+                run.release(now, status=ExecutionStatus.RUNNING)
+                return True
+            if isinstance(decision, d.Launch):
+                yield from launch.launch(run, run.waves[decision.wave], decision.job, clock)
+            elif isinstance(decision, d.Reconcile):
+                yield from launch.reconcile(run, run.waves[decision.wave], decision.job, clock)
+            elif isinstance(decision, d.Recount):
+                if not (yield from recount(run, clock)):
+                    return False
+            elif not _perform(run, decision, now):
+                return False
+    except Lost:
+        return False
+
+
+Written = d.Withdraw | d.GiveUpUnsettled | d.Settle | d.Pause | d.Expire | d.Skip | d.Finish | d.Wait
+
+
+def _perform(run: Run, decision: Written, now: datetime) -> bool:
+    """Write down what needs no AWS; False when the run now waits, or is over."""
+    match decision:
+        case d.Withdraw(number, job_ids):
+            _withdraw(run, run.waves[number], job_ids, now)
+        case d.GiveUpUnsettled(number):
+            _give_up_unsettled(run, run.waves[number], now)
+        case d.Settle():
+            _settle(run, decision, now)
+        case d.Skip(numbers, reason):
+            _skip(run, [run.waves[number] for number in numbers], reason, now)
+        case d.Pause(number):
+            _pause(run, run.waves[number], now)
+        case d.Expire(number):
+            _expire(run, run.waves[number:], now)
+        case d.Finish(status):
+            _finish(run, status, now)
+            return False
+        case d.Wait(until):
+            _rest(run, until, now)
+            return False
+    return True
+
+
+def _rest(run: Run, until: datetime, now: datetime) -> None:
+    wave = next((each for each in run.waves if not each.state.is_final), None)
+    status = run.execution.state
+    if wave is not None and wave.state.has_begun:
+        jobs = [job.state for job in wave.jobs.all()]
+        cancelled = run.execution.cancel_requested_at is not None
+        status = d.running_status(d.wave_status(jobs), cancelled=cancelled)
+    slot = d.grid(now, settings.POLL_SECONDS)
+    if (status in STEPPED or until > slot) and transitions.is_watched(run.execution):
+        until = min(until, slot)  # DRS still owes us news, of an earlier wave perhaps: only a polled run hears them
+        status = ExecutionStatus.POLLING if status in STEPPED else status
+    if is_stale(run.execution, now):  # nothing happened, and so it takes longer than was thought: readers see that
+        run.keep(now)
+        transitions.touch(run.execution, now)
+    forecast = renewed(run.execution, now)
+    if forecast is not None:
+        run.keep(now, forecast=forecast)
+    if status is run.execution.state:
+        run.release(until)
+    else:
+        run.release(until, status=status, updated_at=now)
+
+
+def _settle(run: Run, verdict: d.Settle, now: datetime) -> None:
+    wave = run.waves[verdict.wave]
+    with transaction.atomic():
+        run.keep(now)
+        wave.status, wave.ended_at, wave.status_message = verdict.status, now, verdict.message
+        wave.error_code, wave.error_message = verdict.code, verdict.message if verdict.code else ""
+        wave.save(update_fields=["status", "ended_at", "status_message", "error_code", "error_message"])
+        transitions.touch(run.execution, now, [wave])
+        witness.say_wave_ended(run.execution, wave, now)
+        if verdict.code == d.WAVE_TIMEOUT:
+            announce.timed_out(run.execution, wave, verdict.message, now)
+
+
+def _withdraw(run: Run, wave: WaveRun, job_ids: Iterable[uuid.UUID], now: datetime) -> None:
+    with transaction.atomic():
+        run.keep(now)
+        LaunchJob.objects.filter(pk__in=job_ids, status=JobStatus.QUEUED).update(status=JobStatus.WITHDRAWN)
+        transitions.touch(run.execution, now, [wave])
+
+
+def _give_up_unsettled(run: Run, wave: WaveRun, now: datetime) -> None:
+    with transaction.atomic():
+        run.keep(now)
+        left = wave.servers.filter(launch_status__in=[LaunchStatus.PENDING, LaunchStatus.IN_PROGRESS])
+        left.filter(job__instances_seen_at=None).update(launch_status=LaunchStatus.FAILED, error=UNLISTED)
+        left.update(launch_status=LaunchStatus.FAILED, error=UNSETTLED)
+        transitions.touch(run.execution, now, [wave])
+
+
+def _skip(run: Run, waves: list[WaveRun], reason: str, now: datetime) -> None:
+    with transaction.atomic():
+        run.keep(now)
+        transitions.skip(waves, reason, now)
+        transitions.touch(run.execution, now, waves)
+        witness.say_skipped(run.execution, waves, reason)
+
+
+def _pause(run: Run, wave: WaveRun, now: datetime) -> None:
+    with transaction.atomic():
+        run.keep(now, status=ExecutionStatus.PAUSED, pause_requested_at=None)
+        wave.status, wave.paused_at = WaveStatus.PAUSED, now
+        wave.resumed_at, wave.resumed_by = None, ""  # of a pause before
+        wave.save(update_fields=["status", "paused_at", "resumed_at", "resumed_by"])
+        transitions.touch(run.execution, now, [wave])
+        journal(run, "execution.paused", wave=wave.number, pausedTime=unix(now))
+        announce.paused(run.execution, wave, now)
+
+
+def _expire(run: Run, waves: list[WaveRun], now: datetime) -> None:
+    text = "Nobody resumed the run within a year."
+    with transaction.atomic():
+        run.keep(now, error_code="PAUSE_EXPIRED", error_message=text)
+        transitions.skip(waves, text, now)
+        transitions.touch(run.execution, now, waves)
+        journal(run, "execution.pause_expired", wave=waves[0].number)
+        announce.timed_out(run.execution, waves[0], text, now)
+
+
+def _finish(run: Run, status: ExecutionStatus, now: datetime) -> None:
+    failed = next((wave for wave in run.waves if wave.state is WaveStatus.FAILED), None)
+    with transaction.atomic():
+        columns = transitions.end_columns(run.execution, status, now)
+        if failed is not None and not run.execution.error_code:
+            columns |= {"error_code": failed.error_code, "error_message": failed.error_message}
+        run.keep(now, **columns, phase_times=phase_times(run.execution))
+        transitions.release(run.execution)
+        transitions.touch(run.execution, now)
+        witness.say_run_ended(run.execution, status, now)
+        announce.ended(run.execution, now)

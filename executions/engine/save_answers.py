@@ -1,0 +1,111 @@
+"""Writes down what DRS told of launches: for any number of runs at once, in a fixed number of statements."""
+
+import logging
+import uuid
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+
+from django.db.models import QuerySet
+
+from executions.terminating import follow_up as following, replaced_instances as replacing
+from executions.runs import retry_policy as patience, transitions
+from executions.measuring import recorded_figures as witness
+from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
+from executions.observing.drs_answers import Answer, News, compare
+from executions.runs.claim import UNREAD
+from executions.states import WAVE_FINAL, JobStatus, LaunchStatus, WaveStatus
+
+log = logging.getLogger(__name__)
+
+_TOLD_AT_ENDS = {"launch_status", "launched_at", "point_in_time"}  # what `witness` keeps of a server
+_JOB_NEWS = ["status", "seen_at", "completed_seen_at", "instances_seen_at", "watched", "events_seen"]
+
+
+def fresh(jobs: QuerySet[LaunchJob]) -> list[LaunchJob]:
+    """Those of which DRS may have more news, as they are now."""
+    return list(jobs.filter(watched=True).select_related("wave__execution").defer(*UNREAD))
+
+
+def by_run(jobs: Iterable[LaunchJob], answer: Answer, asked_at: datetime) -> dict[uuid.UUID, list[News]]:
+    """What is new of these jobs, by run."""
+    servers: dict[uuid.UUID, list[ServerRun]] = defaultdict(list)
+    for server in ServerRun.objects.filter(job__in=list(jobs)):
+        servers[server.job_id].append(server)
+    news: dict[uuid.UUID, list[News]] = defaultdict(list)
+    for job in jobs:
+        told = _compared(job, servers[job.pk], answer, asked_at)
+        if told.changed:
+            news[job.wave.execution_id].append(told)
+    return news
+
+
+def _compared(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer, asked_at: datetime) -> News:
+    try:
+        return compare(job, servers, answer, asked_at)
+    except Exception as error:  # raised by `save`: what cannot be compared cannot be saved, of this run alone
+        return News(job, changed=True, trouble=error)
+
+
+def save(items: Sequence[News], now: datetime) -> None:
+    """Write it down, in a transaction that holds the runs."""
+    if not items:
+        return
+    for each in items:
+        if each.trouble is not None:
+            raise each.trouble
+    LaunchJob.objects.bulk_update([each.job for each in items], _JOB_NEWS, batch_size=500)
+    _save_servers(
+        [server for each in items for server in each.servers], {column for each in items for column in each.columns}
+    )
+    _save_events(items)
+    runs = {each.job.wave.execution_id: each.job.wave.execution for each in items}
+    _say_what_ends_do_not(items, runs)
+    for each in items:
+        if each.ended:
+            witness.say_ended(runs[each.job.wave.execution_id], each.job)
+        if each.log_given_up:
+            log.warning("the log of %s is given up: it could not be read for a day", each.job.job_id)
+    over = {(each.job.account_id, each.job.region) for each in items if each.job.state is JobStatus.COMPLETED}
+    for account, region in sorted(over):
+        patience.wake_waiting(account, region, now)
+    moving = [each.job.wave_id for each in items if each.job.state is not JobStatus.PENDING]
+    WaveRun.objects.filter(pk__in=moving, status=WaveStatus.POLLING).update(status=WaveStatus.LAUNCHING)
+    transitions.touch_all(list(runs), now, {each.job.wave_id for each in items})
+    for execution in runs.values():
+        following.after_late_news(execution, now)
+    replacing.note_replaced(items, now)
+
+
+def _say_what_ends_do_not(items: Iterable[News], runs: Mapping[uuid.UUID, Execution]) -> None:
+    """Have the journal know what the entries of ended waves do not: a report of this moment is held against it."""
+    told = [each for each in items if each.servers and not each.ended and _TOLD_AT_ENDS & each.columns]
+    if told:
+        over = WaveRun.objects.filter(pk__in=[each.job.wave_id for each in told], status__in=WAVE_FINAL)
+        ended = set(over.values_list("pk", flat=True))
+        for each in told:
+            if each.job.wave_id in ended:
+                witness.say_news(runs[each.job.wave.execution_id], each.job, each.servers)
+
+
+def _save_servers(servers: Sequence[ServerRun], columns: Collection[str]) -> None:
+    """Somebody may have terminated instances since the rows were read: that stands."""
+    if not servers:
+        return
+    rows = ServerRun.objects.select_for_update().filter(pk__in=[each.pk for each in servers]).order_by("pk")
+    now = dict(rows.values_list("pk", "launch_status"))
+    for server in servers:
+        if now.get(server.pk) == LaunchStatus.TERMINATED:
+            server.launch_status = LaunchStatus.TERMINATED
+    ServerRun.objects.bulk_update(servers, columns, batch_size=500)
+
+
+def _save_events(items: Iterable[News]) -> None:
+    """Logs are read whole: most of their lines are known."""
+    known = set(JobEvent.objects.filter(job__in=[each.job for each in items]).values_list("job__pk", "digest"))
+    unknown = [event for each in items for event in each.events if (each.job.pk, event.digest) not in known]
+    JobEvent.objects.bulk_create(unknown, 500, ignore_conflicts=True)
+    for each in items:
+        told = {event.source_server_id for event in each.events if event.event == "LAUNCH_END" and not event.derived}
+        if told:  # DRS says after all what we had derived
+            JobEvent.objects.filter(job=each.job, derived=True, source_server_id__in=told).delete()

@@ -1,0 +1,168 @@
+"""One look at everything that is due: polls DRS, advances runs, keeps the inventory fresh. Called once a second."""
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.conf import settings
+
+from audit import sealing
+from contract.clock import Clock, db_clock
+from contract.database_errors import is_outage
+from drs.errors import DrsError
+from drs.shapes import Job
+from executions.metrics import failed_aws_calls as aws_errors
+from executions.readiness import kept_verdicts as readiness_keeping
+from executions.engine.advance import stepping
+from executions.runs.aws_calls import Crew, Errand
+from executions.models import Execution
+from executions.engine.poll import Poller
+from executions.states import STEPPED
+from protection.inventory import (launch_details as details, recovery_instances as instances, reading as inventory)
+
+log = logging.getLogger(__name__)
+
+BATCH = 500
+INLINE_SECONDS = 2.0  # how long a sweep itself steps runs before it looks at the polls again
+PATIENCE_SECONDS = 0.5  # how long a sweep waits for answers before it goes on
+SHARED = 8  # how many due runs are offered to idle workers
+INVENTORY_CHECK = timedelta(seconds=5)
+SEAL_CHECK = timedelta(seconds=5)
+
+
+class Sweep:
+    """Lives as long as a beat. `nudge` offers a run to idle workers; `is_idle` tells whether there are any."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock = db_clock,
+        nudge: Callable[[uuid.UUID], None] = lambda _: None,
+        is_idle: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.clock = clock
+        self.nudge = nudge
+        self.is_idle = is_idle
+        self.crew = Crew()
+        self.poller = Poller(self.crew, clock)
+        self.next_inventory_check: datetime | None = None
+        self.next_seal_check: datetime | None = None
+
+    def once(self) -> None:
+        """Sweep. Idle: two queries. With any number of unchanged polls: a fixed number."""
+        now = self.clock()
+        due = Execution.objects.filter(next_step_at__lte=now).order_by("next_step_at")
+        rows = list(due.values_list("pk", "status")[:BATCH])
+        polled = [pk for pk, status in rows if status not in STEPPED]
+        if polled:
+            _apart(partial(self.poller.start, polled, now))
+        self._step([pk for pk, status in rows if status in STEPPED])
+        self.collect()
+        _apart(partial(self._inventory, now))
+        _apart(partial(self._seal, now))
+        _apart(aws_errors.keep)
+
+    def collect(self, patience: float = PATIENCE_SECONDS) -> None:
+        """Go on with whatever AWS has answered; waves that are over make the next ones launch."""
+        self.crew.collect(patience)
+        ready, self.poller.ready = self.poller.ready, []
+        self._step(ready)
+
+    def rest(self, seconds: float) -> None:
+        """Until the next sweep: go on with every answer as it comes."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if self.crew.under_way:
+                self.collect(left)
+            else:
+                time.sleep(left)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is under way."""
+        return bool(self.crew.under_way or self.poller.ready)
+
+    def drain(self) -> None:
+        """Finish what is under way, without asking for anything new."""
+        while self.is_busy:
+            self.collect(patience=1.0)
+
+    def close(self) -> None:
+        """End the threads without waiting for AWS."""
+        self.crew.close()
+
+    def _step(self, due: Sequence[uuid.UUID]) -> None:
+        """Advance what is due here, for a while, and let idle workers share it."""
+        if len(due) > 1 and self.is_idle():
+            for pk in due[1 : 1 + SHARED]:
+                self.nudge(pk)
+        until = time.monotonic() + INLINE_SECONDS
+        for pk in due:
+            self.crew.start(stepping(pk, self.clock))
+            if time.monotonic() > until:
+                return
+
+    def _inventory(self, now: datetime) -> None:
+        """Start reading regions whose servers were not read for a while, and weigh a few plans."""
+        if self.next_inventory_check is not None and now < self.next_inventory_check:
+            return
+        self.next_inventory_check = now + INVENTORY_CHECK
+        every = timedelta(seconds=settings.INVENTORY_SECONDS)
+        for region in inventory.claim_due_regions(now, every=every):
+            self.crew.start(_read(region, self.clock))
+        readiness_keeping.refresh(now)
+
+    def _seal(self, now: datetime) -> None:
+        """Seal the journal's new entries now and then; at once again while there are more than one batch."""
+        if self.next_seal_check is None or now >= self.next_seal_check:
+            self.next_seal_check = now + SEAL_CHECK
+            if sealing.seal() == sealing.BATCH:
+                self.next_seal_check = now
+
+
+def _apart(work: Callable[[], object]) -> None:
+    """A part of the sweep that the others do not wait for: trouble with it ends no sweep."""
+    try:
+        work()
+    except Exception as error:  # whatever it is: the other runs must go on, and it is tried again
+        if is_outage(error):
+            raise
+        log.exception("a part of a sweep failed")
+
+
+def _read(region: str, clock: Clock) -> Errand[None]:
+    """A region's servers; and if it answers, which instances and jobs run there, and the details of a few servers."""
+    reading: inventory.Reading = yield partial(inventory.fetch, region, reading="poller")
+    if inventory.keep(reading) is not None:
+        return
+    account = reading.account
+    yield from _read_instances(region, account)
+    jobs: Sequence[Job] | DrsError = yield partial(details.fetch_jobs, region, account, clock())
+    if isinstance(jobs, DrsError):
+        details.note_trouble(region, jobs)
+        return
+    details.keep_jobs(region, jobs, clock())
+    this_round = details.Round()
+    for server in details.due_servers(region, account, clock()):
+        detail: details.Detail = yield partial(details.fetch_detail, region, account, server)
+        if detail.error is not None:
+            details.note_trouble(region, detail.error)
+            return
+        details.keep_detail(detail, clock())
+        if this_round.is_over:
+            return
+
+
+def _read_instances(region: str, account: str) -> Errand[None]:
+    """A region's recovery instances, and who launched those that are new. Whether DRS tells them or not, the rest of
+    the round goes on."""
+    found: instances.Reading = yield partial(instances.fetch, region, account)
+    instances.keep(found)
+    unknown = instances.unknown_jobs(region, account) if found.error is None else []
+    if unknown:
+        launches: Sequence[Job] | DrsError = yield partial(details.fetch_launches, region, account, unknown)
+        if not isinstance(launches, DrsError):
+            instances.keep_jobs(region, unknown, launches)

@@ -1,0 +1,386 @@
+"""Launching servers exactly once, although StartRecovery has no idempotency token.
+
+Intent committed, then the call, then the job id committed. What was intended and never confirmed is looked up at
+DRS by its tag before anything is sent again, and sent again only when no earlier request can still be accepted.
+"""
+
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Min
+
+from audit.actor import ENGINE
+from audit.journal import record
+from contract.clock import Clock, unix
+from drs.client import Drs, SendWindow
+from drs.errors import DrsError, Effect, Trouble
+from drs.shapes import Job
+from executions.runs import decide as d
+from executions.runs import transitions
+from executions.runs.account_check import waits_for_credentials
+from executions.runs.aws_calls import Errand
+from executions.models import Execution, LaunchJob, WaveRun
+from executions.launching.occupied_by import by_occupant, jobs_of_ours, occupied_by
+from executions.runs.retry_policy import count, is_hopeless, leave_out_idle_time
+from executions.launching.refusals import (GONE_CODE, begin, halves, leave_out, reject, requeue, retry_later, say, split, split_unsent, without)
+from executions.runs.claim import Lost, Run, journal, uncounted
+from executions.states import WAVE_BEGUN, JobStatus, Kind, WaveStatus
+
+LAUNCH_TAG = "drsorch:launch"
+EXECUTION_TAG = "drsorch:execution"
+LOOK_BACK = timedelta(minutes=10)  # before the wave began, for clocks that differ
+OCCUPANTS_SINCE = timedelta(hours=6)  # no DRS job runs for longer
+
+_FATAL_CODES = {
+    Trouble.ACCESS_DENIED: "DRS_ACCESS_DENIED",
+    Trouble.NOT_INITIALIZED: "REGION_NOT_INITIALIZED",
+    Trouble.REGION_NOT_ENABLED: "REGION_NOT_INITIALIZED",
+}
+_MAY_BE_ONE_SERVERS = (Trouble.INVALID, Trouble.NOT_FOUND, Trouble.REFUSED)
+
+
+def launch(run: Run, wave: WaveRun, job_id: uuid.UUID, clock: Clock) -> Errand[None]:
+    """Send one job of a wave. Raises Lost when the run was taken over before the intent was recorded."""
+    job = LaunchJob.objects.get(pk=job_id)
+    leave_out_idle_time(job, clock())
+    if job.attempt and (yield from _adopt_if_found(run, wave, job, clock, _split_in_conflict)):
+        return
+    if (yield from waits_for_credentials(run, wave, job, clock)):
+        return
+    if (yield from _leave_out_gone(run, wave, job, clock)):
+        return
+    servers = _servers(job)
+    window = SendWindow(settings.SEND_WINDOW_SECONDS)  # opened before the intent is dated, so it never ends too late
+    _record_intent(run, wave, job, clock())
+    try:
+        answer = yield partial(
+            Drs(job.region, job.account_id).start_recovery,
+            servers,
+            is_drill=run.execution.purpose is Kind.DRILL,
+            tags={LAUNCH_TAG: str(job.pk), EXECUTION_TAG: str(run.execution.pk)},
+            window=window,
+        )
+    except DrsError as error:
+        yield from _after_failure(run, wave, job, error, servers, clock)
+    else:
+        adopt(run, wave, job, answer, clock())
+
+
+def _servers(job: LaunchJob) -> list[str]:
+    return list(job.servers.order_by("position").values_list("source_server_id", flat=True))
+
+
+def _leave_out_gone(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> Errand[bool]:
+    """DRS refuses a job as a whole because of one server that it does not know any more: such a server is left out.
+    True when none remains. Before the intent, and never in its way: a silence says nothing of any server."""
+    gone = yield from _unlisted(job, _servers(job))
+    return bool(gone) and leave_out(run, wave, job, gone, clock())
+
+
+def _unlisted(job: LaunchJob, servers: Sequence[str]) -> Errand[list[str]]:
+    """Those of the servers that DRS, if it answers, does not list."""
+    try:
+        found = yield partial(Drs(job.region, job.account_id, reading="poller").source_servers, servers)
+    except DrsError:
+        return []
+    listed = {each.source_server_id for each in found}
+    return [each for each in servers if each not in listed]
+
+
+def _record_intent(run: Run, wave: WaveRun, job: LaunchJob, now: datetime) -> None:
+    """Commit that this job is about to be sent: from here on it must be looked for before it is sent again."""
+    with transaction.atomic():
+        run.keep(now, status=d.running_status(wave.state, cancelled=False))
+        mine = LaunchJob.objects.filter(pk=job.pk, status=JobStatus.QUEUED, attempt=job.attempt, job_id="")
+        columns = {"attempt": job.attempt + 1, "intent_at": now, "refused_since": job.refused_since}
+        if not mine.update(status=JobStatus.INITIATED, not_before=None, **columns):
+            raise Lost
+        job.status, job.attempt, job.intent_at = JobStatus.INITIATED, job.attempt + 1, now
+        begin(wave, now)
+        transitions.touch(run.execution, now, [wave])
+        journal(
+            run,
+            "launch.intent",
+            wave=wave.number,
+            launch=str(job.pk),
+            region=job.region,
+            attempt=job.attempt,
+            intentTime=unix(now),
+        )
+
+
+def adopt(run: Run, wave: WaveRun, job: LaunchJob, found: Job, now: datetime, verb: str = "launch.sent") -> None:
+    """Record the DRS job of a launch. Not guarded by the claim: a job id is never thrown away. The run is locked
+    first, as by whoever writes news of its servers."""
+    with transaction.atomic():
+        list(Execution.objects.select_for_update().filter(pk=run.execution.pk).values_list("pk"))
+        unrecorded = LaunchJob.objects.filter(pk=job.pk, job_id="")
+        done = unrecorded.update(
+            job_id=found.job_id,
+            status=JobStatus.of(found.status),
+            created_at=found.created_at,
+            watched=True,  # `seen_at` stays empty: nothing is concluded before a poll has looked at the servers
+            not_before=None,
+            refused_since=None,
+            refused_as="",
+        )
+        if not done:
+            known = LaunchJob.objects.values_list("job_id", flat=True).get(pk=job.pk)
+            _say_doubled(run, job, {known, found.job_id})
+            return
+        # The deadline counts from the job's own creation, so that adopting it late does not lengthen the wave; AWS's
+        # clock is believed only as far as it agrees with ours, which dated the intent.
+        created = min(max(found.created_at, job.intent_at or now), now)
+        deadline = created + timedelta(seconds=settings.WAVE_TIMEOUT_SECONDS)
+        begun = WaveRun.objects.filter(pk=wave.pk, status__in=WAVE_BEGUN)
+        others = LaunchJob.objects.filter(wave=wave.pk, status=JobStatus.QUEUED).exclude(refused_as="")
+        if not others.exists():  # else it says what they wait for
+            begun.update(status_message="")
+        begun.filter(status=WaveStatus.INITIATED).update(status=WaveStatus.POLLING)
+        # Launched by a database that was lost: the backup knows nothing of it.
+        unknown = WaveRun.objects.filter(pk=wave.pk, status=WaveStatus.PENDING)
+        unknown.update(status=WaveStatus.POLLING, started_at=found.created_at)
+        if wave.deadline_at is None or deadline > wave.deadline_at:
+            WaveRun.objects.filter(pk=wave.pk).update(deadline_at=deadline)
+        _clear_failures(run)
+        transitions.touch(run.execution, now, [wave])
+        journal(run, verb, wave=wave.number, launch=str(job.pk), region=job.region, jobId=found.job_id)
+
+
+def _clear_failures(run: Run) -> None:
+    execution = run.execution
+    if execution.failures or execution.failing_since:
+        execution.failures, execution.failing_since, execution.aws_error = 0, None, ""
+        execution.save(update_fields=["failures", "failing_since", "aws_error"])
+
+
+def _say_doubled(run: Run, job: LaunchJob, job_ids: set[str]) -> None:
+    """The one thing that must never happen is told as loudly as possible if it does."""
+    if len(job_ids) > 1:
+        record(
+            ENGINE,
+            "launch.doubled",
+            subject_kind="execution",
+            subject_id=run.execution.pk,
+            subject_name=run.execution.plan_name,
+            outcome="DOUBLE_LAUNCH",
+            detail={"launch": str(job.pk), "jobIds": sorted(job_ids)},
+        )
+
+
+# Finding a launch whose answer was lost
+
+
+def _adopt_if_found(
+    run: Run,
+    wave: WaveRun,
+    job: LaunchJob,
+    clock: Clock,
+    then: Callable[[Run, WaveRun, LaunchJob, Sequence[Job], datetime], bool] = lambda *_: False,
+) -> Errand[bool]:
+    """Look for the launch at DRS and take it over; True when there was nothing left to send, or nothing to see now.
+    `then` is what else the jobs may tell of one that DRS does not have; it says whether that was all."""
+    try:
+        since = _begun(run, wave) - LOOK_BACK
+        jobs = yield partial(Drs(job.region, job.account_id, reading="poller").jobs_since, since)
+    except DrsError as error:
+        text = f"AWS does not say whether the launch arrived: {error.message}"
+        now = clock()
+        run.keep(now, failing_since=run.execution.failing_since or now, aws_error=str(error))
+        _look_again(run, wave, job, text, now)
+        return True
+    # Of a run that is polled, too, the polls say whether the other regions answer.
+    if f" in {job.region}: " in run.execution.aws_error or not transitions.is_watched(run.execution):
+        _clear_failures(run)
+    return adopt_tagged(run, wave, job, jobs, clock) or then(run, wave, job, jobs, clock())
+
+
+def _begun(run: Run, wave: WaveRun) -> datetime:
+    return wave.started_at or run.execution.started_at
+
+
+def adopt_tagged(run: Run, wave: WaveRun, job: LaunchJob, jobs: Sequence[Job], clock: Clock) -> bool:
+    """Take over the oldest of the jobs that carries this launch's tag, if any does."""
+    tagged = sorted((each for each in jobs if each.tags.get(LAUNCH_TAG) == str(job.pk)), key=lambda e: e.created_at)
+    if not tagged:
+        return False
+    adopt(run, wave, job, tagged[0], clock(), "launch.adopted")
+    _say_doubled(run, job, {each.job_id for each in tagged})
+    return True
+
+
+def take_over_late(run: Run, clock: Clock) -> Errand[None]:
+    """Launches in doubt of a run that was given up: never sent again, but taken over if DRS shows them after all."""
+    for job in uncounted(run.execution).select_related("wave"):
+        since, asked_at = _begun(run, job.wave) - LOOK_BACK, clock()
+        try:
+            jobs = yield partial(Drs(job.region, job.account_id, reading="poller").jobs_since, since)
+        except DrsError:
+            continue  # asked again at the next poll
+        if not adopt_tagged(run, job.wave, job, jobs, clock) and not _may_land(run, job, asked_at):
+            LaunchJob.objects.filter(pk=job.pk, status=JobStatus.INITIATED, job_id="").update(
+                status=JobStatus.WITHDRAWN
+            )
+
+
+def _may_land(run: Run, job: LaunchJob, asked_at: datetime) -> bool:
+    """Whether a request for this launch could still be accepted when DRS was asked. That is the time that counts: the
+    process may have been frozen since. A database that was lost may have sent it until the restore."""
+    sent = [each for each in (job.intent_at, run.execution.restored_at) if each is not None]
+    return bool(sent) and asked_at <= max(sent) + timedelta(seconds=settings.LAUNCH_QUARANTINE_SECONDS)
+
+
+def reconcile(run: Run, wave: WaveRun, job_id: uuid.UUID, clock: Clock) -> Errand[None]:
+    """A launch was intended and never confirmed: adopt it if DRS has it, else let it be sent once that is safe."""
+    job, asked_at = LaunchJob.objects.get(pk=job_id), clock()
+    leave_out_idle_time(job, asked_at)
+    if job.state is not JobStatus.INITIATED or (yield from _adopt_if_found(run, wave, job, clock)):
+        return
+    now = clock()
+    if job.intent_at is None or _may_land(run, job, asked_at):
+        text = "The answer to a launch was lost; looking for it at AWS before anything is sent again."
+        _look_again(run, wave, job, text, now)
+    elif is_hopeless(job, now):
+        reject(run, wave, job, "LAUNCH_REJECTED", "AWS never gave a clear answer, and started nothing.", now)
+    else:
+        job.cleared_at = now
+        requeue(run, wave, job, now, not_before=now, message="", verb="launch.cleared")
+
+
+def _look_again(run: Run, wave: WaveRun, job: LaunchJob, message: str, now: datetime) -> None:
+    """Nothing is known yet. If somebody knows by now, that stands."""
+    later = now + timedelta(seconds=settings.POLL_SECONDS)
+    with transaction.atomic():
+        run.keep(now)
+        unknown = LaunchJob.objects.filter(pk=job.pk, status=job.status, attempt=job.attempt, job_id="")
+        if unknown.update(not_before=later, refused_since=job.refused_since, refused_as=job.refused_as):
+            say(run, wave, message, now)
+
+
+def _look_after(run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, message: str, now: datetime) -> None:
+    """The call itself has just failed, and it may have had its effect: look for that."""
+    count(job, error.trouble, now)
+    with transaction.atomic():
+        _look_again(run, wave, job, message, now)
+        journal(run, "launch.unclear", outcome=error.code, wave=wave.number, launch=str(job.pk))
+
+
+# A call that failed
+
+
+def _after_failure(
+    run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, servers: Sequence[str], clock: Clock
+) -> Errand[None]:
+    if error.effect is Effect.UNCERTAIN:
+        text = f"AWS gave no clear answer to a launch ({error.code}); looking for it."
+        _look_after(run, wave, job, error, text, clock())
+    elif error.trouble in _MAY_BE_ONE_SERVERS:
+        yield from _after_refused(run, wave, job, error, servers, clock)
+    elif error.effect is Effect.FATAL:
+        code = _FATAL_CODES.get(error.trouble, "LAUNCH_REJECTED")
+        reject(run, wave, job, code, f"{error.code}: {error.message}", clock())
+    elif error.trouble in (Trouble.CONFLICT, Trouble.QUOTA):
+        yield from _after_occupied(run, wave, job, error, servers, clock)
+    else:
+        retry_later(run, wave, job, error, _waiting_for(error), clock())
+
+
+def _after_refused(
+    run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, servers: Sequence[str], clock: Clock
+) -> Errand[None]:
+    """AWS will never take these servers together: it names whose fault that is, or DRS does not list it, or it is
+    found by halving. Only the culprit fails; a request that is wrong by itself fails with all of them."""
+    text, bad = f"{error.code}: {error.message}", frozenset(error.names(servers, servers))
+    code = GONE_CODE if error.trouble is Trouble.NOT_FOUND and bad else "LAUNCH_REJECTED"
+    if not bad and len(servers) > 1 and (unlisted := (yield from _unlisted(job, servers))):
+        bad, code = frozenset(unlisted), GONE_CODE
+    if bad and len(bad) < len(servers):
+        split(run, wave, job, without(servers, bad, code, text), error, "", clock())
+    elif not bad and len(servers) > 1 and error.trouble is not Trouble.REFUSED:
+        split(run, wave, job, halves(servers), error, f"Looking for the server that AWS refuses. {text}", clock())
+    else:
+        reject(run, wave, job, code, text, clock())
+
+
+def _after_occupied(
+    run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, servers: Sequence[str], clock: Clock
+) -> Errand[None]:
+    """DRS is busy. With ourselves, perhaps: a conflict may be with this very launch. Else say who occupies it, and
+    send the servers that nothing occupies."""
+    try:
+        since = _since(run, wave, servers, clock())
+        jobs = yield partial(Drs(job.region, job.account_id, reading="poller").jobs_since, since)
+    except DrsError:
+        text = f"{error.message} AWS does not say who occupies it."
+        if error.trouble is Trouble.CONFLICT:
+            _look_after(run, wave, job, error, text, clock())
+        else:
+            retry_later(run, wave, job, error, text, clock())
+        return
+    if adopt_tagged(run, wave, job, jobs, clock):
+        return
+    ours = jobs_of_ours(jobs)
+    text, parts = occupied_by(jobs, servers, error, ours), []
+    if error.trouble is Trouble.CONFLICT:
+        parts = by_occupant(jobs, servers, ours, error.names(servers, servers) if _is_sure(job) else ())
+        if not any(each.waits for each in parts) and job.refused_as == Trouble.CONFLICT.name and _is_sure(job):
+            parts = halves(servers) if len(servers) > 1 else parts
+    if len(parts) > 1:
+        split(run, wave, job, parts, error, text, clock())
+    else:
+        is_ours = all(each.patiently for each in parts) if parts else bool(ours)
+        retry_later(run, wave, job, error, text, clock(), patiently=is_ours)
+
+
+def _is_sure(job: LaunchJob) -> bool:
+    """Whether a conflict with something that DRS does not show is certainly none with this very launch: a job that DRS
+    shows late must still be found by the launch's tag, so such a launch stays whole."""
+    return job.cleared_at is None
+
+
+def _since(run: Run, wave: WaveRun, servers: Sequence[str], now: datetime) -> datetime:
+    """Since when jobs are listed that may occupy these servers: an open one of ours may be of any age."""
+    open_jobs = LaunchJob.objects.filter(
+        servers__source_server_id__in=servers, status__in=[JobStatus.PENDING, JobStatus.STARTED]
+    )
+    oldest: datetime | None = open_jobs.aggregate(oldest=Min("created_at"))["oldest"]
+    return min(_begun(run, wave) - LOOK_BACK, now - OCCUPANTS_SINCE, (oldest or now) - LOOK_BACK)
+
+
+def _split_in_conflict(run: Run, wave: WaveRun, job: LaunchJob, jobs: Sequence[Job], now: datetime) -> bool:
+    """A job was refused because a server of it was busy, and nothing showed which. Before it is sent again: what DRS
+    shows by now tells that, or else halving does."""
+    servers = _servers(job)
+    if job.refused_as != Trouble.CONFLICT.name or len(servers) == 1:
+        return False
+    parts = by_occupant(jobs, servers, jobs_of_ours(jobs), ())
+    if not any(each.waits for each in parts) and _is_sure(job):
+        parts = halves(servers)
+    if len(parts) == 1:
+        return False
+    split_unsent(run, wave, job, parts, "Another DRS job works on one of its servers; the others are sent.", now)
+    return True
+
+
+def _waiting_for(error: DrsError) -> str:
+    """Why a launch waits, in a sentence for the wave."""
+    match error.trouble:
+        case Trouble.THROTTLED:
+            return f"AWS throttles launches in {error.region}; trying again."
+        case Trouble.OTHER_ACCOUNT:
+            return error.message
+        case Trouble.CREDENTIALS:
+            return f"The AWS credentials are not accepted: {error.message}"
+        case Trouble.KEY_OR_REGION:
+            return (
+                f"AWS does not know the access key, because it was deleted or replaced, or because {error.region} is"
+                f" not enabled for the account; trying again. ({error.message})"
+            )
+        case Trouble.NOT_SENT:
+            return "This engine was held up for too long to send the launch safely; trying again."
+        case _:
+            return f"DRS in {error.region} cannot be reached ({error.code}); trying again."

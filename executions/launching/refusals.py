@@ -1,0 +1,240 @@
+"""What becomes of a launch that AWS certainly did not take, written down: sent later, rejected, or split.
+
+One bad server never keeps the others of its job down: it is taken out, and the others are sent again as a job of their
+own. The rows are moved in one transaction before anything is sent; the refused job has launched nothing.
+"""
+
+import uuid
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Max, QuerySet
+
+from drs.errors import DrsError, Trouble
+from executions.runs import decide as d
+from executions.runs import transitions
+from executions.models import Execution, LaunchJob, ServerRun, WaveRun
+from executions.runs.retry_policy import count, is_hopeless
+from executions.runs.claim import Lost, Run, journal
+from executions.states import WAVE_BEGUN, ExecutionStatus, JobStatus, LaunchStatus, Phase, WaveStatus
+
+GONE_CODE = "SERVER_GONE"
+GONE = (
+    "It is not in DRS any more: DRS does not list this source server. It was removed from DRS, or its agent was"
+    " installed anew and the server has another id now."
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some servers of a refused job. With an `error_code` they have failed; `waits` are busy in another DRS job, and
+    `patiently` in one of ours; else they are sent at once."""
+
+    servers: Sequence[str]
+    error_code: str = ""
+    text: str = ""
+    waits: bool = False
+    patiently: bool = False
+
+
+def halves(servers: Sequence[str]) -> list[Part]:
+    """Where nothing shows who it is: each half by itself."""
+    middle = (len(servers) + 1) // 2
+    return [Part(servers[:middle]), Part(servers[middle:])]
+
+
+def without(servers: Sequence[str], bad: Collection[str], code: str, text: str) -> list[Part]:
+    """The bad ones, which fail, and the others, which are sent again."""
+    rest = [each for each in servers if each not in bad]
+    return [Part(rest), Part([each for each in servers if each in bad], code, text)]
+
+
+def say(run: Run, wave: WaveRun, message: str, now: datetime) -> None:
+    """Tell readers why the wave waits; only a new reason counts as a change, and no other engine's is left standing."""
+    begun = WaveRun.objects.filter(pk=wave.pk, status__in=WAVE_BEGUN)
+    if begun.exclude(status_message=message).update(status_message=message):
+        transitions.touch(run.execution, now, [wave])
+
+
+def begin(wave: WaveRun, now: datetime) -> None:
+    """A wave begins with the first that is intended for it, or found out of it."""
+    if not wave.state.has_begun:
+        wave.status, wave.started_at = WaveStatus.INITIATED, now
+        wave.save(update_fields=["status", "started_at"])
+
+
+def retry_later(
+    run: Run,
+    wave: WaveRun,
+    job: LaunchJob,
+    error: DrsError,
+    message: str,
+    now: datetime,
+    *,
+    patiently: bool = False,
+) -> None:
+    """Certainly nothing was launched: try again, for half an hour. Throttling alone never fails a wave, nor do
+    credentials of another account: AWS was not even asked."""
+    patiently = patiently or error.trouble in (Trouble.THROTTLED, Trouble.OTHER_ACCOUNT)
+    count(job, error.trouble, now, patiently=patiently)
+    if is_hopeless(job, now):
+        code = "DRS_QUOTA_EXCEEDED" if error.trouble is Trouble.QUOTA else "LAUNCH_REJECTED"
+        reject(run, wave, job, code, f"{error.code}: {message}", now)
+        return
+    wait = d.backoff(min(job.attempt - 1, 8), settings.POLL_SECONDS)
+    requeue(run, wave, job, now, not_before=now + wait, message=message, verb="launch.refused", outcome=error.code)
+
+
+def requeue(
+    run: Run,
+    wave: WaveRun,
+    job: LaunchJob,
+    now: datetime,
+    *,
+    not_before: datetime,
+    message: str,
+    verb: str,
+    outcome: str = "ok",
+) -> None:
+    """The job may be sent again, from `not_before` on; of a run that is over it never will be."""
+    with transaction.atomic():
+        over = _lock(run)
+        refused = {"refused_since": job.refused_since, "refused_as": job.refused_as, "cleared_at": job.cleared_at}
+        status = JobStatus.WITHDRAWN if over else JobStatus.QUEUED
+        if over is None or not _unanswered(job).update(status=status, not_before=not_before, **refused):
+            return
+        say(run, wave, message, now)
+        journal(run, verb, outcome=outcome, wave=wave.number, launch=str(job.pk), attempt=job.attempt, text=message)
+
+
+def reject(run: Run, wave: WaveRun, job: LaunchJob, code: str, text: str, now: datetime) -> None:
+    """AWS will not take this launch: its servers have failed, with AWS's own words."""
+    with transaction.atomic():
+        rejected = {"status": JobStatus.REJECTED, "error_code": code, "error_message": text}
+        if _lock(run) is None or not _unanswered(job).update(**rejected):
+            return
+        _fail(job, text)
+        transitions.touch(run.execution, now, [wave])
+        journal(run, "launch.rejected", outcome=code, wave=wave.number, launch=str(job.pk), text=text)
+
+
+def split(
+    run: Run, wave: WaveRun, job: LaunchJob, parts: Sequence[Part], error: DrsError, message: str, now: datetime
+) -> None:
+    """AWS has refused this attempt: each part goes on as a job of its own. `message` is why some of them wait."""
+    with transaction.atomic():
+        over = _lock(run)
+        if over is None or not _unanswered(job).update(status=JobStatus.REJECTED, error_message=_told(error)):
+            return
+        _go_on_in_parts(run, wave, job, parts, error.code, now, over=over)
+        say(run, wave, message, now)
+
+
+def split_unsent(run: Run, wave: WaveRun, job: LaunchJob, parts: Sequence[Part], message: str, now: datetime) -> None:
+    """The same for one that was refused some time ago and has not been sent again since."""
+    with transaction.atomic():
+        run.keep(now)
+        mine = LaunchJob.objects.filter(pk=job.pk, status=JobStatus.QUEUED, attempt=job.attempt, job_id="")
+        if not mine.update(status=JobStatus.REJECTED, error_message=message):
+            raise Lost
+        _go_on_in_parts(run, wave, job, parts, "ConflictException", now, over=False)
+        say(run, wave, message, now)
+
+
+def _told(error: DrsError) -> str:
+    return f"{error.code}: {error.message} Refused as a whole; its servers went on in other jobs."
+
+
+def _go_on_in_parts(
+    run: Run, wave: WaveRun, job: LaunchJob, parts: Sequence[Part], outcome: str, now: datetime, *, over: bool
+) -> None:
+    """Move the servers to new rows, whose ids are the tags by which their launches are found."""
+    made = [_part(job, part, now, over=over) for part in parts]
+    transitions.touch(run.execution, now, [wave])
+    told = [
+        {"launch": str(new.pk), "status": new.status, "servers": list(part.servers)}
+        for new, part in zip(made, parts, strict=True)
+    ]
+    journal(run, "launch.split", outcome=outcome, wave=wave.number, launch=str(job.pk), parts=told)
+
+
+def _part(job: LaunchJob, part: Part, now: datetime, *, over: bool) -> LaunchJob:
+    last: int = LaunchJob.objects.filter(wave=job.wave_id).aggregate(last=Max("position"))["last"]
+    made = LaunchJob(wave_id=job.wave_id, position=last + 1, account_id=job.account_id, region=job.region)
+    made.status = JobStatus.WITHDRAWN if over else JobStatus.QUEUED
+    made.refused_as, made.refused_since, made.cleared_at = job.refused_as, job.refused_since, job.cleared_at
+    if part.error_code:
+        made.status, made.error_code, made.error_message = JobStatus.REJECTED, part.error_code, part.text
+    elif part.waits:
+        count(made, Trouble.CONFLICT, now, patiently=part.patiently)
+        made.not_before = now + d.backoff(0, settings.POLL_SECONDS)
+    made.save(force_insert=True)
+    ServerRun.objects.filter(job=job, source_server_id__in=part.servers).update(job=made)
+    if part.error_code:
+        _fail(made, part.text)
+    return made
+
+
+def move(job: LaunchJob, servers: QuerySet[ServerRun], key: uuid.UUID) -> None:
+    """A part that a lost database had made: a row under its own id, in doubt until it is looked for."""
+    last: int = LaunchJob.objects.filter(wave=job.wave_id).aggregate(last=Max("position"))["last"]
+    made = LaunchJob(pk=key, wave_id=job.wave_id, position=last + 1, account_id=job.account_id, region=job.region)
+    made.status, made.attempt = JobStatus.INITIATED, 1
+    made.save(force_insert=True)
+    servers.update(job=made)
+    if not job.servers.exists():
+        text = "Its servers had gone on in other jobs before the database was lost."
+        LaunchJob.objects.filter(pk=job.pk).update(status=JobStatus.REJECTED, error_message=text)
+
+
+def leave_out(run: Run, wave: WaveRun, job: LaunchJob, gone: Sequence[str], now: datetime) -> bool:
+    """What DRS does not list fails before the others are sent. True when nothing is left to send. Raises Lost."""
+    with transaction.atomic():
+        run.keep(now)
+        mine = LaunchJob.objects.select_for_update().filter(
+            pk=job.pk, status=JobStatus.QUEUED, attempt=job.attempt, job_id=""
+        )
+        if not mine.exists():
+            raise Lost
+        every = job.servers.count() == len(gone)
+        if every:
+            mine.update(status=JobStatus.REJECTED, error_code=GONE_CODE, error_message=GONE)
+            _fail(job, GONE)
+            begin(wave, now)
+        else:
+            _part(job, Part(gone, GONE_CODE, GONE), now, over=False)
+        transitions.touch(run.execution, now, [wave])
+        journal(
+            run,
+            "launch.left_out",
+            outcome=GONE_CODE,
+            wave=wave.number,
+            launch=str(job.pk),
+            region=job.region,
+            servers=list(gone),
+            text=GONE,
+        )
+    return every
+
+
+def _fail(job: LaunchJob, text: str) -> None:
+    job.servers.update(launch_status=LaunchStatus.FAILED, phase=Phase.DONE, error=text)
+
+
+# What is certain of an attempt is not guarded by the claim, as little as a job id: whoever has the run by now would
+# have to wait until no request can land any more. It is guarded by the attempt.
+
+
+def _lock(run: Run) -> bool | None:
+    """Lock the run and say whether it is over; None where an answer of before a restore, or to a run that is gone,
+    says nothing."""
+    rows = Execution.objects.select_for_update().filter(pk=run.execution.pk, restored_at=None)
+    return next((ExecutionStatus.of(each).is_final for each in rows.values_list("status", flat=True)), None)
+
+
+def _unanswered(job: LaunchJob) -> QuerySet[LaunchJob]:
+    """The launch, as long as nobody has found out what became of this attempt."""
+    return LaunchJob.objects.filter(pk=job.pk, status=JobStatus.INITIATED, attempt=job.attempt, job_id="")

@@ -1,0 +1,171 @@
+"""Runs that were read from a backup: see docs/adr/0011-restore.md.
+
+A backup knows nothing of what was launched, cancelled or resumed after it. So before anything else DRS is asked for
+every launch that may have been sent since, by its tag, and what is found is taken over. Nothing more is launched
+until a person resumes the run.
+"""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce, Greatest
+
+from audit.actor import SYSTEM
+from audit.journal import record
+from contract.clock import Clock, db_clock
+from drs.client import Drs
+from drs.errors import DrsError, Trouble
+from drs.shapes import Job
+from executions.runs import decide as d
+from executions.launching import launch, refusals
+from executions.runs import transitions
+from executions.runs.aws_calls import Errand
+from executions.models import Execution, LaunchJob
+from executions.runs.claim import Lost, Run, journal, uncounted
+from executions.states import WAVE_FINAL, ExecutionStatus, JobStatus, WaveStatus
+
+LOOKING = "This run was read from a backup. AWS is asked for launches made since; nothing more is launched."
+LOOKED = (
+    "This run was read from a backup. What AWS knows of it is recorded; this wave is not among it."
+    " It may have been cancelled after the backup: ask, then resume or cancel."
+)
+
+
+def mark(clock: Clock = db_clock) -> list[Execution]:
+    """Have engines recount every active run, and people resume it. For right after a restore, before any engine."""
+    with transaction.atomic():
+        now = clock()
+        Execution.objects.active().filter(dry_run=True).update(claim=None, next_step_at=now)
+        runs = list(Execution.objects.active().filter(dry_run=False))
+        for run in runs:
+            _mark(run)
+        ids = [run.pk for run in runs]
+        Execution.objects.filter(pk__in=ids).update(
+            status=ExecutionStatus.RUNNING, restored_at=now, claim=None, next_step_at=now, pause_requested_at=None
+        )
+        for run in runs:
+            transitions.touch(run, now, run.waves.exclude(status__in=WAVE_FINAL))
+    return runs
+
+
+def _mark(run: Execution) -> None:
+    unsent = LaunchJob.objects.filter(wave__execution=run, status__in=[JobStatus.QUEUED, JobStatus.INITIATED])
+    unsent.exclude(wave__status__in=WAVE_FINAL).update(status=JobStatus.INITIATED, attempt=Greatest(F("attempt"), 1))
+    paused = run.waves.filter(status=WaveStatus.PAUSED)
+    paused.filter(started_at=None).update(status=WaveStatus.PENDING, resumed_at=None)
+    paused.update(status=WaveStatus.INITIATED)
+    current = run.waves.exclude(status__in=WAVE_FINAL).order_by("number").first()
+    if current is not None:
+        run.waves.filter(pk=current.pk).update(status_message=LOOKING)
+    record(
+        SYSTEM,
+        "execution.restored",
+        subject_kind="execution",
+        subject_id=run.pk,
+        subject_name=run.plan_name,
+        before={"status": run.status},
+        after={"status": ExecutionStatus.RUNNING},
+    )
+
+
+def recount(run: Run, clock: Clock) -> Errand[bool]:
+    """Take over every launch of the run that DRS has and we do not know; False while a region cannot be asked. What
+    the others tell is recorded all the same, and they are not asked again."""
+    by_place: dict[tuple[str, str], list[LaunchJob]] = defaultdict(list)
+    for job in uncounted(run.execution).select_related("wave"):
+        by_place[job.account_id, job.region].append(job)
+    silent: list[DrsError] = []
+    since = run.execution.started_at - launch.LOOK_BACK
+    for (account, region), jobs in sorted(by_place.items()):
+        try:
+            known = yield partial(Drs(region, account, reading="poller").jobs_since, since)
+        except DrsError as error:
+            if error.trouble is not Trouble.NOT_INITIALIZED:
+                silent.append(error)
+                run.keep(clock())  # each of many that hang may take a fifth of the lease
+                continue
+            known = []  # where DRS was never set up nothing was launched
+        _make_rows_of_parts(run, jobs, known, clock())
+        for job in uncounted(run.execution).filter(account_id=account, region=region).select_related("wave"):
+            launch.adopt_tagged(run, job.wave, job, known, clock)
+        _note_counted(run, account, region, clock())
+    if silent:
+        _ask_later(run, silent, clock())
+        return False
+    _let_people_decide(run, clock())
+    return True
+
+
+def _make_rows_of_parts(run: Run, jobs: Sequence[LaunchJob], known: Sequence[Job], now: datetime) -> None:
+    """Launches of this run whose tag no row has: jobs were split after the backup. Their rows are made anew, with the
+    servers that DRS names, so that they are found like any other and nothing of them is sent again."""
+    tags = {str(each) for each in LaunchJob.objects.filter(wave__execution=run.execution).values_list("pk", flat=True)}
+    for found in known:
+        tag = found.tags.get(launch.LAUNCH_TAG, "")
+        if found.tags.get(launch.EXECUTION_TAG) != str(run.execution.pk) or tag in tags or not _is_id(tag):
+            continue
+        named = [each.source_server_id for each in found.participants]
+        for job in jobs:
+            with transaction.atomic():
+                run.keep(now)
+                rows = job.servers.filter(source_server_id__in=named)
+                if rows.exists():
+                    refusals.move(job, rows, uuid.UUID(tag))
+                    break
+
+
+def _is_id(tag: str) -> bool:
+    try:
+        return str(uuid.UUID(tag)) == tag
+    except ValueError:
+        return False
+
+
+def _note_counted(run: Run, account: str, region: str, now: datetime) -> None:
+    """What was not found may be sent when a person says so, and not before any request of old must have expired."""
+    quarantine = timedelta(seconds=settings.LAUNCH_QUARANTINE_SECONDS)
+    with transaction.atomic():
+        restored_at = run.execution.restored_at
+        if restored_at is None:
+            raise Lost  # a person was faster
+        run.keep(now)
+        uncounted(run.execution).filter(account_id=account, region=region).update(
+            status=JobStatus.QUEUED,
+            not_before=restored_at + quarantine,
+            refused_since=None,
+            refused_as="",
+            cleared_at=now,
+        )
+
+
+def _ask_later(run: Run, silent: Sequence[DrsError], now: datetime) -> None:
+    """Leave the silent regions alone for a while. What was taken over elsewhere is polled meanwhile."""
+    taken_over = LaunchJob.objects.filter(wave__execution=run.execution, watched=True)
+    cancelled = run.execution.cancel_requested_at is not None
+    run.release(
+        now + d.backoff(run.execution.failures, settings.POLL_SECONDS),
+        status=d.running_status(d.wave_status([job.state for job in taken_over]), cancelled=cancelled),
+        failures=F("failures") + 1,
+        failing_since=Coalesce("failing_since", now),
+        aws_error="; ".join(map(str, silent)),
+        updated_at=now,
+    )
+
+
+def _let_people_decide(run: Run, now: datetime) -> None:
+    """Every region has been asked: say where the run stands."""
+    with transaction.atomic():
+        run.keep(now, failures=0, failing_since=None, aws_error="")
+        waves = run.execution.waves
+        waves.filter(status_message=LOOKING).update(status_message="")
+        waiting = waves.filter(~Q(status__in=WAVE_FINAL), jobs__status=JobStatus.QUEUED).order_by("number").first()
+        if waiting is not None:
+            waves.filter(pk=waiting.pk).update(status_message=LOOKED)
+        transitions.touch(run.execution, now, waves.exclude(status__in=WAVE_FINAL))
+        journal(run, "execution.recounted", waits=None if waiting is None else waiting.number)

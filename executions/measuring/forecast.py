@@ -1,0 +1,280 @@
+"""When a run will be over, from what launches took here before: a few hundred imagined runs, and how they end.
+
+The engine makes a forecast whenever something of a run has changed and keeps it in the row, so readers pay nothing.
+Waiting for a person is not foreseen: the forecast of a run with gates ahead says how many it leaves out.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TypedDict
+
+from contract.clock import unix
+from executions.measuring.forecast_model import CriticalServer, History, ServerAhead, WaveAhead, foretell
+from executions.measuring.measure import Part, rows_of, server_path
+from executions.models import Execution, JobEvent, ServerRun, WaveRun
+from executions.states import ExecutionStatus, LaunchStatus, Outlook, Phase, WaveStatus, phase_after
+
+STEPS = (Part.QUEUE, Part.CLEANUP, Part.SNAPSHOT, Part.CONVERSION, Part.LAUNCH)
+_STEP_OF = {Phase.CLEANUP: 1, Phase.SNAPSHOT: 2, Phase.CONVERSION: 3, Phase.LAUNCH: 4}
+ENOUGH = 5  # launches, before which nothing is foretold
+RUNS = 20  # how many of the newest runs count
+SAMPLES_A_RUN = 100
+SURE = 3  # runs, before which the outlook stays open
+STALE_AFTER = timedelta(seconds=60)
+
+
+class Kept(TypedDict):
+    """A forecast as the row keeps it. Seconds count from `at`, Unix seconds; null before there are enough launches."""
+
+    at: int
+    revision: int
+    launches: int
+    runs: int
+    remaining: int | None
+    earliest: int | None
+    latest: int | None
+    gates: int
+    critical: list[CriticalServer]
+
+
+# Rows in, rows out
+
+
+def renewed(execution: Execution, now: datetime) -> Kept | None:
+    """The forecast of an active run, if something changed since the last one or it is stale; else None."""
+    kept: Kept | None = execution.forecast
+    fresh = kept is not None and kept["revision"] == execution.revision and not is_stale(execution, now)
+    if execution.dry_run or fresh:
+        return None
+    history, waves = _history(), list(execution.waves.order_by("number"))
+    ahead = _ahead(execution, waves, now)
+    launches = history.launches
+    found = Kept(
+        at=int(now.timestamp()),
+        revision=execution.revision,
+        launches=launches,
+        runs=len(history.runs),
+        remaining=None,
+        earliest=None,
+        latest=None,
+        gates=sum(wave.pause_before and wave.state is WaveStatus.PENDING and not wave.resumed_at for wave in waves),
+        critical=[],
+    )
+    if launches >= ENOUGH:
+        outcome = foretell(ahead, history, f"{execution.pk}:{execution.revision}")
+        found["remaining"], found["critical"] = round(outcome.remaining), outcome.critical
+        found["earliest"], found["latest"] = round(outcome.earliest), round(outcome.latest)
+    return found
+
+
+def is_foretold(execution: Execution) -> bool:
+    """Whether somebody looks at a forecast, and enough was known for one."""
+    kept: Kept | None = None if execution.state.is_final else execution.forecast
+    return kept is not None and kept["remaining"] is not None
+
+
+def is_stale(execution: Execution, now: datetime) -> bool:
+    """Whether a forecast has grown old although nothing happened: then a server takes longer than was thought."""
+    kept: Kept | None = execution.forecast
+    if kept is None or kept["remaining"] is None or execution.state is ExecutionStatus.PAUSED:
+        return False
+    return now - datetime.fromtimestamp(kept["at"], UTC) > STALE_AFTER
+
+
+class Predicted(TypedDict):
+    """How long a run of the plan would take, in seconds without pauses; null before there are enough launches."""
+
+    predictedDuration: int | None
+    predictedEarliest: int | None
+    predictedLatest: int | None
+    launches: int
+    runs: int
+    basis: str
+
+
+def predicted(execution: Execution) -> Predicted:
+    """How long a run would take whose waves launch all their servers, one wave after the other."""
+    servers: dict[int, list[ServerAhead]] = defaultdict(list)
+    rows = ServerRun.objects.filter(wave__execution=execution).order_by("wave__number", "position")
+    for number, server, hostname in rows.values_list("wave__number", "source_server_id", "hostname"):
+        servers[number].append(ServerAhead(server, hostname))
+    history = _history()
+    launches, runs = history.launches, len(history.runs)
+    known = {each.source_server_id for wave in servers.values() for each in wave}
+    own = sum(server in known for run in history.runs for server, _ in run)
+    found = Predicted(
+        predictedDuration=None,
+        predictedEarliest=None,
+        predictedLatest=None,
+        launches=launches,
+        runs=runs,
+        basis=f"Only {launches} of the {ENOUGH} launches measured that a prediction needs.",
+    )
+    if launches >= ENOUGH:
+        outcome = foretell([WaveAhead(*each) for each in servers.items()], history, str(execution.pk))
+        found["predictedDuration"] = round(outcome.remaining)
+        found["predictedEarliest"], found["predictedLatest"] = round(outcome.earliest), round(outcome.latest)
+        found["basis"] = (
+            f"From {launches} launches of {runs} {'run' if runs == 1 else 'runs'} measured here,"
+            f" {own} of them of these servers; without pauses."
+        )
+    return found
+
+
+def _history() -> History:
+    runs = Execution.objects.final().filter(dry_run=False).newest_first()
+    kept = [times for times in runs.values_list("phase_times", flat=True)[: 2 * RUNS] if times][:RUNS]
+    return History([[(name, tuple(spent)) for name, *spent in times] for times in kept])
+
+
+def _ahead(execution: Execution, waves: Sequence[WaveRun], now: datetime) -> list[WaveAhead]:
+    """The waves that are still to run, or the running one alone when the run is being cancelled."""
+    open_waves = [wave for wave in waves if not wave.state.is_final]
+    if execution.state is ExecutionStatus.CANCELLING:
+        open_waves = [wave for wave in open_waves if wave.state.has_begun]
+    rows = ServerRun.objects.filter(
+        wave__in=open_waves, launch_status__in=[LaunchStatus.PENDING, LaunchStatus.IN_PROGRESS]
+    )
+    entered = _entered(open_waves)
+    begun = dict(rows.filter(job__intent_at__isnull=False).values_list("pk", "job__intent_at"))
+    servers: dict[int, list[ServerAhead]] = defaultdict(list)
+    for row in rows.order_by("position"):
+        since = begun.get(row.pk)
+        step, at = entered.get((row.wave_id, row.source_server_id), (0, since))
+        spent = max(0.0, (now - at).total_seconds()) if at else 0.0
+        servers[row.wave_id].append(ServerAhead(row.source_server_id, row.hostname, step, spent))
+    return [WaveAhead(wave.number, servers[wave.pk]) for wave in open_waves if servers[wave.pk]]
+
+
+def _entered(waves: Sequence[WaveRun]) -> dict[tuple[int, str], tuple[int, datetime]]:
+    """The step in which each server is, and since when."""
+    lines = JobEvent.objects.filter(job__wave__in=[wave for wave in waves if wave.state.has_begun]).order_by("at", "pk")
+    found: dict[tuple[int, str], tuple[int, datetime]] = {}
+    for wave, server, event, at in lines.values_list("job__wave", "source_server_id", "event", "at"):
+        step = _STEP_OF.get(phase_after(event, Phase.QUEUED), 0)
+        if step > found.get((wave, server), (0, at))[0]:
+            found[wave, server] = step, at
+    return found
+
+
+def phase_times(execution: Execution) -> list[list[str | float]]:
+    """What each launch of an ended run took, in the form of `Execution.phase_times`."""
+    found: list[list[str | float]] = []
+    for wave in rows_of(Execution.objects.with_waves().get(pk=execution.pk)):
+        jobs = {job.pk: job for job in wave.jobs}
+        for server in wave.servers:
+            spent = dict.fromkeys(STEPS, 0.0)
+            for part, since, until in server_path(server, wave, jobs[server.job_id]):
+                if part in spent:
+                    spent[part] += (until - since).total_seconds()
+            if any(spent.values()):
+                found.append([server.source_server_id, *(round(each, 1) for each in spent.values())])
+    return found[:SAMPLES_A_RUN]
+
+
+# As it is read
+
+
+class ForecastShape(TypedDict):
+    """When a run is expected to be over. Times are null while too few launches were measured (`launches`), and the
+    outlook stays OPEN while too few runs were (`runs`).
+    """
+
+    asOf: int
+    launches: int
+    runs: int
+    launchesNeeded: int
+    expectedEndTime: int | None
+    earliestEndTime: int | None
+    latestEndTime: int | None
+    gatesNotCounted: int
+    rtoOutlook: str | None
+    criticalServers: list[CriticalServer]
+
+
+@dataclass(frozen=True)
+class Foretold:
+    """A forecast as it stands now, on a page or in an answer."""
+
+    at: datetime
+    launches: int
+    runs: int
+    gates: int
+    critical: list[CriticalServer]
+    expected: datetime | None
+    earliest: datetime | None
+    latest: datetime | None
+    due: datetime | None
+    outlook: Outlook | None
+    needed: int = ENOUGH
+
+    @property
+    def last(self) -> str:
+        """The servers that will probably be the last of their waves, in words."""
+        return ", then ".join(f"{each['hostname']} in wave {each['waveNumber'] + 1}" for each in self.critical[:3])
+
+
+def foretold(execution: Execution, now: datetime) -> Foretold | None:
+    """The forecast now. While a run waits for a person its end moves on; none once it is over."""
+    kept: Kept | None = execution.forecast
+    if kept is None or execution.ended_at is not None:
+        return None
+    at = datetime.fromtimestamp(kept["at"], UTC)
+    since = now if execution.state is ExecutionStatus.PAUSED else at
+    band = None
+    if kept["earliest"] is not None and kept["remaining"] is not None and kept["latest"] is not None:
+        band = _band_now(since, (kept["earliest"], kept["remaining"], kept["latest"]), now)
+    due = execution.rto_minutes and execution.counts_from + timedelta(minutes=execution.rto_minutes)
+    runs, overdue = kept.get("runs", 0), kept["latest"] is not None and now > since + timedelta(seconds=kept["latest"])
+    return Foretold(
+        at=at,
+        launches=kept["launches"],
+        runs=runs,
+        gates=kept["gates"],
+        critical=kept["critical"],
+        expected=band and band[1],
+        earliest=band and band[0],
+        latest=band and band[2],
+        due=due or None,
+        outlook=_outlook(band, due, now, sure=runs >= SURE and not overdue) if due and band else None,
+    )
+
+
+Band = tuple[datetime, datetime, datetime]  # earliest, expected, latest
+
+
+def _band_now(since: datetime, kept: tuple[int, int, int], now: datetime) -> Band:
+    """The band as it stands now. What should be over and is not may last as long again as it is late."""
+    earliest, expected, latest = (since + timedelta(seconds=each) for each in kept)
+    if expected > now:
+        return max(now, earliest), expected, latest
+    late = max(now - expected, STALE_AFTER)
+    return now, now + late / 4, max(latest, now + late)
+
+
+def _outlook(band: Band, due: datetime, now: datetime, *, sure: bool) -> Outlook:
+    earliest, _, latest = band
+    if now > due or (sure and earliest > due):
+        return Outlook.LIKELY_MISSED
+    return Outlook.LIKELY_MET if sure and latest <= due else Outlook.OPEN
+
+
+def show(execution: Execution, now: datetime) -> ForecastShape | None:
+    """The forecast as the API has it."""
+    found = foretold(execution, now)
+    if found is None:
+        return None
+    return ForecastShape(
+        asOf=unix(found.at),
+        launches=found.launches,
+        runs=found.runs,
+        launchesNeeded=found.needed,
+        expectedEndTime=unix(found.expected),
+        earliestEndTime=unix(found.earliest),
+        latestEndTime=unix(found.latest),
+        gatesNotCounted=found.gates,
+        rtoOutlook=found.outlook,
+        criticalServers=found.critical,
+    )

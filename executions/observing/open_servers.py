@@ -1,0 +1,42 @@
+"""Servers that an ended job has left open: given up only when DRS, asked which instances there are, lists none."""
+
+from collections import defaultdict
+from datetime import datetime
+
+from audit.cleaning import storable
+from drs.shapes import JOB_COMPLETED
+from executions.runs import transitions
+from executions.models import ServerRun, WaveRun
+from executions.observing.drs_answers import Answer, Question
+from executions.states import WAVE_BEGUN, LaunchStatus
+
+UNLISTED = "AWS has ended the job and does not say which instances it launched; asking before any server is given up."
+
+
+def open_servers(answer: Answer) -> dict[str, list[str]]:
+    """By job that has ended: servers of which nobody knows yet that they launched."""
+    ended = [job.job_id for job in answer.jobs.values() if job.status == JOB_COMPLETED]
+    known = [LaunchStatus.LAUNCHED, LaunchStatus.TERMINATED]
+    rows = ServerRun.objects.filter(job__job_id__in=ended).exclude(launch_status__in=known)
+    found: dict[str, list[str]] = defaultdict(list)
+    for job_id, server in rows.values_list("job__job_id", "source_server_id"):
+        found[job_id].append(server)
+    return found
+
+
+def say_unlisted(question: Question, answer: Answer, now: datetime) -> None:
+    """While DRS does not say which instances an ended job has launched, none of its servers is given up: say why."""
+    waves = WaveRun.objects.filter(status__in=WAVE_BEGUN, jobs__job_id__in=list(question.open_servers))
+    waves = waves.filter(
+        servers__launch_status__in=[LaunchStatus.PENDING, LaunchStatus.IN_PROGRESS],
+        servers__job__job_id__in=list(question.open_servers),
+    )
+    if answer.listed:
+        waves, text = waves.filter(status_message__startswith=UNLISTED), ""
+    else:
+        text = f"{UNLISTED} (DRS in {question.region}: {answer.error.code if answer.error else 'no answer'})"
+        waves = waves.exclude(status_message=text)
+    found = dict(waves.values_list("pk", "execution_id")) if question.open_servers else {}
+    if found:
+        WaveRun.objects.filter(pk__in=list(found), status__in=WAVE_BEGUN).update(status_message=storable(text))
+        transitions.touch_all(set(found.values()), now, list(found))

@@ -1,0 +1,197 @@
+"""Reads what the readiness of plans rests on: a fixed number of queries, however many plans there are, and no AWS.
+
+Tuples and not models, because five hundred plans have thousands of servers.
+"""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Exists, OuterRef, Subquery
+
+from drs.errors import OTHER_ACCOUNT
+from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
+from executions.pacemaker import beating
+from executions.readiness.judge import (Drill, PlanFacts, Readiness, RegionFacts, ServerFacts, WaveFacts, assess)
+from executions.states import ExecutionStatus, Kind
+from plans.models import RecoveryPlan, Wave, WaveServer
+from protection.models import RegionInventory, SourceServer
+from protection.views import STALE_ROUNDS
+
+Key = uuid.UUID
+
+
+def believed_for() -> timedelta:
+    """How long a reading of a region is believed: a few rounds of the engine."""
+    return timedelta(seconds=min(settings.INVENTORY_SECONDS, 86_400 * 365) * STALE_ROUNDS)
+
+
+def readiness_of(plan_ids: Collection[Key], now: datetime) -> dict[Key, Readiness]:
+    """The readiness of each of these plans that exists."""
+    return {facts.plan_id: assess(facts, now, believed_for()) for facts in facts_of(plan_ids)}
+
+
+def facts_of(plan_ids: Collection[Key]) -> list[PlanFacts]:
+    """All that the verdicts on these plans rest on."""
+    plans = RecoveryPlan.objects.filter(pk__in=plan_ids).annotate(engine_alive=Exists(beating()))
+    members = _members(plan_ids)
+    servers = servers_of([each for each, *_ in members])
+    waves = _waves(plan_ids, members, servers)
+    regions = regions_now()
+    active = dict(Execution.objects.active().filter(plan__in=plan_ids, dry_run=False).values_list("plan_id", "status"))
+    drills = _drills(plan_ids)
+    return [
+        PlanFacts(
+            plan_id=pk,
+            name=name,
+            version=version,
+            waves=waves[pk],
+            regions=_used(waves[pk], regions),
+            rpo_minutes=rpo_minutes,
+            active_status=active.get(pk, ""),
+            engine_alive=engine_alive,
+            last_drill=drills.get(pk),
+        )
+        for pk, name, version, rpo_minutes, engine_alive in plans.values_list(
+            "pk", "name", "version", "rpo_minutes", "engine_alive"
+        )
+    ]
+
+
+def _used(waves: Iterable[WaveFacts], regions: Mapping[str, RegionFacts]) -> dict[str, RegionFacts]:
+    used = {server.region for wave in waves for server in wave.servers}
+    return {name: regions.get(name) or RegionFacts(name) for name in sorted(used)}
+
+
+# Server, key of its wave, region, the plan whose run holds it, that plan's name, its own plan
+Member = tuple[str, int, str, Key | None, str | None, Key]
+
+
+def _members(plan_ids: Collection[Key]) -> list[Member]:
+    """Every server of these plans, in order, with the run that holds it."""
+    rows = WaveServer.objects.filter(plan__in=plan_ids).order_by("wave", "position")
+    return list(
+        rows.values_list(
+            "assignment__source_server_id",
+            "wave_id",
+            "assignment__group__region",
+            "assignment__hold__execution__plan_id",
+            "assignment__hold__execution__plan_name",
+            "plan_id",
+        )
+    )
+
+
+def _waves(
+    plan_ids: Collection[Key], members: Sequence[Member], servers: Mapping[str, ServerFacts]
+) -> Mapping[Key, list[WaveFacts]]:
+    through = Wave.depends_on.through.objects.filter(from_wave__plan__in=plan_ids)
+    needs = _gathered(through.values_list("from_wave_id", "to_wave__number"))
+    inside = _gathered((each[1], _placed(each, servers.get(each[0]))) for each in members)
+    rows = Wave.objects.filter(plan__in=plan_ids).order_by("plan", "number")
+    return _gathered(
+        (plan, WaveFacts(number, inside[pk], needs[pk], pause, on_failure))
+        for pk, plan, number, pause, on_failure in rows.values_list(
+            "pk", "plan_id", "number", "pause_before", "on_failure"
+        )
+    )
+
+
+def _gathered(pairs: Iterable[tuple[Any, Any]]) -> Mapping[Any, list[Any]]:
+    found: dict[Any, list[Any]] = defaultdict(list)
+    for key, value in pairs:
+        found[key].append(value)
+    return found
+
+
+def _placed(member: Member, known: ServerFacts | None) -> ServerFacts:
+    """A server in its place; one that another plan's run holds says so."""
+    server_id, _, region, holder_plan, holder, plan = member
+    held_by = holder if holder and holder_plan != plan else ""
+    if known is None:
+        return ServerFacts(server_id, server_id, region, known=False, held_by=held_by)
+    # Built by hand: dataclasses.replace costs more than all the rest.
+    return ServerFacts(**{**known.__dict__, "region": region, "held_by": held_by})
+
+
+def servers_of(ids: Collection[str]) -> dict[str, ServerFacts]:
+    """These servers as the inventory has them."""
+    columns = (
+        "pk", "name", "region", "gone_at", "replication_state", "lag_seconds", "seen_at", "latest_snapshot_at",
+        "launch_template_id", "details_as_of", "recovery_instance_id",
+    )  # fmt: skip
+    rows = list(SourceServer.objects.filter(pk__in=set(ids)).order_by().values_list(*columns))
+    kinds = _instances({row[0]: row[10] for row in rows if row[10]})
+    return {
+        row[0]: ServerFacts(
+            id=row[0],
+            name=row[1],
+            region=row[2],
+            gone=row[3] is not None,
+            replication_state=row[4],
+            lag_seconds=row[5],
+            seen_at=row[6],
+            latest_snapshot_at=row[7],
+            launch_template_id=row[8],
+            details_as_of=row[9],
+            instance_of=kinds.get(row[0]),
+            has_foreign_instance=bool(row[10]) and row[0] not in kinds,
+        )
+        for row in rows
+    }
+
+
+def _instances(instance_of: Mapping[str, str]) -> dict[str, Kind | None]:
+    """Which of these servers' instances a run of ours launched, and for what; found through the servers' index.
+
+    None for an instance of a run that is not over: it is in nobody's way, and the run itself is told of elsewhere.
+    """
+    launched = ServerRun.objects.filter(source_server_id__in=list(instance_of)).exclude(recovery_instance_id="")
+    columns = ("source_server_id", "recovery_instance_id", "wave__execution__kind", "wave__execution__ended_at")
+    rows = launched.order_by("pk").values_list(*columns)
+    return {
+        server: Kind.of(kind) if ended_at else None
+        for server, instance, kind, ended_at in rows
+        if instance_of[server] == instance
+    }
+
+
+def regions_now() -> dict[str, RegionFacts]:
+    """Every region that was ever read; of the jobs that run there, those that no run of ours has are foreign."""
+    rows = list(RegionInventory.objects.all())
+    ids = [job["jobId"] for row in rows for job in row.running_jobs]
+    ours = set(LaunchJob.objects.filter(job_id__in=ids).values_list("job_id", flat=True)) if ids else set()
+    ours |= set(TerminationJob.objects.filter(job_id__in=ids).values_list("job_id", flat=True)) if ids else set()
+    return {row.region: _region(row, ours) for row in rows}
+
+
+def _region(row: RegionInventory, ours: Collection[str]) -> RegionFacts:
+    running = {job["jobId"]: tuple(job["servers"]) for job in row.running_jobs}
+    return RegionFacts(
+        region=row.region,
+        as_of=row.as_of,
+        initialized=row.initialized,
+        error=row.error_message or row.error_code or row.details_error,
+        is_elsewhere=row.error_code == OTHER_ACCOUNT,
+        running=running,
+        foreign=frozenset(running) - frozenset(ours),
+        jobs_as_of=row.jobs_as_of,
+    )
+
+
+def _drills(plan_ids: Collection[Key]) -> dict[Key, Drill]:
+    """The last completed drill of each plan, found through the plan's index."""
+    completed = Execution.objects.filter(
+        plan=OuterRef("pk"), kind=Kind.DRILL, status=ExecutionStatus.COMPLETED, dry_run=False
+    )
+    newest = completed.newest_first().values("pk")[:1]
+    last = RecoveryPlan.objects.filter(pk__in=plan_ids).order_by().values_list(Subquery(newest), flat=True)
+    runs = Execution.objects.filter(pk__in=[pk for pk in last if pk], ended_at__isnull=False)
+    return {
+        plan: Drill(pk, ended_at, copy)
+        for pk, plan, ended_at, copy in runs.values_list("pk", "plan_id", "ended_at", "plan_copy")
+        if ended_at is not None
+    }

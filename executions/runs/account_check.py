@@ -1,0 +1,56 @@
+"""A run whose servers are in one AWS account while the credentials are of another, or of nobody knows whose.
+
+Nothing is sent and nothing concluded; the run says so and goes on by itself when the credentials are right again.
+"""
+
+from datetime import datetime
+from functools import partial
+
+from django.conf import settings
+from django.db import transaction
+
+from contract.clock import Clock
+from drs import account as identity
+from drs.errors import OTHER_ACCOUNT, DrsError
+from executions.runs import decide as d
+from executions.runs import transitions
+from executions.runs.aws_calls import Errand
+from executions.models import LaunchJob, WaveRun
+from executions.runs.claim import Run
+from executions.states import JobStatus
+
+MOST_DOUBLINGS = 2  # of the time between two looks at the credentials: it costs AWS nothing
+
+
+def is_elsewhere(aws_error: str) -> bool:
+    """Whether a run waits for credentials of its own account. `aws_error` is the text of a DrsError, or of several."""
+    return f": {OTHER_ACCOUNT}: " in aws_error
+
+
+def said(aws_error: str) -> str:
+    """The same without the call that was not made: a sentence for people."""
+    return aws_error.partition(f": {OTHER_ACCOUNT}: ")[2] or aws_error
+
+
+def waits_for_credentials(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> Errand[bool]:
+    """Before a launch is even intended: True when its account is not known to be that of the credentials. It is due
+    again soon, and for as long as that takes."""
+    try:
+        if not identity.is_known(job.account_id):
+            yield partial(identity.check, job.region, job.account_id)
+    except DrsError as error:
+        _wait(run, wave, job, error, clock())
+        return True
+    if identity.OPERATION in run.execution.aws_error and not transitions.is_watched(run.execution):
+        run.keep(clock(), failures=0, failing_since=None, aws_error="")
+    return False
+
+
+def _wait(run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, now: datetime) -> None:
+    failures, since = run.execution.failures, run.execution.failing_since or now
+    later = now + d.backoff(min(failures, MOST_DOUBLINGS), settings.POLL_SECONDS)
+    status = d.running_status(wave.state, cancelled=False)
+    with transaction.atomic():
+        run.keep(now, status=status, failures=failures + 1, failing_since=since, aws_error=str(error))
+        LaunchJob.objects.filter(pk=job.pk, status=JobStatus.QUEUED).update(not_before=later)
+        transitions.touch(run.execution, now)

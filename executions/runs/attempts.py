@@ -1,0 +1,124 @@
+"""The attempts at runs: which there were, and whether a run can be tried once more. A fixed number of queries."""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypedDict
+
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery, UUIDField
+
+from audit.actor import Actor
+from contract.errors import Conflict
+from executions.runs.actions import Action
+from executions.models import Execution, LaunchJob, ServerHold, ServerRun
+from executions.commands.new_run import held_servers, second_run
+from executions.states import ExecutionStatus, JobStatus, Kind, LaunchStatus, TerminationStatus
+
+RETRIED = (ExecutionStatus.PARTIAL, ExecutionStatus.FAILED)
+OPEN = (JobStatus.INITIATED, JobStatus.PENDING, JobStatus.STARTED)
+
+
+class LeftOut(TypedDict):
+    """A server that a retry does not launch although it is not up."""
+
+    waveNumber: int
+    sourceServerId: str
+    hostname: str
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """The run and everything that was tried before and after it, the first attempt first; whether DRS works on it;
+    of a run that could be tried again, as what the retry would be refused because of another run."""
+
+    attempts: list[Execution]
+    is_busy: bool
+    rival: Conflict | None = None
+
+
+def lineages(executions: Collection[Execution]) -> dict[uuid.UUID, Lineage]:
+    """The lineage of each of these runs."""
+    tried = _tried(executions)
+    rivals = _rivals([each for each in executions if not why_not(each, tried[each.pk])])
+    return {key: replace(each, rival=rivals.get(key)) for key, each in tried.items()}
+
+
+def _tried(executions: Collection[Execution]) -> dict[uuid.UUID, Lineage]:
+    firsts = {each.first_attempt_id or each.pk for each in executions}
+    tried: dict[uuid.UUID, list[Execution]] = defaultdict(list)
+    found = Execution.objects.filter(Q(pk__in=firsts) | Q(first_attempt_id__in=firsts))
+    columns = ("id", "attempt", "first_attempt_id", "status", "termination_status", "ended_at")
+    open_jobs = LaunchJob.objects.filter(wave__execution=OuterRef("pk"), status__in=OPEN)
+    rows: list[Any] = list(found.annotate(is_busy=Exists(open_jobs)).order_by("attempt", "started_at").only(*columns))
+    for each in rows:
+        tried[each.first_attempt_id or each.pk].append(each)
+    busy = {each.pk for each in rows if each.is_busy}
+    return {each.pk: Lineage(tried[each.first_attempt_id or each.pk], each.pk in busy) for each in executions}
+
+
+def _rivals(executions: Collection[Execution]) -> dict[uuid.UUID, Conflict]:
+    """The refusal of a retry of each that has one: its plan is being run, or runs hold servers that are left of it."""
+    if not executions:
+        return {}
+    left = ServerRun.objects.filter(wave__execution__in=[each.pk for each in executions])
+    left = left.exclude(launch_status=LaunchStatus.LAUNCHED).order_by()
+    holds = ServerHold.objects.filter(assignment__source_server_id__in=left.values("source_server_id"))
+    in_the_way = Q(plan__in=[each.plan_id for each in executions]) | Q(pk__in=holds.values("execution"))
+    active = Execution.objects.active().filter(in_the_way, dry_run=False)
+    runs = active.only("id", "plan_id", "plan_name", "status", "started_by").in_bulk()
+    by_plan = {run.plan_id: run for run in runs.values()}
+    planned = [each for each in executions if each.plan_id in by_plan]
+    return _held(left, runs) | {each.pk: second_run(by_plan[each.plan_id], each.plan_name) for each in planned}
+
+
+def _held(left: QuerySet[ServerRun], runs: Mapping[uuid.UUID, Execution]) -> dict[uuid.UUID, Conflict]:
+    """The refusals because of servers that these runs hold."""
+    hold = ServerHold.objects.filter(assignment=OuterRef("source_server_id")).values("execution")
+    held = left.annotate(holder=Subquery(hold, output_field=UUIDField())).filter(holder__in=list(runs))
+    waves: dict[uuid.UUID, dict[str, int]] = defaultdict(dict)
+    holders: dict[uuid.UUID, dict[str, Execution]] = defaultdict(dict)
+    columns = ("wave__execution_id", "source_server_id", "wave__number", "holder")
+    for key, server, number, holder in held.values_list(*columns):
+        waves[key][server], holders[key][server] = number, runs[holder]
+    return {key: held_servers(waves[key], holders[key]) for key in waves}
+
+
+def attempts_among(execution: Execution) -> QuerySet[Execution]:
+    """The rows of all attempts at a run, in no order."""
+    first = execution.first_attempt_id or execution.pk
+    return Execution.objects.filter(Q(pk=first) | Q(first_attempt_id=first))
+
+
+def attempts_of(execution: Execution) -> list[Execution]:
+    """The run and everything that was tried before and after it, the first attempt first."""
+    return _tried([execution])[execution.pk].attempts
+
+
+def why_not(execution: Execution, lineage: Lineage | None = None) -> str:
+    """Why a run cannot be tried again, as a sentence; empty when it can, unless another run is in the way."""
+    if execution.dry_run:
+        return "A dry run launched nothing. Start it anew."
+    if execution.state not in RETRIED:
+        return f"Only a failed or partial run can be tried again; this one is {execution.state.label.lower()}."
+    lineage = lineage or _tried([execution])[execution.pk]
+    later = next((each for each in lineage.attempts if each.attempt > execution.attempt), None)
+    if later is not None:
+        return f"It was tried again already: attempt {later.attempt} ({later.state.label.lower()})."
+    if any(each.termination_status != TerminationStatus.NOT_STARTED for each in lineage.attempts):
+        return "Instances of it were terminated, so what it launched no longer stands. Start the plan anew."
+    if execution.plan_id is None:
+        return "Its plan was deleted."
+    if lineage.is_busy:
+        return "DRS still works on a launch of it, which may yet come up. Try again when that has ended."
+    return ""
+
+
+def retry_of(execution: Execution, actor: Actor, lineage: Lineage | None = None) -> Action:
+    """Whether `actor` can try the run again now."""
+    lineage = lineage or lineages([execution])[execution.pk]
+    reason = why_not(execution, lineage) or (lineage.rival.message if lineage.rival else "")
+    right = "start_recovery" if execution.purpose is Kind.RECOVERY else "start_drill"
+    if not reason and not actor.may(f"executions.{right}"):
+        reason = f"You may not start a {execution.purpose.label.lower()}."
+    return Action(not reason, reason)

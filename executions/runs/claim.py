@@ -1,0 +1,142 @@
+"""A claimed run: its rows, the token that proves the claim, and what `decide` needs to see of it.
+
+Whoever works on a run holds its claim, a fencing token with a lease. Every write is guarded by it: zero rows
+updated means that a person or another engine has taken the run over, and this one stops (`Lost`). A crash leaves
+a row that simply becomes due again.
+"""
+
+import uuid
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import F, QuerySet
+
+from audit.actor import ENGINE
+from audit.journal import record
+from executions.runs import decide as d
+from executions.models import Execution, LaunchJob, ServerRun, WaveRun
+from executions.querysets import SPLIT
+from executions.states import STEPPED, JobStatus, LaunchStatus
+
+# Columns of a wave's run that are large and nothing that the engine decides by, for `defer`.
+UNREAD = tuple(f"wave__execution__{column}" for column in ("plan_copy", "rehearsal", "phase_times"))
+LEASE = timedelta(seconds=settings.LEASE_SECONDS)
+
+
+class Lost(Exception):
+    """The claim was taken by somebody else: stop, and write nothing more."""
+
+
+@dataclass
+class Run:
+    """A claimed run: its row, its waves, and the token that proves the claim."""
+
+    execution: Execution
+    waves: list[WaveRun]
+    token: uuid.UUID
+
+    @property
+    def view(self) -> d.RunView:
+        """The run as `decide` wants it, with jobs and servers of the current wave."""
+        run = d.RunView(
+            status=self.execution.state,
+            waves=tuple(_wave_view(wave) for wave in self.waves),
+            cancelled=self.execution.cancel_requested_at is not None,
+            pause_requested=self.execution.pause_requested_at is not None,
+            left_out=bool(self.execution.left_out),
+            restored=self.execution.restored_at is not None,
+            uncounted=self.execution.restored_at is not None and uncounted(self.execution).exists(),
+        )
+        current = run.current
+        if current is None:
+            launched = ServerRun.objects.filter(wave__execution=self.execution, launch_status=LaunchStatus.LAUNCHED)
+            return replace(run, any_launched=launched.exists())
+        filled = _with_jobs(self.waves[current.number], current)
+        return replace(run, waves=tuple(filled if each is current else each for each in run.waves))
+
+    def keep(self, now: datetime, **columns: object) -> None:
+        """Write to the run's row and renew the lease, or raise Lost."""
+        held = Execution.objects.filter(pk=self.execution.pk, claim=self.token)
+        if not held.update(**{"next_step_at": now + LEASE, **columns}):
+            raise Lost
+        for name, value in columns.items():
+            setattr(self.execution, name, value)
+
+    def release(self, at: datetime, **columns: object) -> None:
+        """Let the run rest until `at`; somebody else may have taken it meanwhile, which is fine."""
+        held = Execution.objects.filter(pk=self.execution.pk, claim=self.token)
+        if columns:
+            columns |= {"revision": F("revision") + 1}
+        held.update(claim=None, next_step_at=at, **columns)
+
+
+def uncounted(execution: Execution) -> QuerySet[LaunchJob]:
+    """Launches of which it is not known whether they were sent."""
+    return LaunchJob.objects.filter(wave__execution=execution, status=JobStatus.INITIATED, job_id="")
+
+
+def _wave_view(wave: WaveRun) -> d.WaveView:
+    return d.WaveView(
+        number=wave.number,
+        status=wave.state,
+        pause_before=wave.pause_before,
+        paused_at=wave.paused_at,
+        resumed=wave.resumed_at is not None,
+        depends_on=tuple(wave.depends_on),
+        on_failure=wave.on_failure,
+        deadline_at=wave.deadline_at,
+    )
+
+
+def _with_jobs(wave: WaveRun, view: d.WaveView) -> d.WaveView:
+    jobs = list(LaunchJob.objects.filter(wave=wave).exclude(SPLIT).order_by("position"))
+    servers = ServerRun.objects.filter(wave=wave).exclude(job__status=JobStatus.WITHDRAWN)
+    return replace(
+        view,
+        jobs=tuple(_job_view(job) for job in jobs),
+        servers=tuple(LaunchStatus.of(each) for each in servers.values_list("launch_status", flat=True)),
+    )
+
+
+def _job_view(job: LaunchJob) -> d.JobView:
+    return d.JobView(
+        key=job.pk,
+        status=job.state,
+        attempt=job.attempt,
+        intent_at=job.intent_at,
+        not_before=job.not_before,
+        seen_at=job.seen_at,
+        completed_seen_at=job.completed_seen_at,
+        instances_seen_at=job.instances_seen_at,
+        error_code=job.error_code,
+        error_message=job.error_message,
+    )
+
+
+def claim(execution_id: uuid.UUID, now: datetime) -> uuid.UUID | None:
+    """Take a due run for a lease; None when it is not due, or somebody else was faster. Polled runs are the sweep's."""
+    token = uuid.uuid4()
+    due = Execution.objects.filter(pk=execution_id, next_step_at__lte=now, status__in=STEPPED)
+    return token if due.update(claim=token, next_step_at=now + LEASE) else None
+
+
+def load(execution_id: uuid.UUID, token: uuid.UUID) -> Run:
+    """The claimed run, or Lost."""
+    execution = Execution.objects.filter(pk=execution_id, claim=token).first()
+    if execution is None:
+        raise Lost
+    return Run(execution, list(execution.waves.order_by("number")), token)
+
+
+def journal(run: Run, verb: str, *, outcome: str = "ok", **detail: object) -> None:
+    """One journal entry of the engine about this run."""
+    record(
+        ENGINE,
+        verb,
+        subject_kind="execution",
+        subject_id=run.execution.pk,
+        subject_name=run.execution.plan_name,
+        outcome=outcome,
+        detail=detail,
+    )

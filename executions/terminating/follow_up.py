@@ -1,0 +1,185 @@
+"""Following terminations to their end: what the engine does after a person has asked (`termination`)."""
+
+import logging
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.db import transaction
+
+from audit.cleaning import storable
+from contract.clock import Clock
+from drs.client import Drs
+from drs.errors import DrsError, Effect
+from drs.shapes import JOB_COMPLETED, TERMINATE, Job, JobLogItem
+from executions.runs.aws_calls import Errand
+from executions.terminating.instances import (GONE, UNCONFIRMED_AFTER, journal, mark_terminated, mark_unknown, roll_up)
+from executions.models import Execution, ServerRun, TerminationJob
+from executions.observing.drs_answers import LATE_NEWS, LOST_AFTER
+from executions.terminating.outcome import UNKNOWN_TO_DRS
+from executions.runs.retry_policy import wake_waiting
+from executions.states import JobStatus, TerminationStatus
+from executions.terminating.send import confirm, launch_jobs, refuse, send_queued
+from executions.terminating.terminate import LOST
+
+log = logging.getLogger(__name__)
+
+CLOCKS_DIFFER = timedelta(minutes=2)  # a job that is older than its intent by more is not ours
+_TOLD = (JobStatus.PENDING, JobStatus.STARTED, JobStatus.COMPLETED)  # DRS's own words for a job
+UNSETTLED = (JobStatus.QUEUED, JobStatus.INITIATED)
+
+_LOST = {"code": LOST, "message": "DRS has not shown the job of this termination for a day."}
+TERMINATED, FAILED = "TERMINATED", "FAILED"  # DRS's words for a server of a TERMINATE job
+
+Failures = dict[str, dict[str, str]]  # code and message, by instance
+
+
+def follow(job: TerminationJob, found: Job | None, asked_at: datetime, now: datetime) -> bool:
+    """Write down what DRS says of a TERMINATE job. True when it has ended and does not say of every instance that it
+    is gone: then somebody must look (`settle`)."""
+    if not job.watched:
+        return False
+    if found is None:
+        _despair(job, asked_at, now)
+    elif found.status not in _TOLD:
+        log.warning("DRS says %r of %s, which is no state of a job that we know", found.status, job.job_id)
+    elif found.status == JOB_COMPLETED:
+        told = _told(found)
+        if any(told.get(each) != TERMINATED for each in job.server_ids):
+            return True
+        _write(job, JobStatus.COMPLETED, job.instance_ids, {}, now)
+    elif found.status != job.status:
+        by_server = dict(zip(job.server_ids, job.instance_ids, strict=True))
+        gone = [by_server[each] for each, status in _told(found).items() if status == TERMINATED and each in by_server]
+        _write(job, JobStatus.of(found.status), gone, {}, now)
+    return False
+
+
+def _told(found: Job) -> dict[str, str]:
+    return {each.source_server_id: each.launch_status for each in found.participants}
+
+
+def settle(job: TerminationJob, found: Job, clock: Clock) -> Errand[None]:
+    """DRS ended the job and left open what became of an instance: its participants are emptied or PENDING, or it
+    failed. Look before anything is said. While DRS does not answer nothing is: the next poll asks again."""
+    drs = Drs(job.region, job.account_id, reading="poller")
+    try:
+        listed = yield partial(drs.recovery_instances, job.server_ids)
+        lines = yield partial(_log_of, drs, job.job_id, is_late=_is_late(found, clock()))
+    except DrsError:
+        return
+    told, states = _told(found), {each.recovery_instance_id: each.ec2_state for each in listed}
+    names = dict(ServerRun.objects.filter(wave__execution=job.execution_id).values_list("source_server_id", "hostname"))
+    gone: list[str] = []
+    failures: Failures = {}
+    for server, instance in zip(job.server_ids, job.instance_ids, strict=True):
+        state, name = states.get(instance), names.get(server, server)
+        if told.get(server) == TERMINATED or state in GONE or (state is None and told.get(server) != FAILED):
+            gone.append(instance)
+        else:
+            failures[instance] = _why(lines, server, name, is_listed=state is not None)
+    _write(job, JobStatus.COMPLETED, gone, failures, clock())
+
+
+def _is_late(found: Job, now: datetime) -> bool:
+    return found.ended_at is not None and now > found.ended_at + LATE_NEWS
+
+
+def _log_of(drs: Drs, job_id: str, *, is_late: bool) -> list[JobLogItem]:
+    """Why an instance still stands; without it after a while, or where it cannot be read."""
+    try:
+        return drs.job_log(job_id)
+    except DrsError as error:
+        if error.effect is Effect.FATAL or is_late:
+            return []
+        raise
+
+
+def _why(lines: Iterable[JobLogItem], server: str, name: str, *, is_listed: bool) -> dict[str, str]:
+    """AWS's own words for an instance that was not terminated, of its own event or of the job's."""
+    told = [each for each in lines if each.event == "CLEANUP_FAIL" and each.source_server_id in ("", server)]
+    told.sort(key=lambda each: (each.source_server_id == server, bool(each.data.get("rawError"))))
+    if told:
+        text = f"{name}: CLEANUP_FAIL: {told[-1].data.get('rawError') or 'AWS gave no reason.'}"
+    else:
+        text = f"{name}: DRS ended the job without terminating this instance, and gave no reason."
+    return {"code": "TERMINATION_FAILED" if is_listed else UNKNOWN_TO_DRS, "message": str(storable(text))}
+
+
+def _despair(job: TerminationJob, asked_at: datetime, now: datetime) -> None:
+    """A job that DRS does not show was not observed, which says nothing; after a whole day it is taken for gone. What
+    still stands is found out when a person terminates again."""
+    if asked_at > (job.seen_at or job.intent_at or asked_at) + LOST_AFTER:
+        _write(job, JobStatus.COMPLETED, [], {each: dict(_LOST) for each in job.instance_ids}, now)
+
+
+def _write(job: TerminationJob, status: JobStatus, gone: list[str], failures: Failures, now: datetime) -> None:
+    execution, watched = job.execution, status is not JobStatus.COMPLETED
+    with transaction.atomic():
+        mine = TerminationJob.objects.filter(pk=job.pk, status=job.status, watched=True)
+        if not mine.update(status=status, watched=watched):
+            return  # another engine was faster
+        job.status, job.watched = status, watched
+        if not job.watched:
+            job.failures = failures
+            job.save(update_fields=["failures"])
+            journal(execution, "terminate.ended", jobId=job.job_id, terminated=gone, failed=sorted(job.failures))
+            wake_waiting(job.account_id, job.region, now)
+        mark_terminated(execution, now, recovery_instance_id__in=gone)
+        lost = [each for each, failure in failures.items() if failure["code"] == UNKNOWN_TO_DRS]
+        mark_unknown(execution, now, recovery_instance_id__in=lost)
+        roll_up(execution, now)
+
+
+def tend(execution: Execution, clock: Clock) -> Errand[None]:
+    """What was asked for and DRS does not work on yet: send what waited, find out what became of what was sent."""
+    yield from send_waiting(execution, clock)
+    yield from find_unconfirmed(execution, clock)
+
+
+def send_waiting(execution: Execution, clock: Clock) -> Errand[None]:
+    """Ask for what waited until DRS had ended the launch, and for parts of a refused request that nobody has sent."""
+    queued = execution.terminations.filter(status=JobStatus.QUEUED)
+    due = [job for job in queued if not launch_jobs(execution, job).exclude(status=JobStatus.COMPLETED).exists()]
+    yield from send_queued(execution, due, clock)
+
+
+def find_unconfirmed(execution: Execution, clock: Clock) -> Errand[None]:
+    """Settle terminations whose request was lost or killed: adopt DRS's job, or let a person try again."""
+    oldest = clock() - UNCONFIRMED_AFTER
+    for job in execution.terminations.filter(status=JobStatus.INITIATED, intent_at__lte=oldest):
+        since = (job.intent_at or oldest) - CLOCKS_DIFFER
+        try:
+            jobs = yield partial(Drs(job.region, job.account_id, reading="poller").jobs_since, since)
+        except DrsError:
+            continue  # asked again at the next poll
+        mine = _unowned(each for each in jobs if each.created_at >= since and _is_for(each, job))
+        if mine:
+            confirm(execution, job, min(mine, key=lambda each: each.created_at), clock())
+        else:
+            refuse(execution, job, "NOT_CONFIRMED", "AWS never confirmed the request; terminate again.", clock())
+
+
+def _is_for(found: Job, job: TerminationJob) -> bool:
+    """Whether a DRS job terminates exactly these servers, and none of their instances of another launch."""
+    instances = dict(zip(job.server_ids, job.instance_ids, strict=True))
+    told = {each.source_server_id: each.recovery_instance_id for each in found.participants}
+    return (
+        found.type == TERMINATE
+        and set(told) == set(instances)
+        and all(told[each] in ("", instances[each]) for each in told)
+    )
+
+
+def _unowned(jobs: Iterable[Job]) -> list[Job]:
+    """Those that no termination has: the same servers may have been terminated before, after another launch."""
+    found = list(jobs)
+    ids = [each.job_id for each in found]
+    owned = set(TerminationJob.objects.filter(job_id__in=ids).values_list("job_id", flat=True))
+    return [each for each in found if each.job_id not in owned]
+
+
+def after_late_news(execution: Execution, now: datetime) -> None:
+    """An instance that came up after its run's instances were terminated is still standing: say so."""
+    if execution.state.is_final and execution.termination_status != TerminationStatus.NOT_STARTED:
+        roll_up(execution, now)

@@ -1,0 +1,106 @@
+"""What became of a request to terminate instances, told apart: accepted, already gone, unknown to DRS, failed."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from contract.errors import DomainError
+from executions.terminating.instances import Place, launched, standing
+from executions.models import Execution, ServerRun, TerminationJob
+from executions.states import JobStatus, LaunchStatus
+
+UNKNOWN_TO_DRS = "UNKNOWN_TO_DRS"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An instance that DRS did not terminate, or could not be asked for; one that has no id yet has its server's."""
+
+    recovery_instance_id: str
+    code: str
+    message: str
+    source_server_id: str = ""
+
+    @property
+    def name(self) -> str:
+        """What it is found by: the instance, or else its server."""
+        return self.recovery_instance_id or self.source_server_id
+
+
+@dataclass
+class TerminationResult:
+    """What was asked of DRS and accepted, what was refused, and the DRS jobs that do it. `waiting` are those of
+    `terminated` that DRS is asked for when it has ended the job that launched them; `already_gone` ended without this
+    product's asking; `unknown` are instances that DRS does not list any more, which may run on."""
+
+    terminated: list[str] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+    jobs: list[TerminationJob] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
+    already_gone: list[str] = field(default_factory=list)
+    unknown: list[Failure] = field(default_factory=list)
+
+    @property
+    def taken(self) -> int:
+        """How many instances DRS itself has accepted."""
+        return len(self.terminated) - len(self.waiting)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is anything to tell of a clean-up."""
+        return bool(self.jobs or self.already_gone or self.unknown)
+
+
+def result(execution: Execution, silent: Mapping[Place, DomainError] | None = None) -> TerminationResult:
+    """The recorded outcome: what DRS accepted or has done, and what failed and was not retried with success. `silent`
+    are the places that could not be asked just now."""
+    gone = ServerRun.objects.filter(wave__execution=execution, launch_status=LaunchStatus.TERMINATED)
+    ended = set(gone.values_list("recovery_instance_id", flat=True)) - {""}
+    jobs = list(execution.terminations.order_by("pk"))
+    accepted: dict[str, None] = {}
+    failed: dict[str, Failure] = {}
+    for job in jobs:
+        for each in job.instance_ids:
+            failed.pop(each, None)
+            if each in job.failures and not (each in ended and job.job_id):
+                failed[each] = Failure(each, job.failures[each]["code"], job.failures[each]["message"])
+                accepted.pop(each, None)
+            else:
+                accepted[each] = None
+    if jobs or silent is not None:
+        failed |= {failure.name: failure for failure in _unasked(execution, silent or {})}
+    unknown = [_unknown(server) for server in launched(execution) if server.is_unknown_to_drs]
+    not_failed = ended | {each.name for each in unknown}
+    terminated = [each for each in accepted if each not in failed]
+    waiting = {each for job in jobs if job.state is JobStatus.QUEUED for each in job.instance_ids}
+    in_order = gone.order_by("wave__number", "position").values_list("recovery_instance_id", flat=True)
+    return TerminationResult(
+        terminated=terminated,
+        failed=[failure for name, failure in failed.items() if name not in not_failed],
+        jobs=jobs,
+        waiting=[each for each in terminated if each in waiting],
+        already_gone=[each for each in in_order if each and each not in accepted],
+        unknown=unknown,
+    )
+
+
+def _unknown(server: ServerRun) -> Failure:
+    name = server.recovery_instance_id or f"the instance of {server.source_server_id}"
+    text = (
+        f"Unknown to DRS, may run in EC2: {name} of {server.hostname}, {server.job.region}. Nobody is known to have"
+        " terminated it; look for it in the EC2 console."
+    )
+    return Failure(server.recovery_instance_id, UNKNOWN_TO_DRS, text, server.source_server_id)
+
+
+def _unasked(execution: Execution, silent: Mapping[Place, DomainError]) -> Iterator[Failure]:
+    """Servers that are up and that DRS was not asked to terminate: it does not answer, or never told the instance."""
+    for place, servers in standing(execution).items():
+        for server in servers:
+            if trouble := silent.get(place):
+                yield Failure(server.recovery_instance_id, trouble.code, trouble.message, server.source_server_id)
+            elif not server.recovery_instance_id:
+                text = (
+                    f"DRS has not told which instance {server.hostname} ({server.source_server_id}) was launched as."
+                    f" Terminate again, or look for it in {place[1]} yourself."
+                )
+                yield Failure("", "INSTANCE_NOT_KNOWN", text, server.source_server_id)

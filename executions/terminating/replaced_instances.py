@@ -1,0 +1,56 @@
+"""Instances that a launch has replaced: before DRS launches a server, it terminates the recovery instance that it has.
+
+`production` says beforehand what would go; the run whose instances went says so from then on.
+"""
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+
+from django.db.models import QuerySet
+
+from executions.terminating.instances import journal, mark_terminated, roll_up
+from executions.models import LaunchJob, ServerRun
+from executions.observing.drs_answers import News
+from executions.runs.claim import UNREAD
+from executions.states import InstanceState, Kind, LaunchStatus
+
+
+def standing(server_ids: Collection[str], kind: Kind) -> QuerySet[ServerRun]:
+    """What earlier runs of this kind launched of these servers and what still runs, as far as we know. DRS may not
+    have told an instance's id yet."""
+    rows = ServerRun.objects.filter(source_server_id__in=server_ids, launch_status=LaunchStatus.LAUNCHED)
+    return rows.filter(wave__execution__kind=kind)
+
+
+def note_replaced(news: Iterable[News], now: datetime) -> None:
+    """Mark what DRS has removed for these launches as terminated, on the runs that had it. In a transaction."""
+    cleaned = [(each.job, servers) for each in news if each.job.intent_at and (servers := _cleaned(each))]
+    if not cleaned:
+        return
+    last = max(job.intent_at for job, _ in cleaned if job.intent_at)
+    # What DRS does not list it cannot have removed for a launch.
+    known = ServerRun.objects.filter(recovery_instance_state=InstanceState.KNOWN)
+    launched = known.filter(launch_status=LaunchStatus.LAUNCHED, job__intent_at__lt=last)
+    rows = launched.filter(source_server_id__in={each for _, servers in cleaned for each in servers})
+    standing = list(rows.select_related("wave__execution", "job").defer(*UNREAD))
+    for job, servers in cleaned:
+        replaced = [row for row in standing if row.source_server_id in servers and _is_older(row.job, job)]
+        standing = [row for row in standing if row not in replaced]
+        by = job.wave.execution
+        for execution in {row.wave.execution for row in replaced}:
+            gone = [row for row in replaced if row.wave.execution_id == execution.pk]
+            mark_terminated(execution, now, pk__in=[row.pk for row in gone])
+            roll_up(execution, now)
+            ids = [row.recovery_instance_id for row in gone]
+            journal(execution, "instances.replaced", instances=ids, byExecution=str(by.pk), byPlan=by.plan_name)
+
+
+def _cleaned(news: News) -> set[str]:
+    """Servers whose earlier instance is gone: DRS says so, or has launched the next one."""
+    told = {event.source_server_id for event in news.events if event.event == "CLEANUP_END"}
+    return told | {server.source_server_id for server in news.servers if server.state is LaunchStatus.LAUNCHED}
+
+
+def _is_older(one: LaunchJob, other: LaunchJob) -> bool:
+    """Whether one launch was sent before the other: news of two may come in any order."""
+    return one.intent_at is not None and other.intent_at is not None and one.intent_at < other.intent_at

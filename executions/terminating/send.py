@@ -1,0 +1,175 @@
+"""Sending terminations to DRS, and taking a refusal for what it is: of one instance, and not of all that were named.
+
+The intent is committed before each call. What DRS certainly refuses because of one of several is asked for again
+without it, in parts if it does not say which one: each part is a request, and a row, of its own.
+"""
+
+import time
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import QuerySet
+
+from contract.clock import Clock
+from drs.client import Drs, SendWindow
+from drs.errors import DrsError, Effect, Trouble
+from drs.shapes import Job
+from executions.runs import transitions
+from executions.runs.aws_calls import Errand
+from executions.terminating.instances import journal, lock, roll_up, watch
+from executions.models import Execution, LaunchJob, TerminationJob
+from executions.states import JobStatus
+
+TOLD_BY_DRS = frozenset({JobStatus.PENDING, JobStatus.STARTED, JobStatus.COMPLETED})
+# Refusals whose reason may lie in one of the instances. Which of them DRS sends is not known.
+OF_ONE = frozenset({Trouble.CONFLICT, Trouble.INVALID, Trouble.NOT_FOUND})
+SECONDS = 20.0  # how long a person waits while DRS refuses part after part; an engine goes on with the rest
+
+Parts = list[TerminationJob]
+
+
+def send(execution: Execution, jobs: Iterable[TerminationJob], window: SendWindow, clock: Clock) -> Errand[None]:
+    """Ask DRS for these requests, just intended, and then for what refused ones were split into."""
+    parts: Parts = []
+    for job in jobs:
+        parts += yield from _ask(execution, job, window, clock)
+    yield from send_queued(execution, parts, clock, patience=SECONDS)
+
+
+def send_queued(
+    execution: Execution, jobs: Iterable[TerminationJob], clock: Clock, *, patience: float = float("inf")
+) -> Errand[None]:
+    """Ask for what waited, and for its parts. A row goes from QUEUED to INITIATED before its call: of several engines
+    one asks, and what becomes of its request is found out as after any other."""
+    left, until = list(jobs), time.monotonic() + patience
+    while left and time.monotonic() < until:
+        job = left.pop(0)
+        window, now = SendWindow(settings.SEND_WINDOW_SECONDS), clock()
+        waiting = TerminationJob.objects.filter(pk=job.pk, status=JobStatus.QUEUED, job_id="")
+        if waiting.update(status=JobStatus.INITIATED, intent_at=now):
+            left += yield from _ask(execution, job, window, clock)
+
+
+def _ask(execution: Execution, job: TerminationJob, window: SendWindow, clock: Clock) -> Errand[Parts]:
+    """One call; answers the parts that are to be asked for instead, when it is refused because of one instance."""
+    try:
+        answer = yield partial(Drs(job.region, job.account_id).terminate, job.instance_ids, window=window)
+    except DrsError as error:
+        return _not_taken(execution, job, error, clock())
+    confirm(execution, job, answer, clock())
+    return []
+
+
+def _not_taken(execution: Execution, job: TerminationJob, error: DrsError, now: datetime) -> Parts:
+    """After no clear answer nothing is written: the engine finds out."""
+    if error.effect is Effect.UNCERTAIN:
+        return []
+    parts: Parts = []
+    if error.trouble in OF_ONE and len(job.instance_ids) > 1:
+        apart = _busy(execution, job, error) or error.names(job.instance_ids, job.server_ids)
+        if not apart:
+            return _halve(execution, job, error, now)
+        parts = _split(execution, job, error, [each for each in job.instance_ids if each in apart], now)
+    if error.trouble is Trouble.CONFLICT and (launching := list(launch_jobs(execution, job))):
+        _wait(execution, job, error, sorted({each.job_id for each in launching}), now)
+    else:
+        refuse(execution, job, error.code, error.message, now)
+    return parts
+
+
+def launch_jobs(execution: Execution, job: TerminationJob) -> QuerySet[LaunchJob]:
+    """The run's own launches, of the servers to terminate, of which DRS may have more news."""
+    mine = LaunchJob.objects.filter(wave__execution=execution, account_id=job.account_id, region=job.region)
+    return mine.filter(watched=True, servers__source_server_id__in=job.server_ids).exclude(job_id="")
+
+
+def _busy(execution: Execution, job: TerminationJob, error: DrsError) -> set[str]:
+    """Instances whose servers DRS still works on in a launch of this run, which is what a conflict is about then."""
+    if error.trouble is not Trouble.CONFLICT:
+        return set()
+    launching = launch_jobs(execution, job).exclude(status=JobStatus.COMPLETED)
+    servers = set(launching.values_list("servers__source_server_id", flat=True))
+    return {instance for instance, server in zip(job.instance_ids, job.server_ids, strict=True) if server in servers}
+
+
+def _halve(execution: Execution, job: TerminationJob, error: DrsError, now: datetime) -> Parts:
+    """DRS does not say which one: ask for either half, and so on, until each that is refused stands alone."""
+    middle = len(job.instance_ids) // 2
+    rest = _split(execution, job, error, job.instance_ids[:middle], now)
+    again = TerminationJob.objects.filter(pk=job.pk, status=JobStatus.INITIATED, job_id="")
+    return [job, *rest] if again.update(status=JobStatus.QUEUED) else rest
+
+
+def _split(execution: Execution, job: TerminationJob, error: DrsError, kept: Collection[str], now: datetime) -> Parts:
+    """Leave `kept` in the row; the rest becomes a row that waits to be sent."""
+    pairs = list(zip(job.instance_ids, job.server_ids, strict=True))
+    here, rest = [each for each in pairs if each[0] in kept], [each for each in pairs if each[0] not in kept]
+    with transaction.atomic():
+        lock(execution)
+        mine = TerminationJob.objects.filter(pk=job.pk, status=JobStatus.INITIATED, job_id="")
+        if not rest or not mine.update(instance_ids=_first(here), server_ids=_second(here)):
+            return []  # all of them are meant, or somebody else has settled it
+        job.instance_ids, job.server_ids = _first(here), _second(here)
+        part = TerminationJob.objects.create(
+            execution=execution,
+            account_id=job.account_id,
+            region=job.region,
+            instance_ids=_first(rest),
+            server_ids=_second(rest),
+            status=JobStatus.QUEUED,
+            requested_by=job.requested_by,
+        )
+        watch(execution, now + timedelta(seconds=settings.POLL_SECONDS))
+        detail = {"apart": job.instance_ids, "rest": part.instance_ids, "text": error.message}
+        journal(execution, "terminate.split", outcome=error.code, region=job.region, **detail)
+    return [part]
+
+
+def _first(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    return [instance for instance, _ in pairs]
+
+
+def _second(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    return [server for _, server in pairs]
+
+
+def _wait(execution: Execution, job: TerminationJob, error: DrsError, launching: list[str], now: datetime) -> None:
+    text = f"DRS has not ended {' and '.join(launching)} yet, which launched them. They are terminated when it has."
+    with transaction.atomic():
+        lock(execution)
+        sent = TerminationJob.objects.filter(pk=job.pk, status=JobStatus.INITIATED, job_id="")
+        if sent.update(status=JobStatus.QUEUED, error_code=error.code, error_message=text):
+            watch(execution, now + timedelta(seconds=settings.POLL_SECONDS))
+            if job.error_message != text:
+                journal(execution, "terminate.waits", outcome=error.code, region=job.region, text=text)
+            transitions.touch(execution, now)
+
+
+def confirm(execution: Execution, job: TerminationJob, found: Job, now: datetime) -> None:
+    """DRS has the request as this job. Of two requests that would have the same job, the second is not confirmed."""
+    status = found.status if found.status in TOLD_BY_DRS else JobStatus.PENDING  # its polls tell
+    with transaction.atomic():
+        lock(execution)
+        if TerminationJob.objects.filter(job_id=found.job_id).exists():
+            return
+        unconfirmed = TerminationJob.objects.filter(pk=job.pk, job_id="")
+        done = unconfirmed.update(job_id=found.job_id, status=status, watched=True, error_code="", error_message="")
+        if done:
+            watch(execution, now + timedelta(seconds=settings.POLL_SECONDS))
+            journal(execution, "terminate.sent", jobId=found.job_id, region=job.region, instances=job.instance_ids)
+
+
+def refuse(execution: Execution, job: TerminationJob, code: str, message: str, now: datetime) -> None:
+    """Nothing was terminated by this request; a person may try again."""
+    with transaction.atomic():
+        lock(execution)
+        failures = {each: {"code": code, "message": message} for each in job.instance_ids}
+        unconfirmed = TerminationJob.objects.filter(pk=job.pk, status=JobStatus.INITIATED, job_id="")
+        done = unconfirmed.update(status=JobStatus.REJECTED, error_code=code, error_message=message, failures=failures)
+        if done:
+            roll_up(execution, now)
+            detail = {"region": job.region, "instances": job.instance_ids, "text": message}
+            journal(execution, "terminate.refused", outcome=code, **detail)

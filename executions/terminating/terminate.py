@@ -1,0 +1,245 @@
+"""Terminating the instances of a finished run: asked of DRS in the request, followed to the end (`following`).
+
+The intent is committed before the call, so a killed request loses nothing: the engine finds what became of it. A
+repeat would be harmless at DRS (it conflicts, or finds nothing), but is not made: only failed instances are retried.
+DRS lets no instance go while the job that launched it lasts, which is some seconds longer than the run: such a request
+waits (QUEUED), and the engine sends it when that job has ended. What DRS does not list is not asked for, and is gone
+only if something tells so.
+"""
+
+import uuid
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+
+from audit.actor import Actor
+from audit.journal import attempt, record
+from contract.clock import Clock, db_clock
+from contract.errors import BadRequest, DomainError, NotFound
+from drs.client import SERVERS_A_JOB, Drs, SendWindow
+from drs.errors import DrsError
+from drs.shapes import TERMINATE, Job, RecoveryInstance
+from executions.runs.aws_calls import do_now
+from executions.terminating.instances import (GONE, UNCONFIRMED_AFTER, Place, journal, lock, mark_known, mark_terminated, mark_unknown, roll_up, standing, watch)
+from executions.models import Execution, ServerRun, TerminationJob
+from executions.terminating.outcome import TerminationResult, result
+from executions.states import JobStatus, Kind
+from executions.terminating.send import send
+from protection.drs_refusals import drs_trouble
+
+LISTED_WITHIN = timedelta(minutes=5)  # a launched instance shows in DescribeRecoveryInstances by then
+LOST = "TERMINATION_LOST"  # DRS took the request, and has not shown its job for a day
+
+
+@attempt("execution.terminate", "execution", subject="execution_id")
+def terminate(
+    *, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: Clock = db_clock
+) -> TerminationResult:
+    """Ask DRS to terminate every instance of a finished run that is still there. Again: the recorded result.
+
+    Raises Forbidden, NotFound, BadRequest (EXECUTION_STILL_RUNNING), and the contract's DRS errors when no region
+    could even be asked which instances exist; one of several that could not is told in `failed`.
+    """
+    execution = Execution.objects.filter(pk=execution_id).first()
+    if execution is None:
+        raise NotFound(f"There is no execution {execution_id}.", details={"executionId": str(execution_id)})
+    right = "terminate_recovery" if execution.purpose is Kind.RECOVERY else "terminate_drill"
+    actor.require(f"executions.{right}", f"terminate the instances of a {execution.purpose.label.lower()}")
+    if not execution.state.is_final:
+        raise BadRequest(
+            "EXECUTION_STILL_RUNNING",
+            f"This run is {execution.state.label.lower()}. Its instances can be terminated when it has ended.",
+            details={"status": execution.status},
+        )
+    silent = _look_at_aws(execution, clock)
+    _refuse_without_news(execution, silent)
+    window = SendWindow(settings.SEND_WINDOW_SECONDS)  # opened before the intents: the engine judges them by their age
+    do_now(send(execution, _record_intents(actor, execution, comment, clock, silent), window, clock))
+    return result(execution, silent)
+
+
+def _refuse_without_news(execution: Execution, silent: Mapping[Place, DomainError]) -> None:
+    """Raise why nothing could be learned anywhere, unless an earlier request left something to tell."""
+    if silent and silent.keys() >= standing(execution).keys() and not execution.terminations.exists():
+        raise next(iter(silent.values()))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What DRS says of some servers' instances now, and those of its jobs that may have ended one."""
+
+    instances: Sequence[RecoveryInstance]
+    jobs: Sequence[Job] = ()
+
+
+def _look_at_aws(execution: Execution, clock: Clock) -> dict[Place, DomainError]:
+    """Bring what stands up to date, place by place; answers the places that could not be asked, and why."""
+    silent: dict[Place, DomainError] = {}
+    for place, servers in standing(execution).items():
+        try:
+            seen = _see(place, servers, clock)
+        except DomainError as trouble:
+            silent[place] = trouble
+        else:
+            _learn_ids(servers, seen.instances)
+            _judge(execution, servers, seen, clock)
+    return silent
+
+
+def _see(place: Place, servers: Sequence[ServerRun], clock: Clock) -> Seen:
+    account, region = place
+    drs = Drs(region, account)
+    try:
+        listed = drs.recovery_instances([server.source_server_id for server in servers])
+    except DrsError as error:
+        raise drs_trouble(error) from error
+    missing = [each.job.created_at for each in servers if _is_missing(each, listed, clock) and each.job.created_at]
+    try:
+        return Seen(listed, drs.jobs_since(min(missing)) if missing else [])
+    except DrsError:
+        return Seen(listed)  # then nothing tells that they ended; they are looked at again with the next request
+
+
+def _learn_ids(servers: Iterable[ServerRun], listed: Sequence[RecoveryInstance]) -> None:
+    """Instances whose ids no poll has learned yet: found by their job, so that none is left standing."""
+    known = {(each.job_id, each.source_server_id): each.recovery_instance_id for each in listed}
+    for server in servers:
+        found = known.get((server.job.job_id, server.source_server_id))
+        if found is not None and not server.recovery_instance_id:
+            ServerRun.objects.filter(pk=server.pk).update(recovery_instance_id=found)
+            server.recovery_instance_id = found
+
+
+def _is_missing(server: ServerRun, listed: Sequence[RecoveryInstance], clock: Clock) -> bool:
+    """Whether DRS does not list the instance. One just launched may not be listed yet, and is not missed; nor is one
+    without an id, as long as DRS lists any instance of its server."""
+    if server.launched_at is None or server.launched_at >= clock() - LISTED_WITHIN:
+        return False
+    if server.recovery_instance_id:
+        return all(each.recovery_instance_id != server.recovery_instance_id for each in listed)
+    return all(each.source_server_id != server.source_server_id or each.ec2_state in GONE for each in listed)
+
+
+def _judge(execution: Execution, servers: Sequence[ServerRun], seen: Seen, clock: Clock) -> None:
+    """Mark instances as gone that DRS names so, or that a termination is known to have ended. Of one that is only not
+    listed any more nobody knows: it may have been disconnected and deleted from DRS, and run on."""
+    states = {each.recovery_instance_id: each.ec2_state for each in seen.instances}
+    ended = _ended_by_us(execution)
+    gone: list[int] = []
+    unknown: list[int] = []
+    known: list[int] = []
+    for server in servers:
+        state = states.get(server.recovery_instance_id) if server.recovery_instance_id else None
+        if state in GONE:
+            gone.append(server.pk)
+        elif state is not None:
+            known.append(server.pk)
+        elif _is_missing(server, seen.instances, clock):
+            is_over = server.recovery_instance_id in ended or _was_terminated(server, seen.jobs)
+            (gone if is_over else unknown).append(server.pk)
+    region = servers[0].job.region
+    with transaction.atomic():
+        now = clock()
+        if found := mark_terminated(execution, now, pk__in=gone):
+            journal(execution, "terminate.found_gone", region=region, instances=_names(found))
+        if lost := mark_unknown(execution, now, pk__in=unknown):
+            journal(execution, "terminate.unknown", region=region, instances=_names(lost))
+        mark_known(execution, now, pk__in=known)
+        roll_up(execution, now)
+
+
+def _names(servers: Iterable[ServerRun]) -> list[str]:
+    return [each.recovery_instance_id or each.source_server_id for each in servers]
+
+
+def _ended_by_us(execution: Execution) -> set[str]:
+    """Instances that DRS took for termination, and of which it has not said that they stand."""
+    return {
+        instance
+        for job in execution.terminations.exclude(job_id="")
+        for instance in job.instance_ids
+        if job.failures.get(instance, {}).get("code", LOST) == LOST
+    }
+
+
+def _was_terminated(server: ServerRun, jobs: Iterable[Job]) -> bool:
+    """Whether somebody terminated the instance by DRS: the next job of its server after its launch did."""
+    launched = server.job.created_at
+    later = [
+        (job, each)
+        for job in jobs
+        for each in job.participants
+        if each.source_server_id == server.source_server_id
+        and job.job_id != server.job.job_id
+        and launched is not None
+        and job.created_at > launched
+    ]
+    if not later:
+        return False
+    job, part = min(later, key=lambda pair: pair[0].created_at)
+    is_of_it = part.recovery_instance_id in ("", server.recovery_instance_id)
+    return job.type == TERMINATE and part.launch_status == "TERMINATED" and is_of_it
+
+
+def _record_intents(
+    actor: Actor, execution: Execution, comment: str, clock: Clock, silent: Collection[Place]
+) -> list[TerminationJob]:
+    """Commit what is about to be asked. The lock lets one of two requests at once find something to do."""
+    with transaction.atomic():
+        lock(execution)
+        _refuse_under_retry(execution)
+        now = clock()
+        jobs = [
+            TerminationJob(
+                execution=execution,
+                account_id=account,
+                region=region,
+                instance_ids=[server.recovery_instance_id for server in servers[at : at + SERVERS_A_JOB]],
+                server_ids=[server.source_server_id for server in servers[at : at + SERVERS_A_JOB]],
+                status=JobStatus.INITIATED,
+                intent_at=now,
+                requested_by=actor.name,
+            )
+            for (account, region), here in standing(execution).items()
+            if (account, region) not in silent and (servers := [each for each in here if each.can_be_asked_for])
+            for at in range(0, len(servers), SERVERS_A_JOB)
+        ]
+        before = {"terminationStatus": execution.termination_status}
+        if jobs:
+            TerminationJob.objects.bulk_create(jobs)
+            watch(execution, now + UNCONFIRMED_AFTER)
+            roll_up(execution, now)
+        instances = [each for job in jobs for each in job.instance_ids]
+        record(
+            actor,
+            "execution.terminate",
+            subject_kind="execution",
+            subject_id=execution.pk,
+            subject_name=execution.plan_name,
+            detail={"instances": instances, "comment": comment} | ({} if jobs else {"changed": False}),
+            before=before,
+            after={"terminationStatus": execution.termination_status},
+        )
+    return jobs
+
+
+def _refuse_under_retry(execution: Execution) -> None:
+    if later := counted_on_by(execution):
+        details = {"status": execution.status, "executionId": str(later.pk)}
+        raise BadRequest("EXECUTION_STILL_RUNNING", counts_on(later), details=details)
+
+
+def counted_on_by(execution: Execution, attempts: Iterable[Execution] | None = None) -> Execution | None:
+    """The later attempt that is under way and counts on what this one launched; `attempts`, all, spare a query."""
+    if attempts is None:
+        attempts = Execution.objects.active().filter(first_attempt_id=execution.first_attempt_id or execution.pk)
+    later = (each for each in attempts if each.attempt > execution.attempt and not each.state.is_final)
+    return next(later, None)
+
+
+def counts_on(later: Execution) -> str:
+    """Why nothing is terminated under a later attempt, as a sentence."""
+    return f"Attempt {later.attempt} of this run is {later.state.label.lower()} and counts on these instances."

@@ -1,0 +1,129 @@
+"""The one judge of ID tokens, for the console's sign-in and for the API's Bearer tokens."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from jwt import PyJWS, PyJWTError, get_unverified_header
+
+from identity.provider.cognito import Provider
+from identity.provider.jwks import KeySet, KeysUnavailable
+
+MAX_CHARACTERS = 8192
+MAX_KID = 128
+MAX_SUBJECT = 255
+MAX_TEXT = 254
+LEEWAY_SECONDS = 60
+ALGORITHM = "RS256"
+
+
+class BadToken(Exception):
+    """Why a token is not good: for our log. Whoever sent it learns only that it is not."""
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What a good token says."""
+
+    issuer: str
+    subject: str
+    name: str
+    email: str
+    groups: tuple[str, ...]
+    nonce: str
+    expires: int  # seconds since 1970
+
+
+class Verifier:
+    """Knows the provider's keys and what a token of ours must look like."""
+
+    def __init__(self, provider: Provider, keys: KeySet, *, clock: Callable[[], float] = time.time) -> None:
+        self._provider = provider
+        self._keys = keys
+        self._clock = clock
+        self._jws = PyJWS(algorithms=[ALGORITHM])
+
+    def verify(self, token: str, *, may_wait: bool = True) -> Claims:
+        """The claims of a good token. Raises BadToken, or KeysUnavailable when nobody can tell.
+
+        One that may not wait is good only if its key is known: whoever fails often must not hold threads.
+        """
+        try:
+            return self._judge(self._payload(token, may_wait))
+        except (PyJWTError, ValueError, RecursionError) as error:  # what a hostile token can raise in the parsers
+            raise BadToken(f"{type(error).__name__}: {error}") from error
+
+    def _payload(self, token: str, may_wait: bool) -> dict[str, Any]:
+        if len(token) > MAX_CHARACTERS:
+            raise BadToken(f"{len(token)} characters")
+        header = get_unverified_header(token)
+        kid = header.get("kid")
+        if header.get("alg") != ALGORITHM:
+            raise BadToken("another algorithm")
+        if not isinstance(kid, str) or not 0 < len(kid) <= MAX_KID:
+            raise BadToken("no sane kid")
+        key = self._keys.key(kid, may_wait=may_wait)
+        if key is None:
+            raise BadToken("unknown kid")
+        claims = json.loads(self._jws.decode(token, key, algorithms=[ALGORITHM]))
+        if not isinstance(claims, dict):
+            raise BadToken("the payload is no object")
+        return claims
+
+    def _judge(self, claims: dict[str, Any]) -> Claims:
+        if claims.get("iss") != self._provider.issuer:
+            raise BadToken("another issuer")
+        # A list would be legal JWT, but Cognito never sends one: it would be somebody else's token.
+        if claims.get("aud") != self._provider.client_id:
+            raise BadToken("another audience")
+        if claims.get("token_use") != "id":
+            raise BadToken("not an ID token")
+        self._judge_times(claims)
+        subject, groups = claims.get("sub"), claims.get("cognito:groups", [])
+        if not isinstance(subject, str) or not subject.strip() or not storable(subject) or len(subject) > MAX_SUBJECT:
+            raise BadToken("no sane subject")
+        if not isinstance(groups, list) or not all(isinstance(group, str) for group in groups):
+            raise BadToken("groups are no list of names")
+        return Claims(
+            issuer=self._provider.issuer,
+            subject=subject,
+            name=_text(claims, "cognito:username"),
+            # Unverified, it is whatever its owner has typed: the journal would show somebody else's.
+            email=_text(claims, "email") if claims.get("email_verified") in (True, "true") else "",
+            groups=tuple(groups),
+            nonce=_text(claims, "nonce"),
+            expires=claims["exp"],
+        )
+
+    def _judge_times(self, claims: dict[str, Any]) -> None:
+        now = self._clock()
+        for name in ("exp", "iat", "nbf"):
+            value = claims.get(name, 0 if name == "nbf" else None)
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise BadToken(f"{name} is no whole number")
+            if name == "exp" and now >= value + LEEWAY_SECONDS:
+                raise BadToken("expired")
+            if name != "exp" and now < value - LEEWAY_SECONDS:
+                raise BadToken(f"{name} lies ahead")
+
+
+def _text(claims: dict[str, Any], name: str) -> str:
+    value = claims.get(name, "")
+    return value if isinstance(value, str) and storable(value) and len(value) <= MAX_TEXT else ""
+
+
+def storable(text: str) -> bool:
+    """No control characters and no half characters, which a database would choke on."""
+    return text.isprintable()
+
+
+@cache
+def verifier(provider: Provider) -> Verifier:
+    """The verifier of this process for a provider; its keys are read at the first token."""
+    return Verifier(provider, KeySet(provider.jwks_url, accept_known_keys=provider.is_test))
+
+
+__all__ = ["BadToken", "Claims", "KeysUnavailable", "Verifier", "verifier"]

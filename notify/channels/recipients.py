@@ -1,0 +1,76 @@
+"""What a subscription may point at, and how much of it everybody may see."""
+
+import re
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+
+from notify.channels.address_guard import OffLimits, check_literal
+from notify.states import Channel
+
+TOPIC = re.compile(r"arn:aws(?:-[a-z-]+)?:sns:(?P<region>[a-z0-9-]+):\d{12}:[A-Za-z0-9_-]{1,256}(?:\.fifo)?")
+TARGET_MAX = 1024
+
+
+def problem_of(channel: str, target: str) -> str:
+    """Why a target cannot be used, in a sentence for the person who typed it; empty if it can."""
+    if not target:
+        return "Say where to send it."
+    if len(target) > TARGET_MAX:
+        return f"At most {TARGET_MAX} characters; this has {len(target)}."
+    match channel:
+        case Channel.SNS:
+            ok = TOPIC.fullmatch(target)
+            return (
+                "" if ok else "A topic's ARN is expected, such as arn:aws:sns:us-east-1:123456789012:drsorch-on-call."
+            )
+        case Channel.EMAIL:
+            return _problem_of_address(target)
+        case _:
+            return _problem_of_url(target)
+
+
+def _problem_of_address(target: str) -> str:
+    if not settings.MAIL:
+        return "This installation sends no e-mail: DRSORCH_MAIL is not set."
+    try:
+        validate_email(target)
+    except ValidationError:
+        return "One e-mail address is expected, such as oncall@example.com."
+    return ""
+
+
+def _problem_of_url(target: str) -> str:
+    schemes = ("https", "http") if settings.WEBHOOK_PLAIN else ("https",)
+    try:
+        parts = urlsplit(target)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return "An https address is expected, such as https://hooks.example.com/recovery."
+    if parts.scheme not in schemes or not host or not re.fullmatch(r"[!-~]+", target):
+        return "An https address is expected, such as https://hooks.example.com/recovery."
+    if parts.username is not None or parts.password is not None or parts.fragment:
+        return "An address without a password and without a # is expected; the signature says who sends."
+    try:
+        check_literal(host)
+    except OffLimits as error:
+        return str(error)
+    return ""
+
+
+def region_of(arn: str) -> str:
+    """The region of a topic."""
+    found = TOPIC.fullmatch(arn)
+    if found is None:
+        raise ValueError(f"not a topic: {arn}")
+    return found["region"]
+
+
+def shown(channel: str, target: str) -> str:
+    """The target without what only administrators may see: the path of a webhook often is its password."""
+    if channel == Channel.WEBHOOK:
+        parts = urlsplit(target)
+        return f"{parts.scheme}://{parts.netloc}/…"[:300]
+    return target[:300]

@@ -1,0 +1,225 @@
+"""Keeps what DRS says about source servers in our database, so that pages never wait for AWS."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Literal
+
+from django.db import transaction
+from django.utils.dateparse import parse_duration
+
+from contract.clock import db_clock
+from contract.errors import Invalid
+from drs.client import Drs, available_regions
+from drs.errors import DrsError, Trouble
+from drs.account import account_id, other_account
+from drs.shapes import SourceServer as DrsServer
+from protection.inventory import recovery_instances as instances
+from protection.models import ProtectionGroup, RegionInventory, SourceServer
+from protection.drs_refusals import drs_trouble
+
+SERVER_ID = re.compile(r"s-[0-9a-zA-Z]{17}")  # DRS answers a ValidationException for anything else
+
+_DESCRIPTION = [
+    "account_id",
+    "region",
+    "name",
+    "hostname",
+    "fqdn",
+    "replication_state",
+    "lag_duration",
+    "lag_seconds",
+    "last_launch_result",
+    "recovery_instance_id",
+    "tags",
+    "cpu_cores",
+    "ram_bytes",
+    "disk_bytes",
+    "os",
+    "seen_at",
+    "gone_at",
+]
+
+
+@cache
+def known_regions() -> tuple[str, ...]:
+    """Every region in which DRS exists."""
+    return tuple(available_regions())
+
+
+def check_region(region: str) -> None:
+    """Raise Invalid with INVALID_REGION unless DRS exists in `region`."""
+    if region not in known_regions():
+        raise Invalid(
+            {"region": [f"{region[:64]!r} is not a region of AWS DRS. Use one such as us-east-1."]},
+            code="INVALID_REGION",
+        )
+
+
+def check_servers_exist(region: str, ids: Sequence[str]) -> str:
+    """Ask DRS, live, for exactly these servers and store the answer; returns the account id.
+
+    Raises Invalid with INVALID_SERVER_IDS for ids that DRS does not know, and the contract's DRS errors
+    when DRS cannot be asked.
+    """
+    well_formed = [each for each in ids if SERVER_ID.fullmatch(each)]
+    account = ""
+    try:
+        account = account_id(region)
+        found = Drs(region, account).source_servers(well_formed) if well_formed else []
+    except DrsError as error:
+        if error.trouble is not Trouble.NOT_INITIALIZED:
+            raise drs_trouble(error) from error
+        if elsewhere(region, account) is None:
+            note_failure(error)
+        raise _no_servers(region, ids, [f"DRS has never been set up in {region}: it has no servers there."]) from error
+    known = {server.source_server_id for server in found}
+    unknown = [each for each in ids if each not in known]
+    if unknown:
+        raise _no_servers(region, unknown, [f"{each} does not exist in DRS in {region}." for each in unknown])
+    store(region, account, found, whole_region=False)
+    return account
+
+
+def _no_servers(region: str, ids: Sequence[str], texts: Sequence[str]) -> Invalid:
+    details = {"invalidServerIds": list(ids), "region": region}
+    return Invalid({"sourceServerIds": texts}, code="INVALID_SERVER_IDS", details=details)
+
+
+def _row(server: DrsServer, *, account: str, region: str, now: datetime) -> SourceServer:
+    lag = parse_duration(server.lag_duration) if server.lag_duration else None
+    return SourceServer(
+        source_server_id=server.source_server_id,
+        account_id=account,
+        region=region,
+        name=server.name[:256],
+        hostname=server.hostname[:256],
+        fqdn=server.fqdn[:256],
+        replication_state=server.replication_state,
+        lag_duration=server.lag_duration or "",
+        lag_seconds=int(lag.total_seconds()) if lag is not None else None,
+        last_launch_result=server.last_launch_result,
+        recovery_instance_id=server.recovery_instance_id,
+        tags=dict(server.tags),
+        cpu_cores=server.hardware.cpu_cores,
+        ram_bytes=server.hardware.ram_bytes,
+        disk_bytes=server.hardware.disk_bytes,
+        os=server.hardware.os[:256],
+        seen_at=now,
+        gone_at=None,
+    )
+
+
+def store(region: str, account: str, servers: Iterable[DrsServer], *, whole_region: bool) -> None:
+    """Record what DRS said. With `whole_region`, servers that it no longer named are marked as gone: those of this
+    account, of which alone it can tell."""
+    now = db_clock()
+    others = SourceServer.objects.filter(region=region).exclude(account_id__in=[account, ""])
+    foreign = set(others.values_list("pk", flat=True))
+    named = (server for server in servers if server.source_server_id not in foreign)
+    rows = [_row(server, account=account, region=region, now=now) for server in named]
+    with transaction.atomic():
+        SourceServer.objects.bulk_create(
+            rows,
+            update_conflicts=True,
+            unique_fields=["source_server_id"],
+            update_fields=_DESCRIPTION,
+            batch_size=500,
+        )
+        if whole_region:
+            mine = SourceServer.objects.filter(region=region, account_id__in=[account, ""])
+            mine.filter(gone_at=None, seen_at__lt=now).update(gone_at=now)
+            _note(region, now, account_id=account, as_of=now, initialized=True, error_code="", error_message="")
+
+
+def _note(region: str, now: datetime, **columns: object) -> None:
+    RegionInventory.objects.update_or_create(region=region, defaults={"tried_at": now, **columns})
+
+
+def note_failure(error: DrsError) -> None:
+    """Remember that a region could not be read; what was known of its servers stays, with its age."""
+    now = db_clock()
+    if error.trouble is Trouble.NOT_INITIALIZED:
+        _note(error.region, now, initialized=False, as_of=now, error_code="", error_message="")
+    else:
+        _note(error.region, now, error_code=error.code, error_message=error.message)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What DRS said of one region, or why it said nothing."""
+
+    region: str
+    account: str = ""
+    servers: Sequence[DrsServer] = ()
+    error: DrsError | None = None
+
+
+def fetch(region: str, *, reading: Literal["reader", "poller"] = "reader") -> Reading:
+    """Ask DRS for every server of a region, all pages. Touches no database, so it may run in a thread."""
+    account = ""
+    try:
+        account = account_id(region)
+        return Reading(region, account, Drs(region, account, reading=reading).source_servers())
+    except DrsError as error:
+        return Reading(region, account, error=error)
+
+
+def elsewhere(region: str, account: str) -> DrsError | None:
+    """Why what this account says of a region is not to be believed: its groups are of another account."""
+    owners = accounts_of(region)
+    if not account or not owners or account in owners:
+        return None
+    return other_account(region, ours=account, meant=" and ".join(owners))
+
+
+def keep(reading: Reading) -> DrsError | None:
+    """Write a reading into the inventory; a failed one, or one of another account, only leaves its reason, which is
+    answered. A region without groups is whoever's reads it: what an account before saw there is forgotten."""
+    region, account = reading.region, reading.account
+    error = elsewhere(region, account) or reading.error
+    if error is not None:
+        note_failure(error)
+        return error
+    if not ProtectionGroup.objects.filter(region=region).exists():
+        SourceServer.objects.filter(region=region).exclude(account_id__in=[account, ""]).delete()
+    store(region, account, reading.servers, whole_region=True)
+    return None
+
+
+def read_region(region: str) -> RegionInventory:
+    """Read a region live into the inventory, its recovery instances too; that DRS tells none of those, alone, is noted.
+    A region never set up is a state, not an error.
+
+    Raises DrsError for anything else that went wrong, after noting it in the inventory.
+    """
+    reading = fetch(region)
+    error = keep(reading)
+    if error is not None and error.trouble is not Trouble.NOT_INITIALIZED:
+        raise error
+    instances.keep(instances.fetch(region, reading.account))
+    return RegionInventory.objects.get(region=region)
+
+
+def accounts_of(region: str) -> list[str]:
+    """The accounts whose servers groups of this region have."""
+    groups = ProtectionGroup.objects.filter(region=region).exclude(account_id="")
+    return sorted(set(groups.order_by().values_list("account_id", flat=True).distinct()))
+
+
+def regions_in_use() -> set[str]:
+    """Regions of which somebody has a group, or has looked at the servers."""
+    used = set(ProtectionGroup.objects.order_by().values_list("region", flat=True).distinct())
+    return used | set(RegionInventory.objects.filter(initialized=True).values_list("region", flat=True))
+
+
+def claim_due_regions(now: datetime, *, every: timedelta) -> list[str]:
+    """Regions in use that were not tried for `every`; each is given to one caller only."""
+    due = []
+    for region in sorted(regions_in_use()):
+        RegionInventory.objects.get_or_create(region=region, defaults={"tried_at": now - every})
+        if RegionInventory.objects.filter(region=region, tried_at__lte=now - every).update(tried_at=now):
+            due.append(region)
+    return due

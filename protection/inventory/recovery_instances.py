@@ -1,0 +1,187 @@
+"""The inventory of recovery instances: DRS replaces a server's instance when it launches the server anew, so whoever
+starts a run has to know which there are, whoever launched them."""
+
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from contract.chunks import chunks
+from contract.clock import db_clock
+from contract.errors import DomainError, Unavailable
+from drs.client import IDS_A_CALL, Drs
+from drs.errors import DrsError, Trouble
+from drs.shapes import Job
+from drs.shapes import RecoveryInstance as DrsInstance
+from protection.models import RecoveryInstance, RegionInventory
+from protection.drs_refusals import RETRY_AFTER_SECONDS, drs_trouble
+
+BELIEVED = timedelta(minutes=1)  # for so long what DRS listed is what runs
+ANEW = timedelta()  # … where somebody starts a run: DRS is asked anew
+
+Place = tuple[str, str]  # account, region
+
+_DESCRIPTION = [
+    "source_server_id",
+    "account_id",
+    "region",
+    "is_drill",
+    "ec2_state",
+    "job_id",
+    "point_in_time",
+    "seen_at",
+]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The recovery instances of a region, or why DRS did not tell them. `began`, on the monotonic clock, is when it was
+    asked: what was launched after that may be missing."""
+
+    region: str
+    account: str
+    instances: Sequence[DrsInstance] = ()
+    error: DrsError | None = None
+    began: float = field(default_factory=time.monotonic)
+
+
+def fetch(region: str, account: str) -> Reading:
+    """Ask DRS for every recovery instance of an account and region, all pages. Touches no database, so it may run in a
+    thread."""
+    began = time.monotonic()
+    try:
+        return Reading(region, account, Drs(region, account, reading="poller").recovery_instances(), began=began)
+    except DrsError as error:
+        if error.trouble is Trouble.NOT_INITIALIZED:  # DRS was never set up there, so it has launched nothing
+            return Reading(region, account, began=began)
+        return Reading(region, account, error=error, began=began)
+
+
+def keep(reading: Reading) -> None:
+    """Write down what DRS listed; after no answer all that was known stays, with its age and the reason."""
+    now = db_clock()
+    as_of = now - timedelta(seconds=time.monotonic() - reading.began)
+    RegionInventory.objects.get_or_create(region=reading.region, defaults={"tried_at": now - timedelta(days=1)})
+    with transaction.atomic():
+        row = RegionInventory.objects.select_for_update().get(region=reading.region)
+        if reading.error is not None:
+            row.instances_error = f"{reading.error.code}: {reading.error.message}"
+            row.save(update_fields=["instances_error"])
+        elif not _is_late(row, reading.account, as_of):
+            _replace(reading, as_of)
+            row.instances_as_of, row.instances_account_id, row.instances_error = as_of, reading.account, ""
+            row.save(update_fields=["instances_as_of", "instances_account_id", "instances_error"])
+
+
+def _is_late(row: RegionInventory, account: str, as_of: datetime) -> bool:
+    """Whether a later reading is written down already: two may be under way."""
+    is_same = row.instances_account_id == account
+    return is_same and row.instances_as_of is not None and row.instances_as_of > as_of
+
+
+def _replace(reading: Reading, as_of: datetime) -> None:
+    RecoveryInstance.objects.bulk_create(
+        [
+            RecoveryInstance(
+                recovery_instance_id=each.recovery_instance_id,
+                source_server_id=each.source_server_id,
+                account_id=reading.account,
+                region=reading.region,
+                is_drill=each.is_drill,
+                ec2_state=each.ec2_state[:32],
+                job_id=each.job_id[:24],
+                point_in_time=each.point_in_time,
+                seen_at=as_of,
+            )
+            for each in reading.instances
+        ],
+        update_conflicts=True,
+        unique_fields=["recovery_instance_id"],
+        update_fields=_DESCRIPTION,
+        batch_size=500,
+    )
+    listed = RecoveryInstance.objects.filter(region=reading.region, account_id=reading.account)
+    listed.filter(seen_at__lt=as_of).delete()
+
+
+# Who launched them, and when: DRS tells it of the job
+
+
+def unknown_jobs(region: str, account: str) -> list[str]:
+    """The jobs of instances of which DRS was not asked yet who launched them, as many as one call takes."""
+    mine = RecoveryInstance.objects.filter(region=region, account_id=account)
+    unasked = mine.filter(initiated_by=None).exclude(job_id="").order_by("job_id")
+    return list(unasked.values_list("job_id", flat=True).distinct()[:IDS_A_CALL])
+
+
+def keep_jobs(region: str, job_ids: Sequence[str], jobs: Iterable[Job]) -> None:
+    """Write down whose launches these jobs are; of those that DRS forgot it is not asked again."""
+    found = {job.job_id: job for job in jobs}
+    for job_id in job_ids:
+        job = found.get(job_id)
+        columns = {"initiated_by": job.initiated_by[:64] if job else "", "launched_at": job.created_at if job else None}
+        RecoveryInstance.objects.filter(region=region, job_id=job_id).update(**columns)
+
+
+# What a start asks
+
+
+@dataclass(frozen=True)
+class Looked:
+    """When DRS was last asked which recovery instances run in some places, the longest ago; and of which places that is
+    too long ago, with the reason."""
+
+    as_of: datetime | None = None
+    silent: Mapping[Place, DomainError] = field(default_factory=dict)
+
+
+def look(places: Collection[Place], *, believed: timedelta = BELIEVED) -> Looked:
+    """Have DRS asked where that was not done for `believed`. Never inside a transaction: it may take seconds."""
+    old = sorted({place for place in places if not _is_known(place, believed)})
+    failed: dict[Place, DrsError] = {}
+    if old:
+        with ThreadPoolExecutor(len(old)) as threads:
+            for place, reading in zip(old, threads.map(lambda place: fetch(place[1], place[0]), old), strict=True):
+                keep(reading)
+                if reading.error is not None:
+                    failed[place] = reading.error
+    return known(places, failed)
+
+
+def known(places: Collection[Place], failed: Mapping[Place, DrsError] | None = None) -> Looked:
+    """What the last readings are worth; `failed` is why those that were just tried told nothing."""
+    wanted = sorted(set(places))
+    times = [as_of for place in wanted if (as_of := _as_of(place))]
+    silent = {each: _why_silent(each, (failed or {}).get(each)) for each in wanted if not _is_known(each, BELIEVED)}
+    return Looked(min(times) if times and len(times) == len(wanted) else None, silent)
+
+
+def _as_of(place: Place) -> datetime | None:
+    account, region = place
+    row = RegionInventory.objects.filter(region=region, instances_account_id=account).first()
+    return row.instances_as_of if row else None
+
+
+def _is_known(place: Place, believed: timedelta) -> bool:
+    as_of = _as_of(place)
+    return as_of is not None and as_of >= db_clock() - believed
+
+
+def _why_silent(place: Place, error: DrsError | None) -> DomainError:
+    if error is not None:
+        return drs_trouble(error)
+    return Unavailable(
+        "DRS_UNAVAILABLE",
+        f"Which recovery instances run in {place[1]} was not looked at within the last minute. Try again shortly.",
+        details={"region": place[1]},
+        retry_after=RETRY_AFTER_SECONDS,
+    )
+
+
+def production(server_ids: Sequence[str]) -> list[RecoveryInstance]:
+    """The instances of these servers that are not known to be a drill's, as DRS last listed them."""
+    instances = RecoveryInstance.objects.production()
+    return [each for chunk in chunks(server_ids) for each in instances.filter(source_server_id__in=chunk)]

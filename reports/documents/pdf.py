@@ -1,0 +1,188 @@
+"""The report as PDF, set with reportlab: A4, in the order of the page."""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+from xml.sax.saxutils import escape
+
+from reportlab.lib import colors
+from reportlab.lib.pagesizes import A4
+from reportlab.lib.styles import ParagraphStyle
+from reportlab.lib.units import mm
+from reportlab.platypus import KeepTogether, Paragraph, SimpleDocTemplate, Spacer, Table
+
+from drsorch_verify.derive import span
+from reports.documents.pdf_fonts import FONT, drawable, letters
+from reports.record import RecordShape, ServerShape, WaveShape
+from reports.words import (
+    clock,
+    ending,
+    facts,
+    gates,
+    parts,
+    plan,
+    reached,
+    timeline,
+    title_of,
+    would_launch,
+)
+
+WIDTH = A4[0] - 36 * mm
+INK, QUIET, LINE = colors.HexColor("#14213d"), colors.HexColor("#5b6472"), colors.HexColor("#c9d1dc")
+PLAN_COLUMNS = ["Wave", "Servers", "Needs", "Pause before", "On failure"]
+CELL = 2_000  # characters
+JOURNAL_LINES = 400  # the JSON has all of them
+SERVER_COLUMNS = (0.24, 0.11, 0.1, 0.28, 0.14, 0.13)
+REHEARSED_COLUMNS = (0.24, 0.16, 0.6)
+
+
+def _style(name: str, size: float, **options: Any) -> ParagraphStyle:
+    settings: dict[str, Any] = {"fontName": FONT, "fontSize": size, "leading": size * 1.35, "textColor": INK}
+    return ParagraphStyle(name, **(settings | {"splitLongWords": True, "wordWrap": "LTR"} | options))
+
+
+TITLE = _style("title", 18, spaceAfter=4)
+HEADING = _style("heading", 12, spaceBefore=12, spaceAfter=4)
+LEAD = _style("lead", 10.5, spaceAfter=6)
+TEXT = _style("text", 8.5)
+SMALL = _style("small", 7)
+HEAD = _style("head", 7, textColor=QUIET)
+
+
+def as_pdf(record: RecordShape) -> bytes:
+    """The whole document. The same record gives the same bytes."""
+    letters()
+    out = io.BytesIO()
+    title = title_of(record)
+    frame: dict[str, Any] = {f"{side}Margin": 18 * mm for side in ("left", "right", "top", "bottom")}
+    document = SimpleDocTemplate(out, pagesize=A4, title=title, author="DRS Orchestration", invariant=1, **frame)
+
+    def foot(canvas: Any, _: Any) -> None:
+        canvas.setFont(FONT, 7)
+        canvas.setFillColor(QUIET)
+        canvas.drawString(18 * mm, 10 * mm, f"Execution {record['executionId']} · {clock(record['generatedTime'])}")
+        canvas.drawRightString(A4[0] - 18 * mm, 10 * mm, f"Page {canvas.getPageNumber()}")
+
+    document.build(_story(record), onFirstPage=foot, onLaterPages=foot)
+    return out.getvalue()
+
+
+def _story(record: RecordShape) -> list[Any]:
+    split = parts(record["measured"]["split"])
+    return [
+        _text(title_of(record), TITLE),
+        _text(record["verdict"], LEAD),
+        *(_text(each, TEXT) for each in record["expected"]),
+        _table([], facts(record), (0.3, 0.7), TEXT),
+        *_failures(record),
+        *([] if record["dryRun"] else _section("Where the time went", ["Part", "Time"], split, (0.5, 0.5))),
+        *_section("Waits for a person", ["Gate", "Waited", "How it ended"], gates(record), (0.4, 0.2, 0.4)),
+        *_section("Timeline", ["Time", "After", "What"], timeline(record), (0.25, 0.15, 0.6)),
+        *_servers(record),
+        *_section("The plan as it was", PLAN_COLUMNS, plan(record), (0.3, 0.4, 0.1, 0.1, 0.1)),
+        *_section("Clean-up and comparison", [], ending(record), (0.3, 0.7)),
+        *_section("Journal", ["Time", "What", "Who"], _journal(record), (0.23, 0.52, 0.25)),
+    ]
+
+
+def _journal(record: RecordShape) -> list[list[str]]:
+    lines = [[clock(each["time"]), each["text"], each["actor"]] for each in record["journal"]]
+    if len(lines) > JOURNAL_LINES:
+        return [*lines[:JOURNAL_LINES], ["", f"{len(lines) - JOURNAL_LINES} more entries are in the JSON.", ""]]
+    return lines
+
+
+def _servers(record: RecordShape) -> list[Any]:
+    story: list[Any] = [_text("Servers", HEADING)]
+    for wave in record["waves"]:
+        took = "" if wave["tookSeconds"] is None else f", {span(wave['tookSeconds'])}"
+        head = f"Wave {wave['waveNumber'] + 1}, {wave['waveName']}: {wave['status'].lower()}{took}"
+        story += [Spacer(1, 4), _text(head, TEXT)]
+        story += [_text(wave["statusMessage"], SMALL)] if wave["statusMessage"] else []
+        story.append(_rehearsed(wave) if record["dryRun"] else _launched(wave))
+    return story
+
+
+def _launched(wave: WaveShape) -> Any:
+    rows = [
+        [
+            each["hostname"] + (f"\n{each['recoveryInstanceId']}" if each["recoveryInstanceId"] else ""),
+            each["launchStatus"].capitalize().replace("_", " ") + ("\nlate" if each["late"] else ""),
+            _or_dash(each["rtoSeconds"]),
+            _way(each),
+            clock(each["pointInTime"]) + ("\nearlier snapshot" if each["usedPreviousSnapshot"] else ""),
+            reached(each["rpo"]),
+        ]
+        for each in wave["servers"]
+    ]
+    columns = ["Server and recovery instance", "Status", "Up after", "In the wave", "Data as of", "RPO"]
+    return _table(columns, rows, SERVER_COLUMNS, SMALL)
+
+
+def _rehearsed(wave: WaveShape) -> Any:
+    rows = [
+        [
+            each["hostname"],
+            would_launch(each["launchStatus"], each["findings"]),
+            "\n".join(found["message"] for found in each["findings"]) or "Nothing stands against it.",
+        ]
+        for each in wave["servers"]
+    ]
+    return _table(["Server", "In a run", "What was found"], rows, REHEARSED_COLUMNS, SMALL)
+
+
+def _or_dash(seconds: int | None) -> str:
+    return "–" if seconds is None else span(seconds)
+
+
+def _way(server: ServerShape) -> str:
+    """How long a server took in its wave, and with what."""
+    if server["tookSeconds"] is None:
+        return "–"
+    return f"{span(server['tookSeconds'])}: " + ", ".join(
+        f"{name[0].lower()}{name[1:]} {time}" for name, time in parts(server["split"])
+    )
+
+
+def _failures(record: RecordShape) -> list[Any]:
+    if not record["failures"]:
+        return []
+    story: list[Any] = [_text("What would fail" if record["dryRun"] else "What failed", HEADING)]
+    for each in record["failures"]:
+        where = each["where"] if each["waveNumber"] is None else f"Wave {each['waveNumber'] + 1}, {each['where']}"
+        lines = [f"{where}: {each['meaning']}", f"Try: {each['advice']}", f"In full: {each['text']}"]
+        story.append(KeepTogether([_text(lines[0], TEXT), *(_text(line, SMALL) for line in lines[1:]), Spacer(1, 5)]))
+    return story
+
+
+def _section(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[float]) -> list[Any]:
+    """A titled table; nothing where there is nothing to say."""
+    return [_text(title, HEADING), _table(columns, rows, widths, SMALL if columns else TEXT)] if rows else []
+
+
+def _table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[float], style: ParagraphStyle
+) -> Any:
+    cells = [[_text(cell, HEAD) for cell in columns]] if columns else []
+    cells += [[_text(_short(cell), style) for cell in row] for row in rows]
+    if not rows:
+        return Spacer(1, 1)
+    padding: list[Any] = [("LEFTPADDING", (0, 0), (-1, -1), 2), ("TOPPADDING", (0, 0), (-1, -1), 2)]
+    lines: list[Any] = [("LINEBELOW", (0, 0), (-1, -1), 0.4, LINE), ("VALIGN", (0, 0), (-1, -1), "TOP")]
+    return Table(
+        cells,
+        [share * WIDTH for share in widths],
+        repeatRows=1 if columns else 0,
+        style=[*padding, *lines],
+        hAlign="LEFT",
+    )
+
+
+def _short(cell: str) -> str:
+    """A row must fit on a page."""
+    return cell if len(cell) <= CELL else f"{cell[:CELL]} … (all of it is in the JSON)"
+
+
+def _text(text: str, style: ParagraphStyle) -> Paragraph:
+    """Text as it is: nothing that somebody typed is taken for markup, and no letter is left out."""
+    return Paragraph(escape(drawable(text)).replace("\n", "<br/>"), style)

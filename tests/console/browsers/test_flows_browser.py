@@ -1,0 +1,166 @@
+"""Every flow through a real browser: from the first group to the last terminated instance."""
+
+import re
+
+import pytest
+from django.contrib.auth.models import User
+from playwright.sync_api import Page, expect
+
+from executions.models import Execution
+from plans.models import RecoveryPlan
+from protection.models import ProtectionGroup
+from tests.support.api_client import make_user
+from tests.console.browsers.browser import Desk, poll
+from tests.support.stage import Stage
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def admin_user(transactional_db: None) -> User:
+    return make_user("admin")
+
+
+def make_group(page: Page, name: str, *hostnames: str) -> None:
+    page.goto("/protection-groups")
+    page.get_by_role("link", name="New group").click()
+    page.get_by_label("Region").select_option("us-east-1")
+    page.get_by_role("button", name="Choose servers").click()
+    page.get_by_label("Name", exact=True).fill(name)
+    for hostname in hostnames:
+        page.get_by_label("Find by name or id").fill(hostname)
+        expect(page.locator("#picker tbody tr").last).to_contain_text(hostname)
+        page.get_by_role("checkbox", name=hostname, exact=True).check()
+    page.get_by_role("button", name="Create group").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(name)
+
+
+def add_wave(page: Page, number: int, name: str, group: str) -> None:
+    card = page.get_by_role("group", name=f"Wave {number}", exact=False).first
+    card.get_by_label("Name of the wave").fill(name)
+    card.get_by_label(re.compile("protection group")).fill(group)
+    card.get_by_role("button", name="Add group").click()
+    expect(page.locator("#waves")).to_contain_text(f"“{group}” was added to wave {number}")
+
+
+def test_it_goes_from_the_first_group_to_the_last_instance(desk: Desk, stage: Stage, admin_user: User) -> None:
+    page = desk.sit(admin_user)
+    make_group(page, "Databases", "db-primary-01", "db-replica-01")
+    make_group(page, "Web", "web-01")
+    assert ProtectionGroup.objects.get(name="Databases").assignments.count() == 2
+    make_plan(page)
+    run = drill(page, stage)
+    read_logs(page)
+    terminate(page, stage, run)
+
+
+def make_plan(page: Page) -> None:
+    page.goto("/recovery-plans/new")
+    page.get_by_label("Name", exact=True).fill("Payments")
+    add_wave(page, 1, "Web tier", "Web")
+    page.get_by_role("button", name="Add a wave").click()
+    expect(page.locator("#waves .wave")).to_have_count(2)
+    add_wave(page, 2, "Database tier", "Databases")
+    page.get_by_role("button", name="Move up wave 2").click()
+    expect(page.locator("#waves")).to_contain_text("Wave 2, Database tier, is now wave 1.")
+    expect(page.get_by_role("button", name="Move down wave 1")).to_be_focused()
+    page.get_by_role("checkbox", name="Wave 1, Database tier").check()
+    page.get_by_label("Pause before this wave").check()
+    page.get_by_role("button", name="Create plan").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Payments")
+    waves = RecoveryPlan.objects.get().waves.all()
+    assert [(wave.name, wave.pause_before) for wave in waves] == [("Database tier", False), ("Web tier", True)]
+    assert list(waves[1].depends_on.all()) == [waves[0]]
+
+
+def drill(page: Page, stage: Stage) -> Execution:
+    page.get_by_role("link", name="Start drill").click()
+    page.get_by_role("dialog").get_by_role("button", name="Start drill").click()
+    page.wait_for_url(re.compile(r"/executions/[0-9a-f-]{36}$"))
+    run = Execution.objects.get()
+    stage.until(run, "PAUSED")
+    poll(page)
+    expect(page.locator("h1 + .status")).to_have_text("Paused")
+    expect(page.locator("#timeline")).to_contain_text("Paused before wave 2")
+    page.get_by_role("button", name="Resume wave 2").click()
+    stage.until(run, "COMPLETED")
+    poll(page)
+    expect(page.locator("h1 + .status")).to_have_text("Completed")
+    expect(page.locator("#feed")).to_contain_text("Wave 2 completed by the engine")
+    return run
+
+
+def read_logs(page: Page) -> None:
+    page.get_by_role("link", name="Job logs").click()
+    expect(page.locator("#logs section")).to_have_count(2)
+    expect(page.locator("#logs")).to_contain_text("Converted")
+    page.get_by_label("Errors only").check()
+    expect(page.locator("#logs")).to_contain_text("No error in this job.")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download as text").click()
+    assert "LAUNCH_START" in download.value.path().read_text()
+
+
+def terminate(page: Page, stage: Stage, run: Execution) -> None:
+    stage.advance(600)  # DRS takes no termination while the last job is not over
+    stage.look()
+    page.goto(f"/executions/{run.pk}")
+    page.get_by_role("link", name="Terminate 3 instances").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator("tbody tr")).to_have_count(3)
+    dialog.get_by_label("Type terminate 3 to confirm").fill("terminate")
+    dialog.get_by_role("button", name="Terminate 3 instances").click()
+    expect(dialog).to_contain_text("Nothing was terminated.")
+    dialog.get_by_label("Type terminate 3 to confirm").fill("terminate 3")
+    dialog.get_by_role("button", name="Terminate 3 instances").click()
+    expect(page.locator("#live")).to_contain_text("Terminating")
+    stage.wait(lambda: stage.fresh(run).termination_status == "COMPLETED", run)
+    poll(page)
+    expect(page.locator("#cleanup-title + .status")).to_have_text("Terminated")
+    expect(page.locator("#live")).not_to_have_attribute("hx-trigger", re.compile(""))
+
+
+def test_it_edits_groups_and_plans_without_a_script(desk: Desk, stage: Stage, admin_user: User) -> None:
+    page = desk.sit(admin_user, java_script_enabled=False)
+    ids = stage.ids("app-01 app-02")
+    page.goto("/protection-groups/new?region=us-east-1")
+    page.locator(f"#pick-{ids[0]}").check()
+    page.get_by_label("Find by name or id").fill("app-02")
+    page.get_by_role("button", name="Find").click()
+    expect(page.locator(f"#pick-{ids[0]}")).to_be_checked()
+    page.locator(f"#pick-{ids[1]}").check()
+    page.get_by_label("Name", exact=True).fill("Application")
+    page.get_by_role("button", name="Create group").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Application")
+
+    page.goto("/recovery-plans/new")
+    page.get_by_label("Name", exact=True).fill("Plain")
+    page.get_by_label("Name of the wave").fill("Only")
+    page.get_by_label("Add a protection group").fill("Application")
+    page.get_by_role("button", name="Add group to wave 1").click()
+    page.get_by_role("button", name="Add a wave").click()
+    expect(page.locator("#waves .wave")).to_have_count(2)
+    page.get_by_role("button", name="Remove wave 2").click()
+    expect(page.locator("#waves .wave")).to_have_count(1)
+    page.get_by_role("button", name="Create plan").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Plain")
+    page.get_by_role("link", name="Start recovery").click()
+    page.get_by_label("Type the plan's name").fill("something else")
+    page.get_by_role("button", name="Start recovery of 2 servers").click()
+    expect(page.locator("#confirm-error")).to_contain_text("Nothing was started")
+    page.get_by_label("Type the plan's name").fill("Plain")
+    page.get_by_role("button", name="Start recovery of 2 servers").click()
+    expect(page.locator("h1 ~ .tag")).to_have_text("Recovery")
+    page.get_by_role("link", name="Cancel execution").click()
+    page.get_by_role("button", name="Cancel execution").click()
+    expect(page.locator("h1 + .status")).to_have_text("Cancelled")
+    page.goto("/recovery-plans")
+    page.get_by_role("link", name="Plain", exact=True).click()
+    page.get_by_role("link", name="Delete").click()
+    page.get_by_role("button", name="Delete plan").click()
+    expect(page.locator("#plans")).to_contain_text("There are no recovery plans yet")
+    page.goto("/protection-groups")
+    page.get_by_role("link", name="Application").click()
+    page.get_by_role("link", name="Delete").click()
+    page.get_by_role("button", name="Delete group").click()
+    expect(page.locator("#groups")).to_contain_text("There are no protection groups yet")

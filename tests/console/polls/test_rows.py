@@ -1,0 +1,159 @@
+"""Lists of runs and job logs keep up with runs that are under way: what changed is sent, and nothing else."""
+
+import re
+import uuid
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from executions.models import Execution, LaunchJob
+from executions.states import ExecutionStatus
+from executions.runs.transitions import touch
+from tests.console import world
+from tests.console.test_pages import HX, look, words
+
+pytestmark = pytest.mark.both
+
+
+def asked(html: str, view: str) -> str:
+    """The address that a page, or an answer, asks next; empty if it asks no more."""
+    found = re.search(rf'hx-get="({view}\?[^"]+)"', html)
+    return found[1].replace("&amp;", "&") if found else ""
+
+
+def poll(client: Client, address: str) -> Any:
+    return client.get(address, headers=HX)
+
+
+def sent(html: str) -> set[str]:
+    """The ids of the elements that an answer replaces."""
+    return set(re.findall(r'<\w+ id="([\w-]+)"[^>]* hx-swap-oob="true"', html))
+
+
+def end(run: Execution, status: ExecutionStatus = ExecutionStatus.COMPLETED) -> None:
+    run.holds.all().delete()
+    world.change(run, *run.waves.all(), status=status, ended_at=timezone.now(), next_step_at=None)
+
+
+# Runs
+
+
+def test_a_list_asks_for_the_runs_that_are_under_way_until_none_is(console: Client) -> None:
+    world.ended(ExecutionStatus.COMPLETED, "Old")
+    first, second = world.paused("Payments"), world.paused("Orders")
+    html = look(console, "executions")
+    address = asked(html, "/executions/rows")
+    assert html.count('hx-trigger="every 3s"') == 1
+    assert '"X-Background": "1"' in html
+    assert poll(console, address).status_code == 204
+    world.change(first, status=ExecutionStatus.LAUNCHING)
+    answer = poll(console, address).content.decode()
+    assert sent(answer) == {f"row-{first.pk}"}
+    assert "Launching" in words(answer)
+    address = asked(answer, "/executions/rows")
+    assert poll(console, address).status_code == 204
+    end(first)
+    answer = poll(console, address).content.decode()
+    assert sent(answer) == {f"row-{first.pk}"}
+    assert "data-elapsed" not in answer
+    address = asked(answer, "/executions/rows")
+    assert str(first.pk) not in address
+    end(second)
+    last = poll(console, address)
+    assert (last.status_code, asked(last.content.decode(), "/executions/rows")) == (286, "")
+    assert not asked(look(console, "executions"), "/executions/rows")
+
+
+def test_a_run_that_was_deleted_leaves_the_list(console: Client) -> None:
+    run = world.paused("Payments")
+    address = asked(look(console, "executions"), "/executions/rows")
+    Execution.objects.all().delete()
+    answer = poll(console, address)
+    assert answer.status_code == 286
+    assert f'<tr id="row-{run.pk}" hx-swap-oob="true" hidden></tr>' in answer.content.decode()
+
+
+def test_nothing_new_of_many_runs_is_one_question(console: Client, django_assert_num_queries: Any) -> None:
+    for _ in range(8):
+        world.paused()
+    address = asked(look(console, "executions"), "/executions/rows")
+    with django_assert_num_queries(3):  # two of them for the session and its user
+        assert poll(console, address).status_code == 204
+    world.change(Execution.objects.all()[0], status=ExecutionStatus.LAUNCHING)
+    with django_assert_num_queries(4):
+        assert poll(console, address).status_code == 200
+
+
+def test_it_answers_what_no_page_of_ours_asks(console: Client) -> None:
+    run = world.paused()
+    address = reverse("execution-rows")
+    assert console.get(address)["Location"] == reverse("executions")
+    for nonsense in ("", "?run=x", f"?run={run.pk}", f"?run={run.pk}.x", "?run=%00.1", f"?run={uuid.uuid4()}.1&plan=x"):
+        assert poll(console, address + nonsense).status_code == 286, nonsense
+    many = "&".join(f"run={uuid.uuid4()}.1" for _ in range(200))
+    assert poll(console, f"{address}?{many}").content.count(b"<tr") == 100
+
+
+def test_the_page_of_a_plan_says_when_its_run_is_over(console: Client) -> None:
+    run = world.paused("Payments")
+    html = look(console, "plan", run.plan_id)
+    assert "It is being run now" in words(html)
+    address = asked(html, "/executions/rows")
+    run = world.change(run, status=ExecutionStatus.LAUNCHING)
+    answer = poll(console, address).content.decode()
+    assert 'id="startable"' not in answer
+    end(run)
+    answer = poll(console, asked(answer, "/executions/rows")).content.decode()
+    assert re.search(r'<template>[^<]*<section id="assessed" class="card" hx-swap-oob="true"', answer)
+    assert "Would it work now?" in answer
+    assert "being run now" not in answer
+    assert f'href="{reverse("start-drill", args=[run.plan_id])}"' in answer
+
+
+# Job logs
+
+
+def test_job_logs_grow_job_by_job_until_drs_owes_no_more_news(console: Client) -> None:
+    run = world.start(world.plan("Payments"))
+    first, second = run.waves.all()
+    html = look(console, "job-logs", run.pk)
+    assert "No DRS job was started yet." in words(html)
+    address = asked(html, f"/executions/{run.pk}/job-logs/live")
+    assert poll(console, address).status_code == 204
+    run = world.change(run, world.launch(first, end=False), status=ExecutionStatus.LAUNCHING)
+    answer = poll(console, address).content.decode()
+    job, other = (LaunchJob.objects.get(wave=wave) for wave in (first, second))
+    assert sent(answer) == {"logs_none", f"log-{job.pk}"}
+    assert 'id="logs_none" class="card empty" hidden' in answer
+    assert "Launching the instance" in answer
+    address = asked(answer, f"/executions/{run.pk}/job-logs/live")
+    assert poll(console, address).status_code == 204
+    world.launch_log(first, lines=3)
+    touch(run, timezone.now(), [first])
+    answer = poll(console, address).content.decode()
+    assert (f"log-{other.pk}" in answer, answer.count("<li")) == (False, 4)
+    end(run)
+    Execution.objects.update(next_step_at=timezone.now())  # a log is still to be read
+    late = poll(console, address)
+    assert (late.status_code, "every 15s" in late.content.decode()) == (200, True)
+    Execution.objects.update(next_step_at=None)
+    last = poll(console, asked(late.content.decode(), f"/executions/{run.pk}/job-logs/live"))
+    assert last.status_code == 286
+    assert "hx-trigger" not in last.content.decode()
+    assert 'hx-trigger="every' not in look(console, "job-logs", run.pk)
+
+
+def test_job_logs_show_errors_alone_also_as_they_grow(console: Client) -> None:
+    run = world.start(world.plan("Payments"))
+    first = world.launch(run.waves.all()[0], end=False)
+    world.launch_log(first, lines=3)
+    run = world.change(run, first, status=ExecutionStatus.LAUNCHING)
+    address = reverse("job-logs-live", args=[run.pk])
+    assert "No error in this job." in poll(console, f"{address}?rev=0&errors=1").content.decode()
+    for nonsense in ("", "?rev=x", "?rev=-1", "?rev=" + "9" * 40):
+        assert f"log-{first.jobs.get().pk}" in poll(console, address + nonsense).content.decode()
+    assert console.get(address)["Location"] == reverse("job-logs", args=[run.pk])
+    assert poll(console, reverse("job-logs-live", args=[uuid.uuid4()])).status_code == 404

@@ -1,0 +1,212 @@
+"""Tasks only wake the engine up: lost, repeated or in a crowd, they change nothing; and a sweep costs little."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from django.conf import settings
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django_q.models import OrmQ, Schedule
+
+from contract.clock import db_clock, unix
+from drs.shapes import Job, JobLogItem
+from executions.engine import save_answers as news, poll
+from executions import pacemaker, tasks
+from executions.models import Execution, LaunchJob, ServerRun, WaveRun
+from executions.observing.drs_answers import Answer, News, Question
+from executions.engine.poll import FORECASTS_A_POLL
+from executions.engine.sweep import Sweep
+from tests.support.stage import Stage
+
+pytestmark = pytest.mark.both
+
+
+def test_a_lost_nudge_costs_nothing_but_a_sweep(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ConnectionError("the broker is down")
+
+    monkeypatch.setattr(tasks, "async_task", broken)
+    run = stage.start(stage.plan("app-01"))
+    assert OrmQ.objects.count() == 0
+    stage.look(1)
+    assert stage.fresh(run).status == "POLLING"
+
+
+def test_a_task_delivered_five_times_launches_once(stage: Stage) -> None:
+    run = stage.start(stage.plan("app-01"))
+    for _ in range(5):
+        tasks.step(str(run.pk))
+    assert len(stage.simulator.journal("StartRecovery")) == 1
+    tasks.step(str(uuid.uuid4()))  # of a run that was deleted meanwhile
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_lost_beat_is_noticed_and_a_beating_engine_left_alone() -> None:
+    assert pacemaker.is_silent(db_clock())
+    tasks.revive()
+    assert OrmQ.objects.count() == 1
+    assert pacemaker.take(tasks.HOLDER, db_clock())
+    tasks.revive()
+    assert OrmQ.objects.count() == 1
+    other = uuid.uuid4()
+    assert not pacemaker.take(other, db_clock())
+    assert not pacemaker.renew(other, db_clock())
+    assert not pacemaker.is_silent(db_clock() + timedelta(seconds=4))
+    assert pacemaker.is_silent(db_clock() + timedelta(seconds=6))
+    assert pacemaker.take(other, db_clock() + timedelta(seconds=6))
+    assert not pacemaker.renew(tasks.HOLDER, db_clock())
+    tasks.ensure_schedule()
+    tasks.ensure_schedule()
+    assert Schedule.objects.get(name="revive the beat").func == "executions.tasks.revive"
+    assert Schedule.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_beat_whose_turn_is_taken_ends_within_a_second_and_a_second_one_at_once() -> None:
+    pacemaker.take(uuid.uuid4(), db_clock())
+    tasks.beat()
+    assert OrmQ.objects.count() == 0
+
+
+def polled_runs(count: int, forecast: dict[str, object] | None = None) -> None:
+    """Runs in the middle of a wave whose jobs DRS does not show: nothing is ever new."""
+    now = db_clock()
+    for number in range(count):
+        run = Execution.objects.create(
+            plan_name=f"p{number}", kind="DRILL", status="POLLING", total_waves=1, initiated_by="x", started_by="x",
+            next_step_at=now - timedelta(seconds=1), forecast=forecast,
+        )  # fmt: skip
+        wave = WaveRun.objects.create(execution=run, number=0, name="w", status="POLLING", started_at=now)
+        job = LaunchJob.objects.create(
+            wave=wave, position=0, account_id="111122223333", region="us-east-1", status="PENDING", attempt=1,
+            intent_at=now, job_id=f"drsjob-3{number:016x}", watched=True,
+        )  # fmt: skip
+        ServerRun.objects.create(wave=wave, job=job, position=0, source_server_id=f"s-3{number:016x}", hostname="h")
+
+
+def cost_of(stage: Stage) -> int:
+    """Queries of a sweep that has just looked after inventory and journal, as in nine of ten seconds."""
+    Execution.objects.update(next_step_at=None)
+    stage.look()
+    Execution.objects.update(next_step_at=db_clock() - timedelta(seconds=1))
+    with CaptureQueriesContext(connection) as queries:
+        stage.sweep.once()
+        stage.sweep.drain()
+    return len([each for each in queries if "SAVEPOINT" not in each["sql"]])
+
+
+def test_an_idle_sweep_costs_two_queries(stage: Stage) -> None:
+    assert cost_of(stage) <= (4 if connection.vendor == "postgresql" else 2)
+
+
+def test_a_sweep_of_unchanged_runs_costs_the_same_for_any_number(stage: Stage) -> None:
+    polled_runs(5)
+    few = cost_of(stage)
+    Execution.objects.all().delete()
+    polled_runs(200)
+    many = cost_of(stage)
+    assert few == many
+    assert many <= 10
+    (slot,) = set(Execution.objects.filter(claim=None).values_list("next_step_at", flat=True))
+    assert slot is not None
+    assert slot.timestamp() % settings.POLL_SECONDS == 0
+    assert Execution.objects.filter(claim=None).count() == 200
+    assert len(stage.simulator.journal("DescribeJobs")) <= 4
+
+
+def grown_logs(stage: Stage, monkeypatch: pytest.MonkeyPatch, runs: int) -> None:
+    """Runs whose servers take a snapshot, which only their logs tell, in a word that no database can keep as it is."""
+
+    now = stage.clock()  # not in the thread that asks, which would open a connection
+
+    def tell(question: Question) -> Answer:
+        servers = {job: "s-" + job.removeprefix("drsjob-") for job in question.logs}
+        found = [Job(each, "LAUNCH", "x", "STARTED", now, None, (), {}) for each in question.job_ids]
+        logs = {
+            job: [JobLogItem(now, "SNAPSHOT_START", {"sourceServerID": server, "rawError": "half \x00"})]
+            for job, server in servers.items()
+        }
+        return Answer({job.job_id: job for job in found}, logs)
+
+    monkeypatch.setattr(poll, "ask", lambda question: replace(tell(question), logs={}))
+    monkeypatch.setattr(poll, "read_on", lambda question, _: tell(question))
+    Execution.objects.all().delete()
+    polled_runs(runs)
+    LaunchJob.objects.update(status="STARTED")
+
+
+def test_logs_that_have_grown_cost_the_same_for_any_number(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty logs are as many as are read at a time. A snapshot that goes on needs no decision."""
+    grown_logs(stage, monkeypatch, runs=5)
+    few = cost_of(stage)
+    grown_logs(stage, monkeypatch, runs=20)
+    assert cost_of(stage) == few <= 32
+    assert set(ServerRun.objects.values_list("phase", flat=True)) == {"SNAPSHOT"}
+    assert set(Execution.objects.values_list("claim", "revision")) == {(None, 2)}
+    assert set(WaveRun.objects.values_list("revision", flat=True)) == {2}
+
+
+def test_a_log_that_cannot_be_kept_keeps_no_other_from_it(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    grown_logs(stage, monkeypatch, runs=5)
+    bad, save = LaunchJob.objects.all()[0], news.save
+
+    def fail(items: Sequence[News], now: datetime) -> None:
+        if bad in [each.job for each in items]:
+            raise ValueError("nobody expected this")
+        save(items, now)
+
+    monkeypatch.setattr(news, "save", fail)
+    cost_of(stage)
+    assert ServerRun.objects.filter(phase="SNAPSHOT").exclude(job=bad).count() == 4
+    assert (ServerRun.objects.get(job=bad).phase, Execution.objects.get(waves__jobs=bad).claim) == ("QUEUED", None)
+
+
+def test_stale_forecasts_are_made_anew_a_few_at_a_time(stage: Stage) -> None:
+    old = unix(db_clock()) - 300
+    stale = {"at": old, "revision": 1, "launches": 9, "runs": 3, "remaining": 9, "earliest": 8, "latest": 10,
+             "gates": 0, "critical": []}  # fmt: skip
+    polled_runs(20, stale)
+    few = cost_of(stage)
+    Execution.objects.all().delete()
+    polled_runs(60, stale)
+    assert cost_of(stage) == few
+    made_anew = [each["at"] > old for each in Execution.objects.values_list("forecast", flat=True) if each]
+    assert sum(made_anew) == FORECASTS_A_POLL
+
+
+def test_a_crowd_of_due_runs_drains_without_flooding_the_queue(stage: Stage) -> None:
+    """Four hundred runs due at once: stepped here, and offered to idle workers a few at a time."""
+    nudged: list[uuid.UUID] = []
+    now = db_clock()
+    Execution.objects.bulk_create(
+        Execution(
+            plan_name=f"p{number}", kind="DRILL", status="RUNNING", total_waves=0, initiated_by="x", started_by="x",
+            next_step_at=now - timedelta(seconds=1),
+        )
+        for number in range(400)
+    )  # fmt: skip
+    sweep = Sweep(nudge=nudged.append, is_idle=lambda: True)
+    sweeps = 0
+    while Execution.objects.active().exists():
+        before, sweeps = len(nudged), sweeps + 1
+        sweep.once()
+        sweep.drain()
+        assert len(nudged) - before <= 8
+        assert sweeps < 120  # each steps for two seconds, in which a busy machine does little
+    sweep.close()
+
+
+def test_it_sweeps_without_any_broker(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The beat was lost together with the broker: the watchdog of an engine sweeps itself."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise ConnectionError("the broker is down")
+
+    monkeypatch.setattr(tasks, "async_task", broken)
+    run = stage.start(stage.plan("app-01"))
+    tasks.revive()
+    assert stage.fresh(run).status == "POLLING"
+    assert pacemaker.is_silent(stage.clock())

@@ -1,0 +1,205 @@
+"""A refusal is certain whoever has the run by then: it is kept, and no launch waits as if its answer had been lost."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from audit.actor import SYSTEM
+from audit.models import AuditEntry
+from drs.errors import BY_CODE, DrsError
+from executions.engine import advance as engine
+from executions.launching import launch
+from executions.commands import control as services
+from executions.runs.aws_calls import Errand
+from executions.models import Execution, LaunchJob, ServerRun, WaveRun
+from executions.runs.claim import claim, load
+from tests.support.stage import Stage, at_the_send
+
+
+def refusal(code: str) -> DrsError:
+    return DrsError(BY_CODE[code], code=code, message="No.", region="us-east-1", operation="StartRecovery")
+
+
+def throw(errand: Errand[None], code: str) -> None:
+    with pytest.raises(StopIteration):
+        errand.throw(refusal(code))
+
+
+def sent_within_a_minute(stage: Stage) -> bool:
+    for _ in range(12):
+        stage.look()
+        stage.advance(5)
+    return len(stage.simulator.journal("StartRecovery")) == 1  # the first was refused without asking the simulator
+
+
+def message(run: Execution) -> str:
+    return WaveRun.objects.get(execution=run, number=0).status_message
+
+
+def pause(stage: Stage, run: Execution) -> None:
+    services.pause(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+
+
+def pause_and_look(stage: Stage, run: Execution) -> None:
+    """Another engine has taken the run over by the time the answer comes, and looks for the launch."""
+    pause(stage, run)
+    stage.look()
+    assert "answer to a launch was lost" in message(run)
+
+
+@pytest.mark.parametrize("meanwhile", [pause, pause_and_look])
+@pytest.mark.parametrize(
+    ("code", "says"), [("ThrottlingException", "throttles"), ("ExpiredTokenException", "credentials")]
+)
+def test_a_refusal_is_kept_when_somebody_has_taken_the_run(
+    stage: Stage, meanwhile: Callable[[Stage, Execution], None], code: str, says: str
+) -> None:
+    run = stage.start(stage.plan("app-01", "web-01"))
+    errand = engine.stepping(run.pk, stage.clock)
+    at_the_send(errand)
+    meanwhile(stage, run)
+    throw(errand, code)
+    assert LaunchJob.objects.get(wave__number=0).status == "QUEUED"
+    assert says in message(run)
+    assert sent_within_a_minute(stage)
+    stage.until(run, "PAUSED")
+    assert len(stage.launches()) == 1
+
+
+@pytest.mark.parametrize("looked_up", [True, False])
+def test_a_full_quota_is_kept_when_somebody_has_taken_the_run(stage: Stage, looked_up: bool) -> None:
+    run = stage.start(stage.plan("app-01", "web-01"))
+    errand = engine.stepping(run.pk, stage.clock)
+    at_the_send(errand)
+    pause(stage, run)
+    call = errand.throw(refusal("ServiceQuotaExceededException"))
+    with pytest.raises(StopIteration):
+        errand.send(call()) if looked_up else errand.throw(refusal("ThrottlingException"))
+    assert sent_within_a_minute(stage)
+
+
+def test_a_full_quota_is_no_lost_answer_when_aws_does_not_say_who_fills_it(stage: Stage) -> None:
+    stage.simulator.scenario("quota_exceeded", operation="StartRecovery", times=1)
+    stage.simulator.scenario("throttle", operation="DescribeJobs", times=1)
+    run = stage.start(stage.plan("app-01"))
+    stage.look()
+    assert "does not say who occupies it" in message(run)
+    for _ in range(12):
+        stage.advance(5)
+        stage.look()
+    assert len(stage.launches()) == 1
+    assert not AuditEntry.objects.filter(verb="launch.unclear").exists()
+
+
+def test_a_conflict_is_looked_into_before_anything_is_sent_again(stage: Stage) -> None:
+    """It may be with this very launch, so nothing is concluded before AWS has listed its jobs."""
+    stage.simulator.scenario("conflict", operation="StartRecovery", times=1)
+    stage.simulator.scenario("throttle", operation="DescribeJobs", times=1)
+    run = stage.start(stage.plan("app-01"))
+    stage.look()
+    assert LaunchJob.objects.get().status == "INITIATED"
+    assert AuditEntry.objects.get(verb="launch.unclear").outcome == "ConflictException"
+    stage.until(run, "COMPLETED")
+    assert len(stage.launches()) == 1
+
+
+def test_what_can_never_work_fails_at_once_when_somebody_has_taken_the_run(stage: Stage) -> None:
+    run = stage.start(stage.plan("app-01", "web-01"))
+    errand = engine.stepping(run.pk, stage.clock)
+    at_the_send(errand)
+    pause(stage, run)
+    throw(errand, "AccessDeniedException")
+    stage.look()
+    ended = stage.fresh(run)
+    assert (ended.status, ended.error_code) == ("FAILED", "DRS_ACCESS_DENIED")
+    assert stage.simulator.journal("StartRecovery") == []
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", "AccessDeniedException"])
+def test_a_cancel_waits_for_no_launch_that_was_refused(stage: Stage, code: str) -> None:
+    run = stage.start(stage.plan("app-01", "web-01"))
+    errand = engine.stepping(run.pk, stage.clock)
+    at_the_send(errand)
+    services.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    throw(errand, code)
+    stage.look()
+    assert stage.fresh(run).status == "CANCELLED"
+    assert stage.simulator.journal("StartRecovery") == []
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [("ThrottlingException", "WITHDRAWN"), ("AccessDeniedException", "REJECTED")]
+)
+def test_a_refusal_after_the_end_settles_the_launch_and_changes_no_verdict(
+    stage: Stage, code: str, status: str
+) -> None:
+    run = stage.start(stage.plan("app-01", "web-01"))
+    errand = engine.stepping(run.pk, stage.clock)
+    at_the_send(errand)
+    now, stage.packs.touched = stage.clock(), True
+    WaveRun.objects.filter(execution=run).update(status="FAILED", ended_at=now, status_message="Given up.")
+    Execution.objects.update(status="FAILED", ended_at=now, claim=None, next_step_at=now)
+    throw(errand, code)
+    assert LaunchJob.objects.get(wave__number=0).status == status
+    assert (stage.fresh(run).status, message(run)) == ("FAILED", "Given up.")
+    stage.look()
+    assert stage.fresh(run).next_step_at is None
+    assert stage.simulator.journal("StartRecovery") == []
+
+
+def test_an_old_refusal_says_nothing_of_a_newer_attempt(stage: Stage) -> None:
+    run = stage.start(stage.plan("app-01"))
+    errand = engine.stepping(run.pk, stage.clock)
+    at_the_send(errand)
+    LaunchJob.objects.update(attempt=2)
+    Execution.objects.update(claim=None)
+    throw(errand, "AccessDeniedException")
+    assert LaunchJob.objects.get().status == "INITIATED"
+    assert ServerRun.objects.get().launch_status == "PENDING"
+
+
+def test_a_run_read_from_a_backup_believes_no_answer_of_before(stage: Stage) -> None:
+    run = stage.start(stage.plan("app-01"))
+    errand = engine.stepping(run.pk, stage.clock)
+    at_the_send(errand)
+    Execution.objects.update(restored_at=stage.clock(), claim=None)
+    throw(errand, "ThrottlingException")
+    assert LaunchJob.objects.get().status == "INITIATED"
+
+
+def frozen_after_listing(stage: Stage, run: Execution, errand: Errand[None]) -> None:
+    """AWS lists its jobs just before the quarantine ends; the process goes on only long after it."""
+    answer = next(errand)()
+    stage.advance(120)
+    with pytest.raises(StopIteration):
+        errand.send(answer)
+
+
+def just_before_the_quarantine_ends(stage: Stage) -> Execution:
+    stage.simulator.scenario("drop_connection_before", operation="StartRecovery", times=1)
+    run = stage.start(stage.plan("app-01"))
+    stage.look()
+    stage.advance(600)
+    LaunchJob.objects.update(not_before=None)
+    return run
+
+
+def test_a_list_of_before_the_quarantine_clears_nothing(stage: Stage) -> None:
+    run = just_before_the_quarantine_ends(stage)
+    Execution.objects.update(claim=None, next_step_at=stage.clock())
+    token = claim(run.pk, stage.clock())
+    assert token is not None
+    held = load(run.pk, token)
+    frozen_after_listing(stage, run, launch.reconcile(held, held.waves[0], LaunchJob.objects.get().pk, stage.clock))
+    assert LaunchJob.objects.get().status == "INITIATED"
+    stage.until(run, "COMPLETED")
+    assert len(stage.launches()) == 1
+
+
+def test_a_list_of_before_the_quarantine_withdraws_nothing(stage: Stage) -> None:
+    run = just_before_the_quarantine_ends(stage)
+    token = claim(run.pk, stage.clock() + timedelta(hours=1))
+    assert token is not None
+    frozen_after_listing(stage, run, launch.take_over_late(load(run.pk, token), stage.clock))
+    assert LaunchJob.objects.get().status == "INITIATED"

@@ -1,0 +1,104 @@
+"""What is said of a job that has ended: DRS's own times, and "did not launch" only when it lists no instance of it."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from drs.client import Drs
+from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
+from tests.support.still import StillStage
+
+
+def job_end() -> datetime:
+    (found,) = Drs("us-east-1").jobs([LaunchJob.objects.get().job_id])
+    assert found.ended_at is not None
+    return found.ended_at
+
+
+@pytest.mark.parametrize("away", ["the engine", "DescribeJobs"])
+@pytest.mark.parametrize("logged", [True, False])
+def test_a_launch_is_never_later_than_its_jobs_end(still: StillStage, away: str, logged: bool) -> None:
+    if logged:
+        still.simulator.scenario("launch_end_event")
+    run = still.start(still.plan("app-01 app-02"))
+    still.look()
+    if away == "DescribeJobs":
+        still.simulator.scenario("throttle", operation="DescribeJobs")
+        for _ in range(36):
+            still.advance(300)
+            still.look(1)
+        still.simulator.clear_scenarios("throttle")
+    else:
+        still.advance(3 * 3600)
+    run = still.until(run, "COMPLETED", step=15)
+    still.advance(15)
+    still.look()
+    assert (still.clock() - run.started_at) > timedelta(hours=3)
+    for server in ServerRun.objects.all():
+        assert server.launched_at is not None
+        assert run.started_at < server.launched_at <= job_end() < run.started_at + timedelta(minutes=15)
+        if logged:
+            line = JobEvent.objects.get(event="LAUNCH_END", source_server_id=server.source_server_id)
+            assert (server.launched_at, line.derived) == (line.at, False)
+    assert all(sum(float(each) for each in spent) < 900 for _, *spent in Execution.objects.get().phase_times)
+
+
+@pytest.mark.parametrize("how", ["EMPTY", "PENDING"])
+def test_servers_of_which_an_ended_job_tells_nothing_are_looked_up(still: StillStage, how: str) -> None:
+    still.simulator.scenario("untold_launches", how=how)
+    still.simulator.scenario("launch_end_event")
+    still.simulator.scenario("steady_times")
+    run = still.start(still.plan("app-01 app-02"))
+    still.look()
+    still.advance(1200)  # the rows are gone before anybody has looked
+    run = still.until(run, "COMPLETED", step=15)
+    for server in ServerRun.objects.all():
+        assert (server.launch_status, server.error) == ("LAUNCHED", "")
+        assert server.recovery_instance_id.startswith("i-")
+        assert server.launched_at is not None
+        assert server.launched_at <= job_end()
+    assert len(still.launches()) == 1
+
+
+def test_did_not_launch_is_said_after_drs_has_listed_the_instances(still: StillStage) -> None:
+    still.simulator.scenario("never_settles", servers=["app-01"])
+    run = still.until(still.start(still.plan("app-01 app-02")), "PARTIAL", step=15)
+    assert "lists no instance of it" in ServerRun.objects.get(hostname="app-01").error
+    job = LaunchJob.objects.get()
+    assert job.completed_seen_at is not None
+    assert job.instances_seen_at is not None
+    assert job.instances_seen_at > job.completed_seen_at + timedelta(minutes=2)
+    asked: list[Any] = still.simulator.journal("DescribeRecoveryInstances")
+    named = [each for call in asked for each in call["params"].get("filters", {}).get("sourceServerIDs", [])]
+    assert still.ids("app-01")[0] in named
+    assert run.error_code == "SERVER_LAUNCH_FAILED"
+
+
+@pytest.mark.parametrize("launched", [True, False])
+def test_nothing_is_concluded_while_drs_does_not_list_instances(still: StillStage, launched: bool) -> None:
+    if launched:
+        still.simulator.scenario("untold_launches")
+    else:
+        still.simulator.scenario("never_settles", servers=["app-01"])
+    run = still.start(still.plan("app-01"))
+    still.simulator.scenario("throttle", operation="DescribeRecoveryInstances")
+    still.look()
+    for _ in range(100):
+        still.advance(60)
+        still.look()
+    assert still.picture(run) == ("LAUNCHING", ["LAUNCHING"])
+    said = WaveRun.objects.get().status_message
+    assert "does not say which instances it launched" in said
+    assert "ThrottlingException" in said
+    still.simulator.clear_scenarios("throttle")
+    run = still.until(run, "COMPLETED", "FAILED", step=15)
+    assert run.status == ("COMPLETED" if launched else "FAILED")
+    assert ServerRun.objects.get().launch_status == ("LAUNCHED" if launched else "FAILED")
+
+
+def test_a_server_that_drs_calls_failed_stays_so(still: StillStage) -> None:
+    still.simulator.scenario("launch_failed", servers=["app-01"])
+    still.until(still.start(still.plan("app-01 app-02")), "PARTIAL", step=15)
+    assert ServerRun.objects.get(hostname="app-01").launch_status == "FAILED"
+    assert "InsufficientInstanceCapacity" in ServerRun.objects.get(hostname="app-01").error
