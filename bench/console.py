@@ -66,8 +66,8 @@ def prepare() -> None:
     from django.core.management import call_command
     from django.test import Client
 
-    from drsorch_site.tokens import make_token
     from executions.models import Execution
+    from identity.tokens import make_token
     from plans.models import RecoveryPlan
     from protection.models import ProtectionGroup
 
@@ -132,7 +132,7 @@ def change() -> None:
     from django.utils import timezone
 
     from executions.models import Execution, ServerRun
-    from executions.transitions import touch
+    from executions.runs.transitions import touch
 
     run = Execution.objects.get(plan_name="Everything")
     wave = run.waves.get(number=4)
@@ -194,7 +194,7 @@ def show_pages(engine: str, made: dict[str, str]) -> None:
 def _touch_once(made: dict[str, str]) -> str:
     """A change of one wave; answers the revision before it."""
     code = (
-        "from executions.models import Execution; from executions.transitions import touch;"
+        "from executions.models import Execution; from executions.runs.transitions import touch;"
         "from django.utils import timezone; run = Execution.objects.get(plan_name='Everything');"
         "touch(run, timezone.now(), [run.waves.get(number=4)])"
     )

@@ -24,7 +24,7 @@ def moment(call: dict[str, Any]) -> float:
 
 def start_all(made: World) -> None:
     from audit.actor import SYSTEM
-    from executions import services
+    from executions.commands import control as services
     from executions.states import Kind
 
     for plan in made.plans:
@@ -42,7 +42,7 @@ def steady(runs: int, seconds: float) -> list[Row]:
             time.sleep(0.5)
         launched_in = time.monotonic() - began
         time.sleep(WARM_UP)
-        from tests.processes import descendants
+        from tests.support.processes import descendants
 
         tree = descendants(pid)
         since = made.simulator.journal()[-1]["id"]  # type: ignore[attr-defined]

@@ -35,7 +35,7 @@ def measure() -> None:
     from django.test.utils import CaptureQueriesContext
 
     from contract.clock import db_clock
-    from executions.readiness_facts import readiness_of
+    from executions.readiness.facts import readiness_of
     from plans.models import RecoveryPlan
 
     plans = list(RecoveryPlan.objects.values_list("pk", flat=True))

@@ -40,10 +40,10 @@ def play(made: World) -> None:
     """Start every plan, and let time pass until the last run is over."""
     from audit.actor import SYSTEM
     from contract.clock import db_clock
-    from executions import services
+    from executions.commands import control as services
+    from executions.engine.sweep import Sweep
     from executions.models import Execution
     from executions.states import Kind
-    from executions.sweep import Sweep
 
     offset = timedelta()
 

@@ -17,7 +17,7 @@ def main() -> None:
     options = parser.parse_args()
     with world(plans=options.runs) as made, engine():
         from audit.actor import SYSTEM
-        from executions import services
+        from executions.commands import control as services
         from executions.models import LaunchJob
         from executions.states import Kind
 

@@ -38,7 +38,7 @@ def world(
     waves: int = 1, plans: int = 200, regions: tuple[str, ...] = ("us-east-1",), speed: float = 1.0
 ) -> Iterator[World]:
     """Everything but the engine: `plans` plans of `waves` waves of one server each, spread over the regions."""
-    from drs.simulator.testing import simulator_process
+    from drs_simulator.testing import simulator_process
 
     django.setup()
     logging.disable(logging.CRITICAL)
@@ -46,13 +46,13 @@ def world(
     from django.db import connection
 
     from audit.actor import SYSTEM
-    from drs.simulator.fleet import Fleet, generate_fleet
+    from drs_simulator.world.fleet import Fleet, generate_fleet
     from plans.models import RecoveryPlan
     from plans.services import WaveSpec, create_plan
-    from protection.inventory import read_region
+    from protection.inventory.reading import read_region
     from protection.models import SourceServer
     from protection.services import create_group
-    from tests.emptying import empty_database
+    from tests.support.emptying import empty_database
 
     call_command("migrate", verbosity=0)
     if worlds:  # the first was ours, too

@@ -8,13 +8,18 @@ from urllib.parse import urlsplit
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils.cache import add_never_cache_headers
 from django.utils.http import urlencode
 
 from contract.errors import DomainError, Forbidden, NotFound
 
 View = Callable[..., HttpResponse]
+
+
+def page(route: str, view: Any, name: str) -> URLPattern:
+    """An address of the console; closed to strangers."""
+    return path(route, signed_in(view), name=name)
 
 
 def signed_in(view: View) -> View:

@@ -45,7 +45,7 @@ if os.environ.get("LOG_FORMAT") == "json":
     logconfig_dict = {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"json": {"()": "drsorch_site.logs.JsonLines"}},
+        "formatters": {"json": {"()": "drsorch_site.configuration.logs.JsonLines"}},
         "handlers": {"json": {"class": "logging.StreamHandler", "formatter": "json"}},
         "root": {"handlers": ["json"], "level": "INFO"},
         "loggers": {"gunicorn.access": ours, "gunicorn.error": ours},

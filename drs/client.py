@@ -19,7 +19,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from drs import account as identity, failed_call_counts as tally
+from drs import account as identity
+from drs import failed_call_counts as tally
 from drs.errors import DrsError, Trouble
 from drs.failures import HeldBackError, OtherCredentialsError, SendWindowClosedError, classify
 from drs.shapes import Job, JobLogItem, RecoveryInstance, SourceServer, moment

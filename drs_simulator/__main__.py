@@ -1,4 +1,4 @@
-"""`python -m drs.simulator`: the simulator without Django, for tests that kill it."""
+"""`python -m drs_simulator`: the simulator without Django, for tests that kill it."""
 
 import argparse
 from pathlib import Path

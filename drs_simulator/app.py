@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 from uuid import uuid4
 
-from drs_simulator import control, operations as service
-from drs_simulator.world import errors, scenarios
+from drs_simulator import control
+from drs_simulator import operations as service
 from drs_simulator.protocol import journal, wire
+from drs_simulator.protocol.journal import Call, Outcome
+from drs_simulator.protocol.wire import STS_OPERATION, Identity, Reply, Request
+from drs_simulator.world import errors, scenarios
 from drs_simulator.world.errors import ApiError, Disconnect
 from drs_simulator.world.jobs import JOBS_QUOTA
-from drs_simulator.protocol.journal import Call, Outcome
 from drs_simulator.world.scenarios import Acts, Scenario
 from drs_simulator.world.store import Store
-from drs_simulator.protocol.wire import STS_OPERATION, Identity, Reply, Request
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

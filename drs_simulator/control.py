@@ -12,16 +12,17 @@ from ipaddress import ip_address
 from typing import cast
 from urllib.parse import parse_qs
 
-from drs_simulator.world import outside_changes as elsewhere, scenarios
-from drs_simulator.protocol import journal, render
 from drs_simulator import operations as service
+from drs_simulator.protocol import journal, render
+from drs_simulator.protocol.render import Moment
+from drs_simulator.protocol.wire import Reply, Request
+from drs_simulator.world import outside_changes as elsewhere
+from drs_simulator.world import scenarios
 from drs_simulator.world.demo import demo_fleet
 from drs_simulator.world.fleet import fleet_from_json, generate_fleet
 from drs_simulator.world.jobs import job_from_row
-from drs_simulator.protocol.render import Moment
 from drs_simulator.world.scenarios import Acts
 from drs_simulator.world.store import Store
-from drs_simulator.protocol.wire import Reply, Request
 
 Json = Mapping[str, object]
 

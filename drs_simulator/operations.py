@@ -13,15 +13,15 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from drs_simulator.protocol import render
+from drs_simulator.protocol.journal import Call
+from drs_simulator.protocol.paging import Keyed, Page, page_of
+from drs_simulator.protocol.render import LaunchHistory, Moment
 from drs_simulator.world import scenarios
 from drs_simulator.world.clock import epoch
 from drs_simulator.world.errors import ApiError, invalid, not_found, uninitialized, unnamed
 from drs_simulator.world.fleet import FleetServer
-from drs_simulator.world.jobs import (Job, Place, Target, check_snapshot, create_job, job_from_row, live_instance)
+from drs_simulator.world.jobs import Job, Place, Target, check_snapshot, create_job, job_from_row, live_instance
 from drs_simulator.world.jobs import job as stored_job
-from drs_simulator.protocol.journal import Call
-from drs_simulator.protocol.paging import Keyed, Page, page_of
-from drs_simulator.protocol.render import LaunchHistory, Moment
 from drs_simulator.world.snapshots import RecoverySnapshot, snapshots
 from drs_simulator.world.store import Store, Value
 

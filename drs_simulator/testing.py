@@ -20,8 +20,8 @@ import boto3
 from botocore.config import Config
 
 from drs_simulator.app import Simulator
-from drs_simulator.world.fleet import Fleet
 from drs_simulator.server import SimulatorServer, close, read_fleet
+from drs_simulator.world.fleet import Fleet
 from drs_simulator.world.store import Store
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def simulator_process(
     state: Path, fleet: str | None = None, *, speed: float | None = None, port: int = 0
 ) -> Iterator[SimulatorProcess]:
     """The simulator as a real child process over `state`, killed at the end. `fleet`: demo or a JSON file."""
-    command = [sys.executable, "-m", "drs.simulator", "--port", str(port), "--state", str(state)]
+    command = [sys.executable, "-m", "drs_simulator", "--port", str(port), "--state", str(state)]
     command += ["--fleet", fleet] if fleet else []
     command += ["--speed", str(speed)] if speed is not None else []
     process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)

@@ -8,16 +8,12 @@ from django.contrib.admin.apps import AdminConfig
 
 class SiteConfig(AppConfig):
     name = "drsorch_site"
-    label = "drsorch_site"
+    label = "site_root"  # `identity` has the label of the name, for what is stored under it
     verbose_name = "DRS Orchestration"
 
     def ready(self) -> None:
         from django.conf import settings
-        from django.contrib.auth.signals import user_logged_in
 
-        from drsorch_site.session_clock import stamp
-
-        user_logged_in.connect(stamp, dispatch_uid="drsorch.session-clock")
         if settings.LOG_FORMAT == "json":
             logging.captureWarnings(True)  # Python would write them as they are
 

@@ -1,7 +1,7 @@
 """Copies of the database: made while the product works, and put back while it does not.
 
 SQLite: its online backup. PostgreSQL: pg_dump's custom format, put back in one transaction. Active runs are put back
-asleep, so that no engine can touch them before `executions.restored.mark` has seen them.
+asleep, so that no engine can touch them before `executions.launching.restored_runs.mark` has seen them.
 """
 
 import os

@@ -16,17 +16,17 @@ from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
+from console.pages import HtmxHttpRequest, Question
 from contract.status import Tone
 from drsorch_site.context import THEMES
 from executions.console.live import Live
 from executions.models import Execution, LaunchJob, PlanReadiness
 from executions.pacemaker import beating, is_alive, last_beat
 from executions.readiness.kept_verdicts import overview
-from executions.states import ExecutionStatus, JobStatus, Kind, Verdict
 from executions.runs.server_counts import progress_of
+from executions.states import ExecutionStatus, JobStatus, Kind, Verdict
 from plans.models import RecoveryPlan
 from protection.models import RegionInventory, SourceServer
-from console.pages import HtmxHttpRequest, Question
 from protection.states import ServerState
 from protection.views import region_ages, stale_before, state_counts
 

@@ -18,7 +18,8 @@ from prometheus_client.registry import Collector
 from contract.clock import db_clock
 from contract.database_errors import is_outage
 from drsorch_site.admin_site import RIGHT
-from executions.metrics import failed_aws_calls as aws_errors, figures
+from executions.metrics import failed_aws_calls as aws_errors
+from executions.metrics import figures
 from executions.metrics.figures import Figures
 from executions.models import AwsErrors
 from protection.views import state_counts

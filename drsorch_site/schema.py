@@ -19,7 +19,7 @@ from contract.rest.views import ApiView
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # its metaclass is untyped
     """How drf-spectacular describes our tokens."""
 
-    target_class = "drsorch_site.auth.BearerAuthentication"
+    target_class = "identity.auth.BearerAuthentication"
     name = "bearer"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:

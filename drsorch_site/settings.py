@@ -10,11 +10,11 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env, EnvError, FileAwareEnv, validate
 
+from drsorch_site.configuration.databases import read_database
 from drsorch_site.configuration.journal_verbs import ACTIONS
+from drsorch_site.configuration.mail import read_mail
 from drsorch_site.configuration.public_url import check_exposure, read_address
 from identity.provider.cognito import Provider, WrongSetting, read_provider, settings_of
-from drsorch_site.configuration.databases import read_database
-from drsorch_site.configuration.mail import read_mail
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
@@ -121,6 +121,7 @@ except (WrongSetting, ValueError) as error:  # ValueError: X_FILE names no reada
 
 INSTALLED_APPS = [
     "drsorch_site.apps.SiteConfig",
+    "identity.apps.IdentityConfig",
     "executions",
     "notify",
     "plans",
@@ -146,21 +147,21 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     # These stand before whatever could answer by itself, so that no answer lacks their headers.
     "contract.request_ids.RequestIdMiddleware",
-    "drsorch_site.headers.HeadersMiddleware",
+    "console.headers.HeadersMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "drsorch_site.headers.ClientAddressMiddleware",
-    "drsorch_site.headers.ProbeHostMiddleware",
+    "console.headers.ClientAddressMiddleware",
+    "console.headers.ProbeHostMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "drsorch_site.throttles.StrangerThrottleMiddleware",
-    "drsorch_site.throttles.StartCountMiddleware",
-    "drsorch_site.throttles.DoorThrottleMiddleware",
+    "identity.throttles.StrangerThrottleMiddleware",
+    "identity.throttles.StartCountMiddleware",
+    "identity.throttles.DoorThrottleMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "drsorch_site.session_clock.SessionClock",  # ends a session before anybody is recognised by it
-    "drsorch_site.renewal.Renewal",  # … and asks the provider again before that
+    "identity.session_clock.SessionClock",  # ends a session before anybody is recognised by it
+    "identity.provider.renewal.Renewal",  # … and asks the provider again before that
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "drsorch_site.metrics.AwsErrorsMiddleware",
     "audit.middleware.RefusalMiddleware",
@@ -186,7 +187,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "drsorch_site.context.console",
             ],
-            "builtins": ["drsorch_site.templatetags.console", "heroicons.templatetags.heroicons"],
+            "builtins": ["console.templatetags.console", "heroicons.templatetags.heroicons"],
         },
     }
 ]
@@ -206,7 +207,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 
-AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "drsorch_site.auth.RoleBackend"]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "identity.auth.RoleBackend"]
 AXES_ENABLED = True
 if PROVIDER:  # one way in at a time: then no password of ours opens anything, the administration neither
     globals().update(settings_of(PROVIDER))
@@ -217,7 +218,7 @@ AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_DISABLE_ACCESS_LOG = True  # the journal has it
 AXES_VERBOSE = False
-AXES_LOCKOUT_CALLABLE = "drsorch_site.sign_in.locked_out"
+AXES_LOCKOUT_CALLABLE = "identity.sign_in.locked_out"
 LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "dashboard"
 LOGOUT_REDIRECT_URL = "signed-out"
@@ -269,21 +270,21 @@ CONTENT_SECURITY_POLICY = {
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "drsorch_site.auth.BearerAuthentication",
+        "identity.auth.BearerAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_PARSER_CLASSES": ["contract.parsers.StrictJSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["contract.rest.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "contract.negotiation.AlwaysJson",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "contract.rest.negotiation.AlwaysJson",
     "DEFAULT_METADATA_CLASS": None,  # OPTIONS would describe views, the schema does that
     "DEFAULT_THROTTLE_CLASSES": [
-        "drsorch_site.throttles.PrincipalThrottle",
-        "drsorch_site.throttles.StartThrottle",
-        "drsorch_site.throttles.DiscoveryThrottle",
+        "identity.throttles.PrincipalThrottle",
+        "identity.throttles.StartThrottle",
+        "identity.throttles.DiscoveryThrottle",
     ],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "contract.handlers.api_exception_handler",
+    "EXCEPTION_HANDLER": "contract.rest.handlers.api_exception_handler",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
 
@@ -292,8 +293,8 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "DRS Orchestration",
     "DESCRIPTION": "Protection groups, recovery plans and their runs on AWS Elastic Disaster Recovery."
     " Fields are accepted in camelCase and PascalCase; answers are in camelCase.",
-    "PREPROCESSING_HOOKS": ["contract.schema.one_address_each"],
-    "POSTPROCESSING_HOOKS": ["contract.schema.with_shapes"],
+    "PREPROCESSING_HOOKS": ["contract.rest.schema.one_address_each"],
+    "POSTPROCESSING_HOOKS": ["contract.rest.schema.with_shapes"],
     "SCHEMA_PATH_PREFIX": "",
 }
 
@@ -346,8 +347,8 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "console": {"()": "drsorch_site.logs.ConsoleLines", "secrets": SECRETS},
-        "json": {"()": "drsorch_site.logs.JsonLines", "secrets": SECRETS},
+        "console": {"()": "drsorch_site.configuration.logs.ConsoleLines", "secrets": SECRETS},
+        "json": {"()": "drsorch_site.configuration.logs.JsonLines", "secrets": SECRETS},
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["console"], "level": "INFO"},

@@ -14,12 +14,12 @@ from django_q.models import Schedule
 from django_q.tasks import async_task, queue_size
 
 from contract.clock import db_clock
-from executions.metrics import failed_aws_calls as aws_errors
-from executions.engine import advance as engine
 from executions import pacemaker
+from executions.engine import advance as engine
+from executions.engine.sweep import Sweep
+from executions.metrics import failed_aws_calls as aws_errors
 from executions.models import Execution
 from executions.states import STEPPED
-from executions.engine.sweep import Sweep
 
 log = logging.getLogger(__name__)
 

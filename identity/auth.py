@@ -11,8 +11,8 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from audit.requests import actor_for
-from identity.provider import people as identity
 from identity import tokens
+from identity.provider import people as identity
 from identity.provider.cognito import Provider
 from identity.provider.id_token import BadToken, KeysUnavailable, verifier
 from identity.roles import ROLES

@@ -16,8 +16,8 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from identity.provider import grants, oidc, renewal
 from identity.forms import SignInForm
+from identity.provider import grants, oidc, renewal
 from identity.sign_in_journal import note
 from identity.throttles import origin
 

@@ -7,12 +7,25 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audit.requests import actor_for
-from contract.rest import paging
 from contract.errors import Invalid
+from contract.rest import paging
 from contract.rest.etag import etag, expected_versions
 from contract.rest.rights import AnyOf
 from contract.rest.schema import IF_MATCH, describes
-from contract.rest.serializers import (LIMIT, NAME, PLAN_ID, TOKEN, Flag, OneOf, StrictSerializer, Text, Texts, Whole, read_body, read_query)
+from contract.rest.serializers import (
+    LIMIT,
+    NAME,
+    PLAN_ID,
+    TOKEN,
+    Flag,
+    OneOf,
+    StrictSerializer,
+    Text,
+    Texts,
+    Whole,
+    read_body,
+    read_query,
+)
 from contract.rest.views import ApiView, read_id
 from notify import services
 from notify.models import Delivery, Subscription

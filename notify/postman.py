@@ -22,9 +22,9 @@ from audit.journal import record
 from contract.clock import Clock, db_clock
 from contract.database_errors import is_outage
 from notify.channels import mail, sns, webhook
-from notify.models import Delivery, Notice, Subscription
 from notify.channels.message import Parcel, Undelivered
 from notify.channels.signing import UnreadableSecret, unseal
+from notify.models import Delivery, Notice, Subscription
 from notify.states import Channel, DeliveryStatus
 
 log = logging.getLogger(__name__)

@@ -3,8 +3,8 @@
 from typing import TypedDict
 
 from contract.clock import unix
-from notify.models import Delivery, Subscription
 from notify.channels.recipients import shown
+from notify.models import Delivery, Subscription
 
 
 class SubscriptionShape(TypedDict):

@@ -13,10 +13,10 @@ from contract.clock import Clock, db_clock
 from contract.errors import Invalid, NotFound
 from contract.rest.etag import refuse_stale
 from notify import outbox
-from notify.models import Delivery, Notice, Subscription
-from notify.outbox import Message
 from notify.channels.recipients import problem_of, shown
 from notify.channels.signing import new_secret, seal
+from notify.models import Delivery, Notice, Subscription
+from notify.outbox import Message
 from notify.states import SUBSCRIBABLE, Channel, DeliveryStatus, Event
 from plans.models import RecoveryPlan
 

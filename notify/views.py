@@ -9,12 +9,12 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from audit.requests import actor_for
+from console.pages import HtmxHttpRequest, Question, go, page_of, wants_fragment
 from contract.errors import DomainError, Forbidden
 from notify import services
+from notify.channels.recipients import shown
 from notify.forms import PLACES, DeliverySearch, SubscriptionForm
 from notify.models import Subscription
-from notify.channels.recipients import shown
-from console.pages import HtmxHttpRequest, Question, go, page_of, wants_fragment
 
 TRAIL = (("Settings", "settings"), ("Notifications", "notifications"))
 

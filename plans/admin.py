@@ -12,9 +12,9 @@ from contract.errors import DomainError, Invalid
 from contract.rest.handlers import flat
 from contract.rest.parsers import read_object
 from plans import services
-from plans.wave_formats import WaveIn, Waves
 from plans.models import RecoveryPlan
 from plans.representation import show_plan
+from plans.wave_formats import WaveIn, Waves
 
 SHOWN = (
     "waveName", "waveDescription", "protectionGroupIds", "serverIds", "dependsOnWaves", "pauseBeforeWave", "onFailure"

@@ -12,12 +12,12 @@ from contract.errors import Invalid
 from contract.rest.etag import etag, expected_versions
 from contract.rest.rights import AnyOf
 from contract.rest.schema import IF_MATCH, describes
-from contract.rest.serializers import (DESCRIPTION, NAME, StrictSerializer, Text, Whole, read_body, read_query)
+from contract.rest.serializers import DESCRIPTION, NAME, StrictSerializer, Text, Whole, read_body, read_query
 from contract.rest.views import ApiView, read_id
 from plans import services
-from plans.wave_formats import WaveIn, Waves, edited
 from plans.models import RecoveryPlan
 from plans.representation import PlanDeleted, PlansAnswer, PlanShape, show_plan, show_plans, show_waves
+from plans.wave_formats import WaveIn, Waves, edited
 
 TARGET_COLUMNS: Mapping[str, Literal["rto_minutes", "rpo_minutes"]] = {
     "rtoMinutes": "rto_minutes",

@@ -13,13 +13,13 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from audit.requests import actor_for
+from console.pages import HtmxHttpRequest, Question, go, wants_fragment
 from contract.errors import DomainError, VersionConflict
 from plans import services
 from plans.draft import PlanDraft, WaveDraft, differences
 from plans.models import OnFailure, RecoveryPlan
 from protection.group_editor import last_change
 from protection.models import ProtectionGroup, ServerAssignment, SourceServer
-from console.pages import HtmxHttpRequest, Question, go, wants_fragment
 
 PATH = re.compile(r"waves\[(\d+)\]\.(\w+)")
 # The fields of the contract and where they stand in a wave's card.

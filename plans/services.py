@@ -11,8 +11,8 @@ from audit.actor import Actor
 from audit.journal import attempt, record
 from contract.clock import Clock, db_clock
 from contract.errors import Conflict, Invalid, NotFound
-from contract.rest.etag import refuse_stale
 from contract.names import name_key
+from contract.rest.etag import refuse_stale
 from plans.models import OnFailure, RecoveryPlan, Wave, WaveGroup, WaveServer
 from protection.models import ProtectionGroup, ServerAssignment
 

@@ -11,9 +11,9 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from console.pages import HtmxHttpRequest, page_of, wants_fragment
 from plans.forms import PlanSearch
 from plans.models import RecoveryPlan, Wave, WaveServer
-from console.pages import HtmxHttpRequest, page_of, wants_fragment
 
 
 class Run(Protocol):

@@ -8,7 +8,7 @@ from typing import Any
 from rest_framework.fields import empty
 
 from contract.errors import Invalid
-from contract.rest.serializers import (Flag, OneOf, StrictSerializer, Text, Texts, Whole, Wholes, spelling)
+from contract.rest.serializers import Flag, OneOf, StrictSerializer, Text, Texts, Whole, Wholes, spelling
 from plans.models import OnFailure
 from plans.services import WaveSpec
 

@@ -10,10 +10,21 @@ from contract.errors import Invalid
 from contract.rest.etag import etag, expected_versions
 from contract.rest.rights import AnyOf
 from contract.rest.schema import DRS, IF_MATCH, describes
-from contract.rest.serializers import (DESCRIPTION, NAME, SERVER_IDS, StrictSerializer, Text, Texts, Whole, read_body, read_query)
+from contract.rest.serializers import (
+    DESCRIPTION,
+    NAME,
+    SERVER_IDS,
+    StrictSerializer,
+    Text,
+    Texts,
+    Whole,
+    read_body,
+    read_query,
+)
 from contract.rest.views import ApiView, read_id
 from drs.errors import DrsError
 from protection import services
+from protection.drs_refusals import drs_trouble
 from protection.inventory.reading import check_region, read_region
 from protection.models import ProtectionGroup
 from protection.representation import (
@@ -25,7 +36,6 @@ from protection.representation import (
     show_group,
     show_groups,
 )
-from protection.drs_refusals import drs_trouble
 
 REGION = {"pattern": "^[a-z]{2}(-[a-z]+)+-[0-9]+$"}
 REGION_REQUIRED = "A region is required, such as ?region=us-east-1."

@@ -13,8 +13,8 @@ from audit.actor import Actor
 from audit.journal import attempt, record
 from contract.clock import Clock, db_clock
 from contract.errors import BadRequest, Conflict, Invalid, NotFound
-from contract.rest.etag import refuse_stale
 from contract.names import name_key
+from contract.rest.etag import refuse_stale
 from protection.inventory.reading import check_region, check_servers_exist
 from protection.models import ProtectionGroup, ServerAssignment
 

@@ -13,9 +13,9 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from console.pages import HtmxHttpRequest, page_of, wants_fragment
 from protection.forms import RegionSearch
 from protection.models import ProtectionGroup, RegionInventory, SourceServer
-from console.pages import HtmxHttpRequest, page_of, wants_fragment
 from protection.states import ServerState
 
 # What was not read for so many rounds of the engine is shown as stale.

@@ -11,13 +11,13 @@ from django.db import transaction
 import drsorch_verify
 from audit.actor import Actor
 from audit.journal import record as write
-from audit.models import AuditEntry
 from audit.journal_excerpt import seals_of, slice_of
+from audit.models import AuditEntry
 from drsorch_verify import archive
 from drsorch_verify.check import EVIDENCE, JOURNAL, MANIFEST, REPORT, TABLE, digest, document, manifest, own_digest
 from drsorch_verify.tables import as_csv
-from executions.runs.attempts import attempts_among
 from executions.models import Execution
+from executions.runs.attempts import attempts_among
 from reports.calls import CallsShape, calls
 from reports.documents.pdf import as_pdf
 from reports.record import RecordShape, entries_of, record

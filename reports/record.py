@@ -9,12 +9,24 @@ from typing import Any, TypedDict, cast
 
 from audit.models import AuditEntry
 from contract.clock import unix
-from executions.measuring import recorded_figures as witness
-from executions.runs.attempts import LeftOut
 from executions.console.event_feed import journal_line
-from executions.measuring.measure import (Attempt, Measured, Part, ServerFigures, Split, Verdict, WaveFigures, WaveRows, attempts_before, measure, rows_of)
-from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
+from executions.measuring import recorded_figures as witness
+from executions.measuring.measure import (
+    Attempt,
+    Measured,
+    Part,
+    ServerFigures,
+    Split,
+    Verdict,
+    WaveFigures,
+    WaveRows,
+    attempts_before,
+    measure,
+    rows_of,
+)
 from executions.measuring.recorded_figures import Launches
+from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
+from executions.runs.attempts import LeftOut
 from reports.cleanup import CleanupShape, cleanup
 from reports.comparison import ComparisonShape, compare
 from reports.expected import expected, is_open, is_reading

@@ -7,8 +7,8 @@ from audit.actor import Actor
 from audit.journal import attempt
 from contract.clock import Clock, db_clock
 from contract.errors import BadRequest
-from executions.models import Execution
 from executions.commands.control import no_execution
+from executions.models import Execution
 from reports import pack
 from reports.record import RecordShape, record
 

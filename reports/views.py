@@ -12,9 +12,9 @@ from audit.requests import actor_for
 from contract.errors import BadRequest, NotFound
 from drsorch_verify.derive import span
 from executions.console.live import Live
+from executions.console.timeline import Timeline
 from executions.models import Execution
 from executions.states import ExecutionStatus, Kind, LaunchStatus, Reached, WaveStatus
-from executions.console.timeline import Timeline
 from reports.documents.downloads import attachment, download
 from reports.record import RecordShape
 from reports.services import evidence, report

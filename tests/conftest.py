@@ -10,12 +10,12 @@ from django.test import TransactionTestCase, override_settings
 from pytest_django import DjangoDbBlocker
 
 from drs import account as identity
-from drs_simulator.world.store import Settings
 from drs_simulator.testing import RunningSimulator, running_simulator
+from drs_simulator.world.store import Settings
 from drsorch_site import health
+from tests.environment import SIMULATOR_PORT
 from tests.support.api_client import Api, make_user
 from tests.support.emptying import empty_database
-from tests.environment import SIMULATOR_PORT
 from tests.support.processes import end_other_sessions
 from tests.support.still import simulator_clock
 
@@ -37,7 +37,7 @@ def quick_settings() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def quick_emptying() -> Iterator[None]:
-    """See `tests.emptying`; pytest-django's transactional tests end with this method of Django's."""
+    """See `tests.support.emptying`; pytest-django's transactional tests end with this method of Django's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", empty_database)
         yield

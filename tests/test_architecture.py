@@ -30,11 +30,11 @@ BROKERS = "executions/brokers.py"
 AWS = (
     "drs/client.py",
     "drs/failures.py",
-    "drs/identity.py",
-    "drs/simulator/",
+    "drs/account.py",
+    "drs_simulator/",
     BROKERS,
-    "notify/sns.py",
-    "notify/ses.py",
+    "notify/channels/sns.py",
+    "notify/channels/ses.py",
 )
 QUEUE = ("executions/tasks.py", "executions/management/commands/engine.py", BROKERS)
 SETTINGS = ("drsorch_site/settings.py",)
@@ -45,7 +45,7 @@ KEEPERS = {
     "mypy_boto3_sts": AWS,
     "django_q": QUEUE,
     "environs": SETTINGS,
-    "dj_database_url": ("drsorch_site/databases.py",),
+    "dj_database_url": ("drsorch_site/configuration/databases.py",),
 }
 READ_ENVIRONMENT = (*SETTINGS, "manage.py", "drsorch_site/wsgi.py")
 NAMELESS = {"core", "common", "util", "utils", "helper", "helpers"}
@@ -211,12 +211,12 @@ def test_no_file_names_a_package_registry() -> None:
         ("plans/services.py", "from executions.models import Execution", "plans may not import executions"),
         ("audit/models.py", "import drs.client", "audit may not import drs"),
         ("audit/models.py", "from contract import errors", ""),
-        ("executions/engine.py", "import drsorch_site.settings", "executions may not import drsorch_site"),
+        ("executions/engine/advance.py", "import drsorch_site.settings", "executions may not import drsorch_site"),
         ("plans/models.py", "def f():\n    from executions import states", "plans may not import executions"),
-        ("executions/engine.py", "import boto3", "may import boto3"),
-        ("drs/simulator/wire.py", "from botocore import loaders", ""),
+        ("executions/engine/advance.py", "import boto3", "may import boto3"),
+        ("drs_simulator/protocol/wire.py", "from botocore import loaders", ""),
         ("tests/drs/test_client.py", "import boto3", ""),
-        ("executions/services.py", "from django_q.tasks import async_task", "may import django_q"),
+        ("executions/commands/control.py", "from django_q.tasks import async_task", "may import django_q"),
         ("drs/shapes.py", "from django.utils import timezone", "plain Python"),
         ("drs/management/commands/simulator.py", "from django.core.management import BaseCommand", ""),
         ("plans/services.py", "import os\nx = os.environ['A']", "only settings.py"),

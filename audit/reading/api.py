@@ -7,10 +7,10 @@ from rest_framework.response import Response
 
 from audit.models import AuditEntry
 from audit.reading.entries import matching, page_of, read_time
-from contract.rest import paging
 from contract.clock import unix
+from contract.rest import paging
 from contract.rest.schema import describes
-from contract.rest.serializers import (LIMIT, TOKEN, UNIX_SECONDS, StrictSerializer, Text, read_query)
+from contract.rest.serializers import LIMIT, TOKEN, UNIX_SECONDS, StrictSerializer, Text, read_query
 from contract.rest.views import ApiView
 
 

@@ -10,9 +10,9 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 from django_htmx.middleware import HtmxDetails
 
-from audit.reading.forms import EntryFilter
 from audit.models import AuditEntry
 from audit.reading.entries import matching, page_of
+from audit.reading.forms import EntryFilter
 
 ENTRIES_A_PAGE = 50
 

@@ -17,10 +17,10 @@ from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from contract.errors import BadRequest, DomainError, Forbidden, Invalid, NotFound, PayloadTooLarge, Unauthenticated
 from contract.database_errors import outage
-from contract.rest.parsers import MAX_BYTES
+from contract.errors import BadRequest, DomainError, Forbidden, Invalid, NotFound, PayloadTooLarge, Unauthenticated
 from contract.request_ids import request_id
+from contract.rest.parsers import MAX_BYTES
 
 log = logging.getLogger(__name__)
 

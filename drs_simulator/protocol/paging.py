@@ -7,9 +7,9 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
 
+from drs_simulator.protocol.journal import Call
 from drs_simulator.world import scenarios
 from drs_simulator.world.errors import invalid
-from drs_simulator.protocol.journal import Call
 from drs_simulator.world.store import Store
 
 T = TypeVar("T")

@@ -24,7 +24,7 @@ def read_mail(text: str) -> Mail | None:
     if not text:
         return None
     if text == "ses":
-        return Mail({"EMAIL_BACKEND": "notify.ses.SesBackend"})
+        return Mail({"EMAIL_BACKEND": "notify.channels.ses.SesBackend"})
     try:
         parts = urlsplit(text)
         port = parts.port or PORTS[parts.scheme]

@@ -8,12 +8,12 @@ from typing import NotRequired, TypedDict
 from audit.actor import Actor
 from contract.clock import unix
 from executions.commands import control as services
-from executions.runs.actions import Action, actions_of
-from executions.runs.attempts import LeftOut, Lineage, lineages, retry_of
 from executions.measuring.forecast import ForecastShape
 from executions.measuring.forecast import show as show_forecast
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
 from executions.querysets import is_split
+from executions.runs.actions import Action, actions_of
+from executions.runs.attempts import LeftOut, Lineage, lineages, retry_of
 from executions.states import LaunchStatus, TerminationStatus, WaveStatus
 from protection.representation import Warning  # noqa: A004  (the contract's word)
 

@@ -7,13 +7,14 @@ from audit.requests import actor_for
 from contract.rest.schema import DRS, IDEMPOTENCY_KEY, describes
 from contract.rest.serializers import SERVER_IDS, Flag, StrictSerializer, Text, Texts, read_body
 from contract.rest.views import ApiView, read_id
-from executions.commands import retry as retrying, control as services
+from executions.api.representation import ExecutionStarted
 from executions.api.start_answer import accepted
 from executions.api.views import INITIATED_BY_MAX
-from executions.runs.attempts import why_not
-from executions.models import Execution
+from executions.commands import control as services
+from executions.commands import retry as retrying
 from executions.commands.production import look_at_run
-from executions.api.representation import ExecutionStarted
+from executions.models import Execution
+from executions.runs.attempts import why_not
 from protection.inventory.recovery_instances import ANEW, Looked
 
 

@@ -8,8 +8,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from contract.rest import idempotency
-from executions.models import Execution
 from executions.api.representation import ExecutionStarted
+from executions.models import Execution
 from protection.inventory.recovery_instances import Looked
 from protection.representation import Warning  # noqa: A004  (the contract's word)
 

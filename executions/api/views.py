@@ -8,20 +8,45 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audit.requests import actor_for
-from contract.rest import paging
 from contract.clock import db_clock, moment
 from contract.counting import counted
 from contract.errors import Invalid
+from contract.rest import paging
 from contract.rest.rights import AnyOf
 from contract.rest.schema import DRS, IDEMPOTENCY_KEY, describes
-from contract.rest.serializers import (LIMIT, PLAN_ID, TOKEN, Flag, OneOf, StrictSerializer, Text, Whole, read_body, read_query)
+from contract.rest.serializers import (
+    LIMIT,
+    PLAN_ID,
+    TOKEN,
+    Flag,
+    OneOf,
+    StrictSerializer,
+    Text,
+    Whole,
+    read_body,
+    read_query,
+)
 from contract.rest.views import ApiView, read_id
+from executions.api.representation import (
+    BulkDeleted,
+    CommandAnswer,
+    ExecutionsAnswer,
+    ExecutionShape,
+    ExecutionStarted,
+    JobLogsAnswer,
+    JobShape,
+    KeptShape,
+    TerminationAnswer,
+    TerminationFailure,
+    show_execution,
+    show_job_logs,
+    show_list,
+)
+from executions.api.start_answer import accepted
 from executions.commands import control as services
 from executions.commands.abandon import abandon
-from executions.api.start_answer import accepted
-from executions.models import Execution
 from executions.commands.production import look_at_plan
-from executions.api.representation import (BulkDeleted, CommandAnswer, ExecutionsAnswer, ExecutionShape, ExecutionStarted, JobLogsAnswer, JobShape, KeptShape, TerminationAnswer, TerminationFailure, show_execution, show_job_logs, show_list)
+from executions.models import Execution
 from executions.states import ExecutionStatus, JobStatus, Kind
 from protection.inventory.recovery_instances import ANEW, Looked
 

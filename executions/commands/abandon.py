@@ -15,11 +15,12 @@ from audit.actor import Actor
 from audit.journal import attempt, record
 from contract.clock import Clock, db_clock, utc
 from contract.errors import BadRequest
-from executions.runs import notices as announce, transitions
+from executions.commands.control import check_comment, no_execution
 from executions.measuring import recorded_figures as witness
 from executions.measuring.forecast import phase_times
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
-from executions.commands.control import check_comment, no_execution
+from executions.runs import notices as announce
+from executions.runs import transitions
 from executions.runs.silence import UNKEPT, not_abandonable, silent_jobs, wave_in_flight
 from executions.states import JobStatus, LaunchStatus, WaveStatus, roll_up
 

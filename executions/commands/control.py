@@ -16,14 +16,15 @@ from audit.journal import attempt, record
 from contract.clock import Clock, db_clock, unix
 from contract.errors import BadRequest, Invalid, NotFound
 from contract.rest.rights import AnyOf
-from executions.runs import notices as announce, transitions
-from executions.commands import new_run as starting
 from executions import tasks
+from executions.commands import new_run as starting
 from executions.commands.clear_history import delete_finished
-from executions.models import Execution, WaveRun
-from executions.terminating.outcome import Failure, TerminationResult
 from executions.commands.production import Consent, look_at_plan
+from executions.models import Execution, WaveRun
+from executions.runs import notices as announce
+from executions.runs import transitions
 from executions.states import ACTIVE, ExecutionStatus, Kind, WaveStatus
+from executions.terminating.outcome import Failure, TerminationResult
 from executions.terminating.terminate import terminate
 from plans.models import RecoveryPlan
 from protection.inventory.recovery_instances import Looked

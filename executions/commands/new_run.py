@@ -11,10 +11,10 @@ from audit.actor import Actor
 from audit.journal import record
 from contract.errors import BadRequest, Conflict
 from drs.client import SERVERS_A_JOB
-from executions.runs import notices as announce
+from executions.commands.production import Consent, require_ending
 from executions.measuring import recorded_figures as witness
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun, WaveRun
-from executions.commands.production import Consent, require_ending
+from executions.runs import notices as announce
 from executions.states import Kind
 from plans import services as plan_services
 from plans.models import RecoveryPlan, Wave, WaveServer

@@ -11,18 +11,18 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from audit.requests import actor_for
+from console.pages import HtmxHttpRequest, Question, go
 from contract.errors import BadRequest, DomainError
 from contract.names import name_key
 from executions.commands import control as services
 from executions.commands.abandon import abandon
-from executions.runs.actions import actions_of
 from executions.console.forms import CommentForm
 from executions.console.live import Live
 from executions.models import Execution, ServerRun
-from executions.terminating.outcome import result
+from executions.runs.actions import actions_of
 from executions.runs.silence import silent_jobs, wave_in_flight
 from executions.states import Kind, LaunchStatus
-from console.pages import HtmxHttpRequest, Question, go
+from executions.terminating.outcome import result
 
 GIVE_UP = "give up"  # what has to be typed
 

@@ -10,11 +10,11 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
+from console.pages import HtmxHttpRequest, wants_fragment
 from contract.clock import utc
 from executions.console.event_feed import is_failure, words
-from executions.models import Execution, JobEvent, LaunchJob
 from executions.console.run_views import STOP_POLLING
-from console.pages import HtmxHttpRequest, wants_fragment
+from executions.models import Execution, JobEvent, LaunchJob
 
 LINES_SHOWN = 300
 POLL_SECONDS, LATE_POLL_SECONDS = 3, 15  # while the run goes on, and for late news of one that is over

@@ -7,15 +7,15 @@ from functools import cached_property
 from django.utils import timezone
 
 from drs import errors
-from executions.runs.account_check import is_elsewhere, said
-from executions.console.banners import Banner, banner_of
 from executions.codes import UNKNOWN, explain
+from executions.console.banners import Banner, banner_of
 from executions.measuring.forecast import Foretold, foretold
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.querysets import is_split
+from executions.runs.account_check import is_elsewhere, said
+from executions.runs.server_counts import Progress, Tally, progress_of
 from executions.runs.silence import UNKEPT
 from executions.states import ExecutionStatus, Kind, LaunchStatus, Phase, TerminationStatus, WaveStatus
-from executions.runs.server_counts import Progress, Tally, progress_of
 
 # Runs of up to this many servers show finished waves open: everything fits on a screen.
 SMALL_RUN = 20

@@ -8,14 +8,15 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from audit.requests import actor_for
-from contract.errors import DomainError
-from executions.commands import retry as retrying, control as services
-from executions.runs.attempts import lineages, why_not
-from executions.console.forms import CommentForm
-from executions.models import Execution
-from executions.commands.production import places_of_run
-from executions.console.start_views import Stake
 from console.pages import HtmxHttpRequest, Question, go
+from contract.errors import DomainError
+from executions.commands import control as services
+from executions.commands import retry as retrying
+from executions.commands.production import places_of_run
+from executions.console.forms import CommentForm
+from executions.console.start_views import Stake
+from executions.models import Execution
+from executions.runs.attempts import lineages, why_not
 
 CHOOSABLE = 200  # servers that a dialog lists, each with its box
 

@@ -9,15 +9,15 @@ from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
+from console.pages import HtmxHttpRequest
 from contract.clock import db_clock
+from executions.console.run_views import STOP_POLLING
 from executions.models import Execution
 from executions.pacemaker import is_alive
 from executions.readiness.facts import readiness_of
-from executions.console.run_views import STOP_POLLING
 from plans.models import RecoveryPlan
 from plans.views import plan_rows
 from protection.models import ProtectionGroup
-from console.pages import HtmxHttpRequest
 from protection.views import region_ages
 
 MOST_ROWS = 100

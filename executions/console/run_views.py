@@ -13,18 +13,18 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from audit.requests import actor_for
+from console.pages import HtmxHttpRequest, wants_fragment
 from contract.rest.paging import page
-from executions.runs.actions import actions_of
-from executions.runs.attempts import RETRIED, attempts_of, retry_of
 from executions.console.event_feed import feed
 from executions.console.forms import RunFilter
 from executions.console.live import Live
-from executions.models import Execution, LaunchJob
-from executions.terminating.outcome import result
-from executions.pacemaker import beating, is_alive
-from executions.states import TerminationStatus
 from executions.console.timeline import Timeline
-from console.pages import HtmxHttpRequest, wants_fragment
+from executions.models import Execution, LaunchJob
+from executions.pacemaker import beating, is_alive
+from executions.runs.actions import actions_of
+from executions.runs.attempts import RETRIED, attempts_of, retry_of
+from executions.states import TerminationStatus
+from executions.terminating.outcome import result
 
 RUNS_A_PAGE = 50
 STOP_POLLING = 286

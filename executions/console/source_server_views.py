@@ -7,10 +7,10 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from console.pages import HtmxHttpRequest, page_of, wants_fragment
 from executions.models import ServerRun
 from protection.forms import ServerSearch
 from protection.models import ServerAssignment, SourceServer
-from console.pages import HtmxHttpRequest, page_of, wants_fragment
 from protection.views import region_ages
 
 

@@ -14,19 +14,19 @@ from django.views.decorators.http import require_http_methods
 
 from audit.actor import Actor
 from audit.requests import actor_for
+from console.pages import HtmxHttpRequest, Question, go
 from contract.clock import db_clock
 from contract.errors import DomainError, Invalid
 from contract.names import name_key
 from executions.commands import control as services
-from executions.commands.production import (END_RECOVERIES, ProductionInstance, digest, places_of_plan, production)
+from executions.commands.production import END_RECOVERIES, ProductionInstance, digest, places_of_plan, production
 from executions.readiness.facts import readiness_of
-from executions.terminating.replaced_instances import standing
 from executions.states import Kind
+from executions.terminating.replaced_instances import standing
 from plans.models import RecoveryPlan, WaveServer
 from plans.views import plan_rows
 from protection.inventory.recovery_instances import ANEW, Looked, Place, known, look
 from protection.models import ProtectionGroup, SourceServer
-from console.pages import HtmxHttpRequest, Question, go
 from protection.views import Readiness
 
 

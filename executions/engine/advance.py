@@ -9,15 +9,16 @@ from django.db import transaction
 
 from contract import log_context
 from contract.clock import Clock, db_clock, unix
-from executions.runs import notices as announce, transitions
+from executions.engine.dry_run import rehearse
 from executions.launching import launch
+from executions.launching.restored_runs import recount
 from executions.measuring import recorded_figures as witness
-from executions.runs import decide as d
-from executions.runs.aws_calls import Errand, do_now
 from executions.measuring.forecast import is_stale, phase_times, renewed
 from executions.models import LaunchJob, WaveRun
-from executions.engine.dry_run import rehearse
-from executions.launching.restored_runs import recount
+from executions.runs import decide as d
+from executions.runs import notices as announce
+from executions.runs import transitions
+from executions.runs.aws_calls import Errand, do_now
 from executions.runs.claim import Lost, Run, claim, journal, load
 from executions.states import STEPPED, ExecutionStatus, JobStatus, LaunchStatus, WaveStatus
 from protection.inventory.launch_details import Round

@@ -18,18 +18,28 @@ from contract.counting import counted
 from drs.client import Drs
 from drs.errors import DrsError, Effect, Trouble
 from drs.shapes import SourceServer as DrsServer
-from executions.runs import decide as d
 from executions.measuring import forecast
+from executions.models import LaunchJob, ServerHold, ServerRun, WaveRun
+from executions.readiness.facts import regions_now, servers_of
+from executions.readiness.judge import (
+    Finding,
+    PlanFacts,
+    Reason,
+    RegionFacts,
+    ServerFacts,
+    WaveFacts,
+    findings,
+    of_quotas,
+)
+from executions.runs import decide as d
 from executions.runs import transitions
 from executions.runs.account_check import MOST_DOUBLINGS
 from executions.runs.aws_calls import Errand
-from executions.models import LaunchJob, ServerHold, ServerRun, WaveRun
-from executions.readiness.judge import (Finding, PlanFacts, Reason, RegionFacts, ServerFacts, WaveFacts, findings, of_quotas)
-from executions.readiness.facts import regions_now, servers_of
 from executions.runs.claim import Run, journal
 from executions.states import ExecutionStatus, JobStatus, LaunchStatus, Phase, Verdict, WaveStatus
 from plans.models import OnFailure
-from protection.inventory import launch_details as details, reading as inventory
+from protection.inventory import launch_details as details
+from protection.inventory import reading as inventory
 
 SERVERS_A_TURN = 20
 TRIES = 3  # how often AWS is asked before a server counts as not checked

@@ -26,20 +26,20 @@ from contract.clock import Clock, db_clock
 from contract.database_errors import is_outage
 from drs.errors import DrsError
 from drs.shapes import JOB_COMPLETED
-from executions.runs import decide as d
-from executions.terminating import follow_up as following
-from executions.launching import launch
 from executions.engine import save_answers as news
-from executions.runs import transitions
 from executions.engine.advance import advance
-from executions.runs.aws_calls import Crew, Errand
+from executions.launching import launch
 from executions.measuring.forecast import is_foretold, is_stale
 from executions.models import Execution, LaunchJob, TerminationJob
 from executions.observing.drs_answers import Answer, News, Question, ask, read_on
+from executions.observing.open_servers import open_servers, say_unlisted
+from executions.runs import decide as d
+from executions.runs import transitions
+from executions.runs.aws_calls import Crew, Errand
 from executions.runs.claim import LEASE, UNREAD, Run, uncounted
 from executions.runs.silence import UNKEPT
 from executions.states import STEPPED, WAVE_BEGUN, WAVE_FINAL, JobStatus
-from executions.observing.open_servers import open_servers, say_unlisted
+from executions.terminating import follow_up as following
 
 log = logging.getLogger(__name__)
 

@@ -8,13 +8,15 @@ from datetime import datetime
 
 from django.db.models import QuerySet
 
-from executions.terminating import follow_up as following, replaced_instances as replacing
-from executions.runs import retry_policy as patience, transitions
 from executions.measuring import recorded_figures as witness
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
 from executions.observing.drs_answers import Answer, News, compare
+from executions.runs import retry_policy as patience
+from executions.runs import transitions
 from executions.runs.claim import UNREAD
 from executions.states import WAVE_FINAL, JobStatus, LaunchStatus, WaveStatus
+from executions.terminating import follow_up as following
+from executions.terminating import replaced_instances as replacing
 
 log = logging.getLogger(__name__)
 

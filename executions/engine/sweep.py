@@ -14,14 +14,16 @@ from contract.clock import Clock, db_clock
 from contract.database_errors import is_outage
 from drs.errors import DrsError
 from drs.shapes import Job
-from executions.metrics import failed_aws_calls as aws_errors
-from executions.readiness import kept_verdicts as readiness_keeping
 from executions.engine.advance import stepping
-from executions.runs.aws_calls import Crew, Errand
-from executions.models import Execution
 from executions.engine.poll import Poller
+from executions.metrics import failed_aws_calls as aws_errors
+from executions.models import Execution
+from executions.readiness import kept_verdicts as readiness_keeping
+from executions.runs.aws_calls import Crew, Errand
 from executions.states import STEPPED
-from protection.inventory import (launch_details as details, recovery_instances as instances, reading as inventory)
+from protection.inventory import launch_details as details
+from protection.inventory import reading as inventory
+from protection.inventory import recovery_instances as instances
 
 log = logging.getLogger(__name__)
 

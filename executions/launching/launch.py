@@ -19,15 +19,27 @@ from contract.clock import Clock, unix
 from drs.client import Drs, SendWindow
 from drs.errors import DrsError, Effect, Trouble
 from drs.shapes import Job
+from executions.launching.occupied_by import by_occupant, jobs_of_ours, occupied_by
+from executions.launching.refusals import (
+    GONE_CODE,
+    begin,
+    halves,
+    leave_out,
+    reject,
+    requeue,
+    retry_later,
+    say,
+    split,
+    split_unsent,
+    without,
+)
+from executions.models import Execution, LaunchJob, WaveRun
 from executions.runs import decide as d
 from executions.runs import transitions
 from executions.runs.account_check import waits_for_credentials
 from executions.runs.aws_calls import Errand
-from executions.models import Execution, LaunchJob, WaveRun
-from executions.launching.occupied_by import by_occupant, jobs_of_ours, occupied_by
-from executions.runs.retry_policy import count, is_hopeless, leave_out_idle_time
-from executions.launching.refusals import (GONE_CODE, begin, halves, leave_out, reject, requeue, retry_later, say, split, split_unsent, without)
 from executions.runs.claim import Lost, Run, journal, uncounted
+from executions.runs.retry_policy import count, is_hopeless, leave_out_idle_time
 from executions.states import WAVE_BEGUN, JobStatus, Kind, WaveStatus
 
 LAUNCH_TAG = "drsorch:launch"

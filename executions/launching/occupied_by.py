@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from contract.counting import counted
 from drs.errors import DrsError, Trouble
 from drs.shapes import JOB_COMPLETED, Job
-from executions.models import LaunchJob, TerminationJob
 from executions.launching.refusals import Part
+from executions.models import LaunchJob, TerminationJob
 
 NAMED = 3  # how many servers a sentence names
 

@@ -14,11 +14,11 @@ from django.db import transaction
 from django.db.models import Max, QuerySet
 
 from drs.errors import DrsError, Trouble
+from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.runs import decide as d
 from executions.runs import transitions
-from executions.models import Execution, LaunchJob, ServerRun, WaveRun
-from executions.runs.retry_policy import count, is_hopeless
 from executions.runs.claim import Lost, Run, journal
+from executions.runs.retry_policy import count, is_hopeless
 from executions.states import WAVE_BEGUN, ExecutionStatus, JobStatus, LaunchStatus, Phase, WaveStatus
 
 GONE_CODE = "SERVER_GONE"

@@ -22,11 +22,11 @@ from contract.clock import Clock, db_clock
 from drs.client import Drs
 from drs.errors import DrsError, Trouble
 from drs.shapes import Job
-from executions.runs import decide as d
 from executions.launching import launch, refusals
+from executions.models import Execution, LaunchJob
+from executions.runs import decide as d
 from executions.runs import transitions
 from executions.runs.aws_calls import Errand
-from executions.models import Execution, LaunchJob
 from executions.runs.claim import Lost, Run, journal, uncounted
 from executions.states import WAVE_FINAL, ExecutionStatus, JobStatus, WaveStatus
 

@@ -10,8 +10,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from contract.clock import unix
-from executions.runs.attempts import attempts_among
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
+from executions.runs.attempts import attempts_among
 from executions.states import LaunchStatus, Phase, Reached, phase_after
 
 

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from contract.clock import Clock, db_clock
-from executions.metrics import failed_aws_calls as aws_errors, figures
+from executions.metrics import failed_aws_calls as aws_errors
+from executions.metrics import figures
 from executions.models import Pacemaker
 
 log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""How often calls to AWS failed: what each process counts (`drs.tally`) is added up in the database."""
+"""How often calls to AWS failed: what each process counts (`drs.failed_call_counts`) is added up in the database."""
 
 from django.db import Error as DatabaseTrouble
 from django.db import transaction

@@ -5,9 +5,9 @@ from datetime import datetime
 
 from audit.cleaning import storable
 from drs.shapes import JOB_COMPLETED
-from executions.runs import transitions
 from executions.models import ServerRun, WaveRun
 from executions.observing.drs_answers import Answer, Question
+from executions.runs import transitions
 from executions.states import WAVE_BEGUN, LaunchStatus
 
 UNLISTED = "AWS has ended the job and does not say which instances it launched; asking before any server is given up."

@@ -12,10 +12,10 @@ from django.db import transaction
 from contract.clock import Clock
 from drs import account as identity
 from drs.errors import OTHER_ACCOUNT, DrsError
+from executions.models import LaunchJob, WaveRun
 from executions.runs import decide as d
 from executions.runs import transitions
 from executions.runs.aws_calls import Errand
-from executions.models import LaunchJob, WaveRun
 from executions.runs.claim import Run
 from executions.states import JobStatus
 

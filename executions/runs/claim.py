@@ -14,9 +14,9 @@ from django.db.models import F, QuerySet
 
 from audit.actor import ENGINE
 from audit.journal import record
-from executions.runs import decide as d
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.querysets import SPLIT
+from executions.runs import decide as d
 from executions.states import STEPPED, JobStatus, LaunchStatus
 
 # Columns of a wave's run that are large and nothing that the engine decides by, for `defer`.

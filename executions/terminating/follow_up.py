@@ -12,13 +12,13 @@ from contract.clock import Clock
 from drs.client import Drs
 from drs.errors import DrsError, Effect
 from drs.shapes import JOB_COMPLETED, TERMINATE, Job, JobLogItem
-from executions.runs.aws_calls import Errand
-from executions.terminating.instances import (GONE, UNCONFIRMED_AFTER, journal, mark_terminated, mark_unknown, roll_up)
 from executions.models import Execution, ServerRun, TerminationJob
 from executions.observing.drs_answers import LATE_NEWS, LOST_AFTER
-from executions.terminating.outcome import UNKNOWN_TO_DRS
+from executions.runs.aws_calls import Errand
 from executions.runs.retry_policy import wake_waiting
 from executions.states import JobStatus, TerminationStatus
+from executions.terminating.instances import GONE, UNCONFIRMED_AFTER, journal, mark_terminated, mark_unknown, roll_up
+from executions.terminating.outcome import UNKNOWN_TO_DRS
 from executions.terminating.send import confirm, launch_jobs, refuse, send_queued
 from executions.terminating.terminate import LOST
 

@@ -8,8 +8,8 @@ from django.db.models.functions import Coalesce, Least
 
 from audit.actor import ENGINE
 from audit.journal import record
-from executions.runs import transitions
 from executions.models import Execution, ServerRun
+from executions.runs import transitions
 from executions.states import InstanceState, JobStatus, LaunchStatus, TerminationStatus
 
 UNCONFIRMED_AFTER = timedelta(seconds=60)

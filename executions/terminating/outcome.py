@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from contract.errors import DomainError
-from executions.terminating.instances import Place, launched, standing
 from executions.models import Execution, ServerRun, TerminationJob
 from executions.states import JobStatus, LaunchStatus
+from executions.terminating.instances import Place, launched, standing
 
 UNKNOWN_TO_DRS = "UNKNOWN_TO_DRS"
 

@@ -8,11 +8,11 @@ from datetime import datetime
 
 from django.db.models import QuerySet
 
-from executions.terminating.instances import journal, mark_terminated, roll_up
 from executions.models import LaunchJob, ServerRun
 from executions.observing.drs_answers import News
 from executions.runs.claim import UNREAD
 from executions.states import InstanceState, Kind, LaunchStatus
+from executions.terminating.instances import journal, mark_terminated, roll_up
 
 
 def standing(server_ids: Collection[str], kind: Kind) -> QuerySet[ServerRun]:

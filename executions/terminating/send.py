@@ -17,11 +17,11 @@ from contract.clock import Clock
 from drs.client import Drs, SendWindow
 from drs.errors import DrsError, Effect, Trouble
 from drs.shapes import Job
+from executions.models import Execution, LaunchJob, TerminationJob
 from executions.runs import transitions
 from executions.runs.aws_calls import Errand
-from executions.terminating.instances import journal, lock, roll_up, watch
-from executions.models import Execution, LaunchJob, TerminationJob
 from executions.states import JobStatus
+from executions.terminating.instances import journal, lock, roll_up, watch
 
 TOLD_BY_DRS = frozenset({JobStatus.PENDING, JobStatus.STARTED, JobStatus.COMPLETED})
 # Refusals whose reason may lie in one of the instances. Which of them DRS sends is not known.

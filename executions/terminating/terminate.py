@@ -22,11 +22,23 @@ from contract.errors import BadRequest, DomainError, NotFound
 from drs.client import SERVERS_A_JOB, Drs, SendWindow
 from drs.errors import DrsError
 from drs.shapes import TERMINATE, Job, RecoveryInstance
-from executions.runs.aws_calls import do_now
-from executions.terminating.instances import (GONE, UNCONFIRMED_AFTER, Place, journal, lock, mark_known, mark_terminated, mark_unknown, roll_up, standing, watch)
 from executions.models import Execution, ServerRun, TerminationJob
-from executions.terminating.outcome import TerminationResult, result
+from executions.runs.aws_calls import do_now
 from executions.states import JobStatus, Kind
+from executions.terminating.instances import (
+    GONE,
+    UNCONFIRMED_AFTER,
+    Place,
+    journal,
+    lock,
+    mark_known,
+    mark_terminated,
+    mark_unknown,
+    roll_up,
+    standing,
+    watch,
+)
+from executions.terminating.outcome import TerminationResult, result
 from executions.terminating.send import send
 from protection.drs_refusals import drs_trouble
 

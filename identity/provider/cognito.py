@@ -74,7 +74,7 @@ def read_provider(given: Mapping[str, str], role_groups: Mapping[str, str], *, i
 def settings_of(provider: Provider) -> dict[str, Any]:
     """The settings of Django and mozilla-django-oidc that make this provider the only way in."""
     return {
-        "AUTHENTICATION_BACKENDS": ["drsorch_site.oidc.CognitoBackend"],
+        "AUTHENTICATION_BACKENDS": ["identity.provider.oidc.CognitoBackend"],
         "AXES_ENABLED": False,
         "OIDC_RP_CLIENT_ID": provider.client_id,
         "OIDC_RP_CLIENT_SECRET": provider.client_secret,

@@ -8,9 +8,9 @@ from django.contrib.auth.models import User
 from django.contrib.sessions.backends.base import SessionBase
 
 from contract.encryption import Unreadable, decrypt, encrypt
+from identity.models import Grant, Identity
 from identity.provider.cognito import Provider
 from identity.provider.id_token import Claims
-from identity.models import Grant, Identity
 from identity.provider.token_endpoint import revoke
 
 log = logging.getLogger(__name__)

@@ -20,8 +20,8 @@ from django.utils import timezone
 from mozilla_django_oidc.auth import OIDCAuthenticationBackend
 from mozilla_django_oidc.views import OIDCAuthenticationCallbackView, OIDCAuthenticationRequestView
 
-from identity.provider import grants
 from identity.auth import Roles
+from identity.provider import grants
 from identity.provider.cognito import Provider
 from identity.provider.id_token import BadToken, Claims, KeysUnavailable, verifier
 from identity.provider.people import signed_in

@@ -5,9 +5,9 @@ import hashlib
 from django.contrib.auth.models import Group, User
 from django.db import IntegrityError, transaction
 
+from identity.models import Identity
 from identity.provider.cognito import Provider
 from identity.provider.id_token import Claims
-from identity.models import Identity
 
 
 def user_of(claims: Claims) -> User:

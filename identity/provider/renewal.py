@@ -19,14 +19,14 @@ from django.urls import reverse
 from django.utils import timezone
 
 from contract.encryption import Unreadable
+from identity.models import Grant
 from identity.provider import grants
 from identity.provider.cognito import Provider
 from identity.provider.id_token import BadToken, Claims, KeysUnavailable, verifier
 from identity.provider.people import signed_in
-from identity.models import Grant
+from identity.provider.token_endpoint import NoAnswer, Revoked, Silence, exchange
 from identity.roles import ROLES
 from identity.sign_in_journal import note
-from identity.provider.token_endpoint import NoAnswer, Revoked, Silence, exchange
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""E-mail through Django's mail backend: SMTP, or SES by its API (`notify.ses`)."""
+"""E-mail through Django's mail backend: SMTP, or SES by its API (`notify.channels.ses`)."""
 
 import smtplib
 

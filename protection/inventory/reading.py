@@ -12,13 +12,13 @@ from django.utils.dateparse import parse_duration
 
 from contract.clock import db_clock
 from contract.errors import Invalid
+from drs.account import account_id, other_account
 from drs.client import Drs, available_regions
 from drs.errors import DrsError, Trouble
-from drs.account import account_id, other_account
 from drs.shapes import SourceServer as DrsServer
+from protection.drs_refusals import drs_trouble
 from protection.inventory import recovery_instances as instances
 from protection.models import ProtectionGroup, RegionInventory, SourceServer
-from protection.drs_refusals import drs_trouble
 
 SERVER_ID = re.compile(r"s-[0-9a-zA-Z]{17}")  # DRS answers a ValidationException for anything else
 

@@ -16,8 +16,8 @@ from drs.client import IDS_A_CALL, Drs
 from drs.errors import DrsError, Trouble
 from drs.shapes import Job
 from drs.shapes import RecoveryInstance as DrsInstance
-from protection.models import RecoveryInstance, RegionInventory
 from protection.drs_refusals import RETRY_AFTER_SECONDS, drs_trouble
+from protection.models import RecoveryInstance, RegionInventory
 
 BELIEVED = timedelta(minutes=1)  # for so long what DRS listed is what runs
 ANEW = timedelta()  # … where somebody starts a run: DRS is asked anew

@@ -10,8 +10,8 @@ from audit.actor import Actor
 from audit.journal import record
 from audit.models import AuditEntry
 from contract.clock import unix
-from tests.support.api_client import Api, answer, make_user, refusal
 from tests.console.world import EVIL
+from tests.support.api_client import Api, answer, make_user, refusal
 
 pytestmark = [pytest.mark.both, pytest.mark.django_db]
 
@@ -25,7 +25,7 @@ def write(actor: str = "ann@example.com", verb: str = "plan.update", name: str =
 @pytest.fixture
 def reader() -> Client:
     client = Client()
-    client.force_login(make_user("viewer"), backend="drsorch_site.auth.RoleBackend")
+    client.force_login(make_user("viewer"), backend="identity.auth.RoleBackend")
     return client
 
 

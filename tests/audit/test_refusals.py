@@ -27,9 +27,9 @@ from drs_simulator.testing import RunningSimulator
 from executions.commands import control as services
 from executions.models import Execution
 from executions.states import ExecutionStatus
-from tests.support.api_client import Api, make_user
 from tests.console import world
 from tests.identity.rules import API, CONSOLE
+from tests.support.api_client import Api, make_user
 
 pytestmark = [pytest.mark.both, pytest.mark.django_db]
 
@@ -50,7 +50,11 @@ def actions() -> Iterator[Callable[..., Any]]:
 
 def test_every_action_journals_its_refusals() -> None:
     found = {f"{each.__module__}.{each.__qualname__}" for each in actions()}
-    assert {"executions.services.start", "plans.services.delete_plan", "protection.services.create_group"} <= found
+    assert {
+        "executions.commands.control.start",
+        "plans.services.delete_plan",
+        "protection.services.create_group",
+    } <= found
     assert found == set(journal.VERBS), "put @attempt on the function that lacks it"
     assert len(set(journal.VERBS.values())) == len(journal.VERBS)
 
@@ -115,7 +119,7 @@ def test_it_records_a_request_that_no_service_saw(
 
 def test_it_records_a_forged_form() -> None:
     client = Client(enforce_csrf_checks=True)
-    client.force_login(make_user("operator"), backend="drsorch_site.auth.RoleBackend")
+    client.force_login(make_user("operator"), backend="identity.auth.RoleBackend")
     run = world.paused()
     assert client.post(f"/executions/{run.pk}/resume").status_code == 403
     assert refusals() == [("execution.resume", "FORBIDDEN")]
@@ -124,7 +128,7 @@ def test_it_records_a_forged_form() -> None:
 
 def test_it_records_a_form_that_is_not_valid() -> None:
     client = Client()
-    client.force_login(make_user("operator"), backend="drsorch_site.auth.RoleBackend")
+    client.force_login(make_user("operator"), backend="identity.auth.RoleBackend")
     run = world.paused()
     assert client.post(f"/executions/{run.pk}/cancel", {"comment": "x" * 513}).status_code == 422
     assert refusals() == [("execution.cancel", "VALIDATION_ERROR")]
@@ -145,7 +149,7 @@ def test_it_records_one_refusal_of_the_console(onlooker: Client) -> None:
 @pytest.fixture
 def onlooker() -> Client:
     client = Client()
-    client.force_login(make_user("viewer"), backend="drsorch_site.auth.RoleBackend")
+    client.force_login(make_user("viewer"), backend="identity.auth.RoleBackend")
     return client
 
 

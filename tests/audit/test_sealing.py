@@ -15,9 +15,9 @@ from django.db.models import F
 from audit import append_only
 from audit.actor import SYSTEM
 from audit.journal import record
+from audit.journal_excerpt import Unsealable, seals_of
 from audit.models import AuditEntry, AuditSeal, UnsealedEntry
 from audit.sealing import GENESIS, digest_of, seal, seal_digest, verify
-from audit.journal_excerpt import Unsealable, seals_of
 from executions.engine.sweep import Sweep
 
 pytestmark = pytest.mark.both

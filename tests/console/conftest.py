@@ -11,9 +11,9 @@ from pytest_django.live_server_helper import LiveServer
 
 from drs_simulator.testing import RunningSimulator
 from drsorch_site.context import beat as known_beat
-from tests.support.api_client import make_user
 from tests.console import world
 from tests.console.browsers.browser import Desk, chromium
+from tests.support.api_client import make_user
 from tests.support.stage import Stage
 
 RIGHTS = ("start_drill", "control_execution")

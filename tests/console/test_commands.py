@@ -12,9 +12,9 @@ from drs.account import account_id
 from executions.commands import control as services
 from executions.models import Execution, LaunchJob
 from executions.states import ExecutionStatus, Kind, WaveStatus
-from tests.support.api_client import Api, answer, make_user
 from tests.console import world
 from tests.console.test_pages import HX, look, words
+from tests.support.api_client import Api, answer, make_user
 
 pytestmark = pytest.mark.both
 

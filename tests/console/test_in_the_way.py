@@ -6,14 +6,14 @@ from django.urls import reverse
 
 from audit.actor import SYSTEM
 from executions.commands import control as services
-from executions.models import Execution
 from executions.commands.retry import retry
+from executions.models import Execution
 from executions.states import ExecutionStatus
 from protection.inventory.recovery_instances import Looked
-from tests.support.api_client import Api, answer, make_user
 from tests.console import world
 from tests.console.test_before_and_again import known
 from tests.console.test_pages import HX, look, words
+from tests.support.api_client import Api, answer, make_user
 
 pytestmark = pytest.mark.both
 

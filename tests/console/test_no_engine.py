@@ -15,11 +15,11 @@ from executions.readiness.facts import readiness_of
 from executions.readiness.kept_verdicts import overview, refresh
 from executions.states import ExecutionStatus, Verdict
 from plans.models import RecoveryPlan
-from tests.support.api_client import Api
 from tests.console import world
-from tests.console.test_before_and_again import known
 from tests.console.polls.test_dashboard import next_poll, poll
+from tests.console.test_before_and_again import known
 from tests.console.test_pages import look, words
+from tests.support.api_client import Api
 
 HOW = "python manage.py engine"
 READY = {Verdict.READY, Verdict.READY_WITH_WARNINGS}

@@ -11,8 +11,8 @@ from executions.readiness.kept_verdicts import refresh
 from plans.models import RecoveryPlan
 from protection.models import RegionInventory, SourceServer
 from tests.console import world
-from tests.console.test_before_and_again import known
 from tests.console.polls.test_dashboard import next_poll, poll
+from tests.console.test_before_and_again import known
 from tests.console.test_pages import look, words
 
 pytestmark = pytest.mark.both

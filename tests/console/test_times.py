@@ -9,13 +9,13 @@ from django.test import Client
 from django.urls import reverse
 
 from audit.models import AuditEntry
-from contract.clock import utc
 from console.templatetags import console as tags
+from contract.clock import utc
 from executions.models import Execution, JobEvent, LaunchJob, WaveRun
 from executions.states import ExecutionStatus
-from tests.support.api_client import make_user
 from tests.console import world
 from tests.console.test_pages import look, words
+from tests.support.api_client import make_user
 
 # Two seconds before midnight, and three after it; neither is today.
 BEFORE = datetime(2026, 3, 1, 23, 59, 58, tzinfo=UTC)

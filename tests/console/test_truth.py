@@ -10,18 +10,18 @@ from django.urls import reverse
 from django.utils import timezone
 
 from audit.actor import SYSTEM
-from executions.launching import restored_runs as restored
 from executions.commands import control as services
+from executions.launching import restored_runs as restored
 from executions.models import Execution, LaunchJob, ServerRun
 from executions.runs.silence import UNKEPT
 from executions.states import ExecutionStatus, Kind, WaveStatus
 from plans.draft import PlanDraft, WaveDraft
 from protection.models import SourceServer
-from tests.support.api_client import make_user
 from tests.console import world
-from tests.console.test_before_and_again import known
 from tests.console.polls.test_live import fragments, poll
+from tests.console.test_before_and_again import known
 from tests.console.test_pages import HX, look, words
+from tests.support.api_client import make_user
 
 
 def launching() -> Execution:

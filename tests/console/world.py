@@ -11,8 +11,8 @@ from audit.actor import SYSTEM
 from contract.names import name_key
 from executions.commands import control as services
 from executions.models import Execution, JobEvent, Pacemaker, WaveRun
-from executions.states import ExecutionStatus, Kind, LaunchStatus, Phase, WaveStatus
 from executions.runs.transitions import touch
+from executions.states import ExecutionStatus, Kind, LaunchStatus, Phase, WaveStatus
 from notify import services as notify
 from notify.models import Delivery, Subscription
 from notify.outbox import Message, put

@@ -13,15 +13,15 @@ from audit.actor import SYSTEM
 from contract.rest.schema import STATUSES
 from drs.client import Drs
 from drs.errors import DrsError, Trouble
-from drs_simulator.world.demo import demo_server_ids
 from drs_simulator.testing import RunningSimulator
+from drs_simulator.world.demo import demo_server_ids
 from executions.models import Execution
 from executions.states import ExecutionStatus
 from plans.models import RecoveryPlan
 from plans.services import WaveSpec, create_plan
 from protection.models import ProtectionGroup
-from tests.support.api_client import Api, make_user, refusal
 from tests.console import world
+from tests.support.api_client import Api, make_user, refusal
 
 DRILL = {"executionType": "DRILL"}
 DISCOVERY = "/drs/source-servers?region=us-east-1"

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from drs_simulator.world.demo import demo_server_ids
 from drs_simulator.testing import RunningSimulator
+from drs_simulator.world.demo import demo_server_ids
 from executions.models import Execution, LaunchJob
 from plans.models import RecoveryPlan
 from tests.support.api_client import Api, answer, refusal

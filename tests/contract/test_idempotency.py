@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from contract.rest.idempotency import KEPT
 from contract.models import IdempotencyKey
+from contract.rest.idempotency import KEPT
 from drs_simulator.testing import RunningSimulator
 from executions.models import Execution
 from tests.support.api_client import Api, answer, refusal

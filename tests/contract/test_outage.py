@@ -16,9 +16,9 @@ from django.test import Client
 
 from contract.database_errors import cause, is_outage
 from drsorch_site import health
-from tests.support.api_client import Api, refusal
 from tests.console import world
 from tests.keep.test_trouble import full_disk, read_only
+from tests.support.api_client import Api, refusal
 from tests.support.wrong_queries import POSTGRESQL, SQLITE, spoiled, wrong_queries
 
 pytestmark = [pytest.mark.both, pytest.mark.django_db(transaction=True)]
@@ -166,7 +166,7 @@ def test_the_api_tells_a_mistake_of_ours_as_one_and_logs_where_it_was(
         told = admin.get("/executions")
     assert spoilt
     assert refusal(told, 500, "INTERNAL_ERROR")["requestId"]
-    (line,) = [each for each in caplog.records if each.name == "contract.handlers"]
+    (line,) = [each for each in caplog.records if each.name == "contract.rest.handlers"]
     assert line.exc_info
     assert isinstance(line.exc_info[1], OperationalError)
 

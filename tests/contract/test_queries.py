@@ -10,8 +10,8 @@ from django.test.utils import CaptureQueriesContext
 from bench.seed import seed
 from drs_simulator.testing import RunningSimulator
 from executions.states import ExecutionStatus
-from tests.support.api_client import Api, answer
 from tests.console import world
+from tests.support.api_client import Api, answer
 
 pytestmark = [pytest.mark.both, pytest.mark.slow]
 

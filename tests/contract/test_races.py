@@ -10,17 +10,17 @@ from django.utils import timezone
 
 from audit.actor import SYSTEM
 from contract.models import IdempotencyKey
+from drs_simulator.testing import RunningSimulator
 from drs_simulator.world.demo import demo_server_ids
 from drs_simulator.world.fleet import generate_fleet
-from drs_simulator.testing import RunningSimulator
 from executions.models import Execution, LaunchJob, ServerHold
 from executions.states import ExecutionStatus, WaveStatus
 from plans.models import RecoveryPlan
 from plans.services import WaveSpec, create_plan
 from protection.inventory.reading import read_region
 from protection.models import ProtectionGroup, ServerAssignment
-from tests.support.api_client import Api, answer
 from tests.console import world
+from tests.support.api_client import Api, answer
 from tests.support.stage import Stage
 from tests.support.threads import at_once
 

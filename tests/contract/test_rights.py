@@ -10,12 +10,12 @@ from django.db import transaction
 from django.test import override_settings
 
 from audit.actor import SYSTEM
-from drs_simulator.world.demo import demo_server_ids
 from drs_simulator.testing import RunningSimulator
-from identity.roles import ROLES
+from drs_simulator.world.demo import demo_server_ids
 from executions.commands import control as runs
 from executions.models import Execution
 from executions.states import Kind
+from identity.roles import ROLES
 from tests.support.api_client import Api, answer, refusal
 from tests.support.stage import Stage
 

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from contract.rest.examples import SRS, with_ids
-from drs_simulator.world.demo import demo_server_ids
 from drs_simulator.testing import RunningSimulator
+from drs_simulator.world.demo import demo_server_ids
 from executions.models import Execution, LaunchJob
 from executions.states import ExecutionStatus
-from tests.support.api_client import Api, answer
 from tests.console import world
+from tests.support.api_client import Api, answer
 from tests.support.stage import Stage
 
 IDS = demo_server_ids()

@@ -13,10 +13,10 @@ import requests
 from django.contrib.auth.models import User
 
 from contract.models import IdempotencyKey
-from identity.tokens import make_token
 from executions.models import Execution
-from tests.support.api_client import make_user
+from identity.tokens import make_token
 from tests.executions.conftest import stage
+from tests.support.api_client import make_user
 from tests.support.processes import eventually
 from tests.support.stage import Stage
 from tests.support.web_server import WebServer, web_server

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drs_simulator import demo_server_ids, generate_fleet
-from drs_simulator.world.clock import VirtualClock, duration, epoch, timestamp
 from drs_simulator.testing import RunningSimulator, running_simulator
+from drs_simulator.world.clock import VirtualClock, duration, epoch, timestamp
 from drs_simulator.world.timeline import Fate, JobSpec, ServerPlan, Snapshot, timeline
 
 if TYPE_CHECKING:

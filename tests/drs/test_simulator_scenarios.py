@@ -13,8 +13,8 @@ from botocore.exceptions import (
 )
 
 from drs_simulator import demo_server_ids
-from drs_simulator.world.scenarios import KINDS
 from drs_simulator.testing import RunningSimulator, running_simulator
+from drs_simulator.world.scenarios import KINDS
 
 if TYPE_CHECKING:
     from mypy_boto3_drs import DrsClient

@@ -8,8 +8,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from drs_simulator.testing import RunningSimulator
-from executions.terminating import follow_up as following
 from executions.launching import launch
+from executions.terminating import follow_up as following
 from tests.support.stage import Stage
 from tests.support.still import StillStage, still_stage
 

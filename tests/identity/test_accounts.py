@@ -10,13 +10,13 @@ from django.test import Client
 from django.utils import timezone
 
 from audit.models import AuditEntry
+from identity.models import Grant, Identity
 from identity.provider.cognito import Provider
 from identity.provider.id_token import verifier
 from identity.provider.people import signed_in
-from identity.models import Grant, Identity
-from tests.support.api_client import Api, make_user, refusal
 from tests.identity.provider.minting import claims, mint
 from tests.identity.provider.test_api_bearer import call
+from tests.support.api_client import Api, make_user, refusal
 
 ACCOUNTS = "/admin/auth/user/"
 People = Callable[..., Client]
@@ -33,7 +33,7 @@ def people(cognito: Provider) -> People:
     def sign_in(name: str, *groups: str) -> Client:
         told = {"sub": name, "cognito:username": name, "email": f"{name}@example.com", "cognito:groups": [*groups]}
         client = Client()
-        client.force_login(signed_in(claims_of(cognito, **told), cognito), "drsorch_site.oidc.CognitoBackend")
+        client.force_login(signed_in(claims_of(cognito, **told), cognito), "identity.provider.oidc.CognitoBackend")
         return client
 
     return sign_in
@@ -77,7 +77,7 @@ def test_an_administrator_of_cognito_mode_throws_somebody_out_at_once(people: Pe
 
 def test_a_local_administrator_does_it_too_and_tokens_of_ours_are_refused(db: None) -> None:
     admin, user = Client(), make_user("operator")
-    admin.force_login(make_user("admin"), "drsorch_site.auth.RoleBackend")
+    admin.force_login(make_user("admin"), "identity.auth.RoleBackend")
     api = Api(user)
     assert api.get("/executions").status_code == 200
     choose(admin, "switch_off", user)

@@ -6,8 +6,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from audit.models import AuditEntry
-from identity.provider.cognito import Provider
 from executions.models import Execution
+from identity.provider.cognito import Provider
 from tests.console import world
 
 pytestmark = pytest.mark.django_db

@@ -15,11 +15,11 @@ from django_q.models import Schedule
 
 from audit.models import AuditEntry
 from drsorch_site import health
+from executions.tasks import ensure_schedule
 from identity.provider.cognito import Provider
 from identity.throttles import origin
-from executions.tasks import ensure_schedule
-from tests.support.api_client import make_user
 from tests.security.test_throttles import rates
+from tests.support.api_client import make_user
 
 
 @pytest.fixture(autouse=True)

@@ -119,7 +119,7 @@ def test_everybody_can_change_their_password_and_must_know_the_old_one(db: None,
 
 
 def test_there_are_no_passwords_to_change_in_cognito_mode(cognito: Provider, client: Client) -> None:
-    client.force_login(make_user("admin"), "drsorch_site.oidc.CognitoBackend")
+    client.force_login(make_user("admin"), "identity.provider.oidc.CognitoBackend")
     assert client.get("/settings/password").status_code == 404
     assert client.post("/settings/password", {}).status_code == 404
     assert "/settings/password" not in client.get("/settings").content.decode()

@@ -12,9 +12,9 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from audit.models import AuditEntry
 from drs_simulator.testing import RunningSimulator
 from identity.roles import ROLES
-from tests.support.api_client import Api, make_user
 from tests.identity import rules
 from tests.identity.rules import API, CONSOLE, EVERYBODY, NOWHERE, OPEN, Rule
+from tests.support.api_client import Api, make_user
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 

@@ -14,8 +14,8 @@ from contract.clock import db_clock
 from drsorch_site.backup import put_back
 from drsorch_site.management.commands import restore
 from executions.commands import control as services
-from executions.models import Execution, LaunchJob
 from executions.launching.restored_runs import LOOKED, LOOKING
+from executions.models import Execution, LaunchJob
 from tests.support.stage import Stage
 
 

@@ -22,13 +22,13 @@ from django.utils import timezone
 from moto.server import ThreadedMotoServer
 from moto.ses.models import ses_backends
 
-from identity.provider.cognito import WrongSetting
 from drsorch_site.configuration.mail import read_mail
+from identity.provider.cognito import WrongSetting
 from notify.channels import mail, ses, signing, sns, webhook
 from notify.channels.address_guard import OffLimits, check_literal, resolve
-from notify.outbox import Message, put
 from notify.channels.message import Parcel, Undelivered
 from notify.channels.recipients import problem_of, shown
+from notify.outbox import Message, put
 from notify.states import Event
 from tests.notify.certificate import make_certificate
 from tests.notify.receivers import Receiver, http_receiver, smtp_receiver

@@ -11,8 +11,8 @@ from executions.commands import control as services
 from executions.models import Execution
 from executions.states import Kind
 from notify.models import Delivery, Notice
-from tests.support.api_client import make_user
 from tests.console import world
+from tests.support.api_client import make_user
 from tests.support.stage import Stage
 
 YEAR = 31_536_000

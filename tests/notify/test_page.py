@@ -64,7 +64,7 @@ def test_its_example_tells_genuine_from_forged_old_and_repeated(
 def test_its_body_has_the_fields_that_are_sent() -> None:
     from django.db import transaction
 
-    from executions import announce
+    from executions.runs import notices as announce
 
     world.subscription()
     run = world.paused()

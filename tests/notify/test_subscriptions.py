@@ -12,8 +12,8 @@ from django.utils import timezone
 from audit.models import AuditEntry
 from notify.channels import signing
 from notify.models import Delivery, Subscription
-from tests.support.api_client import Api, answer, make_user, refusal
 from tests.console import world
+from tests.support.api_client import Api, answer, make_user, refusal
 
 pytestmark = [pytest.mark.both, pytest.mark.django_db]
 
@@ -26,7 +26,7 @@ GIVEN = {"name": "On call", "channel": "WEBHOOK", "target": HOOK, "events": ["FA
 def chief() -> Client:
     world.beat()
     client = Client()
-    client.force_login(make_user("admin"), backend="drsorch_site.auth.RoleBackend")
+    client.force_login(make_user("admin"), backend="identity.auth.RoleBackend")
     return client
 
 

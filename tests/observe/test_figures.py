@@ -17,12 +17,14 @@ from contract.clock import db_clock
 from drs import failed_call_counts as tally
 from drs_simulator.testing import RunningSimulator
 from drsorch_site.configuration.logs import JsonLines
-from executions.metrics import (failed_aws_calls as aws_errors, cloudwatch_lines as emf, figures)
 from executions import pacemaker, tasks
+from executions.metrics import cloudwatch_lines as emf
+from executions.metrics import failed_aws_calls as aws_errors
+from executions.metrics import figures
 from executions.models import AwsErrors, Execution, Pacemaker, WaveRun
 from executions.states import ExecutionStatus
-from tests.support.api_client import Api, make_user
 from tests.console import world
+from tests.support.api_client import Api, make_user
 from tests.support.processes import eventually, running_engine
 from tests.support.stage import Stage
 
@@ -55,9 +57,13 @@ def reported(caplog: pytest.LogCaptureFixture, later: timedelta = timedelta()) -
     """The lines of CloudWatch that are written now, once each was checked against the format."""
     Pacemaker.objects.get_or_create(pk=1)
     caplog.clear()
-    with caplog.at_level(logging.INFO, "executions.emf"):
+    with caplog.at_level(logging.INFO, "executions.metrics.cloudwatch_lines"):
         assert emf.report_if_due(lambda: db_clock() + later)
-    lines = [json.loads(JsonLines().format(each)) for each in caplog.records if each.name == "executions.emf"]
+    lines = [
+        json.loads(JsonLines().format(each))
+        for each in caplog.records
+        if each.name == "executions.metrics.cloudwatch_lines"
+    ]
     for line in lines:
         (directive,) = line["_aws"]["CloudWatchMetrics"]
         assert abs(line["_aws"]["Timestamp"] / 1000 - (db_clock() + later).timestamp()) < 60
@@ -198,7 +204,7 @@ def test_only_the_scraper_and_administrators_read_them(monkeypatch: pytest.Monke
         assert status(Client(), Authorization=f"Bearer {TOKEN}") == 200
     for role, expected in (("viewer", 401), ("recovery-manager", 401), ("admin", 200)):
         client = Client()
-        client.force_login(make_user(role), backend="drsorch_site.auth.RoleBackend")
+        client.force_login(make_user(role), backend="identity.auth.RoleBackend")
         assert status(client) == expected, role
     assert Client().post("/metrics").status_code == 405
 

@@ -8,8 +8,8 @@ import pytest
 
 from contract import log_context
 from drsorch_site.configuration.logs import JsonLines
-from tests.support.api_client import Api
 from tests.console import world
+from tests.support.api_client import Api
 from tests.support.stage import Stage
 
 

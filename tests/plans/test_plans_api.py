@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from drs_simulator.world.demo import demo_server_ids
 from drs_simulator.testing import RunningSimulator
+from drs_simulator.world.demo import demo_server_ids
 from executions.commands import control as runs
 from executions.models import Execution
 from plans.models import RecoveryPlan

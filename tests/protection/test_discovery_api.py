@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from drs_simulator.world.demo import demo_fleet, demo_server_ids
 from drs_simulator.testing import RunningSimulator
+from drs_simulator.world.demo import demo_fleet, demo_server_ids
 from protection.inventory.reading import read_region
 from tests.support.api_client import Api, answer, refusal
 

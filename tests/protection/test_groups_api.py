@@ -6,8 +6,8 @@ import pytest
 
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
-from drs_simulator.world.demo import demo_server_ids
 from drs_simulator.testing import RunningSimulator
+from drs_simulator.world.demo import demo_server_ids
 from executions.commands import control as runs
 from executions.models import Execution
 from protection.models import ProtectionGroup

@@ -1,5 +1,5 @@
 """Every run that is over has a pack that holds, whatever happened to it: the stage makes one, and has it checked, each
-time that something new is known of an ended run (`tests.packs`)."""
+time that something new is known of an ended run (`tests.support.packs`)."""
 
 import json
 import random
@@ -18,8 +18,8 @@ from drsorch_verify.check import JOURNAL, REPORT, notes, problems
 from drsorch_verify.derive import is_late
 from executions.commands import control as services
 from executions.commands.abandon import abandon
-from executions.models import Execution, LaunchJob, ServerRun
 from executions.commands.retry import retry
+from executions.models import Execution, LaunchJob, ServerRun
 from executions.states import Kind
 from plans.models import RecoveryPlan
 from reports import services as reports

@@ -19,8 +19,8 @@ from audit.models import AuditEntry, AuditSeal, UnsealedEntry
 from drsorch_verify import archive, chain
 from drsorch_verify.check import JOURNAL, MANIFEST, REPORT, digest, document, manifest, problems
 from reports import services
-from tests.support.api_client import Api, refusal
 from tests.reports.runs import OPERATOR, drilled, payments, trouble
+from tests.support.api_client import Api, refusal
 from tests.support.still import StillStage
 
 Files = dict[str, bytes]

@@ -10,9 +10,9 @@ from audit.models import AuditEntry
 from contract.clock import unix
 from drsorch_verify import archive, history
 from drsorch_verify.check import JOURNAL, REPORT, notes, problems
+from executions.commands.retry import retry
 from executions.measuring.forecast import foretold
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
-from executions.commands.retry import retry
 from reports import services
 from reports.words import facts
 from tests.reports.runs import OPERATOR, drilled, payments

@@ -11,16 +11,16 @@ from django.urls import reverse
 
 from drsorch_verify.check import problems
 from drsorch_verify.tables import safe
-from executions.commands import control as services
 from executions.codes import explain
+from executions.commands import control as services
 from executions.models import Execution
 from executions.states import Kind
-from reports.documents.pdf_fonts import drawable, letters
 from reports.documents.pdf import as_pdf
+from reports.documents.pdf_fonts import drawable, letters
 from reports.services import report
 from reports.words import title_of, would_launch
-from tests.support.api_client import Api, answer, refusal
 from tests.reports.runs import OPERATOR, drilled, payments, trouble
+from tests.support.api_client import Api, answer, refusal
 from tests.support.still import StillStage
 
 

@@ -6,8 +6,8 @@ import pytest
 from django.test import Client
 
 from drsorch_site.context import beat as known_beat
-from tests.support.api_client import make_user
 from tests.console import world
+from tests.support.api_client import make_user
 
 Browser = Callable[..., Client]
 
@@ -20,7 +20,7 @@ def browser(db: None) -> Browser:
 
     def sign_in(*roles: str, enforce_csrf_checks: bool = False) -> Client:
         client = Client(enforce_csrf_checks=enforce_csrf_checks)
-        client.force_login(make_user(*roles), backend="drsorch_site.auth.RoleBackend")
+        client.force_login(make_user(*roles), backend="identity.auth.RoleBackend")
         return client
 
     return sign_in

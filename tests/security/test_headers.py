@@ -8,8 +8,8 @@ from django.conf import settings
 from django.test import Client, RequestFactory, override_settings
 
 from console.headers import HEADERS, ClientAddressMiddleware
-from tests.support.api_client import Api, make_user
 from tests.security.conftest import Browser
+from tests.support.api_client import Api, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -60,7 +60,7 @@ def test_errors_before_and_behind_the_views_have_them_too(browser: Browser, monk
     judge(client.get("/", headers={"Host": "evil.example"}))
     judge(Client(enforce_csrf_checks=True).post("/sign-in"))
     client.raise_request_exception = False
-    monkeypatch.setattr("drsorch_site.views.render", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("drsorch_site.dashboard.render", lambda *_, **__: 1 / 0)
     for address in ("/",):
         response = client.get(address)
         assert response.status_code == 500

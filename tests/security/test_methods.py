@@ -8,10 +8,10 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 
-from tests.support.api_client import Api
 from tests.console import world
 from tests.security.conftest import Browser
 from tests.security.routes import furnish, pages, routes, unreached
+from tests.support.api_client import Api
 
 pytestmark = pytest.mark.django_db
 

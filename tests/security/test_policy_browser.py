@@ -14,10 +14,10 @@ from audit.models import AuditEntry
 from drs_simulator.testing import RunningSimulator
 from executions.models import Execution
 from protection.models import ProtectionGroup, SourceServer
-from tests.support.api_client import Api, make_user
 from tests.console import world
 from tests.security.hostile import populate
 from tests.security.routes import pages
+from tests.support.api_client import Api, make_user
 from tests.support.stage import Stage
 
 pytestmark = pytest.mark.browser
@@ -50,7 +50,7 @@ def chromium() -> Iterator[Browser]:
 
 def sit(browser: Browser, address: str, user: User) -> Page:
     client = Client()
-    client.force_login(user, backend="drsorch_site.auth.RoleBackend")
+    client.force_login(user, backend="identity.auth.RoleBackend")
     context = browser.new_context()
     name = settings.SESSION_COOKIE_NAME
     context.add_cookies([{"name": name, "value": client.cookies[name].value, "url": address}])
@@ -61,7 +61,7 @@ def sit(browser: Browser, address: str, user: User) -> Page:
 def is_page(user: User, address: str) -> bool:
     """Whether a browser would show something there; Chromium reports an empty answer as an error of its own."""
     client = Client()
-    client.force_login(user, backend="drsorch_site.auth.RoleBackend")
+    client.force_login(user, backend="identity.auth.RoleBackend")
     response = client.get(address)
     assert response.status_code < 500 or address == "/readyz", address
     return response.headers.get("Content-Type", "").startswith("text/html") and bool(response.content)

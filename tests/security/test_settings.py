@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from drsorch_site.configuration.databases import read_database
 from drsorch_site.configuration.public_url import check_exposure, read_address
 from identity.provider.cognito import WrongSetting
-from drsorch_site.configuration.databases import read_database
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = secrets.token_urlsafe(50)

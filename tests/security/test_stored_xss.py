@@ -11,10 +11,10 @@ from audit.models import AuditEntry
 from drs_simulator.testing import RunningSimulator
 from executions.models import JobEvent
 from protection.models import ProtectionGroup, SourceServer
-from tests.support.api_client import Api, make_user
 from tests.console import world
 from tests.security.hostile import PAYLOADS, is_json, marks, populate
 from tests.security.routes import pages, routes
+from tests.support.api_client import Api, make_user
 from tests.support.stage import Stage
 
 pytestmark = pytest.mark.postgresql
@@ -48,7 +48,7 @@ def test_hostile_texts_stay_texts_on_every_page(stage: Stage) -> None:
         "server_id": SourceServer.objects.earliest("pk").pk,
     }
     client = Client()
-    client.force_login(admin.user, backend="drsorch_site.auth.RoleBackend")
+    client.force_login(admin.user, backend="identity.auth.RoleBackend")
     shown = 0
     for address in list(pages(known)):
         for headers in ({}, {"HX-Request": "true"}):
@@ -75,7 +75,7 @@ def test_hostile_texts_stay_texts_on_every_page(stage: Stage) -> None:
 
 def test_hostile_addresses_and_filters_stay_texts(stage: Stage) -> None:
     client = Client()
-    client.force_login(make_user("admin"), backend="drsorch_site.auth.RoleBackend")
+    client.force_login(make_user("admin"), backend="identity.auth.RoleBackend")
     for text in PAYLOADS:
         for address in (
             "/journal",

@@ -8,9 +8,9 @@ from django.core.cache import cache
 from django.test import Client, override_settings
 
 from drsorch_site.settings import DEFAULT_RATES
-from tests.support.api_client import Api, answer, refusal
 from tests.console import world
 from tests.security.conftest import Browser
+from tests.support.api_client import Api, answer, refusal
 
 
 def rates(**changed: str) -> Any:

@@ -23,10 +23,10 @@ from pathlib import Path
 
 import django
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 ROLES = ("main", "sentinel", "worker", "worker", "worker", "helper", "tree")
 SERVERS = 60  # one each for the waves of twenty plans: within DRS's quota of twenty jobs most of the time
-ENGINE = "from tests.chaos import engine_without_reconciliation as run; run()"
+ENGINE = "from tests.support.chaos import engine_without_reconciliation as run; run()"
 
 
 def engine_without_reconciliation() -> None:
@@ -34,8 +34,8 @@ def engine_without_reconciliation() -> None:
     django.setup()
     from django.core.management import call_command
 
-    from executions import launch
-    from executions.errands import Errand
+    from executions.launching import launch
+    from executions.runs.aws_calls import Errand
 
     def look_nowhere(*_: object) -> Errand[bool]:
         yield from ()
@@ -63,7 +63,7 @@ class Supervised:
 
     def strike(self, dice: random.Random) -> str:
         """Kill one process of the tree, or all of it; answers which, or nothing when there was none."""
-        from tests.processes import children
+        from tests.support.processes import children
 
         if self.process is None or self.process.poll() is not None:
             return ""
@@ -89,7 +89,7 @@ class Supervised:
         return role
 
     def end(self) -> None:
-        from tests.processes import descendants
+        from tests.support.processes import descendants
 
         if self.process is not None and self.process.poll() is None:
             for pid in descendants(self.process.pid):
@@ -128,7 +128,7 @@ class Chaos:
     """The world: simulator, plans, engines, and the dice."""
 
     def __init__(self, options: argparse.Namespace, scratch: Path) -> None:
-        from drs.simulator.testing import RunningSimulator
+        from drs_simulator.testing import RunningSimulator
 
         self.options = options
         self.dice = random.Random(options.seed)
@@ -139,9 +139,9 @@ class Chaos:
 
     def prepare(self) -> None:
         from audit.actor import SYSTEM
-        from drs.simulator.fleet import generate_fleet
+        from drs_simulator.world.fleet import generate_fleet
         from plans.services import WaveSpec, create_plan
-        from protection.inventory import read_region
+        from protection.inventory.reading import read_region
         from protection.models import SourceServer
         from protection.services import create_group
 
@@ -186,7 +186,7 @@ class Chaos:
         """People at work: start what is idle, resume what is paused, now and then pause or cancel something."""
         from audit.actor import SYSTEM
         from contract.errors import DomainError
-        from executions import services
+        from executions.commands import control as services
         from executions.models import Execution
         from executions.states import Kind
 
@@ -220,7 +220,7 @@ class Chaos:
     def settle(self) -> None:
         """No more kills, no more faults: everything must end."""
         from audit.actor import SYSTEM
-        from executions import services
+        from executions.commands import control as services
         from executions.models import Execution
 
         self.simulator.clear_scenarios()
@@ -281,7 +281,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from django.core.management import call_command
     from django.db import connection
 
-    from drs.simulator.testing import simulator_process
+    from drs_simulator.testing import simulator_process
 
     logging.disable(logging.CRITICAL)
     call_command("migrate", verbosity=0)

@@ -4,9 +4,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from drs import client, account as identity
-from drs_simulator.world.demo import demo_fleet
+from drs import account as identity
+from drs import client
 from drs_simulator.testing import RunningSimulator
+from drs_simulator.world.demo import demo_fleet
 
 OTHER_KEY = "AKIAOTHEROTHEROTHER0"
 OTHER_ACCOUNT = "999988887777"

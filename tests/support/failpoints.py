@@ -1,6 +1,6 @@
 """A child process that sweeps until it reaches a named point, and then kills (or freezes) itself there.
 
-    python -m tests.failpoints POINT [SIGKILL|SIGSTOP]
+    python -m tests.support.failpoints POINT [SIGKILL|SIGSTOP]
 
 The engine knows nothing of this: the points are events of botocore and statements of Django's database wrapper.
 """
@@ -94,7 +94,7 @@ def main(point: str, signal_name: str = "SIGKILL") -> None:
     from django.db import connection
 
     from drs import client
-    from executions.sweep import Sweep
+    from executions.engine.sweep import Sweep
 
     hit = once(partial(strike, signal_name))
     if point in STATEMENTS | SPLITS:

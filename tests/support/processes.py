@@ -18,7 +18,7 @@ from django.db.models import F
 
 from executions.models import Execution
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def database_url() -> str:
@@ -118,7 +118,7 @@ def child_at(point: str, signal_name: str = "SIGKILL", **environment: str) -> It
     """A process that sweeps until it reaches a named point; it is killed or frozen there when this yields."""
     settings = {"DRSORCH_POLL_SECONDS": "0.2", "DATABASE_URL": database_url(), **environment}
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.failpoints", point, signal_name],
+        [sys.executable, "-m", "tests.support.failpoints", point, signal_name],
         cwd=ROOT,
         env={**os.environ, **settings},
         stdout=subprocess.PIPE,

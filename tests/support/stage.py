@@ -10,10 +10,10 @@ from audit.actor import SYSTEM
 from contract.clock import db_clock
 from drs_simulator.testing import RunningSimulator
 from executions.commands import control as services
-from executions.runs.aws_calls import Call, Errand
-from executions.models import Execution, WaveRun
-from executions.states import Kind
 from executions.engine.sweep import Sweep
+from executions.models import Execution, WaveRun
+from executions.runs.aws_calls import Call, Errand
+from executions.states import Kind
 from plans.models import RecoveryPlan
 from plans.services import WaveSpec, create_plan
 from protection.inventory.reading import read_region

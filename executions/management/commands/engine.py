@@ -31,8 +31,8 @@ from django_q.conf import Conf
 
 from contract.clock import db_clock
 from contract.database_errors import is_outage
-from executions.metrics import cloudwatch_lines as emf
 from executions import pacemaker, tasks
+from executions.metrics import cloudwatch_lines as emf
 from notify.postman import LAST_WAIT_SECONDS, Postman
 
 log = logging.getLogger(__name__)

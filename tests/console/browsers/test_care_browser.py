@@ -11,9 +11,9 @@ from playwright.sync_api import Locator, Page, expect
 from executions.models import Execution
 from executions.states import ExecutionStatus, Kind
 from plans.models import RecoveryPlan
-from tests.support.api_client import make_user
 from tests.console import world
 from tests.console.browsers.browser import Desk, axe, poll
+from tests.support.api_client import make_user
 
 pytestmark = pytest.mark.browser
 

@@ -14,10 +14,10 @@ from playwright.sync_api import Page, Route, expect
 from drsorch_site.context import beat as known_beat
 from executions.models import Execution
 from executions.states import ExecutionStatus
-from tests.support.api_client import make_user
 from tests.console import world
 from tests.console.browsers.browser import Desk
 from tests.console.polls.test_rows import end
+from tests.support.api_client import make_user
 
 pytestmark = pytest.mark.browser
 

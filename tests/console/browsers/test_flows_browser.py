@@ -9,8 +9,8 @@ from playwright.sync_api import Page, expect
 from executions.models import Execution
 from plans.models import RecoveryPlan
 from protection.models import ProtectionGroup
-from tests.support.api_client import make_user
 from tests.console.browsers.browser import Desk, poll
+from tests.support.api_client import make_user
 from tests.support.stage import Stage
 
 pytestmark = pytest.mark.browser

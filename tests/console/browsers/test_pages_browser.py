@@ -6,9 +6,9 @@ from playwright.sync_api import Page, expect
 from executions.models import TerminationJob
 from executions.states import ExecutionStatus, JobStatus, Kind
 from protection.models import ProtectionGroup
-from tests.support.api_client import make_user
 from tests.console import world
 from tests.console.browsers.browser import COLOURS, Desk, axe
+from tests.support.api_client import make_user
 
 pytestmark = pytest.mark.browser
 

@@ -11,12 +11,12 @@ from playwright.sync_api import expect
 from audit.actor import SYSTEM
 from executions.commands import control as services
 from executions.models import Execution, LaunchJob
-from executions.states import ExecutionStatus, Kind
 from executions.runs.transitions import touch
-from tests.support.api_client import make_user
+from executions.states import ExecutionStatus, Kind
 from tests.console import world
 from tests.console.browsers.browser import Desk
 from tests.console.polls.test_rows import end
+from tests.support.api_client import make_user
 
 pytestmark = pytest.mark.browser
 

@@ -11,13 +11,13 @@ from django.utils import timezone
 from playwright.sync_api import Route, expect
 
 from drs_simulator.testing import RunningSimulator
-from identity.session_clock import SEEN
 from executions.states import ExecutionStatus
+from identity.session_clock import SEEN
 from plans.models import RecoveryPlan
 from protection.models import ProtectionGroup
-from tests.support.api_client import make_user
 from tests.console import world
 from tests.console.browsers.browser import Desk, poll
+from tests.support.api_client import make_user
 
 pytestmark = pytest.mark.browser
 

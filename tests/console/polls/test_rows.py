@@ -10,8 +10,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from executions.models import Execution, LaunchJob
-from executions.states import ExecutionStatus
 from executions.runs.transitions import touch
+from executions.states import ExecutionStatus
 from tests.console import world
 from tests.console.test_pages import HX, look, words
 

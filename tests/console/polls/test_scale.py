@@ -14,8 +14,8 @@ from django.utils import timezone
 
 from bench.seed import history, seed
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
-from executions.states import ExecutionStatus, LaunchStatus, Phase, WaveStatus
 from executions.runs.transitions import touch
+from executions.states import ExecutionStatus, LaunchStatus, Phase, WaveStatus
 from plans.models import RecoveryPlan
 from protection.models import ProtectionGroup
 from tests.console import world

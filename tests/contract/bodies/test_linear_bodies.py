@@ -15,10 +15,10 @@ from django.urls import reverse
 from contract.rest.parsers import MAX_BYTES
 from drs_simulator.testing import RunningSimulator
 from identity.roles import ROLES
-from tests.support.api_client import Api, make_user, refusal
 from tests.console import world
 from tests.identity import rules
 from tests.identity.test_rights import addresses
+from tests.support.api_client import Api, make_user, refusal
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 

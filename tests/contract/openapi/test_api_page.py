@@ -16,7 +16,7 @@ from tests.support.stage import Stage
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.slow]
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs" / "api.md"
 PATIENCE_SECONDS = 60
 

@@ -18,12 +18,12 @@ from typing import Any
 import pytest
 
 from contract.rest.schema import STATUSES
-from drs_simulator.world.fleet import generate_fleet
 from drs_simulator.testing import RunningSimulator
-from identity.tokens import make_token
+from drs_simulator.world.fleet import generate_fleet
 from executions.states import ExecutionStatus
-from tests.support.api_client import make_user
+from identity.tokens import make_token
 from tests.console import world
+from tests.support.api_client import make_user
 from tests.support.processes import ROOT, web
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.slow]
@@ -95,7 +95,7 @@ def schemathesis(
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
-        "SCHEMATHESIS_HOOKS": "tests.contract.fuzz_hooks",
+        "SCHEMATHESIS_HOOKS": "tests.contract.openapi.fuzz_hooks",
         "FUZZ_WORLD": json.dumps(known),
     }
     done = subprocess.run(command, cwd=scratch, env=environment, capture_output=True, text=True, check=False)

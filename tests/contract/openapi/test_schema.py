@@ -12,10 +12,10 @@ from contract.rest.examples import SRS
 from contract.rest.schema import STATUSES
 from drs_simulator.testing import RunningSimulator
 from drsorch_site.api_urls import urlpatterns
-from tests.support.api_client import Api, answer, make_user
 from tests.console import world
+from tests.support.api_client import Api, answer, make_user
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "api.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "api.md"
 OPEN_ENDED = {"/schema"}  # describes itself
 
 

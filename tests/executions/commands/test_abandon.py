@@ -11,7 +11,8 @@ from django.utils import timezone
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from contract.errors import DomainError
-from executions.commands import clear_history as clearing, control as services
+from executions.commands import clear_history as clearing
+from executions.commands import control as services
 from executions.commands.abandon import abandon
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun
 from tests.executions.launching.test_many_servers import bulk, plan_of, wave_of

@@ -9,8 +9,8 @@ from audit.models import AuditEntry
 from executions.commands import control as services
 from executions.models import Execution
 from executions.states import ExecutionStatus, Kind
-from tests.support.api_client import Api, answer, make_user, refusal
 from tests.console import world
+from tests.support.api_client import Api, answer, make_user, refusal
 from tests.support.stage import Stage
 
 pytestmark = pytest.mark.both

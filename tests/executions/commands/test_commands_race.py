@@ -8,9 +8,9 @@ import pytest
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from contract.errors import DomainError
+from executions.commands import control as services
 from executions.engine import advance as engine
 from executions.launching import launch
-from executions.commands import control as services
 from executions.models import Execution, LaunchJob, ServerHold
 from executions.runs.claim import Lost, claim, load
 from executions.states import Kind

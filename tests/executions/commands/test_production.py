@@ -9,15 +9,16 @@ from django.test import Client
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from drs.client import Drs
-from executions.commands import retry as retrying, control as services
+from executions.commands import control as services
+from executions.commands import retry as retrying
 from executions.models import Execution, ServerRun
 from executions.states import Kind
 from plans.models import RecoveryPlan
 from protection.inventory import recovery_instances as instances
 from protection.inventory.reading import read_region
 from protection.models import RecoveryInstance, RegionInventory, SourceServer
-from tests.support.api_client import Api, answer, make_user, refusal
 from tests.console.world import ACCOUNT
+from tests.support.api_client import Api, answer, make_user, refusal
 from tests.support.stage import Stage
 
 WHOLE_JOB = 3600

@@ -10,9 +10,9 @@ from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from contract.errors import BadRequest, Conflict, DomainError
 from executions.commands import control as services
+from executions.commands.retry import Choice, retry
 from executions.measuring.measure import attempts_before, measure, rows_of
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun
-from executions.commands.retry import Choice, retry
 from executions.states import Kind
 from plans.services import WaveSpec, delete_plan, update_plan
 from protection.models import ProtectionGroup, ServerAssignment

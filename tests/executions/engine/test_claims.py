@@ -15,8 +15,8 @@ from contract.clock import db_clock
 from drs.client import Drs
 from executions.engine import advance as engine
 from executions.launching import launch
-from executions.runs.aws_calls import Crew, Errand, do_now
 from executions.models import Execution, LaunchJob, WaveRun
+from executions.runs.aws_calls import Crew, Errand, do_now
 from executions.runs.claim import LEASE, Lost, claim, load
 from tests.support.stage import Stage, at_the_send
 

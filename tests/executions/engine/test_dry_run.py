@@ -8,16 +8,16 @@ import pytest
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from contract.errors import BadRequest
-from executions.engine import advance as engine
 from executions.commands import control as services
+from executions.engine import advance as engine
 from executions.models import Execution, ServerHold, ServerRun
 from executions.states import Kind
 from plans.models import RecoveryPlan
 from plans.services import update_plan
 from protection.inventory import launch_details as details
 from protection.models import SourceServer
-from tests.support.api_client import Api, answer, make_user, refusal
 from tests.executions.launching.test_many_servers import bulk, plan_of, wave_of
+from tests.support.api_client import Api, answer, make_user, refusal
 from tests.support.processes import eventually
 from tests.support.stage import Stage
 
@@ -180,7 +180,7 @@ def test_an_operator_may_rehearse_a_recovery_and_it_is_told_apart(stage: Stage) 
 def test_it_ends_although_a_look_at_its_servers_lasts_longer_than_a_lease(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("executions.run.LEASE", timedelta(seconds=1))
+    monkeypatch.setattr("executions.runs.claim.LEASE", timedelta(seconds=1))
     run = rehearse(stage, plan_of(wave_of(bulk(stage, us_east_1=20))))
     stage.simulator.scenario("hang", operation="GetLaunchConfiguration", seconds=0.12)
 

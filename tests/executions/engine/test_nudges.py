@@ -13,12 +13,13 @@ from django_q.models import OrmQ, Schedule
 
 from contract.clock import db_clock, unix
 from drs.shapes import Job, JobLogItem
-from executions.engine import save_answers as news, poll
 from executions import pacemaker, tasks
-from executions.models import Execution, LaunchJob, ServerRun, WaveRun
-from executions.observing.drs_answers import Answer, News, Question
+from executions.engine import poll
+from executions.engine import save_answers as news
 from executions.engine.poll import FORECASTS_A_POLL
 from executions.engine.sweep import Sweep
+from executions.models import Execution, LaunchJob, ServerRun, WaveRun
+from executions.observing.drs_answers import Answer, News, Question
 from tests.support.stage import Stage
 
 pytestmark = pytest.mark.both

@@ -13,14 +13,15 @@ from audit.actor import SYSTEM
 from drs.client import Drs
 from drs.errors import DrsError, Trouble
 from drs.shapes import Job, Participant
-from executions.metrics import failed_aws_calls as aws_errors
-from executions.engine import save_answers as news, poll
-from executions.observing import drs_answers as observe
-from executions.readiness import kept_verdicts as readiness_keeping
 from executions.commands import control as services
-from executions.runs.aws_calls import Call, Crew, Errand
+from executions.engine import poll
+from executions.engine import save_answers as news
+from executions.metrics import failed_aws_calls as aws_errors
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
+from executions.observing import drs_answers as observe
 from executions.observing.drs_answers import Answer, News, Question
+from executions.readiness import kept_verdicts as readiness_keeping
+from executions.runs.aws_calls import Call, Crew, Errand
 from tests.executions.engine.test_nudges import polled_runs
 from tests.support.stage import NEVER, Stage
 from tests.support.wrong_queries import spoiled

@@ -8,11 +8,11 @@ import pytest
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from drs.errors import BY_CODE, DrsError
+from executions.commands import control as services
 from executions.engine import advance as engine
 from executions.launching import launch
-from executions.commands import control as services
-from executions.runs.aws_calls import Errand
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
+from executions.runs.aws_calls import Errand
 from executions.runs.claim import claim, load
 from tests.support.stage import Stage, at_the_send
 

@@ -14,10 +14,10 @@ from audit.models import AuditEntry
 from drs import client
 from drs.client import Drs
 from drs.errors import BY_CODE, DrsError
-from executions.launching import launch
 from executions.commands import control as services
-from executions.runs.aws_calls import Errand
+from executions.launching import launch
 from executions.models import Execution, LaunchJob, WaveRun
+from executions.runs.aws_calls import Errand
 from tests.support.stage import Stage
 
 

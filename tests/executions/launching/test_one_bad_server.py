@@ -11,10 +11,10 @@ from django.test import override_settings
 
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
-from drs_simulator.world.fleet import generate_fleet
 from drs_simulator.testing import RunningSimulator
-from executions.launching import restored_runs as restored
+from drs_simulator.world.fleet import generate_fleet
 from executions.commands import control as services
+from executions.launching import restored_runs as restored
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.states import Kind
 from plans.services import WaveSpec, create_plan

@@ -11,11 +11,11 @@ from drs import account as identity
 from drs.client import Drs, SendWindow
 from drs.errors import DrsError, Trouble
 from executions.commands import control as services
-from executions.runs.aws_calls import do_now
-from executions.terminating.follow_up import find_unconfirmed
 from executions.console.live import Live
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
+from executions.runs.aws_calls import do_now
 from executions.states import Kind
+from executions.terminating.follow_up import find_unconfirmed
 from protection.inventory.reading import fetch, keep
 from protection.models import RegionInventory, SourceServer
 from tests.support.credentials import OTHER_ACCOUNT, OTHER_KEY, know_two_accounts, restarted_as

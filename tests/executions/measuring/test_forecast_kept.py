@@ -8,8 +8,8 @@ from executions.commands import control as services
 from executions.measuring.forecast import foretold
 from executions.models import Execution
 from plans.models import RecoveryPlan
-from tests.support.api_client import Api, answer
 from tests.console import world
+from tests.support.api_client import Api, answer
 from tests.support.still import StillStage
 
 

@@ -7,8 +7,8 @@ import pytest
 from drs.client import Drs
 from drs.errors import DrsError, Trouble
 from drs.shapes import JobLogItem
-from executions.observing import drs_answers as observe
 from executions.models import JobEvent, LaunchJob, ServerRun
+from executions.observing import drs_answers as observe
 from tests.executions.launching.test_many_servers import bulk, plan_of, wave_of
 from tests.support.stage import Stage
 from tests.support.still import StillStage

@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from executions.readiness.judge import (Drill, PlanFacts, Readiness, RegionFacts, ServerFacts, WaveFacts, assess, data_age, findings)
+from executions.readiness.judge import (
+    Drill,
+    PlanFacts,
+    Readiness,
+    RegionFacts,
+    ServerFacts,
+    WaveFacts,
+    assess,
+    data_age,
+    findings,
+)
 from executions.states import Kind, Verdict
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -10,17 +10,18 @@ from django.test.utils import CaptureQueriesContext
 from audit.actor import SYSTEM
 from bench.seed import seed
 from contract.clock import db_clock
-from executions.readiness import facts as readiness_facts, kept_verdicts as readiness_keeping
 from executions.commands import control as services
 from executions.models import PlanReadiness
+from executions.readiness import facts as readiness_facts
+from executions.readiness import kept_verdicts as readiness_keeping
 from executions.readiness.facts import facts_of, readiness_of
 from executions.states import Kind, Verdict
 from plans.models import RecoveryPlan
 from plans.services import update_plan
 from protection.inventory import launch_details as details
 from protection.models import RegionInventory, SourceServer
-from tests.support.api_client import Api, answer, make_user, refusal
 from tests.console import world
+from tests.support.api_client import Api, answer, make_user, refusal
 from tests.support.stage import Stage
 
 

@@ -13,12 +13,12 @@ from audit.models import AuditEntry
 from contract.errors import BadRequest
 from drs.client import Drs
 from drs.errors import DrsError
-from executions.engine import save_answers as news
 from executions.commands import control as services
-from executions.runs.aws_calls import do_now
-from executions.terminating.follow_up import find_unconfirmed, send_waiting
+from executions.engine import save_answers as news
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
 from executions.observing.drs_answers import News
+from executions.runs.aws_calls import do_now
+from executions.terminating.follow_up import find_unconfirmed, send_waiting
 from plans.models import RecoveryPlan
 from tests.executions.launching.test_many_servers import bulk, plan_of, wave_of
 from tests.support.stage import Stage

@@ -13,9 +13,9 @@ from executions.models import Execution, ServerRun, TerminationJob
 from executions.terminating.outcome import result
 from plans.models import RecoveryPlan
 from reports.record import record
-from tests.support.api_client import Api, answer, make_user
 from tests.executions.launching.test_many_servers import bulk, plan_of, wave_of
 from tests.executions.terminating.test_termination import calls, ended, finished, terminate
+from tests.support.api_client import Api, answer, make_user
 from tests.support.stage import Stage
 
 pytestmark = pytest.mark.both
@@ -110,7 +110,7 @@ def test_an_engine_goes_on_with_the_parts_that_a_killed_request_has_left(
 ) -> None:
     run = long_finished(stage)
     stage.simulator.scenario("refuses_instance", servers=["app-02"], named=False)
-    monkeypatch.setattr("executions.terminating.SECONDS", 0.0)  # the request ends after the first refusal
+    monkeypatch.setattr("executions.terminating.send.SECONDS", 0.0)  # the request ends after the first refusal
     told = terminate(stage, run)
     assert (calls(stage), sent(stage), len(told.waiting)) == (1, set(), 3)
     assert stage.fresh(run).termination_status == "IN_PROGRESS"

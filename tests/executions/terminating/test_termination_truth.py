@@ -11,8 +11,9 @@ from contract.errors import DomainError
 from drs.client import Drs, SendWindow
 from drs.shapes import Job
 from executions.commands import control as services
-from executions.terminating import send as terminating, terminate as termination
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
+from executions.terminating import send as terminating
+from executions.terminating import terminate as termination
 from plans.models import RecoveryPlan
 from tests.executions.launching.test_many_servers import bulk, plan_of, wave_of
 from tests.support.stage import Stage

@@ -15,7 +15,7 @@ import requests
 from identity.provider.cognito import Provider
 from identity.roles import ROLES
 
-HERE = Path(__file__).resolve().parent.parent / "oidc_provider"
+HERE = Path(__file__).resolve().parents[2] / "oidc_provider"
 CLIENT, SECRET = "console-client", "a-secret-of-at-least-thirty-two-characters"
 NODE = os.environ.get("NODE", "node")
 

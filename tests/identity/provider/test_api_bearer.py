@@ -10,10 +10,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 from moto.server import ThreadedMotoServer
 
-from identity.provider.cognito import Provider
 from identity.models import Identity
-from tests.support.api_client import answer, make_user, refusal
+from identity.provider.cognito import Provider
 from tests.identity.provider.minting import Keys, claims, mint
+from tests.support.api_client import answer, make_user, refusal
 
 PASSWORD = "Correct-horse-battery-1"
 BODY = {"groupName": "", "region": "us-east-1", "sourceServerIds": ["s-1"]}

@@ -15,16 +15,16 @@ from django.test import Client
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from identity import accounts
-from identity.provider import token_endpoint
 from identity.models import Grant
-from tests.support.api_client import refusal
-from tests.identity.provider import renewal_clock
+from identity.provider import token_endpoint
 from tests.identity.conftest import use_provider
+from tests.identity.provider import renewal_clock
 from tests.identity.provider.hosted_client import begin, come_back, nonce_of, state_of
 from tests.identity.provider.hosted_pages import free_port
 from tests.identity.provider.minting import Keys
 from tests.identity.provider.renewal_clock import after
 from tests.identity.provider.token_stub import TokenStub, token_stub
+from tests.support.api_client import refusal
 
 POLL = {"X-Background": "1", "HX-Request": "true", "HX-Current-URL": "http://testserver/executions"}
 

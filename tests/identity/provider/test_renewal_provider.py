@@ -10,8 +10,8 @@ from django.test import Client
 from audit.models import AuditEntry
 from identity.provider import grants
 from identity.provider.token_endpoint import Revoked, exchange
-from tests.identity.provider import renewal_clock
 from tests.identity.conftest import use_provider
+from tests.identity.provider import renewal_clock
 from tests.identity.provider.hosted_client import CONSOLE, grant, sign_in
 from tests.identity.provider.hosted_pages import HostedPages, hosted_pages
 from tests.identity.provider.renewal_clock import after

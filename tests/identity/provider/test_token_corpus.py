@@ -13,8 +13,8 @@ from identity.provider.cognito import Provider
 from identity.provider.id_token import BadToken, Verifier
 from identity.provider.jwks import KeySet
 from identity.tokens import make_token
+from tests.identity.provider.minting import CLIENT, ISSUER, KID, Keys, claims, jwk, mint, part, private_key, raw
 from tests.support.api_client import make_user, refusal
-from tests.identity.provider.minting import (CLIENT, ISSUER, KID, Keys, claims, jwk, mint, part, private_key, raw)
 
 NOW = int(time.time())
 PUBLIC_PEM = (

@@ -17,10 +17,10 @@ from botocore.model import ServiceModel
 
 from deploy import stacks
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 IAM = ROOT / "deploy" / "iam"
-CALLERS = {"drs": ROOT / "drs/client.py", "sts": ROOT / "drs/identity.py", "sqs": ROOT / "executions/brokers.py"}
-CALLERS |= {"sns": ROOT / "notify/sns.py", "sesv2": ROOT / "notify/ses.py"}
+CALLERS = {"drs": ROOT / "drs/client.py", "sts": ROOT / "drs/account.py", "sqs": ROOT / "executions/brokers.py"}
+CALLERS |= {"sns": ROOT / "notify/channels/sns.py", "sesv2": ROOT / "notify/channels/ses.py"}
 PREFIXES = {"sesv2": "ses"}  # what IAM calls the service, where that is not its name in the SDK
 ROOMS = ("drs", "audit", "contract", "protection", "plans", "notify", "executions", "drsorch_site")
 ROLES = ("web", "engine", "terminate")
@@ -30,8 +30,8 @@ POLICIES = (*ROLES, "queue", "notify")
 ASKING = {
     "Web": {
         *(f"executions/{name}.py" for name in ("termination", "terminating")),
-        "protection/instances.py",
-        "protection/inventory.py",
+        "protection/inventory/recovery_instances.py",
+        "protection/inventory/reading.py",
     },
     "Engine": {
         *(
@@ -39,9 +39,9 @@ ASKING = {
             for name in ("following", "launch", "observe", "rehearsal", "restored", "terminating")
         ),
         "executions/management/commands/unknown_launches.py",  # in a task of its own, with the engine's role
-        "protection/details.py",
-        "protection/instances.py",
-        "protection/inventory.py",
+        "protection/inventory/launch_details.py",
+        "protection/inventory/recovery_instances.py",
+        "protection/inventory/reading.py",
     },
 }
 

@@ -11,8 +11,20 @@ import pytest
 
 from deploy import stacks
 from executions.codes import explain
-from tests.security.iam.policy import (Context, Decision, Request, Statement, as_conditions, as_list, decide)
-from tests.security.iam.rights_of_a_launch import (ACCOUNT, BOTH, DRS, JOB, LAUNCH, LAUNCH_INTO, MANAGED, ROLES, TERMINATE, Row, arn)
+from tests.security.iam.policy import Context, Decision, Request, Statement, as_conditions, as_list, decide
+from tests.security.iam.rights_of_a_launch import (
+    ACCOUNT,
+    BOTH,
+    DRS,
+    JOB,
+    LAUNCH,
+    LAUNCH_INTO,
+    MANAGED,
+    ROLES,
+    TERMINATE,
+    Row,
+    arn,
+)
 
 MANAGED_POLICY_CHARACTERS = 6144  # IAM counts no white space
 

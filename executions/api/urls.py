@@ -1,0 +1,21 @@
+"""The addresses of the API for runs, below /api/v1/."""
+
+from django.urls import URLPattern
+
+from contract.rest.views import route
+from executions.api import readiness, retry
+from executions.api import views as executions
+
+urlpatterns: list[URLPattern] = [
+    *route("recovery-plans/<str:plan_id>/readiness", readiness.PlanReadinessView, "api-plan-readiness"),
+    *route("recovery-plans/<str:plan_id>/execute", executions.PlanExecute, "api-plan-execute"),
+    *route("executions", executions.ExecutionList, "api-executions"),
+    *route("executions/<str:execution_id>", executions.ExecutionDetail, "api-execution"),
+    *route("executions/<str:execution_id>/retry", retry.Retry, "api-execution-retry"),
+    *route("executions/<str:execution_id>/resume", executions.Resume, "api-execution-resume"),
+    *route("executions/<str:execution_id>/cancel", executions.Cancel, "api-execution-cancel"),
+    *route("executions/<str:execution_id>/pause", executions.Pause, "api-execution-pause"),
+    *route("executions/<str:execution_id>/abandon", executions.Abandon, "api-execution-abandon"),
+    *route("executions/<str:execution_id>/terminate-instances", executions.Terminate, "api-execution-terminate"),
+    *route("executions/<str:execution_id>/job-logs", executions.JobLogs, "api-execution-job-logs"),
+]

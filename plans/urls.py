@@ -1,0 +1,14 @@
+"""The addresses of the console for recovery plans."""
+
+from django.urls import URLPattern
+
+from console.signed_in import page
+from plans import plan_editor
+from plans import views as plans
+
+urlpatterns: list[URLPattern] = [
+    page("recovery-plans", plans.plan_list, "plans"),
+    page("recovery-plans/new", plan_editor.plan_new, "new-plan"),
+    page("recovery-plans/<uuid:plan_id>/edit", plan_editor.plan_edit, "edit-plan"),
+    page("recovery-plans/<uuid:plan_id>/delete", plan_editor.plan_delete, "delete-plan"),
+]
