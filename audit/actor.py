@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from contract.rest.rights import not_allowed
+from contract.rights import not_allowed
 
 
 class Principal(Protocol):

@@ -1,17 +1,13 @@
-"""The only file that knows django-q2. Its tasks only wake the engine up: no decision depends on their delivery."""
+"""What django-q2 runs. These tasks only wake the engine up: no decision depends on their delivery."""
 
 import logging
-import os
 import time
 import uuid
-from functools import cache
 from mmap import mmap
 
 from django.db import Error as DatabaseTrouble
 from django.db import connections
-from django_q.brokers import Broker, get_broker
 from django_q.models import Schedule
-from django_q.tasks import async_task, queue_size
 
 from contract.clock import db_clock
 from executions import pacemaker
@@ -19,6 +15,7 @@ from executions.engine import advance as engine
 from executions.engine.sweep import Sweep
 from executions.metrics import failed_aws_calls as aws_errors
 from executions.models import Execution
+from executions.queue import BEAT, REVIVE, enqueue, nudge, queued
 from executions.states import STEPPED
 
 log = logging.getLogger(__name__)
@@ -31,30 +28,10 @@ HERE_SECONDS = 2.0
 SWEEP_EVERY_SECONDS = 1.0
 
 
-def nudge(execution_id: uuid.UUID) -> None:
-    """Ask any engine to look at a run now. A lost nudge costs a second, so a broken broker is only logged."""
-    _enqueue("executions.tasks.step", str(execution_id))
-
-
 def revive() -> None:
     """Make sure that an engine beats; called by the schedule and by every engine's watchdog."""
-    if pacemaker.is_silent(db_clock()) and not _enqueue("executions.tasks.beat", timeout=3600):
+    if pacemaker.is_silent(db_clock()) and not enqueue(BEAT, timeout=3600):
         _beat_here()
-
-
-def _enqueue(task: str, *args: str, **options: int) -> bool:
-    try:
-        async_task(task, *args, q_options={"save": False, "broker": _broker(os.getpid()), **options})
-    except Exception:  # whatever the broker raises: rows decide, and the beat or the schedule finds them
-        log.warning("could not enqueue %s %s", task, args, exc_info=True)
-        return False
-    return True
-
-
-@cache
-def _broker(pid: int) -> Broker:
-    """The broker's client, kept for as long as the process lives: a new connection for every task costs too much."""
-    return get_broker()
 
 
 def step(execution_id: str) -> None:
@@ -114,7 +91,7 @@ def _pass_on(sweep: Sweep, last: float) -> bool:
     """Give the turn back and enqueue the next beat. False when this one must go on: the broker is down, or a last look
     found something to do that would have been nudged before, and whoever does it may hang with the beat behind it."""
     pacemaker.hand_over(HOLDER)
-    if not _enqueue("executions.tasks.beat", timeout=3600):
+    if not enqueue(BEAT, timeout=3600):
         return not pacemaker.take(HOLDER, db_clock())
     try:
         due = Execution.objects.filter(next_step_at__lte=db_clock(), status__in=STEPPED)
@@ -148,14 +125,6 @@ def _sweep_for(seconds: float, sweep: Sweep, last: float = 0.0) -> bool:
     return True
 
 
-def queued() -> int | None:
-    """How many tasks wait at the broker; None if it does not say."""
-    try:
-        return int(queue_size(broker=_broker(os.getpid())))
-    except Exception:  # whatever the broker raises: it is only asked for efficiency and for figures
-        return None
-
-
 def _queue_is_empty() -> bool:
     return queued() == 0
 
@@ -165,7 +134,7 @@ def ensure_schedule() -> None:
     strangers can begin any number."""
     Schedule.objects.update_or_create(
         name="revive the beat",
-        defaults={"func": "executions.tasks.revive", "schedule_type": Schedule.MINUTES, "minutes": 1, "repeats": -1},
+        defaults={"func": REVIVE, "schedule_type": Schedule.MINUTES, "minutes": 1, "repeats": -1},
     )
     Schedule.objects.update_or_create(
         name="clear expired sessions",

@@ -10,7 +10,6 @@ from audit.requests import actor_for
 from contract.errors import Invalid
 from contract.rest import paging
 from contract.rest.etag import etag, expected_versions
-from contract.rest.rights import AnyOf
 from contract.rest.schema import IF_MATCH, describes
 from contract.rest.serializers import (
     LIMIT,
@@ -27,6 +26,7 @@ from contract.rest.serializers import (
     read_query,
 )
 from contract.rest.views import ApiView, read_id
+from contract.rights import AnyOf
 from notify import services
 from notify.models import Delivery, Subscription
 from notify.representation import (

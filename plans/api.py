@@ -10,10 +10,10 @@ from rest_framework.response import Response
 from audit.requests import actor_for
 from contract.errors import Invalid
 from contract.rest.etag import etag, expected_versions
-from contract.rest.rights import AnyOf
 from contract.rest.schema import IF_MATCH, describes
 from contract.rest.serializers import DESCRIPTION, NAME, StrictSerializer, Text, Whole, read_body, read_query
 from contract.rest.views import ApiView, read_id
+from contract.rights import AnyOf
 from plans import services
 from plans.models import RecoveryPlan
 from plans.representation import PlanDeleted, PlansAnswer, PlanShape, show_plan, show_plans, show_waves

@@ -8,7 +8,6 @@ from rest_framework.response import Response
 from audit.requests import actor_for
 from contract.errors import Invalid
 from contract.rest.etag import etag, expected_versions
-from contract.rest.rights import AnyOf
 from contract.rest.schema import DRS, IF_MATCH, describes
 from contract.rest.serializers import (
     DESCRIPTION,
@@ -22,6 +21,7 @@ from contract.rest.serializers import (
     read_query,
 )
 from contract.rest.views import ApiView, read_id
+from contract.rights import AnyOf
 from drs.errors import DrsError
 from protection import services
 from protection.drs_refusals import drs_trouble

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from contract.errors import BadRequest, NotFound
-from contract.rest.rights import AnyOf
+from contract.rights import AnyOf
 
 
 class ApiView(APIView):

@@ -12,7 +12,6 @@ from contract.clock import db_clock, moment
 from contract.counting import counted
 from contract.errors import Invalid
 from contract.rest import paging
-from contract.rest.rights import AnyOf
 from contract.rest.schema import DRS, IDEMPOTENCY_KEY, describes
 from contract.rest.serializers import (
     LIMIT,
@@ -27,6 +26,7 @@ from contract.rest.serializers import (
     read_query,
 )
 from contract.rest.views import ApiView, read_id
+from contract.rights import AnyOf
 from executions.api.representation import (
     BulkDeleted,
     CommandAnswer,

@@ -15,8 +15,8 @@ from audit.actor import Actor
 from audit.journal import attempt, record
 from contract.clock import Clock, db_clock, unix
 from contract.errors import BadRequest, Invalid, NotFound
-from contract.rest.rights import AnyOf
-from executions import tasks
+from contract.rights import AnyOf
+from executions import queue
 from executions.commands import new_run as starting
 from executions.commands.clear_history import delete_finished
 from executions.commands.production import Consent, look_at_plan
@@ -74,7 +74,7 @@ def start(
             execution = starting.create(
                 actor, plan, kind, initiated_by, clock(), consent=consent, outage_at=outage_at, dry_run=dry_run
             )
-            transaction.on_commit(lambda: tasks.nudge(execution.pk))
+            transaction.on_commit(lambda: queue.nudge(execution.pk))
     except IntegrityError:  # somebody was faster: say who
         starting.refuse_second_run(plan)
         starting.refuse_held_servers(plan)
@@ -153,7 +153,7 @@ def resume(
                 f"Only a paused run can be resumed; this one is {execution.state.label.lower()}.",
                 details={"status": execution.status},
             )
-        transaction.on_commit(lambda: tasks.nudge(execution.pk))
+        transaction.on_commit(lambda: queue.nudge(execution.pk))
     return execution
 
 
@@ -241,7 +241,7 @@ def cancel(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: C
             )
         ended = {"endTime": unix(execution.ended_at)} if execution.ended_at else {}
         _note(actor, "execution.cancel", execution, comment, before=before, **ended)
-        transaction.on_commit(lambda: tasks.nudge(execution.pk))
+        transaction.on_commit(lambda: queue.nudge(execution.pk))
     return execution
 
 

@@ -15,7 +15,7 @@ from audit.journal import attempt, record
 from contract.clock import Clock, db_clock
 from contract.errors import BadRequest, Invalid
 from drs.client import SERVERS_A_JOB
-from executions import tasks
+from executions import queue
 from executions.commands import control as services
 from executions.commands.new_run import refuse_held, refuse_second_run
 from executions.commands.production import Consent, look_at_run, require_ending
@@ -129,7 +129,7 @@ def retry(
     try:
         with transaction.atomic():
             made = _create(actor, execution_id, initiated_by, comment, choice, consent, clock())
-            transaction.on_commit(lambda: tasks.nudge(made.pk))
+            transaction.on_commit(lambda: queue.nudge(made.pk))
     except IntegrityError:  # somebody was faster: say who
         execution = services.get(execution_id)
         if execution.plan is not None:

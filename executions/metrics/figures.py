@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db.models import Count, Min, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
-from executions import tasks
+from executions import queue
 from executions.models import Execution, LaunchJob, Pacemaker, WaveRun
 from executions.states import ExecutionStatus, WaveStatus
 from notify.models import Delivery
@@ -50,7 +50,7 @@ def read(now: datetime, since: datetime) -> Figures:
         pause_waiting=_age(now, _paused_since()),
         poll_lag=max(_age(now, due["at"]), _age(now, _heard_of()) - settings.POLL_SECONDS, 0.0),
         due=due["n"],
-        queued_tasks=tasks.queued(),
+        queued_tasks=queue.queued(),
         notifications=notifications["n"],
         notification_age=_age(now, notifications["at"]),
         wave_durations=durations,

@@ -74,14 +74,14 @@ def test_it_keeps_the_turn_if_a_step_was_nudged_right_before_the_next_beat(
     """Whoever takes that step may hang in it, with the beat behind it in the queue."""
     plan = stage.plan("app-01")
     stage.simulator.scenario("hang", operation="StartRecovery", seconds=2)
-    sweep, enqueue, runs = stage.sweep, tasks._enqueue, list[Execution]()
+    sweep, enqueue, runs = stage.sweep, tasks.enqueue, list[Execution]()
 
     def start_first(task: str, *args: str, **options: int) -> bool:
         if not runs and task.endswith("beat"):
             runs.append(stage.start(plan))
         return enqueue(task, *args, **options)
 
-    monkeypatch.setattr(tasks, "_enqueue", start_first)
+    monkeypatch.setattr(tasks, "enqueue", start_first)
     assert pacemaker.take(tasks.HOLDER, db_clock())
     assert not tasks._pass_on(sweep, time.monotonic() + 60)
     assert sweep.is_busy

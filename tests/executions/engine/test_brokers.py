@@ -19,7 +19,7 @@ from botocore.exceptions import ReadTimeoutError
 from django_q.conf import Conf
 
 from drsorch_site import settings as site_settings
-from executions import brokers, pacemaker, tasks
+from executions import brokers, pacemaker, queue, tasks
 from executions.models import Execution
 from tests.support.processes import eventually, running_engine
 from tests.support.stage import Stage
@@ -72,25 +72,25 @@ def chosen(kind: str, port: int) -> Iterator[dict[str, str]]:
     choice = f"redis://127.0.0.1:{port}/0" if kind == "redis" else "sqs"
     endpoint = {"AWS_ENDPOINT_URL_SQS": f"http://127.0.0.1:{port}"}
     options = site_settings._broker(choice)
-    tasks._broker.cache_clear()
+    queue._broker.cache_clear()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL_SQS", endpoint["AWS_ENDPOINT_URL_SQS"])
         patch.setattr(Conf, "ORM", None)
         patch.setattr(Conf, "BROKER_CLASS", options["broker_class"])
         patch.setattr(Conf, "REDIS", options.get("redis", {}))
         yield {"DRSORCH_BROKER": choice, **endpoint}
-    tasks._broker.cache_clear()
+    queue._broker.cache_clear()
 
 
 @pytest.mark.parametrize("kind", SERVERS)
 def test_it_delivers_a_task_and_forgets_it_when_acknowledged(kind: str) -> None:
     port = free_port()
     with SERVERS[kind](port), chosen(kind, port):
-        broker = tasks._broker(os.getpid())
+        broker = queue._broker(os.getpid())
         assert broker.ping()
         assert broker.info()
         assert broker.queue_size() == 0
-        assert tasks._enqueue("executions.tasks.step", "x")
+        assert queue.enqueue(queue.STEP, "x")
         assert broker.queue_size() == 1
         assert not tasks._queue_is_empty()
         ((ack, body),) = broker.dequeue()
@@ -150,7 +150,7 @@ def test_a_broken_broker_holds_up_no_start(stage: Stage, kind: str, trouble: str
         if trouble == "hangs":
             silent.listen()
         with chosen(kind, silent.getsockname()[1]):
-            tasks.nudge(plans[0].pk)  # as in any server that runs: the client's own making is not measured
+            queue.nudge(plans[0].pk)  # as in any server that runs: the client's own making is not measured
             for plan in plans:
                 began = time.monotonic()
                 stage.start(plan)

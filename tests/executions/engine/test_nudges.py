@@ -13,7 +13,7 @@ from django_q.models import OrmQ, Schedule
 
 from contract.clock import db_clock, unix
 from drs.shapes import Job, JobLogItem
-from executions import pacemaker, tasks
+from executions import pacemaker, queue, tasks
 from executions.engine import poll
 from executions.engine import save_answers as news
 from executions.engine.poll import FORECASTS_A_POLL
@@ -29,7 +29,7 @@ def test_a_lost_nudge_costs_nothing_but_a_sweep(stage: Stage, monkeypatch: pytes
     def broken(*_: object, **__: object) -> None:
         raise ConnectionError("the broker is down")
 
-    monkeypatch.setattr(tasks, "async_task", broken)
+    monkeypatch.setattr(queue, "async_task", broken)
     run = stage.start(stage.plan("app-01"))
     assert OrmQ.objects.count() == 0
     stage.look(1)
@@ -206,7 +206,7 @@ def test_it_sweeps_without_any_broker(stage: Stage, monkeypatch: pytest.MonkeyPa
     def broken(*_: object, **__: object) -> None:
         raise ConnectionError("the broker is down")
 
-    monkeypatch.setattr(tasks, "async_task", broken)
+    monkeypatch.setattr(queue, "async_task", broken)
     run = stage.start(stage.plan("app-01"))
     tasks.revive()
     assert stage.fresh(run).status == "POLLING"

@@ -1,0 +1,45 @@
+"""How work is enqueued. It imports nothing of the engine: who asks for a step need not know how one is made.
+
+Tasks go by the names under which earlier releases enqueued them; `executions/tasks.py` has what is behind them.
+"""
+
+import logging
+import os
+import uuid
+from functools import cache
+
+from django_q.brokers import Broker, get_broker
+from django_q.tasks import async_task, queue_size
+
+log = logging.getLogger(__name__)
+
+STEP, BEAT, REVIVE = "executions.tasks.step", "executions.tasks.beat", "executions.tasks.revive"
+
+
+def nudge(execution_id: uuid.UUID) -> None:
+    """Ask any engine to look at a run now. A lost nudge costs a second, so a broken broker is only logged."""
+    enqueue(STEP, str(execution_id))
+
+
+def enqueue(task: str, *args: str, **options: int) -> bool:
+    """Whether the broker took the task."""
+    try:
+        async_task(task, *args, q_options={"save": False, "broker": _broker(os.getpid()), **options})
+    except Exception:  # whatever the broker raises: rows decide, and the beat or the schedule finds them
+        log.warning("could not enqueue %s %s", task, args, exc_info=True)
+        return False
+    return True
+
+
+@cache
+def _broker(pid: int) -> Broker:
+    """The broker's client, kept for as long as the process lives: a new connection for every task costs too much."""
+    return get_broker()
+
+
+def queued() -> int | None:
+    """How many tasks wait at the broker; None if it does not say."""
+    try:
+        return int(queue_size(broker=_broker(os.getpid())))
+    except Exception:  # whatever the broker raises: it is only asked for efficiency and for figures
+        return None
