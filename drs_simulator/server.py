@@ -113,7 +113,7 @@ def read_fleet(name: str) -> Fleet:
 
 
 def add_arguments(parser: argparse.ArgumentParser, default_state: Path) -> None:
-    """The options shared by `manage.py simulator` and `python -m drs_simulator`."""
+    """The options of `python -m drs_simulator`."""
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=5900, help="0 picks a free one")
     parser.add_argument("--state", type=Path, default=default_state, help="the file that keeps everything")

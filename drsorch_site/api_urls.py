@@ -1,6 +1,6 @@
 """Every address of the API, below /api/v1/."""
 
-from django.urls import include, path, re_path
+from django.urls import URLPattern, URLResolver, include, path, re_path
 
 from console.signed_in import signed_in
 from contract.rest.views import NothingHere, route
@@ -8,7 +8,7 @@ from drsorch_site import schema
 
 docs = signed_in(schema.docs)
 
-urlpatterns = [
+urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("protection.api_urls")),
     path("", include("plans.api_urls")),
     path("", include("executions.api.urls")),

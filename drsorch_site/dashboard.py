@@ -19,7 +19,7 @@ from django.views.decorators.http import require_POST, require_safe
 from console.pages import HtmxHttpRequest, Question
 from contract.status import Tone
 from drsorch_site.context import THEMES
-from executions.console.live import Live
+from executions.console.live_page.live import Live
 from executions.models import Execution, LaunchJob, PlanReadiness
 from executions.pacemaker import beating, is_alive, last_beat
 from executions.readiness.kept_verdicts import overview

@@ -128,7 +128,6 @@ INSTALLED_APPS = [
     "protection",
     "audit",
     "contract",
-    "drs",
     "django_q",
     "axes",
     "rest_framework",

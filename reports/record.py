@@ -9,7 +9,7 @@ from typing import Any, TypedDict, cast
 
 from audit.models import AuditEntry
 from contract.clock import unix
-from executions.console.event_feed import journal_line
+from executions.console.live_page.event_feed import journal_line
 from executions.measuring import recorded_figures as witness
 from executions.measuring.measure import (
     Attempt,

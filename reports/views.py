@@ -11,8 +11,8 @@ from django.views.decorators.http import require_POST, require_safe
 from audit.requests import actor_for
 from contract.errors import BadRequest, NotFound
 from drsorch_verify.derive import span
-from executions.console.live import Live
-from executions.console.timeline import Timeline
+from executions.console.live_page.live import Live
+from executions.console.live_page.timeline import Timeline
 from executions.models import Execution
 from executions.states import ExecutionStatus, Kind, LaunchStatus, Reached, WaveStatus
 from reports.documents.downloads import attachment, download

@@ -3,25 +3,54 @@
 import ast
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from statistics import median
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
 # What each room may import, besides itself. Nobody imports drsorch_site: Django reaches it by name.
+EVERYWHERE = {"audit", "contract"}
 ROOMS = {
-    "drsorch_site": {"reports", "executions", "notify", "plans", "protection", "drs", "audit", "contract"},
-    "reports": {"executions", "plans", "protection", "drs", "audit", "contract", "drsorch_verify"},
+    "drsorch_site": {"reports", "executions", "notify", "plans", "protection", "identity", "console", "drs"}
+    | EVERYWHERE,
+    "reports": {"executions", "plans", "protection", "console", "drs", "drsorch_verify"} | EVERYWHERE,
     "drsorch_verify": set(),
-    "executions": {"notify", "plans", "protection", "drs", "audit", "contract"},
-    "notify": {"plans", "protection", "drs", "audit", "contract"},
-    "plans": {"protection", "drs", "audit", "contract"},
-    "protection": {"drs", "audit", "contract"},
-    "audit": {"contract"},
+    "executions": {"notify", "plans", "protection", "console", "drs"} | EVERYWHERE,
+    "notify": {"plans", "protection", "console", "drs"} | EVERYWHERE,
+    "plans": {"protection", "console", "drs"} | EVERYWHERE,
+    "protection": {"console", "drs"} | EVERYWHERE,
+    "identity": {"console"} | EVERYWHERE,
+    "console": {"contract"},
+    "audit": {"console", "contract"},
     "drs": set(),
+    "drs_simulator": set(),
     "contract": set(),
+}
+PRODUCT = set(ROOMS) - {"drs_simulator"}
+
+# The floors of `executions`, from the top: each may import what is below it. Rooms of one floor do not know each other.
+FLOORS = (
+    {"api", "console", "admin", "management", "tasks", "apps"},
+    {"commands", "engine"},
+    {"launching", "terminating", "metrics"},
+    {"observing", "measuring", "readiness"},
+    {"runs"},
+    {"models", "querysets", "queue", "pacemaker", "brokers", "states", "codes"},
+)
+# What crosses a floor sideways or upwards, and why.
+NAMED = {
+    ("tasks", "engine"): "what the queue runs",
+    ("management", "tasks"): "the engine's process",
+    ("models", "querysets"): "how rows are read stands beside them",
+    ("querysets", "models"): "for the type checker alone",
+    ("models", "states"): "columns of statuses",
+    ("querysets", "states"): "what is asked of columns of statuses",
+    ("pacemaker", "models"): "its row",
 }
 
 # Packages that only a few files may import, so that what they bring in stays in one place.
@@ -36,7 +65,7 @@ AWS = (
     "notify/channels/sns.py",
     "notify/channels/ses.py",
 )
-QUEUE = ("executions/tasks.py", "executions/management/commands/engine.py", BROKERS)
+QUEUE = ("executions/queue.py", "executions/tasks.py", "executions/management/commands/engine.py", BROKERS)
 SETTINGS = ("drsorch_site/settings.py",)
 KEEPERS = {
     "boto3": AWS,
@@ -52,7 +81,7 @@ NAMELESS = {"core", "common", "util", "utils", "helper", "helpers"}
 
 COMMAND = re.compile(r"/management/commands/|/__main__\.py$")
 
-FILE_LINES, FUNCTION_LINES, TEMPLATE_LINES = 400, 60, 150
+FILE_LINES, FUNCTION_LINES, TEMPLATE_LINES, FOLDER_FILES, FOLDER_MEDIAN = 400, 60, 150, 15, 8
 
 # Written so that this file does not name what it looks for.
 REGISTRY = re.compile(
@@ -75,19 +104,35 @@ def imported(node: ast.AST) -> list[str]:
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-        return [node.module]
+        # `from executions import states` names a module, as `from executions.states import ACTIVE` does.
+        whole = [f"{node.module}.{alias.name}" for alias in node.names] if "." not in node.module else []
+        return whole or [node.module]
     return []
+
+
+def floor_of(name: str) -> int:
+    return next(height for height, rooms in enumerate(reversed(FLOORS)) if name in rooms)
+
+
+def floor_problem(path: str, module: str) -> str:
+    """Of an import inside `executions`: it has to lead down, or to be named."""
+    inside = [each.split("/")[1].removesuffix(".py") for each in (path, module.replace(".", "/") + "/")]
+    if "migrations" in inside or "__init__" in inside or inside[0] == inside[1] or tuple(inside) in NAMED:
+        return ""
+    here, there = inside
+    return "" if floor_of(there) < floor_of(here) else f"executions.{here} may not import executions.{there}"
 
 
 def import_problem(path: str, module: str) -> str:
     room, package = path.split("/")[0], module.split(".")[0]
     if room in ROOMS and package in ROOMS and package != room and package not in ROOMS[room]:
         return f"{room} may not import {package}"
+    if room == package == "executions" and (problem := floor_problem(path, module)):
+        return problem
     if product(path) and package in KEEPERS and not kept_by(path, KEEPERS[package]):
         return f"only {', '.join(KEEPERS[package])} may import {package}"
-    plain = path.startswith("drs/") and not kept_by(path, ("drs/apps.py", "drs/management/"))
-    if plain and package.startswith(("django", "rest_framework")):
-        return "drs is plain Python: no Django outside apps.py and management"
+    if room in ("drs", "drs_simulator", "drsorch_verify") and package.startswith(("django", "rest_framework")):
+        return f"{room} is plain Python: no Django"
     return ""
 
 
@@ -195,6 +240,41 @@ def test_python_keeps_the_house_rules() -> None:
     assert not found, found
 
 
+def modules_of(path: str, source: str, known: Mapping[str, str]) -> Iterator[str]:
+    """The modules of ours that a file imports when it is loaded."""
+    for node in ast.parse(source, path).body:
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            for each in (f"{node.module}.{alias.name}" for alias in node.names):
+                yield each if each in known else node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def test_no_import_leads_back_to_where_it_came_from() -> None:
+    paths = [each for each in repository_files() if re.fullmatch(r"[\w/]+\.py", each) and product(each)]
+    known = {each.removesuffix(".py").removesuffix("/__init__").replace("/", "."): each for each in paths}
+    graph = {name: set(modules_of(path, (ROOT / path).read_text(), known)) & set(known) for name, path in known.items()}
+    try:
+        list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(f"a circle of imports: {' -> '.join(error.args[1])}")
+
+
+def test_every_folder_can_be_read_at_a_glance() -> None:
+    folders = Counter(str(Path(each).parent) for each in repository_files() if each.endswith(".py"))
+    counted = {folder: files for folder, files in folders.items() if not folder.endswith("migrations")}
+    crowded = [f"{folder}: {files} Python files" for folder, files in counted.items() if files > FOLDER_FILES]
+    assert not crowded, f"at most {FOLDER_FILES} in a folder: {crowded}"
+    assert median(counted.values()) <= FOLDER_MEDIAN
+
+
+def test_every_room_has_its_addresses() -> None:
+    """A room with pages or REST has a `urls.py` or `api_urls.py`; `contract` has only what their views are made of."""
+    views = re.compile(r"(?:^|[/_])(?:views|api|editor)\.py$")
+    shown = {each.split("/")[0] for each in repository_files() if product(each) and views.search(each)}
+    assert {room for room in shown if not list((ROOT / room).rglob("*urls.py"))} == {"contract"}
+
+
 def test_templates_keep_the_house_rules() -> None:
     found = problems(template_problems, r"templates/.*\.html$")
     assert not found, found
@@ -210,6 +290,11 @@ def test_no_file_names_a_package_registry() -> None:
     [
         ("plans/services.py", "from executions.models import Execution", "plans may not import executions"),
         ("audit/models.py", "import drs.client", "audit may not import drs"),
+        ("drs/client.py", "from drs_simulator.testing import x", "drs may not import drs_simulator"),
+        ("executions/runs/claim.py", "from executions.launching import launch", "may not import executions.launching"),
+        ("executions/runs/claim.py", "from executions import queue", ""),
+        ("executions/commands/retry.py", "from executions.engine import poll", "may not import executions.engine"),
+        ("executions/launching/launch.py", "from executions.terminating import terminate", "executions.terminating"),
         ("audit/models.py", "from contract import errors", ""),
         ("executions/engine/advance.py", "import drsorch_site.settings", "executions may not import drsorch_site"),
         ("plans/models.py", "def f():\n    from executions import states", "plans may not import executions"),
@@ -218,14 +303,13 @@ def test_no_file_names_a_package_registry() -> None:
         ("tests/drs/test_client.py", "import boto3", ""),
         ("executions/commands/control.py", "from django_q.tasks import async_task", "may import django_q"),
         ("drs/shapes.py", "from django.utils import timezone", "plain Python"),
-        ("drs/management/commands/simulator.py", "from django.core.management import BaseCommand", ""),
         ("plans/services.py", "import os\nx = os.environ['A']", "only settings.py"),
         ("plans/services.py", "from os import getenv", "only settings.py"),
         ("drsorch_site/settings.py", "from environs import Env", ""),
         ("plans/utils.py", "", "does not say"),
         ("contract/core/errors.py", "", "does not say"),
         ("plans/services.py", "print('x')", "no print"),
-        ("drs/management/commands/simulator.py", "print('x')", ""),
+        ("audit/management/commands/audit_verify.py", "print('x')", ""),
         ("plans/services.py", "try:\n    f()\nexcept Exception:\n    pass", "needs its reason"),
         ("plans/services.py", "try:\n    f()\nexcept (OSError, Exception):\n    pass", "needs its reason"),
         ("plans/services.py", "try:\n    f()\nexcept:\n    pass", "needs its reason"),

@@ -21,8 +21,8 @@ from executions.commands import new_run as starting
 from executions.commands.clear_history import delete_finished
 from executions.commands.production import Consent, look_at_plan
 from executions.models import Execution, WaveRun
+from executions.runs import conflicts, transitions
 from executions.runs import notices as announce
-from executions.runs import transitions
 from executions.states import ACTIVE, ExecutionStatus, Kind, WaveStatus
 from executions.terminating.outcome import Failure, TerminationResult
 from executions.terminating.terminate import terminate
@@ -76,8 +76,8 @@ def start(
             )
             transaction.on_commit(lambda: queue.nudge(execution.pk))
     except IntegrityError:  # somebody was faster: say who
-        starting.refuse_second_run(plan)
-        starting.refuse_held_servers(plan)
+        conflicts.refuse_second_run(plan)
+        conflicts.refuse_held_servers(plan)
         raise
     return execution
 

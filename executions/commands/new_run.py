@@ -9,12 +9,13 @@ from django.db.models import Prefetch
 
 from audit.actor import Actor
 from audit.journal import record
-from contract.errors import BadRequest, Conflict
+from contract.errors import BadRequest
 from drs.client import SERVERS_A_JOB
 from executions.commands.production import Consent, require_ending
 from executions.measuring import recorded_figures as witness
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun, WaveRun
 from executions.runs import notices as announce
+from executions.runs.conflicts import refuse_held_servers, refuse_second_run
 from executions.states import Kind
 from plans import services as plan_services
 from plans.models import RecoveryPlan, Wave, WaveServer
@@ -183,48 +184,3 @@ def _hold(execution: Execution, waves: Sequence[Wave]) -> None:
         for wave in waves
         for server in wave.servers.all()
     )
-
-
-def refuse_second_run(plan: RecoveryPlan) -> None:
-    running = Execution.objects.active().filter(plan=plan, dry_run=False).first()
-    if running is not None:
-        raise second_run(running, plan.name)
-
-
-def second_run(running: Execution, plan_name: str) -> Conflict:
-    """The refusal of a start while `running` is under way."""
-    return Conflict(
-        "PLAN_ALREADY_EXECUTING",
-        f"“{plan_name}” is already being run ({running.state.label.lower()}, started by {running.started_by}).",
-        details={"executionId": str(running.pk), "status": running.status},
-    )
-
-
-def refuse_held_servers(plan: RecoveryPlan) -> None:
-    refuse_held(dict(WaveServer.objects.filter(plan=plan).values_list("assignment__source_server_id", "wave__number")))
-
-
-def refuse_held(waves: Mapping[str, int]) -> None:
-    """Raise SERVER_CONFLICT if a run holds any of these servers; `waves` are their waves by server."""
-    held = ServerHold.objects.filter(assignment__source_server_id__in=list(waves)).select_related("execution")
-    if holders := {each.assignment_id: each.execution for each in held}:
-        raise held_servers(waves, holders)
-
-
-def held_servers(waves: Mapping[str, int], holders: Mapping[str, Execution]) -> Conflict:
-    """The refusal to launch servers that runs hold; both by server, at least one of which is held."""
-    conflicts = [
-        {
-            "serverId": server,
-            "waveNumber": waves[server],
-            "executionId": str(holder.pk),
-            "planId": str(holder.plan_id),
-            "planName": holder.plan_name,
-            "status": holder.status,
-        }
-        for server, holder in sorted(holders.items(), key=lambda each: (waves[each[0]], each[0]))
-    ]
-    names = "”, “".join(sorted({str(each["planName"]) for each in conflicts}))
-    held = f"{len(conflicts)} of this plan's servers {'is' if len(conflicts) == 1 else 'are'} in use"
-    text = f"{held} by a run of “{names}”. Wait for its end or cancel it."
-    return Conflict("SERVER_CONFLICT", text, details={"conflicts": conflicts})

@@ -17,12 +17,12 @@ from contract.errors import BadRequest, Invalid
 from drs.client import SERVERS_A_JOB
 from executions import queue
 from executions.commands import control as services
-from executions.commands.new_run import refuse_held, refuse_second_run
 from executions.commands.production import Consent, look_at_run, require_ending
 from executions.measuring import recorded_figures as witness
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun, WaveRun
 from executions.runs import notices as announce
 from executions.runs.attempts import RETRIED, LeftOut, attempts_among, why_not
+from executions.runs.conflicts import refuse_held, refuse_second_run
 from executions.states import LaunchStatus, WaveStatus
 from plans import services as plan_services
 from plans.models import RecoveryPlan, WaveGroup

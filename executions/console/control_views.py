@@ -17,7 +17,7 @@ from contract.names import name_key
 from executions.commands import control as services
 from executions.commands.abandon import abandon
 from executions.console.forms import CommentForm
-from executions.console.live import Live
+from executions.console.live_page.live import Live
 from executions.models import Execution, ServerRun
 from executions.runs.actions import actions_of
 from executions.runs.silence import silent_jobs, wave_in_flight

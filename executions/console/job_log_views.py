@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from console.pages import HtmxHttpRequest, wants_fragment
 from contract.clock import utc
-from executions.console.event_feed import is_failure, words
+from executions.console.live_page.event_feed import is_failure, words
 from executions.console.run_views import STOP_POLLING
 from executions.models import Execution, JobEvent, LaunchJob
 

@@ -15,10 +15,10 @@ from django.views.decorators.http import require_safe
 from audit.requests import actor_for
 from console.pages import HtmxHttpRequest, wants_fragment
 from contract.rest.paging import page
-from executions.console.event_feed import feed
 from executions.console.forms import RunFilter
-from executions.console.live import Live
-from executions.console.timeline import Timeline
+from executions.console.live_page.event_feed import feed
+from executions.console.live_page.live import Live
+from executions.console.live_page.timeline import Timeline
 from executions.models import Execution, LaunchJob
 from executions.pacemaker import beating, is_alive
 from executions.runs.actions import actions_of

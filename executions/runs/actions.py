@@ -1,6 +1,6 @@
 """What can be done with a run now, and if not, why: asked by the API and by the console before anybody tries."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,7 +10,6 @@ from audit.actor import Actor
 from executions.models import Execution, ServerRun
 from executions.runs.silence import not_abandonable
 from executions.states import ExecutionStatus, Kind, LaunchStatus, TerminationStatus, WaveStatus
-from executions.terminating.terminate import counted_on_by, counts_on
 
 
 @dataclass(frozen=True)
@@ -115,3 +114,16 @@ def _no_terminate(execution: Execution, has_instances: bool, attempts: Sequence[
     can_be_retried = execution.state in (ExecutionStatus.PARTIAL, ExecutionStatus.FAILED)
     later = counted_on_by(execution, attempts) if can_be_retried else None
     return counts_on(later) if later else ""
+
+
+def counted_on_by(execution: Execution, attempts: Iterable[Execution] | None = None) -> Execution | None:
+    """The later attempt that is under way and counts on what this one launched; `attempts`, all, spare a query."""
+    if attempts is None:
+        attempts = Execution.objects.active().filter(first_attempt_id=execution.first_attempt_id or execution.pk)
+    later = (each for each in attempts if each.attempt > execution.attempt and not each.state.is_final)
+    return next(later, None)
+
+
+def counts_on(later: Execution) -> str:
+    """Why nothing is terminated under a later attempt, as a sentence."""
+    return f"Attempt {later.attempt} of this run is {later.state.label.lower()} and counts on these instances."

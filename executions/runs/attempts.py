@@ -10,9 +10,9 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery, UUIDField
 
 from audit.actor import Actor
 from contract.errors import Conflict
-from executions.commands.new_run import held_servers, second_run
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun
 from executions.runs.actions import Action
+from executions.runs.conflicts import held_servers, second_run
 from executions.states import ExecutionStatus, JobStatus, Kind, LaunchStatus, TerminationStatus
 
 RETRIED = (ExecutionStatus.PARTIAL, ExecutionStatus.FAILED)

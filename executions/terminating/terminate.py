@@ -23,6 +23,7 @@ from drs.client import SERVERS_A_JOB, Drs, SendWindow
 from drs.errors import DrsError
 from drs.shapes import TERMINATE, Job, RecoveryInstance
 from executions.models import Execution, ServerRun, TerminationJob
+from executions.runs.actions import counted_on_by, counts_on
 from executions.runs.aws_calls import do_now
 from executions.states import JobStatus, Kind
 from executions.terminating.instances import (
@@ -242,16 +243,3 @@ def _refuse_under_retry(execution: Execution) -> None:
     if later := counted_on_by(execution):
         details = {"status": execution.status, "executionId": str(later.pk)}
         raise BadRequest("EXECUTION_STILL_RUNNING", counts_on(later), details=details)
-
-
-def counted_on_by(execution: Execution, attempts: Iterable[Execution] | None = None) -> Execution | None:
-    """The later attempt that is under way and counts on what this one launched; `attempts`, all, spare a query."""
-    if attempts is None:
-        attempts = Execution.objects.active().filter(first_attempt_id=execution.first_attempt_id or execution.pk)
-    later = (each for each in attempts if each.attempt > execution.attempt and not each.state.is_final)
-    return next(later, None)
-
-
-def counts_on(later: Execution) -> str:
-    """Why nothing is terminated under a later attempt, as a sentence."""
-    return f"Attempt {later.attempt} of this run is {later.state.label.lower()} and counts on these instances."

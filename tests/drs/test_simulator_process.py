@@ -52,20 +52,11 @@ def test_kill_nine_loses_nothing_that_was_answered(tmp_path: Path) -> None:
         assert second.terminate() == 0
 
 
-def test_the_management_command_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "manage.py",
-        "simulator",
-        "--port",
-        "0",
-        "--state",
-        str(tmp_path / "s"),
-        "--fleet",
-        "demo",
-    ]
-    root = Path(__file__).parents[2]
-    process = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
+def test_it_serves_by_itself_until_it_is_told_to_stop(tmp_path: Path) -> None:
+    """Without the product: only its own package is there, as after `pipx install ./drs_simulator`."""
+    (tmp_path / "drs_simulator").symlink_to(Path(__file__).parents[2] / "drs_simulator")
+    command = [sys.executable, "-m", "drs_simulator", "--port", "0", "--state", "state", "--fleet", "demo"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
     assert process.stdout is not None
     try:
         assert "DRS simulator at http://127.0.0.1:" in process.stdout.readline()

@@ -7,11 +7,11 @@ import pytest
 from django.core.management import get_commands, load_command_class
 
 from contract.rest.schema import STATUSES
-from executions.console.event_feed import VERBS
+from executions.console.live_page.event_feed import VERBS
 from tests.support.processes import ROOT
 
 PAGE = (ROOT / "docs" / "runbook.md").read_text()
-ROOMS = ("audit", "contract", "drs", "drsorch_site", "executions", "notify", "plans", "protection")
+ROOMS = ("audit", "console", "contract", "drs", "drsorch_site", "executions", "identity", "notify", "plans", "protection")
 
 
 def sources() -> str:

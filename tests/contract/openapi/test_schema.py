@@ -1,10 +1,11 @@
 """The OpenAPI document is valid, complete, and true of what the API answers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.urls import URLPattern, URLResolver
 from drf_spectacular.validation import validate_schema
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
@@ -30,8 +31,18 @@ def test_it_is_valid_openapi_31(document: dict[str, Any]) -> None:
     validate_schema(document)  # type: ignore[no-untyped-call]
 
 
+def _patterns(found: Sequence[URLPattern | URLResolver]) -> Iterator[URLPattern]:
+    for each in found:
+        if isinstance(each, URLResolver):
+            yield from _patterns(each.url_patterns)
+        else:
+            yield each
+
+
 def test_it_has_every_address(document: dict[str, Any]) -> None:
-    addresses = {"/" + str(each.pattern).replace("<str:", "{").replace(">", "}") for each in urlpatterns if each.name}
+    addresses = {
+        "/" + str(each.pattern).replace("<str:", "{").replace(">", "}") for each in _patterns(urlpatterns) if each.name
+    }
     assert addresses - {"/^.*$", "/docs"} - OPEN_ENDED == set(document["paths"])
 
 

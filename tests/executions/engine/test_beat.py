@@ -10,7 +10,7 @@ from django.db import connection
 from django_q.models import OrmQ
 
 from contract.clock import db_clock
-from executions import pacemaker, tasks
+from executions import pacemaker, queue, tasks
 from executions.models import Execution, LaunchJob
 from plans.models import RecoveryPlan
 from tests.executions.launching.test_many_servers import bulk, plan_of, wave_of
@@ -74,7 +74,7 @@ def test_it_keeps_the_turn_if_a_step_was_nudged_right_before_the_next_beat(
     """Whoever takes that step may hang in it, with the beat behind it in the queue."""
     plan = stage.plan("app-01")
     stage.simulator.scenario("hang", operation="StartRecovery", seconds=2)
-    sweep, enqueue, runs = stage.sweep, tasks.enqueue, list[Execution]()
+    sweep, enqueue, runs = stage.sweep, queue.enqueue, list[Execution]()
 
     def start_first(task: str, *args: str, **options: int) -> bool:
         if not runs and task.endswith("beat"):

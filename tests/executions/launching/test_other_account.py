@@ -11,7 +11,7 @@ from drs import account as identity
 from drs.client import Drs, SendWindow
 from drs.errors import DrsError, Trouble
 from executions.commands import control as services
-from executions.console.live import Live
+from executions.console.live_page.live import Live
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
 from executions.runs.aws_calls import do_now
 from executions.states import Kind

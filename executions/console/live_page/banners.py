@@ -9,7 +9,7 @@ from contract.status import Tone
 from executions.states import ExecutionStatus, WaveStatus
 
 if TYPE_CHECKING:
-    from executions.console.live import Live
+    from executions.console.live_page.live import Live
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from drs import errors
 from executions.codes import UNKNOWN, explain
-from executions.console.banners import Banner, banner_of
+from executions.console.live_page.banners import Banner, banner_of
 from executions.measuring.forecast import Foretold, foretold
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.querysets import is_split
