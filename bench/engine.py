@@ -24,11 +24,11 @@ def moment(call: dict[str, Any]) -> float:
 
 def start_all(made: World) -> None:
     from audit.actor import SYSTEM
-    from executions.commands import control as services
+    from executions.commands import control
     from executions.states import Kind
 
     for plan in made.plans:
-        services.start(actor=SYSTEM, plan_id=plan, kind=Kind.DRILL)  # type: ignore[arg-type]
+        control.start(actor=SYSTEM, plan_id=plan, kind=Kind.DRILL)  # type: ignore[arg-type]
 
 
 def steady(runs: int, seconds: float) -> list[Row]:

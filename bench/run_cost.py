@@ -40,7 +40,7 @@ def play(made: World) -> None:
     """Start every plan, and let time pass until the last run is over."""
     from audit.actor import SYSTEM
     from contract.clock import db_clock
-    from executions.commands import control as services
+    from executions.commands import control
     from executions.engine.sweep import Sweep
     from executions.models import Execution
     from executions.states import Kind
@@ -52,7 +52,7 @@ def play(made: World) -> None:
 
     sweep, simulator = Sweep(clock=clock), made.simulator
     for plan in made.plans:
-        services.start(actor=SYSTEM, plan_id=plan, kind=Kind.DRILL, clock=clock)  # type: ignore[arg-type]
+        control.start(actor=SYSTEM, plan_id=plan, kind=Kind.DRILL, clock=clock)  # type: ignore[arg-type]
     while Execution.objects.active().exists():
         sweep.once()
         sweep.drain()

@@ -17,7 +17,7 @@ def main() -> None:
     options = parser.parse_args()
     with world(plans=options.runs) as made, engine():
         from audit.actor import SYSTEM
-        from executions.commands import control as services
+        from executions.commands import control
         from executions.models import LaunchJob
         from executions.states import Kind
 
@@ -25,7 +25,7 @@ def main() -> None:
         began: dict[str, float] = {}
         for plan in islice(made.plans, options.runs):
             started = time.time()
-            run = services.start(actor=SYSTEM, plan_id=plan, kind=Kind.DRILL)  # type: ignore[arg-type]
+            run = control.start(actor=SYSTEM, plan_id=plan, kind=Kind.DRILL)  # type: ignore[arg-type]
             posts.append(time.time() - started)
             began[str(LaunchJob.objects.get(wave__execution=run).pk)] = started
             time.sleep(0.25)

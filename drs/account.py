@@ -16,7 +16,7 @@ from botocore.config import Config
 from botocore.credentials import Credentials, RefreshableCredentials
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from drs import failed_call_counts as tally
+from drs import failed_call_counts
 from drs.errors import OTHER_ACCOUNT, DrsError, Effect, Trouble
 from drs.failures import classify
 
@@ -57,7 +57,7 @@ def check(region: str, account: str) -> str:
     credentials = _credentials(region)
     ours = _account_of(credentials, region)
     if ours != account:
-        raise tally.note(other_account(region, ours=ours, meant=account))
+        raise failed_call_counts.note(other_account(region, ours=ours, meant=account))
     return credentials.access_key or ""
 
 
@@ -93,7 +93,7 @@ def _credentials(region: str) -> "ReadOnlyCredentials":
         _looked_at["last"] = of, found
         return found.get_frozen_credentials()
     except (BotoCoreError, ClientError) as error:
-        raise tally.note(_certain(error, region)) from error
+        raise failed_call_counts.note(_certain(error, region)) from error
 
 
 def _account_of(credentials: "ReadOnlyCredentials", region: str) -> str:
@@ -110,7 +110,7 @@ def _account_of(credentials: "ReadOnlyCredentials", region: str) -> str:
         try:
             account = _ask(credentials, region)
         except (BotoCoreError, ClientError) as error:
-            told = tally.note(_certain(error, region))
+            told = failed_call_counts.note(_certain(error, region))
             _failed[key, region] = time.monotonic(), told
             raise told from error
         _remember(key, account)

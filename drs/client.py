@@ -20,7 +20,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from drs import account as identity
-from drs import failed_call_counts as tally
+from drs import failed_call_counts
 from drs.errors import DrsError, Trouble
 from drs.failures import HeldBackError, OtherCredentialsError, SendWindowClosedError, classify
 from drs.shapes import Job, JobLogItem, RecoveryInstance, SourceServer, moment
@@ -154,7 +154,7 @@ class Drs:
                 return work()
         except (ClientError, BotoCoreError, HeldBackError, KeyError, TypeError, ValueError) as error:
             # The last three: an answer that we cannot read, such as broken JSON or a job without an id
-            raise tally.note(classify(error, region=self.region, operation=operation)) from error
+            raise failed_call_counts.note(classify(error, region=self.region, operation=operation)) from error
 
     # Reading: repeatable, all pages. A page without `items` is no answer: botocore makes one of a body that it cannot
     # parse, and taking that for an empty list would say that every server is gone.

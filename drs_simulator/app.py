@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 from uuid import uuid4
 
-from drs_simulator import control
-from drs_simulator import operations as service
+from drs_simulator import control, operations
 from drs_simulator.protocol import journal, wire
 from drs_simulator.protocol.journal import Call, Outcome
 from drs_simulator.protocol.wire import STS_OPERATION, Identity, Reply, Request
@@ -154,7 +153,7 @@ def carry_out(store: Store, call: Call, now: float) -> Handled:
         return Handled(Reply(200, body.encode(), "text/xml"), Outcome(200))
     try:
         # Nested on purpose: an ApiError leaves this block before anything was written.
-        done = service.perform(store, call, now)
+        done = operations.perform(store, call, now)
     except ApiError as error:
         return Handled(_error_reply(error, "drs"), Outcome(error.status, error.code))
     reply = Reply(done.status, json.dumps(done.body).encode())

@@ -12,12 +12,11 @@ from ipaddress import ip_address
 from typing import cast
 from urllib.parse import parse_qs
 
-from drs_simulator import operations as service
+from drs_simulator import operations
 from drs_simulator.protocol import journal, render
 from drs_simulator.protocol.render import Moment
 from drs_simulator.protocol.wire import Reply, Request
-from drs_simulator.world import outside_changes as elsewhere
-from drs_simulator.world import scenarios
+from drs_simulator.world import outside_changes, scenarios
 from drs_simulator.world.demo import demo_fleet
 from drs_simulator.world.fleet import fleet_from_json, generate_fleet
 from drs_simulator.world.jobs import job_from_row
@@ -137,9 +136,9 @@ def add_scenario(store: Store, body: Json) -> Json:
     if scenario.kind.acts is not Acts.AT_ONCE:
         return scenario.as_json()
     scenarios.remove(store, scenario.id)
-    if scenario.name in elsewhere.ACTIONS:
-        return {**scenario.as_json(), "instances": elsewhere.act(store, scenario, store.clock.now())}
-    job_id = service.start_foreign_job(store, scenario.text("region"), scenario.options, store.clock.now())
+    if scenario.name in outside_changes.ACTIONS:
+        return {**scenario.as_json(), "instances": outside_changes.act(store, scenario, store.clock.now())}
+    job_id = operations.start_foreign_job(store, scenario.text("region"), scenario.options, store.clock.now())
     return {**scenario.as_json(), "jobID": job_id}
 
 

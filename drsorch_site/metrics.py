@@ -18,8 +18,7 @@ from prometheus_client.registry import Collector
 from contract.clock import db_clock
 from contract.database_errors import is_outage
 from drsorch_site.admin_site import RIGHT
-from executions.metrics import failed_aws_calls as aws_errors
-from executions.metrics import figures
+from executions.metrics import failed_aws_calls, figures
 from executions.metrics.figures import Figures
 from executions.models import AwsErrors
 from protection.views import state_counts
@@ -128,7 +127,7 @@ class AwsErrorsMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
         try:
-            aws_errors.keep()
+            failed_aws_calls.keep()
         except DatabaseTrouble as error:  # they are kept with the next request's
             if not is_outage(error):
                 log.exception("failed calls to AWS could not be counted")

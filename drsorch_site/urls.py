@@ -4,8 +4,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 from console.signed_in import page
-from drsorch_site import dashboard as views
-from drsorch_site import health, metrics
+from drsorch_site import dashboard, health, metrics
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("drsorch_site.api_urls")),
@@ -13,16 +12,16 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("readyz", health.readyz, name="readyz"),
     path("metrics", metrics.metrics, name="metrics"),
     path("", include("identity.urls")),
-    path("theme", views.theme, name="theme"),
-    page("", views.dashboard, "dashboard"),
-    page("live", views.dashboard_live, "dashboard-live"),
+    path("theme", dashboard.theme, name="theme"),
+    page("", dashboard.dashboard, "dashboard"),
+    page("live", dashboard.dashboard_live, "dashboard-live"),
     path("", include("protection.urls")),
     path("", include("executions.console.urls")),
     path("", include("plans.urls")),
     path("", include("reports.urls")),
-    page("settings", views.settings_page, "settings"),
+    page("settings", dashboard.settings_page, "settings"),
     path("", include("notify.urls")),
-    page("shortcuts", views.shortcuts, "shortcuts"),
+    page("shortcuts", dashboard.shortcuts, "shortcuts"),
     path("admin/", admin.site.urls),
     path("", include("audit.reading.urls")),
 ]

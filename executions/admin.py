@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from audit.actor import Actor
 from audit.administration import ReadOnly, each_told
-from executions.commands import control as services
+from executions.commands import control
 from executions.commands.abandon import abandon
 from executions.models import AwsErrors, Execution, LaunchJob, Pacemaker, TerminationJob, WaveRun
 
@@ -16,11 +16,11 @@ COMMENT = "Through the administration."
 
 
 def _cancel(actor: Actor, run: Any) -> None:
-    services.cancel(actor=actor, execution_id=run.pk, comment=COMMENT)
+    control.cancel(actor=actor, execution_id=run.pk, comment=COMMENT)
 
 
 def _resume(actor: Actor, run: Any) -> None:
-    services.resume(actor=actor, execution_id=run.pk, comment=COMMENT)
+    control.resume(actor=actor, execution_id=run.pk, comment=COMMENT)
 
 
 def _abandon(actor: Actor, run: Any) -> None:

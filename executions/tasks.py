@@ -11,9 +11,9 @@ from django_q.models import Schedule
 
 from contract.clock import db_clock
 from executions import pacemaker
-from executions.engine import advance as engine
+from executions.engine import advance
 from executions.engine.sweep import Sweep
-from executions.metrics import failed_aws_calls as aws_errors
+from executions.metrics import failed_aws_calls
 from executions.models import Execution
 from executions.queue import BEAT, REVIVE, enqueue, nudge, queued
 from executions.states import STEPPED
@@ -36,8 +36,8 @@ def revive() -> None:
 
 def step(execution_id: str) -> None:
     """Task: advance one run."""
-    engine.step(uuid.UUID(execution_id))
-    aws_errors.keep()
+    advance.step(uuid.UUID(execution_id))
+    failed_aws_calls.keep()
 
 
 def beat() -> None:

@@ -10,7 +10,7 @@ from typing import Any, TypedDict, cast
 from audit.models import AuditEntry
 from contract.clock import unix
 from executions.console.live_page.event_feed import journal_line
-from executions.measuring import recorded_figures as witness
+from executions.measuring import recorded_figures
 from executions.measuring.measure import (
     Attempt,
     Measured,
@@ -210,7 +210,7 @@ def record(execution: Execution, now: datetime) -> RecordShape:
     rows, before = rows_of(execution), attempts_before(execution)
     figures = measure(execution, rows, before)
     journal = entries_of(execution.pk, *(each.execution.pk for each in before))
-    ends = witness.ends_of(journal)
+    ends = recorded_figures.ends_of(journal)
     return RecordShape(
         format=FORMAT,
         generatedTime=unix(now),
@@ -320,7 +320,9 @@ def _wave(figures: WaveFigures, rows: WaveRows, ends: Ends) -> WaveShape:
         split=_split(figures.split),
         jobs=[_job(job) for job in rows.jobs],
         servers=[
-            _server(each, rows.events.get(each.row.source_server_id, ()), late=witness.is_late(each.row, run, told))
+            _server(
+                each, rows.events.get(each.row.source_server_id, ()), late=recorded_figures.is_late(each.row, run, told)
+            )
             for each in figures.servers
         ],
     )

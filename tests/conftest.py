@@ -9,7 +9,7 @@ from django.core.cache import cache
 from django.test import TransactionTestCase, override_settings
 from pytest_django import DjangoDbBlocker
 
-from drs import account as identity
+from drs import account
 from drs_simulator.testing import RunningSimulator, running_simulator
 from drs_simulator.world.store import Settings
 from drsorch_site import health
@@ -60,7 +60,7 @@ def simulator_server() -> Iterator[RunningSimulator]:
 @pytest.fixture
 def simulator(simulator_server: RunningSimulator) -> RunningSimulator:
     """DRS and STS over HTTP, where every boto3 client of the tests looks: the demo fleet, and nothing launched yet."""
-    identity._failed.clear()  # a test without it may have asked STS in vain a moment ago, which is remembered
+    account._failed.clear()  # a test without it may have asked STS in vain a moment ago, which is remembered
     simulator_server.load_fleet("demo")
     simulator_server.set_speed(1)
     simulator_server.settings(**asdict(Settings()))

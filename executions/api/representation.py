@@ -7,7 +7,7 @@ from typing import NotRequired, TypedDict
 
 from audit.actor import Actor
 from contract.clock import unix
-from executions.commands import control as services
+from executions.commands import control
 from executions.measuring.forecast import ForecastShape
 from executions.measuring.forecast import show as show_forecast
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
@@ -155,7 +155,7 @@ def show_execution(execution_id: uuid.UUID, actor: Actor, now: datetime) -> Exec
     """One run with its waves, jobs and servers."""
     execution = Execution.objects.with_waves().filter(pk=execution_id).first()
     if execution is None:
-        raise services.no_execution(execution_id)
+        raise control.no_execution(execution_id)
     servers = [server for wave in execution.waves.all() for server in wave.servers.all()]
     standing = any(server.state is LaunchStatus.LAUNCHED for server in servers)
     tried = lineages([execution])[execution.pk]

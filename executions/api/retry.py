@@ -10,8 +10,7 @@ from contract.rest.views import ApiView, read_id
 from executions.api.representation import ExecutionStarted
 from executions.api.start_answer import accepted
 from executions.api.views import INITIATED_BY_MAX
-from executions.commands import control as services
-from executions.commands import retry as retrying
+from executions.commands import control, retry
 from executions.commands.production import look_at_run
 from executions.models import Execution
 from executions.runs.attempts import why_not
@@ -25,14 +24,14 @@ class RetryIn(StrictSerializer):
     serverIds = Texts(required=False, described=SERVER_IDS)
     excludeServerIds = Texts(required=False, described={"uniqueItems": True})
     initiatedBy = Text(required=False, max_length=INITIATED_BY_MAX)
-    comment = Text(required=False, max_length=services.COMMENT_MAX)
+    comment = Text(required=False, max_length=control.COMMENT_MAX)
     replaceProduction = Flag(required=False)
 
 
 class Retry(ApiView):
     """Try what did not come up again, as a new run."""
 
-    rights = {"POST": services.ANY_START}
+    rights = {"POST": control.ANY_START}
 
     @describes(
         "retryExecution",
@@ -57,19 +56,19 @@ class Retry(ApiView):
 
         def look() -> Looked | None:
             execution = Execution.objects.filter(pk=key).first()
-            if execution is None or not services.may_start(actor, execution.purpose) or why_not(execution):
+            if execution is None or not control.may_start(actor, execution.purpose) or why_not(execution):
                 return None
             return look_at_run(execution, believed=ANEW)
 
         def work(looked: Looked | None) -> Execution:
-            return retrying.retry(
+            return retry.retry(
                 actor=actor,
                 execution_id=key,
                 initiated_by=given.get("initiatedBy", ""),
                 comment=given.get("comment", ""),
                 replace_production=given.get("replaceProduction", False),
                 looked=looked,
-                choice=retrying.Choice(given.get("serverIds"), given.get("excludeServerIds", ())),
+                choice=retry.Choice(given.get("serverIds"), given.get("excludeServerIds", ())),
             )
 
         return accepted(request, {"retryOf": key, **given}, look, work)

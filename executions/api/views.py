@@ -43,7 +43,7 @@ from executions.api.representation import (
     show_list,
 )
 from executions.api.start_answer import accepted
-from executions.commands import control as services
+from executions.commands import control
 from executions.commands.abandon import abandon
 from executions.commands.production import look_at_plan
 from executions.models import Execution
@@ -82,7 +82,7 @@ class ExecutionIn(PlanRunIn):
 class CommandIn(StrictSerializer):
     """What may be said to a command."""
 
-    comment = Text(required=False, max_length=services.COMMENT_MAX)
+    comment = Text(required=False, max_length=control.COMMENT_MAX)
 
 
 CANCEL: dict[str, Any] = {
@@ -103,7 +103,7 @@ class ExecutionQuery(StrictSerializer):
 class ExecutionList(ApiView):
     """The history, newest first; new runs; and its clean-up."""
 
-    rights = {"POST": services.ANY_START, "DELETE": AnyOf("delete finished runs", ("executions.delete_execution",))}
+    rights = {"POST": control.ANY_START, "DELETE": AnyOf("delete finished runs", ("executions.delete_execution",))}
 
     @describes(
         "listExecutions",
@@ -141,7 +141,7 @@ class ExecutionList(ApiView):
         refusals=["FORBIDDEN"],
     )
     def delete(self, request: Request) -> Response:
-        cleared = services.delete_finished(actor=actor_for(request))
+        cleared = control.delete_finished(actor=actor_for(request))
         kept = [KeptShape(executionId=str(each.execution_id), reason=each.reason) for each in cleared.kept]
         return Response(BulkDeleted(deletedCount=cleared.deleted, totalScanned=cleared.scanned, kept=kept))
 
@@ -167,7 +167,7 @@ class PlanExecuteIn(PlanRunIn):
 class PlanExecute(ApiView):
     """Run this plan."""
 
-    rights = {"POST": services.ANY_START}
+    rights = {"POST": control.ANY_START}
 
     @describes(
         "executeRecoveryPlan",
@@ -189,12 +189,12 @@ def _start(request: Request, given: dict[str, Any], plan_id: uuid.UUID) -> Respo
     actor, kind, dry_run = actor_for(request), Kind.of(given["executionType"]), given.get("dryRun", False)
 
     def look() -> Looked | None:
-        if dry_run or not services.may_start(actor, kind):
+        if dry_run or not control.may_start(actor, kind):
             return None
         return look_at_plan(plan_id, believed=ANEW)
 
     def work(looked: Looked | None) -> Execution:
-        return services.start(
+        return control.start(
             actor=actor,
             plan_id=plan_id,
             kind=kind,
@@ -211,7 +211,7 @@ def _start(request: Request, given: dict[str, Any], plan_id: uuid.UUID) -> Respo
 class ExecutionDetail(ApiView):
     """One run. DELETE cancels it, as `…/cancel` does."""
 
-    rights = {"DELETE": AnyOf("cancel runs", (services.CONTROL,))}
+    rights = {"DELETE": AnyOf("cancel runs", (control.CONTROL,))}
 
     @describes("getExecution", "Get a run", answers={200: ExecutionShape}, refusals=["NOT_FOUND"])
     def get(self, request: Request, execution_id: str) -> Response:
@@ -225,7 +225,7 @@ class ExecutionDetail(ApiView):
 class Cancel(ApiView):
     """Stop a run: at once where nothing is under way, else after the wave that runs."""
 
-    rights = {"POST": AnyOf("cancel runs", (services.CONTROL,))}
+    rights = {"POST": AnyOf("cancel runs", (control.CONTROL,))}
 
     @describes("cancelExecution", "Cancel a run", body=CommandIn, **CANCEL)
     def post(self, request: Request, execution_id: str) -> Response:
@@ -233,7 +233,7 @@ class Cancel(ApiView):
 
 
 def _cancel(request: Request, execution_id: str) -> Response:
-    execution = services.cancel(**_command(request, execution_id))
+    execution = control.cancel(**_command(request, execution_id))
     if execution.state is ExecutionStatus.CANCELLING:
         return _state(execution, "Cancelling: the wave that runs ends first, later waves are skipped")
     return _state(execution, "Execution cancelled")
@@ -242,7 +242,7 @@ def _cancel(request: Request, execution_id: str) -> Response:
 class Abandon(ApiView):
     """The way out of a run whose region of AWS stays silent."""
 
-    rights = {"POST": AnyOf("give up on AWS's answer", (services.CONTROL,))}
+    rights = {"POST": AnyOf("give up on AWS's answer", (control.CONTROL,))}
 
     @describes(
         "abandonExecution",
@@ -259,7 +259,7 @@ class Abandon(ApiView):
 class Resume(ApiView):
     """Let a paused run go on."""
 
-    rights = {"POST": AnyOf("resume runs", (services.CONTROL,))}
+    rights = {"POST": AnyOf("resume runs", (control.CONTROL,))}
 
     @describes(
         "resumeExecution",
@@ -269,7 +269,7 @@ class Resume(ApiView):
         refusals=("FORBIDDEN", "NOT_FOUND", "EXECUTION_NOT_PAUSED"),
     )
     def post(self, request: Request, execution_id: str) -> Response:
-        execution = services.resume(**_command(request, execution_id))
+        execution = control.resume(**_command(request, execution_id))
         # The command wrote this revision: either into the wave that it resumed, or into none.
         resumed = execution.waves.filter(resumed_at__isnull=False, revision=execution.revision).exists()
         return _state(execution, "Execution resumed successfully" if resumed else "The pause was taken back")
@@ -278,7 +278,7 @@ class Resume(ApiView):
 class Pause(ApiView):
     """Have a run pause before its next wave."""
 
-    rights = {"POST": AnyOf("pause runs", (services.CONTROL,))}
+    rights = {"POST": AnyOf("pause runs", (control.CONTROL,))}
 
     @describes(
         "pauseExecution",
@@ -288,7 +288,7 @@ class Pause(ApiView):
         refusals=("FORBIDDEN", "NOT_FOUND", "EXECUTION_NOT_PAUSABLE"),
     )
     def post(self, request: Request, execution_id: str) -> Response:
-        execution = services.pause(**_command(request, execution_id))
+        execution = control.pause(**_command(request, execution_id))
         answer = _state(execution, "The execution pauses before its next wave")
         answer.data["pauseRequested"] = True
         return answer
@@ -310,7 +310,7 @@ class Terminate(ApiView):
     )
     def post(self, request: Request, execution_id: str) -> Response:
         command = _command(request, execution_id)
-        result = services.terminate(**command)
+        result = control.terminate(**command)
         jobs = [JobShape(jobId=job.job_id or None, region=job.region, status=job.status) for job in result.jobs]
         return Response(
             TerminationAnswer(
@@ -325,11 +325,11 @@ class Terminate(ApiView):
         )
 
 
-def _failure(each: services.Failure) -> TerminationFailure:
+def _failure(each: control.Failure) -> TerminationFailure:
     return TerminationFailure(recoveryInstanceId=each.recovery_instance_id, code=each.code, message=each.message)
 
 
-def _terminated(result: services.TerminationResult) -> str:
+def _terminated(result: control.TerminationResult) -> str:
     """The four outcomes in a sentence; those that are empty are left out."""
     done, waiting, gone = result.taken, len(result.waiting), len(result.already_gone)
     ended = (JobStatus.COMPLETED, JobStatus.REJECTED, JobStatus.WITHDRAWN)
@@ -350,7 +350,7 @@ class JobLogs(ApiView):
 
     @describes("getJobLogs", "Get the DRS job logs of a run", answers={200: JobLogsAnswer}, refusals=["NOT_FOUND"])
     def get(self, request: Request, execution_id: str) -> Response:
-        execution = services.get(_id(execution_id))
+        execution = control.get(_id(execution_id))
         return Response(JobLogsAnswer(executionId=str(execution.pk), jobLogs=show_job_logs(execution)))
 
 

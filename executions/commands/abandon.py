@@ -16,11 +16,10 @@ from audit.journal import attempt, record
 from contract.clock import Clock, db_clock, utc
 from contract.errors import BadRequest
 from executions.commands.control import check_comment, no_execution
-from executions.measuring import recorded_figures as witness
+from executions.measuring import recorded_figures
 from executions.measuring.forecast import phase_times
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
-from executions.runs import notices as announce
-from executions.runs import transitions
+from executions.runs import notices, transitions
 from executions.runs.silence import UNKEPT, not_abandonable, silent_jobs, wave_in_flight
 from executions.states import JobStatus, LaunchStatus, WaveStatus, roll_up
 
@@ -57,7 +56,7 @@ def abandon(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: 
             after={"status": execution.status},
         )
         _say_what_ended(actor, execution, ended, skipped, now)
-        announce.ended(execution, now)
+        notices.ended(execution, now)
     return execution
 
 
@@ -74,10 +73,10 @@ def _say_what_ended(
 ) -> None:
     """The same entries as of every other end: a report is held against them."""
     for wave in ended:
-        witness.say_wave_ended(execution, wave, now, actor)
+        recorded_figures.say_wave_ended(execution, wave, now, actor)
     if skipped:
-        witness.say_skipped(execution, skipped, skipped[0].status_message, actor)
-    witness.say_run_ended(execution, execution.state, now, actor)
+        recorded_figures.say_skipped(execution, skipped, skipped[0].status_message, actor)
+    recorded_figures.say_run_ended(execution, execution.state, now, actor)
 
 
 def _end(execution: Execution, wave: WaveRun, text: str, now: datetime) -> tuple[list[WaveRun], list[WaveRun]]:

@@ -17,12 +17,11 @@ from contract.clock import Clock, db_clock, unix
 from contract.errors import BadRequest, Invalid, NotFound
 from contract.rights import AnyOf
 from executions import queue
-from executions.commands import new_run as starting
+from executions.commands import new_run
 from executions.commands.clear_history import delete_finished
 from executions.commands.production import Consent, look_at_plan
 from executions.models import Execution, WaveRun
-from executions.runs import conflicts, transitions
-from executions.runs import notices as announce
+from executions.runs import conflicts, notices, transitions
 from executions.states import ACTIVE, ExecutionStatus, Kind, WaveStatus
 from executions.terminating.outcome import Failure, TerminationResult
 from executions.terminating.terminate import terminate
@@ -71,7 +70,7 @@ def start(
     consent = Consent(Looked() if dry_run else looked or look_at_plan(plan_id), replace_production)
     try:
         with transaction.atomic():
-            execution = starting.create(
+            execution = new_run.create(
                 actor, plan, kind, initiated_by, clock(), consent=consent, outage_at=outage_at, dry_run=dry_run
             )
             transaction.on_commit(lambda: queue.nudge(execution.pk))
@@ -174,7 +173,7 @@ def _resume_paused(actor: Actor, execution: Execution, comment: str, expected: i
     wave.save(update_fields=["status", "status_message", "resumed_at", "resumed_by", "revision"])
     facts = {"wave": wave.number, "resumedTime": unix(now)}
     _note(actor, "execution.resume", execution, comment, before=ExecutionStatus.PAUSED, **facts)
-    announce.resumed(execution, wave, now)
+    notices.resumed(execution, wave, now)
     return True
 
 
@@ -228,7 +227,7 @@ def cancel(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: C
     with transaction.atomic():
         now = clock()
         if _cancel_idle(execution, now):
-            announce.ended(execution, now, by=actor.name)
+            notices.ended(execution, now, by=actor.name)
         elif not _cancel_busy(execution, now):
             execution.refresh_from_db()
             if execution.state is ExecutionStatus.CANCELLING:

@@ -12,9 +12,9 @@ from audit.journal import record
 from contract.errors import BadRequest
 from drs.client import SERVERS_A_JOB
 from executions.commands.production import Consent, require_ending
-from executions.measuring import recorded_figures as witness
+from executions.measuring import recorded_figures
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun, WaveRun
-from executions.runs import notices as announce
+from executions.runs import notices
 from executions.runs.conflicts import refuse_held_servers, refuse_second_run
 from executions.states import Kind
 from plans import services as plan_services
@@ -68,7 +68,7 @@ def create(
     if not dry_run:
         _hold(execution, waves)
     _note_start(actor, execution, plan, production)
-    announce.started(execution, now)
+    notices.started(execution, now)
     return execution
 
 
@@ -84,7 +84,7 @@ def _note_start(actor: Actor, execution: Execution, plan: RecoveryPlan, producti
             "waves": execution.total_waves,
             "initiatedBy": execution.initiated_by,
             "planVersion": plan.version,
-            **witness.promised(execution),
+            **recorded_figures.promised(execution),
             **({"dryRun": True} if execution.dry_run else {}),
             **({"outageTime": execution.outage_at.isoformat()} if execution.outage_at else {}),
             **production,

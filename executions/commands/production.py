@@ -22,7 +22,7 @@ from contract.counting import counted
 from contract.errors import Conflict
 from executions.models import Execution, LaunchJob, ServerRun
 from executions.states import JobStatus, Kind, LaunchStatus
-from protection.inventory import recovery_instances as instances
+from protection.inventory import recovery_instances
 from protection.inventory.recovery_instances import Looked
 from protection.models import ProtectionGroup, RecoveryInstance, SourceServer
 
@@ -122,7 +122,7 @@ def _ours(server_ids: Sequence[str], attempts: Collection[uuid.UUID]) -> list[Pr
 
 def _listed(server_ids: Sequence[str], attempts: Collection[uuid.UUID]) -> list[ProductionInstance]:
     """What DRS last listed of these servers and does not call a drill's, but for what a run has terminated since."""
-    found = instances.production(server_ids)
+    found = recovery_instances.production(server_ids)
     ended = _ended(found)
     jobs = _jobs(sorted({each.job_id for each in found if each.job_id}))
     servers = sorted({each.source_server_id for each in found})
@@ -210,23 +210,23 @@ def in_words(found: Sequence[ProductionInstance]) -> str:
 # Before a start
 
 
-def look_at_plan(plan_id: uuid.UUID, *, believed: timedelta = instances.BELIEVED) -> Looked:
+def look_at_plan(plan_id: uuid.UUID, *, believed: timedelta = recovery_instances.BELIEVED) -> Looked:
     """Have DRS asked which instances run where this plan launches, if that was not done for `believed`."""
-    return instances.look(places_of_plan(plan_id), believed=believed)
+    return recovery_instances.look(places_of_plan(plan_id), believed=believed)
 
 
-def look_at_run(execution: Execution, *, believed: timedelta = instances.BELIEVED) -> Looked:
+def look_at_run(execution: Execution, *, believed: timedelta = recovery_instances.BELIEVED) -> Looked:
     """The same, where this run has launched."""
-    return instances.look(places_of_run(execution), believed=believed)
+    return recovery_instances.look(places_of_run(execution), believed=believed)
 
 
-def places_of_plan(plan_id: uuid.UUID) -> list[instances.Place]:
+def places_of_plan(plan_id: uuid.UUID) -> list[recovery_instances.Place]:
     """The accounts and regions in which a plan launches."""
     groups = ProtectionGroup.objects.filter(waves__plan=plan_id).order_by()
     return list(groups.values_list("account_id", "region").distinct())
 
 
-def places_of_run(execution: Execution) -> list[instances.Place]:
+def places_of_run(execution: Execution) -> list[recovery_instances.Place]:
     """The accounts and regions in which a run launches."""
     jobs = LaunchJob.objects.filter(wave__execution=execution).order_by()
     return list(jobs.values_list("account_id", "region").distinct())

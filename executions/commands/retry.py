@@ -16,11 +16,11 @@ from contract.clock import Clock, db_clock
 from contract.errors import BadRequest, Invalid
 from drs.client import SERVERS_A_JOB
 from executions import queue
-from executions.commands import control as services
+from executions.commands import control
 from executions.commands.production import Consent, look_at_run, require_ending
-from executions.measuring import recorded_figures as witness
+from executions.measuring import recorded_figures
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun, WaveRun
-from executions.runs import notices as announce
+from executions.runs import notices
 from executions.runs.attempts import RETRIED, LeftOut, attempts_among, why_not
 from executions.runs.conflicts import refuse_held, refuse_second_run
 from executions.states import LaunchStatus, WaveStatus
@@ -122,16 +122,16 @@ def retry(
     the contract's DRS errors when DRS could not be asked what runs. Constraints see to it that of any number of retries
     at once one wins.
     """
-    execution = services.get(execution_id)
-    services.require_start(actor, execution.purpose)
-    services.check_comment(comment)
+    execution = control.get(execution_id)
+    control.require_start(actor, execution.purpose)
+    control.check_comment(comment)
     consent = Consent(looked or look_at_run(execution), replace_production)
     try:
         with transaction.atomic():
             made = _create(actor, execution_id, initiated_by, comment, choice, consent, clock())
             transaction.on_commit(lambda: queue.nudge(made.pk))
     except IntegrityError:  # somebody was faster: say who
-        execution = services.get(execution_id)
+        execution = control.get(execution_id)
         if execution.plan is not None:
             refuse_second_run(execution.plan)
         _refuse(execution)
@@ -150,7 +150,7 @@ def _create(
     now: datetime,
 ) -> Execution:
     """All rows of the retry. Plan, groups and the earlier run are locked in the order in which a start locks them."""
-    unlocked = services.get(execution_id)
+    unlocked = control.get(execution_id)
     if unlocked.dry_run or unlocked.state not in RETRIED:  # nothing to wait for: a plan that runs may be its own
         _refuse(unlocked)
     plan_id = unlocked.plan_id
@@ -159,7 +159,7 @@ def _create(
         list(_groups(plan, unlocked).select_for_update().order_by("pk").values_list("pk"))
         refuse_second_run(plan)
     list(attempts_among(unlocked).select_for_update().order_by("pk").values_list("pk"))  # no termination meanwhile
-    earlier = services.get(execution_id)
+    earlier = control.get(execution_id)
     _refuse(earlier)
     left = choice.of(what_is_left(earlier))
     _refuse_strays(left)
@@ -191,7 +191,7 @@ def _create(
         ServerHold(assignment_id=server, execution=made, wave_number=number) for server, number in _homes(left).items()
     )
     _note(actor, earlier, made, left, production, comment)
-    announce.started(made, now)
+    notices.started(made, now)
     return made
 
 
@@ -312,7 +312,7 @@ def _note(
             **({"leftOut": [each["sourceServerId"] for each in made.left_out]} if made.left_out else {}),
             "initiatedBy": made.initiated_by,
             **production,
-            **witness.promised(made),
+            **recorded_figures.promised(made),
             **({"comment": comment} if comment else {}),
         },
         before={"executionId": str(earlier.pk), "status": earlier.status},

@@ -14,7 +14,7 @@ from audit.requests import actor_for
 from console.pages import HtmxHttpRequest, Question, go
 from contract.errors import BadRequest, DomainError
 from contract.names import name_key
-from executions.commands import control as services
+from executions.commands import control
 from executions.commands.abandon import abandon
 from executions.console.forms import CommentForm
 from executions.console.live_page.live import Live
@@ -31,20 +31,20 @@ GIVE_UP = "give up"  # what has to be typed
 def execution_resume(request: HttpRequest, execution_id: uuid.UUID) -> HttpResponse:
     """Let a run go on with the wave that the form is about, or take back a pause that was asked for."""
     wave = _wave_meant(request.POST.get("wave"))
-    return _command(request, execution_id, partial(services.resume, wave=wave))
+    return _command(request, execution_id, partial(control.resume, wave=wave))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def execution_pause(request: HttpRequest, execution_id: uuid.UUID) -> HttpResponse:
     """Let a run wait before its next wave."""
-    return _command(request, execution_id, services.pause)
+    return _command(request, execution_id, control.pause)
 
 
 def _wave_meant(text: str | None) -> int | None:
     """The wave of the form; one that names none, as where no wave waited yet, means none."""
     if text is None:
         return None
-    return int(text) if text.isdecimal() and len(text) < 10 else services.NO_WAVE
+    return int(text) if text.isdecimal() and len(text) < 10 else control.NO_WAVE
 
 
 def _command(request: HttpRequest, execution_id: uuid.UUID, verb: Callable[..., Execution]) -> HttpResponse:
@@ -70,7 +70,7 @@ def execution_cancel(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpR
     actor, problem = actor_for(request), None
     if request.method == "POST" and form.is_valid():
         try:
-            services.cancel(actor=actor, execution_id=execution_id, comment=form.cleaned_data["comment"])
+            control.cancel(actor=actor, execution_id=execution_id, comment=form.cleaned_data["comment"])
             return go(request, "execution", execution_id)
         except DomainError as error:
             problem = error
@@ -129,7 +129,7 @@ def execution_terminate(request: HtmxHttpRequest, execution_id: uuid.UUID) -> Ht
             error = f"{mistyped} Nothing was terminated."
         else:
             try:
-                services.terminate(actor=actor, execution_id=execution_id, comment=form.cleaned_data["comment"])
+                control.terminate(actor=actor, execution_id=execution_id, comment=form.cleaned_data["comment"])
                 return go(request, "execution", execution_id)
             except DomainError as refusal:
                 problem = refusal

@@ -10,8 +10,7 @@ from django.views.decorators.http import require_http_methods
 from audit.requests import actor_for
 from console.pages import HtmxHttpRequest, Question, go
 from contract.errors import DomainError
-from executions.commands import control as services
-from executions.commands import retry as retrying
+from executions.commands import control, retry
 from executions.commands.production import places_of_run
 from executions.console.forms import CommentForm
 from executions.console.start_views import Stake
@@ -28,9 +27,9 @@ def execution_retry(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpRe
     actor, problem, error = actor_for(request), None, ""
     form = CommentForm(request.POST if request.method == "POST" else None)
     excluded = request.POST.getlist("exclude")
-    left, lineage = retrying.what_is_left(execution), lineages([execution])[execution.pk]
+    left, lineage = retry.what_is_left(execution), lineages([execution])[execution.pk]
     reason = why_not(execution, lineage)
-    is_asked = request.method == "POST" and not reason and actor.may(services.STARTS[execution.purpose])
+    is_asked = request.method == "POST" and not reason and actor.may(control.STARTS[execution.purpose])
     stake = Stake.of(
         actor,
         execution.purpose,
@@ -43,11 +42,11 @@ def execution_retry(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpRe
         error = stake.mistyped(request, execution.plan_name)
         if not error:
             try:
-                made = retrying.retry(
+                made = retry.retry(
                     actor=actor,
                     execution_id=execution_id,
                     comment=form.cleaned_data["comment"],
-                    choice=retrying.Choice(exclude=excluded),
+                    choice=retry.Choice(exclude=excluded),
                     replace_production=bool(stake.recoveries),
                     looked=stake.looked if is_asked else None,
                 )

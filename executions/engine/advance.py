@@ -12,12 +12,11 @@ from contract.clock import Clock, db_clock, unix
 from executions.engine.dry_run import rehearse
 from executions.launching import launch
 from executions.launching.restored_runs import recount
-from executions.measuring import recorded_figures as witness
+from executions.measuring import recorded_figures
 from executions.measuring.forecast import is_stale, phase_times, renewed
 from executions.models import LaunchJob, WaveRun
 from executions.runs import decide as d
-from executions.runs import notices as announce
-from executions.runs import transitions
+from executions.runs import notices, transitions
 from executions.runs.aws_calls import Errand, do_now
 from executions.runs.claim import Lost, Run, claim, journal, load
 from executions.states import STEPPED, ExecutionStatus, JobStatus, LaunchStatus, WaveStatus
@@ -131,9 +130,9 @@ def _settle(run: Run, verdict: d.Settle, now: datetime) -> None:
         wave.error_code, wave.error_message = verdict.code, verdict.message if verdict.code else ""
         wave.save(update_fields=["status", "ended_at", "status_message", "error_code", "error_message"])
         transitions.touch(run.execution, now, [wave])
-        witness.say_wave_ended(run.execution, wave, now)
+        recorded_figures.say_wave_ended(run.execution, wave, now)
         if verdict.code == d.WAVE_TIMEOUT:
-            announce.timed_out(run.execution, wave, verdict.message, now)
+            notices.timed_out(run.execution, wave, verdict.message, now)
 
 
 def _withdraw(run: Run, wave: WaveRun, job_ids: Iterable[uuid.UUID], now: datetime) -> None:
@@ -157,7 +156,7 @@ def _skip(run: Run, waves: list[WaveRun], reason: str, now: datetime) -> None:
         run.keep(now)
         transitions.skip(waves, reason, now)
         transitions.touch(run.execution, now, waves)
-        witness.say_skipped(run.execution, waves, reason)
+        recorded_figures.say_skipped(run.execution, waves, reason)
 
 
 def _pause(run: Run, wave: WaveRun, now: datetime) -> None:
@@ -168,7 +167,7 @@ def _pause(run: Run, wave: WaveRun, now: datetime) -> None:
         wave.save(update_fields=["status", "paused_at", "resumed_at", "resumed_by"])
         transitions.touch(run.execution, now, [wave])
         journal(run, "execution.paused", wave=wave.number, pausedTime=unix(now))
-        announce.paused(run.execution, wave, now)
+        notices.paused(run.execution, wave, now)
 
 
 def _expire(run: Run, waves: list[WaveRun], now: datetime) -> None:
@@ -178,7 +177,7 @@ def _expire(run: Run, waves: list[WaveRun], now: datetime) -> None:
         transitions.skip(waves, text, now)
         transitions.touch(run.execution, now, waves)
         journal(run, "execution.pause_expired", wave=waves[0].number)
-        announce.timed_out(run.execution, waves[0], text, now)
+        notices.timed_out(run.execution, waves[0], text, now)
 
 
 def _finish(run: Run, status: ExecutionStatus, now: datetime) -> None:
@@ -190,5 +189,5 @@ def _finish(run: Run, status: ExecutionStatus, now: datetime) -> None:
         run.keep(now, **columns, phase_times=phase_times(run.execution))
         transitions.release(run.execution)
         transitions.touch(run.execution, now)
-        witness.say_run_ended(run.execution, status, now)
-        announce.ended(run.execution, now)
+        recorded_figures.say_run_ended(run.execution, status, now)
+        notices.ended(run.execution, now)

@@ -38,8 +38,7 @@ from executions.runs.aws_calls import Errand
 from executions.runs.claim import Run, journal
 from executions.states import ExecutionStatus, JobStatus, LaunchStatus, Phase, Verdict, WaveStatus
 from plans.models import OnFailure
-from protection.inventory import launch_details as details
-from protection.inventory import reading as inventory
+from protection.inventory import launch_details, reading
 
 SERVERS_A_TURN = 20
 TRIES = 3  # how often AWS is asked before a server counts as not checked
@@ -78,28 +77,28 @@ def rehearse(run: Run, clock: Clock) -> Errand[bool]:
 def _inspect(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> Errand[bool]:
     """Look at the next servers of a job, live, and write down those that a round has time for, so that a slow DRS
     outlasts neither the lease nor a worker's patience. False when AWS is to be asked again later."""
-    this_round = details.Round()
+    this_round = launch_details.Round()
     _begin(run, wave, clock())
     rows = list(job.servers.filter(phase=Phase.QUEUED).order_by("position")[:SERVERS_A_TURN])
     ids = [row.source_server_id for row in rows]
     try:
         present: list[DrsServer] = yield partial(Drs(job.region, job.account_id, reading="poller").source_servers, ids)
         run.keep(clock())
-        running = yield partial(details.fetch_jobs, job.region, job.account_id, clock())
+        running = yield partial(launch_details.fetch_jobs, job.region, job.account_id, clock())
         if isinstance(running, DrsError):
             raise running
-        inventory.store(job.region, job.account_id, present, whole_region=False)
+        reading.store(job.region, job.account_id, present, whole_region=False)
         run.keep(clock())
-        details.keep_jobs(job.region, running, clock())
+        launch_details.keep_jobs(job.region, running, clock())
         unread = {server.source_server_id for server in present}
         for server in present:
-            detail: details.Detail = yield partial(
-                details.fetch_detail, job.region, job.account_id, server.source_server_id
+            detail: launch_details.Detail = yield partial(
+                launch_details.fetch_detail, job.region, job.account_id, server.source_server_id
             )
             if detail.error is not None:
                 raise detail.error
             run.keep(clock())
-            details.keep_detail(detail, clock())
+            launch_details.keep_detail(detail, clock())
             unread.remove(server.source_server_id)
             if this_round.is_over:
                 break

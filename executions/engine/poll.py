@@ -26,7 +26,7 @@ from contract.clock import Clock, db_clock
 from contract.database_errors import is_outage
 from drs.errors import DrsError
 from drs.shapes import JOB_COMPLETED
-from executions.engine import save_answers as news
+from executions.engine import save_answers
 from executions.engine.advance import advance
 from executions.launching import launch
 from executions.measuring.forecast import is_foretold, is_stale
@@ -39,7 +39,7 @@ from executions.runs.aws_calls import Crew, Errand
 from executions.runs.claim import LEASE, UNREAD, Run, uncounted
 from executions.runs.silence import UNKEPT
 from executions.states import STEPPED, WAVE_BEGUN, WAVE_FINAL, JobStatus
-from executions.terminating import follow_up as following
+from executions.terminating import follow_up
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ class Poller:
 
     def _tend(self, execution: Execution, token: uuid.UUID) -> Errand[None]:
         """What no poll settles for a run that is over."""
-        yield from following.tend(execution, self.clock)
+        yield from follow_up.tend(execution, self.clock)
         yield from launch.take_over_late(Run(execution, [], token), self.clock)
 
     def _without_job(self, execution: Execution, token: uuid.UUID) -> Errand[None]:
@@ -170,7 +170,7 @@ class Poller:
         told = {*answer.logs, *answer.unread, *(job_id for job_id, _ in answer.instances)}
         told.update(each.job_id for each in answer.jobs.values() if answer.listed and each.status == JOB_COMPLETED)
         jobs = LaunchJob.objects.filter(pk__in=[job.pk for job in inquiry.jobs], job_id__in=told)
-        changed = list(news.by_run(news.fresh(jobs), answer, inquiry.asked_at))
+        changed = list(save_answers.by_run(save_answers.fresh(jobs), answer, inquiry.asked_at))
         grown: list[uuid.UUID] = []
         for at in range(0, len(changed), RUNS_A_TRANSACTION):
             some = changed[at : at + RUNS_A_TRANSACTION]
@@ -189,8 +189,8 @@ class Poller:
         try:
             with transaction.atomic():
                 mine = jobs.filter(wave__execution__in=list(rows.values_list("pk", flat=True)))
-                found = news.by_run(news.fresh(mine), answer, asked_at)
-                news.save([each for items in found.values() for each in items], self.clock())
+                found = save_answers.by_run(save_answers.fresh(mine), answer, asked_at)
+                save_answers.save([each for items in found.values() for each in items], self.clock())
                 return list(found.items())
         except Exception as error:  # of one run, whatever it is: the others must not wait for it
             if is_outage(error):
@@ -215,7 +215,7 @@ class Poller:
     def _apply(self, inquiry: Inquiry, answer: Answer, now: datetime) -> None:
         """Write down what is new, and only then when it was seen: that is what waves are judged by."""
         batch = inquiry.batch
-        for execution_id, items in news.by_run(inquiry.jobs, answer, inquiry.asked_at).items():
+        for execution_id, items in save_answers.by_run(inquiry.jobs, answer, inquiry.asked_at).items():
             with _alone(batch, execution_id, now):
                 if _write(execution_id, batch.token, items, now):
                     batch.changed.add(execution_id)
@@ -227,8 +227,8 @@ class Poller:
         for ending in inquiry.terminations:
             found = answer.jobs.get(ending.job_id)
             with _alone(batch, ending.execution_id, now):
-                if following.follow(ending, found, inquiry.asked_at, now) and found is not None:
-                    self.crew.start(following.settle(ending, found, self.clock))
+                if follow_up.follow(ending, found, inquiry.asked_at, now) and found is not None:
+                    self.crew.start(follow_up.settle(ending, found, self.clock))
 
     def _conclude(self, inquiry: Inquiry, complete: Collection[uuid.UUID], now: datetime) -> None:
         """Runs that no place keeps waiting: decide where something changed or is due, else back to the grid."""
@@ -286,7 +286,7 @@ def _question(inquiry: Inquiry) -> Question:
 
 def _rest_for_good(execution: Execution, token: uuid.UUID, now: datetime) -> None:
     """A run that is over: look again while DRS, in any region, has news of it or a termination is unsettled."""
-    unsettled = execution.terminations.filter(Q(status__in=following.UNSETTLED) | Q(watched=True))
+    unsettled = execution.terminations.filter(Q(status__in=follow_up.UNSETTLED) | Q(watched=True))
     under_way = unsettled.exists() or transitions.is_watched(execution) or uncounted(execution).exists()
     at = d.grid(now, settings.POLL_SECONDS) if under_way else None
     Execution.objects.filter(pk=execution.pk, claim=token).update(claim=None, next_step_at=at)
@@ -297,7 +297,7 @@ def _write(execution_id: uuid.UUID, token: uuid.UUID, items: Sequence[News], now
     with log_context.bound(execution_id=str(execution_id)), transaction.atomic():
         if not Execution.objects.filter(pk=execution_id, claim=token).update(next_step_at=now + LEASE):
             return False
-        news.save(items, now)
+        save_answers.save(items, now)
     return True
 
 

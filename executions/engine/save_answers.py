@@ -8,15 +8,13 @@ from datetime import datetime
 
 from django.db.models import QuerySet
 
-from executions.measuring import recorded_figures as witness
+from executions.measuring import recorded_figures
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
 from executions.observing.drs_answers import Answer, News, compare
-from executions.runs import retry_policy as patience
-from executions.runs import transitions
+from executions.runs import retry_policy, transitions
 from executions.runs.claim import UNREAD
 from executions.states import WAVE_FINAL, JobStatus, LaunchStatus, WaveStatus
-from executions.terminating import follow_up as following
-from executions.terminating import replaced_instances as replacing
+from executions.terminating import follow_up, replaced_instances
 
 log = logging.getLogger(__name__)
 
@@ -65,18 +63,18 @@ def save(items: Sequence[News], now: datetime) -> None:
     _say_what_ends_do_not(items, runs)
     for each in items:
         if each.ended:
-            witness.say_ended(runs[each.job.wave.execution_id], each.job)
+            recorded_figures.say_ended(runs[each.job.wave.execution_id], each.job)
         if each.log_given_up:
             log.warning("the log of %s is given up: it could not be read for a day", each.job.job_id)
     over = {(each.job.account_id, each.job.region) for each in items if each.job.state is JobStatus.COMPLETED}
     for account, region in sorted(over):
-        patience.wake_waiting(account, region, now)
+        retry_policy.wake_waiting(account, region, now)
     moving = [each.job.wave_id for each in items if each.job.state is not JobStatus.PENDING]
     WaveRun.objects.filter(pk__in=moving, status=WaveStatus.POLLING).update(status=WaveStatus.LAUNCHING)
     transitions.touch_all(list(runs), now, {each.job.wave_id for each in items})
     for execution in runs.values():
-        following.after_late_news(execution, now)
-    replacing.note_replaced(items, now)
+        follow_up.after_late_news(execution, now)
+    replaced_instances.note_replaced(items, now)
 
 
 def _say_what_ends_do_not(items: Iterable[News], runs: Mapping[uuid.UUID, Execution]) -> None:
@@ -87,7 +85,7 @@ def _say_what_ends_do_not(items: Iterable[News], runs: Mapping[uuid.UUID, Execut
         ended = set(over.values_list("pk", flat=True))
         for each in told:
             if each.job.wave_id in ended:
-                witness.say_news(runs[each.job.wave.execution_id], each.job, each.servers)
+                recorded_figures.say_news(runs[each.job.wave.execution_id], each.job, each.servers)
 
 
 def _save_servers(servers: Sequence[ServerRun], columns: Collection[str]) -> None:

@@ -16,14 +16,13 @@ from drs.errors import DrsError
 from drs.shapes import Job
 from executions.engine.advance import stepping
 from executions.engine.poll import Poller
-from executions.metrics import failed_aws_calls as aws_errors
+from executions.metrics import failed_aws_calls
 from executions.models import Execution
-from executions.readiness import kept_verdicts as readiness_keeping
+from executions.readiness import kept_verdicts
 from executions.runs.aws_calls import Crew, Errand
 from executions.states import STEPPED
-from protection.inventory import launch_details as details
+from protection.inventory import launch_details, recovery_instances
 from protection.inventory import reading as inventory
-from protection.inventory import recovery_instances as instances
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +64,7 @@ class Sweep:
         self.collect()
         _apart(partial(self._inventory, now))
         _apart(partial(self._seal, now))
-        _apart(aws_errors.keep)
+        _apart(failed_aws_calls.keep)
 
     def collect(self, patience: float = PATIENCE_SECONDS) -> None:
         """Go on with whatever AWS has answered; waves that are over make the next ones launch."""
@@ -115,7 +114,7 @@ class Sweep:
         every = timedelta(seconds=settings.INVENTORY_SECONDS)
         for region in inventory.claim_due_regions(now, every=every):
             self.crew.start(_read(region, self.clock))
-        readiness_keeping.refresh(now)
+        kept_verdicts.refresh(now)
 
     def _seal(self, now: datetime) -> None:
         """Seal the journal's new entries now and then; at once again while there are more than one batch."""
@@ -142,18 +141,18 @@ def _read(region: str, clock: Clock) -> Errand[None]:
         return
     account = reading.account
     yield from _read_instances(region, account)
-    jobs: Sequence[Job] | DrsError = yield partial(details.fetch_jobs, region, account, clock())
+    jobs: Sequence[Job] | DrsError = yield partial(launch_details.fetch_jobs, region, account, clock())
     if isinstance(jobs, DrsError):
-        details.note_trouble(region, jobs)
+        launch_details.note_trouble(region, jobs)
         return
-    details.keep_jobs(region, jobs, clock())
-    this_round = details.Round()
-    for server in details.due_servers(region, account, clock()):
-        detail: details.Detail = yield partial(details.fetch_detail, region, account, server)
+    launch_details.keep_jobs(region, jobs, clock())
+    this_round = launch_details.Round()
+    for server in launch_details.due_servers(region, account, clock()):
+        detail: launch_details.Detail = yield partial(launch_details.fetch_detail, region, account, server)
         if detail.error is not None:
-            details.note_trouble(region, detail.error)
+            launch_details.note_trouble(region, detail.error)
             return
-        details.keep_detail(detail, clock())
+        launch_details.keep_detail(detail, clock())
         if this_round.is_over:
             return
 
@@ -161,10 +160,10 @@ def _read(region: str, clock: Clock) -> Errand[None]:
 def _read_instances(region: str, account: str) -> Errand[None]:
     """A region's recovery instances, and who launched those that are new. Whether DRS tells them or not, the rest of
     the round goes on."""
-    found: instances.Reading = yield partial(instances.fetch, region, account)
-    instances.keep(found)
-    unknown = instances.unknown_jobs(region, account) if found.error is None else []
+    found: recovery_instances.Reading = yield partial(recovery_instances.fetch, region, account)
+    recovery_instances.keep(found)
+    unknown = recovery_instances.unknown_jobs(region, account) if found.error is None else []
     if unknown:
-        launches: Sequence[Job] | DrsError = yield partial(details.fetch_launches, region, account, unknown)
+        launches: Sequence[Job] | DrsError = yield partial(launch_details.fetch_launches, region, account, unknown)
         if not isinstance(launches, DrsError):
-            instances.keep_jobs(region, unknown, launches)
+            recovery_instances.keep_jobs(region, unknown, launches)

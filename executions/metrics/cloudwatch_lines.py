@@ -10,8 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from contract.clock import Clock, db_clock
-from executions.metrics import failed_aws_calls as aws_errors
-from executions.metrics import figures
+from executions.metrics import failed_aws_calls, figures
 from executions.models import Pacemaker
 
 log = logging.getLogger(__name__)
@@ -37,7 +36,7 @@ def report_if_due(clock: Clock = db_clock) -> bool:
 def lines(now: datetime, since: datetime) -> list[dict[str, Any]]:
     """The lines for the time since then: one without dimensions, one for each status, one for each error code."""
     found = figures.read(now, since)
-    errors = aws_errors.unreported()
+    errors = failed_aws_calls.unreported()
     values: dict[str, tuple[str, float | Sequence[float]]] = {
         "ExecutionsActive": (COUNT, sum(n for status, n in found.by_status.items() if not status.is_final)),
         "ExecutionsFailed": (COUNT, found.failed),

@@ -4,21 +4,21 @@ from django.db import Error as DatabaseTrouble
 from django.db import transaction
 from django.db.models import F
 
-from drs import failed_call_counts as tally
+from drs import failed_call_counts
 from executions.models import AwsErrors
 
 
 def keep() -> None:
     """Add what this process counted to what the database has. Costs nothing while nothing failed."""
-    if tally.is_empty():
+    if failed_call_counts.is_empty():
         return
-    counts = tally.take()
+    counts = failed_call_counts.take()
     try:
         with transaction.atomic():
             for code, operation, region in sorted(counts):
                 _add(code[:64], operation[:64], region[:32], counts[code, operation, region])
     except DatabaseTrouble:
-        tally.give_back(counts)
+        failed_call_counts.give_back(counts)
         raise
 
 

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import transaction
 
 from contract.clock import Clock
-from drs import account as identity
+from drs import account
 from drs.errors import OTHER_ACCOUNT, DrsError
 from executions.models import LaunchJob, WaveRun
 from executions.runs import decide as d
@@ -36,12 +36,12 @@ def waits_for_credentials(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock)
     """Before a launch is even intended: True when its account is not known to be that of the credentials. It is due
     again soon, and for as long as that takes."""
     try:
-        if not identity.is_known(job.account_id):
-            yield partial(identity.check, job.region, job.account_id)
+        if not account.is_known(job.account_id):
+            yield partial(account.check, job.region, job.account_id)
     except DrsError as error:
         _wait(run, wave, job, error, clock())
         return True
-    if identity.OPERATION in run.execution.aws_error and not transitions.is_watched(run.execution):
+    if account.OPERATION in run.execution.aws_error and not transitions.is_watched(run.execution):
         run.keep(clock(), failures=0, failing_since=None, aws_error="")
     return False
 

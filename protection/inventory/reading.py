@@ -17,7 +17,7 @@ from drs.client import Drs, available_regions
 from drs.errors import DrsError, Trouble
 from drs.shapes import SourceServer as DrsServer
 from protection.drs_refusals import drs_trouble
-from protection.inventory import recovery_instances as instances
+from protection.inventory import recovery_instances
 from protection.models import ProtectionGroup, RegionInventory, SourceServer
 
 SERVER_ID = re.compile(r"s-[0-9a-zA-Z]{17}")  # DRS answers a ValidationException for anything else
@@ -199,7 +199,7 @@ def read_region(region: str) -> RegionInventory:
     error = keep(reading)
     if error is not None and error.trouble is not Trouble.NOT_INITIALIZED:
         raise error
-    instances.keep(instances.fetch(region, reading.account))
+    recovery_instances.keep(recovery_instances.fetch(region, reading.account))
     return RegionInventory.objects.get(region=region)
 
 

@@ -24,7 +24,7 @@ from audit.actor import SYSTEM, Actor, person
 from audit.models import AuditEntry
 from contract.errors import DomainError, Forbidden
 from drs_simulator.testing import RunningSimulator
-from executions.commands import control as services
+from executions.commands import control
 from executions.models import Execution
 from executions.states import ExecutionStatus
 from tests.console import world
@@ -67,7 +67,7 @@ def test_it_records_a_refusal_with_who_what_and_why() -> None:
     actor = Actor("somebody", address="192.0.2.7", request_id="abc")
     key = uuid.uuid4()
     with pytest.raises(Forbidden):
-        services.cancel(actor=actor, execution_id=key, comment="Enough.")
+        control.cancel(actor=actor, execution_id=key, comment="Enough.")
     entry = AuditEntry.objects.get()
     assert (entry.actor, entry.verb, entry.outcome, entry.refused) == (
         "somebody",

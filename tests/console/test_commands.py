@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from audit.actor import SYSTEM
 from drs.account import account_id
-from executions.commands import control as services
+from executions.commands import control
 from executions.models import Execution, LaunchJob
 from executions.states import ExecutionStatus, Kind, WaveStatus
 from tests.console import world
@@ -128,7 +128,7 @@ def test_giving_up_says_of_what_and_keeps_what_was_typed(console: Client) -> Non
 
 def test_cancelling_a_dry_run_speaks_of_no_instances(console: Client) -> None:
     plan = world.plan("Payments")
-    run = services.start(actor=SYSTEM, plan_id=plan.pk, kind=Kind.RECOVERY, dry_run=True)
+    run = control.start(actor=SYSTEM, plan_id=plan.pk, kind=Kind.RECOVERY, dry_run=True)
     text = words(look(console, "cancel-execution", run.pk))
     assert "Cancel the dry run of Payments?" in text
     assert "Nothing was launched or changed." in text

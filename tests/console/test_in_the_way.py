@@ -5,7 +5,7 @@ from django.test import Client
 from django.urls import reverse
 
 from audit.actor import SYSTEM
-from executions.commands import control as services
+from executions.commands import control
 from executions.commands.retry import retry
 from executions.models import Execution
 from executions.states import ExecutionStatus
@@ -100,7 +100,7 @@ def test_groups_and_plans_in_use_say_so_where_they_are_changed_and_deleted(chief
         assert said in words(html), name
         assert link(run) in html, name
         assert "disabled>Delete" in html or name == "edit-group", name
-    services.cancel(actor=SYSTEM, execution_id=run.pk)
+    control.cancel(actor=SYSTEM, execution_id=run.pk)
     assert "in use by a run" not in look(chief, "edit-group", group.pk)
     assert "disabled>Delete" not in look(chief, "delete-plan", run.plan_id)
 

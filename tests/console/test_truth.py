@@ -10,8 +10,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from audit.actor import SYSTEM
-from executions.commands import control as services
-from executions.launching import restored_runs as restored
+from executions.commands import control
+from executions.launching import restored_runs
 from executions.models import Execution, LaunchJob, ServerRun
 from executions.runs.silence import UNKEPT
 from executions.states import ExecutionStatus, Kind, WaveStatus
@@ -81,15 +81,15 @@ def test_it_says_why_a_launch_waits_instead_of_nothing_to_do(console: Client) ->
 
 def test_a_run_read_from_a_backup_says_what_is_asked_of_a_person(console: Client) -> None:
     run = world.paused("Payments")
-    run.waves.filter(number=1).update(status_message=restored.LOOKED)
+    run.waves.filter(number=1).update(status_message=restored_runs.LOOKED)
     html = look(console, "execution", run.pk)
     assert "It may have been cancelled after the backup: ask, then resume or cancel." in words(html)
     assert "Resume when the servers that are up pass your checks" not in html
     assert '<details class="card" id="wave-2-servers" open>' in html
-    run.waves.filter(number=1).update(status=WaveStatus.PENDING, status_message=restored.LOOKING)
+    run.waves.filter(number=1).update(status=WaveStatus.PENDING, status_message=restored_runs.LOOKING)
     world.change(run, status=ExecutionStatus.RUNNING, restored_at=timezone.now())
     text = text_of(console, run)
-    assert f"Read from a backup. {restored.LOOKING}" in text
+    assert f"Read from a backup. {restored_runs.LOOKING}" in text
     assert "Nothing to do" not in text
 
 
@@ -123,7 +123,7 @@ def test_a_poll_without_news_still_tells_when_aws_last_answered(console: Client)
 
 def test_a_gate_at_which_a_run_was_cancelled_was_reached(console: Client) -> None:
     run = world.paused("Payments")
-    services.cancel(actor=SYSTEM, execution_id=run.pk)
+    control.cancel(actor=SYSTEM, execution_id=run.pk)
     text = text_of(console, run)
     assert re.search(r"Paused here for 4 min \d\d s , never resumed", text)
     assert "Pause not reached" not in text
@@ -189,7 +189,7 @@ def test_the_instances_of_a_run_are_not_in_its_own_way(console: Client) -> None:
     assert "What stands against the next run Running now" in text
     for wrong in ("earlier drill", "not launched from here", "Not ready", "keeps anybody from starting"):
         assert wrong not in text, wrong
-    services.cancel(actor=SYSTEM, execution_id=run.pk)
+    control.cancel(actor=SYSTEM, execution_id=run.pk)
     text = words(look(console, "plan", run.plan_id))
     assert "The instance of an earlier drill still runs" in text
     assert "None of this keeps anybody from starting a recovery." in text

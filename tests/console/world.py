@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from audit.actor import SYSTEM
 from contract.names import name_key
-from executions.commands import control as services
+from executions.commands import control
 from executions.models import Execution, JobEvent, Pacemaker, WaveRun
 from executions.runs.transitions import touch
 from executions.states import ExecutionStatus, Kind, LaunchStatus, Phase, WaveStatus
@@ -80,7 +80,7 @@ def sharing(run: Execution, name: str = "", wave: int = 0) -> RecoveryPlan:
 
 
 def start(of: RecoveryPlan, kind: Kind = Kind.DRILL) -> Execution:
-    return services.start(actor=SYSTEM, plan_id=of.pk, kind=kind, looked=Looked())
+    return control.start(actor=SYSTEM, plan_id=of.pk, kind=kind, looked=Looked())
 
 
 def change(execution: Execution, *waves: WaveRun, **columns: object) -> Execution:

@@ -13,7 +13,7 @@ from audit.models import AuditEntry
 from contract.clock import db_clock
 from drsorch_site.backup import put_back
 from drsorch_site.management.commands import restore
-from executions.commands import control as services
+from executions.commands import control
 from executions.launching.restored_runs import LOOKED, LOOKING
 from executions.models import Execution, LaunchJob
 from tests.support.stage import Stage
@@ -56,7 +56,7 @@ def test_a_launch_after_the_backup_is_found_and_not_repeated(
     assert stage.picture(run) == ("PAUSED", ["COMPLETED", "COMPLETED", "PAUSED"])
     assert list(LaunchJob.objects.exclude(job_id="").order_by("wave").values_list("job_id", flat=True)) == launched
     assert stage.waves(run)[2].status_message == LOOKED
-    services.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     stage.until(run, "COMPLETED")
     assert len(stage.launches()) == 3
     assert not AuditEntry.objects.filter(verb="launch.doubled").exists()
@@ -65,13 +65,13 @@ def test_a_launch_after_the_backup_is_found_and_not_repeated(
 def test_what_was_cancelled_after_the_backup_waits_for_a_person(stage: Stage, kept: Path) -> None:
     run = stage.start(stage.plan("app-01", "web-01"))
     call_command("backup", str(kept))
-    services.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     turn_back(kept)
     stage.advance(7200)
     stage.look()
     assert stage.picture(run) == ("PAUSED", ["PAUSED", "PENDING"])
     assert stage.launches() == []
-    services.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     assert stage.picture(run) == ("CANCELLED", ["SKIPPED", "SKIPPED"])
 
 
@@ -81,7 +81,7 @@ def test_nothing_is_sent_before_an_old_request_must_have_expired(stage: Stage, k
     call_command("backup", str(kept))
     turn_back(kept)
     stage.look()
-    services.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     stage.look()
     assert stage.launches() == []
     stage.advance(700)
@@ -105,7 +105,7 @@ def test_a_wave_sent_in_part_pauses_and_can_be_resumed(stage: Stage, kept: Path)
     stage.look()
     assert stage.picture(run) == ("PAUSED", ["PAUSED", "PENDING"])
     assert len(stage.launches()) == 1
-    services.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     stage.until(run, "COMPLETED")
     assert len(stage.launches()) == 3
 
@@ -121,7 +121,7 @@ def test_cancelling_a_wave_sent_in_part_keeps_what_was_launched(stage: Stage, ke
     call_command("backup", str(kept))
     turn_back(kept)
     stage.until(run, "PAUSED")
-    services.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     stage.until(run, "CANCELLED")
     assert stage.picture(run) == ("CANCELLED", ["FAILED"])
     assert len(stage.launches()) == 1

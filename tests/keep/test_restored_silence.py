@@ -8,7 +8,7 @@ from django.core.management import call_command
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from contract.errors import DomainError
-from executions.commands import control as services
+from executions.commands import control
 from executions.commands.abandon import abandon
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun
 from tests.executions.launching.test_many_servers import bulk, plan_of, wave_of
@@ -66,7 +66,7 @@ def test_a_person_ends_it_and_what_turns_up_later_is_recorded(stage: Stage, tmp_
     stage.simulator.scenario("internal_error_before", operation="DescribeJobs", region=FIRST)
     stage.look()
     if cancelled:
-        services.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+        control.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     stage.look()
     assert "less than 10 minutes" in refused(stage, run)
     stage.wait(lambda: not job(SECOND).watched, run)
@@ -75,7 +75,7 @@ def test_a_person_ends_it_and_what_turns_up_later_is_recorded(stage: Stage, tmp_
     assert stage.picture(run) == ("CANCELLED" if cancelled else "PARTIAL", ["FAILED"])
     assert AuditEntry.objects.get(verb="execution.abandon", outcome="ok").detail["regions"] == [FIRST]
     assert ServerHold.objects.count() == 0
-    assert services.delete_finished(actor=SYSTEM).deleted == 0
+    assert control.delete_finished(actor=SYSTEM).deleted == 0
     stage.simulator.clear_scenarios()
     stage.wait(lambda: stage.fresh(run).next_step_at is None, run)
     assert ServerRun.objects.filter(launch_status="LAUNCHED").count() == 2

@@ -9,14 +9,14 @@ from django.core.management import get_commands, load_command_class
 from contract.rest.schema import STATUSES
 from executions.console.live_page.event_feed import VERBS
 from tests.support.processes import ROOT
+from tests.test_architecture import PRODUCT
 
 PAGE = (ROOT / "docs" / "runbook.md").read_text()
-ROOMS = ("audit", "console", "contract", "drs", "drsorch_site", "executions", "identity", "notify", "plans", "protection")
 
 
 def sources() -> str:
     """What the product can say, with tags left out and split strings put together."""
-    texts = [path.read_text() for room in ROOMS for path in (ROOT / room).rglob("*.py")]
+    texts = [path.read_text() for room in PRODUCT for path in (ROOT / room).rglob("*.py")]
     joined = re.sub(r"\"\s*\n\s*f?\"", "", "\n".join(texts))
     pages = "\n".join(path.read_text() for path in (ROOT / "templates").rglob("*.html"))
     bare = re.sub(r"{%.*?%}|{{.*?}}|<[^>]*>", " ", pages)

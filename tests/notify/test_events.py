@@ -7,7 +7,7 @@ from django.contrib.auth.models import Group
 from django.test import override_settings
 
 from audit.actor import SYSTEM, Actor
-from executions.commands import control as services
+from executions.commands import control
 from executions.models import Execution
 from executions.states import Kind
 from notify.models import Delivery, Notice
@@ -44,7 +44,7 @@ def test_a_run_from_start_to_end(stage: Stage) -> None:
     assert waits.data["pausedSince"] == int(paused_at.timestamp())
     assert f"Since: {paused_at:%Y-%m-%d %H:%M:%S} UTC" in waits.text
     stage.advance(60)
-    services.resume(actor=Actor("ann@example.com", kind="system"), execution_id=run.pk, clock=stage.clock)
+    control.resume(actor=Actor("ann@example.com", kind="system"), execution_id=run.pk, clock=stage.clock)
     stage.until(run, "COMPLETED")
     assert told(run) == ["STARTED", "PAUSED", "RESUMED", "FINISHED"]
     goes_on = last("RESUMED")
@@ -61,7 +61,7 @@ def test_it_names_who_started_it_not_who_they_say(stage: Stage) -> None:
     world.subscription()
     plan = stage.plan("app-01", name="Payments")
     mallory = Actor("mallory@example.com", kind="system")
-    run = services.start(actor=mallory, plan_id=plan.pk, kind=Kind.DRILL, initiated_by="The Board", clock=stage.clock)
+    run = control.start(actor=mallory, plan_id=plan.pk, kind=Kind.DRILL, initiated_by="The Board", clock=stage.clock)
     told = last("STARTED")
     assert told.subject == "Drill of Payments started by mallory@example.com, for The Board"
     assert re.search(r"^Started: .* UTC by mallory@example.com, for The Board$", told.text, re.MULTILINE)
@@ -108,7 +108,7 @@ def test_a_cancelled_run_and_roles_that_are_not_made() -> None:
     world.subscription()
     Group.objects.all().delete()
     run = world.start(world.plan("Payments"))
-    services.cancel(actor=Actor("bob", kind="system"), execution_id=run.pk)
+    control.cancel(actor=Actor("bob", kind="system"), execution_id=run.pk)
     assert told(run) == ["STARTED", "FINISHED"]
     assert last("FINISHED").subject == "Drill of Payments cancelled by bob: 0 of 4 servers launched"
     assert last("FINISHED").data["status"] == "CANCELLED"
@@ -123,7 +123,7 @@ def test_it_tells_those_who_asked_for_that_plan_and_that_event() -> None:
     world.subscription("ends", events=["FINISHED"])
     world.subscription("off", enabled=False)
     run = world.start(payments)
-    services.cancel(actor=SYSTEM, execution_id=run.pk)
+    control.cancel(actor=SYSTEM, execution_id=run.pk)
 
     def to(event: str) -> set[str]:
         found = Delivery.objects.filter(notice__event=event)

@@ -64,13 +64,13 @@ def test_its_example_tells_genuine_from_forged_old_and_repeated(
 def test_its_body_has_the_fields_that_are_sent() -> None:
     from django.db import transaction
 
-    from executions.runs import notices as announce
+    from executions.runs import notices
 
     world.subscription()
     run = world.paused()
     with transaction.atomic():
         wave = WaveRun.objects.get(execution=run, number=1)
-        announce.paused(Execution.objects.get(pk=run.pk), wave, run.started_at)
+        notices.paused(Execution.objects.get(pk=run.pk), wave, run.started_at)
     sent = Notice.objects.get(event="PAUSED").data
     shown = json.loads(block("json"))
     assert set(shown) == {"deliveryId", *sent}

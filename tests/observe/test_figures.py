@@ -14,13 +14,11 @@ from django.test.utils import CaptureQueriesContext
 from prometheus_client.parser import text_string_to_metric_families
 
 from contract.clock import db_clock
-from drs import failed_call_counts as tally
+from drs import failed_call_counts
 from drs_simulator.testing import RunningSimulator
 from drsorch_site.configuration.logs import JsonLines
 from executions import pacemaker, tasks
-from executions.metrics import cloudwatch_lines as emf
-from executions.metrics import failed_aws_calls as aws_errors
-from executions.metrics import figures
+from executions.metrics import cloudwatch_lines, failed_aws_calls, figures
 from executions.models import AwsErrors, Execution, Pacemaker, WaveRun
 from executions.states import ExecutionStatus
 from tests.console import world
@@ -36,7 +34,7 @@ TOKEN = "a-token-of-the-scraper-alone"
 
 @pytest.fixture(autouse=True)
 def nothing_failed() -> None:
-    tally.take()
+    failed_call_counts.take()
 
 
 def scraped(**headers: str) -> dict[str, float]:
@@ -58,7 +56,7 @@ def reported(caplog: pytest.LogCaptureFixture, later: timedelta = timedelta()) -
     Pacemaker.objects.get_or_create(pk=1)
     caplog.clear()
     with caplog.at_level(logging.INFO, "executions.metrics.cloudwatch_lines"):
-        assert emf.report_if_due(lambda: db_clock() + later)
+        assert cloudwatch_lines.report_if_due(lambda: db_clock() + later)
     lines = [
         json.loads(JsonLines().format(each))
         for each in caplog.records
@@ -104,7 +102,7 @@ def test_a_failed_run_is_counted_once(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.django_db
 def test_a_minute_is_reported_by_one_engine_and_none_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
     reported(caplog)
-    assert not emf.report_if_due()
+    assert not cloudwatch_lines.report_if_due()
     world.ended(ExecutionStatus.FAILED)
     # Nobody was there for an hour; the next line covers all of it.
     assert plain(reported(caplog, timedelta(hours=1)))["ExecutionsFailed"] == 1
@@ -157,8 +155,8 @@ def test_errors_in_requests_are_counted_too(admin: Api, simulator: RunningSimula
     assert admin.get("/drs/source-servers?region=us-east-1").status_code == 502
     row = AwsErrors.objects.get()
     assert (row.code, row.operation, row.count) == ("AccessDeniedException", "DescribeSourceServers", 1)
-    assert tally.is_empty()
-    aws_errors.keep()
+    assert failed_call_counts.is_empty()
+    failed_aws_calls.keep()
     assert AwsErrors.objects.get().count == 1
 
 

@@ -1,7 +1,7 @@
 """A run to report on: a gate, a failed server, an earlier snapshot, targets, and a clean run before it."""
 
 from audit.actor import Actor
-from executions.commands import control as services
+from executions.commands import control
 from executions.models import Execution
 from executions.states import Kind
 from plans.models import RecoveryPlan
@@ -18,10 +18,10 @@ def payments(still: StillStage) -> RecoveryPlan:
 
 def drilled(still: StillStage, plan: RecoveryPlan) -> Execution:
     """One drill with a gate of ten minutes, ended and fully known."""
-    run = services.start(actor=OPERATOR, plan_id=plan.pk, kind=Kind.DRILL, clock=still.clock)
+    run = control.start(actor=OPERATOR, plan_id=plan.pk, kind=Kind.DRILL, clock=still.clock)
     still.until(run, "PAUSED", "FAILED", step=15)
     still.advance(600)
-    services.resume(actor=OPERATOR, execution_id=run.pk, comment="checked", clock=still.clock)
+    control.resume(actor=OPERATOR, execution_id=run.pk, comment="checked", clock=still.clock)
     still.until(run, "COMPLETED", "PARTIAL", step=15)
     still.advance(15)
     still.look()

@@ -16,7 +16,7 @@ from contract.errors import DomainError
 from drsorch_verify import archive, history
 from drsorch_verify.check import JOURNAL, REPORT, notes, problems
 from drsorch_verify.derive import is_late
-from executions.commands import control as services
+from executions.commands import control
 from executions.commands.abandon import abandon
 from executions.commands.retry import retry
 from executions.models import Execution, LaunchJob, ServerRun
@@ -48,11 +48,11 @@ def known(stage: Stage, run: Execution) -> Execution:
 
 
 def cancel(stage: Stage, run: Execution) -> None:
-    services.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
 
 
 def resume(stage: Stage, run: Execution) -> None:
-    services.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
 
 
 def given_up(stage: Stage, run: Execution) -> Execution:
@@ -173,7 +173,7 @@ def test_a_pause_asked_for_again_right_after_the_resume(stage: Stage) -> None:
     run = stage.start(stage.plan("app-01", "web-01", pause={1}))
     stage.until(run, "PAUSED")
     resume(stage, run)
-    services.pause(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.pause(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     stage.until(run, "PAUSED")
     stage.advance(600)
     cancel(stage, run)
@@ -248,7 +248,7 @@ def try_again(stage: Stage, run: Execution, dice: random.Random) -> None:
 
 
 def end_instances(stage: Stage, run: Execution, dice: random.Random) -> None:
-    services.terminate(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.terminate(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
 
 
 def end_some_elsewhere(stage: Stage, run: Execution, dice: random.Random) -> None:
@@ -265,7 +265,7 @@ STEPS: tuple[Step, ...] = (
     lambda stage, run, dice: cancel(stage, run),
     lambda stage, run, dice: resume(stage, run),
     lambda stage, run, dice: resume(stage, run),
-    lambda stage, run, dice: services.pause(actor=SYSTEM, execution_id=run.pk, clock=stage.clock),
+    lambda stage, run, dice: control.pause(actor=SYSTEM, execution_id=run.pk, clock=stage.clock),
     lambda stage, run, dice: abandon(actor=SYSTEM, execution_id=run.pk, clock=stage.clock),
     lambda stage, run, dice: abandon(actor=SYSTEM, execution_id=run.pk, clock=stage.clock),
     try_again,

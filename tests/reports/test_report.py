@@ -12,7 +12,7 @@ from django.urls import reverse
 from drsorch_verify.check import problems
 from drsorch_verify.tables import safe
 from executions.codes import explain
-from executions.commands import control as services
+from executions.commands import control
 from executions.models import Execution
 from executions.states import Kind
 from reports.documents.pdf import as_pdf
@@ -148,7 +148,7 @@ def test_causes_are_explained_and_unknown_ones_admitted() -> None:
 def test_a_dry_run_has_a_report_and_a_pack(still: StillStage, admin: Api, client: Client) -> None:
     """artifacts-01 never finished its first copy: DRS has nothing to launch."""
     plan = still.plan("ci-01 artifacts-01", region="us-west-2")
-    run = services.start(actor=OPERATOR, plan_id=plan.pk, kind=Kind.DRILL, dry_run=True, clock=still.clock)
+    run = control.start(actor=OPERATOR, plan_id=plan.pk, kind=Kind.DRILL, dry_run=True, clock=still.clock)
     still.until(run, "COMPLETED", "FAILED", step=15)
     body = answer(admin.get(f"/executions/{run.pk}/report"))
     assert "1 of 2 servers would not launch. Nothing was launched." in body["verdict"]

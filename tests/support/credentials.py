@@ -4,8 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from drs import account as identity
-from drs import client
+from drs import account, client
 from drs_simulator.testing import RunningSimulator
 from drs_simulator.world.demo import demo_fleet
 
@@ -31,5 +30,5 @@ def restarted_as(access_key: str) -> Iterator[None]:
 
 def _restart(access_key: str) -> None:
     os.environ["AWS_ACCESS_KEY_ID"] = access_key
-    identity.session.cache_clear()
+    account.session.cache_clear()
     client._build.cache_clear()

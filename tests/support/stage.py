@@ -9,7 +9,7 @@ from typing import Any, cast
 from audit.actor import SYSTEM
 from contract.clock import db_clock
 from drs_simulator.testing import RunningSimulator
-from executions.commands import control as services
+from executions.commands import control
 from executions.engine.sweep import Sweep
 from executions.models import Execution, WaveRun
 from executions.runs.aws_calls import Call, Errand
@@ -80,7 +80,7 @@ class Stage:
         return create_plan(actor=SYSTEM, name=name or f"Plan {next(self.numbers)}", waves=waves)
 
     def start(self, plan: RecoveryPlan, kind: Kind = Kind.DRILL, **how: Any) -> Execution:
-        return services.start(actor=SYSTEM, plan_id=plan.pk, kind=kind, clock=self.clock, **how)
+        return control.start(actor=SYSTEM, plan_id=plan.pk, kind=kind, clock=self.clock, **how)
 
     def advance(self, seconds: float) -> None:
         """Let time pass, for us and for DRS."""

@@ -17,20 +17,20 @@ from django.db import transaction
 from audit.actor import Actor
 from audit.journal import record
 from contract.errors import DomainError
-from executions.commands import control as services
+from executions.commands import control
 from executions.models import Execution
 from executions.states import Kind
 from plans.models import RecoveryPlan
 
 # No drills: they can wait, and end running recovery instances.
 ACTIONS: dict[str, Callable[[Actor, uuid.UUID, str], Execution]] = {
-    "start-recovery": lambda actor, key, reason: services.start(actor=actor, plan_id=key, kind=Kind.RECOVERY),
-    "replace-recovery": lambda actor, key, reason: services.start(
+    "start-recovery": lambda actor, key, reason: control.start(actor=actor, plan_id=key, kind=Kind.RECOVERY),
+    "replace-recovery": lambda actor, key, reason: control.start(
         actor=actor, plan_id=key, kind=Kind.RECOVERY, replace_production=True
     ),
-    "pause": lambda actor, key, reason: services.pause(actor=actor, execution_id=key, comment=reason),
-    "resume": lambda actor, key, reason: services.resume(actor=actor, execution_id=key, comment=reason),
-    "cancel": lambda actor, key, reason: services.cancel(actor=actor, execution_id=key, comment=reason),
+    "pause": lambda actor, key, reason: control.pause(actor=actor, execution_id=key, comment=reason),
+    "resume": lambda actor, key, reason: control.resume(actor=actor, execution_id=key, comment=reason),
+    "cancel": lambda actor, key, reason: control.cancel(actor=actor, execution_id=key, comment=reason),
 }
 
 

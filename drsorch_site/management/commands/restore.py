@@ -17,7 +17,7 @@ from audit.models import AuditEntry
 from contract.clock import db_clock, utc
 from drsorch_site.backup import CannotKeep, others_at_work, put_back
 from executions import pacemaker
-from executions.launching import restored_runs as restored
+from executions.launching import restored_runs
 from executions.models import Execution
 
 
@@ -48,7 +48,7 @@ class Command(BaseCommand):
         call_command("migrate", interactive=False, verbosity=0)
         made = AuditEntry.objects.filter(verb="database.backup").order_by("-id").first()
         record(SYSTEM, "database.restore", subject_kind="database", subject_id=source.name if source else "in place")
-        runs = restored.mark()
+        runs = restored_runs.mark()
         self._tell(made.at if made and source else None, runs)
         verdict = sealing.verify()
         if verdict.problem:

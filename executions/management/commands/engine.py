@@ -32,7 +32,7 @@ from django_q.conf import Conf
 from contract.clock import db_clock
 from contract.database_errors import is_outage
 from executions import pacemaker, tasks
-from executions.metrics import cloudwatch_lines as emf
+from executions.metrics import cloudwatch_lines
 from notify.postman import LAST_WAIT_SECONDS, Postman
 
 log = logging.getLogger(__name__)
@@ -174,7 +174,7 @@ class Command(BaseCommand):
             if self._try(tasks.revive) and cluster.is_well:
                 self._give_sign()
             if settings.LOG_FORMAT == "json":  # which CloudWatch reads figures from, and no person at a terminal
-                self._try(emf.report_if_due)
+                self._try(cloudwatch_lines.report_if_due)
             time.sleep(WATCH_SECONDS)
         stop.set()
         self._try(tasks.stop_beating)

@@ -9,7 +9,7 @@ from django.utils import timezone
 from playwright.sync_api import expect
 
 from audit.actor import SYSTEM
-from executions.commands import control as services
+from executions.commands import control
 from executions.models import Execution, LaunchJob
 from executions.runs.transitions import touch
 from executions.states import ExecutionStatus, Kind
@@ -97,7 +97,7 @@ def test_what_a_poll_brings_to_the_page_of_a_plan_can_be_pressed(desk: Desk, ann
     """A dry run that ends beside a paused run brings the buttons anew, and with them a form."""
     paused = world.paused("Payments")
     assert paused.plan
-    rehearsal = services.start(actor=SYSTEM, plan_id=paused.plan.pk, kind=Kind.DRILL, dry_run=True)
+    rehearsal = control.start(actor=SYSTEM, plan_id=paused.plan.pk, kind=Kind.DRILL, dry_run=True)
     page = desk.sit(ann)
     page.goto(f"/recovery-plans/{paused.plan_id}")
     page.evaluate("document.getElementById('startable').dataset.old = '1'")

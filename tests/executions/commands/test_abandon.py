@@ -11,8 +11,7 @@ from django.utils import timezone
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from contract.errors import DomainError
-from executions.commands import clear_history as clearing
-from executions.commands import control as services
+from executions.commands import clear_history, control
 from executions.commands.abandon import abandon
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun
 from tests.executions.launching.test_many_servers import bulk, plan_of, wave_of
@@ -73,7 +72,7 @@ def test_a_person_ends_a_run_whose_region_never_answers(stage: Stage, silent: Ex
 
 
 def test_a_cancel_that_waits_for_silence_is_given_up_before_the_deadline(stage: Stage, silent: Execution) -> None:
-    services.cancel(actor=SYSTEM, execution_id=silent.pk, clock=stage.clock)
+    control.cancel(actor=SYSTEM, execution_id=silent.pk, clock=stage.clock)
     wait(stage, 12)
     assert stage.picture(silent)[0] == "CANCELLING"
     abandon(actor=SYSTEM, execution_id=silent.pk, clock=stage.clock)
@@ -119,12 +118,12 @@ def test_a_launch_in_doubt_keeps_its_run_from_being_deleted(stage: Stage) -> Non
     run = stage.start(stage.plan("app-01"))
     wait(stage, 35)
     abandon(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
-    owed = clearing.Kept(run.pk, "AWS has not said yet what became of all its launches.")
-    assert services.delete_finished(actor=SYSTEM) == clearing.Cleared(0, 1, [owed])
+    owed = clear_history.Kept(run.pk, "AWS has not said yet what became of all its launches.")
+    assert control.delete_finished(actor=SYSTEM) == clear_history.Cleared(0, 1, [owed])
     with transaction.atomic():
-        assert clearing._delete(SYSTEM, [run.pk]) == 0  # it was clear when the list was made
+        assert clear_history._delete(SYSTEM, [run.pk]) == 0  # it was clear when the list was made
     stage.simulator.clear_scenarios()
     stage.wait(lambda: stage.fresh(run).next_step_at is None, run)
     assert ServerRun.objects.get().recovery_instance_id.startswith("i-")
-    up = clearing.Kept(run.pk, "1 instance still stands. Terminate first, then delete.")
-    assert services.delete_finished(actor=SYSTEM) == clearing.Cleared(0, 1, [up])
+    up = clear_history.Kept(run.pk, "1 instance still stands. Terminate first, then delete.")
+    assert control.delete_finished(actor=SYSTEM) == clear_history.Cleared(0, 1, [up])

@@ -6,7 +6,7 @@ from django.test.utils import CaptureQueriesContext
 
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
-from executions.commands import control as services
+from executions.commands import control
 from executions.models import Execution
 from executions.states import ExecutionStatus, Kind
 from tests.console import world
@@ -25,14 +25,14 @@ def test_it_keeps_what_stands_and_says_so(stage: Stage, kind: Kind) -> None:
     run = stage.until(stage.start(stage.plan("app-01 app-02"), kind), "COMPLETED")
     stage.wait(lambda: not run.waves.filter(jobs__watched=True).exists(), run)
     idle = stage.start(stage.plan("web-01"))
-    services.cancel(actor=SYSTEM, execution_id=idle.pk)
+    control.cancel(actor=SYSTEM, execution_id=idle.pk)
     admin = Api(make_user("admin"))
     kept = [{"executionId": str(run.pk), "reason": "2 instances still stand. Terminate first, then delete."}]
     assert answer(admin.delete("/executions")) == {"deletedCount": 1, "totalScanned": 2, "kept": kept}
     deleted, noted = entries()
     assert deleted.detail == {"executionIds": [str(idle.pk)]}
     assert noted.detail == {"changed": False, "kept": kept}
-    services.terminate(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.terminate(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     told = answer(admin.delete("/executions"))
     assert [each["reason"] for each in told["kept"]] == ["AWS is terminating its instances."]
     stage.wait(lambda: bool(stage.fresh(run).termination_status == "COMPLETED"), run)
@@ -52,7 +52,7 @@ def test_a_recovery_is_guarded_although_everything_that_could_be_was_deleted(sta
 def test_twenty_runs_that_stand_cost_no_more_queries_than_one(db: None) -> None:
     def queries() -> int:
         with CaptureQueriesContext(connection) as asked:
-            services.delete_finished(actor=SYSTEM)
+            control.delete_finished(actor=SYSTEM)
         return len(asked)
 
     first = world.ended(ExecutionStatus.COMPLETED)

@@ -8,8 +8,8 @@ import pytest
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from contract.errors import DomainError
-from executions.commands import control as services
-from executions.engine import advance as engine
+from executions.commands import control
+from executions.engine import advance
 from executions.launching import launch
 from executions.models import Execution, LaunchJob, ServerHold
 from executions.runs.claim import Lost, claim, load
@@ -31,7 +31,7 @@ def code_of(work: Callable[[], object]) -> str:
 
 def test_it_lets_one_of_ten_starts_of_a_plan_win(stage: Stage) -> None:
     plan = stage.plan("app-01", "web-01")
-    codes = at_once(10, lambda _: code_of(lambda: services.start(actor=SYSTEM, plan_id=plan.pk, kind=Kind.DRILL)))
+    codes = at_once(10, lambda _: code_of(lambda: control.start(actor=SYSTEM, plan_id=plan.pk, kind=Kind.DRILL)))
     assert sorted(codes) == ["PLAN_ALREADY_EXECUTING"] * 9 + ["ok"]
     assert Execution.objects.count() == 1
     stage.look()
@@ -44,7 +44,7 @@ def test_it_lets_one_of_two_plans_have_a_server(stage: Stage) -> None:
     for names in ("app-01 app-02", "app-02 web-01"):
         wave = WaveSpec(name="1", group_ids=[group.pk], server_ids=stage.ids(names))
         plans.append(create_plan(actor=SYSTEM, name=names, waves=[wave]))
-    codes = at_once(2, lambda n: code_of(lambda: services.start(actor=SYSTEM, plan_id=plans[n].pk, kind=Kind.DRILL)))
+    codes = at_once(2, lambda n: code_of(lambda: control.start(actor=SYSTEM, plan_id=plans[n].pk, kind=Kind.DRILL)))
     assert sorted(codes) == ["SERVER_CONFLICT", "ok"]
     assert ServerHold.objects.count() == 2
 
@@ -52,9 +52,9 @@ def test_it_lets_one_of_two_plans_have_a_server(stage: Stage) -> None:
 def test_it_lets_one_of_two_resumes_win_and_launches_once(stage: Stage) -> None:
     run = stage.start(stage.plan("app-01", "web-01", pause={1}))
     stage.until(run, "PAUSED")
-    codes = at_once(4, lambda _: code_of(lambda: services.resume(actor=SYSTEM, execution_id=run.pk)))
+    codes = at_once(4, lambda _: code_of(lambda: control.resume(actor=SYSTEM, execution_id=run.pk)))
     assert sorted(codes) == ["EXECUTION_NOT_PAUSED"] * 3 + ["ok"]
-    at_once(4, lambda _: engine.step(run.pk, stage.clock))
+    at_once(4, lambda _: advance.step(run.pk, stage.clock))
     stage.look()
     assert len(stage.launches()) == 2
     assert AuditEntry.objects.filter(verb="execution.resume", outcome="ok").count() == 1
@@ -66,7 +66,7 @@ def test_it_keeps_a_cancel_that_comes_before_the_intent(stage: Stage) -> None:
     assert token is not None
     held = load(run.pk, token)
     errand = launch.launch(held, held.waves[0], LaunchJob.objects.get().pk, stage.clock)
-    services.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     with pytest.raises(Lost):
         at_the_send(errand)
     stage.look()
@@ -76,9 +76,9 @@ def test_it_keeps_a_cancel_that_comes_before_the_intent(stage: Stage) -> None:
 
 def test_it_keeps_a_cancel_that_comes_between_intent_and_answer(stage: Stage) -> None:
     run = stage.start(stage.plan("app-01", "web-01"))
-    errand = engine.stepping(run.pk, stage.clock)
+    errand = advance.stepping(run.pk, stage.clock)
     call = at_the_send(errand)
-    assert services.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock).status == "CANCELLING"
+    assert control.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock).status == "CANCELLING"
     answer = call()
     with pytest.raises(StopIteration):
         errand.send(answer)
@@ -94,9 +94,9 @@ def test_it_keeps_a_cancel_that_comes_while_the_engine_decides_to_pause(stage: S
     token = uuid.uuid4()
     Execution.objects.update(claim=token)
     held = load(run.pk, token)
-    services.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     with pytest.raises(Lost):
-        engine._pause(held, held.waves[1], stage.clock())
+        advance._pause(held, held.waves[1], stage.clock())
     stage.until(run, "CANCELLED")
     assert stage.picture(run) == ("CANCELLED", ["COMPLETED", "SKIPPED"])
 
@@ -107,7 +107,7 @@ def test_it_keeps_a_cancel_that_comes_while_answers_are_on_their_way(stage: Stag
     stage.advance(15)
     stage.simulator.scenario("hang", seconds=0.4, when="after", operation="DescribeJobs", times=1)
     stage.sweep.poller.start([run.pk], stage.clock())
-    services.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     stage.sweep.drain()
     assert stage.fresh(run).status == "CANCELLING"
     stage.until(run, "CANCELLED")
@@ -137,7 +137,7 @@ def bring(stage: Stage, run: Execution, state: str) -> None:
         stage.simulator.clear_scenarios()
     elif state == "BETWEEN":
         stage.until(run, "PAUSED")
-        services.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+        control.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     elif state != "PENDING":
         stage.until(run, state)
 
@@ -146,17 +146,17 @@ def bring(stage: Stage, run: Execution, state: str) -> None:
 def test_it_cancels_in_every_state(stage: Stage, state: str) -> None:
     run = stage.start(stage.plan("app-01", "web-01", pause={1}))
     bring(stage, run, state)
-    cancelled = services.cancel(actor=SYSTEM, execution_id=run.pk, comment="enough", clock=stage.clock)
+    cancelled = control.cancel(actor=SYSTEM, execution_id=run.pk, comment="enough", clock=stage.clock)
     at_once_over = state in ("PENDING", "PAUSED")
     assert cancelled.status == ("CANCELLED" if at_once_over else "CANCELLING")
     if not at_once_over:
-        assert services.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock).status == "CANCELLING"
+        assert control.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock).status == "CANCELLING"
     stage.until(run, "CANCELLED")
     status, waves, launches = CANCELLED_IN[state]
     assert stage.picture(run) == (status, waves)
     assert len(stage.launches()) == launches
     assert not ServerHold.objects.exists()
-    assert code_of(lambda: services.cancel(actor=SYSTEM, execution_id=run.pk)) == "EXECUTION_NOT_CANCELLABLE"
+    assert code_of(lambda: control.cancel(actor=SYSTEM, execution_id=run.pk)) == "EXECUTION_NOT_CANCELLABLE"
     first, *repeated = AuditEntry.objects.filter(verb="execution.cancel", outcome="ok").order_by("id")
     assert first.detail["comment"] == "enough"
     assert [each.detail for each in repeated] == [{"changed": False}] * (not at_once_over)
@@ -165,17 +165,17 @@ def test_it_cancels_in_every_state(stage: Stage, state: str) -> None:
 def test_it_pauses_on_demand_and_a_resume_withdraws_it(stage: Stage) -> None:
     run = stage.start(stage.plan("app-01", "web-01", "web-02"))
     stage.until(run, "POLLING")
-    services.pause(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
-    services.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.pause(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     stage.wait(lambda: stage.waves(run)[1].status == "POLLING", run)
-    services.pause(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.pause(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     stage.until(run, "PAUSED")
     assert stage.picture(run)[1] == ["COMPLETED", "COMPLETED", "PAUSED"]
-    services.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
-    services.pause(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.pause(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     stage.look()
     assert stage.picture(run) == ("PAUSED", ["COMPLETED", "COMPLETED", "PAUSED"])  # nothing began in between
-    services.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     stage.until(run, "POLLING")
-    assert code_of(lambda: services.pause(actor=SYSTEM, execution_id=run.pk)) == "EXECUTION_NOT_PAUSABLE"
+    assert code_of(lambda: control.pause(actor=SYSTEM, execution_id=run.pk)) == "EXECUTION_NOT_PAUSABLE"
     stage.until(run, "COMPLETED")

@@ -9,12 +9,11 @@ from django.test import Client
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from drs.client import Drs
-from executions.commands import control as services
-from executions.commands import retry as retrying
+from executions.commands import control, retry
 from executions.models import Execution, ServerRun
 from executions.states import Kind
 from plans.models import RecoveryPlan
-from protection.inventory import recovery_instances as instances
+from protection.inventory import recovery_instances
 from protection.inventory.reading import read_region
 from protection.models import RecoveryInstance, RegionInventory, SourceServer
 from tests.console.world import ACCOUNT
@@ -125,7 +124,7 @@ def test_what_a_run_has_terminated_since_the_inventory_was_read_is_no_production
     read_region("us-east-1")
     assert RecoveryInstance.objects.production().count() == 1
     stage.wait(lambda: not run.waves.filter(jobs__watched=True).exists(), run)
-    services.terminate(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.terminate(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     stage.wait(lambda: ServerRun.objects.get().launch_status == "TERMINATED", run)
     assert RecoveryInstance.objects.production().count() == 1, "not read again"
     stage.start(plan)
@@ -187,10 +186,10 @@ def test_that_drs_tells_no_instances_leaves_those_that_were_known(stage: Stage) 
 
 def test_a_reading_that_comes_late_takes_no_newer_one_back(stage: Stage) -> None:
     stage.plan("app-01")
-    late = instances.fetch("us-east-1", ACCOUNT)
+    late = recovery_instances.fetch("us-east-1", ACCOUNT)
     launched_outside(stage, "app-01")
-    instances.keep(instances.fetch("us-east-1", ACCOUNT))
-    instances.keep(late)
+    recovery_instances.keep(recovery_instances.fetch("us-east-1", ACCOUNT))
+    recovery_instances.keep(late)
     assert RecoveryInstance.objects.count() == 1
 
 
@@ -221,7 +220,7 @@ def test_a_recovery_is_tried_again_beside_what_it_launched_itself(stage: Stage) 
     stage.packs.touched = True
     read_region("us-east-1")
     assert RecoveryInstance.objects.production().count() == 1
-    again = retrying.retry(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    again = retry.retry(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     assert "endsRecoveryInstances" not in noted()
     stage.until(again, "COMPLETED")
 

@@ -9,7 +9,7 @@ from django.db import connection
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from contract.errors import BadRequest, Conflict, DomainError
-from executions.commands import control as services
+from executions.commands import control
 from executions.commands.retry import Choice, retry
 from executions.measuring.measure import attempts_before, measure, rows_of
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun
@@ -83,7 +83,7 @@ def test_gates_that_were_passed_are_not_waited_at_again_and_later_ones_are(stage
     plan = stage.plan("db-primary-01", "app-01 app-02", "web-01", pause={1, 2})
     stage.simulator.scenario("launch_failed", servers=["app-02"], raw_error="No", times=1)
     run = stage.until(stage.start(plan), "PAUSED")
-    services.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     first = failed(stage, run)
     second = stage.until(again(stage, first), "PAUSED")
     assert stage.picture(second)[1] == ["COMPLETED", "COMPLETED", "PAUSED"]
@@ -119,7 +119,7 @@ def test_it_refuses_what_would_not_be_sound(stage: Stage) -> None:
     assert "only a failed or partial run" in refused(stage, going).lower()
     first = partial(stage)
     stage.wait(lambda: stage.fresh(first).next_step_at is None, first)
-    services.terminate(actor=SYSTEM, execution_id=first.pk, clock=stage.clock)
+    control.terminate(actor=SYSTEM, execution_id=first.pk, clock=stage.clock)
     assert "terminated" in refused(stage, first)
 
 
@@ -127,11 +127,11 @@ def test_what_a_retry_counts_on_is_not_terminated_under_it(stage: Stage) -> None
     first = partial(stage, "db-primary-01", "app-01 app-02")
     second = again(stage, first)
     with pytest.raises(BadRequest) as told:
-        services.terminate(actor=SYSTEM, execution_id=first.pk, clock=stage.clock)
+        control.terminate(actor=SYSTEM, execution_id=first.pk, clock=stage.clock)
     assert told.value.code == "EXECUTION_STILL_RUNNING"
     assert stage.simulator.journal("TerminateRecoveryInstances") == []
     stage.until(second, "COMPLETED")
-    services.terminate(actor=SYSTEM, execution_id=first.pk, clock=stage.clock)
+    control.terminate(actor=SYSTEM, execution_id=first.pk, clock=stage.clock)
     assert stage.fresh(first).termination_status == "IN_PROGRESS"
 
 
@@ -164,7 +164,7 @@ def test_a_server_that_another_run_holds_is_a_conflict_and_a_lost_plan_the_end(s
     with pytest.raises(Conflict) as told:
         again(stage, first)
     assert told.value.code == "PLAN_ALREADY_EXECUTING"
-    services.cancel(actor=SYSTEM, execution_id=busy.pk, clock=stage.clock)
+    control.cancel(actor=SYSTEM, execution_id=busy.pk, clock=stage.clock)
     stage.until(busy, "CANCELLED")
     delete_plan(actor=SYSTEM, plan_id=plan.pk)
     assert "plan was deleted" in refused(stage, stage.fresh(first))
@@ -199,7 +199,7 @@ def test_groups_that_only_a_retry_uses_stay_as_they_are(stage: Stage) -> None:
     ):
         found = refusal(refused_change, 409, "PG_IN_ACTIVE_EXECUTION")["executions"]
         assert found == [each | {"status": second.status} for each in held]
-    services.cancel(actor=SYSTEM, execution_id=second.pk, clock=stage.clock)
+    control.cancel(actor=SYSTEM, execution_id=second.pk, clock=stage.clock)
     stage.until(second, "CANCELLED")
     answer(admin.delete(path))
 
@@ -250,7 +250,7 @@ def test_a_wave_all_of_which_is_left_out(stage: Stage) -> None:
     made = retry(actor=SYSTEM, execution_id=run.pk, choice=Choice(exclude=[app]), clock=stage.clock)
     assert stage.waves(made)[0].status == "COMPLETED"
     assert stage.waves(made)[0].status_message.startswith("Left out of this attempt: app-02.")
-    services.cancel(actor=SYSTEM, execution_id=made.pk, clock=stage.clock)
+    control.cancel(actor=SYSTEM, execution_id=made.pk, clock=stage.clock)
     Execution.objects.filter(pk=made.pk).delete()
     made = retry(actor=SYSTEM, execution_id=run.pk, choice=Choice(only=[app, *stage.ids("web-02")]), clock=stage.clock)
     made = stage.until(made, "PARTIAL")

@@ -13,7 +13,7 @@ from django.db import connections, transaction
 from audit.models import AuditEntry
 from contract.clock import db_clock
 from drs.client import Drs
-from executions.engine import advance as engine
+from executions.engine import advance
 from executions.launching import launch
 from executions.models import Execution, LaunchJob, WaveRun
 from executions.runs.aws_calls import Crew, Errand, do_now
@@ -88,7 +88,7 @@ def test_it_lets_a_lost_claim_write_nothing(stage: Stage) -> None:
     with pytest.raises(Lost):
         held.keep(stage.clock(), status="RUNNING")
     held.release(stage.clock(), status="RUNNING")
-    for decide_and_act in (engine.stepping(run.pk, stage.clock), engine.advance(run.pk, old, stage.clock)):
+    for decide_and_act in (advance.stepping(run.pk, stage.clock), advance.advance(run.pk, old, stage.clock)):
         assert list(decide_and_act) == []
     assert Execution.objects.values().get() == before
     assert AuditEntry.objects.filter(actor="engine").count() == 0

@@ -8,13 +8,13 @@ import pytest
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from contract.errors import BadRequest
-from executions.commands import control as services
-from executions.engine import advance as engine
+from executions.commands import control
+from executions.engine import advance
 from executions.models import Execution, ServerHold, ServerRun
 from executions.states import Kind
 from plans.models import RecoveryPlan
 from plans.services import update_plan
-from protection.inventory import launch_details as details
+from protection.inventory import launch_details
 from protection.models import SourceServer
 from tests.executions.launching.test_many_servers import bulk, plan_of, wave_of
 from tests.support.api_client import Api, answer, make_user, refusal
@@ -27,7 +27,7 @@ READS = {
 
 
 def rehearse(stage: Stage, plan: RecoveryPlan, kind: Kind = Kind.DRILL) -> Execution:
-    return services.start(actor=SYSTEM, plan_id=plan.pk, kind=kind, dry_run=True, clock=stage.clock)
+    return control.start(actor=SYSTEM, plan_id=plan.pk, kind=kind, dry_run=True, clock=stage.clock)
 
 
 def done(stage: Stage, plan: RecoveryPlan, *statuses: str) -> Execution:
@@ -99,7 +99,7 @@ def test_it_holds_nothing_and_runs_beside_a_real_run_which_it_names(stage: Stage
     assert rehearsal is not None
     assert [each["code"] for each in rehearsal["findings"]] == ["PLAN_ALREADY_EXECUTING"]
     assert set(ServerHold.objects.values_list("execution", flat=True)) == {real.pk}
-    services.cancel(actor=SYSTEM, execution_id=real.pk, clock=stage.clock)
+    control.cancel(actor=SYSTEM, execution_id=real.pk, clock=stage.clock)
     again = rehearse(stage, plan)
     assert not ServerHold.objects.exists()
     assert stage.start(plan).pk != again.pk  # a dry run is in nobody's way
@@ -120,12 +120,12 @@ def test_it_counts_the_quotas_live(stage: Stage) -> None:
 def test_it_is_not_paused_and_ends_when_cancelled(stage: Stage) -> None:
     run = rehearse(stage, stage.plan("app-01"))
     with pytest.raises(BadRequest) as refused:
-        services.pause(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+        control.pause(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     assert refused.value.code == "EXECUTION_NOT_PAUSABLE"
     stage.simulator.scenario("throttle", operation="DescribeSourceServers", times=1)
     stage.look(1)
     assert stage.fresh(run).status == "RUNNING"
-    services.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     assert stage.until(run, "CANCELLED", step=1).ended_at is not None
     assert stage.picture(run)[1] == ["SKIPPED"]
 
@@ -195,9 +195,9 @@ def test_it_ends_although_a_look_at_its_servers_lasts_longer_than_a_lease(
 def test_it_keeps_what_a_turn_had_time_for(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that takes too long is killed; what it learned must not be lost, or the next one comes no further."""
     run = rehearse(stage, plan_of(wave_of(bulk(stage, us_east_1=3))))
-    monkeypatch.setattr(details, "SECONDS_A_ROUND", 0.0)
+    monkeypatch.setattr(launch_details, "SECONDS_A_ROUND", 0.0)
     looked_at = ServerRun.objects.filter(wave__execution=run, phase="DONE")
     for number in (1, 2, 3):
-        engine.step(run.pk, stage.clock)
+        advance.step(run.pk, stage.clock)
         assert looked_at.count() == number
     stage.until(run, "COMPLETED", step=1)

@@ -14,7 +14,7 @@ from django.test import override_settings
 
 from audit.actor import SYSTEM
 from executions import pacemaker, tasks
-from executions.commands import control as services
+from executions.commands import control
 from executions.management.commands.engine import SIGN_SECONDS, sign_of_life
 from executions.models import LaunchJob, Pacemaker
 from tests.support.processes import eventually, free_leases, running_engine, state_of
@@ -32,7 +32,7 @@ def test_it_completes_a_drill_although_the_whole_engine_is_killed_in_a_wave(stag
     free_leases()
     with running_engine() as engine:
         eventually(lambda: stage.fresh(run).status == "PAUSED", what="the pause")
-        services.resume(actor=SYSTEM, execution_id=run.pk)
+        control.resume(actor=SYSTEM, execution_id=run.pk)
         eventually(lambda: stage.fresh(run).status == "COMPLETED", what="the end")
         assert engine.stop() == 0
     assert len(stage.launches()) == 3

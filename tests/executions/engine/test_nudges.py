@@ -14,8 +14,7 @@ from django_q.models import OrmQ, Schedule
 from contract.clock import db_clock, unix
 from drs.shapes import Job, JobLogItem
 from executions import pacemaker, queue, tasks
-from executions.engine import poll
-from executions.engine import save_answers as news
+from executions.engine import poll, save_answers
 from executions.engine.poll import FORECASTS_A_POLL
 from executions.engine.sweep import Sweep
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
@@ -152,14 +151,14 @@ def test_logs_that_have_grown_cost_the_same_for_any_number(stage: Stage, monkeyp
 
 def test_a_log_that_cannot_be_kept_keeps_no_other_from_it(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     grown_logs(stage, monkeypatch, runs=5)
-    bad, save = LaunchJob.objects.all()[0], news.save
+    bad, save = LaunchJob.objects.all()[0], save_answers.save
 
     def fail(items: Sequence[News], now: datetime) -> None:
         if bad in [each.job for each in items]:
             raise ValueError("nobody expected this")
         save(items, now)
 
-    monkeypatch.setattr(news, "save", fail)
+    monkeypatch.setattr(save_answers, "save", fail)
     cost_of(stage)
     assert ServerRun.objects.filter(phase="SNAPSHOT").exclude(job=bad).count() == 4
     assert (ServerRun.objects.get(job=bad).phase, Execution.objects.get(waves__jobs=bad).claim) == ("QUEUED", None)

@@ -13,14 +13,13 @@ from audit.actor import SYSTEM
 from drs.client import Drs
 from drs.errors import DrsError, Trouble
 from drs.shapes import Job, Participant
-from executions.commands import control as services
-from executions.engine import poll
-from executions.engine import save_answers as news
-from executions.metrics import failed_aws_calls as aws_errors
+from executions.commands import control
+from executions.engine import poll, save_answers
+from executions.metrics import failed_aws_calls
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
-from executions.observing import drs_answers as observe
+from executions.observing import drs_answers
 from executions.observing.drs_answers import Answer, News, Question
-from executions.readiness import kept_verdicts as readiness_keeping
+from executions.readiness import kept_verdicts
 from executions.runs.aws_calls import Call, Crew, Errand
 from tests.executions.engine.test_nudges import polled_runs
 from tests.support.stage import NEVER, Stage
@@ -88,7 +87,7 @@ def test_a_run_whose_news_cannot_be_kept_says_so_and_keeps_no_other_from_its_own
     stage.packs.touched = True
     LaunchJob.objects.update(status="STARTED")
     told_launched(monkeypatch, stage)
-    monkeypatch.setattr(news, "save", fail_for(first_job(), news.save, error))
+    monkeypatch.setattr(save_answers, "save", fail_for(first_job(), save_answers.save, error))
     stage.look(1)
     cured(stage, check_only_the_first_waits(stage), monkeypatch)
 
@@ -105,9 +104,9 @@ def test_a_run_whose_news_cannot_even_be_compared_is_the_only_one_to_wait(
     def fail(job: LaunchJob, *told: object) -> News:
         if job.pk == bad.pk:
             raise TypeError("nobody expected this")
-        return observe.compare(job, *told)  # type: ignore[arg-type]
+        return drs_answers.compare(job, *told)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(news, "compare", fail)
+    monkeypatch.setattr(save_answers, "compare", fail)
     stage.look(1)
     cured(stage, check_only_the_first_waits(stage), monkeypatch)
 
@@ -127,9 +126,11 @@ def test_a_run_that_waits_so_can_be_cancelled_and_sends_no_more(stage: Stage, mo
     run = stage.start(stage.plan("app-01", "web-01"))
     stage.until(run, "LAUNCHING", step=15)
     with monkeypatch.context() as patch:
-        patch.setattr(news, "save", fail_for(LaunchJob.objects.get(wave__number=0), news.save, ValueError("bad")))
+        patch.setattr(
+            save_answers, "save", fail_for(LaunchJob.objects.get(wave__number=0), save_answers.save, ValueError("bad"))
+        )
         stage.wait(lambda: stage.fresh(run).failures > 0, run, step=15)
-        services.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+        control.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
         stage.advance(400)
         stage.look()
         assert stage.fresh(run).status == "CANCELLING"
@@ -142,7 +143,7 @@ def test_a_state_of_a_termination_that_nobody_knows_changes_nothing(
 ) -> None:
     run = stage.until(stage.start(stage.plan("app-01")), "COMPLETED")
     stage.wait(lambda: stage.fresh(run).next_step_at is None, run)
-    services.terminate(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.terminate(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     told = Drs.jobs
 
     def jobs(drs: Drs, job_ids: Sequence[str]) -> list[Job]:
@@ -181,7 +182,7 @@ def test_nothing_is_taken_for_seen_that_was_not_written(stage: Stage, monkeypatc
 
 @pytest.mark.parametrize(
     ("where", "what"),
-    [(sealing, "seal"), (readiness_keeping, "refresh"), (aws_errors, "keep")],
+    [(sealing, "seal"), (kept_verdicts, "refresh"), (failed_aws_calls, "keep")],
     ids=lambda each: str(each),
 )
 def test_trouble_with_the_house_stops_no_run(

@@ -12,7 +12,7 @@ from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from contract.errors import DomainError
 from drs_simulator.testing import RunningSimulator
-from executions.commands import control as services
+from executions.commands import control
 from executions.models import Execution, LaunchJob, ServerHold
 from executions.states import Kind
 from plans.models import RecoveryPlan
@@ -80,7 +80,7 @@ class Runs(RuleBasedStateMachine):
         self.simulator.clear_scenarios()
         for _ in range(200):
             for run in Execution.objects.filter(status="PAUSED"):
-                services.resume(actor=SYSTEM, execution_id=run.pk, clock=self.stage.clock)
+                control.resume(actor=SYSTEM, execution_id=run.pk, clock=self.stage.clock)
             if not Execution.objects.active().exists():
                 break
             self.stage.advance(120)
@@ -103,7 +103,7 @@ class Runs(RuleBasedStateMachine):
         plan = self.plans[number]
         self.attempt(
             "execution.start",
-            lambda: services.start(actor=SYSTEM, plan_id=plan.pk, kind=kind, clock=self.stage.clock),
+            lambda: control.start(actor=SYSTEM, plan_id=plan.pk, kind=kind, clock=self.stage.clock),
         )
 
     def some_run(self, data: st.DataObject) -> Execution:
@@ -117,14 +117,14 @@ class Runs(RuleBasedStateMachine):
     def resume(self, data: st.DataObject) -> None:
         run = self.some_run(data)
         verb = "execution.resume" if run.status == "PAUSED" else "execution.pause_withdrawn"
-        self.attempt(verb, lambda: services.resume(actor=SYSTEM, execution_id=run.pk, clock=self.stage.clock))
+        self.attempt(verb, lambda: control.resume(actor=SYSTEM, execution_id=run.pk, clock=self.stage.clock))
 
     @precondition(has_runs)
     @rule(data=st.data())
     def pause(self, data: st.DataObject) -> None:
         run = self.some_run(data)
         self.attempt(
-            "execution.pause", lambda: services.pause(actor=SYSTEM, execution_id=run.pk, clock=self.stage.clock)
+            "execution.pause", lambda: control.pause(actor=SYSTEM, execution_id=run.pk, clock=self.stage.clock)
         )
 
     @precondition(has_runs)
@@ -133,7 +133,7 @@ class Runs(RuleBasedStateMachine):
         run = self.some_run(data)
         self.attempt(
             "execution.cancel",
-            lambda: services.cancel(actor=SYSTEM, execution_id=run.pk, clock=self.stage.clock),
+            lambda: control.cancel(actor=SYSTEM, execution_id=run.pk, clock=self.stage.clock),
         )
 
     @precondition(has_runs)
@@ -141,7 +141,7 @@ class Runs(RuleBasedStateMachine):
     def terminate(self, data: st.DataObject) -> None:
         run = self.some_run(data)
         try:
-            services.terminate(actor=SYSTEM, execution_id=run.pk, clock=self.stage.clock)
+            control.terminate(actor=SYSTEM, execution_id=run.pk, clock=self.stage.clock)
         except DomainError:
             return
         self.accepted["execution.terminate"] += 1

@@ -5,7 +5,7 @@ import pytest
 from audit.actor import SYSTEM, Actor
 from audit.models import AuditEntry
 from contract.errors import BadRequest, Conflict, NotFound
-from executions.commands import control as services
+from executions.commands import control
 from executions.models import JobEvent, LaunchJob, ServerHold, ServerRun
 from executions.states import Kind
 from tests.support.stage import PAYMENTS, Stage
@@ -27,7 +27,7 @@ def test_it_runs_three_waves_in_order_with_a_pause(stage: Stage) -> None:
     stage.look()
     assert stage.fresh(run).status == "PAUSED"
 
-    services.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     run = stage.until(run, "COMPLETED")
     assert stage.picture(run) == ("COMPLETED", ["COMPLETED"] * 3)
     assert [call["params"]["sourceServers"] for call in stage.launches()] == [
@@ -104,18 +104,18 @@ def test_it_takes_the_plan_as_it_was_and_names_one_winner(stage: Stage) -> None:
 def test_it_refuses_to_resume_what_is_not_paused(stage: Stage) -> None:
     run = stage.start(stage.plan("app-01"))
     with pytest.raises(BadRequest) as error:
-        services.resume(actor=SYSTEM, execution_id=run.pk)
+        control.resume(actor=SYSTEM, execution_id=run.pk)
     assert error.value.code == "EXECUTION_NOT_PAUSED"
     with pytest.raises(NotFound):
-        services.start(actor=SYSTEM, plan_id=run.pk, kind=Kind.DRILL)
+        control.start(actor=SYSTEM, plan_id=run.pk, kind=Kind.DRILL)
 
 
 def test_it_journals_who_did_what_and_what_the_engine_did(stage: Stage) -> None:
     operator = Actor("ops@example.com", kind="system")
     plan = stage.plan("app-01", "web-01", pause={1})
-    run = services.start(actor=operator, plan_id=plan.pk, kind=Kind.DRILL, clock=stage.clock)
+    run = control.start(actor=operator, plan_id=plan.pk, kind=Kind.DRILL, clock=stage.clock)
     stage.until(run, "PAUSED")
-    services.resume(actor=operator, execution_id=run.pk, comment="database is up", clock=stage.clock)
+    control.resume(actor=operator, execution_id=run.pk, comment="database is up", clock=stage.clock)
     stage.until(run, "COMPLETED")
     stage.wait(lambda: stage.fresh(run).next_step_at is None, run)
     entries = AuditEntry.objects.filter(subject_id=str(run.pk)).order_by("id")

@@ -8,8 +8,8 @@ import pytest
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from drs.errors import BY_CODE, DrsError
-from executions.commands import control as services
-from executions.engine import advance as engine
+from executions.commands import control
+from executions.engine import advance
 from executions.launching import launch
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.runs.aws_calls import Errand
@@ -38,7 +38,7 @@ def message(run: Execution) -> str:
 
 
 def pause(stage: Stage, run: Execution) -> None:
-    services.pause(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.pause(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
 
 
 def pause_and_look(stage: Stage, run: Execution) -> None:
@@ -56,7 +56,7 @@ def test_a_refusal_is_kept_when_somebody_has_taken_the_run(
     stage: Stage, meanwhile: Callable[[Stage, Execution], None], code: str, says: str
 ) -> None:
     run = stage.start(stage.plan("app-01", "web-01"))
-    errand = engine.stepping(run.pk, stage.clock)
+    errand = advance.stepping(run.pk, stage.clock)
     at_the_send(errand)
     meanwhile(stage, run)
     throw(errand, code)
@@ -70,7 +70,7 @@ def test_a_refusal_is_kept_when_somebody_has_taken_the_run(
 @pytest.mark.parametrize("looked_up", [True, False])
 def test_a_full_quota_is_kept_when_somebody_has_taken_the_run(stage: Stage, looked_up: bool) -> None:
     run = stage.start(stage.plan("app-01", "web-01"))
-    errand = engine.stepping(run.pk, stage.clock)
+    errand = advance.stepping(run.pk, stage.clock)
     at_the_send(errand)
     pause(stage, run)
     call = errand.throw(refusal("ServiceQuotaExceededException"))
@@ -106,7 +106,7 @@ def test_a_conflict_is_looked_into_before_anything_is_sent_again(stage: Stage) -
 
 def test_what_can_never_work_fails_at_once_when_somebody_has_taken_the_run(stage: Stage) -> None:
     run = stage.start(stage.plan("app-01", "web-01"))
-    errand = engine.stepping(run.pk, stage.clock)
+    errand = advance.stepping(run.pk, stage.clock)
     at_the_send(errand)
     pause(stage, run)
     throw(errand, "AccessDeniedException")
@@ -119,9 +119,9 @@ def test_what_can_never_work_fails_at_once_when_somebody_has_taken_the_run(stage
 @pytest.mark.parametrize("code", ["ThrottlingException", "AccessDeniedException"])
 def test_a_cancel_waits_for_no_launch_that_was_refused(stage: Stage, code: str) -> None:
     run = stage.start(stage.plan("app-01", "web-01"))
-    errand = engine.stepping(run.pk, stage.clock)
+    errand = advance.stepping(run.pk, stage.clock)
     at_the_send(errand)
-    services.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     throw(errand, code)
     stage.look()
     assert stage.fresh(run).status == "CANCELLED"
@@ -135,7 +135,7 @@ def test_a_refusal_after_the_end_settles_the_launch_and_changes_no_verdict(
     stage: Stage, code: str, status: str
 ) -> None:
     run = stage.start(stage.plan("app-01", "web-01"))
-    errand = engine.stepping(run.pk, stage.clock)
+    errand = advance.stepping(run.pk, stage.clock)
     at_the_send(errand)
     now, stage.packs.touched = stage.clock(), True
     WaveRun.objects.filter(execution=run).update(status="FAILED", ended_at=now, status_message="Given up.")
@@ -150,7 +150,7 @@ def test_a_refusal_after_the_end_settles_the_launch_and_changes_no_verdict(
 
 def test_an_old_refusal_says_nothing_of_a_newer_attempt(stage: Stage) -> None:
     run = stage.start(stage.plan("app-01"))
-    errand = engine.stepping(run.pk, stage.clock)
+    errand = advance.stepping(run.pk, stage.clock)
     at_the_send(errand)
     LaunchJob.objects.update(attempt=2)
     Execution.objects.update(claim=None)
@@ -161,7 +161,7 @@ def test_an_old_refusal_says_nothing_of_a_newer_attempt(stage: Stage) -> None:
 
 def test_a_run_read_from_a_backup_believes_no_answer_of_before(stage: Stage) -> None:
     run = stage.start(stage.plan("app-01"))
-    errand = engine.stepping(run.pk, stage.clock)
+    errand = advance.stepping(run.pk, stage.clock)
     at_the_send(errand)
     Execution.objects.update(restored_at=stage.clock(), claim=None)
     throw(errand, "ThrottlingException")

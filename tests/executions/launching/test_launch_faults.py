@@ -14,7 +14,7 @@ from audit.models import AuditEntry
 from drs import client
 from drs.client import Drs
 from drs.errors import BY_CODE, DrsError
-from executions.commands import control as services
+from executions.commands import control
 from executions.launching import launch
 from executions.models import Execution, LaunchJob, WaveRun
 from executions.runs.aws_calls import Errand
@@ -275,7 +275,7 @@ def test_it_cancels_a_launch_in_doubt_only_when_it_is_clear(stage: Stage) -> Non
     stage.simulator.scenario("drop_connection_before", operation="StartRecovery", times=1)
     run = stage.start(stage.plan("app-01"))
     stage.look()
-    services.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     stage.advance(300)
     stage.look()
     assert stage.picture(run) == ("CANCELLING", ["INITIATED"])

@@ -7,7 +7,7 @@ import pytest
 
 from audit.actor import SYSTEM
 from drs_simulator.world.fleet import Fleet, generate_fleet
-from executions.commands import control as services
+from executions.commands import control
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.states import Kind
 from plans.models import RecoveryPlan
@@ -100,7 +100,7 @@ def test_it_keeps_more_than_five_hundred_servers_within_the_quota(stage: Stage) 
 def test_it_withdraws_what_was_not_sent_when_cancelled(stage: Stage) -> None:
     run = stage.start(plan_of(wave_of(bulk(stage, us_east_1=230))))
     stage.look()
-    services.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     stage.until(run, "CANCELLED")
     assert [job.status for job in LaunchJob.objects.order_by("position")][1:] == ["WITHDRAWN", "WITHDRAWN"]
     assert len(stage.launches()) == 1
@@ -125,7 +125,7 @@ def test_a_region_that_does_not_answer_slows_no_other(stage: Stage, fault: str) 
     plans = [plan_of(wave_of({"us-east-1": [each]}, each), name=each) for each in ids["us-east-1"]]
     plans += [plan_of(wave_of({"us-west-2": [each]}, each), name=each) for each in ids["us-west-2"]]
     stage.simulator.scenario(fault, region="us-east-1", **({"seconds": 18} if fault == "unreachable" else {}))
-    runs = [services.start(actor=SYSTEM, plan_id=plan.pk, kind=Kind.DRILL, clock=stage.clock) for plan in plans]
+    runs = [control.start(actor=SYSTEM, plan_id=plan.pk, kind=Kind.DRILL, clock=stage.clock) for plan in plans]
     began = time.monotonic()
     for _ in range(6):
         stage.sweep.once()

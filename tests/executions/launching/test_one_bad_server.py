@@ -13,8 +13,8 @@ from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from drs_simulator.testing import RunningSimulator
 from drs_simulator.world.fleet import generate_fleet
-from executions.commands import control as services
-from executions.launching import restored_runs as restored
+from executions.commands import control
+from executions.launching import restored_runs
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.states import Kind
 from plans.services import WaveSpec, create_plan
@@ -185,7 +185,7 @@ def hundred(stage: Stage) -> Sequence[str]:
 def start_all(ids: Sequence[str]) -> Execution:
     group = create_group(actor=SYSTEM, name="All", region="us-east-1", source_server_ids=list(ids))
     plan = create_plan(actor=SYSTEM, name="All", waves=[WaveSpec("All", [group.pk], list(ids))])
-    return services.start(actor=SYSTEM, plan_id=plan.pk, kind=Kind.DRILL)
+    return control.start(actor=SYSTEM, plan_id=plan.pk, kind=Kind.DRILL)
 
 
 def bad_ones(ids: Sequence[str], count: int) -> list[str]:
@@ -260,14 +260,14 @@ def test_parts_made_after_a_backup_are_found_again(stage: Stage) -> None:
     LaunchJob.objects.update(**before[0][0])
     WaveRun.objects.update(status="PENDING", started_at=None, deadline_at=None)
     Execution.objects.update(status="RUNNING", claim=None)
-    restored.mark(stage.clock)
+    restored_runs.mark(stage.clock)
     stage.packs.touched = True  # the journal of here was not read from the backup
     stage.simulator.clear_scenarios()
     stage.look()
     assert LaunchJob.objects.get(servers__hostname="app-01").job_id == stage.launches()[0]["job_id"]
     assert LaunchJob.objects.get(servers__hostname="app-02").status == "QUEUED"
     stage.wait(lambda: stage.fresh(run).status == "PAUSED", run)
-    services.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     stage.offset += timedelta(seconds=700)
     stage.until(run, "COMPLETED")
     assert launched(stage.simulator) == dict.fromkeys(stage.ids(APPS), 1)

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from audit.actor import SYSTEM
-from drs import account as identity
+from drs import account
 from drs.client import Drs, SendWindow
 from drs.errors import DrsError, Trouble
-from executions.commands import control as services
+from executions.commands import control
 from executions.console.live_page.live import Live
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
 from executions.runs.aws_calls import do_now
@@ -104,14 +104,14 @@ def test_a_run_that_was_not_sent_can_be_cancelled_meanwhile(stage: Stage) -> Non
     with restarted_as(OTHER_KEY):
         stage.look()
         assert LaunchJob.objects.get().attempt == 0, "nothing was intended"
-        services.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+        control.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
         stage.look()
     assert (stage.fresh(run).status, stage.launches()) == ("CANCELLED", [])
 
 
 def test_a_dry_run_finds_nothing_wanting_in_another_account(stage: Stage) -> None:
     plan = stage.plan("app-01 app-02")
-    run = services.start(actor=SYSTEM, plan_id=plan.pk, kind=Kind.DRILL, dry_run=True, clock=stage.clock)
+    run = control.start(actor=SYSTEM, plan_id=plan.pk, kind=Kind.DRILL, dry_run=True, clock=stage.clock)
     with restarted_as(OTHER_KEY):
         pass_hours(stage, 0.5)
         assert (as_other(stage), stage.fresh(run).ended_at) == ([], None)
@@ -123,7 +123,7 @@ def test_a_termination_that_is_under_way_waits_too(stage: Stage) -> None:
     run = stage.until(stage.start(stage.plan("app-01 app-02")), "COMPLETED")
     stage.wait(lambda: stage.fresh(run).next_step_at is None, run)
     stage.simulator.scenario("drop_connection_after_effect", operation="TerminateRecoveryInstances", times=1)
-    services.terminate(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.terminate(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     with restarted_as(OTHER_KEY):
         pass_hours(stage, 0.5)
         do_now(find_unconfirmed(run, stage.clock))
@@ -186,7 +186,7 @@ def test_nothing_is_sent_while_nobody_knows_whose_the_credentials_are(stage: Sta
         for _ in range(6):
             stage.advance(60)
             stage.look()
-            identity._failed.clear()
+            account._failed.clear()
         assert stage.launches() == []
         assert (stage.fresh(run).status, live(run).silence) == ("RUNNING", "AWS refuses since")
         stage.simulator.clear_scenarios()
@@ -199,7 +199,7 @@ def test_credentials_renewed_as_another_accounts_between_look_and_send_send_noth
     run = under_way(stage)
     ours = os.environ["AWS_ACCESS_KEY_ID"]
     with restarted_as(ours):
-        credentials: Any = identity.session(os.getpid()).get_credentials()
+        credentials: Any = account.session(os.getpid()).get_credentials()
         renewing = Drs("us-east-1", OURS)
         before = len(stage.simulator.journal())
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from audit.actor import SYSTEM
 from contract.clock import unix
-from executions.commands import control as services
+from executions.commands import control
 from executions.measuring.forecast import foretold
 from executions.models import Execution
 from plans.models import RecoveryPlan
@@ -80,7 +80,7 @@ def test_the_end_of_a_paused_run_moves_on_and_gates_are_not_counted(still: Still
     told = foretold(run, still.clock())
     assert told is not None
     assert (told.gates, told.expected) == (0, still.clock() + timedelta(seconds=525))
-    services.resume(actor=SYSTEM, execution_id=run.pk, clock=still.clock)
+    control.resume(actor=SYSTEM, execution_id=run.pk, clock=still.clock)
     still.look()
     told = foretold(still.fresh(run), still.clock())
     assert told is not None

@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from audit.actor import SYSTEM
-from executions.commands import control as services
+from executions.commands import control
 from executions.measuring.measure import Measured, Part, measure, rows_of
 from executions.models import Execution
 from executions.states import Kind, Reached
@@ -42,7 +42,7 @@ def test_it_splits_rto_by_phase_person_and_the_rest(told: StillStage) -> None:
     run = told.start(told.plan("app-01 app-02", "web-01", pause={1}))
     told.until(run, "PAUSED", step=15)
     told.advance(600)
-    services.resume(actor=SYSTEM, execution_id=run.pk, clock=told.clock)
+    control.resume(actor=SYSTEM, execution_id=run.pk, clock=told.clock)
     told.until(run, "COMPLETED", step=15)
     figures = measured(run, rto_minutes=36, rpo_minutes=0)
 
@@ -89,7 +89,7 @@ def test_it_counts_rpo_from_a_declared_outage_and_flags_previous_snapshots(told:
     told.advance(420 - told.clock().timestamp() % 600 + 600)  # seven minutes past a full ten
     outage = told.clock() - timedelta(minutes=3)
     plan = told.plan("app-01 app-02")
-    run = services.start(actor=SYSTEM, plan_id=plan.pk, kind=Kind.RECOVERY, outage_at=outage, clock=told.clock)
+    run = control.start(actor=SYSTEM, plan_id=plan.pk, kind=Kind.RECOVERY, outage_at=outage, clock=told.clock)
     told.until(run, "COMPLETED", step=15)
     told.advance(15)  # the job ends after the last launch; then DRS is asked for the points in time
     told.look()

@@ -8,7 +8,7 @@ from drs.client import Drs
 from drs.errors import DrsError, Trouble
 from drs.shapes import JobLogItem
 from executions.models import JobEvent, LaunchJob, ServerRun
-from executions.observing import drs_answers as observe
+from executions.observing import drs_answers
 from tests.executions.launching.test_many_servers import bulk, plan_of, wave_of
 from tests.support.stage import Stage
 from tests.support.still import StillStage
@@ -34,7 +34,7 @@ def test_no_wave_waits_for_logs(stage: Stage) -> None:
 def test_it_keeps_what_it_could_read_in_time_and_goes_on_at_the_next_poll(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(observe, "READING_SECONDS", -1.0)
+    monkeypatch.setattr(drs_answers, "READING_SECONDS", -1.0)
     run = stage.until(stage.start(plan_of(wave_of(bulk(stage, us_east_1=1, us_west_2=1)))), "COMPLETED")
     assert set(LaunchJob.objects.values_list("events_seen", flat=True)) == {0}
     assert stage.simulator.journal("DescribeJobLogItems") == []

@@ -9,7 +9,7 @@ from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from drs.client import Drs
 from drs.shapes import Job, RecoveryInstance
-from executions.commands import control as services
+from executions.commands import control
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from tests.executions.launching.test_many_servers import bulk, plan_of, wave_of
 from tests.support.stage import Stage
@@ -53,7 +53,7 @@ def test_it_goes_on_after_a_timeout_if_the_wave_says_so_and_hears_the_rest_while
     assert server().recovery_instance_id == ""
     stage.wait(lambda: server().recovery_instance_id != "", run, step=60, limit=7200)
     assert stage.picture(run) == ("PAUSED", ["FAILED", "PAUSED"])
-    services.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     stage.until(run, "PARTIAL")
 
 
@@ -94,7 +94,7 @@ def test_it_hears_late_news_of_a_run_that_was_cancelled_in_a_pause(stage: Stage)
     stage.simulator.scenario("slow_server", servers=["app-01"], factor=6)
     run = stage.start(stage.plan("app-01", "web-01", on_failure={0: "CONTINUE"}, pause={1}))
     stage.until(run, "PAUSED")
-    services.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     stage.wait(lambda: stage.fresh(run).next_step_at is None, run, step=60, limit=7200)
     assert server().recovery_instance_id != ""
     assert stage.fresh(run).status == "CANCELLED"
@@ -148,7 +148,7 @@ def test_it_counts_the_timeout_from_the_jobs_creation_and_no_paused_time(stage: 
     stage.until(run, "PAUSED")
     stage.advance(30 * 24 * 3600)
     stage.look()
-    services.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     stage.until(run, "COMPLETED")
     for job in LaunchJob.objects.select_related("wave"):
         assert job.created_at is not None
@@ -204,7 +204,7 @@ def test_a_server_that_comes_up_after_it_was_given_up_can_be_terminated(
     stage.wait(lambda: stage.fresh(run).next_step_at is None, run)
     assert (server().launch_status, server().error) == ("LAUNCHED", "")
     assert (stage.picture(run), stage.fresh(run).ended_at) == (("PARTIAL", ["FAILED"]), run.ended_at)
-    services.terminate(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.terminate(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     (call,) = stage.simulator.journal("TerminateRecoveryInstances")
     assert server().recovery_instance_id in call["params"]["recoveryInstanceIDs"]  # type: ignore[index]
 

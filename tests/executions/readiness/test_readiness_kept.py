@@ -10,15 +10,15 @@ from django.test.utils import CaptureQueriesContext
 from audit.actor import SYSTEM
 from bench.seed import seed
 from contract.clock import db_clock
-from executions.commands import control as services
+from executions.commands import control
 from executions.models import PlanReadiness
 from executions.readiness import facts as readiness_facts
-from executions.readiness import kept_verdicts as readiness_keeping
+from executions.readiness import kept_verdicts
 from executions.readiness.facts import facts_of, readiness_of
 from executions.states import Kind, Verdict
 from plans.models import RecoveryPlan
 from plans.services import update_plan
-from protection.inventory import launch_details as details
+from protection.inventory import launch_details
 from protection.models import RegionInventory, SourceServer
 from tests.console import world
 from tests.support.api_client import Api, answer, make_user, refusal
@@ -50,7 +50,7 @@ def codes(viewer: Api, plan: RecoveryPlan) -> list[str]:
 def drilled(stage: Stage, plan: RecoveryPlan) -> None:
     run = stage.until(stage.start(plan), "COMPLETED")
     stage.wait(lambda: stage.fresh(run).next_step_at is None, run)
-    services.terminate(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    control.terminate(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     stage.wait(lambda: stage.fresh(run).termination_status == "COMPLETED", run)
 
 
@@ -84,11 +84,11 @@ def test_it_reads_the_details_of_a_few_servers_a_round_and_of_none_twice(stage: 
     read_anew(stage)
     assert len(stage.simulator.journal("GetLaunchConfiguration")) - before == 3  # grouped servers only
     SourceServer.objects.update(details_as_of=None)
-    limit, details.SERVERS_A_ROUND = details.SERVERS_A_ROUND, 2
+    limit, launch_details.SERVERS_A_ROUND = launch_details.SERVERS_A_ROUND, 2
     try:
         read_anew(stage)
     finally:
-        details.SERVERS_A_ROUND = limit
+        launch_details.SERVERS_A_ROUND = limit
     assert len(stage.simulator.journal("GetLaunchConfiguration")) - before == 5
     assert SourceServer.objects.exclude(details_as_of=None).count() == 2
 
@@ -155,25 +155,23 @@ def test_an_engine_keeps_the_verdict_on_every_plan_a_few_at_a_time(db: None, mon
     world.region(jobs_as_of=db_clock())
     plans = [world.plan() for _ in range(3)]
     now = db_clock()
-    monkeypatch.setattr(readiness_keeping, "PLANS_A_ROUND", 2)
-    assert [readiness_keeping.refresh(now) for _ in range(3)] == [2, 1, 0]
-    assert (
-        readiness_keeping.overview(now, 5, engine_alive=True).counts[Verdict.UNKNOWN] == 3
-    )  # no snapshot was read yet
+    monkeypatch.setattr(kept_verdicts, "PLANS_A_ROUND", 2)
+    assert [kept_verdicts.refresh(now) for _ in range(3)] == [2, 1, 0]
+    assert kept_verdicts.overview(now, 5, engine_alive=True).counts[Verdict.UNKNOWN] == 3  # no snapshot was read yet
     SourceServer.objects.update(details_as_of=now, latest_snapshot_at=now, launch_template_id="lt-1")
     update_plan(actor=SYSTEM, plan_id=plans[0].pk, description="changed")
-    assert readiness_keeping.refresh(now) == 1
-    counts = readiness_keeping.overview(now, 5, engine_alive=True).counts
+    assert kept_verdicts.refresh(now) == 1
+    counts = kept_verdicts.overview(now, 5, engine_alive=True).counts
     assert (counts[Verdict.READY_WITH_WARNINGS], counts[Verdict.UNKNOWN]) == (1, 2)
     later = now + timedelta(minutes=3)
-    assert readiness_keeping.refresh(later) == 2
+    assert kept_verdicts.refresh(later) == 2
     SourceServer.objects.filter(pk=plans[1].servers.all()[0].source_server_id).update(gone_at=now)
-    assert [readiness_keeping.refresh(later + timedelta(minutes=3)) for _ in range(2)] == [2, 1]  # in any order
-    overview = readiness_keeping.overview(now, 5, engine_alive=True)
+    assert [kept_verdicts.refresh(later + timedelta(minutes=3)) for _ in range(2)] == [2, 1]  # in any order
+    overview = kept_verdicts.overview(now, 5, engine_alive=True)
     assert [plan for plan, _, _ in overview.worst] == [plans[1]]
     assert "Not in DRS any more" in overview.worst[0][2]
     assert (
-        readiness_keeping.overview(now + timedelta(minutes=10), 5, engine_alive=True).counts[Verdict.UNKNOWN] == 3
+        kept_verdicts.overview(now + timedelta(minutes=10), 5, engine_alive=True).counts[Verdict.UNKNOWN] == 3
     )  # all too old
     assert PlanReadiness.objects.count() == 3
 

@@ -13,8 +13,8 @@ from audit.models import AuditEntry
 from contract.errors import BadRequest
 from drs.client import Drs
 from drs.errors import DrsError
-from executions.commands import control as services
-from executions.engine import save_answers as news
+from executions.commands import control
+from executions.engine import save_answers
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
 from executions.observing.drs_answers import News
 from executions.runs.aws_calls import do_now
@@ -31,8 +31,8 @@ def finished(stage: Stage, *tiers: str) -> Execution:
     return run
 
 
-def terminate(stage: Stage, run: Execution) -> services.TerminationResult:
-    return services.terminate(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+def terminate(stage: Stage, run: Execution) -> control.TerminationResult:
+    return control.terminate(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
 
 
 def calls(stage: Stage) -> int:
@@ -122,7 +122,7 @@ def test_it_lets_a_person_try_again_when_a_request_never_arrived(stage: Stage) -
     stage.simulator.scenario("drop_connection_before", operation="TerminateRecoveryInstances", times=1)
     terminate(stage, run)
     ended(stage, run, "PARTIAL")
-    assert {each.code for each in services.terminate(actor=SYSTEM, execution_id=run.pk, clock=stage.clock).failed} <= {
+    assert {each.code for each in control.terminate(actor=SYSTEM, execution_id=run.pk, clock=stage.clock).failed} <= {
         "NOT_CONFIRMED"
     }
     ended(stage, run, "COMPLETED")
@@ -188,7 +188,7 @@ def test_it_waits_for_the_launch_job_to_end_and_asks_again(stage: Stage) -> None
     assert (job.status, LaunchJob.objects.get().job_id in job.waits_for) == ("QUEUED", True)
     assert len(terminate(stage, run).waiting) == 1
     assert calls(stage) == 1, "a second request has nothing to ask for"
-    cleared = services.delete_finished(actor=SYSTEM)
+    cleared = control.delete_finished(actor=SYSTEM)
     assert (cleared.deleted, [each.reason for each in cleared.kept]) == (0, ["AWS is terminating its instances."])
     gone = ServerRun.objects.filter(hostname="app-02", launch_status="TERMINATED")
     stage.wait(gone.exists, run, step=300, limit=20_000)
@@ -335,7 +335,7 @@ def test_late_news_never_bring_a_terminated_server_back(stage: Stage) -> None:
     server.point_in_time = stage.clock()
     ServerRun.objects.update(launch_status="TERMINATED")
     with transaction.atomic():
-        news.save([News(job, [server], {"launch_status", "point_in_time"})], stage.clock())
+        save_answers.save([News(job, [server], {"launch_status", "point_in_time"})], stage.clock())
     assert ServerRun.objects.get().launch_status == "TERMINATED"
 
 

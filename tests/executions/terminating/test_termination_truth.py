@@ -10,9 +10,9 @@ from audit.models import AuditEntry
 from contract.errors import DomainError
 from drs.client import Drs, SendWindow
 from drs.shapes import Job
-from executions.commands import control as services
+from executions.commands import control
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
-from executions.terminating import send as terminating
+from executions.terminating import send
 from executions.terminating import terminate as termination
 from plans.models import RecoveryPlan
 from tests.executions.launching.test_many_servers import bulk, plan_of, wave_of
@@ -29,8 +29,8 @@ def finished(stage: Stage, plan: RecoveryPlan) -> Execution:
     return run
 
 
-def terminate(stage: Stage, run: Execution) -> services.TerminationResult:
-    return services.terminate(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+def terminate(stage: Stage, run: Execution) -> control.TerminationResult:
+    return control.terminate(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
 
 
 def test_nothing_is_taken_for_gone_and_both_accounts_are_named(stage: Stage) -> None:
@@ -76,7 +76,7 @@ def test_the_status_is_that_of_the_row_and_not_of_what_was_read_before_aws_was_a
     (job,) = termination._record_intents(SYSTEM, run, "", stage.clock, set())
     assert stage.fresh(run).termination_status == "IN_PROGRESS"
     run.termination_status = "PARTIAL"
-    terminating.refuse(run, job, "ThrottlingException", "Slow down.", stage.clock())
+    send.refuse(run, job, "ThrottlingException", "Slow down.", stage.clock())
     assert stage.fresh(run).termination_status == "PARTIAL"
 
 
@@ -87,7 +87,7 @@ def test_a_job_in_a_state_that_nobody_knows_was_accepted(stage: Stage, status: s
         execution=run, region="us-east-1", status="INITIATED", intent_at=stage.clock() - timedelta(seconds=1)
     )
     found = replace(_terminate_job(stage), status=status)
-    terminating.confirm(run, job, found, stage.clock())
+    send.confirm(run, job, found, stage.clock())
     job.refresh_from_db()
     assert (job.job_id, job.status, job.watched) == (found.job_id, "PENDING", True)
 
