@@ -20,6 +20,7 @@ from tests.executions.launching.test_many_servers import bulk, plan_of, wave_of
 from tests.support.api_client import Api, answer, make_user, refusal
 from tests.support.processes import eventually
 from tests.support.stage import Stage
+from tests.support.still import StillStage
 
 READS = {
     "DescribeSourceServers", "DescribeJobs", "DescribeRecoverySnapshots", "GetLaunchConfiguration", "GetCallerIdentity",
@@ -140,16 +141,16 @@ def test_it_waits_for_aws_and_never_takes_silence_for_consent(stage: Stage) -> N
     assert "AccessDeniedException" in ServerRun.objects.get(wave__execution=run).error
 
 
-def test_it_foretells_from_what_launches_took_here(stage: Stage) -> None:
-    plan = stage.plan("app-01 app-02 app-03", "web-01 web-02")
-    run = done(stage, plan)
-    rehearsal = stage.fresh(run).rehearsal
+def test_it_foretells_from_what_launches_took_here(still: StillStage) -> None:
+    plan = still.plan("app-01 app-02 app-03", "web-01 web-02")
+    run = done(still, plan)
+    rehearsal = still.fresh(run).rehearsal
     assert rehearsal is not None
     assert rehearsal["predictedDuration"] is None
     assert "Only 0 of the 5 launches" in rehearsal["basis"]
-    real = stage.until(stage.start(plan), "COMPLETED", step=15)
-    stage.wait(lambda: stage.fresh(real).next_step_at is None, real)  # else its polls are among the dry run's calls
-    rehearsal = stage.fresh(done(stage, plan)).rehearsal
+    real = still.until(still.start(plan), "COMPLETED", step=15)
+    still.wait(lambda: still.fresh(real).next_step_at is None, real)  # else its polls are among the dry run's calls
+    rehearsal = still.fresh(done(still, plan)).rehearsal
     assert rehearsal is not None
     took = (real.ended_at - real.started_at).total_seconds() if real.ended_at else 0
     assert rehearsal["predictedEarliest"] <= rehearsal["predictedDuration"] <= rehearsal["predictedLatest"]
