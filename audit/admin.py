@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from audit.administration import ReadOnly
+from audit.journaled_admin import ReadOnly
 from audit.models import AuditEntry, AuditSeal
 
 

@@ -11,8 +11,8 @@ from django.db import transaction
 
 from audit import refusals
 from audit.actor import Actor
-from audit.cleaning import one_line, storable
 from audit.models import AuditEntry
+from audit.safe_text import one_line, storable
 from contract import log_context
 from contract.errors import DomainError
 

@@ -11,7 +11,7 @@ from django.http.response import HttpResponseBase
 
 from audit import refusals
 from audit.journal import record, refusal_detail
-from audit.requests import actor_for
+from audit.request_actor import actor_for
 
 log = logging.getLogger(__name__)
 

@@ -49,7 +49,7 @@ def world(
     from drs_simulator.world.fleet import Fleet, generate_fleet
     from plans.models import RecoveryPlan
     from plans.services import WaveSpec, create_plan
-    from protection.inventory.reading import read_region
+    from protection.inventory.source_servers import read_region
     from protection.models import SourceServer
     from protection.services import create_group
     from tests.support.emptying import empty_database

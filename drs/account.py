@@ -17,8 +17,8 @@ from botocore.credentials import Credentials, RefreshableCredentials
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from drs import failed_call_counts
+from drs.classify_errors import classify
 from drs.errors import OTHER_ACCOUNT, DrsError, Effect, Trouble
-from drs.failures import classify
 
 if TYPE_CHECKING:
     from botocore.credentials import ReadOnlyCredentials

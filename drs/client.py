@@ -21,8 +21,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from drs import account as identity
 from drs import failed_call_counts
+from drs.classify_errors import HeldBackError, OtherCredentialsError, SendWindowClosedError, classify
 from drs.errors import DrsError, Trouble
-from drs.failures import HeldBackError, OtherCredentialsError, SendWindowClosedError, classify
 from drs.shapes import Job, JobLogItem, RecoveryInstance, SourceServer, moment
 
 if TYPE_CHECKING:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, cast
 from uuid import uuid4
 
 from drs_simulator import control, operations
-from drs_simulator.protocol import journal, wire
-from drs_simulator.protocol.journal import Call, Outcome
-from drs_simulator.protocol.wire import STS_OPERATION, Identity, Reply, Request
+from drs_simulator.protocol import call_log, rest_json
+from drs_simulator.protocol.call_log import Call, Outcome
+from drs_simulator.protocol.rest_json import STS_OPERATION, Identity, Reply, Request
 from drs_simulator.world import errors, scenarios
 from drs_simulator.world.errors import ApiError, Disconnect
 from drs_simulator.world.jobs import JOBS_QUOTA
 from drs_simulator.world.scenarios import Acts, Scenario
-from drs_simulator.world.store import Store
+from drs_simulator.world.state_file import Store
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -70,18 +70,18 @@ class Simulator:
         call = Call("", "", "", {}, *_sdk_headers(request))
         identity = Identity("", "", "sts" if b"Action=" in request.body else "drs")
         try:
-            operation = wire.route(request)
+            operation = rest_json.route(request)
             call = Call(operation, "", "", {}, *_sdk_headers(request))
-            identity = wire.identify(request)
+            identity = rest_json.identify(request)
             account = self.store.accounts.get(identity.access_key, self.store.account)
             call = Call(operation, identity.region, account, {}, call.invocation_id, call.attempt)
             age = self.store.settings.signature_max_age_seconds
-            wire.check_signature_age(request, identity.service, self.store.clock.wall(), age)
-            params = wire.parameters(request, operation)
+            rest_json.check_signature_age(request, identity.service, self.store.clock.wall(), age)
+            params = rest_json.parameters(request, operation)
         except ApiError as error:
             with self.store.transaction():
-                entry = journal.open_entry(self.store, call)
-                journal.close_entry(self.store, entry, Outcome(error.status, error.code))
+                entry = call_log.open_entry(self.store, call)
+                call_log.close_entry(self.store, entry, Outcome(error.status, error.code))
             return _error_reply(error, identity.service)
         return self._serve(Call(operation, call.region, account, params, call.invocation_id, call.attempt))
 
@@ -89,7 +89,7 @@ class Simulator:
         with self.store.transaction():
             land_late_calls(self.store)
             fault = scenarios.striking_call(self.store, call.region, call.operation)
-            entry = journal.open_entry(self.store, call, fault.name if fault else "")
+            entry = call_log.open_entry(self.store, call, fault.name if fault else "")
             if fault is None:
                 return self._carry_out(call, entry).reply
         if fault.kind.acts is Acts.INSTEAD:
@@ -105,13 +105,13 @@ class Simulator:
         """The call, its effects and its journal entry, all or nothing."""
         with self.store.transaction():
             handled = carry_out(self.store, call, self.store.clock.now())
-            journal.close_entry(self.store, entry, handled.outcome)
+            call_log.close_entry(self.store, entry, handled.outcome)
             return handled
 
     def _refuse(self, call: Call, entry: int, fault: Scenario) -> Reply:
         if fault.kind.error:
             error = refusal(call, fault.kind.error)
-            journal.close_entry(self.store, entry, Outcome(error.status, error.code))
+            call_log.close_entry(self.store, entry, Outcome(error.status, error.code))
             return _error_reply(error, _service_of(call))
         if fault.name == "late_landing":
             clock = self.store.clock
@@ -132,11 +132,11 @@ class Simulator:
         handled = self._carry_out(call, entry)
         job_id = handled.outcome.job_id
         if fault.name == "drop_connection_after_effect":
-            journal.close_entry(self.store, entry, Outcome(None, "", job_id))
+            call_log.close_entry(self.store, entry, Outcome(None, "", job_id))
             raise Disconnect
         if fault.name == "internal_error_after_effect":
             error = errors.simple_error("InternalServerException")
-            journal.close_entry(self.store, entry, Outcome(error.status, error.code, job_id))
+            call_log.close_entry(self.store, entry, Outcome(error.status, error.code, job_id))
             return _error_reply(error, _service_of(call))
         if fault.name == "broken_json":
             half = handled.reply.body[: len(handled.reply.body) // 2]
@@ -167,7 +167,7 @@ def land_late_calls(store: Store) -> None:
         call = Call(**json.loads(row["call"]))
         handled = carry_out(store, call, row["lands_at"])
         outcome = Outcome(None, handled.outcome.error, handled.outcome.job_id)
-        journal.close_entry(store, row["journal_id"], outcome)
+        call_log.close_entry(store, row["journal_id"], outcome)
         store.run("DELETE FROM landing WHERE seq = ?", row["seq"])
 
 

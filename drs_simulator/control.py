@@ -13,15 +13,15 @@ from typing import cast
 from urllib.parse import parse_qs
 
 from drs_simulator import operations
-from drs_simulator.protocol import journal, render
-from drs_simulator.protocol.render import Moment
-from drs_simulator.protocol.wire import Reply, Request
+from drs_simulator.protocol import call_log, responses
+from drs_simulator.protocol.responses import Moment
+from drs_simulator.protocol.rest_json import Reply, Request
 from drs_simulator.world import outside_changes, scenarios
 from drs_simulator.world.demo import demo_fleet
 from drs_simulator.world.fleet import fleet_from_json, generate_fleet
 from drs_simulator.world.jobs import job_from_row
 from drs_simulator.world.scenarios import Acts
-from drs_simulator.world.store import Store
+from drs_simulator.world.state_file import Store
 
 Json = Mapping[str, object]
 
@@ -65,7 +65,7 @@ def health(store: Store, body: Json) -> Json:
 
 def read_journal(store: Store, body: Json) -> Json:
     operation, since = str(body.get("operation", "")), int(str(body.get("since", 0)))
-    return {"entries": journal.entries(store, operation, since, int(str(body.get("limit", 10_000))))}
+    return {"entries": call_log.entries(store, operation, since, int(str(body.get("limit", 10_000))))}
 
 
 def state(store: Store, body: Json) -> Json:
@@ -80,7 +80,7 @@ def state(store: Store, body: Json) -> Json:
         "clock": {"virtual": now, "wall": store.clock.wall(), "speed": store.clock.speed},
         "regions": [dict(row) for row in store.rows("SELECT * FROM region ORDER BY account, name")],
         "servers": store.number("SELECT COUNT(*) FROM server"),
-        "jobs": [{**asdict(each.place), **render.job_shape(moment, each)} for each in jobs],
+        "jobs": [{**asdict(each.place), **responses.job_shape(moment, each)} for each in jobs],
         "instances": [dict(row) for row in store.rows(alive, now, now)],
         "landings": store.number("SELECT COUNT(*) FROM landing"),
     }

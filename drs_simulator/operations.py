@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from drs_simulator.protocol import render
-from drs_simulator.protocol.journal import Call
+from drs_simulator.protocol import responses
+from drs_simulator.protocol.call_log import Call
 from drs_simulator.protocol.paging import Keyed, Page, page_of
-from drs_simulator.protocol.render import LaunchHistory, Moment
+from drs_simulator.protocol.responses import LaunchHistory, Moment
 from drs_simulator.world import scenarios
 from drs_simulator.world.clock import epoch
 from drs_simulator.world.errors import ApiError, invalid, not_found, uninitialized, unnamed
@@ -23,7 +23,7 @@ from drs_simulator.world.fleet import FleetServer
 from drs_simulator.world.jobs import Job, Place, Target, check_snapshot, create_job, job_from_row, live_instance
 from drs_simulator.world.jobs import job as stored_job
 from drs_simulator.world.snapshots import RecoverySnapshot, snapshots
-from drs_simulator.world.store import Store, Value
+from drs_simulator.world.state_file import Store, Value
 
 if TYPE_CHECKING:
     from mypy_boto3_drs import type_defs as shapes
@@ -94,7 +94,7 @@ def describe_source_servers(store: Store, call: Call, now: float) -> Done:
 
     def concerns(server: FleetServer) -> bool:
         staging = server.staging_account or server.account
-        return hardware in (None, render.vmware_uuid(server)) and (not stagings or staging in stagings)
+        return hardware in (None, responses.vmware_uuid(server)) and (not stagings or staging in stagings)
 
     def fetch(after: Key, limit: int) -> list[Keyed[FleetServer]]:
         sql = f"SELECT body FROM server WHERE account = ? AND region = ? AND id > ?{condition} ORDER BY id"
@@ -105,7 +105,7 @@ def describe_source_servers(store: Store, call: Call, now: float) -> Done:
 
     page = page_of(store, call, fetch)
     histories = _histories(store, [server.id for server in page.items], now)
-    shown = [render.source_server_shape(moment, each, histories[each.id]) for each in page.items]
+    shown = [responses.source_server_shape(moment, each, histories[each.id]) for each in page.items]
     return _listing(Page(list(shown), page.next_token))
 
 
@@ -170,7 +170,7 @@ def _start_recovery(store: Store, call: Call, now: float) -> Done:
 
 
 def _started(store: Store, call: Call, made: Job, now: float, status: int) -> Done:
-    return Done({"job": render.job_shape(_moment(store, call, now), made)}, status, made.spec.id)
+    return Done({"job": responses.job_shape(_moment(store, call, now), made)}, status, made.spec.id)
 
 
 def _server(store: Store, call: Call, server_id: str) -> FleetServer:
@@ -228,7 +228,7 @@ def describe_jobs(store: Store, call: Call, now: float) -> Done:
         return [Keyed(row["seq"], job_from_row(row)) for row in rows]
 
     page = page_of(store, call, fetch)
-    return _listing(Page([render.job_shape(moment, each) for each in page.items], page.next_token))
+    return _listing(Page([responses.job_shape(moment, each) for each in page.items], page.next_token))
 
 
 def _filter_date(filters: Mapping[str, object], name: str) -> float:
@@ -244,7 +244,7 @@ def describe_job_log_items(store: Store, call: Call, now: float) -> Done:
     if found is None or found.visible_at > now:
         raise invalid([("jobID", f"job {job_id} not found")], "other")
     page = page_of(store, call, partial(_slice, found.timeline.events_until(now)))
-    return _listing(Page([render.job_log_shape(moment, found, each) for each in page.items], page.next_token))
+    return _listing(Page([responses.job_log_shape(moment, found, each) for each in page.items], page.next_token))
 
 
 def _slice(items: Sequence[T], after: Key, limit: int) -> list[Keyed[T]]:
@@ -261,7 +261,7 @@ def describe_recovery_instances(store: Store, call: Call, now: float) -> Done:
 
     def shape(row: sqlite3.Row) -> object:
         server = FleetServer(**json.loads(row["body"])) if row["body"] else None
-        shown = render.recovery_instance_shape(moment, row, server)
+        shown = responses.recovery_instance_shape(moment, row, server)
         if untold is not None and server is not None and untold.concerns_server(server):
             del shown["isDrill"]
         return shown
@@ -290,7 +290,7 @@ def describe_recovery_snapshots(store: Store, call: Call, now: float) -> Done:
         known.reverse()
     page: Page[RecoverySnapshot] = page_of(store, call, partial(_slice, known))
     moment = _moment(store, call, now)
-    return _listing(Page([render.recovery_snapshot_shape(moment, each) for each in page.items], page.next_token))
+    return _listing(Page([responses.recovery_snapshot_shape(moment, each) for each in page.items], page.next_token))
 
 
 def get_launch_configuration(store: Store, call: Call, now: float) -> Done:
@@ -298,7 +298,7 @@ def get_launch_configuration(store: Store, call: Call, now: float) -> Done:
     without = scenarios.view(store, call.region, "no_launch_settings", call.operation)
     if without is not None and without.concerns_server(server):
         raise not_found("LaunchConfiguration", server.id)
-    return Done(render.launch_configuration_shape(server))
+    return Done(responses.launch_configuration_shape(server))
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from drs_simulator.app import Simulator
 from drs_simulator.world.demo import demo_fleet
 from drs_simulator.world.errors import Disconnect
 from drs_simulator.world.fleet import Fleet, fleet_from_json
-from drs_simulator.world.store import Store
+from drs_simulator.world.state_file import Store
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

@@ -22,13 +22,13 @@ from botocore.config import Config
 from drs_simulator.app import Simulator
 from drs_simulator.server import SimulatorServer, close, read_fleet
 from drs_simulator.world.fleet import Fleet
-from drs_simulator.world.store import Store
+from drs_simulator.world.state_file import Store
 
 if TYPE_CHECKING:
     from mypy_boto3_drs import DrsClient
     from mypy_boto3_sts import STSClient
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[1]
 ACCESS_KEY = "AKIASIMULATOR0000000"
 SECRET = "the simulator does not check signatures"  # noqa: S105  # and so it is none
 Json = dict[str, object]

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from audit.actor import Actor
-from audit.administration import Journaled, each_told
+from audit.journaled_admin import Journaled, each_told
 from identity import accounts
 
 SHOWN = ["username", "email", "identity", "is_active", "is_staff", "is_superuser", "groups", "last_login"]

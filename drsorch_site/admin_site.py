@@ -10,7 +10,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import urlencode
 
-from audit.administration import Journaled, ReadOnly, ServiceAdmin
+from audit.journaled_admin import Journaled, ReadOnly, ServiceAdmin
 from identity.sign_in import sign_out
 
 RIGHT = "executions.delete_execution"  # which only administrators have

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, include, path, re_path
 
-from console.signed_in import signed_in
+from console.page_access import signed_in
 from contract.rest.views import NothingHere, route
 from drsorch_site import schema
 

@@ -18,11 +18,11 @@ from django.views.decorators.http import require_POST, require_safe
 
 from console.pages import HtmxHttpRequest, Question
 from contract.status import Tone
-from drsorch_site.context import THEMES
-from executions.console.live_page.live import Live
+from drsorch_site.page_context import THEMES
+from executions.console.live_page.page_content import Live
 from executions.models import Execution, LaunchJob, PlanReadiness
 from executions.pacemaker import beating, is_alive, last_beat
-from executions.readiness.kept_verdicts import overview
+from executions.readiness.stored_verdicts import overview
 from executions.runs.server_counts import progress_of
 from executions.states import ExecutionStatus, JobStatus, Kind, Verdict
 from plans.models import RecoveryPlan

@@ -159,8 +159,8 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "identity.session_clock.SessionClock",  # ends a session before anybody is recognised by it
-    "identity.provider.renewal.Renewal",  # … and asks the provider again before that
+    "identity.session_expiry.SessionClock",  # ends a session before anybody is recognised by it
+    "identity.provider.session_renewal.Renewal",  # … and asks the provider again before that
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "drsorch_site.metrics.AwsErrorsMiddleware",
     "audit.middleware.RefusalMiddleware",
@@ -184,7 +184,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "drsorch_site.context.console",
+                "drsorch_site.page_context.console",
             ],
             "builtins": ["console.templatetags.console", "heroicons.templatetags.heroicons"],
         },

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
-from console.signed_in import page
+from console.page_access import page
 from drsorch_site import dashboard, health, metrics
 
 urlpatterns: list[URLPattern | URLResolver] = [

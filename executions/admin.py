@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from audit.actor import Actor
-from audit.administration import ReadOnly, each_told
+from audit.journaled_admin import ReadOnly, each_told
 from executions.commands import control
 from executions.commands.abandon import abandon
 from executions.models import AwsErrors, Execution, LaunchJob, Pacemaker, TerminationJob, WaveRun

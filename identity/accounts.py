@@ -12,7 +12,7 @@ from django.utils import timezone
 from audit.actor import Actor
 from audit.journal import attempt, record
 from contract.errors import Forbidden, Invalid, NotFound
-from identity.provider import grants
+from identity.provider import refresh_tokens
 
 SWITCH = "drsorch_site.switch_account"
 
@@ -63,8 +63,8 @@ def _check(actor: Actor, user: User) -> None:
 
 def end_sessions(user: User) -> int:
     """End every session of somebody, and have the provider forget their refresh tokens; answers how many ended."""
-    for token in grants.take_all(user):
-        transaction.on_commit(partial(grants.give_back, settings.PROVIDER, token))
+    for token in refresh_tokens.take_all(user):
+        transaction.on_commit(partial(refresh_tokens.give_back, settings.PROVIDER, token))
     lasting = Session.objects.filter(expire_date__gt=timezone.now()).iterator()
     mine = [each.pk for each in lasting if each.get_decoded().get(SESSION_KEY) == str(user.pk)]
     Session.objects.filter(pk__in=mine).delete()

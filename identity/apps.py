@@ -12,6 +12,6 @@ class IdentityConfig(AppConfig):
     def ready(self) -> None:
         from django.contrib.auth.signals import user_logged_in
 
-        from identity.session_clock import stamp
+        from identity.session_expiry import stamp
 
         user_logged_in.connect(stamp, dispatch_uid="drsorch.session-clock")

@@ -10,9 +10,9 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from audit.requests import actor_for
+from audit.request_actor import actor_for
 from identity import tokens
-from identity.provider import people
+from identity.provider import users
 from identity.provider.cognito import Provider
 from identity.provider.id_token import BadToken, KeysUnavailable, verifier
 from identity.roles import ROLES
@@ -50,7 +50,7 @@ def _of_provider(token: str, provider: Provider, *, may_wait: bool) -> User | No
         return None
     except KeysUnavailable as error:
         raise AuthenticationFailed("The identity provider does not answer. Try again in a minute.") from error
-    user = people.user_of(claims)
+    user = users.user_of(claims)
     user.token_roles = provider.roles(claims.groups)  # type: ignore[attr-defined]  # these, not those of the last sign-in
     user.is_superuser = False  # for this request: Django asks it before any backend
     return user if user.is_active else None

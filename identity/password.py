@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
-from audit.requests import actor_for
+from audit.request_actor import actor_for
 from identity import accounts
 
 

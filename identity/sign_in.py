@@ -17,8 +17,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from identity.forms import SignInForm
-from identity.provider import grants, oidc, renewal
-from identity.sign_in_journal import note
+from identity.journal_sign_ins import note
+from identity.provider import oidc, refresh_tokens, session_renewal
 from identity.throttles import origin
 
 View = Callable[..., HttpResponseBase]
@@ -35,13 +35,13 @@ WHY = {
 }
 ENDED = {
     "": "",
-    "1": "Your session has ended. Sign in to go on.",
-    renewal.REFUSED: "Your session has ended, because your organisation's sign-in no longer vouches for it: it was"
-    " signed out there, or the account was changed. Sign in to go on.",
-    renewal.UNTRUSTED: "Your session has ended, because an answer of the identity provider could not be trusted."
-    " If this happens again, tell an administrator.",
-    renewal.UNCONFIRMED: "Your session has ended, because the identity provider has given no proper answer for a"
-    " quarter of an hour. Runs go on without you. Tell an administrator, and sign in again.",
+    "1": "Your session has ended. Sign in to continue.",
+    session_renewal.REFUSED: "Your session has ended because your organization's sign-in no longer confirms it: you"
+    " signed out there, or your account was changed. Sign in to continue.",
+    session_renewal.UNTRUSTED: "Your session has ended because a response from the identity provider could not be"
+    " trusted. If this happens again, tell an administrator.",
+    session_renewal.UNCONFIRMED: "Your session has ended because the identity provider has given no valid response for"
+    " 15 minutes. Runs continue without you. Tell an administrator, and sign in again.",
 }
 
 
@@ -139,9 +139,9 @@ def sign_out(request: HttpRequest) -> HttpResponse:
     """Ends the session here and at the provider, which would otherwise let the next person in without asking."""
     if isinstance(request.user, User):
         note(request, "session.end", user=request.user)
-    refresh_token = grants.take(request.session)
+    refresh_token = refresh_tokens.take(request.session)
     logout(request)
-    grants.give_back(settings.PROVIDER, refresh_token)
+    refresh_tokens.give_back(settings.PROVIDER, refresh_token)
     return redirect("signed-out" if settings.PROVIDER is None else oidc.logout_address(request))
 
 

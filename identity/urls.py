@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from console.signed_in import page
+from console.page_access import page
 from identity import password, sign_in
 
 urlpatterns: list[URLPattern] = [

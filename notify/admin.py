@@ -7,7 +7,7 @@ from django.contrib import admin, messages
 from django.http import HttpRequest
 
 from audit.actor import Actor
-from audit.administration import ReadOnly, ServiceAdmin, ServiceForm
+from audit.journaled_admin import ReadOnly, ServiceAdmin, ServiceForm
 from contract.errors import Invalid
 from notify import services
 from notify.forms import EVENTS

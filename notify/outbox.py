@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import connection
 
-from audit.cleaning import one_line, storable
+from audit.safe_text import one_line, storable
 from notify.channels.recipients import shown
 from notify.models import Delivery, Notice, Subscription
 from notify.states import Event

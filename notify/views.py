@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from audit.requests import actor_for
+from audit.request_actor import actor_for
 from console.pages import HtmxHttpRequest, Question, go, page_of, wants_fragment
 from contract.errors import DomainError, Forbidden
 from notify import services

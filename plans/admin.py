@@ -7,7 +7,7 @@ from django import forms
 from django.contrib import admin
 
 from audit.actor import Actor
-from audit.administration import ServiceAdmin, ServiceForm
+from audit.journaled_admin import ServiceAdmin, ServiceForm
 from contract.errors import DomainError, Invalid
 from contract.rest.handlers import flat
 from contract.rest.parsers import read_object

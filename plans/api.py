@@ -7,7 +7,7 @@ from typing import Any, Literal
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audit.requests import actor_for
+from audit.request_actor import actor_for
 from contract.errors import Invalid
 from contract.rest.etag import etag, expected_versions
 from contract.rest.schema import IF_MATCH, describes

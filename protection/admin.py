@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from audit.actor import Actor
-from audit.administration import ReadOnly, ServiceAdmin, ServiceForm
+from audit.journaled_admin import ReadOnly, ServiceAdmin, ServiceForm
 from protection import services
 from protection.models import ProtectionGroup, RecoveryInstance, RegionInventory, SourceServer
 

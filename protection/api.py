@@ -5,7 +5,7 @@ import uuid
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audit.requests import actor_for
+from audit.request_actor import actor_for
 from contract.errors import Invalid
 from contract.rest.etag import etag, expected_versions
 from contract.rest.schema import DRS, IF_MATCH, describes
@@ -25,7 +25,7 @@ from contract.rights import AnyOf
 from drs.errors import DrsError
 from protection import services
 from protection.drs_refusals import drs_trouble
-from protection.inventory.reading import check_region, read_region
+from protection.inventory.source_servers import check_region, read_region
 from protection.models import ProtectionGroup
 from protection.representation import (
     DiscoveryShape,

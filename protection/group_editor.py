@@ -13,12 +13,12 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from audit.models import AuditEntry
-from audit.requests import actor_for
+from audit.request_actor import actor_for
 from console.pages import HtmxHttpRequest, Question, go, wants_fragment
 from contract.errors import DomainError, VersionConflict
 from drs.errors import DrsError
 from protection import services
-from protection.inventory.reading import known_regions, read_region
+from protection.inventory.source_servers import known_regions, read_region
 from protection.models import ProtectionGroup, RegionInventory, ServerAssignment, SourceServer
 from protection.views import region_ages
 

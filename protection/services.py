@@ -15,7 +15,7 @@ from contract.clock import Clock, db_clock
 from contract.errors import BadRequest, Conflict, Invalid, NotFound
 from contract.names import name_key
 from contract.rest.etag import refuse_stale
-from protection.inventory.reading import check_region, check_servers_exist
+from protection.inventory.source_servers import check_region, check_servers_exist
 from protection.models import ProtectionGroup, ServerAssignment
 
 NAME_MAX = 128

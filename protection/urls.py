@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern
 
-from console.signed_in import page
+from console.page_access import page
 from protection import group_editor
 from protection import views as protection
 

@@ -4,13 +4,13 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audit.requests import actor_for
+from audit.request_actor import actor_for
 from contract.clock import db_clock
 from contract.rest.schema import describes
 from contract.rest.serializers import OneOf, StrictSerializer, read_body, read_query
 from contract.rest.views import ApiView, read_id
 from reports.documents.downloads import attachment, download
-from reports.record import RecordShape
+from reports.report_data import RecordShape
 from reports.services import evidence, report
 
 

@@ -3,7 +3,7 @@
 from typing import TypedDict
 
 from contract.clock import unix
-from executions.measuring.measure import Measured, attempts_before, measure, rows_of
+from executions.measuring.rta_rpa import Measured, attempts_before, measure, rows_of
 from executions.models import Execution
 
 

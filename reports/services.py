@@ -9,8 +9,8 @@ from contract.clock import Clock, db_clock
 from contract.errors import BadRequest
 from executions.commands.control import no_execution
 from executions.models import Execution
-from reports import pack
-from reports.record import RecordShape, record
+from reports import evidence_pack
+from reports.report_data import RecordShape, record
 
 
 def finished(execution_id: uuid.UUID) -> Execution:
@@ -35,4 +35,4 @@ def report(execution_id: uuid.UUID, now: datetime) -> RecordShape:
 @attempt("execution.evidence", "execution", subject="execution_id")
 def evidence(*, actor: Actor, execution_id: uuid.UUID, clock: Clock = db_clock) -> bytes:
     """The evidence pack of a finished run, a ZIP file; the journal keeps its digests. Raises as `finished`."""
-    return pack.make(actor, finished(execution_id).pk, clock())
+    return evidence_pack.make(actor, finished(execution_id).pk, clock())

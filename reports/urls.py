@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern
 
-from console.signed_in import page
+from console.page_access import page
 from reports import views as reports
 
 urlpatterns: list[URLPattern] = [

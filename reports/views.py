@@ -8,17 +8,17 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from audit.requests import actor_for
+from audit.request_actor import actor_for
 from contract.errors import BadRequest, NotFound
 from drsorch_verify.derive import span
-from executions.console.live_page.live import Live
+from executions.console.live_page.page_content import Live
 from executions.console.live_page.timeline import Timeline
 from executions.models import Execution
 from executions.states import ExecutionStatus, Kind, LaunchStatus, Reached, WaveStatus
 from reports.documents.downloads import attachment, download
-from reports.record import RecordShape
+from reports.report_data import RecordShape
+from reports.sentences import clock, ending, facts, gates, parts, reached, would_launch
 from reports.services import evidence, report
-from reports.words import clock, ending, facts, gates, parts, reached, would_launch
 
 
 @require_safe

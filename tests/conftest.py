@@ -11,7 +11,7 @@ from pytest_django import DjangoDbBlocker
 
 from drs import account
 from drs_simulator.testing import RunningSimulator, running_simulator
-from drs_simulator.world.store import Settings
+from drs_simulator.world.state_file import Settings
 from drsorch_site import health
 from tests.environment import SIMULATOR_PORT
 from tests.support.api_client import Api, make_user

@@ -58,7 +58,7 @@ BROKERS = "executions/brokers.py"
 # Beside DRS itself: a queue as a broker, a topic and a mail service that notifications leave by.
 AWS = (
     "drs/client.py",
-    "drs/failures.py",
+    "drs/classify_errors.py",
     "drs/account.py",
     "drs_simulator/",
     BROKERS,
@@ -299,7 +299,7 @@ def test_no_file_names_a_package_registry() -> None:
         ("executions/engine/advance.py", "import drsorch_site.settings", "executions may not import drsorch_site"),
         ("plans/models.py", "def f():\n    from executions import states", "plans may not import executions"),
         ("executions/engine/advance.py", "import boto3", "may import boto3"),
-        ("drs_simulator/protocol/wire.py", "from botocore import loaders", ""),
+        ("drs_simulator/protocol/rest_json.py", "from botocore import loaders", ""),
         ("tests/drs/test_client.py", "import boto3", ""),
         ("executions/commands/control.py", "from django_q.tasks import async_task", "may import django_q"),
         ("drs/shapes.py", "from django.utils import timezone", "plain Python"),

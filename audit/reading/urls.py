@@ -3,7 +3,7 @@
 from django.urls import URLPattern
 
 from audit.reading import views as audit
-from console.signed_in import page
+from console.page_access import page
 
 urlpatterns: list[URLPattern] = [
     page("journal", audit.entry_list, "journal"),

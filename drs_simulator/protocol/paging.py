@@ -7,10 +7,10 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
 
-from drs_simulator.protocol.journal import Call
+from drs_simulator.protocol.call_log import Call
 from drs_simulator.world import scenarios
 from drs_simulator.world.errors import invalid
-from drs_simulator.world.store import Store
+from drs_simulator.world.state_file import Store
 
 T = TypeVar("T")
 LARGEST_PAGE = 1000

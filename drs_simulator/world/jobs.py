@@ -16,7 +16,7 @@ from drs_simulator.world.errors import conflict, invalid, not_found, quota_excee
 from drs_simulator.world.fleet import CUT_OFF, WITHOUT_SNAPSHOT, FleetServer
 from drs_simulator.world.scenarios import Acts, Scenario
 from drs_simulator.world.snapshots import snapshots
-from drs_simulator.world.store import Store
+from drs_simulator.world.state_file import Store
 from drs_simulator.world.timeline import Fate, JobSpec, ServerPlan, Snapshot, Timeline, hex_id, timeline
 
 if TYPE_CHECKING:

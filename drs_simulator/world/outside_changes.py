@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from drs_simulator.world.fleet import FleetServer
 from drs_simulator.world.jobs import live_instance
 from drs_simulator.world.scenarios import Scenario
-from drs_simulator.world.store import Store
+from drs_simulator.world.state_file import Store
 
 
 def act(store: Store, scenario: Scenario, now: float) -> list[str]:

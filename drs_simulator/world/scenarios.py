@@ -11,7 +11,7 @@ from enum import Enum
 from typing import cast
 
 from drs_simulator.world.fleet import FleetServer
-from drs_simulator.world.store import Store
+from drs_simulator.world.state_file import Store
 
 
 class Acts(Enum):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from drs_simulator.world.fleet import CUT_OFF, WITHOUT_SNAPSHOT, FleetServer
-from drs_simulator.world.store import Store
+from drs_simulator.world.state_file import Store
 from drs_simulator.world.timeline import hex_id
 
 # The default retention: every ten minutes for an hour, hourly for a day, daily for a week.

@@ -8,7 +8,7 @@ from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
-from audit.cleaning import one_line
+from audit.safe_text import one_line
 from contract import log_context
 
 HIDDEN = "[hidden]"

@@ -9,8 +9,8 @@ from rest_framework.response import Response
 from contract.clock import db_clock, unix
 from contract.rest.schema import describes
 from contract.rest.views import ApiView, read_id
+from executions.readiness.assessment import Drill, PlanFacts, Readiness, Reason, assess
 from executions.readiness.facts import believed_for, facts_of
-from executions.readiness.judge import Drill, PlanFacts, Readiness, Reason, assess
 from plans.services import no_plan
 
 

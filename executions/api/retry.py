@@ -3,12 +3,12 @@
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audit.requests import actor_for
+from audit.request_actor import actor_for
 from contract.rest.schema import DRS, IDEMPOTENCY_KEY, describes
 from contract.rest.serializers import SERVER_IDS, Flag, StrictSerializer, Text, Texts, read_body
 from contract.rest.views import ApiView, read_id
 from executions.api.representation import ExecutionStarted
-from executions.api.start_answer import accepted
+from executions.api.start_response import accepted
 from executions.api.views import INITIATED_BY_MAX
 from executions.commands import control, retry
 from executions.commands.production import look_at_run

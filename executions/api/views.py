@@ -7,10 +7,10 @@ from django.db.models import Q
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audit.requests import actor_for
+from audit.request_actor import actor_for
 from contract.clock import db_clock, moment
-from contract.counting import counted
 from contract.errors import Invalid
+from contract.plurals import counted
 from contract.rest import paging
 from contract.rest.schema import DRS, IDEMPOTENCY_KEY, describes
 from contract.rest.serializers import (
@@ -42,7 +42,7 @@ from executions.api.representation import (
     show_job_logs,
     show_list,
 )
-from executions.api.start_answer import accepted
+from executions.api.start_response import accepted
 from executions.commands import control
 from executions.commands.abandon import abandon
 from executions.commands.production import look_at_plan

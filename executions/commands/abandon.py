@@ -19,8 +19,8 @@ from executions.commands.control import check_comment, no_execution
 from executions.measuring import recorded_figures
 from executions.measuring.forecast import phase_times
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
-from executions.runs import notices, transitions
-from executions.runs.silence import UNKEPT, not_abandonable, silent_jobs, wave_in_flight
+from executions.runs import notifications, transitions
+from executions.runs.unresponsive_regions import UNKEPT, not_abandonable, silent_jobs, wave_in_flight
 from executions.states import JobStatus, LaunchStatus, WaveStatus, roll_up
 
 AWS_NOT_ANSWERING = "AWS_NOT_ANSWERING"
@@ -56,7 +56,7 @@ def abandon(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: 
             after={"status": execution.status},
         )
         _say_what_ended(actor, execution, ended, skipped, now)
-        notices.ended(execution, now)
+        notifications.ended(execution, now)
     return execution
 
 

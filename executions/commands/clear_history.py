@@ -15,7 +15,7 @@ from django.db.models.functions import Coalesce
 from audit.actor import Actor
 from audit.journal import attempt, record
 from contract.chunks import chunks
-from contract.counting import counted
+from contract.plurals import counted
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
 from executions.states import FINAL, JobStatus, LaunchStatus
 

@@ -21,7 +21,7 @@ from executions.commands import new_run
 from executions.commands.clear_history import delete_finished
 from executions.commands.production import Consent, look_at_plan
 from executions.models import Execution, WaveRun
-from executions.runs import conflicts, notices, transitions
+from executions.runs import conflicts, notifications, transitions
 from executions.states import ACTIVE, ExecutionStatus, Kind, WaveStatus
 from executions.terminating.outcome import Failure, TerminationResult
 from executions.terminating.terminate import terminate
@@ -173,7 +173,7 @@ def _resume_paused(actor: Actor, execution: Execution, comment: str, expected: i
     wave.save(update_fields=["status", "status_message", "resumed_at", "resumed_by", "revision"])
     facts = {"wave": wave.number, "resumedTime": unix(now)}
     _note(actor, "execution.resume", execution, comment, before=ExecutionStatus.PAUSED, **facts)
-    notices.resumed(execution, wave, now)
+    notifications.resumed(execution, wave, now)
     return True
 
 
@@ -227,7 +227,7 @@ def cancel(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: C
     with transaction.atomic():
         now = clock()
         if _cancel_idle(execution, now):
-            notices.ended(execution, now, by=actor.name)
+            notifications.ended(execution, now, by=actor.name)
         elif not _cancel_busy(execution, now):
             execution.refresh_from_db()
             if execution.state is ExecutionStatus.CANCELLING:

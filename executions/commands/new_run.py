@@ -14,7 +14,7 @@ from drs.client import SERVERS_A_JOB
 from executions.commands.production import Consent, require_ending
 from executions.measuring import recorded_figures
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun, WaveRun
-from executions.runs import notices
+from executions.runs import notifications
 from executions.runs.conflicts import refuse_held_servers, refuse_second_run
 from executions.states import Kind
 from plans import services as plan_services
@@ -68,7 +68,7 @@ def create(
     if not dry_run:
         _hold(execution, waves)
     _note_start(actor, execution, plan, production)
-    notices.started(execution, now)
+    notifications.started(execution, now)
     return execution
 
 

@@ -18,8 +18,8 @@ from django.db.models import Q
 from audit.actor import Actor
 from contract.chunks import chunks
 from contract.clock import unix
-from contract.counting import counted
 from contract.errors import Conflict
+from contract.plurals import counted
 from executions.models import Execution, LaunchJob, ServerRun
 from executions.states import JobStatus, Kind, LaunchStatus
 from protection.inventory import recovery_instances

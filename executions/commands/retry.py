@@ -20,7 +20,7 @@ from executions.commands import control
 from executions.commands.production import Consent, look_at_run, require_ending
 from executions.measuring import recorded_figures
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun, WaveRun
-from executions.runs import notices
+from executions.runs import notifications
 from executions.runs.attempts import RETRIED, LeftOut, attempts_among, why_not
 from executions.runs.conflicts import refuse_held, refuse_second_run
 from executions.states import LaunchStatus, WaveStatus
@@ -191,7 +191,7 @@ def _create(
         ServerHold(assignment_id=server, execution=made, wave_number=number) for server, number in _homes(left).items()
     )
     _note(actor, earlier, made, left, production, comment)
-    notices.started(made, now)
+    notifications.started(made, now)
     return made
 
 

@@ -10,17 +10,17 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
-from audit.requests import actor_for
+from audit.request_actor import actor_for
 from console.pages import HtmxHttpRequest, Question, go
 from contract.errors import BadRequest, DomainError
 from contract.names import name_key
 from executions.commands import control
 from executions.commands.abandon import abandon
 from executions.console.forms import CommentForm
-from executions.console.live_page.live import Live
+from executions.console.live_page.page_content import Live
 from executions.models import Execution, ServerRun
 from executions.runs.actions import actions_of
-from executions.runs.silence import silent_jobs, wave_in_flight
+from executions.runs.unresponsive_regions import silent_jobs, wave_in_flight
 from executions.states import Kind, LaunchStatus
 from executions.terminating.outcome import result
 

@@ -7,7 +7,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
-from audit.requests import actor_for
+from audit.request_actor import actor_for
 from console.pages import HtmxHttpRequest, Question, go
 from contract.errors import DomainError
 from executions.commands import control, retry

@@ -12,12 +12,12 @@ from django.template.loader import render_to_string as _render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from audit.requests import actor_for
+from audit.request_actor import actor_for
 from console.pages import HtmxHttpRequest, wants_fragment
 from contract.rest.paging import page
 from executions.console.forms import RunFilter
 from executions.console.live_page.event_feed import feed
-from executions.console.live_page.live import Live
+from executions.console.live_page.page_content import Live
 from executions.console.live_page.timeline import Timeline
 from executions.models import Execution, LaunchJob
 from executions.pacemaker import beating, is_alive

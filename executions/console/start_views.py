@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from audit.actor import Actor
-from audit.requests import actor_for
+from audit.request_actor import actor_for
 from console.pages import HtmxHttpRequest, Question, go
 from contract.clock import db_clock
 from contract.errors import DomainError, Invalid

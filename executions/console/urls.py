@@ -2,12 +2,12 @@
 
 from django.urls import URLPattern
 
-from console.signed_in import page
+from console.page_access import page
 from executions.console import control_views as control
 from executions.console import job_log_views as logs
+from executions.console import list_update_views as rows
 from executions.console import plan_views as plan_page
 from executions.console import retry_views as retry_pages
-from executions.console import row_views as rows
 from executions.console import run_views as executions
 from executions.console import source_server_views as inventory
 from executions.console import start_views as start

@@ -16,7 +16,7 @@ from executions.measuring import recorded_figures
 from executions.measuring.forecast import is_stale, phase_times, renewed
 from executions.models import LaunchJob, WaveRun
 from executions.runs import decide as d
-from executions.runs import notices, transitions
+from executions.runs import notifications, transitions
 from executions.runs.aws_calls import Errand, do_now
 from executions.runs.claim import Lost, Run, claim, journal, load
 from executions.states import STEPPED, ExecutionStatus, JobStatus, LaunchStatus, WaveStatus
@@ -132,7 +132,7 @@ def _settle(run: Run, verdict: d.Settle, now: datetime) -> None:
         transitions.touch(run.execution, now, [wave])
         recorded_figures.say_wave_ended(run.execution, wave, now)
         if verdict.code == d.WAVE_TIMEOUT:
-            notices.timed_out(run.execution, wave, verdict.message, now)
+            notifications.timed_out(run.execution, wave, verdict.message, now)
 
 
 def _withdraw(run: Run, wave: WaveRun, job_ids: Iterable[uuid.UUID], now: datetime) -> None:
@@ -167,7 +167,7 @@ def _pause(run: Run, wave: WaveRun, now: datetime) -> None:
         wave.save(update_fields=["status", "paused_at", "resumed_at", "resumed_by"])
         transitions.touch(run.execution, now, [wave])
         journal(run, "execution.paused", wave=wave.number, pausedTime=unix(now))
-        notices.paused(run.execution, wave, now)
+        notifications.paused(run.execution, wave, now)
 
 
 def _expire(run: Run, waves: list[WaveRun], now: datetime) -> None:
@@ -177,7 +177,7 @@ def _expire(run: Run, waves: list[WaveRun], now: datetime) -> None:
         transitions.skip(waves, text, now)
         transitions.touch(run.execution, now, waves)
         journal(run, "execution.pause_expired", wave=waves[0].number)
-        notices.timed_out(run.execution, waves[0], text, now)
+        notifications.timed_out(run.execution, waves[0], text, now)
 
 
 def _finish(run: Run, status: ExecutionStatus, now: datetime) -> None:
@@ -190,4 +190,4 @@ def _finish(run: Run, status: ExecutionStatus, now: datetime) -> None:
         transitions.release(run.execution)
         transitions.touch(run.execution, now)
         recorded_figures.say_run_ended(run.execution, status, now)
-        notices.ended(run.execution, now)
+        notifications.ended(run.execution, now)

@@ -14,14 +14,13 @@ from django.conf import settings
 from django.db import transaction
 
 from contract.clock import Clock, unix
-from contract.counting import counted
+from contract.plurals import counted
 from drs.client import Drs
 from drs.errors import DrsError, Effect, Trouble
 from drs.shapes import SourceServer as DrsServer
 from executions.measuring import forecast
 from executions.models import LaunchJob, ServerHold, ServerRun, WaveRun
-from executions.readiness.facts import regions_now, servers_of
-from executions.readiness.judge import (
+from executions.readiness.assessment import (
     Finding,
     PlanFacts,
     Reason,
@@ -31,6 +30,7 @@ from executions.readiness.judge import (
     findings,
     of_quotas,
 )
+from executions.readiness.facts import regions_now, servers_of
 from executions.runs import decide as d
 from executions.runs import transitions
 from executions.runs.account_check import MOST_DOUBLINGS
@@ -38,7 +38,7 @@ from executions.runs.aws_calls import Errand
 from executions.runs.claim import Run, journal
 from executions.states import ExecutionStatus, JobStatus, LaunchStatus, Phase, Verdict, WaveStatus
 from plans.models import OnFailure
-from protection.inventory import launch_details, reading
+from protection.inventory import launch_details, source_servers
 
 SERVERS_A_TURN = 20
 TRIES = 3  # how often AWS is asked before a server counts as not checked
@@ -87,7 +87,7 @@ def _inspect(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> Errand[bo
         running = yield partial(launch_details.fetch_jobs, job.region, job.account_id, clock())
         if isinstance(running, DrsError):
             raise running
-        reading.store(job.region, job.account_id, present, whole_region=False)
+        source_servers.store(job.region, job.account_id, present, whole_region=False)
         run.keep(clock())
         launch_details.keep_jobs(job.region, running, clock())
         unread = {server.source_server_id for server in present}

@@ -20,7 +20,7 @@ from django.db import transaction
 from django.db.models import F, Max, Q, QuerySet
 from django.db.models.functions import Coalesce
 
-from audit.cleaning import storable
+from audit.safe_text import storable
 from contract import log_context
 from contract.clock import Clock, db_clock
 from contract.database_errors import is_outage
@@ -37,7 +37,7 @@ from executions.runs import decide as d
 from executions.runs import transitions
 from executions.runs.aws_calls import Crew, Errand
 from executions.runs.claim import LEASE, UNREAD, Run, uncounted
-from executions.runs.silence import UNKEPT
+from executions.runs.unresponsive_regions import UNKEPT
 from executions.states import STEPPED, WAVE_BEGUN, WAVE_FINAL, JobStatus
 from executions.terminating import follow_up
 

@@ -18,11 +18,11 @@ from executions.engine.advance import stepping
 from executions.engine.poll import Poller
 from executions.metrics import failed_aws_calls
 from executions.models import Execution
-from executions.readiness import kept_verdicts
+from executions.readiness import stored_verdicts
 from executions.runs.aws_calls import Crew, Errand
 from executions.states import STEPPED
 from protection.inventory import launch_details, recovery_instances
-from protection.inventory import reading as inventory
+from protection.inventory import source_servers as inventory
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ class Sweep:
         every = timedelta(seconds=settings.INVENTORY_SECONDS)
         for region in inventory.claim_due_regions(now, every=every):
             self.crew.start(_read(region, self.clock))
-        kept_verdicts.refresh(now)
+        stored_verdicts.refresh(now)
 
     def _seal(self, now: datetime) -> None:
         """Seal the journal's new entries now and then; at once again while there are more than one batch."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from contract.counting import counted
+from contract.plurals import counted
 from drs.errors import DrsError, Trouble
 from drs.shapes import JOB_COMPLETED, Job
 from executions.launching.refusals import Part

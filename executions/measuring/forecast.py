@@ -12,7 +12,7 @@ from typing import TypedDict
 
 from contract.clock import unix
 from executions.measuring.forecast_model import CriticalServer, History, ServerAhead, WaveAhead, foretell
-from executions.measuring.measure import Part, rows_of, server_path
+from executions.measuring.rta_rpa import Part, rows_of, server_path
 from executions.models import Execution, JobEvent, ServerRun, WaveRun
 from executions.states import ExecutionStatus, LaunchStatus, Outlook, Phase, WaveStatus, phase_after
 

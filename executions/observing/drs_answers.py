@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from audit.cleaning import storable
+from audit.safe_text import storable
 from drs.client import Drs
 from drs.errors import DrsError, Effect
 from drs.shapes import JOB_COMPLETED, TERMINATE, Job, JobLogItem, Participant, RecoveryInstance

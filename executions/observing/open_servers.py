@@ -3,7 +3,7 @@
 from collections import defaultdict
 from datetime import datetime
 
-from audit.cleaning import storable
+from audit.safe_text import storable
 from drs.shapes import JOB_COMPLETED
 from executions.models import ServerRun, WaveRun
 from executions.observing.drs_answers import Answer, Question

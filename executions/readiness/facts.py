@@ -15,7 +15,7 @@ from django.db.models import Exists, OuterRef, Subquery
 from drs.errors import OTHER_ACCOUNT
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
 from executions.pacemaker import beating
-from executions.readiness.judge import Drill, PlanFacts, Readiness, RegionFacts, ServerFacts, WaveFacts, assess
+from executions.readiness.assessment import Drill, PlanFacts, Readiness, RegionFacts, ServerFacts, WaveFacts, assess
 from executions.states import ExecutionStatus, Kind
 from plans.models import RecoveryPlan, Wave, WaveServer
 from protection.models import RegionInventory, SourceServer

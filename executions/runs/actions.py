@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from audit.actor import Actor
 from executions.models import Execution, ServerRun
-from executions.runs.silence import not_abandonable
+from executions.runs.unresponsive_regions import not_abandonable
 from executions.states import ExecutionStatus, Kind, LaunchStatus, TerminationStatus, WaveStatus
 
 

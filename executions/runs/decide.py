@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from contract.counting import counted
+from contract.plurals import counted
 from executions.states import ExecutionStatus, JobStatus, LaunchStatus, WaveStatus, roll_up
 
 PAUSE_LIMIT = timedelta(seconds=31_536_000)  # one year

@@ -7,7 +7,7 @@ from functools import partial
 
 from django.db import transaction
 
-from audit.cleaning import storable
+from audit.safe_text import storable
 from contract.clock import Clock
 from drs.client import Drs
 from drs.errors import DrsError, Effect

@@ -21,11 +21,11 @@ from mozilla_django_oidc.auth import OIDCAuthenticationBackend
 from mozilla_django_oidc.views import OIDCAuthenticationCallbackView, OIDCAuthenticationRequestView
 
 from identity.auth import Roles
-from identity.provider import grants
+from identity.journal_sign_ins import note
+from identity.provider import refresh_tokens
 from identity.provider.cognito import Provider
 from identity.provider.id_token import BadToken, Claims, KeysUnavailable, verifier
-from identity.provider.people import signed_in
-from identity.sign_in_journal import note
+from identity.provider.users import signed_in
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class CognitoBackend(Roles, OIDCAuthenticationBackend):
 
     def get_or_create_user(self, access_token: str, id_token: str, payload: Claims) -> User:
         # For the view: the session that is to keep it begins only after this.
-        self.request.granted = grants.Granted(payload, self.refresh_token)
+        self.request.granted = refresh_tokens.Granted(payload, self.refresh_token)
         return signed_in(payload, provider())
 
     def get_user(self, user_id: int) -> Any:
@@ -125,7 +125,7 @@ class Callback(OIDCAuthenticationCallbackView):
     def login_success(self) -> HttpResponse:
         self.request.user = AnonymousUser()  # else the library lets the session go on of somebody who signs in again
         answer = super().login_success()
-        grants.keep(self.request.session, self.request.granted, timezone.now())  # type: ignore[attr-defined]
+        refresh_tokens.keep(self.request.session, self.request.granted, timezone.now())  # type: ignore[attr-defined]
         note(self.request, "session.start", user=self.user)
         return cast("HttpResponse", answer)
 

@@ -4,7 +4,7 @@ from django.http import HttpResponse
 
 from drsorch_verify.tables import as_csv
 from reports.documents.pdf import as_pdf
-from reports.record import RecordShape
+from reports.report_data import RecordShape
 
 
 def download(found: RecordShape, wanted: str) -> HttpResponse:

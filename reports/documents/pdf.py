@@ -13,8 +13,8 @@ from reportlab.platypus import KeepTogether, Paragraph, SimpleDocTemplate, Space
 
 from drsorch_verify.derive import span
 from reports.documents.pdf_fonts import FONT, drawable, letters
-from reports.record import RecordShape, ServerShape, WaveShape
-from reports.words import (
+from reports.report_data import RecordShape, ServerShape, WaveShape
+from reports.sentences import (
     clock,
     ending,
     facts,

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser
 from pytest_django.live_server_helper import LiveServer
 
 from drs_simulator.testing import RunningSimulator
-from drsorch_site.context import beat as known_beat
+from drsorch_site.page_context import beat as known_beat
 from tests.console import world
 from tests.console.browsers.browser import Desk, chromium
 from tests.support.api_client import make_user

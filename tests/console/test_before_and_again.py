@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from drs_simulator.testing import RunningSimulator
 from executions.models import Execution, ServerHold, ServerRun
-from executions.readiness.kept_verdicts import refresh
+from executions.readiness.stored_verdicts import refresh
 from executions.states import ExecutionStatus, Kind, LaunchStatus, Phase, WaveStatus
 from protection.models import SourceServer
 from tests.console import world

@@ -8,11 +8,11 @@ from django.test import Client
 from django.urls import reverse
 
 from contract.clock import db_clock
-from drsorch_site.context import beat as known_beat
+from drsorch_site.page_context import beat as known_beat
 from executions.models import Execution, Pacemaker, PlanReadiness
 from executions.pacemaker import SILENT_AFTER
 from executions.readiness.facts import readiness_of
-from executions.readiness.kept_verdicts import overview, refresh
+from executions.readiness.stored_verdicts import overview, refresh
 from executions.states import ExecutionStatus, Verdict
 from plans.models import RecoveryPlan
 from tests.console import world

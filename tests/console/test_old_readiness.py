@@ -7,7 +7,7 @@ from django.test import Client
 from django.utils import timezone
 
 from executions.models import PlanReadiness
-from executions.readiness.kept_verdicts import refresh
+from executions.readiness.stored_verdicts import refresh
 from plans.models import RecoveryPlan
 from protection.models import RegionInventory, SourceServer
 from tests.console import world

@@ -13,7 +13,7 @@ from audit.actor import SYSTEM
 from executions.commands import control
 from executions.launching import restored_runs
 from executions.models import Execution, LaunchJob, ServerRun
-from executions.runs.silence import UNKEPT
+from executions.runs.unresponsive_regions import UNKEPT
 from executions.states import ExecutionStatus, Kind, WaveStatus
 from plans.draft import PlanDraft, WaveDraft
 from protection.models import SourceServer

@@ -17,7 +17,7 @@ from executions.models import Execution, LaunchJob, ServerHold
 from executions.states import ExecutionStatus, WaveStatus
 from plans.models import RecoveryPlan
 from plans.services import WaveSpec, create_plan
-from protection.inventory.reading import read_region
+from protection.inventory.source_servers import read_region
 from protection.models import ProtectionGroup, ServerAssignment
 from tests.console import world
 from tests.support.api_client import Api, answer

@@ -9,8 +9,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import SSLError
 
+from drs.classify_errors import classify
 from drs.errors import Effect, Trouble
-from drs.failures import classify
 
 
 @pytest.fixture

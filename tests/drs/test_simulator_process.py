@@ -14,9 +14,9 @@ from botocore.exceptions import ClientError
 
 from drs_simulator import demo_server_ids, generate_fleet
 from drs_simulator.control import respond
-from drs_simulator.protocol.wire import Request
+from drs_simulator.protocol.rest_json import Request
 from drs_simulator.testing import running_simulator, simulator_process
-from drs_simulator.world.store import Store
+from drs_simulator.world.state_file import Store
 
 IDS = demo_server_ids()
 

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drs_simulator import demo_server_ids, generate_fleet
-from drs_simulator.protocol.wire import SIMULATED, operation_model, violations
+from drs_simulator.protocol.rest_json import SIMULATED, operation_model, violations
 from drs_simulator.testing import RunningSimulator, running_simulator
 from drs_simulator.world.clock import timestamp
 

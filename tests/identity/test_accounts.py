@@ -13,7 +13,7 @@ from audit.models import AuditEntry
 from identity.models import Grant, Identity
 from identity.provider.cognito import Provider
 from identity.provider.id_token import verifier
-from identity.provider.people import signed_in
+from identity.provider.users import signed_in
 from tests.identity.provider.minting import claims, mint
 from tests.identity.provider.test_api_bearer import call
 from tests.support.api_client import Api, make_user, refusal

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from audit.models import AuditEntry
-from identity.session_clock import STARTED, SessionClock
+from identity.session_expiry import STARTED, SessionClock
 from tests.support.api_client import make_user, refusal
 
 POLL = {"X-Background": "1", "HX-Request": "true", "HX-Current-URL": "http://testserver/executions"}

@@ -8,7 +8,7 @@ from django.test import override_settings
 
 from audit.actor import SYSTEM
 from notify import services
-from notify.postman import Postman
+from notify.delivery_worker import Postman
 from notify.services import Saved, Wanted
 from notify.states import SUBSCRIBABLE
 from tests.executions.conftest import stage

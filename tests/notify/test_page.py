@@ -10,8 +10,8 @@ import pytest
 
 from executions.models import Execution, WaveRun
 from notify.channels import webhook
+from notify.delivery_worker import Postman
 from notify.models import Notice
-from notify.postman import Postman
 from notify.states import SUBSCRIBABLE
 from tests.console import world
 from tests.notify.conftest import Subscribe
@@ -64,13 +64,13 @@ def test_its_example_tells_genuine_from_forged_old_and_repeated(
 def test_its_body_has_the_fields_that_are_sent() -> None:
     from django.db import transaction
 
-    from executions.runs import notices
+    from executions.runs import notifications
 
     world.subscription()
     run = world.paused()
     with transaction.atomic():
         wave = WaveRun.objects.get(execution=run, number=1)
-        notices.paused(Execution.objects.get(pk=run.pk), wave, run.started_at)
+        notifications.paused(Execution.objects.get(pk=run.pk), wave, run.started_at)
     sent = Notice.objects.get(event="PAUSED").data
     shown = json.loads(block("json"))
     assert set(shown) == {"deliveryId", *sent}

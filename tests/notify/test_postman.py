@@ -12,9 +12,9 @@ from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from contract.clock import db_clock
 from notify import services
+from notify.delivery_worker import GIVE_UP_AFTER, KEPT, LEASE, Postman, backoff
 from notify.models import Delivery, Notice, Subscription
 from notify.outbox import Message, publish, put
-from notify.postman import GIVE_UP_AFTER, KEPT, LEASE, Postman, backoff
 from notify.states import DeliveryStatus, Event
 from tests.notify.conftest import Subscribe
 from tests.notify.receivers import Receiver, http_receiver

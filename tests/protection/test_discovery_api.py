@@ -6,7 +6,7 @@ import pytest
 
 from drs_simulator.testing import RunningSimulator
 from drs_simulator.world.demo import demo_fleet, demo_server_ids
-from protection.inventory.reading import read_region
+from protection.inventory.source_servers import read_region
 from tests.support.api_client import Api, answer, refusal
 
 IDS = demo_server_ids()

@@ -14,7 +14,7 @@ from executions.commands.retry import retry
 from executions.measuring.forecast import foretold
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
 from reports import services
-from reports.words import facts
+from reports.sentences import facts
 from tests.reports.runs import OPERATOR, drilled, payments
 from tests.support.still import StillStage
 

@@ -17,8 +17,8 @@ from executions.models import Execution
 from executions.states import Kind
 from reports.documents.pdf import as_pdf
 from reports.documents.pdf_fonts import drawable, letters
+from reports.sentences import title_of, would_launch
 from reports.services import report
-from reports.words import title_of, would_launch
 from tests.reports.runs import OPERATOR, drilled, payments, trouble
 from tests.support.api_client import Api, answer, refusal
 from tests.support.still import StillStage

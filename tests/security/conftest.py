@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from django.test import Client
 
-from drsorch_site.context import beat as known_beat
+from drsorch_site.page_context import beat as known_beat
 from tests.console import world
 from tests.support.api_client import make_user
 

@@ -141,7 +141,7 @@ class Chaos:
         from audit.actor import SYSTEM
         from drs_simulator.world.fleet import generate_fleet
         from plans.services import WaveSpec, create_plan
-        from protection.inventory.reading import read_region
+        from protection.inventory.source_servers import read_region
         from protection.models import SourceServer
         from protection.services import create_group
 

@@ -10,14 +10,14 @@ from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from drsorch_verify.check import problems
 from executions.models import Execution
-from reports import pack
+from reports import evidence_pack
 
 
 def found_wrong(execution: Execution, now: datetime) -> list[str]:
     """What the verifier says of a pack of the run made now. Nothing is left of it; the PDF, which only its digest
     vouches for, is not drawn."""
     with transaction.atomic():
-        made = pack.vouched(SYSTEM, pack.account(execution.pk, now), {})
+        made = evidence_pack.vouched(SYSTEM, evidence_pack.account(execution.pk, now), {})
         transaction.set_rollback(True)
     return problems(made)
 

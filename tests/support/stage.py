@@ -16,7 +16,7 @@ from executions.runs.aws_calls import Call, Errand
 from executions.states import Kind
 from plans.models import RecoveryPlan
 from plans.services import WaveSpec, create_plan
-from protection.inventory.reading import read_region
+from protection.inventory.source_servers import read_region
 from protection.models import ProtectionGroup, SourceServer
 from protection.services import create_group
 from tests.support.packs import Packs

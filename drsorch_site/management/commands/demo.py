@@ -19,7 +19,7 @@ from contract.names import name_key
 from drs.errors import DrsError
 from plans.models import RecoveryPlan
 from plans.services import WaveSpec, create_plan
-from protection.inventory.reading import read_region
+from protection.inventory.source_servers import read_region
 from protection.models import ProtectionGroup, SourceServer
 from protection.services import create_group
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from contract.counting import counted
+from contract.plurals import counted
 from contract.status import Tone
 from executions.states import ExecutionStatus, WaveStatus
 
 if TYPE_CHECKING:
-    from executions.console.live_page.live import Live
+    from executions.console.live_page.page_content import Live
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from audit.models import AuditEntry
-from contract.counting import counted
+from contract.plurals import counted
 from executions.models import Execution, JobEvent, ServerRun
 from executions.states import ExecutionStatus
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from django.db.models import Min
 
 from contract.status import Tone
-from executions.console.live_page.live import Live, WaveCard
+from executions.console.live_page.page_content import Live, WaveCard
 from executions.models import Execution, JobEvent
 from executions.states import Phase, phase_after
 

@@ -33,7 +33,7 @@ from contract.clock import db_clock
 from contract.database_errors import is_outage
 from executions import pacemaker, tasks
 from executions.metrics import cloudwatch_lines
-from notify.postman import LAST_WAIT_SECONDS, Postman
+from notify.delivery_worker import LAST_WAIT_SECONDS, Postman
 
 log = logging.getLogger(__name__)
 

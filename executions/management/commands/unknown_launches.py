@@ -19,7 +19,7 @@ from drs.shapes import Job
 from executions.launching.launch import EXECUTION_TAG, LAUNCH_TAG
 from executions.models import LaunchJob
 from executions.states import JobStatus
-from protection.inventory.reading import accounts_of, regions_in_use
+from protection.inventory.source_servers import accounts_of, regions_in_use
 
 
 class Command(BaseCommand):

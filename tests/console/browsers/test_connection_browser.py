@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from playwright.sync_api import Page, Route, expect
 
-from drsorch_site.context import beat as known_beat
+from drsorch_site.page_context import beat as known_beat
 from executions.models import Execution
 from executions.states import ExecutionStatus
 from tests.console import world

@@ -12,7 +12,7 @@ from playwright.sync_api import Route, expect
 
 from drs_simulator.testing import RunningSimulator
 from executions.states import ExecutionStatus
-from identity.session_clock import SEEN
+from identity.session_expiry import SEEN
 from plans.models import RecoveryPlan
 from protection.models import ProtectionGroup
 from tests.console import world

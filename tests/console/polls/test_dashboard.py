@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from executions.models import Execution
-from executions.readiness.kept_verdicts import refresh
+from executions.readiness.stored_verdicts import refresh
 from executions.states import ExecutionStatus
 from tests.console import world
 from tests.console.test_before_and_again import known

@@ -14,7 +14,7 @@ from executions.models import Execution, ServerRun
 from executions.states import Kind
 from plans.models import RecoveryPlan
 from protection.inventory import recovery_instances
-from protection.inventory.reading import read_region
+from protection.inventory.source_servers import read_region
 from protection.models import RecoveryInstance, RegionInventory, SourceServer
 from tests.console.world import ACCOUNT
 from tests.support.api_client import Api, answer, make_user, refusal

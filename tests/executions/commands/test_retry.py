@@ -11,7 +11,7 @@ from audit.models import AuditEntry
 from contract.errors import BadRequest, Conflict, DomainError
 from executions.commands import control
 from executions.commands.retry import Choice, retry
-from executions.measuring.measure import attempts_before, measure, rows_of
+from executions.measuring.rta_rpa import attempts_before, measure, rows_of
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun
 from executions.states import Kind
 from plans.services import WaveSpec, delete_plan, update_plan

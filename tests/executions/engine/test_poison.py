@@ -19,7 +19,7 @@ from executions.metrics import failed_aws_calls
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
 from executions.observing import drs_answers
 from executions.observing.drs_answers import Answer, News, Question
-from executions.readiness import kept_verdicts
+from executions.readiness import stored_verdicts
 from executions.runs.aws_calls import Call, Crew, Errand
 from tests.executions.engine.test_nudges import polled_runs
 from tests.support.stage import NEVER, Stage
@@ -182,7 +182,7 @@ def test_nothing_is_taken_for_seen_that_was_not_written(stage: Stage, monkeypatc
 
 @pytest.mark.parametrize(
     ("where", "what"),
-    [(sealing, "seal"), (kept_verdicts, "refresh"), (failed_aws_calls, "keep")],
+    [(sealing, "seal"), (stored_verdicts, "refresh"), (failed_aws_calls, "keep")],
     ids=lambda each: str(each),
 )
 def test_trouble_with_the_house_stops_no_run(

@@ -18,7 +18,7 @@ from executions.launching import restored_runs
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.states import Kind
 from plans.services import WaveSpec, create_plan
-from protection.inventory.reading import read_region
+from protection.inventory.source_servers import read_region
 from protection.models import SourceServer
 from protection.services import create_group
 from tests.support.failpoints import SPLITS

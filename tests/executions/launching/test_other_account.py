@@ -11,12 +11,12 @@ from drs import account
 from drs.client import Drs, SendWindow
 from drs.errors import DrsError, Trouble
 from executions.commands import control
-from executions.console.live_page.live import Live
+from executions.console.live_page.page_content import Live
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
 from executions.runs.aws_calls import do_now
 from executions.states import Kind
 from executions.terminating.follow_up import find_unconfirmed
-from protection.inventory.reading import fetch, keep
+from protection.inventory.source_servers import fetch, keep
 from protection.models import RegionInventory, SourceServer
 from tests.support.credentials import OTHER_ACCOUNT, OTHER_KEY, know_two_accounts, restarted_as
 from tests.support.stage import Stage

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from contract.counting import counted
+from contract.plurals import counted
 from drs_simulator.world.fleet import generate_fleet
 from executions.models import Execution, ServerHold, ServerRun
-from protection.inventory.reading import read_region
+from protection.inventory.source_servers import read_region
 from protection.models import SourceServer
 from tests.support.api_client import Api, answer
 from tests.support.stage import Stage

@@ -12,7 +12,7 @@ import pytest
 
 from audit.actor import SYSTEM
 from executions.commands import control
-from executions.measuring.measure import Measured, Part, measure, rows_of
+from executions.measuring.rta_rpa import Measured, Part, measure, rows_of
 from executions.models import Execution
 from executions.states import Kind, Reached
 from tests.support.api_client import Api, answer

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from executions.readiness.judge import (
+from executions.readiness.assessment import (
     Drill,
     PlanFacts,
     Readiness,

@@ -13,7 +13,7 @@ from contract.clock import db_clock
 from executions.commands import control
 from executions.models import PlanReadiness
 from executions.readiness import facts as readiness_facts
-from executions.readiness import kept_verdicts
+from executions.readiness import stored_verdicts
 from executions.readiness.facts import facts_of, readiness_of
 from executions.states import Kind, Verdict
 from plans.models import RecoveryPlan
@@ -155,23 +155,23 @@ def test_an_engine_keeps_the_verdict_on_every_plan_a_few_at_a_time(db: None, mon
     world.region(jobs_as_of=db_clock())
     plans = [world.plan() for _ in range(3)]
     now = db_clock()
-    monkeypatch.setattr(kept_verdicts, "PLANS_A_ROUND", 2)
-    assert [kept_verdicts.refresh(now) for _ in range(3)] == [2, 1, 0]
-    assert kept_verdicts.overview(now, 5, engine_alive=True).counts[Verdict.UNKNOWN] == 3  # no snapshot was read yet
+    monkeypatch.setattr(stored_verdicts, "PLANS_A_ROUND", 2)
+    assert [stored_verdicts.refresh(now) for _ in range(3)] == [2, 1, 0]
+    assert stored_verdicts.overview(now, 5, engine_alive=True).counts[Verdict.UNKNOWN] == 3  # no snapshot was read yet
     SourceServer.objects.update(details_as_of=now, latest_snapshot_at=now, launch_template_id="lt-1")
     update_plan(actor=SYSTEM, plan_id=plans[0].pk, description="changed")
-    assert kept_verdicts.refresh(now) == 1
-    counts = kept_verdicts.overview(now, 5, engine_alive=True).counts
+    assert stored_verdicts.refresh(now) == 1
+    counts = stored_verdicts.overview(now, 5, engine_alive=True).counts
     assert (counts[Verdict.READY_WITH_WARNINGS], counts[Verdict.UNKNOWN]) == (1, 2)
     later = now + timedelta(minutes=3)
-    assert kept_verdicts.refresh(later) == 2
+    assert stored_verdicts.refresh(later) == 2
     SourceServer.objects.filter(pk=plans[1].servers.all()[0].source_server_id).update(gone_at=now)
-    assert [kept_verdicts.refresh(later + timedelta(minutes=3)) for _ in range(2)] == [2, 1]  # in any order
-    overview = kept_verdicts.overview(now, 5, engine_alive=True)
+    assert [stored_verdicts.refresh(later + timedelta(minutes=3)) for _ in range(2)] == [2, 1]  # in any order
+    overview = stored_verdicts.overview(now, 5, engine_alive=True)
     assert [plan for plan, _, _ in overview.worst] == [plans[1]]
     assert "Not in DRS any more" in overview.worst[0][2]
     assert (
-        kept_verdicts.overview(now + timedelta(minutes=10), 5, engine_alive=True).counts[Verdict.UNKNOWN] == 3
+        stored_verdicts.overview(now + timedelta(minutes=10), 5, engine_alive=True).counts[Verdict.UNKNOWN] == 3
     )  # all too old
     assert PlanReadiness.objects.count() == 3
 

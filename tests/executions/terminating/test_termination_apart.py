@@ -12,7 +12,7 @@ from audit.models import AuditEntry
 from executions.models import Execution, ServerRun, TerminationJob
 from executions.terminating.outcome import result
 from plans.models import RecoveryPlan
-from reports.record import record
+from reports.report_data import record
 from tests.executions.launching.test_many_servers import bulk, plan_of, wave_of
 from tests.executions.terminating.test_termination import calls, ended, finished, terminate
 from tests.support.api_client import Api, answer, make_user

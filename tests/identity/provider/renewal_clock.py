@@ -3,8 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from identity.provider.renewal import Renewal
-from identity.session_clock import SessionClock
+from identity.provider.session_renewal import Renewal
+from identity.session_expiry import SessionClock
 
 
 class MovedRenewal(Renewal):

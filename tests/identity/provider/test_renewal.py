@@ -144,7 +144,7 @@ def test_it_bears_with_answers_that_say_nothing_for_a_quarter_of_an_hour(
     after(77)
     answer = client.get("/executions")
     assert answer["Location"] == "/sign-in?next=%2Fexecutions&expired=unconfirmed"
-    assert "has given no proper answer for a quarter of an hour" in client.get(answer["Location"]).content.decode()
+    assert "has given no valid response for 15 minutes" in client.get(answer["Location"]).content.decode()
     assert reasons() == ["unconfirmed"]
 
 

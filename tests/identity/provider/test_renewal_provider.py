@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from audit.models import AuditEntry
-from identity.provider import grants
+from identity.provider import refresh_tokens
 from identity.provider.token_endpoint import Revoked, exchange
 from tests.identity.conftest import use_provider
 from tests.identity.provider import renewal_clock
@@ -45,7 +45,7 @@ def test_a_group_that_was_taken_away_is_gone_with_the_renewal(
     hosted.control(rotate=rotate)
     sign_in(client)
     assert roles() == ["admin"]
-    first = grants.unseal(grant())
+    first = refresh_tokens.unseal(grant())
     hosted.control(groups={"alice": ["drsorch-operator"]})
     after(59)
     assert client.get("/session", headers=POLL).status_code == 204
@@ -58,7 +58,7 @@ def test_a_group_that_was_taken_away_is_gone_with_the_renewal(
     assert not User.objects.get().is_staff
     entry = AuditEntry.objects.get(verb="session.renew")
     assert (entry.before, entry.after) == ({"roles": ["admin"]}, {"roles": ["operator"]})
-    assert (grants.unseal(grant()) != first) is rotate
+    assert (refresh_tokens.unseal(grant()) != first) is rotate
 
     hosted.control(groups={"alice": ["drsorch-planner"]})
     after(2 * LIFE_OF_A_TOKEN)
@@ -82,7 +82,7 @@ def test_whom_the_provider_disables_is_out(client: Client, hosted: HostedPages) 
 
 def test_a_sign_out_revokes_the_refresh_token(client: Client, hosted: HostedPages) -> None:
     sign_in(client)
-    mine = grants.unseal(grant())
+    mine = refresh_tokens.unseal(grant())
     assert exchange(hosted.provider(), mine).id_token
     assert client.post("/sign-out")["Location"].startswith(f"{hosted.url}/logout?")
     with pytest.raises(Revoked):

@@ -15,7 +15,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from audit.models import AuditEntry
 from identity.models import Identity
-from identity.session_clock import SEEN, STARTED
+from identity.session_expiry import SEEN, STARTED
 from tests.identity.conftest import use_provider
 from tests.identity.provider.hosted_pages import HostedPages, free_port, hosted_pages
 

@@ -31,7 +31,7 @@ ASKING = {
     "Web": {
         *(f"executions/{name}.py" for name in ("termination", "terminating")),
         "protection/inventory/recovery_instances.py",
-        "protection/inventory/reading.py",
+        "protection/inventory/source_servers.py",
     },
     "Engine": {
         *(
@@ -41,7 +41,7 @@ ASKING = {
         "executions/management/commands/unknown_launches.py",  # in a task of its own, with the engine's role
         "protection/inventory/launch_details.py",
         "protection/inventory/recovery_instances.py",
-        "protection/inventory/reading.py",
+        "protection/inventory/source_servers.py",
     },
 }
 

@@ -15,8 +15,8 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from identity.provider.grants import forget
-from identity.sign_in_journal import note
+from identity.journal_sign_ins import note
+from identity.provider.refresh_tokens import forget
 
 STARTED, SEEN = "signed_in_at", "seen_at"
 ABSOLUTE_SECONDS = 12 * 3600

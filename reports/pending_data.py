@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from contract.counting import counted
-from executions.measuring.measure import WaveRows
+from contract.plurals import counted
+from executions.measuring.rta_rpa import WaveRows
 from executions.models import LaunchJob, ServerRun
 from executions.states import JobStatus, LaunchStatus
 

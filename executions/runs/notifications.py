@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group
 from django.urls import reverse
 
 from contract.clock import unix, utc
-from contract.counting import counted
+from contract.plurals import counted
 from executions.models import Execution, ServerRun, WaveRun
 from executions.states import ExecutionStatus, LaunchStatus
 from notify import outbox

@@ -13,7 +13,7 @@ from django.shortcuts import redirect
 
 from audit.actor import Actor
 from audit.journal import record
-from audit.requests import actor_for
+from audit.request_actor import actor_for
 from contract.errors import DomainError, Invalid
 
 # django-stubs makes these generic, Django does not.

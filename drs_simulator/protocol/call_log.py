@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from drs_simulator.world.clock import timestamp
-from drs_simulator.world.store import Store, Value
+from drs_simulator.world.state_file import Store, Value
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from contract.counting import counted
+from contract.plurals import counted
 from drs.client import SERVERS_A_JOB
 from executions.states import Kind, Verdict
 

@@ -12,7 +12,7 @@ from drs_simulator.world.clock import duration, timestamp
 from drs_simulator.world.fleet import WITHOUT_SNAPSHOT, FleetServer
 from drs_simulator.world.jobs import RAW_ERRORS, Job, Place
 from drs_simulator.world.snapshots import RecoverySnapshot, lag_seconds
-from drs_simulator.world.store import Store
+from drs_simulator.world.state_file import Store
 from drs_simulator.world.timeline import Event, ServerPlan, Track, hex_id
 
 if TYPE_CHECKING:

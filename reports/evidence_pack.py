@@ -18,9 +18,9 @@ from drsorch_verify.check import EVIDENCE, JOURNAL, MANIFEST, REPORT, TABLE, dig
 from drsorch_verify.tables import as_csv
 from executions.models import Execution
 from executions.runs.attempts import attempts_among
-from reports.calls import CallsShape, calls
+from reports.aws_calls import CallsShape, calls
 from reports.documents.pdf import as_pdf
-from reports.record import RecordShape, entries_of, record
+from reports.report_data import RecordShape, entries_of, record
 
 README = """This is the evidence of one run of DRS Orchestration.
 

@@ -14,8 +14,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count, F, Q
 
 from executions.models import Execution, PlanReadiness
+from executions.readiness.assessment import NO_ENGINE, Readiness, assess
 from executions.readiness.facts import believed_for, facts_of
-from executions.readiness.judge import NO_ENGINE, Readiness, assess
 from executions.states import Verdict
 from plans.models import RecoveryPlan, WaveServer
 

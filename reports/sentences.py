@@ -4,16 +4,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from contract.clock import utc
-from contract.counting import counted
+from contract.plurals import counted
 from drsorch_verify.derive import span
-from executions.measuring.measure import Measured, Part, Verdict
+from executions.measuring.rta_rpa import Measured, Part, Verdict
 from executions.models import Execution
 from executions.states import LaunchStatus, Reached, TerminationStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reports.record import AttemptShape, FindingShape, MeasuredShape, RecordShape, SplitShape, TargetShape
+    from reports.report_data import AttemptShape, FindingShape, MeasuredShape, RecordShape, SplitShape, TargetShape
 
 PARTS = {
     Part.PERSON: "waiting for a person",

@@ -19,14 +19,14 @@ from django.urls import reverse
 from django.utils import timezone
 
 from contract.encryption import Unreadable
+from identity.journal_sign_ins import note
 from identity.models import Grant
-from identity.provider import grants
+from identity.provider import refresh_tokens
 from identity.provider.cognito import Provider
 from identity.provider.id_token import BadToken, Claims, KeysUnavailable, verifier
-from identity.provider.people import signed_in
 from identity.provider.token_endpoint import NoAnswer, Revoked, Silence, exchange
+from identity.provider.users import signed_in
 from identity.roles import ROLES
-from identity.sign_in_journal import note
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +54,9 @@ class Renewal:
 
     def _look_at(self, request: HttpRequest, provider: Provider) -> None:
         session, now = request.session, self.now()
-        if SESSION_KEY not in session or grants.KEY not in session:
+        if SESSION_KEY not in session or refresh_tokens.KEY not in session:
             return
-        grant = Grant.objects.filter(pk=session[grants.KEY], identity__user=session[SESSION_KEY]).first()
+        grant = Grant.objects.filter(pk=session[refresh_tokens.KEY], identity__user=session[SESSION_KEY]).first()
         if grant is None:
             _leave(request, "1")  # another request has ended this session, and said why
         elif grant.next_try_at <= now and _claim(grant, now):
@@ -75,9 +75,9 @@ def _claim(grant: Grant, now: datetime) -> bool:
 
 def _renew(request: HttpRequest, grant: Grant, provider: Provider, now: datetime) -> None:
     try:
-        fresh = exchange(provider, grants.unseal(grant))
+        fresh = exchange(provider, refresh_tokens.unseal(grant))
         if fresh.refresh_token:  # the old one may be dead from here on
-            Grant.objects.filter(pk=grant.pk).update(sealed_token=grants.seal(fresh.refresh_token))
+            Grant.objects.filter(pk=grant.pk).update(sealed_token=refresh_tokens.seal(fresh.refresh_token))
         claims = _of_the_same(grant, verifier(provider).verify(fresh.id_token))
     except (Revoked, Unreadable):
         _end(request, grant, REFUSED)
@@ -110,7 +110,7 @@ def _update(request: HttpRequest, grant: Grant, claims: Claims, provider: Provid
     after = _roles(user)
     if before != after:
         note(request, "session.renew", user=user, before={"roles": before}, after={"roles": after})
-    Grant.objects.filter(pk=grant.pk).update(next_try_at=grants.due_at(claims, now), unanswered_since=None)
+    Grant.objects.filter(pk=grant.pk).update(next_try_at=refresh_tokens.due_at(claims, now), unanswered_since=None)
 
 
 def _roles(user: User) -> list[str]:

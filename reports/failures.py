@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TypedDict
 
 from executions.codes import explain
-from executions.measuring.measure import WaveRows
+from executions.measuring.rta_rpa import WaveRows
 from executions.models import Execution
 from executions.states import LaunchStatus
 

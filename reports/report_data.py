@@ -11,7 +11,8 @@ from audit.models import AuditEntry
 from contract.clock import unix
 from executions.console.live_page.event_feed import journal_line
 from executions.measuring import recorded_figures
-from executions.measuring.measure import (
+from executions.measuring.recorded_figures import Launches
+from executions.measuring.rta_rpa import (
     Attempt,
     Measured,
     Part,
@@ -24,14 +25,13 @@ from executions.measuring.measure import (
     measure,
     rows_of,
 )
-from executions.measuring.recorded_figures import Launches
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
 from executions.runs.attempts import LeftOut
-from reports.cleanup import CleanupShape, cleanup
 from reports.comparison import ComparisonShape, compare
-from reports.expected import expected, is_open, is_reading
-from reports.explain import FailureShape, failures
-from reports.words import verdict
+from reports.failures import FailureShape, failures
+from reports.pending_data import expected, is_open, is_reading
+from reports.sentences import verdict
+from reports.terminations import CleanupShape, cleanup
 
 FORMAT = "drsorch-report/2"
 Ends = Mapping[tuple[str, int], Launches]

@@ -14,7 +14,7 @@ from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.querysets import is_split
 from executions.runs.account_check import is_elsewhere, said
 from executions.runs.server_counts import Progress, Tally, progress_of
-from executions.runs.silence import UNKEPT
+from executions.runs.unresponsive_regions import UNKEPT
 from executions.states import ExecutionStatus, Kind, LaunchStatus, Phase, TerminationStatus, WaveStatus
 
 # Runs of up to this many servers show finished waves open: everything fits on a screen.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from django.http import HttpRequest
 
 from executions.pacemaker import is_alive
-from identity.session_clock import end_of
+from identity.session_expiry import end_of
 
 THEMES = ("light", "dark")
 BEAT_IS_KNOWN_SECONDS = 3.0
