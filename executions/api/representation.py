@@ -1,7 +1,7 @@
 """Runs as the API shows them, from our own rows alone: a fixed number of queries, however many there are."""
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NotRequired, TypedDict
 
@@ -14,7 +14,8 @@ from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
 from executions.querysets import is_split
 from executions.runs.actions import Action, actions_of
 from executions.runs.attempts import LeftOut, Lineage, lineages, retry_of
-from executions.states import LaunchStatus, TerminationStatus, WaveStatus
+from executions.runs.standing import standing_counts
+from executions.states import TerminationStatus, WaveStatus
 from protection.representation import Warning  # noqa: A004  (the contract's word)
 
 
@@ -142,13 +143,8 @@ class ExecutionShape(ExecutionSummary):
 
 def show_list(executions: Sequence[Execution], actor: Actor, now: datetime) -> list[ExecutionSummary]:
     """Runs without their waves. `executions` must have `waves` prefetched."""
-    standing, tried = _with_instances([execution.pk for execution in executions]), lineages(executions)
-    return [_summary(each, actor, now, tried[each.pk], has_instances=each.pk in standing) for each in executions]
-
-
-def _with_instances(keys: Collection[uuid.UUID]) -> set[uuid.UUID]:
-    launched = ServerRun.objects.filter(wave__execution__in=keys, launch_status=LaunchStatus.LAUNCHED)
-    return set(launched.order_by().values_list("wave__execution_id", flat=True).distinct())
+    standing, tried = standing_counts(executions), lineages(executions)
+    return [_summary(each, actor, now, tried[each.pk], stands=each.pk in standing) for each in executions]
 
 
 def show_execution(execution_id: uuid.UUID, actor: Actor, now: datetime) -> ExecutionShape:
@@ -156,18 +152,14 @@ def show_execution(execution_id: uuid.UUID, actor: Actor, now: datetime) -> Exec
     execution = Execution.objects.with_waves().filter(pk=execution_id).first()
     if execution is None:
         raise control.no_execution(execution_id)
-    servers = [server for wave in execution.waves.all() for server in wave.servers.all()]
-    standing = any(server.state is LaunchStatus.LAUNCHED for server in servers)
     tried = lineages([execution])[execution.pk]
-    summary = _summary(execution, actor, now, tried, has_instances=standing)
+    summary = _summary(execution, actor, now, tried, stands=bool(standing_counts([execution])))
     return ExecutionShape(**summary, waves=[_wave(wave, now) for wave in execution.waves.all()])
 
 
-def _summary(
-    execution: Execution, actor: Actor, now: datetime, tried: Lineage, *, has_instances: bool
-) -> ExecutionSummary:
+def _summary(execution: Execution, actor: Actor, now: datetime, tried: Lineage, *, stands: bool) -> ExecutionSummary:
     waves = list(execution.waves.all())
-    actions = actions_of(execution, actor, has_instances=has_instances, attempts=tried.attempts, now=now)
+    actions = actions_of(execution, actor, stands=stands, attempts=tried.attempts, now=now)
     return ExecutionSummary(
         executionId=str(execution.pk),
         planId=_plan_id(execution),

@@ -47,6 +47,7 @@ from executions.commands import control
 from executions.commands.abandon import abandon
 from executions.commands.production import look_at_plan
 from executions.models import Execution
+from executions.runs.actions import CONTROL
 from executions.states import ExecutionStatus, JobStatus, Kind
 from protection.inventory.recovery_instances import ANEW, Looked
 
@@ -211,7 +212,7 @@ def _start(request: Request, given: dict[str, Any], plan_id: uuid.UUID) -> Respo
 class ExecutionDetail(ApiView):
     """One run. DELETE cancels it, as `…/cancel` does."""
 
-    rights = {"DELETE": AnyOf("cancel runs", (control.CONTROL,))}
+    rights = {"DELETE": AnyOf("cancel runs", (CONTROL,))}
 
     @describes("getExecution", "Get a run", answers={200: ExecutionShape}, refusals=["NOT_FOUND"])
     def get(self, request: Request, execution_id: str) -> Response:
@@ -225,7 +226,7 @@ class ExecutionDetail(ApiView):
 class Cancel(ApiView):
     """Stop a run: at once where nothing is under way, else after the wave that runs."""
 
-    rights = {"POST": AnyOf("cancel runs", (control.CONTROL,))}
+    rights = {"POST": AnyOf("cancel runs", (CONTROL,))}
 
     @describes("cancelExecution", "Cancel a run", body=CommandIn, **CANCEL)
     def post(self, request: Request, execution_id: str) -> Response:
@@ -242,7 +243,7 @@ def _cancel(request: Request, execution_id: str) -> Response:
 class Abandon(ApiView):
     """The way out of a run whose region of AWS stays silent."""
 
-    rights = {"POST": AnyOf("give up on AWS's answer", (control.CONTROL,))}
+    rights = {"POST": AnyOf("give up on AWS's answer", (CONTROL,))}
 
     @describes(
         "abandonExecution",
@@ -259,7 +260,7 @@ class Abandon(ApiView):
 class Resume(ApiView):
     """Let a paused run go on."""
 
-    rights = {"POST": AnyOf("resume runs", (control.CONTROL,))}
+    rights = {"POST": AnyOf("resume runs", (CONTROL,))}
 
     @describes(
         "resumeExecution",
@@ -278,7 +279,7 @@ class Resume(ApiView):
 class Pause(ApiView):
     """Have a run pause before its next wave."""
 
-    rights = {"POST": AnyOf("pause runs", (control.CONTROL,))}
+    rights = {"POST": AnyOf("pause runs", (CONTROL,))}
 
     @describes(
         "pauseExecution",

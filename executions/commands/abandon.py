@@ -7,6 +7,7 @@ was sent is not forgotten: its jobs stay watched, and late instances are recorde
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
+from typing import cast
 
 from django.db import transaction
 from django.db.models import F
@@ -14,13 +15,13 @@ from django.db.models import F
 from audit.actor import Actor
 from audit.journal import attempt, record
 from contract.clock import Clock, db_clock, utc
-from contract.errors import BadRequest
-from executions.commands.control import check_comment, no_execution
+from executions.commands.control import check_comment, no_execution, require
 from executions.measuring import recorded_figures
 from executions.measuring.forecast import phase_times
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
-from executions.runs import notifications, transitions
-from executions.runs.unresponsive_regions import UNKEPT, not_abandonable, silent_jobs, wave_in_flight
+from executions.runs import actions, notifications, transitions
+from executions.runs.actions import Verb
+from executions.runs.unresponsive_regions import UNKEPT, silent_jobs, wave_in_flight
 from executions.states import JobStatus, LaunchStatus, WaveStatus, roll_up
 
 AWS_NOT_ANSWERING = "AWS_NOT_ANSWERING"
@@ -32,16 +33,15 @@ def abandon(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: 
 
     Raises Forbidden; Invalid; NotFound; BadRequest (EXECUTION_NOT_ABANDONABLE).
     """
-    actor.require("executions.control_execution", "give up on AWS's answer")
+    require(actor, Verb.ABANDON, execution_id)
     check_comment(comment)
     with transaction.atomic():
         execution = Execution.objects.select_for_update().filter(pk=execution_id).first()
         if execution is None:
             raise no_execution(execution_id)
-        now, before, wave = clock(), execution.status, wave_in_flight(execution)
-        reason = not_abandonable(execution, now)
-        if wave is None or reason:
-            raise BadRequest("EXECUTION_NOT_ABANDONABLE", reason, details={"status": execution.status})
+        now, before = clock(), execution.status
+        actions.is_done(execution, actions.no_abandon(execution, now))
+        wave = cast("WaveRun", wave_in_flight(execution))  # without one it is refused
         regions = sorted({job.region for job in silent_jobs(execution, wave)})
         text = _why(execution, regions, execution.failing_since or now, actor)
         ended, skipped = _end(execution, wave, text, now)

@@ -1,11 +1,11 @@
 """What people can do with runs, one function a verb. The engine does the rest.
 
-Every command changes the row in one statement that also steals the engine's claim (`claim = NULL`) and makes the
-row due, so an engine that read the old state can no longer write, and the new state is acted upon within a second.
+Every command locks the row, asks `runs/actions.py` what speaks against it, and changes it in one statement that also
+steals the engine's claim (`claim = NULL`) and makes the row due, so an engine that read the old state can no longer
+write, and the new state is acted upon within a second.
 """
 
 import uuid
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
@@ -14,15 +14,16 @@ from django.db.models import F
 from audit.actor import Actor
 from audit.journal import attempt, record
 from contract.clock import Clock, db_clock, unix
-from contract.errors import BadRequest, Invalid, NotFound
+from contract.errors import Invalid, NotFound
 from contract.rights import AnyOf
 from executions import queue
 from executions.commands import new_run
 from executions.commands.clear_history import delete_finished
 from executions.commands.production import Consent, look_at_plan
 from executions.models import Execution, WaveRun
-from executions.runs import conflicts, notifications, transitions
-from executions.states import ACTIVE, ExecutionStatus, Kind, WaveStatus
+from executions.runs import actions, conflicts, notifications, transitions
+from executions.runs.actions import Verb, right_to_start
+from executions.states import ExecutionStatus, Kind, WaveStatus
 from executions.terminating.outcome import Failure, TerminationResult
 from executions.terminating.terminate import terminate
 from plans.models import RecoveryPlan
@@ -31,11 +32,8 @@ from protection.inventory.recovery_instances import Looked
 __all__ = ["Failure", "TerminationResult", "cancel", "delete_finished", "get", "pause", "resume", "start", "terminate"]
 
 COMMENT_MAX = 512
-CONTROL = "executions.control_execution"
-STARTS = {Kind.DRILL: "executions.start_drill", Kind.RECOVERY: "executions.start_recovery"}
-ANY_START = AnyOf("start runs", tuple(STARTS.values()))
+ANY_START = AnyOf("start runs", tuple(right_to_start(kind)[0] for kind in Kind))
 OUTAGE_MOST = timedelta(days=30)  # whoever recovers later than that has mistyped the time
-NO_WAVE = -1  # what somebody expects to wait who saw a pause only asked for
 
 
 # Start
@@ -97,12 +95,12 @@ def _check_outage(kind: Kind, outage_at: datetime | None, clock: Clock) -> None:
 
 def may_start(actor: Actor, kind: Kind) -> bool:
     """Whether `actor` may start runs of this kind."""
-    return actor.may(STARTS[kind])
+    return actor.may(right_to_start(kind)[0])
 
 
 def require_start(actor: Actor, kind: Kind) -> None:
     """Raise Forbidden unless `actor` may start runs of this kind."""
-    actor.require(STARTS[kind], "start recoveries" if kind is Kind.RECOVERY else "start drills")
+    actor.require(*right_to_start(kind))
 
 
 # Resume and cancel
@@ -127,6 +125,22 @@ def check_comment(comment: str) -> None:
         raise Invalid({"comment": [f"At most {COMMENT_MAX} characters; this has {len(comment)}."]})
 
 
+def require(actor: Actor, verb: Verb, execution_id: uuid.UUID) -> None:
+    """Raise Forbidden unless `actor` may do that with this run, and NotFound if there is none: in this order."""
+    execution = Execution.objects.filter(pk=execution_id).only("kind").first()
+    actions.require_right(actor, verb, execution.purpose if execution else Kind.DRILL)
+    if execution is None:
+        raise no_execution(execution_id)
+
+
+def _locked(execution_id: uuid.UUID) -> Execution:
+    """The run as it is now; it stays so until the transaction ends."""
+    execution = Execution.objects.select_for_update().filter(pk=execution_id).first()
+    if execution is None:
+        raise no_execution(execution_id)
+    return execution
+
+
 @attempt("execution.resume", "execution", subject="execution_id")
 def resume(
     *, actor: Actor, execution_id: uuid.UUID, comment: str = "", wave: int | None = None, clock: Clock = db_clock
@@ -136,37 +150,22 @@ def resume(
     `wave` is the number, from 0, of the wave that is meant, or NO_WAVE for a pause that has not come yet: when the
     run waits elsewhere by now, nothing is resumed (EXECUTION_NOT_PAUSED). None means whatever waits.
     """
-    actor.require(CONTROL, "resume runs")
+    require(actor, Verb.RESUME, execution_id)
     check_comment(comment)
-    execution = get(execution_id)
     with transaction.atomic():
-        now = clock()
-        may_withdraw = wave in (None, NO_WAVE)  # a wave that is meant has to wait already
-        if not (
-            _resume_paused(actor, execution, comment, wave, now)
-            or (may_withdraw and _withdraw_pause(actor, execution, comment, now))
-        ):
-            execution.refresh_from_db()
-            raise BadRequest(
-                "EXECUTION_NOT_PAUSED",
-                f"Only a paused run can be resumed; this one is {execution.state.label.lower()}.",
-                details={"status": execution.status},
-            )
+        execution, now = _locked(execution_id), clock()
+        actions.is_done(execution, actions.no_resume(execution, wave))
+        if execution.state is ExecutionStatus.PAUSED:
+            _resume_paused(actor, execution, comment, now)
+        else:
+            _withdraw_pause(actor, execution, comment, now)
         transaction.on_commit(lambda: queue.nudge(execution.pk))
     return execution
 
 
-def _resume_paused(actor: Actor, execution: Execution, comment: str, expected: int | None, now: datetime) -> bool:
-    if not _command(execution, [ExecutionStatus.PAUSED], now, status=ExecutionStatus.RUNNING, restored_at=None):
-        return False
+def _resume_paused(actor: Actor, execution: Execution, comment: str, now: datetime) -> None:
+    _command(execution, now, status=ExecutionStatus.RUNNING, restored_at=None)
     wave = WaveRun.objects.get(execution=execution, status=WaveStatus.PAUSED)
-    if expected not in (None, wave.number):  # the raise undoes the command
-        raise BadRequest(
-            "EXECUTION_NOT_PAUSED",
-            f"The run has moved on: it now waits before wave {wave.number + 1}. Nothing was resumed."
-            " Check what is up, then resume that wave.",
-            details={"status": ExecutionStatus.PAUSED},
-        )
     wave.status, wave.status_message = _after_pause(wave), ""
     wave.resumed_at, wave.resumed_by = now, actor.name
     wave.revision = execution.revision
@@ -174,7 +173,6 @@ def _resume_paused(actor: Actor, execution: Execution, comment: str, expected: i
     facts = {"wave": wave.number, "resumedTime": unix(now)}
     _note(actor, "execution.resume", execution, comment, before=ExecutionStatus.PAUSED, **facts)
     notifications.resumed(execution, wave, now)
-    return True
 
 
 def _after_pause(wave: WaveRun) -> WaveStatus:
@@ -182,96 +180,69 @@ def _after_pause(wave: WaveRun) -> WaveStatus:
     return WaveStatus.PENDING if wave.started_at is None else WaveStatus.INITIATED
 
 
-def _withdraw_pause(actor: Actor, execution: Execution, comment: str, now: datetime) -> bool:
+def _withdraw_pause(actor: Actor, execution: Execution, comment: str, now: datetime) -> None:
     """A pause that was asked for and has not come yet is taken back."""
-    asked = Execution.objects.filter(pk=execution.pk, pause_requested_at__isnull=False, ended_at=None)
-    if not asked.update(pause_requested_at=None, claim=None, next_step_at=now):
-        return False
-    transitions.touch(execution, now)
-    execution.refresh_from_db()
+    _command(execution, now, pause_requested_at=None)
     _note(actor, "execution.pause_withdrawn", execution, comment)
-    return True
 
 
 @attempt("execution.pause", "execution", subject="execution_id")
 def pause(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: Clock = db_clock) -> Execution:
-    """Have a run wait for a person before its next wave. Raises EXECUTION_NOT_PAUSABLE when there is none."""
-    actor.require(CONTROL, "pause runs")
+    """Have a run wait for a person before its next wave; again: nothing changes. Raises EXECUTION_NOT_PAUSABLE."""
+    require(actor, Verb.PAUSE, execution_id)
     check_comment(comment)
-    execution = get(execution_id)
     with transaction.atomic():
-        now = clock()
-        if execution.dry_run:
-            raise BadRequest("EXECUTION_NOT_PAUSABLE", "A dry run does not pause: it launches nothing.")
-        pausable = sorted(ACTIVE - {ExecutionStatus.PAUSED, ExecutionStatus.CANCELLING})
-        # Taken from the engine first, so that it cannot begin the last wave meanwhile; the raise undoes it.
-        taken = _command(execution, pausable, now, pause_requested_at=now)
-        if not taken or not execution.waves.filter(status=WaveStatus.PENDING).exists():
-            execution.refresh_from_db()
-            raise BadRequest(
-                "EXECUTION_NOT_PAUSABLE",
-                f"There is no wave left to pause before; this run is {execution.state.label.lower()}.",
-                details={"status": execution.status},
-            )
+        execution, now = _locked(execution_id), clock()
+        if actions.is_done(execution, actions.no_pause(execution)):
+            _note(actor, "execution.pause", execution, comment, changed=False)
+            return execution
+        _command(execution, now, pause_requested_at=now)
         _note(actor, "execution.pause", execution, comment)
     return execution
 
 
 @attempt("execution.cancel", "execution", subject="execution_id")
 def cancel(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: Clock = db_clock) -> Execution:
-    """Stop a run: at once where nothing is under way, else after the running wave, whose DRS jobs cannot be stopped."""
-    actor.require(CONTROL, "cancel runs")
+    """Stop a run: at once where nothing is under way, else after the running wave, whose DRS jobs cannot be stopped.
+    Again: nothing changes. Raises EXECUTION_NOT_CANCELLABLE."""
+    require(actor, Verb.CANCEL, execution_id)
     check_comment(comment)
-    execution = get(execution_id)
-    before = execution.state
     with transaction.atomic():
-        now = clock()
-        if _cancel_idle(execution, now):
+        execution, now = _locked(execution_id), clock()
+        if actions.is_done(execution, actions.no_cancel(execution)):
+            _note(actor, "execution.cancel", execution, comment, changed=False)
+            return execution
+        before = execution.state
+        _cancel(execution, now)
+        if execution.state.is_final:
             notifications.ended(execution, now, by=actor.name)
-        elif not _cancel_busy(execution, now):
-            execution.refresh_from_db()
-            if execution.state is ExecutionStatus.CANCELLING:
-                _note(actor, "execution.cancel", execution, comment, changed=False)
-                return execution
-            raise BadRequest(
-                "EXECUTION_NOT_CANCELLABLE",
-                f"This run is over ({execution.state.label.lower()}); there is nothing to cancel.",
-                details={"status": execution.status},
-            )
         ended = {"endTime": unix(execution.ended_at)} if execution.ended_at else {}
         _note(actor, "execution.cancel", execution, comment, before=before, **ended)
         transaction.on_commit(lambda: queue.nudge(execution.pk))
     return execution
 
 
-def _cancel_idle(execution: Execution, now: datetime) -> bool:
-    """End a run at once that has nothing under way at AWS."""
-    if execution.waves.filter(status=WaveStatus.PAUSED, started_at__isnull=False).exists():
-        return False
-    idle = [ExecutionStatus.PENDING, ExecutionStatus.PAUSED]
+def _cancel(execution: Execution, now: datetime) -> None:
+    """End a run that has nothing under way at AWS; any other goes on with what is."""
+    paused = execution.waves.filter(status=WaveStatus.PAUSED, started_at__isnull=False)
+    if execution.state in (ExecutionStatus.PENDING, ExecutionStatus.PAUSED) and not paused.exists():
+        _cancel_idle(execution, now)
+        return
+    _command(execution, now, status=ExecutionStatus.CANCELLING, cancel_requested_at=now)
+    paused.update(status=WaveStatus.INITIATED, revision=execution.revision)
+
+
+def _cancel_idle(execution: Execution, now: datetime) -> None:
     ending = transitions.end_columns(execution, ExecutionStatus.CANCELLED, now)
-    if not _command(execution, idle, now, cancel_requested_at=now, **ending):
-        return False
+    _command(execution, now, cancel_requested_at=now, **ending)
     waves = list(execution.waves.filter(status__in=[WaveStatus.PENDING, WaveStatus.PAUSED]))
     transitions.skip(waves, "The run was cancelled before this wave.", now)
     transitions.release(execution)
     transitions.touch(execution, now, waves)
-    return True
 
 
-def _cancel_busy(execution: Execution, now: datetime) -> bool:
-    busy = [ExecutionStatus.RUNNING, ExecutionStatus.POLLING, ExecutionStatus.LAUNCHING]
-    paused = execution.waves.filter(status=WaveStatus.PAUSED, started_at__isnull=False)
-    if paused.exists():
-        busy.append(ExecutionStatus.PAUSED)
-    if not _command(execution, busy, now, status=ExecutionStatus.CANCELLING, cancel_requested_at=now):
-        return False
-    paused.update(status=WaveStatus.INITIATED, revision=execution.revision)
-    return True
-
-
-def _command(execution: Execution, allowed: Sequence[ExecutionStatus], now: datetime, **columns: object) -> bool:
-    """Change a run that is in one of `allowed`, in one statement, and take it from any engine that holds it."""
+def _command(execution: Execution, now: datetime, **columns: object) -> None:
+    """Change a locked run, and take it from any engine that holds it."""
     columns = {
         "claim": None,
         "next_step_at": now,
@@ -279,10 +250,8 @@ def _command(execution: Execution, allowed: Sequence[ExecutionStatus], now: date
         "updated_at": now,
         **columns,
     }
-    done = Execution.objects.filter(pk=execution.pk, status__in=allowed).update(**columns)
-    if done:
-        execution.refresh_from_db()
-    return bool(done)
+    Execution.objects.filter(pk=execution.pk).update(**columns)
+    execution.refresh_from_db()
 
 
 def _note(

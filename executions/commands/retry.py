@@ -133,7 +133,7 @@ def retry(
     except IntegrityError:  # somebody was faster: say who
         execution = control.get(execution_id)
         if execution.plan is not None:
-            refuse_second_run(execution.plan)
+            refuse_second_run(execution.plan, because=why_not(execution))
         _refuse(execution)
         refuse_held(_homes(what_is_left(execution)))
         raise
@@ -157,7 +157,7 @@ def _create(
     if plan_id is not None:
         plan = plan_services.get(plan_id, for_update=True)
         list(_groups(plan, unlocked).select_for_update().order_by("pk").values_list("pk"))
-        refuse_second_run(plan)
+        refuse_second_run(plan, because=why_not(unlocked))
     list(attempts_among(unlocked).select_for_update().order_by("pk").values_list("pk"))  # no termination meanwhile
     earlier = control.get(execution_id)
     _refuse(earlier)

@@ -18,10 +18,12 @@ from executions.commands import control
 from executions.commands.abandon import abandon
 from executions.console.forms import CommentForm
 from executions.console.live_page.page_content import Live
-from executions.models import Execution, ServerRun
-from executions.runs.actions import actions_of
+from executions.models import Execution
+from executions.runs.actions import NO_WAVE, actions_of
+from executions.runs.standing import standing_servers
 from executions.runs.unresponsive_regions import silent_jobs, wave_in_flight
-from executions.states import Kind, LaunchStatus
+from executions.states import Kind
+from executions.terminating.instances import launched
 from executions.terminating.outcome import result
 
 GIVE_UP = "give up"  # what has to be typed
@@ -44,7 +46,7 @@ def _wave_meant(text: str | None) -> int | None:
     """The wave of the form; one that names none, as where no wave waited yet, means none."""
     if text is None:
         return None
-    return int(text) if text.isdecimal() and len(text) < 10 else control.NO_WAVE
+    return int(text) if text.isdecimal() and len(text) < 10 else NO_WAVE
 
 
 def _command(request: HttpRequest, execution_id: uuid.UUID, verb: Callable[..., Execution]) -> HttpResponse:
@@ -74,9 +76,8 @@ def execution_cancel(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpR
             return go(request, "execution", execution_id)
         except DomainError as error:
             problem = error
-    live = Live(execution)
-    actions = actions_of(execution, actor, has_instances=bool(live.up))
-    context = {"live": live, "execution": execution, "form": form, "actions": actions}
+    actions = actions_of(execution, actor)
+    context = {"live": Live(execution), "execution": execution, "form": form, "actions": actions}
     question = Question("executions/_cancel.html", f"Cancel {execution.plan_name}", _trail(execution))
     return question.answer(request, context, problem=problem, status=422 if form.errors else 200)
 
@@ -119,11 +120,12 @@ def execution_terminate(request: HtmxHttpRequest, execution_id: uuid.UUID) -> Ht
     """List every instance, have their number typed, or of a recovery the plan's name, then have DRS terminate them."""
     execution = get_object_or_404(Execution, pk=execution_id)
     actor, problem, error = actor_for(request), None, ""
-    instances = _instances(execution)
+    standing = standing_servers(execution)
+    instances = standing or list(launched(execution))
     phrase = f"terminate {len(instances)}"
     form = CommentForm(request.POST if request.method == "POST" else None)
     typed = request.POST.get("confirm", "")
-    actions = actions_of(execution, actor, has_instances=bool(instances))
+    actions = actions_of(execution, actor, stands=bool(standing))
     if request.method == "POST" and form.is_valid():
         if actions.terminate.allowed and (mistyped := _mistyped(execution, phrase, typed)):
             error = f"{mistyped} Nothing was terminated."
@@ -154,8 +156,3 @@ def _mistyped(execution: Execution, phrase: str, typed: str) -> str:
     if execution.purpose is Kind.RECOVERY:
         return "" if name_key(typed) == name_key(execution.plan_name) else "This is not the plan's name."
     return "" if typed.strip().casefold() == phrase else f"Type “{phrase}” to confirm."
-
-
-def _instances(execution: Execution) -> list[ServerRun]:
-    launched = ServerRun.objects.filter(wave__execution=execution, launch_status=LaunchStatus.LAUNCHED)
-    return list(launched.select_related("wave", "job").order_by("wave__number", "position"))

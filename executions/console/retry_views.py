@@ -29,7 +29,7 @@ def execution_retry(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpRe
     excluded = request.POST.getlist("exclude")
     left, lineage = retry.what_is_left(execution), lineages([execution])[execution.pk]
     reason = why_not(execution, lineage)
-    is_asked = request.method == "POST" and not reason and actor.may(control.STARTS[execution.purpose])
+    is_asked = request.method == "POST" and not reason and control.may_start(actor, execution.purpose)
     stake = Stake.of(
         actor,
         execution.purpose,

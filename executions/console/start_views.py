@@ -48,7 +48,7 @@ def _start(request: HtmxHttpRequest, plan_id: uuid.UUID, kind: Kind, fragment: s
     dry_run = "dry_run" in request.POST
     places = places_of_plan(plan_id)
     servers = list(WaveServer.objects.filter(plan=plan).values_list("assignment__source_server_id", flat=True))
-    is_asked = request.method == "POST" and not dry_run and actor.may(control.STARTS[kind])
+    is_asked = request.method == "POST" and not dry_run and control.may_start(actor, kind)
     stake = Stake.of(actor, kind, servers, places, ask=is_asked)
     if request.method == "POST":
         error = "" if dry_run else stake.mistyped(request, plan.name)
@@ -77,7 +77,7 @@ def _start(request: HtmxHttpRequest, plan_id: uuid.UUID, kind: Kind, fragment: s
         "typed": request.POST.get("confirm", ""),
         "error": error,
         "outage": request.POST.get("outage", ""),
-        "may_rehearse": actor.may(control.STARTS[Kind.DRILL]),
+        "may_rehearse": control.may_start(actor, Kind.DRILL),
         "may_start": stake.may_start,
     }
     trail = [("Recovery plans", reverse("plans")), (plan.name, reverse("plan", args=[plan.pk]))]
@@ -108,7 +108,7 @@ class Stake:
         """As the inventory has it; with `ask`, DRS is asked anew: a page waits for AWS only where something starts."""
         looked = look(places, believed=ANEW) if ask else known(places)
         found = production(server_ids, attempts)
-        may_start = actor.may(control.STARTS[kind]) and (not found or actor.may(END_RECOVERIES))
+        may_start = control.may_start(actor, kind) and (not found or actor.may(END_RECOVERIES))
         return cls(kind, found, looked, may_start)
 
     @property

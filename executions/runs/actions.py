@@ -1,15 +1,35 @@
-"""What can be done with a run now, and if not, why: asked by the API and by the console before anybody tries."""
+"""What can be done with a run now, and if not, why. Pages and API ask before anybody tries, and the services that do it
+ask the same under the run's lock: what a button says is what a refusal says."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
+from typing import assert_never
 
 from django.utils import timezone
 
 from audit.actor import Actor
-from executions.models import Execution, ServerRun
+from contract.errors import BadRequest
+from contract.rights import not_allowed
+from executions.models import Execution
+from executions.runs.standing import standing_counts
 from executions.runs.unresponsive_regions import not_abandonable
-from executions.states import ExecutionStatus, Kind, LaunchStatus, TerminationStatus, WaveStatus
+from executions.states import ExecutionStatus, Kind, TerminationStatus, WaveStatus
+
+CONTROL = "executions.control_execution"
+NO_WAVE = -1  # what somebody expects to wait who saw a pause only asked for
+
+
+class Verb(Enum):
+    """What a person can do with a run."""
+
+    PAUSE = "pause"
+    CANCEL = "cancel"
+    RESUME = "resume"
+    TERMINATE = "terminate"
+    ABANDON = "abandon"
+    RETRY = "retry"
 
 
 @dataclass(frozen=True)
@@ -22,7 +42,7 @@ class Action:
 
 @dataclass(frozen=True)
 class Actions:
-    """The five things a person can do with a run."""
+    """The five things a person can do with a run; the sixth, trying it again, is `attempts.retry_of`."""
 
     pause: Action
     cancel: Action
@@ -31,99 +51,193 @@ class Actions:
     abandon: Action
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """Why the state of a run rules something out: the contract's code and one sentence. `is_done` where that is so
+    because it is done, or there is nothing to do it with: no error for somebody who asks for it again."""
+
+    code: str
+    reason: str
+    is_done: bool = False
+    details: Mapping[str, str] = field(default_factory=dict)
+
+    def error(self, execution: Execution) -> BadRequest:
+        """The same for the caller of a service."""
+        return BadRequest(self.code, self.reason, details={"status": execution.status, **self.details})
+
+
+def right_of(verb: Verb, kind: Kind) -> tuple[str, str]:
+    """The right that `verb` on a run of this kind needs, and what completes "You may not …"."""
+    match verb:
+        case Verb.PAUSE | Verb.CANCEL | Verb.RESUME:
+            return CONTROL, f"{verb.value} runs"
+        case Verb.ABANDON:
+            return CONTROL, "give up on AWS's answer"
+        case Verb.TERMINATE:
+            return _right_to_terminate(kind)
+        case Verb.RETRY:
+            return right_to_start(kind)
+        case _:
+            assert_never(verb)
+
+
+def right_to_start(kind: Kind) -> tuple[str, str]:
+    """The right to start runs of this kind, and what completes "You may not …"."""
+    match kind:
+        case Kind.DRILL:
+            return "executions.start_drill", "start drills"
+        case Kind.RECOVERY:
+            return "executions.start_recovery", "start recoveries"
+        case _:
+            assert_never(kind)
+
+
+def _right_to_terminate(kind: Kind) -> tuple[str, str]:
+    match kind:
+        case Kind.DRILL:
+            return "executions.terminate_drill", "terminate the instances of a drill"
+        case Kind.RECOVERY:
+            return "executions.terminate_recovery", "terminate the instances of a recovery"
+        case _:
+            assert_never(kind)
+
+
+def require_right(actor: Actor, verb: Verb, kind: Kind) -> None:
+    """Raise Forbidden unless `actor` may do that with runs of this kind."""
+    actor.require(*right_of(verb, kind))
+
+
+def action_of(actor: Actor, verb: Verb, execution: Execution, reason: str) -> Action:
+    """Whether `actor` can do something, `reason` being the state's sentence against it. The right comes first, as in
+    the service: whoever lacks it is told nothing else."""
+    right, to = right_of(verb, execution.purpose)
+    if not actor.may(right):
+        return Action(False, not_allowed(right, to).message)
+    return Action(not reason, reason)
+
+
 def actions_of(
     execution: Execution,
     actor: Actor,
     *,
-    has_instances: bool | None = None,
+    stands: bool | None = None,
     attempts: Sequence[Execution] | None = None,
     now: datetime | None = None,
 ) -> Actions:
-    """What `actor` can do with the run. `has_instances`, whether any is launched, and `attempts`, all that were made
-    at it, each spare a query to those who know them."""
-    if has_instances is None:
-        has_instances = _has_instances(execution)
-    right = "terminate_recovery" if execution.purpose is Kind.RECOVERY else "terminate_drill"
-    control = "executions.control_execution"
+    """What `actor` can do with the run. `stands`, whether `standing_counts` counts any, and
+    `attempts`, all that were made at it, each spare a query to those who know them."""
+
+    def action(verb: Verb, refusal: Refusal | None) -> Action:
+        return action_of(actor, verb, execution, refusal.reason if refusal else "")
+
     return Actions(
-        pause=_action(actor, control, "pause runs", _no_pause(execution)),
-        cancel=_action(actor, control, "cancel runs", _no_cancel(execution)),
-        resume=_action(actor, control, "resume runs", _no_resume(execution)),
-        terminate=_action(
-            actor,
-            f"executions.{right}",
-            f"terminate instances of a {execution.purpose.label.lower()}",
-            _no_terminate(execution, has_instances, attempts),
-        ),
-        abandon=_action(actor, control, "give up on AWS's answer", not_abandonable(execution, now or timezone.now())),
+        pause=action(Verb.PAUSE, no_pause(execution)),
+        cancel=action(Verb.CANCEL, no_cancel(execution)),
+        resume=action(Verb.RESUME, no_resume(execution)),
+        terminate=action(Verb.TERMINATE, no_terminate(execution, stands=stands, attempts=attempts)),
+        abandon=action(Verb.ABANDON, no_abandon(execution, now or timezone.now())),
     )
 
 
-def _has_instances(execution: Execution) -> bool:
-    return ServerRun.objects.filter(wave__execution=execution, launch_status=LaunchStatus.LAUNCHED).exists()
+def is_done(execution: Execution, refusal: Refusal | None) -> bool:
+    """Raise what speaks against it, as the button does; else whether there is nothing left to do."""
+    if refusal is not None and not refusal.is_done:
+        raise refusal.error(execution)
+    return refusal is not None
 
 
-def _action(actor: Actor, right: str, to: str, refusal: str) -> Action:
-    """The state's refusal first: it concerns everybody."""
-    if refusal:
-        return Action(False, refusal)
-    return Action(True) if actor.may(right) else Action(False, f"You may not {to}.")
-
-
-def _no_pause(execution: Execution) -> str:
+def no_pause(execution: Execution) -> Refusal | None:
+    """Why the run cannot be made to wait before its next wave."""
+    code = "EXECUTION_NOT_PAUSABLE"
     if execution.state.is_final:
-        return "The run is over."
+        return Refusal(code, "The run is over.")
     if execution.state is ExecutionStatus.PAUSED:
-        return "The run is paused already."
+        return Refusal(code, "The run is paused already.")
     if execution.state is ExecutionStatus.CANCELLING:
-        return "The run is being cancelled."
+        return Refusal(code, "The run is being cancelled.")
     if execution.dry_run:
-        return "A dry run does not pause."
+        return Refusal(code, "A dry run does not pause.")
     if execution.pause_requested_at is not None:
-        return "A pause before the next wave is asked for already."
-    if not any(WaveStatus.of(wave.status) is WaveStatus.PENDING for wave in execution.waves.all()):
-        return "There is no wave left to pause before."
-    return ""
+        return Refusal(code, "A pause before the next wave is asked for already.", is_done=True)
+    if not any(wave.state is WaveStatus.PENDING for wave in execution.waves.all()):
+        return Refusal(code, "There is no wave left to pause before.")
+    return None
 
 
-def _no_cancel(execution: Execution) -> str:
+def no_cancel(execution: Execution) -> Refusal | None:
+    """Why the run cannot be cancelled."""
     if execution.state.is_final:
-        return "The run is over."
-    return "The run is being cancelled already." if execution.state is ExecutionStatus.CANCELLING else ""
+        return Refusal("EXECUTION_NOT_CANCELLABLE", "The run is over.")
+    if execution.state is ExecutionStatus.CANCELLING:
+        return Refusal("EXECUTION_NOT_CANCELLABLE", "The run is being cancelled already.", is_done=True)
+    return None
 
 
-def _no_resume(execution: Execution) -> str:
+def no_resume(execution: Execution, wave: int | None = None) -> Refusal | None:
+    """Why the run cannot go on. `wave` is the number of the wave that is meant, NO_WAVE for a pause that has not come
+    yet, None for whatever waits."""
+    code = "EXECUTION_NOT_PAUSED"
     if execution.state is ExecutionStatus.PAUSED:
-        return ""
-    if execution.pause_requested_at is not None and not execution.state.is_final:
-        return ""  # it takes the pause back
-    return "The run is over." if execution.state.is_final else "The run is not paused."
+        return None if wave is None else _waits_elsewhere(execution, wave)
+    if execution.state.is_final:
+        return Refusal(code, "The run is over.")
+    if execution.pause_requested_at is not None and wave in (None, NO_WAVE):
+        return None  # it takes the pause back
+    return Refusal(code, "The run is not paused.")
 
 
-def _no_terminate(execution: Execution, has_instances: bool, attempts: Sequence[Execution] | None) -> str:
+def _waits_elsewhere(execution: Execution, meant: int) -> Refusal | None:
+    waits = next(wave.number for wave in execution.waves.all() if wave.state is WaveStatus.PAUSED)
+    if waits == meant:
+        return None
+    return Refusal(
+        "EXECUTION_NOT_PAUSED",
+        f"The run has moved on: it now waits before wave {waits + 1}. Nothing was resumed."
+        " Check what is up, then resume that wave.",
+    )
+
+
+def no_terminate(
+    execution: Execution, *, stands: bool | None = None, attempts: Sequence[Execution] | None = None
+) -> Refusal | None:
+    """Why none of the run's instances can be terminated; `stands` and `attempts` as of `actions_of`."""
+    code, is_over = "EXECUTION_STILL_RUNNING", execution.state.is_final
     if execution.dry_run:
-        return "A dry run launches nothing."
-    if not execution.state.is_final:
-        return "Instances can be terminated when the run has ended."
-    if execution.termination_status == TerminationStatus.COMPLETED:
-        return "All instances of this run are terminated."
-    if execution.termination_status == TerminationStatus.IN_PROGRESS:
-        return "The instances are being terminated."
-    if not has_instances:
-        return "No instance of this run is left."
+        return Refusal(code, "A dry run launches nothing.", is_done=is_over)
+    if not is_over:
+        return Refusal(code, "Instances can be terminated when the run has ended.")
+    if stands is None:
+        stands = bool(standing_counts([execution]).get(execution.pk))
+    if not stands:
+        return Refusal(code, _none_stands(TerminationStatus.of(execution.termination_status)), is_done=True)
     can_be_retried = execution.state in (ExecutionStatus.PARTIAL, ExecutionStatus.FAILED)
-    later = counted_on_by(execution, attempts) if can_be_retried else None
-    return counts_on(later) if later else ""
+    if can_be_retried and (later := _counting_on(execution, attempts)):
+        text = f"Attempt {later.attempt} of this run is {later.state.label.lower()} and counts on these instances."
+        return Refusal(code, text, details={"executionId": str(later.pk)})
+    return None
 
 
-def counted_on_by(execution: Execution, attempts: Iterable[Execution] | None = None) -> Execution | None:
-    """The later attempt that is under way and counts on what this one launched; `attempts`, all, spare a query."""
+def _none_stands(status: TerminationStatus) -> str:
+    match status:
+        case TerminationStatus.COMPLETED:
+            return "All instances of this run are terminated."
+        case TerminationStatus.IN_PROGRESS:
+            return "The instances are being terminated."
+        case TerminationStatus.NOT_STARTED | TerminationStatus.PARTIAL:
+            return "No instance of this run is left."
+        case _:
+            assert_never(status)
+
+
+def _counting_on(execution: Execution, attempts: Iterable[Execution] | None) -> Execution | None:
+    """The later attempt that is under way and counts on what this one launched."""
     if attempts is None:
         attempts = Execution.objects.active().filter(first_attempt_id=execution.first_attempt_id or execution.pk)
     later = (each for each in attempts if each.attempt > execution.attempt and not each.state.is_final)
     return next(later, None)
 
 
-def counts_on(later: Execution) -> str:
-    """Why nothing is terminated under a later attempt, as a sentence."""
-    return f"Attempt {later.attempt} of this run is {later.state.label.lower()} and counts on these instances."
+def no_abandon(execution: Execution, now: datetime) -> Refusal | None:
+    """Why nobody may give up on AWS's answer yet."""
+    reason = not_abandonable(execution, now)
+    return Refusal("EXECUTION_NOT_ABANDONABLE", reason) if reason else None

@@ -11,9 +11,9 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery, UUIDField
 from audit.actor import Actor
 from contract.errors import Conflict
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun
-from executions.runs.actions import Action
+from executions.runs.actions import Action, Verb, action_of
 from executions.runs.conflicts import held_servers, second_run
-from executions.states import ExecutionStatus, JobStatus, Kind, LaunchStatus, TerminationStatus
+from executions.states import ExecutionStatus, JobStatus, LaunchStatus, TerminationStatus
 
 RETRIED = (ExecutionStatus.PARTIAL, ExecutionStatus.FAILED)
 OPEN = (JobStatus.INITIATED, JobStatus.PENDING, JobStatus.STARTED)
@@ -118,7 +118,4 @@ def retry_of(execution: Execution, actor: Actor, lineage: Lineage | None = None)
     """Whether `actor` can try the run again now."""
     lineage = lineage or lineages([execution])[execution.pk]
     reason = why_not(execution, lineage) or (lineage.rival.message if lineage.rival else "")
-    right = "start_recovery" if execution.purpose is Kind.RECOVERY else "start_drill"
-    if not reason and not actor.may(f"executions.{right}"):
-        reason = f"You may not start a {execution.purpose.label.lower()}."
-    return Action(not reason, reason)
+    return action_of(actor, Verb.RETRY, execution, reason)

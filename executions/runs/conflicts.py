@@ -7,17 +7,19 @@ from executions.models import Execution, ServerHold
 from plans.models import RecoveryPlan, WaveServer
 
 
-def refuse_second_run(plan: RecoveryPlan) -> None:
+def refuse_second_run(plan: RecoveryPlan, because: str = "") -> None:
+    """Raise PLAN_ALREADY_EXECUTING if it is; `because` is a sentence that says more than that."""
     running = Execution.objects.active().filter(plan=plan, dry_run=False).first()
     if running is not None:
-        raise second_run(running, plan.name)
+        raise second_run(running, plan.name, because)
 
 
-def second_run(running: Execution, plan_name: str) -> Conflict:
+def second_run(running: Execution, plan_name: str, because: str = "") -> Conflict:
     """The refusal of a start while `running` is under way."""
     return Conflict(
         "PLAN_ALREADY_EXECUTING",
-        f"“{plan_name}” is already being run ({running.state.label.lower()}, started by {running.started_by}).",
+        because
+        or f"“{plan_name}” is already being run ({running.state.label.lower()}, started by {running.started_by}).",
         details={"executionId": str(running.pk), "status": running.status},
     )
 

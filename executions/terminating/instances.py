@@ -10,6 +10,7 @@ from audit.actor import ENGINE
 from audit.journal import record
 from executions.models import Execution, ServerRun
 from executions.runs import transitions
+from executions.runs.standing import standing_servers
 from executions.states import InstanceState, JobStatus, LaunchStatus, TerminationStatus
 
 UNCONFIRMED_AFTER = timedelta(seconds=60)
@@ -22,20 +23,14 @@ Place = tuple[str, str]  # account, region
 def launched(execution: Execution) -> QuerySet[ServerRun]:
     """Servers that came up and are not known to be terminated."""
     servers = ServerRun.objects.filter(wave__execution=execution, launch_status=LaunchStatus.LAUNCHED)
-    return servers.select_related("job").order_by("wave__number", "position")
+    return servers.select_related("wave", "job").order_by("wave__number", "position")
 
 
 def standing(execution: Execution) -> dict[Place, list[ServerRun]]:
     """Launched servers whose instances no termination under way covers, by account and region."""
-    covered = {
-        instance
-        for job in execution.terminations.exclude(status__in=[JobStatus.REJECTED, JobStatus.COMPLETED])
-        for instance in job.instance_ids
-    }
     found: dict[Place, list[ServerRun]] = defaultdict(list)
-    for server in launched(execution):
-        if server.recovery_instance_id not in covered:
-            found[server.job.account_id, server.job.region].append(server)
+    for server in standing_servers(execution):
+        found[server.job.account_id, server.job.region].append(server)
     return found
 
 

@@ -18,14 +18,14 @@ from django.db import transaction
 from audit.actor import Actor
 from audit.journal import attempt, record
 from contract.clock import Clock, db_clock
-from contract.errors import BadRequest, DomainError, NotFound
+from contract.errors import DomainError, NotFound
 from drs.client import SERVERS_A_JOB, Drs, SendWindow
 from drs.errors import DrsError
 from drs.shapes import TERMINATE, Job, RecoveryInstance
 from executions.models import Execution, ServerRun, TerminationJob
-from executions.runs.actions import counted_on_by, counts_on
+from executions.runs.actions import Verb, is_done, no_terminate, require_right
 from executions.runs.aws_calls import do_now
-from executions.states import JobStatus, Kind
+from executions.states import JobStatus
 from executions.terminating.instances import (
     GONE,
     UNCONFIRMED_AFTER,
@@ -59,15 +59,9 @@ def terminate(
     execution = Execution.objects.filter(pk=execution_id).first()
     if execution is None:
         raise NotFound(f"There is no execution {execution_id}.", details={"executionId": str(execution_id)})
-    right = "terminate_recovery" if execution.purpose is Kind.RECOVERY else "terminate_drill"
-    actor.require(f"executions.{right}", f"terminate the instances of a {execution.purpose.label.lower()}")
-    if not execution.state.is_final:
-        raise BadRequest(
-            "EXECUTION_STILL_RUNNING",
-            f"This run is {execution.state.label.lower()}. Its instances can be terminated when it has ended.",
-            details={"status": execution.status},
-        )
-    silent = _look_at_aws(execution, clock)
+    require_right(actor, Verb.TERMINATE, execution.purpose)
+    has_nothing_left = is_done(execution, no_terminate(execution))
+    silent = {} if has_nothing_left else _look_at_aws(execution, clock)
     _refuse_without_news(execution, silent)
     window = SendWindow(settings.SEND_WINDOW_SECONDS)  # opened before the intents: the engine judges them by their age
     do_now(send(execution, _record_intents(actor, execution, comment, clock, silent), window, clock))
@@ -203,7 +197,7 @@ def _record_intents(
     """Commit what is about to be asked. The lock lets one of two requests at once find something to do."""
     with transaction.atomic():
         lock(execution)
-        _refuse_under_retry(execution)
+        has_nothing_left = is_done(execution, no_terminate(execution))  # now: it may have been tried again meanwhile
         now = clock()
         jobs = [
             TerminationJob(
@@ -216,7 +210,7 @@ def _record_intents(
                 intent_at=now,
                 requested_by=actor.name,
             )
-            for (account, region), here in standing(execution).items()
+            for (account, region), here in ({} if has_nothing_left else standing(execution)).items()
             if (account, region) not in silent and (servers := [each for each in here if each.can_be_asked_for])
             for at in range(0, len(servers), SERVERS_A_JOB)
         ]
@@ -237,9 +231,3 @@ def _record_intents(
             after={"terminationStatus": execution.termination_status},
         )
     return jobs
-
-
-def _refuse_under_retry(execution: Execution) -> None:
-    if later := counted_on_by(execution):
-        details = {"status": execution.status, "executionId": str(later.pk)}
-        raise BadRequest("EXECUTION_STILL_RUNNING", counts_on(later), details=details)

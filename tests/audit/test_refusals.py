@@ -15,6 +15,7 @@ from django.test import Client, override_settings
 
 import drsorch_site
 import executions
+import identity
 import notify
 import plans
 import protection
@@ -36,8 +37,8 @@ pytestmark = [pytest.mark.both, pytest.mark.django_db]
 
 def actions() -> Iterator[Callable[..., Any]]:
     """Every public function that acts for somebody: it takes `actor` by keyword."""
-    for room in (protection, plans, notify, executions, reports, drsorch_site):
-        for found in pkgutil.iter_modules(room.__path__, f"{room.__name__}."):
+    for room in (protection, plans, notify, executions, reports, identity, drsorch_site):
+        for found in pkgutil.walk_packages(room.__path__, f"{room.__name__}."):
             if found.name == "drsorch_site.wsgi":
                 continue  # it would start
             module = import_module(found.name)

@@ -137,5 +137,6 @@ def test_a_run_tells_what_its_reader_may_do(sign_in: Callable[..., Api], world: 
         return found
 
     assert actions("operator")["cancel"] == {"allowed": True, "reason": ""}
-    assert actions("viewer")["cancel"] == {"allowed": False, "reason": "You may not cancel runs."}
+    told = "You may not cancel runs. Ask an administrator for the right."
+    assert actions("viewer")["cancel"] == {"allowed": False, "reason": told}
     assert actions("admin")["resume"] == {"allowed": False, "reason": "The run is not paused."}

@@ -161,7 +161,7 @@ def test_it_resumes_and_cancels_runs_through_the_services(browser: Browser) -> N
     client.post(runs, {"action": "resume", **chosen})
     assert Execution.objects.get().state is ExecutionStatus.RUNNING
     again = client.post(runs, {"action": "resume", **chosen}, follow=True)
-    assert "Only a paused run can be resumed" in again.content.decode()
+    assert "The run is not paused." in again.content.decode()
     client.post(runs, {"action": "cancel", **chosen})
     assert Execution.objects.get().state is ExecutionStatus.CANCELLING
     told = AuditEntry.objects.filter(actor__startswith="admin").order_by("id").values_list("verb", "outcome")

@@ -114,7 +114,7 @@ def test_it_resumes_once_and_tells_the_second_one_why_not(console: Client) -> No
     assert console.post(address)["Location"] == reverse("execution", args=[run.pk])
     again = console.post(address, follow=True)
     assert again.redirect_chain == [(reverse("execution", args=[run.pk]), 302)]
-    assert "Only a paused run can be resumed" in again.content.decode()
+    assert "The run is not paused." in again.content.decode()
 
 
 def test_it_pauses_on_demand_and_takes_the_pause_back(console: Client) -> None:

@@ -1,0 +1,38 @@
+"""Which instances of a run stand: they came up, are not known to be gone, and no termination under way covers them."""
+
+import uuid
+from collections import Counter
+from collections.abc import Collection
+
+from django.db.models import Count
+
+from executions.models import Execution, ServerRun, TerminationJob
+from executions.states import JobStatus, LaunchStatus, TerminationStatus
+
+
+def standing_servers(execution: Execution) -> list[ServerRun]:
+    """The servers whose instances can be asked to be terminated, in the order of their waves."""
+    covered = {instance for _, instance in _covered([execution.pk])}
+    launched = ServerRun.objects.filter(wave__execution=execution, launch_status=LaunchStatus.LAUNCHED)
+    servers = launched.select_related("wave", "job").order_by("wave__number", "position")
+    return [each for each in servers if each.recovery_instance_id not in covered]
+
+
+def standing_counts(executions: Collection[Execution]) -> dict[uuid.UUID, int]:
+    """How many there are of each run that has any. One query, and two more if instances are being terminated."""
+    keys = [each.pk for each in executions]
+    launched = ServerRun.objects.filter(wave__execution__in=keys, launch_status=LaunchStatus.LAUNCHED).order_by()
+    counts = Counter(dict(launched.values_list("wave__execution_id").annotate(Count("pk"))))
+    ending = [each.pk for each in executions if each.termination_status == TerminationStatus.IN_PROGRESS]
+    if ending:
+        covered = _covered(ending)
+        up = launched.filter(wave__execution__in=ending)
+        for key, instance in up.values_list("wave__execution_id", "recovery_instance_id"):
+            counts[key] -= (key, instance) in covered
+    return dict(+counts)
+
+
+def _covered(executions: Collection[uuid.UUID]) -> set[tuple[uuid.UUID, str]]:
+    jobs = TerminationJob.objects.filter(execution__in=executions).order_by()
+    under_way = jobs.exclude(status__in=[JobStatus.REJECTED, JobStatus.COMPLETED])
+    return {(key, each) for key, ids in under_way.values_list("execution_id", "instance_ids") for each in ids}
