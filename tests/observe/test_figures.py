@@ -17,7 +17,7 @@ from contract.clock import db_clock
 from drs import failed_call_counts
 from drs_simulator.testing import RunningSimulator
 from drsorch_site.configuration.logs import JsonLines
-from executions import pacemaker, tasks
+from executions import pacemaker, queue
 from executions.metrics import cloudwatch_lines, failed_aws_calls, figures
 from executions.models import AwsErrors, Execution, Pacemaker, WaveRun
 from executions.states import ExecutionStatus
@@ -228,7 +228,7 @@ def test_a_broker_that_does_not_answer_hides_nothing_else(monkeypatch: pytest.Mo
         raise ConnectionError
 
     assert "drsorch_queue_tasks" in scraped()
-    monkeypatch.setattr(tasks, "queue_size", broken)
+    monkeypatch.setattr(queue, "queue_size", broken)
     assert "drsorch_queue_tasks" not in scraped()
 
 

@@ -29,16 +29,19 @@ POLICIES = (*ROLES, "queue", "notify")
 # What asks DRS, and in which processes it runs: every module of the product that makes a `Drs`.
 ASKING = {
     "Web": {
-        *(f"executions/{name}.py" for name in ("termination", "terminating")),
+        "executions/terminating/send.py",
+        "executions/terminating/terminate.py",
         "protection/inventory/recovery_instances.py",
         "protection/inventory/source_servers.py",
     },
     "Engine": {
-        *(
-            f"executions/{name}.py"
-            for name in ("following", "launch", "observe", "rehearsal", "restored", "terminating")
-        ),
+        "executions/engine/dry_run.py",
+        "executions/launching/launch.py",
+        "executions/launching/restored_runs.py",
         "executions/management/commands/unknown_launches.py",  # in a task of its own, with the engine's role
+        "executions/observing/drs_answers.py",
+        "executions/terminating/follow_up.py",
+        "executions/terminating/send.py",
         "protection/inventory/launch_details.py",
         "protection/inventory/recovery_instances.py",
         "protection/inventory/source_servers.py",
