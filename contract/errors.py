@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from contract.codes import ExplainedCode
+
 
 class DomainError(Exception):
     """A refusal with a contract code. `retry_after` is in seconds and becomes the Retry-After header."""
@@ -21,7 +23,8 @@ class DomainError(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
-        self.details: dict[str, Any] = dict(details or {})
+        advice = {"advice": code.advice} if isinstance(code, ExplainedCode) else {}
+        self.details: dict[str, Any] = {**advice, **(details or {})}
         self.retry_after = retry_after
 
 

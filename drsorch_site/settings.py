@@ -293,7 +293,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Protection groups, recovery plans and their runs on AWS Elastic Disaster Recovery."
     " Fields are accepted in camelCase and PascalCase; answers are in camelCase.",
     "PREPROCESSING_HOOKS": ["contract.rest.schema.one_address_each"],
-    "POSTPROCESSING_HOOKS": ["contract.rest.schema.with_shapes"],
+    "POSTPROCESSING_HOOKS": ["contract.rest.schema.with_shapes", "executions.api.code_schema.with_codes"],
     "SCHEMA_PATH_PREFIX": "",
 }
 

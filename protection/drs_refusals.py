@@ -6,47 +6,46 @@ from drs.errors import DrsError, Trouble
 RETRY_AFTER_SECONDS = 15
 
 
+_CODES = {
+    Trouble.ACCESS_DENIED: "DRS_ACCESS_DENIED",
+    Trouble.OTHER_ACCOUNT: "DRS_ACCESS_DENIED",
+    Trouble.REGION_NOT_ENABLED: "REGION_NOT_ENABLED",
+    Trouble.KEY_OR_REGION: "REGION_NOT_ENABLED",
+    Trouble.NOT_INITIALIZED: "REGION_NOT_ENABLED",
+    Trouble.THROTTLED: "DRS_THROTTLED",
+}
+_CLASSES = {"DRS_ACCESS_DENIED": BadGateway, "REGION_NOT_ENABLED": BadRequest}
+
+
+def code_of(trouble: Trouble) -> str:
+    """The contract's code for DRS that could not be asked, in refusals and in warnings."""
+    return _CODES.get(trouble, "DRS_UNAVAILABLE")
+
+
 def drs_trouble(error: DrsError) -> DomainError:
     """The contract's error for a failed DRS call within a request. What could not be checked is never assumed."""
-    details = {"awsCode": error.code, "awsMessage": error.message, "region": error.region}
-    if error.trouble is Trouble.ACCESS_DENIED:
-        return BadGateway(
-            "DRS_ACCESS_DENIED",
-            f"AWS denied access to DRS in {error.region}: {error.message} Check the IAM policy.",
-            details=details,
-        )
-    if error.trouble is Trouble.OTHER_ACCOUNT:
-        return BadGateway("DRS_ACCESS_DENIED", f"Nothing was changed. {error.message}", details=details)
-    if error.trouble is Trouble.REGION_NOT_ENABLED:
-        return BadRequest(
-            "REGION_NOT_ENABLED",
-            f"The region {error.region} is not enabled for this AWS account.",
-            details=details,
-        )
-    if error.trouble is Trouble.KEY_OR_REGION:
-        return BadRequest(
-            "REGION_NOT_ENABLED",
-            f"AWS does not know the access key in {error.region}: the region is not enabled for this AWS account, or,"
-            " if other regions fail as well, the key was deleted or replaced.",
-            details=details,
-        )
-    if error.trouble is Trouble.NOT_INITIALIZED:
-        return BadRequest(
-            "REGION_NOT_ENABLED",
-            f"DRS has never been set up in {error.region} for this account.",
-            details=details,
-        )
-    return Unavailable(
-        "DRS_THROTTLED" if error.trouble is Trouble.THROTTLED else "DRS_UNAVAILABLE",
-        _why_unavailable(error),
-        details=details,
-        retry_after=RETRY_AFTER_SECONDS,
-    )
+    code, details = code_of(error.trouble), {"awsCode": error.code, "awsMessage": error.message, "region": error.region}
+    if kind := _CLASSES.get(code):
+        return kind(code, _why(error), details=details)
+    return Unavailable(code, _why(error), details=details, retry_after=RETRY_AFTER_SECONDS)
 
 
-def _why_unavailable(error: DrsError) -> str:
+def _why(error: DrsError) -> str:
     """What a person can do about it differs: only some of it goes away by itself."""
     match error.trouble:
+        case Trouble.ACCESS_DENIED:
+            return f"AWS denied access to DRS in {error.region}: {error.message} Check the IAM policy."
+        case Trouble.OTHER_ACCOUNT:
+            return f"Nothing was changed. {error.message}"
+        case Trouble.REGION_NOT_ENABLED:
+            return f"The region {error.region} is not enabled for this AWS account."
+        case Trouble.KEY_OR_REGION:
+            return (
+                f"AWS does not know the access key in {error.region}: the region is not enabled for this AWS account,"
+                " or, if other regions fail as well, the key was deleted or replaced."
+            )
+        case Trouble.NOT_INITIALIZED:
+            return f"DRS has never been set up in {error.region} for this account."
         case Trouble.THROTTLED:
             return f"AWS throttles DRS calls in {error.region}. Try again shortly."
         case Trouble.CREDENTIALS:

@@ -8,6 +8,7 @@ from typing import NamedTuple, NotRequired, TypedDict
 
 from contract.clock import unix, utc
 from drs.errors import BY_CODE, Trouble
+from protection.drs_refusals import code_of
 from protection.models import (
     ProtectionGroup,
     ProtectionGroupQuerySet,
@@ -18,12 +19,6 @@ from protection.models import (
 )
 from protection.services import no_group
 from protection.states import server_state
-
-_WARNINGS = {
-    Trouble.ACCESS_DENIED: "DRS_ACCESS_DENIED",
-    Trouble.OTHER_ACCOUNT: "DRS_ACCESS_DENIED",
-    Trouble.THROTTLED: "DRS_THROTTLED",
-}
 
 
 class GroupReference(TypedDict):
@@ -135,12 +130,11 @@ class Inventory:
         if row is None or not row.error_code:
             return []
         trouble = BY_CODE.get(row.error_code, Trouble.UNCERTAIN)
-        code = _WARNINGS.get(trouble, "DRS_UNAVAILABLE")
         since = f"as they were at {utc(row.as_of)}" if row.as_of else "as far as they are known"
         unread = f"DRS in {region} could not be read ({row.error_code})."
         why = f"{region}: {row.error_message}" if trouble is Trouble.OTHER_ACCOUNT else unread
         text = f"{why} Servers are shown {since}."
-        return [Warning(code=code, region=region, message=text)]
+        return [Warning(code=code_of(trouble), region=region, message=text)]
 
     def _gone(self, group: ProtectionGroup) -> list[Warning]:
         return [

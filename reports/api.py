@@ -9,6 +9,7 @@ from contract.clock import db_clock
 from contract.rest.schema import describes
 from contract.rest.serializers import OneOf, StrictSerializer, read_body, read_query
 from contract.rest.views import ApiView, read_id
+from executions.codes.ours import Code
 from reports.documents.downloads import attachment, download
 from reports.report_data import RecordShape
 from reports.services import evidence, report
@@ -27,7 +28,7 @@ class ExecutionReport(ApiView):
         answers={200: RecordShape},
         query=ReportQuery,
         files=["text/csv", "application/pdf"],
-        refusals=["NOT_FOUND", "EXECUTION_STILL_RUNNING"],
+        refusals=["NOT_FOUND", Code.EXECUTION_STILL_RUNNING],
     )
     def get(self, request: Request, execution_id: str) -> Response | HttpResponse:
         wanted = read_query(request, ReportQuery).get("format", "json")
@@ -48,7 +49,7 @@ class ExecutionEvidence(ApiView):
         answers={},
         files=["application/zip"],
         body=NothingIn,
-        refusals=["NOT_FOUND", "EXECUTION_STILL_RUNNING"],
+        refusals=["NOT_FOUND", Code.EXECUTION_STILL_RUNNING],
     )
     def post(self, request: Request, execution_id: str) -> HttpResponse:
         read_body(request, NothingIn)

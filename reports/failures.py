@@ -3,10 +3,16 @@
 from collections.abc import Sequence
 from typing import TypedDict
 
-from executions.codes import explain
+from contract.codes import Explanation
+from executions.codes.explain import explain
 from executions.measuring.rta_rpa import WaveRows
 from executions.models import Execution
+from executions.querysets import is_split
+from executions.runs.failures import NO_REASON, Failure, WaveFailures, failures_of
 from executions.states import LaunchStatus
+
+# Of a server that a dry run has looked at: nobody asked AWS to launch it, and the text is our own.
+REHEARSED = Explanation("It would not launch.", "Correct this before the plan is needed, then rehearse it again.")
 
 
 class FailureShape(TypedDict):
@@ -22,38 +28,24 @@ class FailureShape(TypedDict):
 
 def failures(execution: Execution, waves: Sequence[WaveRows]) -> list[FailureShape]:
     """Everything that went wrong, wave by wave, server by server."""
-    found: list[FailureShape] = []
-    dry = execution.dry_run
-    for wave in waves:
-        number, told = wave.run.number, set()
-        for server in wave.servers:
-            if server.state is LaunchStatus.FAILED:
-                text = server.error or "AWS gave no reason."
-                found.append(_failure(number, server.hostname, wave.run.error_code, text, server.error, rehearsed=dry))
-                told.add(server.error)
-        if (
-            wave.run.error_message
-            and not told & {wave.run.error_message}
-            and wave.run.error_code != "SERVER_LAUNCH_FAILED"
-        ):
-            text = wave.run.error_message
-            found.append(_failure(number, wave.run.name, wave.run.error_code, text, text, rehearsed=dry))
-    if execution.error_code == "PAUSE_EXPIRED":
-        found.append(
-            FailureShape(
-                waveNumber=None,
-                where="The run",
-                code=execution.error_code,
-                text=execution.error_message,
-                meaning="Nobody resumed the run for a year.",
-                advice="Start the plan again.",
-            )
+    rows = [
+        WaveFailures(
+            wave.run,
+            [job for job in wave.jobs if not is_split(job)],
+            [server for server in wave.servers if server.state is LaunchStatus.FAILED],
         )
-    return found
+        for wave in waves
+    ]
+    return [_shown(each, rehearsed=execution.dry_run) for each in failures_of(execution, rows)]
 
 
-def _failure(wave: int, where: str, code: str, text: str, told: str, *, rehearsed: bool) -> FailureShape:
-    meaning, advice = explain(told, code)
-    if rehearsed:  # nobody asked AWS: the text is our own
-        meaning, advice = "It would not launch.", "Correct this before the plan is needed, then rehearse it again."
-    return FailureShape(waveNumber=wave, where=where, code=code or None, text=text, meaning=meaning, advice=advice)
+def _shown(failure: Failure, *, rehearsed: bool) -> FailureShape:
+    reason = REHEARSED if rehearsed else explain(failure.text, failure.code)
+    return FailureShape(
+        waveNumber=failure.wave,
+        where=failure.what,
+        code=failure.code or None,
+        text=failure.text or NO_REASON,
+        meaning=reason.meaning,
+        advice=reason.advice,
+    )

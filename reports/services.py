@@ -7,6 +7,7 @@ from audit.actor import Actor
 from audit.journal import attempt
 from contract.clock import Clock, db_clock
 from contract.errors import BadRequest
+from executions.codes.ours import Code
 from executions.commands.control import no_execution
 from executions.models import Execution
 from reports import evidence_pack
@@ -20,7 +21,7 @@ def finished(execution_id: uuid.UUID) -> Execution:
         raise no_execution(execution_id)
     if not execution.state.is_final:
         raise BadRequest(
-            "EXECUTION_STILL_RUNNING",
+            Code.EXECUTION_STILL_RUNNING,
             f"This run is {execution.state.label.lower()}. Its report is there when it has ended.",
             details={"status": execution.status},
         )

@@ -10,6 +10,7 @@ from contract.rest.views import ApiView, read_id
 from executions.api.representation import ExecutionStarted
 from executions.api.start_response import accepted
 from executions.api.views import INITIATED_BY_MAX
+from executions.codes.ours import Code
 from executions.commands import control, retry
 from executions.commands.production import look_at_run
 from executions.models import Execution
@@ -42,10 +43,10 @@ class Retry(ApiView):
         refusals=(
             "FORBIDDEN",
             "NOT_FOUND",
-            "EXECUTION_NOT_RETRYABLE",
-            "PLAN_ALREADY_EXECUTING",
-            "SERVER_CONFLICT",
-            "PRODUCTION_RUNNING",
+            Code.EXECUTION_NOT_RETRYABLE,
+            Code.PLAN_ALREADY_EXECUTING,
+            Code.SERVER_CONFLICT,
+            Code.PRODUCTION_RUNNING,
             "IDEMPOTENCY_KEY_REUSED",
             *DRS,
         ),

@@ -9,6 +9,7 @@ from rest_framework.response import Response
 
 from contract.rest import idempotency
 from executions.api.representation import ExecutionStarted
+from executions.codes.ours import Code
 from executions.models import Execution
 from protection.inventory.recovery_instances import Looked
 from protection.representation import Warning  # noqa: A004  (the contract's word)
@@ -43,7 +44,7 @@ def _started(execution: Execution, looked: Looked | None) -> ExecutionStarted:
     )
     if looked is not None and looked.silent:
         started["warnings"] = [
-            Warning(code="PRODUCTION_NOT_CHECKED", region=region, message=why.message)
+            Warning(code=Code.PRODUCTION_NOT_CHECKED, region=region, message=why.message)
             for (_, region), why in looked.silent.items()
         ]
     return started

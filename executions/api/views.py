@@ -43,6 +43,7 @@ from executions.api.representation import (
     show_list,
 )
 from executions.api.start_response import accepted
+from executions.codes.ours import Code
 from executions.commands import control
 from executions.commands.abandon import abandon
 from executions.commands.production import look_at_plan
@@ -55,12 +56,12 @@ KINDS = [kind.value for kind in Kind]
 STATUSES = [status.value for status in ExecutionStatus]
 INITIATED_BY_MAX = 254
 START_REFUSALS = (
-    "PLAN_HAS_NO_WAVES",
+    Code.PLAN_HAS_NO_WAVES,
     "FORBIDDEN",
     "NOT_FOUND",
-    "PLAN_ALREADY_EXECUTING",
-    "SERVER_CONFLICT",
-    "PRODUCTION_RUNNING",
+    Code.PLAN_ALREADY_EXECUTING,
+    Code.SERVER_CONFLICT,
+    Code.PRODUCTION_RUNNING,
     "IDEMPOTENCY_KEY_REUSED",
     *DRS,
 )
@@ -88,7 +89,7 @@ class CommandIn(StrictSerializer):
 
 CANCEL: dict[str, Any] = {
     "answers": {200: CommandAnswer},
-    "refusals": ("FORBIDDEN", "NOT_FOUND", "EXECUTION_NOT_CANCELLABLE"),
+    "refusals": ("FORBIDDEN", "NOT_FOUND", Code.EXECUTION_NOT_CANCELLABLE),
 }
 
 
@@ -250,7 +251,7 @@ class Abandon(ApiView):
         "End a run that waits for a region which has not answered for long; launches under way go on at AWS",
         answers={200: CommandAnswer},
         body=CommandIn,
-        refusals=("FORBIDDEN", "NOT_FOUND", "EXECUTION_NOT_ABANDONABLE"),
+        refusals=("FORBIDDEN", "NOT_FOUND", Code.EXECUTION_NOT_ABANDONABLE),
     )
     def post(self, request: Request, execution_id: str) -> Response:
         execution = abandon(**_command(request, execution_id))
@@ -267,7 +268,7 @@ class Resume(ApiView):
         "Let a paused run go on, or take a pause back that has not come yet",
         answers={200: CommandAnswer},
         body=CommandIn,
-        refusals=("FORBIDDEN", "NOT_FOUND", "EXECUTION_NOT_PAUSED"),
+        refusals=("FORBIDDEN", "NOT_FOUND", Code.EXECUTION_NOT_PAUSED),
     )
     def post(self, request: Request, execution_id: str) -> Response:
         execution = control.resume(**_command(request, execution_id))
@@ -286,7 +287,7 @@ class Pause(ApiView):
         "Have a run pause before its next wave",
         answers={200: CommandAnswer},
         body=CommandIn,
-        refusals=("FORBIDDEN", "NOT_FOUND", "EXECUTION_NOT_PAUSABLE"),
+        refusals=("FORBIDDEN", "NOT_FOUND", Code.EXECUTION_NOT_PAUSABLE),
     )
     def post(self, request: Request, execution_id: str) -> Response:
         execution = control.pause(**_command(request, execution_id))
@@ -307,7 +308,7 @@ class Terminate(ApiView):
         "Terminate the instances of a finished run",
         answers={200: TerminationAnswer},
         body=CommandIn,
-        refusals=("FORBIDDEN", "NOT_FOUND", "EXECUTION_STILL_RUNNING", *DRS),
+        refusals=("FORBIDDEN", "NOT_FOUND", Code.EXECUTION_STILL_RUNNING, *DRS),
     )
     def post(self, request: Request, execution_id: str) -> Response:
         command = _command(request, execution_id)

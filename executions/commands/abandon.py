@@ -15,6 +15,7 @@ from django.db.models import F
 from audit.actor import Actor
 from audit.journal import attempt, record
 from contract.clock import Clock, db_clock, utc
+from executions.codes.ours import Code
 from executions.commands.control import check_comment, no_execution, require
 from executions.measuring import recorded_figures
 from executions.measuring.forecast import phase_times
@@ -23,8 +24,6 @@ from executions.runs import actions, notifications, transitions
 from executions.runs.actions import Verb
 from executions.runs.unresponsive_regions import UNKEPT, silent_jobs, wave_in_flight
 from executions.states import JobStatus, LaunchStatus, WaveStatus, roll_up
-
-AWS_NOT_ANSWERING = "AWS_NOT_ANSWERING"
 
 
 @attempt("execution.abandon", "execution", subject="execution_id")
@@ -86,7 +85,7 @@ def _end(execution: Execution, wave: WaveRun, text: str, now: datetime) -> tuple
     LaunchJob.objects.filter(wave__in=given_up, status=JobStatus.QUEUED).update(status=JobStatus.WITHDRAWN)
     for each in given_up:
         each.status, each.ended_at, each.status_message = WaveStatus.FAILED, now, text
-        each.error_code, each.error_message = AWS_NOT_ANSWERING, text
+        each.error_code, each.error_message = Code.AWS_NOT_ANSWERING, text
         if not each.servers.exclude(launch_status=LaunchStatus.LAUNCHED).exists():  # a silent region is another wave's
             each.status, each.status_message, each.error_code, each.error_message = WaveStatus.COMPLETED, "", "", ""
         each.save(update_fields=["status", "ended_at", "status_message", "error_code", "error_message"])
@@ -100,7 +99,7 @@ def _end(execution: Execution, wave: WaveRun, text: str, now: datetime) -> tuple
         cancelled=execution.cancel_requested_at is not None,
     )
     columns = transitions.end_columns(execution, status, now) | {"next_step_at": now}
-    errors = {"error_code": AWS_NOT_ANSWERING, "error_message": text, "phase_times": phase_times(execution)}
+    errors = {"error_code": Code.AWS_NOT_ANSWERING, "error_message": text, "phase_times": phase_times(execution)}
     Execution.objects.filter(pk=execution.pk).update(**columns, **errors, revision=F("revision") + 1)
     execution.refresh_from_db()
     transitions.release(execution)

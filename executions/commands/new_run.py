@@ -11,6 +11,7 @@ from audit.actor import Actor
 from audit.journal import record
 from contract.errors import BadRequest
 from drs.client import SERVERS_A_JOB
+from executions.codes.ours import Code
 from executions.commands.production import Consent, require_ending
 from executions.measuring import recorded_figures
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun, WaveRun
@@ -41,7 +42,7 @@ def create(
     list(ProtectionGroup.objects.select_for_update().filter(waves__plan=plan).order_by("pk").values_list("pk"))
     waves = list(plan.waves.prefetch_related(_PLACED, "group_links", "depends_on"))
     if not waves:
-        raise BadRequest("PLAN_HAS_NO_WAVES", f"“{plan.name}” has no waves. Add one, then start again.")
+        raise BadRequest(Code.PLAN_HAS_NO_WAVES, f"“{plan.name}” has no waves. Add one, then start again.")
     production: dict[str, Any] = {}
     if not dry_run:
         refuse_second_run(plan)

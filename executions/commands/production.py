@@ -20,6 +20,7 @@ from contract.chunks import chunks
 from contract.clock import unix
 from contract.errors import Conflict
 from contract.plurals import counted
+from executions.codes.ours import Code
 from executions.models import Execution, LaunchJob, ServerRun
 from executions.states import JobStatus, Kind, LaunchStatus
 from protection.inventory import recovery_instances
@@ -250,7 +251,7 @@ def require_ending(
             text = (
                 f"AWS would first terminate {words}, which may run production. To start this {run} all the same, send"
             )
-            raise Conflict("PRODUCTION_RUNNING", f"{text} replaceProduction: true.", details=named)
+            raise Conflict(Code.PRODUCTION_RUNNING, f"{text} replaceProduction: true.", details=named)
         detail |= {"endsRecoveryInstances": [each.id for each in found], "replaceProduction": True}
     if consent.looked.silent:
         if kind is Kind.DRILL:

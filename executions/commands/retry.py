@@ -16,6 +16,7 @@ from contract.clock import Clock, db_clock
 from contract.errors import BadRequest, Invalid
 from drs.client import SERVERS_A_JOB
 from executions import queue
+from executions.codes.ours import Code
 from executions.commands import control
 from executions.commands.production import Consent, look_at_run, require_ending
 from executions.measuring import recorded_figures
@@ -99,7 +100,7 @@ def _left_out_of(execution: Execution) -> list[ServerRun]:
 
 def _refuse(execution: Execution) -> None:
     if reason := why_not(execution):
-        raise BadRequest("EXECUTION_NOT_RETRYABLE", reason, details={"status": execution.status})
+        raise BadRequest(Code.EXECUTION_NOT_RETRYABLE, reason, details={"status": execution.status})
 
 
 @attempt("execution.retry", "execution", subject="execution_id")
@@ -221,7 +222,7 @@ def _refuse_strays(left: Iterable[WaveLeft]) -> None:
     known = set(ServerAssignment.objects.filter(source_server_id__in=wanted).values_list("source_server_id", flat=True))
     if strays := sorted(set(wanted) - known):
         raise BadRequest(
-            "EXECUTION_NOT_RETRYABLE",
+            Code.EXECUTION_NOT_RETRYABLE,
             f"{len(strays)} of its servers are in no protection group any more, such as {strays[0]}.",
             details={"serverIds": strays},
         )

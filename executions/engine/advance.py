@@ -9,6 +9,7 @@ from django.db import transaction
 
 from contract import log_context
 from contract.clock import Clock, db_clock, unix
+from executions.codes.ours import Code
 from executions.engine.dry_run import rehearse
 from executions.launching import launch
 from executions.launching.restored_runs import recount
@@ -131,8 +132,8 @@ def _settle(run: Run, verdict: d.Settle, now: datetime) -> None:
         wave.save(update_fields=["status", "ended_at", "status_message", "error_code", "error_message"])
         transitions.touch(run.execution, now, [wave])
         recorded_figures.say_wave_ended(run.execution, wave, now)
-        if verdict.code == d.WAVE_TIMEOUT:
-            notifications.timed_out(run.execution, wave, verdict.message, now)
+        if verdict.code == Code.WAVE_TIMEOUT:
+            notifications.timed_out(run.execution, wave, verdict.code, verdict.message, now)
 
 
 def _withdraw(run: Run, wave: WaveRun, job_ids: Iterable[uuid.UUID], now: datetime) -> None:
@@ -171,13 +172,13 @@ def _pause(run: Run, wave: WaveRun, now: datetime) -> None:
 
 
 def _expire(run: Run, waves: list[WaveRun], now: datetime) -> None:
-    text = "Nobody resumed the run within a year."
+    text = Code.PAUSE_EXPIRED.meaning
     with transaction.atomic():
-        run.keep(now, error_code="PAUSE_EXPIRED", error_message=text)
+        run.keep(now, error_code=Code.PAUSE_EXPIRED, error_message=text)
         transitions.skip(waves, text, now)
         transitions.touch(run.execution, now, waves)
         journal(run, "execution.pause_expired", wave=waves[0].number)
-        notifications.timed_out(run.execution, waves[0], text, now)
+        notifications.timed_out(run.execution, waves[0], Code.PAUSE_EXPIRED, text, now)
 
 
 def _finish(run: Run, status: ExecutionStatus, now: datetime) -> None:

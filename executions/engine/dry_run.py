@@ -18,6 +18,8 @@ from contract.plurals import counted
 from drs.client import Drs
 from drs.errors import DrsError, Effect, Trouble
 from drs.shapes import SourceServer as DrsServer
+from executions.codes.ours import Code
+from executions.codes.readiness import Against
 from executions.measuring import forecast
 from executions.models import LaunchJob, ServerHold, ServerRun, WaveRun
 from executions.readiness.assessment import (
@@ -149,7 +151,7 @@ def _not_told(
         run.release(now + d.backoff(tries - 1, settings.POLL_SECONDS), failures=tries, aws_error=str(error))
         return False
     text = f"It could not be checked. {error.code}: {error.message}"
-    unknown = [Told(code="NOT_CHECKED", severity=Verdict.NOT_READY.severity, message=text)]
+    unknown = [Told(code=Against.NOT_CHECKED, severity=Verdict.NOT_READY.severity, message=text)]
     _write(run, wave, job, rows, {row.pk: unknown for row in rows}, now)
     return True
 
@@ -267,4 +269,4 @@ def _of_plan(run: Run) -> Iterable[Reason]:
     plan = run.execution.plan
     if plan is not None and (active := plan.executions.filter(ended_at=None, dry_run=False).first()):
         text = f"The plan is being run now ({active.status.lower()}); a start would be refused."
-        yield Reason("PLAN_ALREADY_EXECUTING", Verdict.READY_WITH_WARNINGS, text)
+        yield Reason(Code.PLAN_ALREADY_EXECUTING, Verdict.READY_WITH_WARNINGS, text)

@@ -19,9 +19,9 @@ from contract.clock import Clock, unix
 from drs.client import Drs, SendWindow
 from drs.errors import DrsError, Effect, Trouble
 from drs.shapes import Job
+from executions.codes.ours import Code
 from executions.launching.occupied_by import by_occupant, jobs_of_ours, occupied_by
 from executions.launching.refusals import (
-    GONE_CODE,
     begin,
     halves,
     leave_out,
@@ -48,9 +48,9 @@ LOOK_BACK = timedelta(minutes=10)  # before the wave began, for clocks that diff
 OCCUPANTS_SINCE = timedelta(hours=6)  # no DRS job runs for longer
 
 _FATAL_CODES = {
-    Trouble.ACCESS_DENIED: "DRS_ACCESS_DENIED",
-    Trouble.NOT_INITIALIZED: "REGION_NOT_INITIALIZED",
-    Trouble.REGION_NOT_ENABLED: "REGION_NOT_INITIALIZED",
+    Trouble.ACCESS_DENIED: Code.DRS_ACCESS_DENIED,
+    Trouble.NOT_INITIALIZED: Code.REGION_NOT_INITIALIZED,
+    Trouble.REGION_NOT_ENABLED: Code.REGION_NOT_INITIALIZED,
 }
 _MAY_BE_ONE_SERVERS = (Trouble.INVALID, Trouble.NOT_FOUND, Trouble.REFUSED)
 
@@ -179,7 +179,7 @@ def _say_doubled(run: Run, job: LaunchJob, job_ids: set[str]) -> None:
             subject_kind="execution",
             subject_id=run.execution.pk,
             subject_name=run.execution.plan_name,
-            outcome="DOUBLE_LAUNCH",
+            outcome=Code.DOUBLE_LAUNCH,
             detail={"launch": str(job.pk), "jobIds": sorted(job_ids)},
         )
 
@@ -257,7 +257,7 @@ def reconcile(run: Run, wave: WaveRun, job_id: uuid.UUID, clock: Clock) -> Erran
         text = "The answer to a launch was lost; looking for it at AWS before anything is sent again."
         _look_again(run, wave, job, text, now)
     elif is_hopeless(job, now):
-        reject(run, wave, job, "LAUNCH_REJECTED", "AWS never gave a clear answer, and started nothing.", now)
+        reject(run, wave, job, Code.LAUNCH_REJECTED, "AWS never gave a clear answer, and started nothing.", now)
     else:
         job.cleared_at = now
         requeue(run, wave, job, now, not_before=now, message="", verb="launch.cleared")
@@ -293,7 +293,7 @@ def _after_failure(
     elif error.trouble in _MAY_BE_ONE_SERVERS:
         yield from _after_refused(run, wave, job, error, servers, clock)
     elif error.effect is Effect.FATAL:
-        code = _FATAL_CODES.get(error.trouble, "LAUNCH_REJECTED")
+        code = _FATAL_CODES.get(error.trouble, Code.LAUNCH_REJECTED)
         reject(run, wave, job, code, f"{error.code}: {error.message}", clock())
     elif error.trouble in (Trouble.CONFLICT, Trouble.QUOTA):
         yield from _after_occupied(run, wave, job, error, servers, clock)
@@ -307,9 +307,9 @@ def _after_refused(
     """AWS will never take these servers together: it names whose fault that is, or DRS does not list it, or it is
     found by halving. Only the culprit fails; a request that is wrong by itself fails with all of them."""
     text, bad = f"{error.code}: {error.message}", frozenset(error.names(servers, servers))
-    code = GONE_CODE if error.trouble is Trouble.NOT_FOUND and bad else "LAUNCH_REJECTED"
+    code = Code.SERVER_GONE if error.trouble is Trouble.NOT_FOUND and bad else Code.LAUNCH_REJECTED
     if not bad and len(servers) > 1 and (unlisted := (yield from _unlisted(job, servers))):
-        bad, code = frozenset(unlisted), GONE_CODE
+        bad, code = frozenset(unlisted), Code.SERVER_GONE
     if bad and len(bad) < len(servers):
         split(run, wave, job, without(servers, bad, code, text), error, "", clock())
     elif not bad and len(servers) > 1 and error.trouble is not Trouble.REFUSED:

@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models import Max, QuerySet
 
 from drs.errors import DrsError, Trouble
+from executions.codes.ours import Code
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.runs import decide as d
 from executions.runs import transitions
@@ -21,7 +22,6 @@ from executions.runs.claim import Lost, Run, journal
 from executions.runs.retry_policy import count, is_hopeless
 from executions.states import WAVE_BEGUN, ExecutionStatus, JobStatus, LaunchStatus, Phase, WaveStatus
 
-GONE_CODE = "SERVER_GONE"
 GONE = (
     "It is not in DRS any more: DRS does not list this source server. It was removed from DRS, or its agent was"
     " installed anew and the server has another id now."
@@ -81,7 +81,7 @@ def retry_later(
     patiently = patiently or error.trouble in (Trouble.THROTTLED, Trouble.OTHER_ACCOUNT)
     count(job, error.trouble, now, patiently=patiently)
     if is_hopeless(job, now):
-        code = "DRS_QUOTA_EXCEEDED" if error.trouble is Trouble.QUOTA else "LAUNCH_REJECTED"
+        code = Code.DRS_QUOTA_EXCEEDED if error.trouble is Trouble.QUOTA else Code.LAUNCH_REJECTED
         reject(run, wave, job, code, f"{error.code}: {message}", now)
         return
     wait = d.backoff(min(job.attempt - 1, 8), settings.POLL_SECONDS)
@@ -201,16 +201,16 @@ def leave_out(run: Run, wave: WaveRun, job: LaunchJob, gone: Sequence[str], now:
             raise Lost
         every = job.servers.count() == len(gone)
         if every:
-            mine.update(status=JobStatus.REJECTED, error_code=GONE_CODE, error_message=GONE)
+            mine.update(status=JobStatus.REJECTED, error_code=Code.SERVER_GONE, error_message=GONE)
             _fail(job, GONE)
             begin(wave, now)
         else:
-            _part(job, Part(gone, GONE_CODE, GONE), now, over=False)
+            _part(job, Part(gone, Code.SERVER_GONE, GONE), now, over=False)
         transitions.touch(run.execution, now, [wave])
         journal(
             run,
             "launch.left_out",
-            outcome=GONE_CODE,
+            outcome=Code.SERVER_GONE,
             wave=wave.number,
             launch=str(job.pk),
             region=job.region,

@@ -279,12 +279,18 @@ def _update(
     return {name for name, value in before.items() if getattr(server, name) != value}
 
 
-_FAILURES = ("LAUNCH_FAILED", "CONVERSION_FAIL", "SERVER_SKIPPED", "USING_PREVIOUS_SNAPSHOT_FAILED", "SNAPSHOT_FAIL")
+LAUNCH_FAILURES = (
+    "LAUNCH_FAILED",
+    "CONVERSION_FAIL",
+    "SERVER_SKIPPED",
+    "USING_PREVIOUS_SNAPSHOT_FAILED",
+    "SNAPSHOT_FAIL",
+)
 
 
 def _why(lines: Sequence[JobLogItem]) -> str:
     """AWS's own words for a failed launch, from the last failure in the log that has any."""
-    failures = [item for item in lines if item.event in _FAILURES]
+    failures = [item for item in lines if item.event in LAUNCH_FAILURES]
     if not failures:
         return ""
     told = next((item for item in reversed(failures) if item.data.get("rawError")), failures[-1])

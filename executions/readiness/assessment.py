@@ -13,6 +13,9 @@ from typing import Any
 
 from contract.plurals import counted
 from drs.client import SERVERS_A_JOB
+from executions.codes.entry import OurCode
+from executions.codes.ours import Code
+from executions.codes.readiness import Against
 from executions.states import Kind, Verdict
 
 JOBS_AT_ONCE, SERVERS_AT_ONCE = 20, 500  # DRS quotas of an account in a region
@@ -27,30 +30,23 @@ CUT_OFF = frozenset({"STALLED", "DISCONNECTED", "PAUSED", "STOPPED"})
 CURRENT = frozenset({"CONTINUOUS", "CREATING_SNAPSHOT"})
 
 
-# Whatever is known of the servers: an engine launches, and without one nothing does. docs/runbook.md, “Engine silent”.
-ENGINE_NOT_ALIVE = "ENGINE_NOT_ALIVE"
-NO_ENGINE = (
-    "No engine is running, so nothing would launch. Start one: “python manage.py engine”, or as docs/runbook.md says"
-    " under “Engine silent”."
-)
-
 WARNING = Verdict.READY_WITH_WARNINGS
 RANKS = list(Verdict)
 
-# What may be said of a server: how much it weighs, and the words before the servers' names.
-OF_SERVERS: Mapping[str, tuple[Verdict, str]] = {
-    "SERVER_GONE": (Verdict.NOT_READY, "Not in DRS any more"),
-    "NO_SNAPSHOT": (Verdict.NOT_READY, "No recovery snapshot to launch from"),
-    "NO_LAUNCH_SETTINGS": (Verdict.NOT_READY, "No launch settings in DRS"),
-    "RPO_EXCEEDED": (Verdict.NOT_READY, "Data older than the RPO allows"),
-    "SERVER_CONFLICT": (Verdict.NOT_READY, "Held by an active run"),
-    "DETAILS_UNKNOWN": (Verdict.UNKNOWN, "Snapshots and launch settings not read lately"),
-    "NOT_REPLICATING": (WARNING, "Not replicating; launched from the last snapshot"),
-    "LAGGING": (WARNING, "Behind its source"),
-    "BUSY_AT_DRS": (WARNING, "In a DRS job of somebody else, so its launch waits"),
-    "DRILL_INSTANCE_RUNS": (WARNING, "The instance of an earlier drill still runs; a launch replaces it"),
-    "RECOVERY_INSTANCE_RUNS": (WARNING, "A recovery instance runs; a launch replaces it"),
-    "FOREIGN_INSTANCE_RUNS": (WARNING, "An instance that was not launched from here runs; a launch replaces it"),
+# What may be said of a server, and how much it weighs.
+OF_SERVERS: Mapping[OurCode, Verdict] = {
+    Code.SERVER_GONE: Verdict.NOT_READY,
+    Against.NO_SNAPSHOT: Verdict.NOT_READY,
+    Against.NO_LAUNCH_SETTINGS: Verdict.NOT_READY,
+    Against.RPO_EXCEEDED: Verdict.NOT_READY,
+    Code.SERVER_CONFLICT: Verdict.NOT_READY,
+    Against.DETAILS_UNKNOWN: Verdict.UNKNOWN,
+    Against.NOT_REPLICATING: WARNING,
+    Against.LAGGING: WARNING,
+    Against.BUSY_AT_DRS: WARNING,
+    Against.DRILL_INSTANCE_RUNS: WARNING,
+    Against.RECOVERY_INSTANCE_RUNS: WARNING,
+    Against.FOREIGN_INSTANCE_RUNS: WARNING,
 }
 
 
@@ -131,19 +127,19 @@ class PlanFacts:
 class Finding:
     """Something about one server, in a sentence."""
 
-    code: str
+    code: OurCode
     text: str
 
     @property
     def weight(self) -> Verdict:
-        return OF_SERVERS[self.code][0]
+        return OF_SERVERS[self.code]
 
 
 @dataclass(frozen=True)
 class Reason:
     """Something about the plan, in a sentence; `server_ids` are all that it concerns."""
 
-    code: str
+    code: OurCode
     weight: Verdict
     text: str
     server_ids: Sequence[str] = ()
@@ -167,11 +163,11 @@ class Readiness:
     @property
     def against(self) -> list[Reason]:
         """The reasons less the plan's own run: a page shows that by itself, and it is no fault of the plan."""
-        return [each for each in self.reasons if each.code != "PLAN_ALREADY_EXECUTING"]
+        return [each for each in self.reasons if each.code is not Code.PLAN_ALREADY_EXECUTING]
 
     @property
     def lacks_engine(self) -> bool:
-        return any(each.code == ENGINE_NOT_ALIVE for each in self.reasons)
+        return any(each.code is Against.ENGINE_NOT_ALIVE for each in self.reasons)
 
 
 def assess(facts: PlanFacts, now: datetime, believed_for: timedelta) -> Readiness:
@@ -199,45 +195,45 @@ def _expiry(regions: Iterable[RegionFacts], believed_for: timedelta) -> datetime
 
 def _of_plan(facts: PlanFacts) -> Iterator[Reason]:
     if not facts.engine_alive:
-        yield Reason(ENGINE_NOT_ALIVE, Verdict.NOT_READY, NO_ENGINE)
+        yield Reason(Against.ENGINE_NOT_ALIVE, Verdict.NOT_READY, str(Against.ENGINE_NOT_ALIVE.explanation))
     if not facts.waves:
-        yield Reason("PLAN_HAS_NO_WAVES", Verdict.NOT_READY, "The plan has no waves.")
+        yield Reason(Code.PLAN_HAS_NO_WAVES, Verdict.NOT_READY, Code.PLAN_HAS_NO_WAVES.meaning)
     if facts.active_status:
         text = f"The plan is being run now ({facts.active_status.lower()})."
-        yield Reason("PLAN_ALREADY_EXECUTING", Verdict.NOT_READY, text)
+        yield Reason(Code.PLAN_ALREADY_EXECUTING, Verdict.NOT_READY, text)
 
 
 def _of_regions(facts: PlanFacts, now: datetime, believed_for: timedelta) -> Iterator[Reason]:
     for region in facts.regions.values():
         ids = [server.id for server in facts.servers if server.region == region.region]
         if region.is_elsewhere:
-            yield Reason("OTHER_ACCOUNT", Verdict.NOT_READY, f"{region.region}: {region.error}", ids)
+            yield Reason(Against.OTHER_ACCOUNT, Verdict.NOT_READY, f"{region.region}: {region.error}", ids)
         elif not region.initialized:
             text = f"DRS has never been set up in {region.region}."
-            yield Reason("REGION_NOT_INITIALIZED", Verdict.NOT_READY, text, ids)
+            yield Reason(Code.REGION_NOT_INITIALIZED, Verdict.NOT_READY, text, ids)
         elif region.as_of is None:
-            yield Reason("INVENTORY_STALE", Verdict.UNKNOWN, f"{region.region} was never read.", ids)
+            yield Reason(Against.INVENTORY_STALE, Verdict.UNKNOWN, f"{region.region} was never read.", ids)
         elif now > region.as_of + believed_for:
             why = f": {region.error}" if region.error else ""
             text = f"{region.region} was last read {age(now - region.as_of)} ago{why}."
-            yield Reason("INVENTORY_STALE", Verdict.UNKNOWN, text, ids)
+            yield Reason(Against.INVENTORY_STALE, Verdict.UNKNOWN, text, ids)
         elif region.jobs_as_of is None or now > region.jobs_as_of + believed_for:
             text = f"Which DRS jobs run in {region.region} was not read lately."
-            yield Reason("QUOTA_UNKNOWN", Verdict.UNKNOWN, text)
+            yield Reason(Against.QUOTA_UNKNOWN, Verdict.UNKNOWN, text)
         elif region.error:
             text = f"{region.region} could not be read the last time: {region.error}."
-            yield Reason("INVENTORY_FAILING", WARNING, text, ids)
+            yield Reason(Against.INVENTORY_FAILING, WARNING, text, ids)
 
 
 def _of_servers(facts: PlanFacts, now: datetime) -> Iterator[Reason]:
     """One reason a kind of finding, whatever the number of servers."""
-    concerned: dict[str, list[ServerFacts]] = defaultdict(list)
+    concerned: dict[OurCode, list[ServerFacts]] = defaultdict(list)
     for server in facts.servers:
         for finding in findings(server, facts.regions[server.region], facts.rpo_minutes, now):
             concerned[finding.code].append(server)
     for code, servers in concerned.items():
-        weight, words = OF_SERVERS[code]
-        yield Reason(code, weight, f"{words}: {names(servers)}.", [server.id for server in servers])
+        text = f"{code.entry.heading}: {names(servers)}."
+        yield Reason(code, OF_SERVERS[code], text, [server.id for server in servers])
 
 
 def names(servers: Sequence[ServerFacts]) -> str:
@@ -248,9 +244,9 @@ def names(servers: Sequence[ServerFacts]) -> str:
 
 def findings(server: ServerFacts, region: RegionFacts, rpo_minutes: int | None, now: datetime) -> list[Finding]:
     """What stands against the launch of one server."""
-    held = [Finding("SERVER_CONFLICT", f"A run of “{server.held_by}” holds it.")] if server.held_by else []
+    held = [Finding(Code.SERVER_CONFLICT, f"A run of “{server.held_by}” holds it.")] if server.held_by else []
     if server.gone or (not server.known and region.as_of is not None and region.initialized):
-        return [*held, Finding("SERVER_GONE", "DRS did not name it when its region was last read.")]
+        return [*held, Finding(Code.SERVER_GONE, "DRS did not name it when its region was last read.")]
     if not server.known:
         return held
     return [*held, *_of_data(server, rpo_minutes, now), *_of_launch(server, region, now)]
@@ -272,29 +268,29 @@ def _of_data(server: ServerFacts, rpo_minutes: int | None, now: datetime) -> Ite
     known = f"Its data is {age(old)} old" if old is not None else "DRS does not say how old its data is"
     read = server.details_as_of is not None
     if state in WITHOUT_SNAPSHOT or (read and server.latest_snapshot_at is None):
-        yield Finding("NO_SNAPSHOT", f"It has no recovery snapshot (replication: {state}).")
+        yield Finding(Against.NO_SNAPSHOT, f"It has no recovery snapshot (replication: {state}).")
     elif state in CUT_OFF:
-        yield Finding("NOT_REPLICATING", f"Its replication is {state}. {known}.")
+        yield Finding(Against.NOT_REPLICATING, f"Its replication is {state}. {known}.")
     elif state not in CURRENT:
-        yield Finding("LAGGING", f"Its replication is {state}. {known}.")
+        yield Finding(Against.LAGGING, f"Its replication is {state}. {known}.")
     if rpo_minutes is not None and old is not None and old > timedelta(minutes=rpo_minutes):
-        yield Finding("RPO_EXCEEDED", f"{known}; the RPO is {rpo_minutes} min.")
+        yield Finding(Against.RPO_EXCEEDED, f"{known}; the RPO is {rpo_minutes} min.")
 
 
 def _of_launch(server: ServerFacts, region: RegionFacts, now: datetime) -> Iterator[Finding]:
     if server.details_as_of is None or now > server.details_as_of + DETAILS_KNOWN_FOR:
-        yield Finding("DETAILS_UNKNOWN", "Its snapshots and launch settings were not read in the last hours.")
+        yield Finding(Against.DETAILS_UNKNOWN, "Its snapshots and launch settings were not read in the last hours.")
     elif not server.launch_template_id:
-        yield Finding("NO_LAUNCH_SETTINGS", "DRS has no launch settings for it.")
+        yield Finding(Against.NO_LAUNCH_SETTINGS, "DRS has no launch settings for it.")
     busy = next((job for job in region.foreign if server.id in region.running[job]), None)
     if busy:
-        yield Finding("BUSY_AT_DRS", f"It is in DRS job {busy}, which is not of this installation.")
+        yield Finding(Against.BUSY_AT_DRS, f"It is in DRS job {busy}, which is not of this installation.")
     if server.instance_of is Kind.DRILL:
-        yield Finding("DRILL_INSTANCE_RUNS", "Its instance of an earlier drill still runs.")
+        yield Finding(Against.DRILL_INSTANCE_RUNS, "Its instance of an earlier drill still runs.")
     elif server.instance_of is Kind.RECOVERY:
-        yield Finding("RECOVERY_INSTANCE_RUNS", "A recovery instance of it runs. A launch terminates that one.")
+        yield Finding(Against.RECOVERY_INSTANCE_RUNS, "A recovery instance of it runs. A launch terminates that one.")
     elif server.has_foreign_instance:
-        yield Finding("FOREIGN_INSTANCE_RUNS", "An instance of it runs that was not launched from here.")
+        yield Finding(Against.FOREIGN_INSTANCE_RUNS, "An instance of it runs that was not launched from here.")
 
 
 def of_quotas(facts: PlanFacts) -> Iterator[Reason]:
@@ -309,22 +305,22 @@ def of_quotas(facts: PlanFacts) -> Iterator[Reason]:
         now_running = f"{jobs} DRS {'job' if jobs == 1 else 'jobs'} with {servers} servers in {region.region}{others}"
         if jobs + math.ceil(most / SERVERS_A_JOB) > JOBS_AT_ONCE:
             text = f"{now_running}: DRS takes {JOBS_AT_ONCE} jobs at once, so launches wait."
-            yield Reason("QUOTA_JOBS", WARNING, text)
+            yield Reason(Against.QUOTA_JOBS, WARNING, text)
         if servers + most > SERVERS_AT_ONCE:
             text = f"{now_running}: with a wave of {most} it is more than {SERVERS_AT_ONCE}, so launches wait."
-            yield Reason("QUOTA_SERVERS", WARNING, text)
+            yield Reason(Against.QUOTA_SERVERS, WARNING, text)
 
 
 def _of_drills(facts: PlanFacts, changes: Sequence[str], now: datetime) -> Iterator[Reason]:
     if facts.last_drill is None:
-        yield Reason("NEVER_DRILLED", WARNING, "Never drilled to the end. A plan that was never drilled is a guess.")
+        yield Reason(Against.NEVER_DRILLED, WARNING, Against.NEVER_DRILLED.meaning)
         return
     if now - facts.last_drill.ended_at > DRILL_IS_DUE:
         days = (now - facts.last_drill.ended_at).days
-        yield Reason("DRILL_OVERDUE", WARNING, f"The last completed drill was {days} days ago.")
+        yield Reason(Against.DRILL_OVERDUE, WARNING, f"The last completed drill was {days} days ago.")
     if changes:
         text = f"Changed since the last completed drill: {' '.join(changes)}"
-        yield Reason("CHANGED_SINCE_DRILL", WARNING, text)
+        yield Reason(Against.CHANGED_SINCE_DRILL, WARNING, text)
 
 
 # What changed

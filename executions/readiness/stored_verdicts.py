@@ -13,8 +13,9 @@ from datetime import datetime, timedelta
 from django.db import IntegrityError, transaction
 from django.db.models import Count, F, Q
 
+from executions.codes.readiness import Against
 from executions.models import Execution, PlanReadiness
-from executions.readiness.assessment import NO_ENGINE, Readiness, assess
+from executions.readiness.assessment import Readiness, assess
 from executions.readiness.facts import believed_for, facts_of
 from executions.states import Verdict
 from plans.models import RecoveryPlan, WaveServer
@@ -101,7 +102,7 @@ def overview(now: datetime, rows: int, *, engine_alive: bool) -> Overview:
     others = RecoveryPlan.objects.exclude(pk__in=running)
     if not engine_alive:
         counts = {each: others.count() if each is Verdict.NOT_READY else 0 for each in Verdict}
-        return Overview(len(running), counts, [], NO_ENGINE)
+        return Overview(len(running), counts, [], str(Against.ENGINE_NOT_ALIVE.explanation))
     known = others.filter(readiness__expires_at__gt=now, readiness__plan_version=F("version"))
     weighed = Counter(dict(known.order_by().values_list("readiness__verdict").annotate(n=Count("pk"))))
     bad = known.filter(readiness__verdict=Verdict.NOT_READY).select_related("readiness").order_by("name_key")

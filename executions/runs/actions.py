@@ -12,6 +12,7 @@ from django.utils import timezone
 from audit.actor import Actor
 from contract.errors import BadRequest
 from contract.rights import not_allowed
+from executions.codes.ours import Code
 from executions.models import Execution
 from executions.runs.standing import standing_counts
 from executions.runs.unresponsive_regions import not_abandonable
@@ -56,7 +57,7 @@ class Refusal:
     """Why the state of a run rules something out: the contract's code and one sentence. `is_done` where that is so
     because it is done, or there is nothing to do it with: no error for somebody who asks for it again."""
 
-    code: str
+    code: Code
     reason: str
     is_done: bool = False
     details: Mapping[str, str] = field(default_factory=dict)
@@ -148,7 +149,7 @@ def is_done(execution: Execution, refusal: Refusal | None) -> bool:
 
 def no_pause(execution: Execution) -> Refusal | None:
     """Why the run cannot be made to wait before its next wave."""
-    code = "EXECUTION_NOT_PAUSABLE"
+    code = Code.EXECUTION_NOT_PAUSABLE
     if execution.state.is_final:
         return Refusal(code, "The run is over.")
     if execution.state is ExecutionStatus.PAUSED:
@@ -167,16 +168,16 @@ def no_pause(execution: Execution) -> Refusal | None:
 def no_cancel(execution: Execution) -> Refusal | None:
     """Why the run cannot be cancelled."""
     if execution.state.is_final:
-        return Refusal("EXECUTION_NOT_CANCELLABLE", "The run is over.")
+        return Refusal(Code.EXECUTION_NOT_CANCELLABLE, "The run is over.")
     if execution.state is ExecutionStatus.CANCELLING:
-        return Refusal("EXECUTION_NOT_CANCELLABLE", "The run is being cancelled already.", is_done=True)
+        return Refusal(Code.EXECUTION_NOT_CANCELLABLE, "The run is being cancelled already.", is_done=True)
     return None
 
 
 def no_resume(execution: Execution, wave: int | None = None) -> Refusal | None:
     """Why the run cannot go on. `wave` is the number of the wave that is meant, NO_WAVE for a pause that has not come
     yet, None for whatever waits."""
-    code = "EXECUTION_NOT_PAUSED"
+    code = Code.EXECUTION_NOT_PAUSED
     if execution.state is ExecutionStatus.PAUSED:
         return None if wave is None else _waits_elsewhere(execution, wave)
     if execution.state.is_final:
@@ -191,7 +192,7 @@ def _waits_elsewhere(execution: Execution, meant: int) -> Refusal | None:
     if waits == meant:
         return None
     return Refusal(
-        "EXECUTION_NOT_PAUSED",
+        Code.EXECUTION_NOT_PAUSED,
         f"The run has moved on: it now waits before wave {waits + 1}. Nothing was resumed."
         " Check what is up, then resume that wave.",
     )
@@ -201,7 +202,7 @@ def no_terminate(
     execution: Execution, *, stands: bool | None = None, attempts: Sequence[Execution] | None = None
 ) -> Refusal | None:
     """Why none of the run's instances can be terminated; `stands` and `attempts` as of `actions_of`."""
-    code, is_over = "EXECUTION_STILL_RUNNING", execution.state.is_final
+    code, is_over = Code.EXECUTION_STILL_RUNNING, execution.state.is_final
     if execution.dry_run:
         return Refusal(code, "A dry run launches nothing.", is_done=is_over)
     if not is_over:
@@ -240,4 +241,4 @@ def _counting_on(execution: Execution, attempts: Iterable[Execution] | None) -> 
 def no_abandon(execution: Execution, now: datetime) -> Refusal | None:
     """Why nobody may give up on AWS's answer yet."""
     reason = not_abandonable(execution, now)
-    return Refusal("EXECUTION_NOT_ABANDONABLE", reason) if reason else None
+    return Refusal(Code.EXECUTION_NOT_ABANDONABLE, reason) if reason else None

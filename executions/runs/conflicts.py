@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from contract.errors import Conflict
+from executions.codes.ours import Code
 from executions.models import Execution, ServerHold
 from plans.models import RecoveryPlan, WaveServer
 
@@ -17,7 +18,7 @@ def refuse_second_run(plan: RecoveryPlan, because: str = "") -> None:
 def second_run(running: Execution, plan_name: str, because: str = "") -> Conflict:
     """The refusal of a start while `running` is under way."""
     return Conflict(
-        "PLAN_ALREADY_EXECUTING",
+        Code.PLAN_ALREADY_EXECUTING,
         because
         or f"“{plan_name}” is already being run ({running.state.label.lower()}, started by {running.started_by}).",
         details={"executionId": str(running.pk), "status": running.status},
@@ -51,4 +52,4 @@ def held_servers(waves: Mapping[str, int], holders: Mapping[str, Execution]) -> 
     names = "”, “".join(sorted({str(each["planName"]) for each in conflicts}))
     held = f"{len(conflicts)} of this plan's servers {'is' if len(conflicts) == 1 else 'are'} in use"
     text = f"{held} by a run of “{names}”. Wait for its end or cancel it."
-    return Conflict("SERVER_CONFLICT", text, details={"conflicts": conflicts})
+    return Conflict(Code.SERVER_CONFLICT, text, details={"conflicts": conflicts})

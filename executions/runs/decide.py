@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from contract.plurals import counted
+from executions.codes.ours import Code
 from executions.states import ExecutionStatus, JobStatus, LaunchStatus, WaveStatus, roll_up
 
 PAUSE_LIMIT = timedelta(seconds=31_536_000)  # one year
@@ -19,7 +20,6 @@ SETTLING_GRACE = timedelta(minutes=2)  # for rows that lag behind a COMPLETED jo
 UNLISTED_LIMIT = timedelta(days=1)  # how long DRS is asked which instances an ended job has launched
 BACKOFF_LIMIT = timedelta(minutes=5)
 STOP = "STOP"
-WAVE_TIMEOUT = "WAVE_TIMEOUT"
 
 
 @dataclass(frozen=True)
@@ -257,7 +257,7 @@ def judge(wave: WaveView) -> Settle | GiveUpUnsettled | None:
         return None
     missing, servers = sum(not server.is_settled for server in wave.servers), counted(len(wave.servers), "server")
     text = f"{missing} of {servers} not up in time. AWS goes on; late instances are recorded."
-    return Settle(wave.number, WaveStatus.FAILED, WAVE_TIMEOUT, text)
+    return Settle(wave.number, WaveStatus.FAILED, Code.WAVE_TIMEOUT, text)
 
 
 def _is_heard_after(deadline: datetime, job: JobView) -> bool:
@@ -294,7 +294,7 @@ def _settled(wave: WaveView) -> Settle:
         told = rejected.error_message
         told = told if failed == len(wave.servers) else f"{text} {told}"
         return Settle(wave.number, WaveStatus.FAILED, rejected.error_code, told)
-    return Settle(wave.number, WaveStatus.FAILED, "SERVER_LAUNCH_FAILED", text)
+    return Settle(wave.number, WaveStatus.FAILED, Code.SERVER_LAUNCH_FAILED, text)
 
 
 def wave_status(jobs: Sequence[JobStatus]) -> WaveStatus:

@@ -1,7 +1,7 @@
 """What the world is told of a run, in words for people and figures for programs. Call inside the transaction of the
 change: the notice is committed with it, and an engine sends it afterwards."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from contract.clock import unix, utc
 from contract.plurals import counted
+from executions.codes.explain import left_to_say, of_end
 from executions.models import Execution, ServerRun, WaveRun
 from executions.states import ExecutionStatus, LaunchStatus
 from notify import outbox
@@ -53,10 +54,10 @@ def resumed(execution: Execution, wave: WaveRun, now: datetime) -> None:
     _publish(Event.RESUMED, execution, now, what, resumedBy=wave.resumed_by, waitedSeconds=waited, **_of_wave(wave))
 
 
-def timed_out(execution: Execution, wave: WaveRun, text: str, now: datetime) -> None:
+def timed_out(execution: Execution, wave: WaveRun, code: str, text: str, now: datetime) -> None:
     """A wave took too long at AWS, or nobody resumed the run for too long."""
     what = f"timed out in wave {wave.number + 1} ({wave.name})"
-    _publish(Event.TIMED_OUT, execution, now, what, text, **_of_wave(wave))
+    _publish(Event.TIMED_OUT, execution, now, what, _advised(text, code), **_of_wave(wave))
 
 
 def ended(execution: Execution, now: datetime, *, by: str = "") -> None:
@@ -68,9 +69,16 @@ def ended(execution: Execution, now: datetime, *, by: str = "") -> None:
         servers = ServerRun.objects.filter(wave__execution=execution)
         total, up = servers.count(), servers.filter(launch_status=LaunchStatus.LAUNCHED).count()
         what = f"{state.label.lower()}{f' by {by}' if by else ''}: {up} of {counted(total, 'server')} launched"
-        return _message(event, execution, now, what, [execution.error_message], serversLaunched=up, serversTotal=total)
+        lines = _advised(execution.error_message, execution.error_code)
+        return _message(event, execution, now, what, lines, serversLaunched=up, serversTotal=total)
 
     _send(event, execution, now, write)
+
+
+def _advised(text: str, code: str) -> list[str]:
+    """Why, in the words of the run, then what that means and what to try."""
+    reason = of_end(text, code)
+    return [text, left_to_say(text, reason)] if reason else [text]
 
 
 def address(execution: Execution) -> str:
@@ -94,8 +102,10 @@ def _of_wave(wave: WaveRun) -> dict[str, Any]:
     return {"waveNumber": wave.number, "waveName": wave.name}
 
 
-def _publish(event: Event, execution: Execution, now: datetime, what: str, text: str = "", **figures: Any) -> None:
-    _send(event, execution, now, lambda: _message(event, execution, now, what, [text], **figures))
+def _publish(
+    event: Event, execution: Execution, now: datetime, what: str, lines: Sequence[str] = (), **figures: Any
+) -> None:
+    _send(event, execution, now, lambda: _message(event, execution, now, what, lines, **figures))
 
 
 def _send(event: Event, execution: Execution, now: datetime, write: Callable[[], Message]) -> None:
@@ -111,7 +121,9 @@ def _send(event: Event, execution: Execution, now: datetime, write: Callable[[],
     )
 
 
-def _message(event: Event, execution: Execution, now: datetime, what: str, lines: list[str], **figures: Any) -> Message:
+def _message(
+    event: Event, execution: Execution, now: datetime, what: str, lines: Sequence[str], **figures: Any
+) -> Message:
     kind = f"{execution.purpose.label}{' (dry run)' if execution.dry_run else ''}"
     where = address(execution)
     text = [

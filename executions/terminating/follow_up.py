@@ -12,15 +12,14 @@ from contract.clock import Clock
 from drs.client import Drs
 from drs.errors import DrsError, Effect
 from drs.shapes import JOB_COMPLETED, TERMINATE, Job, JobLogItem
+from executions.codes.ours import Code
 from executions.models import Execution, ServerRun, TerminationJob
 from executions.observing.drs_answers import LATE_NEWS, LOST_AFTER
 from executions.runs.aws_calls import Errand
 from executions.runs.retry_policy import wake_waiting
 from executions.states import JobStatus, TerminationStatus
 from executions.terminating.instances import GONE, UNCONFIRMED_AFTER, journal, mark_terminated, mark_unknown, roll_up
-from executions.terminating.outcome import UNKNOWN_TO_DRS
 from executions.terminating.send import confirm, launch_jobs, refuse, send_queued
-from executions.terminating.terminate import LOST
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +27,7 @@ CLOCKS_DIFFER = timedelta(minutes=2)  # a job that is older than its intent by m
 _TOLD = (JobStatus.PENDING, JobStatus.STARTED, JobStatus.COMPLETED)  # DRS's own words for a job
 UNSETTLED = (JobStatus.QUEUED, JobStatus.INITIATED)
 
-_LOST = {"code": LOST, "message": "DRS has not shown the job of this termination for a day."}
+_LOST = {"code": Code.TERMINATION_LOST.value, "message": Code.TERMINATION_LOST.meaning}
 TERMINATED, FAILED = "TERMINATED", "FAILED"  # DRS's words for a server of a TERMINATE job
 
 Failures = dict[str, dict[str, str]]  # code and message, by instance
@@ -103,7 +102,7 @@ def _why(lines: Iterable[JobLogItem], server: str, name: str, *, is_listed: bool
         text = f"{name}: CLEANUP_FAIL: {told[-1].data.get('rawError') or 'AWS gave no reason.'}"
     else:
         text = f"{name}: DRS ended the job without terminating this instance, and gave no reason."
-    return {"code": "TERMINATION_FAILED" if is_listed else UNKNOWN_TO_DRS, "message": str(storable(text))}
+    return {"code": Code.TERMINATION_FAILED if is_listed else Code.UNKNOWN_TO_DRS, "message": str(storable(text))}
 
 
 def _despair(job: TerminationJob, asked_at: datetime, now: datetime) -> None:
@@ -126,7 +125,7 @@ def _write(job: TerminationJob, status: JobStatus, gone: list[str], failures: Fa
             journal(execution, "terminate.ended", jobId=job.job_id, terminated=gone, failed=sorted(job.failures))
             wake_waiting(job.account_id, job.region, now)
         mark_terminated(execution, now, recovery_instance_id__in=gone)
-        lost = [each for each, failure in failures.items() if failure["code"] == UNKNOWN_TO_DRS]
+        lost = [each for each, failure in failures.items() if failure["code"] == Code.UNKNOWN_TO_DRS]
         mark_unknown(execution, now, recovery_instance_id__in=lost)
         roll_up(execution, now)
 
@@ -157,7 +156,7 @@ def find_unconfirmed(execution: Execution, clock: Clock) -> Errand[None]:
         if mine:
             confirm(execution, job, min(mine, key=lambda each: each.created_at), clock())
         else:
-            refuse(execution, job, "NOT_CONFIRMED", "AWS never confirmed the request; terminate again.", clock())
+            refuse(execution, job, Code.NOT_CONFIRMED, str(Code.NOT_CONFIRMED.explanation), clock())
 
 
 def _is_for(found: Job, job: TerminationJob) -> bool:

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from contract.errors import DomainError
+from executions.codes.aws import UNKNOWN
+from executions.codes.explain import explain
+from executions.codes.ours import Code
 from executions.models import Execution, ServerRun, TerminationJob
 from executions.states import JobStatus, LaunchStatus
 from executions.terminating.instances import Place, launched, standing
-
-UNKNOWN_TO_DRS = "UNKNOWN_TO_DRS"
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,12 @@ class TerminationResult:
     def taken(self) -> int:
         """How many instances DRS itself has accepted."""
         return len(self.terminated) - len(self.waiting)
+
+    @property
+    def reasons(self) -> list[str]:
+        """What the failures mean and what to try, each said once, and none that its failure says by itself."""
+        told = {explain(each.message, each.code): each.message for each in self.failed}
+        return [str(reason) for reason, text in told.items() if reason is not UNKNOWN and str(reason) not in text]
 
     @property
     def has_news(self) -> bool:
@@ -89,7 +96,7 @@ def _unknown(server: ServerRun) -> Failure:
         f"Unknown to DRS, may run in EC2: {name} of {server.hostname}, {server.job.region}. Nobody is known to have"
         " terminated it; look for it in the EC2 console."
     )
-    return Failure(server.recovery_instance_id, UNKNOWN_TO_DRS, text, server.source_server_id)
+    return Failure(server.recovery_instance_id, Code.UNKNOWN_TO_DRS, text, server.source_server_id)
 
 
 def _unasked(execution: Execution, silent: Mapping[Place, DomainError]) -> Iterator[Failure]:
@@ -103,4 +110,4 @@ def _unasked(execution: Execution, silent: Mapping[Place, DomainError]) -> Itera
                     f"DRS has not told which instance {server.hostname} ({server.source_server_id}) was launched as."
                     f" Terminate again, or look for it in {place[1]} yourself."
                 )
-                yield Failure("", "INSTANCE_NOT_KNOWN", text, server.source_server_id)
+                yield Failure("", Code.INSTANCE_NOT_KNOWN, text, server.source_server_id)

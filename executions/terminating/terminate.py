@@ -22,6 +22,7 @@ from contract.errors import DomainError, NotFound
 from drs.client import SERVERS_A_JOB, Drs, SendWindow
 from drs.errors import DrsError
 from drs.shapes import TERMINATE, Job, RecoveryInstance
+from executions.codes.ours import Code
 from executions.models import Execution, ServerRun, TerminationJob
 from executions.runs.actions import Verb, is_done, no_terminate, require_right
 from executions.runs.aws_calls import do_now
@@ -44,7 +45,6 @@ from executions.terminating.send import send
 from protection.drs_refusals import drs_trouble
 
 LISTED_WITHIN = timedelta(minutes=5)  # a launched instance shows in DescribeRecoveryInstances by then
-LOST = "TERMINATION_LOST"  # DRS took the request, and has not shown its job for a day
 
 
 @attempt("execution.terminate", "execution", subject="execution_id")
@@ -168,7 +168,7 @@ def _ended_by_us(execution: Execution) -> set[str]:
         instance
         for job in execution.terminations.exclude(job_id="")
         for instance in job.instance_ids
-        if job.failures.get(instance, {}).get("code", LOST) == LOST
+        if job.failures.get(instance, {}).get("code", Code.TERMINATION_LOST) == Code.TERMINATION_LOST
     }
 
 

@@ -15,6 +15,8 @@ from drs.client import Drs
 from drs.errors import DrsError, Trouble
 from drs_simulator.testing import RunningSimulator
 from drs_simulator.world.demo import demo_server_ids
+from executions.codes.entry import Where
+from executions.codes.explain import EVERY_CODE
 from executions.models import Execution
 from executions.states import ExecutionStatus
 from plans.models import RecoveryPlan
@@ -172,4 +174,6 @@ REQUESTS: dict[str, Callable[[Asked], Any]] = {
 
 @pytest.mark.parametrize("code", STATUSES)
 def test_a_request_gets_it(admin: Api, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
-    refusal(REQUESTS[code](Asked(admin, simulator, monkeypatch)), STATUSES[code], code)
+    details = refusal(REQUESTS[code](Asked(admin, simulator, monkeypatch)), STATUSES[code], code)
+    told = next((each for each in EVERY_CODE if each == code and Where.START in each.entry.where), None)
+    assert details.get("advice") == (told.advice if told else None)

@@ -7,6 +7,7 @@ from django.contrib.auth.models import Group
 from django.test import override_settings
 
 from audit.actor import SYSTEM, Actor
+from executions.codes.ours import Code
 from executions.commands import control
 from executions.models import Execution
 from executions.states import Kind
@@ -81,6 +82,7 @@ def test_a_failed_run(stage: Stage) -> None:
     assert "failed: 0 of 1 server launched" in failed.subject
     assert failed.data["errorCode"] == "DRS_ACCESS_DENIED"
     assert failed.data["errorMessage"] in failed.text
+    assert str(Code.DRS_ACCESS_DENIED.explanation) in failed.text
 
 
 def test_a_wave_that_times_out(stage: Stage) -> None:
@@ -91,6 +93,7 @@ def test_a_wave_that_times_out(stage: Stage) -> None:
         stage.until(run, "FAILED", "PARTIAL")
     assert told(run) == ["STARTED", "TIMED_OUT", "FAILED"]
     assert last("TIMED_OUT").subject.endswith("timed out in wave 1 (Tier 1)")
+    assert str(Code.WAVE_TIMEOUT.explanation) in last("TIMED_OUT").text
 
 
 def test_a_run_that_nobody_resumes(stage: Stage) -> None:
@@ -100,7 +103,8 @@ def test_a_run_that_nobody_resumes(stage: Stage) -> None:
     stage.advance(YEAR + 60)
     stage.look()
     assert told(run)[:3] == ["STARTED", "PAUSED", "TIMED_OUT"]
-    assert "Nobody resumed the run within a year." in last("TIMED_OUT").text
+    lines = last("TIMED_OUT").text.splitlines()
+    assert lines[1:4] == ["Nobody resumed the run within a year.", Code.PAUSE_EXPIRED.advice, ""]
 
 
 @pytest.mark.django_db

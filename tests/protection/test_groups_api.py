@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
@@ -10,7 +11,7 @@ from drs_simulator.testing import RunningSimulator
 from drs_simulator.world.demo import demo_server_ids
 from executions.commands import control as runs
 from executions.models import Execution
-from protection.models import ProtectionGroup
+from protection.models import ProtectionGroup, RegionInventory
 from tests.support.api_client import Api, answer, refusal
 from tests.support.stage import Stage
 
@@ -155,6 +156,15 @@ def test_reading_needs_no_drs(admin: Api, simulator: RunningSimulator) -> None:
     assert [each["hostname"] for each in body["serverDetails"]] == ["web-01", "web-02"]
     assert [(each["code"], each["region"]) for each in body["warnings"]] == [("DRS_UNAVAILABLE", "us-east-1")]
     assert answer(admin.get("/protection-groups"))["warnings"] == body["warnings"]
+
+
+@pytest.mark.parametrize("code", ["OptInRequired", "UnrecognizedClientException"])
+def test_a_warning_has_the_code_that_a_refusal_would_have(admin: Api, simulator: RunningSimulator, code: str) -> None:
+    """Of a region that is not enabled, warnings said DRS_UNAVAILABLE where refusals say REGION_NOT_ENABLED."""
+    made = created(admin)
+    RegionInventory.objects.create(region="us-east-1", tried_at=timezone.now(), error_code=code)
+    body = answer(admin.get(f"/protection-groups/{made['groupId']}"))
+    assert [each["code"] for each in body["warnings"]] == ["REGION_NOT_ENABLED"]
 
 
 def test_get_edit_put_works(admin: Api, simulator: RunningSimulator) -> None:

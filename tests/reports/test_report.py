@@ -11,7 +11,6 @@ from django.urls import reverse
 
 from drsorch_verify.check import problems
 from drsorch_verify.tables import safe
-from executions.codes import explain
 from executions.commands import control
 from executions.models import Execution
 from executions.states import Kind
@@ -135,14 +134,6 @@ def test_a_pdf_takes_whatever_was_typed(runs: list[Execution], still: StillStage
     record["failures"][0]["text"] = "An error occurred " * 600
     record["journal"][0]["text"] = "comment " * 2400  # more than a page
     assert as_pdf(record).startswith(b"%PDF-")
-
-
-def test_causes_are_explained_and_unknown_ones_admitted() -> None:
-    assert "stayed silent" in explain("", "AWS_NOT_ANSWERING")[0]
-    assert "at most 20 jobs" in explain("", "DRS_QUOTA_EXCEEDED")[0]
-    assert "launch template" in explain("InvalidSubnetID.NotFound: the subnet ID 'subnet-1' does not exist")[0]
-    assert "may not do" in explain("UnauthorizedOperation: You are not authorized")[0]
-    assert explain("something new")[0].startswith("AWS gave no reason that is known here")
 
 
 def test_a_dry_run_has_a_report_and_a_pack(still: StillStage, admin: Api, client: Client) -> None:

@@ -17,6 +17,7 @@ from django.db import transaction
 from audit.actor import Actor
 from audit.journal import record
 from contract.errors import DomainError
+from executions.codes.ours import Code
 from executions.commands import control
 from executions.models import Execution
 from executions.states import Kind
@@ -77,7 +78,7 @@ class Command(BaseCommand):
 
 def _said(error: DomainError) -> str:
     """In the words of this command."""
-    if error.code != "PRODUCTION_RUNNING":
+    if error.code != Code.PRODUCTION_RUNNING:
         return error.message
     named = ", ".join(f"{each['hostname']} {each['recoveryInstanceId'] or ''}" for each in error.details["instances"])
     return f"AWS would first terminate instances that may run production: {named}. If they may go, use replace-recovery"

@@ -1,18 +1,21 @@
 """What the live page shows of a run: one sentence, the next action, the exceptions, the waves. Rows in, words out."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
 from django.utils import timezone
 
 from drs import errors
-from executions.codes import UNKNOWN, explain
+from executions.codes.aws import UNKNOWN
+from executions.codes.explain import explain, is_sum, left_to_say
 from executions.console.live_page.banners import Banner, banner_of
 from executions.measuring.forecast import Foretold, foretold
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.querysets import is_split
 from executions.runs.account_check import is_elsewhere, said
+from executions.runs.failures import NO_REASON, Failure, WaveFailures, failures_of
 from executions.runs.server_counts import Progress, Tally, progress_of
 from executions.runs.unresponsive_regions import UNKEPT
 from executions.states import ExecutionStatus, Kind, LaunchStatus, Phase, TerminationStatus, WaveStatus
@@ -296,14 +299,10 @@ class Live:
 
     @cached_property
     def problems(self) -> list[Trouble]:
-        """Exceptions, the run's own first unless its waves or servers tell it, then wave by wave."""
-        run = self.execution
-        told = {"", *(wave.run.error_message for wave in self.waves)}
-        is_told = run.error_message in told or (run.dry_run and self.failed)
-        found = [] if is_told else [Trouble("The run", "", run.error_message, run.error_code)]
-        for wave in self.waves:
-            found += _problems_of(wave)
-        return found if run.dry_run else _advised(found)
+        """What went wrong; of a real run with what each reason means and what to try, said once."""
+        waves = [WaveFailures(wave.run, wave.jobs, wave.failures) for wave in self.waves]
+        found = list(failures_of(self.execution, waves))
+        return [_shown(each, "") for each in found] if self.execution.dry_run else list(_advised(found))
 
     def pause_ahead(self, after: WaveCard | None) -> str:
         """What comes behind a wave, for the sentence "Next: …"."""
@@ -316,35 +315,16 @@ class Live:
         return f"Next: {coming.title}, without a pause."
 
 
-def _problems_of(wave: WaveCard) -> list[Trouble]:
-    where, refused = f"Wave {wave.number}", {job.pk: job.error_code for job in wave.jobs if job.error_code}
-    code = "" if wave.run.error_code in refused.values() else _code(wave.run)  # that of a job is not every server's
-    found = [
-        Trouble(server.hostname, where, server.error or "AWS gave no reason.", refused.get(server.job_id, code))
-        for server in wave.failures
-    ]
-    told = {wave.run.error_message, *(server.error for server in wave.failures)}
-    found += [
-        Trouble(f"Job {job.job_id or job.position + 1} in {job.region}", where, job.error_message, job.error_code)
-        for job in wave.jobs
-        if job.error_message and job.error_message not in told
-    ]
-    if wave.run.error_message and (not found or _code(wave.run)):
-        found.insert(0, Trouble(wave.run.name, where, wave.run.error_message, wave.run.error_code))
-    return found
+def _shown(failure: Failure, advice: str) -> Trouble:
+    where = "" if failure.wave is None else f"Wave {failure.wave + 1}"
+    code = "" if is_sum(failure.code) else failure.code
+    return Trouble(failure.what, where, failure.text or NO_REASON, code, advice)
 
 
-def _code(wave: WaveRun) -> str:
-    """The wave's code where it says more than that a server failed."""
-    return "" if wave.error_code == "SERVER_LAUNCH_FAILED" else wave.error_code
-
-
-def _advised(found: list[Trouble]) -> list[Trouble]:
+def _advised(found: Iterable[Failure]) -> Iterator[Trouble]:
     """With what each reason means and what to try, said once."""
     told = {UNKNOWN}
-    advised = []
     for each in found:
-        meaning = explain(each.text, each.code)
-        advised.append(each if meaning in told else replace(each, advice=" ".join(meaning)))
-        told.add(meaning)
-    return advised
+        reason = explain(each.text, each.code)
+        yield _shown(each, "" if reason in told else left_to_say(each.text, reason))
+        told.add(reason)

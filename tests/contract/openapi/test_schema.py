@@ -13,6 +13,7 @@ from contract.rest.examples import SRS
 from contract.rest.schema import STATUSES
 from drs_simulator.testing import RunningSimulator
 from drsorch_site.api_urls import urlpatterns
+from executions.codes.explain import EVERY_CODE
 from tests.console import world
 from tests.support.api_client import Api, answer, make_user
 
@@ -49,6 +50,14 @@ def test_it_has_every_address(document: dict[str, Any]) -> None:
 def test_its_operations_have_names_of_their_own(document: dict[str, Any]) -> None:
     names = [each["operationId"] for path in document["paths"].values() for each in path.values()]
     assert len(names) == len(set(names))
+
+
+def test_it_says_what_each_code_of_a_run_means(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    told = {each["const"]: (each["title"], each["description"]) for each in schemas["Code"]["oneOf"]}
+    assert told == {each.value: (each.meaning, each.advice) for each in EVERY_CODE}
+    assert "WAVE_TIMEOUT" in schemas["ExecutionShape"]["properties"]["errorCode"]["description"]
+    assert str(schemas).count("The schema Code says what each means.") == str(schemas).count("'errorCode': {")
 
 
 def test_every_code_of_the_contract_has_its_status() -> None:

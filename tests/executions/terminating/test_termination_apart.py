@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 
 from audit.models import AuditEntry
+from executions.codes.ours import Code
 from executions.models import Execution, ServerRun, TerminationJob
 from executions.terminating.outcome import result
 from plans.models import RecoveryPlan
@@ -233,6 +234,7 @@ def test_one_that_stands_has_failed_with_awss_words_and_its_name(stage: Stage, u
     (failure,) = result(run).failed
     assert (failure.code, failure.recovery_instance_id) == ("TERMINATION_FAILED", instance("app-02"))
     assert failure.message.startswith("app-02: CLEANUP_FAIL: An error occurred (OperationNotPermitted)")
+    assert result(run).reasons == [str(Code.TERMINATION_FAILED.explanation)]
 
 
 def test_nothing_is_said_while_drs_does_not_answer(stage: Stage) -> None:

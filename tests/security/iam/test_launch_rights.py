@@ -10,7 +10,7 @@ import boto3
 import pytest
 
 from deploy import stacks
-from executions.codes import explain
+from executions.codes.explain import explain
 from tests.security.iam.policy import Context, Decision, Request, Statement, as_conditions, as_list, decide
 from tests.security.iam.rights_of_a_launch import (
     ACCOUNT,
@@ -271,7 +271,7 @@ def test_each_policy_fits_into_a_managed_policy_also_with_all_regions(name: str,
 
 def test_the_policy_that_the_page_gives_for_a_key_is_for_volumes_alone() -> None:
     for said in ("Client.InternalError: Client error on launch", "AuthFailure: the KMS key is disabled"):
-        assert "deploy/iam/README.md" in explain(said)[1]
+        assert "deploy/iam/README.md" in explain(said).advice
     [text] = re.findall(r"```json\n(.*?)```", (stacks.POLICIES / "README.md").read_text(), re.DOTALL)
     found: list[Statement] = json.loads(text)["Statement"]
     key = as_list(found[0]["Resource"])[0]

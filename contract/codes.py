@@ -1,0 +1,29 @@
+"""How a code is declared: once, with what it means and what to try. No Django."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What something that went wrong means, and what to try: plain sentences for whoever reads it at night."""
+
+    meaning: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.meaning} {self.advice}"
+
+
+class ExplainedCode(StrEnum):
+    """Base of the enums of codes: a refusal with such a code has its advice in `details`."""
+
+    explanation: Explanation
+
+    @property
+    def meaning(self) -> str:
+        return self.explanation.meaning
+
+    @property
+    def advice(self) -> str:
+        return self.explanation.advice

@@ -1,0 +1,256 @@
+"""Every code of ours that a run, a wave, a launch or a termination can end with or be refused by.
+
+The one place that says what each means and what to try: pages, reports, notifications, the API's document and
+docs/runbook.md read it. What only stands against a run is in `readiness.py`; codes of requests that are about no run
+are in `contract/rest/schema.py`.
+"""
+
+from executions.codes.entry import Entry, OurCode, Where
+
+RUN, TERMINATION, START, READINESS = Where
+
+
+class Code(OurCode):
+    """How a run, a wave, a launch or a termination ended, and why a start or a command was refused."""
+
+    # How a run, a wave or a launch ends
+
+    SERVER_LAUNCH_FAILED = (
+        "SERVER_LAUNCH_FAILED",
+        Entry(
+            "DRS could not launch some servers of the wave.",
+            "The reason is beside each server and in the job logs. When it is gone and the run has ended, try again.",
+            (RUN,),
+            is_sum=True,
+        ),
+    )
+    WAVE_TIMEOUT = (
+        "WAVE_TIMEOUT",
+        Entry(
+            "The wave was not finished within the time that a wave may take. AWS goes on and late instances are"
+            " recorded.",
+            "Look whether the servers came up after all, and try again when the run has ended; raise"
+            " DRSORCH_WAVE_TIMEOUT_SECONDS if launches often take longer.",
+            (RUN,),
+        ),
+    )
+    AWS_NOT_ANSWERING = (
+        "AWS_NOT_ANSWERING",
+        Entry(
+            "DRS in a region stayed silent, and somebody gave up waiting. AWS may have launched all the same.",
+            "When AWS answers, late instances are recorded here: use them, or terminate them. Then run the plan again.",
+            (RUN,),
+        ),
+    )
+    LAUNCH_REJECTED = (
+        "LAUNCH_REJECTED",
+        Entry(
+            "AWS did not take the launch.",
+            "Read the AWS text; correct what it names and run the plan again.",
+            (RUN,),
+        ),
+    )
+    DRS_ACCESS_DENIED = (
+        "DRS_ACCESS_DENIED",
+        Entry(
+            "The AWS credentials may not do what this needs.",
+            "Compare the engine's role with deploy/iam; the AWS text names the missing action. Then try again.",
+            (RUN, TERMINATION),
+            is_reason=True,
+        ),
+    )
+    REGION_NOT_INITIALIZED = (
+        "REGION_NOT_INITIALIZED",
+        Entry(
+            "DRS is not set up in this region, or the region is not enabled.",
+            "Initialize DRS in the region, or correct the plan's region.",
+            (RUN, READINESS),
+            is_reason=True,
+        ),
+    )
+    DRS_QUOTA_EXCEEDED = (
+        "DRS_QUOTA_EXCEEDED",
+        Entry(
+            "DRS runs at most 20 jobs and 500 servers in jobs at once, and was full for half an hour or longer.",
+            "Wait for other jobs to end, or start fewer plans at once.",
+            (RUN,),
+            is_reason=True,
+        ),
+    )
+    SERVER_GONE = (
+        "SERVER_GONE",
+        Entry(
+            "DRS does not know this source server any more; the other servers are launched without it.",
+            "If its agent was installed anew, put its new id into the group and the plan; else take it out of the"
+            " plan.",
+            (RUN, READINESS),
+            is_reason=True,
+            heading="Not in DRS any more",
+        ),
+    )
+    PAUSE_EXPIRED = (
+        "PAUSE_EXPIRED",
+        Entry("Nobody resumed the run within a year.", "Start the plan again.", (RUN,), is_reason=True),
+    )
+    DOUBLE_LAUNCH = (
+        "DOUBLE_LAUNCH",
+        Entry(
+            "One launch has two DRS jobs. The older one is the run's; instances of the newer one run and cost money.",
+            "Terminate those of the newer job in DRS's console, keep the journal, and tell an administrator.",
+            (RUN,),
+            is_reason=True,
+        ),
+    )
+
+    # What became of an instance that was to be terminated
+
+    TERMINATION_FAILED = (
+        "TERMINATION_FAILED",
+        Entry(
+            "DRS ended its job without terminating the instance.",
+            "Look at it in DRS and EC2 (termination protection?), then terminate again.",
+            (TERMINATION,),
+        ),
+    )
+    TERMINATION_LOST = (
+        "TERMINATION_LOST",
+        Entry(
+            "DRS has not shown the job of this termination for a day.",
+            "Terminate again: DRS is asked what still stands, and only that is terminated.",
+            (TERMINATION,),
+            is_reason=True,
+        ),
+    )
+    NOT_CONFIRMED = (
+        "NOT_CONFIRMED",
+        Entry(
+            "AWS never confirmed the request.",
+            "Terminate again: only what is left is requested.",
+            (TERMINATION,),
+            is_reason=True,
+        ),
+    )
+    INSTANCE_NOT_KNOWN = (
+        "INSTANCE_NOT_KNOWN",
+        Entry(
+            "DRS has not told which instance the server was launched as.",
+            "Terminate again, or look for the instance in the region yourself.",
+            (TERMINATION,),
+            is_reason=True,
+        ),
+    )
+    UNKNOWN_TO_DRS = (
+        "UNKNOWN_TO_DRS",
+        Entry(
+            "DRS does not list the instance any more, and nobody is known to have terminated it. It may run in EC2.",
+            "Look for it in the EC2 console, and terminate it there if it runs.",
+            (TERMINATION,),
+            is_reason=True,
+        ),
+    )
+    DRS_UNAVAILABLE = (
+        "DRS_UNAVAILABLE",
+        Entry(
+            "DRS could not be asked, so nothing was changed.",
+            "The message says whether it is the network, the credentials or the request. Correct that; try again.",
+            (TERMINATION,),
+        ),
+    )
+    DRS_THROTTLED = (
+        "DRS_THROTTLED",
+        Entry(
+            "AWS throttles calls to DRS of this account in the region.",
+            "Wait a little, then try again. If it lasts, find out in CloudTrail who else calls DRS.",
+            (TERMINATION,),
+            is_reason=True,
+        ),
+    )
+    REGION_NOT_ENABLED = (
+        "REGION_NOT_ENABLED",
+        Entry(
+            "The region is not enabled for this AWS account, DRS was never set up there, or the access key is gone.",
+            "The message says which. Enable the region, set DRS up, or renew the credentials; then try again.",
+            (TERMINATION,),
+        ),
+    )
+
+    # What keeps a run from starting, or a command from doing anything
+
+    PLAN_HAS_NO_WAVES = (
+        "PLAN_HAS_NO_WAVES",
+        Entry("The plan has no waves.", "Add one, then start again.", (START, READINESS)),
+    )
+    PLAN_ALREADY_EXECUTING = (
+        "PLAN_ALREADY_EXECUTING",
+        Entry(
+            "The plan is being run now, and runs once at a time.",
+            "Follow that run; start again when it has ended, or cancel it.",
+            (START, READINESS),
+        ),
+    )
+    SERVER_CONFLICT = (
+        "SERVER_CONFLICT",
+        Entry(
+            "An active run holds servers of this plan.",
+            "Wait for its end, or cancel it.",
+            (START, READINESS),
+            heading="Held by an active run",
+        ),
+    )
+    PRODUCTION_RUNNING = (
+        "PRODUCTION_RUNNING",
+        Entry(
+            "Instances run that may be production, and a launch of their servers would terminate them.",
+            "Look at each instance first. Who may terminate recoveries starts all the same by saying that production"
+            " is replaced.",
+            (START,),
+        ),
+    )
+    PRODUCTION_NOT_CHECKED = (
+        "PRODUCTION_NOT_CHECKED",
+        Entry(
+            "The recovery was started although DRS did not tell which instances run in the region.",
+            "Look in DRS's console whether the launch replaces an instance that serves production.",
+            (START,),
+        ),
+    )
+    EXECUTION_NOT_PAUSED = (
+        "EXECUTION_NOT_PAUSED",
+        Entry(
+            "The run does not wait for a person, or by now waits before another wave.",
+            "Read the run again, and resume what it waits for.",
+            (START,),
+        ),
+    )
+    EXECUTION_NOT_PAUSABLE = (
+        "EXECUTION_NOT_PAUSABLE",
+        Entry("There is no wave left to pause before.", "Let the run go on, or cancel it.", (START,)),
+    )
+    EXECUTION_NOT_CANCELLABLE = (
+        "EXECUTION_NOT_CANCELLABLE",
+        Entry("The run is over.", "If its instances are not needed, terminate them.", (START,)),
+    )
+    EXECUTION_NOT_ABANDONABLE = (
+        "EXECUTION_NOT_ABANDONABLE",
+        Entry(
+            "The run does not wait for a region that has been silent for long enough.",
+            "Wait, or cancel the run; the message says which.",
+            (START,),
+        ),
+    )
+    EXECUTION_NOT_RETRYABLE = (
+        "EXECUTION_NOT_RETRYABLE",
+        Entry(
+            "The run cannot be tried again: it is not over, left nothing to launch, or was tried again already.",
+            "The message says which. Else start the plan anew.",
+            (START,),
+        ),
+    )
+    EXECUTION_STILL_RUNNING = (
+        "EXECUTION_STILL_RUNNING",
+        Entry(
+            "The run is active, or a later attempt counts on its instances.",
+            "Let the run end, or cancel it; then ask again.",
+            (START,),
+        ),
+    )

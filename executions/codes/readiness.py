@@ -1,0 +1,182 @@
+"""Every code that only stands against a run: what readiness and dry runs find. Those that a run can end with as well
+are in `ours.py`."""
+
+from executions.codes.entry import Entry, OurCode, Where
+
+HERE = (Where.READINESS,)
+
+
+class Against(OurCode):
+    """What readiness or a dry run finds, of a server or of the plan."""
+
+    ENGINE_NOT_ALIVE = (
+        "ENGINE_NOT_ALIVE",
+        Entry(
+            "No engine is running, so nothing would launch.",
+            "Start one: “python manage.py engine”, or as docs/runbook.md says under “Engine silent”.",
+            HERE,
+        ),
+    )
+    OTHER_ACCOUNT = (
+        "OTHER_ACCOUNT",
+        Entry(
+            "The engine's AWS credentials are of another account than the servers, or of nobody knows whose.",
+            "Give the engine credentials of the servers' account and restart it.",
+            HERE,
+            is_reason=True,
+        ),
+    )
+    INVENTORY_STALE = (
+        "INVENTORY_STALE",
+        Entry(
+            "DRS in a region was not read lately, so nobody knows how its servers are.",
+            "See on the page of source servers why it cannot be read.",
+            HERE,
+        ),
+    )
+    INVENTORY_FAILING = (
+        "INVENTORY_FAILING",
+        Entry(
+            "The last reading of a region failed; the one before is still believed.",
+            "Read the AWS text; the engine goes on asking.",
+            HERE,
+        ),
+    )
+    NO_SNAPSHOT = (
+        "NO_SNAPSHOT",
+        Entry(
+            "The server has no recovery snapshot, so nothing can be launched.",
+            "Let its first copy finish; if it stands still, see its replication in the DRS console.",
+            HERE,
+            heading="No recovery snapshot to launch from",
+        ),
+    )
+    NO_LAUNCH_SETTINGS = (
+        "NO_LAUNCH_SETTINGS",
+        Entry(
+            "DRS has no launch settings for the server.",
+            "Open the server's launch settings in the DRS console and save them.",
+            HERE,
+            heading="No launch settings in DRS",
+        ),
+    )
+    RPO_EXCEEDED = (
+        "RPO_EXCEEDED",
+        Entry(
+            "The data that a launch would bring up is older than the plan's RPO.",
+            "See in the DRS console why the server lags, or launch knowing that this data is lost.",
+            HERE,
+            heading="Data older than the RPO allows",
+        ),
+    )
+    DETAILS_UNKNOWN = (
+        "DETAILS_UNKNOWN",
+        Entry(
+            "The server's snapshots and launch settings were not read in the last hours.",
+            "Wait for the engine to read them, or start a dry run, which reads them now.",
+            HERE,
+            heading="Snapshots and launch settings not read lately",
+        ),
+    )
+    NOT_REPLICATING = (
+        "NOT_REPLICATING",
+        Entry(
+            "The server does not replicate; a launch uses its last snapshot.",
+            "See in the DRS console why; in a disaster this is to be expected.",
+            HERE,
+            heading="Not replicating; launched from the last snapshot",
+        ),
+    )
+    LAGGING = (
+        "LAGGING",
+        Entry(
+            "The server's copy is behind its source.",
+            "Wait until it has caught up; else see its replication in the DRS console.",
+            HERE,
+            heading="Behind its source",
+        ),
+    )
+    BUSY_AT_DRS = (
+        "BUSY_AT_DRS",
+        Entry(
+            "The server is in a DRS job that is not of this installation, so its launch waits.",
+            "Let that job end; the DRS console shows whose it is.",
+            HERE,
+            heading="In a DRS job of somebody else, so its launch waits",
+        ),
+    )
+    DRILL_INSTANCE_RUNS = (
+        "DRILL_INSTANCE_RUNS",
+        Entry(
+            "The instance of an earlier drill still runs; a launch replaces it.",
+            "Terminate that drill's instances if nobody uses them.",
+            HERE,
+            heading="The instance of an earlier drill still runs; a launch replaces it",
+        ),
+    )
+    RECOVERY_INSTANCE_RUNS = (
+        "RECOVERY_INSTANCE_RUNS",
+        Entry(
+            "A recovery instance of the server runs; a launch replaces it.",
+            "Make sure that it does not serve production before you start.",
+            HERE,
+            heading="A recovery instance runs; a launch replaces it",
+        ),
+    )
+    FOREIGN_INSTANCE_RUNS = (
+        "FOREIGN_INSTANCE_RUNS",
+        Entry(
+            "An instance of the server runs that was not launched from here; a launch replaces it.",
+            "Find out in the DRS console who launched it, and whether it serves production.",
+            HERE,
+            heading="An instance that was not launched from here runs; a launch replaces it",
+        ),
+    )
+    QUOTA_JOBS = (
+        "QUOTA_JOBS",
+        Entry(
+            "With the plan's biggest wave, more DRS jobs would run in the region than DRS allows, so launches wait.",
+            "Let other jobs end first, or ask AWS for a higher quota.",
+            HERE,
+        ),
+    )
+    QUOTA_SERVERS = (
+        "QUOTA_SERVERS",
+        Entry(
+            "With the plan's biggest wave, more servers would be in DRS jobs than DRS allows, so launches wait.",
+            "Let other jobs end first, make the wave smaller, or ask AWS for a higher quota.",
+            HERE,
+        ),
+    )
+    QUOTA_UNKNOWN = (
+        "QUOTA_UNKNOWN",
+        Entry(
+            "Which DRS jobs run in the region was not read lately, so nobody knows whether launches would wait.",
+            "Wait for the engine to read them; see on the page of source servers whether the region can be read.",
+            HERE,
+        ),
+    )
+    NEVER_DRILLED = (
+        "NEVER_DRILLED",
+        Entry(
+            "Never drilled to the end. A plan that was never drilled is a guess.",
+            "Start a drill, let it end, and terminate its instances.",
+            HERE,
+        ),
+    )
+    DRILL_OVERDUE = (
+        "DRILL_OVERDUE",
+        Entry("The last completed drill was long ago.", "Start a drill.", HERE),
+    )
+    CHANGED_SINCE_DRILL = (
+        "CHANGED_SINCE_DRILL",
+        Entry("The plan is not the one that was drilled last.", "Start a drill of the plan as it is now.", HERE),
+    )
+    NOT_CHECKED = (
+        "NOT_CHECKED",
+        Entry(
+            "The dry run could not look at the server, so it counts as one that would not launch.",
+            "Read the AWS text, correct what it names, and start the dry run again.",
+            HERE,
+        ),
+    )

@@ -1,0 +1,58 @@
+"""Everything that went wrong in a run, told once: what failed, where, AWS's own text, and the code that explains it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from executions.codes.explain import is_sum
+from executions.codes.ours import Code
+from executions.models import Execution, LaunchJob, ServerRun, WaveRun
+
+NO_REASON = "AWS gave no reason."
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Something that went wrong. `wave` is its number, None of what is the whole run's; `text` may be empty."""
+
+    wave: int | None
+    what: str
+    text: str
+    code: str
+
+
+@dataclass(frozen=True)
+class WaveFailures:
+    """A wave with its launches, without those that were split, and those of its servers that failed."""
+
+    run: WaveRun
+    jobs: Sequence[LaunchJob]
+    servers: Sequence[ServerRun]
+
+
+def failures_of(execution: Execution, waves: Sequence[WaveFailures]) -> Iterator[Failure]:
+    """The run's own first, unless its waves or servers tell it; then wave by wave."""
+    told = {"", *(each.run.error_message for each in waves)}
+    rehearsed = execution.dry_run and any(each.servers for each in waves)
+    if execution.error_message not in told and not rehearsed:
+        yield Failure(None, "The run", execution.error_message, execution.error_code)
+    for wave in waves:
+        yield from _of_wave(wave)
+
+
+def _of_wave(wave: WaveFailures) -> Iterable[Failure]:
+    run, number = wave.run, wave.run.number
+    refused = {job.pk: job.error_code for job in wave.jobs if job.error_code}
+    own = Code.SERVER_LAUNCH_FAILED.value if run.error_code in refused.values() else run.error_code
+    found = [
+        Failure(number, each.hostname, each.error, refused.get(each.job_id, own)) for each in wave.servers
+    ]  # the code of a refused launch is not every server's
+    told = {run.error_message, *(each.text for each in found)}
+    found += [
+        Failure(number, f"Job {job.job_id or job.position + 1} in {job.region}", job.error_message, job.error_code)
+        for job in wave.jobs
+        if job.error_message and job.error_message not in told
+    ]
+    told = {each.text for each in found}
+    if run.error_message and run.error_message not in told and (not found or not is_sum(run.error_code)):
+        found.insert(0, Failure(number, run.name, run.error_message, run.error_code))
+    return found
