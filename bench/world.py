@@ -47,8 +47,9 @@ def world(
 
     from audit.actor import SYSTEM
     from drs_simulator.world.fleet import Fleet, generate_fleet
+    from plans.fields import WaveSpec
     from plans.models import RecoveryPlan
-    from plans.services import WaveSpec, create_plan
+    from plans.services import create_plan
     from protection.inventory.source_servers import read_region
     from protection.models import SourceServer
     from protection.services import create_group

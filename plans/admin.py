@@ -12,23 +12,13 @@ from contract.errors import DomainError, Invalid
 from contract.rest.handlers import flat
 from contract.rest.parsers import read_object
 from plans import services
+from plans.fields import PLAN, WaveSpec
 from plans.models import RecoveryPlan
-from plans.representation import show_plan
 from plans.wave_formats import WaveIn, Waves
-
-SHOWN = (
-    "waveName", "waveDescription", "protectionGroupIds", "serverIds", "dependsOnWaves", "pauseBeforeWave", "onFailure"
-)  # fmt: skip
 
 
 class PlanForm(ServiceForm):
-    columns = {
-        "planName": "name",
-        "description": "description",
-        "rtoMinutes": "rto_minutes",
-        "rpoMinutes": "rpo_minutes",
-        "waves": "waves",
-    }
+    columns = {**{each.name: each.column for each in PLAN}, "waves": "waves"}
 
     waves = forms.CharField(
         widget=forms.Textarea(attrs={"rows": 24, "class": "vLargeTextField"}),
@@ -37,28 +27,26 @@ class PlanForm(ServiceForm):
 
     class Meta:
         model = RecoveryPlan
-        fields = ["name", "description", "rto_minutes", "rpo_minutes"]
+        fields = [each.column for each in PLAN]
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         if not self.instance._state.adding:
-            shown = [{name: wave[name] for name in SHOWN} for wave in show_plan(self.instance.pk)["waves"]]  # type: ignore[literal-required]
-            self.initial.update(waves=json.dumps(shown, indent=2), version=self.instance.version)
+            shown = json.dumps(services.as_kept(self.instance)["waves"], indent=2)
+            self.initial.update(waves=shown, version=self.instance.version)
 
     def perform(self, given: dict[str, Any]) -> RecoveryPlan:
         asked = {
             "actor": self.actor,
-            "name": given["name"],
-            "description": given["description"],
-            "targets": {"rto_minutes": given["rto_minutes"], "rpo_minutes": given["rpo_minutes"]},
             "waves": _specs(given["waves"]),
+            **PLAN.cleaned(given),
         }
         if self.instance._state.adding:
             return services.create_plan(**asked)
         return services.update_plan(plan_id=self.instance.pk, expected=self.expected, **asked)
 
 
-def _specs(text: str) -> list[services.WaveSpec]:
+def _specs(text: str) -> list[WaveSpec]:
     """The waves in `text`, read as strictly as those of the API. Raises Invalid."""
     try:
         waves = read_object(f'{{"waves": {text}}}'.encode())["waves"]
@@ -79,7 +67,7 @@ def _delete(actor: Actor, plan: RecoveryPlan) -> None:
 @admin.register(RecoveryPlan)
 class RecoveryPlanAdmin(ServiceAdmin):
     form = PlanForm
-    fields = ["name", "description", "rto_minutes", "rpo_minutes", "waves", "version"]
+    fields = [*PlanForm.columns.values(), "version"]
     list_display = ["name", "owner", "version", "updated_at"]
     search_fields = ["name"]
     remove = _delete

@@ -1,8 +1,7 @@
 """Recovery plans over HTTP."""
 
 import uuid
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -11,18 +10,14 @@ from audit.request_actor import actor_for
 from contract.errors import Invalid
 from contract.rest.etag import etag, expected_versions
 from contract.rest.schema import IF_MATCH, describes
-from contract.rest.serializers import DESCRIPTION, NAME, StrictSerializer, Text, Whole, read_body, read_query
+from contract.rest.serializers import StrictSerializer, Text, Whole, read_body, read_query
 from contract.rest.views import ApiView, read_id
 from contract.rights import AnyOf
 from plans import services
+from plans.fields import PLAN
 from plans.models import RecoveryPlan
 from plans.representation import PlanDeleted, PlansAnswer, PlanShape, show_plan, show_plans, show_waves
-from plans.wave_formats import WaveIn, Waves, edited
-
-TARGET_COLUMNS: Mapping[str, Literal["rto_minutes", "rpo_minutes"]] = {
-    "rtoMinutes": "rto_minutes",
-    "rpoMinutes": "rpo_minutes",
-}
+from plans.wave_formats import WaveIn, Waves, edited, input_of
 
 
 class PlanIn(StrictSerializer):
@@ -46,18 +41,25 @@ class PlanIn(StrictSerializer):
         }
     )
 
-    planName = Text(described=NAME)
-    description = Text(required=False, described=DESCRIPTION)
-    rtoMinutes = Whole(required=False, allow_null=True, min_value=1, max_value=services.TARGET_MAX)
-    rpoMinutes = Whole(required=False, allow_null=True, min_value=1, max_value=services.TARGET_MAX)
+    is_new: ClassVar = True
+
     waves = WaveIn(many=True)
     version = Whole(required=False)
+
+    def get_fields(self) -> dict[str, Any]:
+        declared = {}
+        for each in PLAN:
+            is_needed = not each.stored.blank
+            described = {**({"minLength": 1} if is_needed else {}), "maxLength": each.stored.max_length}
+            declared[each.name] = input_of(each, required=is_needed and self.is_new, described=described)
+        return {**declared, **super().get_fields()}
 
 
 class PlanChange(PlanIn):
     """What is left out stays as it is."""
 
-    planName = Text(required=False, described=NAME)
+    is_new = False
+
     waves = WaveIn(many=True, required=False)
 
 
@@ -91,13 +93,7 @@ class PlanList(ApiView):
         waves = Waves(given["waves"])
         specs = waves.specs()
         try:
-            plan = services.create_plan(
-                actor=actor_for(request),
-                name=given["planName"],
-                description=given.get("description", ""),
-                waves=specs,
-                targets=_targets(given),
-            )
+            plan = services.create_plan(actor=actor_for(request), waves=specs, **PLAN.given(given))
         except Invalid as error:
             raise waves.placed(error) from error
         answer = _answer(plan.pk, status=201)
@@ -133,11 +129,9 @@ class PlanDetail(ApiView):
             plan = services.update_plan(
                 actor=actor_for(request),
                 plan_id=_id(plan_id),
-                name=given.get("planName"),
-                description=given.get("description"),
                 waves=specs,
-                targets=_targets(given),
                 expected=expected_versions(request, given.get("version")),
+                **PLAN.given(given),
             )
         except Invalid as error:
             raise (waves.placed(error) if waves else error) from error
@@ -153,15 +147,6 @@ class PlanDetail(ApiView):
     def delete(self, request: Request, plan_id: str) -> Response:
         plan = services.delete_plan(actor=actor_for(request), plan_id=_id(plan_id), expected=expected_versions(request))
         return Response(PlanDeleted(planId=str(plan.pk), message=f"The recovery plan “{plan.name}” was deleted."))
-
-
-def _targets(given: Mapping[str, Any]) -> services.Targets:
-    """The targets that the body names; null takes one away, and what is left out stays."""
-    found = services.Targets()
-    for name, column in TARGET_COLUMNS.items():
-        if name in given:
-            found[column] = given[name]
-    return found
 
 
 def _id(text: str) -> uuid.UUID:

@@ -6,51 +6,47 @@ A wave keeps its key while it moves, so that names of fields, focus and dependen
 import re
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 from django.http import QueryDict
 
 from contract.names import name_key
-from plans.models import OnFailure, RecoveryPlan
-from plans.services import Targets, WaveSpec
+from plans.fields import PLAN, WAVE, Field, WaveSpec
+from plans.forms import PlanForm, WaveForm
+from plans.models import RecoveryPlan, Wave
 from protection.models import ProtectionGroup, ServerAssignment
 
 KEY = re.compile(r"[0-9a-z]{1,6}")
 MOST_WAVES = 100
 
 
-@dataclass
 class WaveDraft:
-    """One wave of the form. `typed` is a group that was named and not added yet; `needs` holds keys of waves."""
+    """One wave of the form: new, as it was sent, or as it is stored. `typed` is a group that was named and not added
+    yet; `needs` holds keys of waves."""
 
-    key: str
-    name: str = ""
-    description: str = ""
-    groups: list[uuid.UUID] = field(default_factory=list)
-    servers: list[str] = field(default_factory=list)
-    needs: list[str] = field(default_factory=list)
-    pause: bool = False
-    on_failure: str = OnFailure.STOP
-    typed: str = ""
-    errors: dict[str, list[str]] = field(default_factory=dict)
+    def __init__(self, key: str, data: QueryDict | None = None, row: Wave | None = None) -> None:
+        initial = _related(row) if row else {}
+        self.key, self.form = key, WaveForm(data, row, prefix=f"w-{key}", initial=initial)
+        self.groups = _uuids(self._values("group"))
+        self.servers = self._values("server")
+        self.needs = self._values("needs")
+        self.typed: str = (self.form["typed"].value() or "").strip()
 
-    @classmethod
-    def of_form(cls, data: QueryDict, key: str) -> "WaveDraft":
-        return cls(
-            key,
-            data.get(f"w-{key}-name", ""),
-            data.get(f"w-{key}-description", ""),
-            _uuids(data.getlist(f"w-{key}-group")),
-            list(dict.fromkeys(data.getlist(f"w-{key}-server"))),
-            list(dict.fromkeys(data.getlist(f"w-{key}-needs"))),
-            f"w-{key}-pause" in data,
-            data.get(f"w-{key}-failure", OnFailure.STOP),
-            data.get(f"w-{key}-typed", "").strip(),
-        )
+    def _values(self, place: str) -> list[str]:
+        found: list[str] = self.form.fields[place].clean(self.form[place].value())
+        return found
+
+    @property
+    def name(self) -> str:
+        value: str = self.form.given()["name"]
+        return value
 
 
-def _minutes(target: int | None) -> str:
-    return "" if target is None else str(target)
+def _related(wave: Wave) -> dict[str, list[str]]:
+    return {
+        "group": [str(link.group_id) for link in wave.group_links.all()],
+        "server": [server.source_server_id for server in wave.servers.all()],
+        "needs": [str(each.number) for each in wave.depends_on.all()],
+    }
 
 
 def _uuids(texts: Iterable[str]) -> list[uuid.UUID]:
@@ -64,55 +60,31 @@ def _uuids(texts: Iterable[str]) -> list[uuid.UUID]:
     return list(dict.fromkeys(found))
 
 
-@dataclass
 class PlanDraft:
-    """The whole form. `notes` say what a button changed beyond what was asked; `focus` is the field to go on with."""
+    """The whole form: new with one wave, as it was sent, or as the plan is stored.
 
-    name: str = ""
-    description: str = ""
-    version: int | None = None
-    rto: str = ""
-    rpo: str = ""
-    waves: list[WaveDraft] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    focus: str = ""
+    `notes` say what a button changed beyond what was asked; `focus` is the field to go on with.
+    """
 
-    @classmethod
-    def of_form(cls, data: QueryDict) -> "PlanDraft":
-        keys = [key for key in dict.fromkeys(data.getlist("wave")) if KEY.fullmatch(key)]
-        version = data.get("version", "")
-        return cls(
-            data.get("name", ""),
-            data.get("description", ""),
-            int(version) if version.isdecimal() and len(version) < 10 else None,
-            data.get("rto", "").strip(),
-            data.get("rpo", "").strip(),
-            [WaveDraft.of_form(data, key) for key in keys[:MOST_WAVES]],
-        )
+    def __init__(self, data: QueryDict | None = None, plan: RecoveryPlan | None = None) -> None:
+        self.form = PlanForm(data, plan)
+        self.version: int | None = plan.version if plan else None
+        self.notes: list[str] = []
+        self.focus = ""
+        if data is not None:
+            self.form.full_clean()
+            self.version = self.form.cleaned_data.get("version")
+            keys = [key for key in dict.fromkeys(data.getlist("wave")) if KEY.fullmatch(key)]
+            self.waves = [WaveDraft(key, data) for key in keys[:MOST_WAVES]]
+        elif plan is not None:
+            rows = plan.waves.prefetch_related("servers", "group_links", "depends_on")
+            self.waves = [WaveDraft(str(row.number), row=row) for row in rows]
+        else:
+            self.waves = [WaveDraft("0")]
 
-    @classmethod
-    def of_plan(cls, plan: RecoveryPlan) -> "PlanDraft":
-        waves = plan.waves.prefetch_related("servers", "group_links", "depends_on")
-        return cls(
-            plan.name,
-            plan.description,
-            plan.version,
-            _minutes(plan.rto_minutes),
-            _minutes(plan.rpo_minutes),
-            [
-                WaveDraft(
-                    str(wave.number),
-                    wave.name,
-                    wave.description,
-                    [link.group_id for link in wave.group_links.all()],
-                    [server.source_server_id for server in wave.servers.all()],
-                    [str(each.number) for each in wave.depends_on.all()],
-                    wave.pause_before,
-                    wave.on_failure,
-                )
-                for wave in waves
-            ],
-        )
+    def is_storable(self) -> bool:
+        """Whether the service can be asked: no null characters, no version that is no number."""
+        return all(form.is_valid() for form in (self.form, *(wave.form for wave in self.waves)))
 
     def place(self, key: str) -> int:
         """Where a wave stands; ValueError for one that is not there."""
@@ -139,7 +111,7 @@ class PlanDraft:
         key = next(str(number) for number in range(MOST_WAVES * 10) if str(number) not in taken)
         if len(self.waves) < MOST_WAVES:
             self.waves.append(WaveDraft(key))
-            self.focus = f"w-{key}-name"
+            self.waves[-1].form.fields["name"].widget.attrs["autofocus"] = True
 
     def _remove(self, at: int) -> None:
         gone = self.waves.pop(at)
@@ -171,9 +143,8 @@ class PlanDraft:
                 numbers = ", ".join(str(keys.index(key) + 1) for key in later)
                 self.notes.append(f"Wave {at + 1} no longer needs wave {numbers}, which comes later now.")
             wave.needs = [key for key in wave.needs if key in keys[:at]]
-            if wave.pause and at == 0:
-                wave.pause = False
-                self.notes.append("The pause before the first wave is gone: there is nothing to wait for yet.")
+        for wave in self.waves[:1]:
+            self.notes += [f"{each.not_first} It was taken off." for each in wave.form.become_first()]
 
     def settle_groups(self) -> bool:
         """Add the groups that were typed, with their free servers; drop servers of no group. True if any was typed."""
@@ -191,7 +162,7 @@ class PlanDraft:
     def _add_group(self, at: int, wave: WaveDraft, group: ProtectionGroup | None, homes: dict[str, uuid.UUID]) -> None:
         self.focus = f"w-{wave.key}-typed"
         if group is None:
-            wave.errors["typed"] = [f"There is no protection group named “{wave.typed}”."]
+            wave.form.add_error("typed", f"There is no protection group named “{wave.typed}”.")
             return
         wave.typed = ""
         if group.pk not in wave.groups:
@@ -203,30 +174,17 @@ class PlanDraft:
                 f"“{group.name}” was added to wave {at + 1} with {len(free)} server{'' if len(free) == 1 else 's'}."
             )
 
-    def targets(self) -> Targets:
-        """The targets as the service takes them; what is no number is refused by it as one that cannot be."""
-        return Targets(rto_minutes=_target(self.rto), rpo_minutes=_target(self.rpo))
-
     def specs(self) -> Sequence[WaveSpec]:
         """The waves as the service takes them."""
         return [
             WaveSpec(
-                name=wave.name,
                 group_ids=wave.groups,
                 server_ids=wave.servers,
-                description=wave.description,
                 depends_on=sorted(self.place(key) for key in wave.needs),
-                pause_before=wave.pause,
-                on_failure=wave.on_failure,
+                **wave.form.given(),
             )
             for wave in self.waves
         ]
-
-
-def _target(text: str) -> int | None:
-    if not text:
-        return None
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else -1
 
 
 def _named(wave: WaveDraft) -> str:
@@ -235,42 +193,29 @@ def _named(wave: WaveDraft) -> str:
 
 def differences(theirs: PlanDraft, mine: PlanDraft) -> list[str]:
     """How a plan that was saved meanwhile differs from what stands in the form, in words."""
-    found = []
-    if theirs.name != mine.name.strip():
-        found.append(f"Name: theirs is “{theirs.name}”, yours is “{mine.name.strip()}”.")
-    if theirs.description != mine.description.strip():
-        found.append(f"Description: theirs is “{theirs.description}”, yours is “{mine.description.strip()}”.")
-    for label, one, other in (("RTO", theirs.rto, mine.rto), ("RPO", theirs.rpo, mine.rpo)):
-        if one != other:
-            found.append(f"{label}: theirs is {one or 'empty'}, yours is {other or 'empty'}.")
+    found = [f"{_told(*each)}." for each in PLAN.differences(theirs.form.given(), mine.form.given())]
     if len(theirs.waves) != len(mine.waves):
         found.append(f"Waves: theirs has {len(theirs.waves)}, yours has {len(mine.waves)}.")
     for at, (their, my) in enumerate(zip(theirs.waves, mine.waves, strict=False)):
-        found += [f"Wave {at + 1}: {text}" for text in _wave_differences(theirs, their, mine, my)]
+        found += [f"Wave {at + 1}, {text}." for text in _wave_differences(theirs, their, mine, my)]
     return found or ["Both are the same: nothing is lost, whichever you keep."]
 
 
+def _told(field: Field, their: str, my: str) -> str:
+    one, other = (f"“{text}”" if text else "empty" for text in (their, my))
+    return f"{field.title}: theirs is {one}, yours is {other}"
+
+
 def _wave_differences(theirs: PlanDraft, their: WaveDraft, mine: PlanDraft, my: WaveDraft) -> Iterable[str]:
-    if their.name != my.name.strip():
-        yield f"theirs is named “{their.name}”, yours “{my.name.strip()}”."
-    if their.description != my.description.strip():
-        yield f"theirs is described as “{their.description}”, yours as “{my.description.strip()}”."
+    for each in WAVE.differences(their.form.given(), my.form.given()):
+        yield _told(*each).replace(each[0].title, each[0].title.lower(), 1)
     if set(their.servers) != set(my.servers):
         only = len(set(their.servers) - set(my.servers)), len(set(my.servers) - set(their.servers))
         yield (
-            f"theirs has {len(their.servers)} servers, yours {len(my.servers)};"
-            f" {only[0]} only theirs, {only[1]} only yours."
+            f"servers: theirs has {len(their.servers)}, yours {len(my.servers)};"
+            f" {only[0]} only theirs, {only[1]} only yours"
         )
     if set(their.groups) != set(my.groups):
-        yield "the protection groups differ."
-    if their.pause != my.pause:
-        one, other = ("theirs", "yours") if their.pause else ("yours", "theirs")
-        yield f"{one} pauses before it, {other} does not."
-    if their.on_failure != my.on_failure:
-        yield f"on failure, theirs says “{_failure(their)}”, yours “{_failure(my)}”."
+        yield "protection groups: they differ"
     if {theirs.place(key) for key in their.needs} != {mine.place(key) for key in my.needs}:
-        yield "the waves that it depends on differ."
-
-
-def _failure(wave: WaveDraft) -> str:
-    return dict(OnFailure.choices).get(wave.on_failure, wave.on_failure)
+        yield "the waves that it depends on: they differ"

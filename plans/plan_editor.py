@@ -17,23 +17,20 @@ from console.pages import HtmxHttpRequest, Question, go, wants_fragment
 from contract.errors import DomainError, VersionConflict
 from plans import services
 from plans.draft import PlanDraft, WaveDraft, differences
-from plans.models import OnFailure, RecoveryPlan
+from plans.fields import PLAN, WAVE
+from plans.forms import DeclaredForm
+from plans.models import RecoveryPlan
 from protection.group_editor import last_change
 from protection.models import ProtectionGroup, ServerAssignment, SourceServer
 
 PATH = re.compile(r"waves\[(\d+)\]\.(\w+)")
-# The fields of the contract and where they stand in a wave's card.
-PLACES = {
-    "waveName": "name",
-    "waveDescription": "description",
+# Where the fields of the contract stand in the form and in a wave's card.
+PLAN_PLACES = {each.name: each.place for each in PLAN} | {"waves": "wave"}
+WAVE_PLACES = {each.name: each.place for each in WAVE} | {
     "protectionGroupIds": "typed",
     "serverIds": "server",
     "dependsOnWaves": "needs",
-    "pauseBeforeWave": "pause",
-    "onFailure": "failure",
 }
-
-FIELDS = {"planName": "name", "rtoMinutes": "rto", "rpoMinutes": "rpo"}
 
 
 @dataclass(frozen=True)
@@ -116,8 +113,8 @@ def plan_new(request: HtmxHttpRequest) -> HttpResponse:
     """A new plan; its first wave is there already."""
     actor_for(request).require("plans.add_recoveryplan", "create recovery plans")
     if request.method == "POST":
-        return _answer(request, None, PlanDraft.of_form(request.POST))
-    return _editor(request, None, PlanDraft(waves=[WaveDraft("0")]))
+        return _answer(request, None, PlanDraft(request.POST))
+    return _editor(request, None, PlanDraft())
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -126,14 +123,14 @@ def plan_edit(request: HtmxHttpRequest, plan_id: uuid.UUID) -> HttpResponse:
     actor_for(request).require("plans.change_recoveryplan", "change recovery plans")
     plan = get_object_or_404(RecoveryPlan, pk=plan_id)
     if request.method == "POST":
-        return _answer(request, plan, PlanDraft.of_form(request.POST))
-    return _editor(request, plan, PlanDraft.of_plan(plan))
+        return _answer(request, plan, PlanDraft(request.POST))
+    return _editor(request, plan, PlanDraft(plan=plan))
 
 
 def _answer(request: HtmxHttpRequest, plan: RecoveryPlan | None, draft: PlanDraft) -> HttpResponse:
     command = request.POST.get("do", "")
     draft.do(command)
-    if draft.settle_groups() or command != "save":
+    if draft.settle_groups() or command != "save" or not draft.is_storable():
         return _editor(request, plan, draft)
     try:
         saved = _save(request, plan, draft)
@@ -143,20 +140,11 @@ def _answer(request: HtmxHttpRequest, plan: RecoveryPlan | None, draft: PlanDraf
 
 
 def _save(request: HttpRequest, plan: RecoveryPlan | None, draft: PlanDraft) -> RecoveryPlan:
-    actor, waves = actor_for(request), draft.specs()
+    actor, waves, given = actor_for(request), draft.specs(), draft.form.given()
     if plan is None:
-        return services.create_plan(
-            actor=actor, name=draft.name, description=draft.description, waves=waves, targets=draft.targets()
-        )
-    return services.update_plan(
-        actor=actor,
-        plan_id=plan.pk,
-        name=draft.name,
-        description=draft.description,
-        waves=waves,
-        targets=draft.targets(),
-        expected=None if draft.version is None else {draft.version},
-    )
+        return services.create_plan(actor=actor, waves=waves, **given)
+    expected = None if draft.version is None else {draft.version}
+    return services.update_plan(actor=actor, plan_id=plan.pk, waves=waves, expected=expected, **given)
 
 
 def _editor(
@@ -165,16 +153,14 @@ def _editor(
     fates: list[str] = []
     if isinstance(problem, VersionConflict) and plan is not None:
         plan.refresh_from_db()
-        fates, draft.version = differences(PlanDraft.of_plan(plan), draft), plan.version
-    errors = _place_errors(draft, problem)
+        fates, draft.version = differences(PlanDraft(plan=plan), draft), plan.version
+    _place_errors(draft, problem)
     context: dict[str, Any] = {
         "plan": plan,
         "draft": draft,
         "cards": cards(draft),
-        "failures": OnFailure.choices,
         "problem": problem,
-        "errors": errors,
-        "summary": _summary(draft, errors),
+        "summary": _summary(draft),
         "fates": fates,
         "changed_by": last_change("plan", plan.pk) if fates and plan else None,
         "active": plan.executions.filter(ended_at=None).first() if plan else None,
@@ -182,34 +168,32 @@ def _editor(
     if wants_fragment(request) and request.POST.get("do") != "save":
         return render(request, "plans/_waves.html", context)
     context["groups"] = ProtectionGroup.objects.order_by("name_key").values_list("name", "region")
-    return render(request, "plans/plan_form.html", context, status=problem.status if problem else 200)
+    status = problem.status if problem else 400 if context["summary"] else 200
+    return render(request, "plans/plan_form.html", context, status=status)
 
 
-def _place_errors(draft: PlanDraft, problem: DomainError | None) -> dict[str, list[str]]:
-    """Put each error of the service beside its field; what is left concerns the plan."""
+def _place_errors(draft: PlanDraft, problem: DomainError | None) -> None:
+    """Put each error of the service beside its field."""
     if problem is not None and problem.code == "RP_NAME_EXISTS":
-        return {"name": [problem.message]}
-    found: dict[str, list[str]] = {}
+        draft.form.add_error("name", problem.message)
     for path, texts in getattr(problem, "fields", {}).items():
         match = PATH.fullmatch(path)
         if match and int(match[1]) < len(draft.waves):
-            place = PLACES.get(match[2], "name")
-            draft.waves[int(match[1])].errors.setdefault(place, []).extend(texts)
+            draft.waves[int(match[1])].form.add_error(WAVE_PLACES.get(match[2], "name"), texts)
         else:
-            found[FIELDS.get(path, path)] = list(texts)
-    return found
+            draft.form.add_error(PLAN_PLACES.get(path, "name"), texts)
 
 
-def _summary(draft: PlanDraft, errors: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
-    """Every error with the id of its field, in the order of the page."""
-    found = [({"waves": "add-wave"}.get(place, place), text) for place, texts in errors.items() for text in texts]
+def _summary(draft: PlanDraft) -> list[tuple[str, str]]:
+    """Every error with the id of its field."""
+    found = [("add-wave" if place == "wave" else place, text) for place, text in _errors(draft.form)]
     for at, wave in enumerate(draft.waves):
-        found += [
-            (f"w-{wave.key}-{place}", f"Wave {at + 1}: {text}")
-            for place, texts in wave.errors.items()
-            for text in texts
-        ]
+        found += [(f"w-{wave.key}-{place}", f"Wave {at + 1}: {text}") for place, text in _errors(wave.form)]
     return found
+
+
+def _errors(form: DeclaredForm) -> list[tuple[str, str]]:
+    return [(place, str(text)) for place, texts in form.errors.items() for text in texts]
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

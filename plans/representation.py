@@ -4,32 +4,14 @@ import uuid
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypedDict, TypeVar, cast
 
 from django.db.models import OuterRef, QuerySet, Subquery
 
 from contract.clock import unix
+from plans.fields import WAVE, Dependency, WaveShape
 from plans.models import RecoveryPlan, RecoveryPlanQuerySet, Wave, WaveGroup, WaveServer
 from plans.services import no_plan
-
-
-class Dependency(TypedDict):
-    dependsOnWaveId: str
-
-
-class WaveShape(TypedDict):
-    waveId: str
-    waveNumber: int
-    executionOrder: int
-    waveName: str
-    waveDescription: str
-    protectionGroupIds: list[str]
-    protectionGroupId: str | None
-    serverIds: list[str]
-    dependsOnWaves: list[int]
-    dependencies: list[Dependency]
-    pauseBeforeWave: bool
-    onFailure: str
 
 
 class ServerConflict(TypedDict):
@@ -87,6 +69,7 @@ class RunFacts(TypedDict):
 
 
 Keys = QuerySet[RecoveryPlan, Any]
+_NAMES = [each.name for each in WAVE]
 
 
 def show_plans(plans: RecoveryPlanQuerySet) -> list[PlanShape]:
@@ -217,26 +200,25 @@ def _waves(plans: Keys) -> dict[uuid.UUID, list[WaveShape]]:
     through = Wave.depends_on.through.objects.filter(from_wave__plan__in=plans).order_by("to_wave__number")
     needs = _gathered(through.values_list("from_wave_id", "to_wave__number"))
     rows = Wave.objects.filter(plan__in=plans).order_by("plan", "number")
-    columns = ("number", "name", "description", "pause_before", "on_failure")
+    columns = [each.column for each in WAVE]
     return _gathered(
-        (plan, _show_wave(columns, [str(each) for each in groups[pk]], servers[pk], needs[pk]))
-        for pk, plan, *columns in rows.values_list("pk", "plan_id", *columns)
+        (plan, _show_wave(number, values, [str(each) for each in groups[pk]], servers[pk], needs[pk]))
+        for pk, plan, number, *values in rows.values_list("pk", "plan_id", "number", *columns)
     )
 
 
-def _show_wave(columns: Sequence[Any], groups: list[str], servers: list[str], needs: list[int]) -> WaveShape:
-    number, name, description, pause_before, on_failure = columns
-    return WaveShape(
-        waveId=f"wave-{number}",
-        waveNumber=number,
-        executionOrder=number,
-        waveName=name,
-        waveDescription=description,
-        protectionGroupIds=groups,
-        protectionGroupId=groups[0] if groups else None,
-        serverIds=servers,
-        dependsOnWaves=needs,
-        dependencies=[Dependency(dependsOnWaveId=f"wave-{each}") for each in needs],
-        pauseBeforeWave=pause_before,
-        onFailure=on_failure,
-    )
+def _show_wave(
+    number: int, values: Sequence[Any], groups: list[str], servers: list[str], needs: list[int]
+) -> WaveShape:
+    shown = {
+        "waveId": f"wave-{number}",
+        "waveNumber": number,
+        "executionOrder": number,
+        "protectionGroupIds": groups,
+        "protectionGroupId": groups[0] if groups else None,
+        "serverIds": servers,
+        "dependsOnWaves": needs,
+        "dependencies": [Dependency(dependsOnWaveId=f"wave-{each}") for each in needs],
+        **dict(zip(_NAMES, values, strict=True)),
+    }
+    return cast("WaveShape", {name: shown[name] for name in WaveShape.__annotations__})

@@ -1,9 +1,8 @@
 """What can be done with recovery plans, one function a verb."""
 
 import uuid
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
-from typing import TypedDict
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Unpack
 
 from django.db import IntegrityError, transaction
 
@@ -13,62 +12,15 @@ from contract.clock import Clock, db_clock
 from contract.errors import Conflict, Invalid, NotFound
 from contract.names import name_key
 from contract.rest.etag import refuse_stale
-from plans.models import OnFailure, RecoveryPlan, Wave, WaveGroup, WaveServer
+from plans.fields import PLAN, WAVE, PlanSpec, WaveSpec
+from plans.models import RecoveryPlan, Wave, WaveGroup, WaveServer
 from protection.models import ProtectionGroup, ServerAssignment
 
-NAME_MAX = 128
-DESCRIPTION_MAX = 512
-TARGET_MAX = 525_600  # a year of minutes
-
-Fields = dict[str, list[str]]
+Problems = dict[str, list[str]]
 
 
-@dataclass(frozen=True)
-class WaveSpec:
-    """A wave as asked for. Its number is its place in the list; `depends_on` holds 0-based numbers of earlier waves."""
-
-    name: str
-    group_ids: Sequence[uuid.UUID]
-    server_ids: Sequence[str]
-    description: str = ""
-    depends_on: Sequence[int] = field(default_factory=tuple)
-    pause_before: bool = False
-    on_failure: str = OnFailure.STOP
-
-
-class Targets(TypedDict, total=False):
-    """What a recovery by this plan should keep to, in minutes; None is no target."""
-
-    rto_minutes: int | None
-    rpo_minutes: int | None
-
-
-NO_TARGETS = Targets()
-CHANGED = ["name", "name_key", "description", "rto_minutes", "rpo_minutes", "version", "updated_at"]
-
-
-def _check_targets(targets: Targets) -> Fields:
-    given = {"rtoMinutes": targets.get("rto_minutes"), "rpoMinutes": targets.get("rpo_minutes")}
-    return {
-        name: [f"Whole minutes from 1 to {TARGET_MAX:,}, or nothing for no target."]
-        for name, minutes in given.items()
-        if minutes is not None and not 1 <= minutes <= TARGET_MAX
-    }
-
-
-def _check_texts(name: str, description: str) -> Fields:
-    fields: Fields = {}
-    if not name:
-        fields["planName"] = ["A name is required."]
-    elif len(name) > NAME_MAX:
-        fields["planName"] = [f"At most {NAME_MAX} characters; this has {len(name)}."]
-    if len(description) > DESCRIPTION_MAX:
-        fields["description"] = [f"At most {DESCRIPTION_MAX} characters; this has {len(description)}."]
-    return fields
-
-
-def _check_waves(waves: Sequence[WaveSpec]) -> Fields:
-    fields: Fields = {} if waves else {"waves": ["At least one wave is required."]}
+def _check_waves(waves: Sequence[WaveSpec]) -> Problems:
+    fields: Problems = {} if waves else {"waves": ["At least one wave is required."]}
     for number, wave in enumerate(waves):
         fields |= _check_wave(number, wave)
     for path, texts in _check_servers(waves).items():
@@ -76,33 +28,25 @@ def _check_waves(waves: Sequence[WaveSpec]) -> Fields:
     return fields
 
 
-def _check_wave(number: int, wave: WaveSpec) -> Fields:
+def _check_wave(number: int, wave: WaveSpec) -> Problems:
     """What is wrong with one wave, without asking the database."""
-    fields: Fields = {}
-    if not wave.name.strip() or len(wave.name.strip()) > NAME_MAX:
-        fields["waveName"] = [f"A name of 1 to {NAME_MAX} characters is required."]
-    if len(wave.description) > DESCRIPTION_MAX:
-        fields["waveDescription"] = [f"At most {DESCRIPTION_MAX} characters."]
+    fields = WAVE.wrong(WAVE.cleaned(vars(wave)), first=number == 0)
     if not wave.group_ids:
         fields["protectionGroupIds"] = ["At least one protection group is required."]
     if not wave.server_ids:
         fields["serverIds"] = ["At least one server is required."]
-    if wave.pause_before and number == 0:
-        fields["pauseBeforeWave"] = ["The first wave cannot have a pause before it."]
-    if wave.on_failure not in OnFailure.values:
-        fields["onFailure"] = [f"Use {' or '.join(OnFailure.values)}."]
     wrong = [each for each in wave.depends_on if not 0 <= each < number]
     if wrong:
         fields["dependsOnWaves"] = [f"Wave {each + 1} does not come before wave {number + 1}." for each in wrong]
     return {f"waves[{number}].{path}": texts for path, texts in fields.items()}
 
 
-def _check_servers(waves: Sequence[WaveSpec]) -> Fields:
+def _check_servers(waves: Sequence[WaveSpec]) -> Problems:
     """Unknown groups, servers outside their wave's groups, and servers in two waves."""
     groups = {group_id for wave in waves for group_id in wave.group_ids}
     known = set(ProtectionGroup.objects.filter(pk__in=groups).values_list("pk", flat=True))
     home = dict(ServerAssignment.objects.filter(group__in=known).values_list("source_server_id", "group_id"))
-    fields: Fields = {}
+    fields: Problems = {}
     seen: dict[str, int] = {}
     for number, wave in enumerate(waves):
         for group_id in wave.group_ids:
@@ -120,11 +64,11 @@ def _check_servers(waves: Sequence[WaveSpec]) -> Fields:
     return fields
 
 
-def _add(fields: Fields, number: int, path: str, text: str) -> None:
+def _add(fields: Problems, number: int, path: str, text: str) -> None:
     fields.setdefault(f"waves[{number}].{path}", []).append(text)
 
 
-def _refuse_fields(fields: Fields) -> None:
+def _refuse_fields(fields: Problems) -> None:
     if fields:
         raise Invalid(fields)
 
@@ -146,25 +90,23 @@ def _refuse_taken_name(name: str, *, but: RecoveryPlan | None = None) -> None:
 def create_plan(
     *,
     actor: Actor,
-    name: str,
     waves: Sequence[WaveSpec],
-    description: str = "",
-    targets: Targets = NO_TARGETS,
+    **given: Unpack[PlanSpec],
 ) -> RecoveryPlan:
     """Make a plan. Raises Forbidden, Invalid with the path of each wrong field, Conflict (RP_NAME_EXISTS)."""
     actor.require("plans.add_recoveryplan", "create recovery plans")
-    name, description = name.strip(), description.strip()
-    plan = RecoveryPlan(name=name, name_key=name_key(name), description=description, owner=actor.name, **targets)
+    values = {"name": "", **PLAN.cleaned(given)}
+    plan = RecoveryPlan(name_key=name_key(values["name"]), owner=actor.name, **values)
     try:
         with transaction.atomic():
             _lock_groups(waves)
-            _refuse_fields(_check_texts(name, description) | _check_targets(targets) | _check_waves(waves))
-            _refuse_taken_name(name)
+            _refuse_fields(PLAN.wrong(values) | _check_waves(waves))
+            _refuse_taken_name(plan.name)
             plan.save(force_insert=True)
             _save_waves(plan, waves)
-            _journal(actor, "plan.create", plan, after=_state(plan))
+            _journal(actor, "plan.create", plan, after=as_kept(plan))
     except IntegrityError:  # somebody was faster
-        _refuse_taken_name(name)
+        _refuse_taken_name(plan.name)
         raise
     return plan
 
@@ -177,15 +119,7 @@ def _lock_groups(waves: Sequence[WaveSpec]) -> None:
 
 def _save_waves(plan: RecoveryPlan, specs: Sequence[WaveSpec]) -> None:
     waves = Wave.objects.bulk_create(
-        Wave(
-            plan=plan,
-            number=number,
-            name=spec.name.strip(),
-            description=spec.description.strip(),
-            pause_before=spec.pause_before,
-            on_failure=spec.on_failure,
-        )
-        for number, spec in enumerate(specs)
+        Wave(plan=plan, number=number, **WAVE.cleaned(vars(spec))) for number, spec in enumerate(specs)
     )
     pairs = list(zip(waves, specs, strict=True))
     WaveGroup.objects.bulk_create(
@@ -202,24 +136,19 @@ def _save_waves(plan: RecoveryPlan, specs: Sequence[WaveSpec]) -> None:
         wave.depends_on.set(waves[number] for number in spec.depends_on)
 
 
-def _state(plan: RecoveryPlan) -> dict[str, object]:
-    """The plan as the journal keeps it."""
-    waves = plan.waves.prefetch_related("group_links", "servers", "depends_on").order_by("number")
+def as_kept(plan: RecoveryPlan, waves: Iterable[Wave] | None = None) -> dict[str, Any]:
+    """The plan as the journal and its runs keep it."""
+    if waves is None:
+        waves = plan.waves.prefetch_related("group_links", "servers", "depends_on").order_by("number")
     return {
-        "planName": plan.name,
-        "description": plan.description,
-        "rtoMinutes": plan.rto_minutes,
-        "rpoMinutes": plan.rpo_minutes,
+        **PLAN.named(plan),
         "version": plan.version,
         "waves": [
             {
-                "waveName": wave.name,
-                "waveDescription": wave.description,
+                **WAVE.named(wave),
                 "protectionGroupIds": [str(link.group_id) for link in wave.group_links.all()],
                 "serverIds": [server.source_server_id for server in wave.servers.all()],
                 "dependsOnWaves": sorted(each.number for each in wave.depends_on.all()),
-                "pauseBeforeWave": wave.pause_before,
-                "onFailure": wave.on_failure,
             }
             for wave in waves
         ],
@@ -248,12 +177,10 @@ def update_plan(
     *,
     actor: Actor,
     plan_id: uuid.UUID,
-    name: str | None = None,
-    description: str | None = None,
     waves: Sequence[WaveSpec] | None = None,
-    targets: Targets = NO_TARGETS,
     expected: Collection[int] | None = None,
     clock: Clock = db_clock,
+    **given: Unpack[PlanSpec],
 ) -> RecoveryPlan:
     """Replace what is given and leave the rest; `expected` are the versions that the change may be applied to.
 
@@ -262,34 +189,30 @@ def update_plan(
     """
     actor.require("plans.change_recoveryplan", "change recovery plans")
     plan = get(plan_id)
-    name = None if name is None else name.strip()
-    description = None if description is None else description.strip()
+    values = PLAN.cleaned(given)
+    name = values.get("name", plan.name)
     try:
         with transaction.atomic():
             plan = get(plan_id, for_update=True)
             if waves is not None:
                 _lock_groups(waves)
-            texts = _check_texts(plan.name if name is None else name, description or "")
-            texts |= _check_targets(targets)
-            _refuse_fields(texts | ({} if waves is None else _check_waves(waves)))
+            _refuse_fields(PLAN.wrong(values) | ({} if waves is None else _check_waves(waves)))
             refuse_stale(plan.version, expected, f"The plan “{plan.name}”")
             _refuse_active(plan, "changed")
-            before = _state(plan)
-            if name is not None:
+            before = as_kept(plan)
+            if "name" in values:
                 _refuse_taken_name(name, but=plan)
-                plan.name, plan.name_key = name, name_key(name)
-            if description is not None:
-                plan.description = description
-            for column, minutes in targets.items():
-                setattr(plan, column, minutes)
-            plan.version, plan.updated_at = plan.version + 1, clock()
-            plan.save(update_fields=CHANGED)
+                values["name_key"] = name_key(name)
+            values |= {"version": plan.version + 1, "updated_at": clock()}
+            for column, value in values.items():
+                setattr(plan, column, value)
+            plan.save(update_fields=list(values))
             if waves is not None:
                 plan.waves.all().delete()
                 _save_waves(plan, waves)
-            _journal(actor, "plan.update", plan, before=before, after=_state(plan))
+            _journal(actor, "plan.update", plan, before=before, after=as_kept(plan))
     except IntegrityError:  # somebody was faster
-        _refuse_taken_name(name or plan.name, but=plan)
+        _refuse_taken_name(name, but=plan)
         raise
     return plan
 
@@ -325,7 +248,7 @@ def delete_plan(*, actor: Actor, plan_id: uuid.UUID, expected: Collection[int] |
         plan = get(plan_id, for_update=True)
         refuse_stale(plan.version, expected, f"The plan “{plan.name}”")
         _refuse_active(plan, "deleted")
-        _journal(actor, "plan.delete", plan, before=_state(plan))
+        _journal(actor, "plan.delete", plan, before=as_kept(plan))
         RecoveryPlan.objects.filter(pk=plan.pk).delete()
     return plan
 

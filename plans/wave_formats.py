@@ -3,14 +3,14 @@
 import re
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, assert_never
 
+from rest_framework import serializers
 from rest_framework.fields import empty
 
 from contract.errors import Invalid
 from contract.rest.serializers import Flag, OneOf, StrictSerializer, Text, Texts, Whole, Wholes, spelling
-from plans.models import OnFailure
-from plans.services import WaveSpec
+from plans.fields import MINUTES_MAX, WAVE, Field, Kind, WaveShape, WaveSpec
 
 Given = Mapping[str, Any]
 Fields = dict[str, list[str]]
@@ -25,6 +25,21 @@ _TWINS = (
     ("dependsOnWaves", "dependencies"),
 )
 _OTHER = {one: other for pair in _TWINS for one, other in (pair, pair[::-1])}
+
+
+def input_of(field: Field, **options: Any) -> serializers.Field[Any, Any, Any, Any]:
+    """How a field is read; `options` of Text, for the others can all be left out."""
+    match field.kind:
+        case Kind.TEXT:
+            return Text(**{"required": False, **options})
+        case Kind.FLAG:
+            return Flag(required=False)
+        case Kind.CHOICE:
+            return OneOf(choices=list(dict(field.stored.choices)), required=False)
+        case Kind.MINUTES:
+            return Whole(required=False, allow_null=True, min_value=1, max_value=MINUTES_MAX)
+        case other:
+            assert_never(other)
 
 
 class DependencyIn(StrictSerializer):
@@ -47,15 +62,16 @@ class WaveIn(StrictSerializer):
     waveId = Text(required=False)
     waveNumber = Whole(required=False)
     executionOrder = Whole(required=False)
-    waveName = Text(required=False)
-    waveDescription = Text(required=False)
     protectionGroupIds = Texts(required=False)
     protectionGroupId = Text(required=False)
     serverIds = Texts(required=False)
     dependsOnWaves = Wholes(required=False)
     dependencies = DependencyIn(many=True, required=False)
-    pauseBeforeWave = Flag(required=False)
-    onFailure = OneOf(choices=OnFailure.values, required=False)
+
+    def get_fields(self) -> dict[str, Any]:
+        """In the order of the answer, for the document."""
+        found = {**super().get_fields(), **{each.name: input_of(each) for each in WAVE}}
+        return {name: found[name] for name in WaveShape.__annotations__}
 
 
 def edited(given: Sequence[Given], stored: Sequence[Given]) -> list[Given]:
@@ -143,13 +159,10 @@ class Waves:
     def _spec(self, place: int, wave: Given) -> WaveSpec:
         number = self.numbers[place]
         return WaveSpec(
-            name=wave.get("waveName", f"Wave {number + 1}"),
-            description=wave.get("waveDescription", ""),
             group_ids=self._groups(place, wave),
             server_ids=wave.get("serverIds", []),
             depends_on=self._needs(place, wave),
-            pause_before=wave.get("pauseBeforeWave", False),
-            on_failure=wave.get("onFailure", OnFailure.STOP),
+            **WAVE.given({"waveName": f"Wave {number + 1}", **wave}),
         )
 
     def _groups(self, place: int, wave: Given) -> list[uuid.UUID]:

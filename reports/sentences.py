@@ -9,6 +9,7 @@ from drsorch_verify.derive import span
 from executions.measuring.rta_rpa import Measured, Part, Verdict
 from executions.models import Execution
 from executions.states import LaunchStatus, Reached, TerminationStatus
+from plans.fields import WAVE_SETTINGS, WAVE_TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -216,20 +217,27 @@ def timeline(record: "RecordShape") -> list[list[str]]:
     return [[clock(at), span(at - record["startTime"]), what] for at, what in known]
 
 
+PLAN_COLUMNS = ["Wave", "Servers", "Needs", *(each.title for each in WAVE_SETTINGS)]
+
+
 def plan(record: "RecordShape") -> list[list[str]]:
-    """The plan as frozen: a wave with its servers, what it needs, and what happens around it."""
+    """The plan as frozen: a wave with its texts, its servers, what it needs, and what happens around it."""
     waves = [wave for tried in [*record["earlier"], record] for wave in tried["waves"]]
     names = {each["sourceServerId"]: each["hostname"] for wave in waves for each in wave["servers"]}
     return [
         [
-            f"{wave['waveNumber'] + 1}, {wave['waveName']}",
+            "".join([f"{wave['waveNumber'] + 1}, {wave['waveName']}", *_texts(wave)]),
             ", ".join(names.get(each, each) for each in wave["serverIds"]),
             ", ".join(f"wave {number + 1}" for number in wave["dependsOnWaves"]) or "–",
-            "yes" if wave["pauseBeforeWave"] else "no",
-            wave["onFailure"].lower(),
+            *(each.told(wave) for each in WAVE_SETTINGS),
         ]
         for wave in record["plan"].get("waves", [])
     ]
+
+
+def _texts(wave: dict[str, object]) -> list[str]:
+    """Further lines below a wave's name."""
+    return [f"\n{text}" for text in (each.told(wave) for each in WAVE_TEXTS) if text]
 
 
 def ending(record: "RecordShape") -> list[list[str]]:

@@ -17,7 +17,7 @@ from executions.models import Execution
 from executions.states import ExecutionStatus, Kind, LaunchStatus, Reached, WaveStatus
 from reports.documents.downloads import attachment, download
 from reports.report_data import RecordShape
-from reports.sentences import clock, ending, facts, gates, parts, reached, would_launch
+from reports.sentences import PLAN_COLUMNS, clock, ending, facts, gates, parts, plan, reached, would_launch
 from reports.services import evidence, report
 
 
@@ -59,6 +59,7 @@ def _context(found: RecordShape) -> dict[str, Any]:
         "facts": facts(found),
         "gates": gates(found),
         "parts": parts(found["measured"]["split"]),
+        "plan": [list(zip(PLAN_COLUMNS, row, strict=True)) for row in plan(found)],
         "ending": ending(found),
         "waves": [
             {

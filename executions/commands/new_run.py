@@ -19,6 +19,7 @@ from executions.runs import notifications
 from executions.runs.conflicts import refuse_held_servers, refuse_second_run
 from executions.states import Kind
 from plans import services as plan_services
+from plans.fields import PLAN, WAVE
 from plans.models import RecoveryPlan, Wave, WaveServer
 from protection.models import ProtectionGroup, SourceServer
 
@@ -56,14 +57,13 @@ def create(
         kind=kind,
         dry_run=dry_run,
         total_waves=len(waves),
-        rto_minutes=plan.rto_minutes,
-        rpo_minutes=plan.rpo_minutes,
         initiated_by=initiated_by.strip() or actor.name,
         started_by=actor.name,
         # Not the column's default: SQLite writes that in another form, which does not compare with a cursor's time.
         started_at=now,
         outage_at=outage_at,
         next_step_at=now,
+        **PLAN.shared(plan, Execution),
     )
     _copy_waves(execution, waves)
     if not dry_run:
@@ -97,30 +97,9 @@ def _note_start(actor: Actor, execution: Execution, plan: RecoveryPlan, producti
 
 def _frozen(plan: RecoveryPlan, waves: Sequence[Wave]) -> dict[str, Any]:
     """The plan as it was at the start, for the record."""
-    return {
-        "planId": str(plan.pk),
-        "planName": plan.name,
-        "description": plan.description,
-        "version": plan.version,
-        "rtoMinutes": plan.rto_minutes,
-        "rpoMinutes": plan.rpo_minutes,
-        "waves": [
-            {
-                "waveNumber": wave.number,
-                "waveName": wave.name,
-                "protectionGroupIds": [str(link.group_id) for link in wave.group_links.all()],
-                "serverIds": [server.source_server_id for server in wave.servers.all()],
-                "dependsOnWaves": _dependencies(wave),
-                "pauseBeforeWave": wave.pause_before,
-                "onFailure": wave.on_failure,
-            }
-            for wave in waves
-        ],
-    }
-
-
-def _dependencies(wave: Wave) -> list[int]:
-    return sorted(each.number for each in wave.depends_on.all())
+    kept = plan_services.as_kept(plan, waves)
+    numbered = [{"waveNumber": wave.number, **each} for wave, each in zip(waves, kept["waves"], strict=True)]
+    return {"planId": str(plan.pk), **kept, "waves": numbered}
 
 
 def _copy_waves(execution: Execution, waves: Sequence[Wave]) -> None:
@@ -128,10 +107,8 @@ def _copy_waves(execution: Execution, waves: Sequence[Wave]) -> None:
         WaveRun(
             execution=execution,
             number=wave.number,
-            name=wave.name,
-            pause_before=wave.pause_before,
-            depends_on=_dependencies(wave),
-            on_failure=wave.on_failure,
+            depends_on=sorted(each.number for each in wave.depends_on.all()),
+            **WAVE.shared(wave, WaveRun),
         )
         for wave in waves
     )

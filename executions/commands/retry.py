@@ -26,6 +26,7 @@ from executions.runs.attempts import RETRIED, LeftOut, attempts_among, why_not
 from executions.runs.conflicts import refuse_held, refuse_second_run
 from executions.states import LaunchStatus, WaveStatus
 from plans import services as plan_services
+from plans.fields import PLAN, WAVE
 from plans.models import RecoveryPlan, WaveGroup
 from protection.inventory.recovery_instances import Looked
 from protection.models import ProtectionGroup, ServerAssignment
@@ -173,8 +174,6 @@ def _create(
         plan_copy=earlier.plan_copy,
         kind=earlier.kind,
         total_waves=earlier.total_waves,
-        rto_minutes=earlier.rto_minutes,
-        rpo_minutes=earlier.rpo_minutes,
         outage_at=earlier.outage_at,
         retry_of=earlier,
         first_attempt_id=earlier.first_attempt_id or earlier.pk,
@@ -185,6 +184,7 @@ def _create(
         started_by=actor.name,
         started_at=now,
         next_step_at=now,
+        **PLAN.shared(earlier, Execution),
     )
     for each in left:
         _copy(made, each, earlier.attempt, now)
@@ -236,14 +236,14 @@ def _copy(made: Execution, left: WaveLeft, attempt: int, now: datetime) -> None:
         is_up = _is_any_up(left)
         status = WaveStatus.COMPLETED if is_up else WaveStatus.SKIPPED
         text = _why_not_run(left, attempt, is_up=is_up)
+    said = WAVE.shared(left.wave, WaveRun)
+    # A gate that was passed is not waited at again: whoever retries decides to go on.
+    said["pause_before"] &= left.wave.paused_at is None and bool(left.servers)
     wave = WaveRun.objects.create(
         execution=made,
         number=left.wave.number,
-        name=left.wave.name,
-        # A gate that was passed is not waited at again: whoever retries decides to go on.
-        pause_before=left.wave.pause_before and left.wave.paused_at is None and bool(left.servers),
         depends_on=left.wave.depends_on,
-        on_failure=left.wave.on_failure,
+        **said,
         status=status,
         ended_at=None if left.servers else now,
         status_message=text,

@@ -17,6 +17,7 @@ from executions.codes.entry import OurCode
 from executions.codes.ours import Code
 from executions.codes.readiness import Against
 from executions.states import Kind, Verdict
+from plans.fields import STEERING
 
 JOBS_AT_ONCE, SERVERS_AT_ONCE = 20, 500  # DRS quotas of an account in a region
 DRILL_IS_DUE = timedelta(days=90)
@@ -72,13 +73,12 @@ class ServerFacts:
 
 @dataclass(frozen=True)
 class WaveFacts:
-    """A wave of the plan as it is now."""
+    """A wave of the plan as it is now; `said` are the values of its steering fields, by column."""
 
     number: int
     servers: Sequence[ServerFacts]
     depends_on: Sequence[int] = ()
-    pause_before: bool = False
-    on_failure: str = "STOP"
+    said: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -349,10 +349,8 @@ def changes_since(then: Mapping[str, Any], facts: PlanFacts) -> list[str]:
 
 def _wave_changes(wave: WaveFacts, before: Mapping[str, Any]) -> Iterator[str]:
     number = wave.number + 1
-    if bool(before["pauseBeforeWave"]) != wave.pause_before:
-        yield f"Wave {number} {'now pauses before it' if wave.pause_before else 'no longer pauses before it'}."
-    if before["onFailure"] != wave.on_failure:
-        yield f"On a failure of wave {number}: {wave.on_failure}, was {before['onFailure']}."
+    for each, was, now in STEERING.differences(STEERING.given(before), wave.said):
+        yield f"Wave {number}, {each.title.lower()}: {now}, was {was}."
     if sorted(before["dependsOnWaves"]) != sorted(wave.depends_on):
         needs = ", ".join(str(each + 1) for each in sorted(wave.depends_on)) or "none"
         yield f"The waves that wave {number} depends on: {needs}."

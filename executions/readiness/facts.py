@@ -17,6 +17,7 @@ from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
 from executions.pacemaker import beating
 from executions.readiness.assessment import Drill, PlanFacts, Readiness, RegionFacts, ServerFacts, WaveFacts, assess
 from executions.states import ExecutionStatus, Kind
+from plans.fields import STEERING
 from plans.models import RecoveryPlan, Wave, WaveServer
 from protection.models import RegionInventory, SourceServer
 from protection.views import STALE_ROUNDS
@@ -92,11 +93,10 @@ def _waves(
     needs = _gathered(through.values_list("from_wave_id", "to_wave__number"))
     inside = _gathered((each[1], _placed(each, servers.get(each[0]))) for each in members)
     rows = Wave.objects.filter(plan__in=plan_ids).order_by("plan", "number")
+    columns = [each.column for each in STEERING]
     return _gathered(
-        (plan, WaveFacts(number, inside[pk], needs[pk], pause, on_failure))
-        for pk, plan, number, pause, on_failure in rows.values_list(
-            "pk", "plan_id", "number", "pause_before", "on_failure"
-        )
+        (plan, WaveFacts(number, inside[pk], needs[pk], dict(zip(columns, values, strict=True))))
+        for pk, plan, number, *values in rows.values_list("pk", "plan_id", "number", *columns)
     )
 
 

@@ -15,6 +15,7 @@ from drsorch_verify.derive import span
 from reports.documents.pdf_fonts import FONT, drawable, letters
 from reports.report_data import RecordShape, ServerShape, WaveShape
 from reports.sentences import (
+    PLAN_COLUMNS,
     clock,
     ending,
     facts,
@@ -29,7 +30,7 @@ from reports.sentences import (
 
 WIDTH = A4[0] - 36 * mm
 INK, QUIET, LINE = colors.HexColor("#14213d"), colors.HexColor("#5b6472"), colors.HexColor("#c9d1dc")
-PLAN_COLUMNS = ["Wave", "Servers", "Needs", "Pause before", "On failure"]
+PLAN_SHARES = (0.3, 0.3, *[0.4 / (len(PLAN_COLUMNS) - 2)] * (len(PLAN_COLUMNS) - 2))
 CELL = 2_000  # characters
 JOURNAL_LINES = 400  # the JSON has all of them
 SERVER_COLUMNS = (0.24, 0.11, 0.1, 0.28, 0.14, 0.13)
@@ -79,7 +80,7 @@ def _story(record: RecordShape) -> list[Any]:
         *_section("Waits for a person", ["Gate", "Waited", "How it ended"], gates(record), (0.4, 0.2, 0.4)),
         *_section("Timeline", ["Time", "After", "What"], timeline(record), (0.25, 0.15, 0.6)),
         *_servers(record),
-        *_section("The plan as it was", PLAN_COLUMNS, plan(record), (0.3, 0.4, 0.1, 0.1, 0.1)),
+        *_section("The plan as it was", PLAN_COLUMNS, plan(record), PLAN_SHARES),
         *_section("Clean-up and comparison", [], ending(record), (0.3, 0.7)),
         *_section("Journal", ["Time", "What", "Who"], _journal(record), (0.23, 0.52, 0.25)),
     ]

@@ -27,7 +27,7 @@ class Form(HTMLParser):
         given = {name: value or "" for name, value in attrs}
         is_box = given.get("type") == "checkbox"
         if tag == "input" and "name" in given and "disabled" not in given and (not is_box or "checked" in given):
-            self.fields.setdefault(given["name"], []).append(given.get("value", "on"))
+            self.fields.setdefault(given["name"], []).append(given.get("value", "on" if is_box else ""))
 
 
 def sent(html: str, **fields: str) -> dict[str, Any]:

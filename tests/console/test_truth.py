@@ -15,7 +15,7 @@ from executions.launching import restored_runs
 from executions.models import Execution, LaunchJob, ServerRun
 from executions.runs.unresponsive_regions import UNKEPT
 from executions.states import ExecutionStatus, Kind, WaveStatus
-from plans.draft import PlanDraft, WaveDraft
+from plans.draft import PlanDraft
 from protection.models import SourceServer
 from tests.console import world
 from tests.console.polls.test_live import fragments, poll
@@ -258,7 +258,8 @@ def test_one_is_one_and_two_are_two(console: Client) -> None:
 
 
 def test_taking_a_wave_out_of_an_unsaved_plan_does_not_say_that_it_is_saved() -> None:
-    draft = PlanDraft(waves=[WaveDraft("0"), WaveDraft("1")])
+    draft = PlanDraft()
+    draft.do("add")
     draft.do("remove:1")
     assert draft.notes == ["Wave 2 was taken out. Nothing is changed until you save."]
 

@@ -18,8 +18,9 @@ from notify.models import Delivery, Subscription
 from notify.outbox import Message, put
 from notify.services import Wanted
 from notify.states import SUBSCRIBABLE, Event
+from plans.fields import WaveSpec
 from plans.models import RecoveryPlan
-from plans.services import WaveSpec, create_plan
+from plans.services import create_plan
 from protection.inventory.recovery_instances import Looked
 from protection.models import ProtectionGroup, RegionInventory, ServerAssignment, SourceServer
 

@@ -19,8 +19,9 @@ from executions.codes.entry import Where
 from executions.codes.explain import EVERY_CODE
 from executions.models import Execution
 from executions.states import ExecutionStatus
+from plans.fields import WaveSpec
 from plans.models import RecoveryPlan
-from plans.services import WaveSpec, create_plan
+from plans.services import create_plan
 from protection.models import ProtectionGroup
 from tests.console import world
 from tests.support.api_client import Api, make_user, refusal

@@ -15,8 +15,9 @@ from drs_simulator.world.demo import demo_server_ids
 from drs_simulator.world.fleet import generate_fleet
 from executions.models import Execution, LaunchJob, ServerHold
 from executions.states import ExecutionStatus, WaveStatus
+from plans.fields import WaveSpec
 from plans.models import RecoveryPlan
-from plans.services import WaveSpec, create_plan
+from plans.services import create_plan
 from protection.inventory.source_servers import read_region
 from protection.models import ProtectionGroup, ServerAssignment
 from tests.console import world

@@ -59,9 +59,9 @@ def test_a_target_is_a_number_of_minutes(admin: Api, plan: RecoveryPlan, minutes
 
 @pytest.mark.django_db(transaction=True)
 def test_a_run_is_judged_by_the_targets_of_its_start(admin: Api, stage: Stage, plan: RecoveryPlan) -> None:
-    update_plan(actor=SYSTEM, plan_id=plan.pk, targets={"rto_minutes": 60, "rpo_minutes": 15})
+    update_plan(actor=SYSTEM, plan_id=plan.pk, rto_minutes=60, rpo_minutes=15)
     run = stage.until(stage.start(plan), "COMPLETED")
-    update_plan(actor=SYSTEM, plan_id=plan.pk, targets={"rto_minutes": 5, "rpo_minutes": None})
+    update_plan(actor=SYSTEM, plan_id=plan.pk, rto_minutes=5, rpo_minutes=None)
     kept = Execution.objects.get(pk=run.pk)
     assert (kept.rto_minutes, kept.rpo_minutes) == (60, 15)
     assert (kept.plan_copy["rtoMinutes"], kept.plan_copy["rpoMinutes"]) == (60, 15)

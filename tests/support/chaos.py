@@ -140,7 +140,8 @@ class Chaos:
     def prepare(self) -> None:
         from audit.actor import SYSTEM
         from drs_simulator.world.fleet import generate_fleet
-        from plans.services import WaveSpec, create_plan
+        from plans.fields import WaveSpec
+        from plans.services import create_plan
         from protection.inventory.source_servers import read_region
         from protection.models import SourceServer
         from protection.services import create_group

@@ -14,8 +14,9 @@ from executions.engine.sweep import Sweep
 from executions.models import Execution, WaveRun
 from executions.runs.aws_calls import Call, Errand
 from executions.states import Kind
+from plans.fields import WaveSpec
 from plans.models import RecoveryPlan
-from plans.services import WaveSpec, create_plan
+from plans.services import create_plan
 from protection.inventory.source_servers import read_region
 from protection.models import ProtectionGroup, SourceServer
 from protection.services import create_group

@@ -17,8 +17,9 @@ from django.core.management.base import BaseCommand, CommandError
 from audit.actor import SYSTEM
 from contract.names import name_key
 from drs.errors import DrsError
+from plans.fields import WaveSpec
 from plans.models import RecoveryPlan
-from plans.services import WaveSpec, create_plan
+from plans.services import create_plan
 from protection.inventory.source_servers import read_region
 from protection.models import ProtectionGroup, SourceServer
 from protection.services import create_group

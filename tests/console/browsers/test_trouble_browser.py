@@ -45,7 +45,7 @@ def test_it_tells_two_planners_what_became_of_both_their_changes(desk: Desk, ann
     told = ours.locator("#problem")
     expect(told).to_contain_text(f"{bob.email} saved a change")
     expect(told).to_contain_text("Name: theirs is “Payments”, yours is “Payments of Ann”.")
-    expect(told).to_contain_text("Wave 1: theirs is named “Changed by Bob”")
+    expect(told).to_contain_text("Wave 1, name: theirs is “Changed by Bob”")
     expect(ours.get_by_label("Name", exact=True)).to_have_value("Payments of Ann")
     ours.get_by_role("button", name="Save mine over theirs").click()
     expect(ours.get_by_role("heading", level=1)).to_have_text("Payments of Ann")

@@ -14,7 +14,8 @@ from executions.launching import launch
 from executions.models import Execution, LaunchJob, ServerHold
 from executions.runs.claim import Lost, claim, load
 from executions.states import Kind
-from plans.services import WaveSpec, create_plan
+from plans.fields import WaveSpec
+from plans.services import create_plan
 from tests.executions.engine.test_claims import at_once
 from tests.support.stage import Stage, at_the_send
 

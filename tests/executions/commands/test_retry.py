@@ -14,7 +14,8 @@ from executions.commands.retry import Choice, retry
 from executions.measuring.rta_rpa import attempts_before, measure, rows_of
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun
 from executions.states import Kind
-from plans.services import WaveSpec, delete_plan, update_plan
+from plans.fields import WaveSpec
+from plans.services import delete_plan, update_plan
 from protection.models import ProtectionGroup, ServerAssignment
 from tests.support.api_client import Api, answer, make_user, refusal
 from tests.support.stage import Stage
@@ -151,7 +152,7 @@ def test_it_runs_what_was_frozen(stage: Stage) -> None:
     first = partial(stage)
     plan = first.plan
     assert plan is not None
-    update_plan(actor=SYSTEM, plan_id=plan.pk, targets={"rto_minutes": 9}, description="changed since")
+    update_plan(actor=SYSTEM, plan_id=plan.pk, rto_minutes=9, description="changed since")
     second = stage.until(again(stage, first), "COMPLETED")
     assert (second.rto_minutes, second.plan_copy) == (None, first.plan_copy)
 

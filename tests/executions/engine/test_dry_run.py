@@ -76,7 +76,7 @@ def test_it_asks_drs_itself_and_says_what_would_fail(stage: Stage) -> None:
 
 def test_a_server_that_is_gone_or_behind_is_found_although_the_inventory_is_old(stage: Stage) -> None:
     plan = stage.plan("app-01 app-02")
-    update_plan(actor=SYSTEM, plan_id=plan.pk, targets={"rpo_minutes": 5})
+    update_plan(actor=SYSTEM, plan_id=plan.pk, rpo_minutes=5)
     first, second = stage.ids("app-01 app-02")
     fleet: dict[str, Any] = {
         "regions": ["us-east-1"],

@@ -15,8 +15,9 @@ from drs_simulator.testing import RunningSimulator
 from executions.commands import control
 from executions.models import Execution, LaunchJob, ServerHold
 from executions.states import Kind
+from plans.fields import WaveSpec
 from plans.models import RecoveryPlan
-from plans.services import WaveSpec, create_plan
+from plans.services import create_plan
 from tests.support.emptying import empty_database
 from tests.support.stage import Stage
 

@@ -10,8 +10,9 @@ from drs_simulator.world.fleet import Fleet, generate_fleet
 from executions.commands import control
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.states import Kind
+from plans.fields import WaveSpec
 from plans.models import RecoveryPlan
-from plans.services import WaveSpec, create_plan
+from plans.services import create_plan
 from protection.inventory.source_servers import read_region
 from protection.models import SourceServer
 from protection.services import create_group

@@ -17,7 +17,8 @@ from executions.commands import control
 from executions.launching import restored_runs
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.states import Kind
-from plans.services import WaveSpec, create_plan
+from plans.fields import WaveSpec
+from plans.services import create_plan
 from protection.inventory.source_servers import read_region
 from protection.models import SourceServer
 from protection.services import create_group

@@ -186,11 +186,11 @@ def test_it_says_when_the_plan_was_last_drilled() -> None:
         ),
         (
             copy(["s-1"], ["s-2"], pauseBeforeWave=True),
-            ["Wave 1 no longer pauses before it.", "Wave 2 no longer pauses before it."],
+            ["Wave 1, pause before: no, was yes.", "Wave 2, pause before: no, was yes."],
         ),
         (
             copy(["s-1"], ["s-2"], onFailure="CONTINUE"),
-            ["On a failure of wave 1: STOP, was CONTINUE.", "On a failure of wave 2: STOP, was CONTINUE."],
+            [f"Wave {number}, on failure: Stop the plan, was Continue with the next wave." for number in (1, 2)],
         ),
         (copy(["s-1"], ["s-2"]), []),
     ],

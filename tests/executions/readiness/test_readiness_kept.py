@@ -117,7 +117,7 @@ def test_a_refused_reading_is_told_and_stops_nothing(stage: Stage, viewer: Api) 
 
 def test_it_tells_of_instances_and_runs_that_are_in_the_way(stage: Stage, viewer: Api) -> None:
     plan, other = stage.plan("app-01"), stage.plan("app-02")
-    update_plan(actor=SYSTEM, plan_id=other.pk, targets={"rpo_minutes": 1})
+    update_plan(actor=SYSTEM, plan_id=other.pk, rpo_minutes=1)
     stage.until(stage.start(plan), "COMPLETED")
     stage.start(other, Kind.RECOVERY)
     read_anew(stage)

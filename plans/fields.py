@@ -1,0 +1,199 @@
+"""What a recovery plan and each of its waves say of themselves: a field is named here and in the model.
+
+Everything else reads these tables: the API in both dialects, the administration, the editor, the journal, the copy
+that a run keeps, what changed since a drill, and the report. A wave's groups, servers and dependencies are rows of
+their own and stand only in the types.
+"""
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from dataclasses import field as of_class
+from enum import Enum
+from functools import cached_property
+from typing import Any, TypedDict
+
+from django.db import models
+
+from plans.models import OnFailure, RecoveryPlan, Wave
+
+MINUTES_MAX = 525_600  # a year
+
+
+@dataclass(frozen=True)
+class WaveSpec:
+    """A wave as asked for. Its number is its place in the list; `depends_on` holds 0-based numbers of earlier waves."""
+
+    name: str
+    group_ids: Sequence[uuid.UUID]
+    server_ids: Sequence[str]
+    description: str = ""
+    depends_on: Sequence[int] = of_class(default_factory=tuple)
+    pause_before: bool = False
+    on_failure: str = OnFailure.STOP
+
+
+class PlanSpec(TypedDict, total=False):
+    """A plan as asked for, without its waves. None is no target; what is left out of a change stays."""
+
+    name: str
+    description: str
+    rto_minutes: int | None
+    rpo_minutes: int | None
+
+
+class Dependency(TypedDict):
+    dependsOnWaveId: str
+
+
+class WaveShape(TypedDict):
+    waveId: str
+    waveNumber: int
+    executionOrder: int
+    waveName: str
+    waveDescription: str
+    protectionGroupIds: list[str]
+    protectionGroupId: str | None
+    serverIds: list[str]
+    dependsOnWaves: list[int]
+    dependencies: list[Dependency]
+    pauseBeforeWave: bool
+    onFailure: str
+
+
+class Kind(Enum):
+    """What a field holds; its column says which."""
+
+    TEXT = "text"
+    FLAG = "flag"
+    CHOICE = "choice"
+    MINUTES = "minutes"
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field. Its length, choices and default are those of the column."""
+
+    model: type[models.Model]
+    column: str  # and keyword of the spec
+    name: str  # in the API, the journal, and the copy that a run keeps
+    title: str  # in reports and differences
+    label: str  # of its input in the editor
+    place: str  # the name of that input
+    hint: str = ""
+    not_first: str = ""  # why the first wave cannot have it
+    steers: bool = False  # whether a run takes another way with it
+
+    @cached_property
+    def stored(self) -> Any:
+        return self.model._meta.get_field(self.column)
+
+    @cached_property
+    def kind(self) -> Kind:
+        if self.stored.choices:
+            return Kind.CHOICE
+        kinds = {models.CharField: Kind.TEXT, models.BooleanField: Kind.FLAG, models.PositiveIntegerField: Kind.MINUTES}
+        return kinds[type(self.stored)]
+
+    @property
+    def default(self) -> Any:
+        return self.stored.get_default()
+
+    def wrong(self, value: Any, *, first: bool) -> str:
+        """Why it cannot be that; empty if it can."""
+        longest = self.stored.max_length
+        if self.not_first and first and value:
+            return self.not_first
+        match self.kind:
+            case Kind.TEXT if not value and not self.stored.blank:
+                return f"A {self.title.lower()} is required."
+            case Kind.TEXT if len(value) > longest:
+                return f"At most {longest} characters; this has {len(value)}."
+            case Kind.CHOICE if value not in dict(self.stored.choices):
+                return f"Use {' or '.join(dict(self.stored.choices))}."
+            case Kind.MINUTES if value is not None and not 1 <= value <= MINUTES_MAX:
+                return f"Whole minutes from 1 to {MINUTES_MAX:,}, or nothing for no target."
+        return ""
+
+    def words(self, value: Any) -> str:
+        """The value for people; empty where there is none."""
+        match self.kind:
+            case Kind.FLAG:
+                return "yes" if value else "no"
+            case Kind.CHOICE:
+                return str(dict(self.stored.choices).get(value, value))
+        return "" if value is None else str(value)
+
+    def told(self, kept: Mapping[str, Any]) -> str:
+        """What a copy that a run kept says of it; one that is older than the field has the default."""
+        return self.words(kept.get(self.name, self.default))
+
+
+class Fields(tuple[Field, ...]):
+    """A table of fields, and what is done with all of them alike."""
+
+    __slots__ = ()
+
+    def named(self, row: object) -> dict[str, Any]:
+        """The values of a row under the names that the API has for them."""
+        return {each.name: getattr(row, each.column) for each in self}
+
+    def given(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """By column what stands under those names; what does not is left out."""
+        return {each.column: values[each.name] for each in self if each.name in values}
+
+    def cleaned(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """By column, texts trimmed."""
+        found = {each.column: values[each.column] for each in self if each.column in values}
+        return {column: value.strip() if isinstance(value, str) else value for column, value in found.items()}
+
+    def wrong(self, values: Mapping[str, Any], *, first: bool = False) -> dict[str, list[str]]:
+        """What is wrong with cleaned values, by name."""
+        found = {each.name: each.wrong(values[each.column], first=first) for each in self if each.column in values}
+        return {name: [text] for name, text in found.items() if text}
+
+    def differences(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tuple[Field, str, str]]:
+        """Where two sets of values by column differ, in words; a value that is not there is the default."""
+        for each in self:
+            mine, theirs = one.get(each.column, each.default), other.get(each.column, each.default)
+            if mine != theirs:
+                yield each, each.words(mine), each.words(theirs)
+
+    def shared(self, row: object, model: type[models.Model]) -> dict[str, Any]:
+        """The values of a row for those columns that another model has, too."""
+        columns = {each.name for each in model._meta.get_fields()}
+        return {each.column: getattr(row, each.column) for each in self if each.column in columns}
+
+
+PLAN = Fields(
+    (
+        Field(RecoveryPlan, "name", "planName", "Name", "Name", "name"),
+        Field(RecoveryPlan, "description", "description", "Description", "Description", "description", "optional"),
+        Field(
+            RecoveryPlan, "rto_minutes", "rtoMinutes", "RTO", "RTO in minutes", "rto",
+            "optional: from the start until the last server is up",
+        ),
+        Field(
+            RecoveryPlan, "rpo_minutes", "rpoMinutes", "RPO", "RPO in minutes", "rpo",
+            "optional: so much data may be lost",
+        ),
+    )
+)  # fmt: skip
+
+WAVE = Fields(
+    (
+        Field(Wave, "name", "waveName", "Name", "Name of the wave", "name"),
+        Field(Wave, "description", "waveDescription", "Description", "Description", "description", "optional"),
+        Field(
+            Wave, "pause_before", "pauseBeforeWave", "Pause before",
+            "Pause before this wave until somebody resumes", "pause",
+            not_first="The first wave cannot have a pause before it.", steers=True,
+        ),
+        Field(Wave, "on_failure", "onFailure", "On failure", "If a server of it fails", "failure", steers=True),
+    )
+)  # fmt: skip
+
+STEERING = Fields(each for each in WAVE if each.steers)
+# As people see them: texts below a wave's name, the rest in columns.
+WAVE_TEXTS = Fields(each for each in WAVE if each.kind is Kind.TEXT and each.column != "name")
+WAVE_SETTINGS = Fields(each for each in WAVE if each.kind is not Kind.TEXT)
