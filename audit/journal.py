@@ -59,11 +59,11 @@ def record(
         address=one_line(actor.address)[:64],
         request_id=one_line(actor.request_id)[:64],
     )
-    transaction.on_commit(lambda: _tell(entry), robust=True)
+    transaction.on_commit(lambda: _log_entry(entry), robust=True)
     return entry
 
 
-def _tell(entry: AuditEntry) -> None:
+def _log_entry(entry: AuditEntry) -> None:
     """The same entry as a log line, for the day when the database is not at hand."""
     shown = {field.attname: getattr(entry, field.attname) for field in AuditEntry._meta.concrete_fields}
     level = logging.WARNING if entry.refused else logging.INFO

@@ -36,7 +36,9 @@ def seals_of(ids: Collection[int]) -> list[AuditSeal]:
             return found
         if idle == 2:  # once, because another sealer may have been faster
             lost = sorted(set(ids) - {each.entry for each in found})
-            raise Unsealable(f"Journal entries {lost} have no seal and wait for none. Run manage.py audit_verify.")
+            raise Unsealable(
+                f"Journal entries {lost} have no seal and are not waiting for one. Run manage.py audit_verify."
+            )
         idle = 0 if seal() else idle + 1
 
 

@@ -54,7 +54,7 @@ class Journaled(ModelAdmin):  # type: ignore[type-arg]  # see above
 
     def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
         before, after = getattr(request, "journal_before", None), _columns(obj)
-        detail = {"changed": message} | _moved(before or after, after)
+        detail = {"changed": message} | _changed_members(before or after, after)
         _note(request, "update", obj, before=before, after=after, detail=detail)
         return super().log_change(request, obj, message)
 
@@ -87,7 +87,7 @@ def _codenames(rights: Any) -> list[str]:
     return sorted(f"{app}.{code}" for app, code in rights.values_list("content_type__app_label", "codename"))
 
 
-def _moved(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[str]]:
+def _changed_members(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[str]]:
     """Which rights, and roles of a user, came and went: a reader must not compare two long lists."""
     found: dict[str, list[str]] = {}
     for name in (*RIGHTS, "groups"):
@@ -186,7 +186,7 @@ class ServiceAdmin(ModelAdmin):  # type: ignore[type-arg]  # see above
             return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", object_id)
 
 
-def each_told(
+def report_each(
     model_admin: Any, request: HttpRequest, rows: Iterable[Model], verb: Callable[[Actor, Model], object], done: str
 ) -> None:
     """Do a verb to each chosen row, and tell for each what became of it."""

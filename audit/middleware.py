@@ -1,4 +1,4 @@
-"""Sees to it that no refused request goes unrecorded, wherever it was refused."""
+"""Records every refused request in the journal, wherever it was refused."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -31,14 +31,14 @@ class RefusalMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        with refusals.kept_back() as noted:
+        with refusals.deferred() as noted:
             response = self.get_response(request)
         try:
             if not noted and _is_refused_action(request, response):
                 noted.append(lambda: _record(request, response))
-            refusals.settle(noted)
+            refusals.write_deferred(noted)
         except DatabaseError:
-            log.exception("a refusal could not be written to the journal: %s %s", request.method, request.path)
+            log.exception("A refused request could not be recorded in the journal: %s %s", request.method, request.path)
         return response
 
 

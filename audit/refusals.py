@@ -13,7 +13,7 @@ _noted: ContextVar[list[Write] | None] = ContextVar("noted_refusals", default=No
 
 
 @contextmanager
-def kept_back() -> Iterator[list[Write]]:
+def deferred() -> Iterator[list[Write]]:
     """Collect the refusals of a request instead of writing them."""
     noted: list[Write] = []
     token = _noted.set(noted)
@@ -27,13 +27,13 @@ def note(write: Write) -> None:
     """Write a refusal in a transaction of its own, or keep it for the end of the request."""
     noted = _noted.get()
     if noted is None:
-        settle([write])
+        write_deferred([write])
     else:
         noted.append(write)
 
 
-def settle(noted: list[Write]) -> None:
-    """Write what was kept back."""
+def write_deferred(noted: list[Write]) -> None:
+    """Write the deferred entries."""
     for write in noted:
         with transaction.atomic():
             write()

@@ -1,4 +1,4 @@
-"""Makes text from outside harmless where it is kept or printed: control characters cannot forge a line or a colour."""
+"""Makes text from outside harmless where it is kept or printed: control characters cannot forge a line or a color."""
 
 import re
 from collections.abc import Mapping

@@ -34,7 +34,7 @@ def seal(limit: int = BATCH) -> int:
     except IntegrityError:
         return 0  # the other one has done it
     if made:
-        log.info("journal sealed: %s", made[-1], extra={"seal": made[-1].seq, "digest": made[-1].digest})
+        log.info("Journal sealed: %s", made[-1], extra={"seal": made[-1].seq, "digest": made[-1].digest})
     return len(made)
 
 
@@ -114,7 +114,7 @@ def verify(known_head: str = "") -> Verdict:
         checked, previous = checked + 1, link.digest
         witness = witness or ("found" if str(link) == known_head else "")
     if not problem and not witness:
-        problem = f"the head {known_head} that was noted earlier is not in the chain"
+        problem = f"the head {known_head} that was recorded earlier is not in the chain"
     return Verdict(checked, f"{checked}:{previous}", problem or _unchained())
 
 

@@ -139,7 +139,7 @@ def history(made: dict[str, str]) -> tuple[list[float], int]:
 
 
 def show(tally: Tally, seconds: float, cpu: float, users: int) -> list[str]:
-    """Prints what was measured, and returns what is not as promised."""
+    """Prints what was measured, and returns what is not as start_figures."""
     every = [each for times in tally.times.values() for each in times]
     bad = {status: count for status, count in tally.answers.items() if status not in ("200", "202", "204")}
     for name, times in sorted(tally.times.items(), key=lambda item: -percentile(item[1], 0.95)):

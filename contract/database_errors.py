@@ -13,11 +13,11 @@ from contract.errors import Unavailable
 
 CODE = "DATABASE_UNAVAILABLE"
 RETRY_SECONDS = 5
-NOTHING_LOST = "What was saved before is safe, and engines go on by themselves once it works again."
+NOTHING_LOST = "Data saved earlier is safe, and engines continue by themselves once it works again."
 
 _FULL = "The database's disk is full, so nothing can be saved. Free space on it, or enlarge it."
 _READ_ONLY = "The database is read-only, so nothing can be saved."
-_BUSY = "The database is busy with somebody else's change. Try again."
+_BUSY = "The database is busy with another change. Try again."
 _FILE = "The database's file cannot be read or written."
 _DAMAGED = "The database is damaged. Stop everything that uses it and restore a backup."
 _SHORT = "The database is short of memory or connections."

@@ -70,7 +70,7 @@ class PayloadTooLarge(DomainError):
     def __init__(self, limit: int) -> None:
         super().__init__(
             "PAYLOAD_TOO_LARGE",
-            f"The body is larger than {limit:,} bytes. Send less, in several requests if need be.",
+            f"The body is larger than {limit:,} bytes. Send less, in several requests if necessary.",
             details={"maxBytes": limit},
         )
 

@@ -5,7 +5,7 @@ from typing import Self
 
 
 class Tone(StrEnum):
-    """The six tones of the console; each stands for icon, word and colour together."""
+    """The six tones of the console; each stands for icon, word and color together."""
 
     NEUTRAL = "neutral"
     PROGRESS = "progress"

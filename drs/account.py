@@ -76,8 +76,8 @@ def is_known(account: str) -> bool:
 def other_account(region: str, *, ours: str, meant: str) -> DrsError:
     """What those who wait for the right credentials are told."""
     text = (
-        f"The AWS credentials in use are of account {ours}; these servers are in account {meant}. Nothing is sent or"
-        f" concluded until the credentials are of account {meant}."
+        f"The AWS credentials in use are for account {ours}; these servers are in account {meant}. Nothing is sent or"
+        f" concluded until the credentials are for account {meant}."
     )
     return DrsError(Trouble.OTHER_ACCOUNT, code=OTHER_ACCOUNT, message=text, region=region, operation=OPERATION)
 
@@ -93,7 +93,7 @@ def _credentials(region: str) -> "ReadOnlyCredentials":
         _looked_at["last"] = of, found
         return found.get_frozen_credentials()
     except (BotoCoreError, ClientError) as error:
-        raise failed_call_counts.note(_certain(error, region)) from error
+        raise failed_call_counts.note(_certain_account(error, region)) from error
 
 
 def _account_of(credentials: "ReadOnlyCredentials", region: str) -> str:
@@ -108,16 +108,16 @@ def _account_of(credentials: "ReadOnlyCredentials", region: str) -> str:
         if failed is not None and time.monotonic() < failed[0] + _STILL_FAILING:
             raise failed[1]
         try:
-            account = _ask(credentials, region)
+            account = _ask_sts(credentials, region)
         except (BotoCoreError, ClientError) as error:
-            told = failed_call_counts.note(_certain(error, region))
+            told = failed_call_counts.note(_certain_account(error, region))
             _failed[key, region] = time.monotonic(), told
             raise told from error
-        _remember(key, account)
+        _cache(key, account)
         return account
 
 
-def _ask(credentials: "ReadOnlyCredentials", region: str) -> str:
+def _ask_sts(credentials: "ReadOnlyCredentials", region: str) -> str:
     """With these very credentials, whatever the session has by now."""
     with making:
         sts = session(os.getpid()).client(
@@ -131,14 +131,14 @@ def _ask(credentials: "ReadOnlyCredentials", region: str) -> str:
     return sts.get_caller_identity()["Account"]
 
 
-def _remember(key: Key, account: str) -> None:
+def _cache(key: Key, account: str) -> None:
     if len(_accounts) >= _REMEMBERED:
         _accounts.clear()
         _failed.clear()
     _accounts[key] = account
 
 
-def _certain(error: Exception, region: str) -> DrsError:
+def _certain_account(error: Exception, region: str) -> DrsError:
     """The question has no effect, and what it stands before was not sent: never uncertain, and never for good."""
     told = classify(error, region=region, operation=OPERATION)
     if told.effect is Effect.REJECTED:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mypy_boto3_drs.type_defs import DescribeJobsRequestPaginateTypeDef
 
 IDS_A_CALL = 200  # the model's cap for id filters
-SERVERS_A_JOB = 100  # DRS quota L-B827C881, of terminations likely, too; the model would take 200
+SERVERS_PER_JOB = 100  # DRS quota L-B827C881, of terminations likely, too; the model would take 200
 SEND_WINDOW_SECONDS = 30.0
 
 _ONCE: "_RetryDict" = {"total_max_attempts": 1, "mode": "standard"}

@@ -62,7 +62,7 @@ class Simulator:
 
     def _control(self, request: Request) -> Reply:
         with self.store.transaction():
-            land_late_calls(self.store)
+            carry_out_delayed_calls(self.store)
         return control.respond(self.store, request)
 
     def respond(self, request: Request) -> Reply:
@@ -87,7 +87,7 @@ class Simulator:
 
     def _serve(self, call: Call) -> Reply:
         with self.store.transaction():
-            land_late_calls(self.store)
+            carry_out_delayed_calls(self.store)
             fault = scenarios.striking_call(self.store, call.region, call.operation)
             entry = call_log.open_entry(self.store, call, fault.name if fault else "")
             if fault is None:
@@ -99,7 +99,7 @@ class Simulator:
             self._wait(fault.number("seconds"))
             if self.store.resets != resets:  # it was sent to a world that is forgotten
                 raise Disconnect
-        return self._suffer(call, entry, fault)
+        return self._apply_fault(call, entry, fault)
 
     def _carry_out(self, call: Call, entry: int) -> Handled:
         """The call, its effects and its journal entry, all or nothing."""
@@ -127,7 +127,7 @@ class Simulator:
         if self.stopping.wait(seconds):
             raise Disconnect
 
-    def _suffer(self, call: Call, entry: int, fault: Scenario) -> Reply:
+    def _apply_fault(self, call: Call, entry: int, fault: Scenario) -> Reply:
         """Carry the call out, then spoil its answer."""
         handled = self._carry_out(call, entry)
         job_id = handled.outcome.job_id
@@ -160,7 +160,7 @@ def carry_out(store: Store, call: Call, now: float) -> Handled:
     return Handled(reply, Outcome(done.status, job_id=done.job_id))
 
 
-def land_late_calls(store: Store) -> None:
+def carry_out_delayed_calls(store: Store) -> None:
     """Let every call whose hour has come take effect, as of that hour. Inside a transaction."""
     sql = "SELECT * FROM landing WHERE lands_at <= ? ORDER BY lands_at"
     for row in store.rows(sql, store.clock.now()):

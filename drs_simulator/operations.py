@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 # Tag operations answer even where DRS was never set up.
-WITHOUT_INITIALISATION = frozenset({"ListTagsForResource", "TagResource"})
+WITHOUT_INITIALIZATION = frozenset({"ListTagsForResource", "TagResource"})
 MAX_TAGS = 50
 
 
@@ -49,7 +49,7 @@ class Done:
 
 def perform(store: Store, call: Call, now: float) -> Done:
     """Carry out one call at virtual time `now`, inside a transaction. Raises ApiError as the service would."""
-    if call.operation not in WITHOUT_INITIALISATION and not store.is_initialised(call.account, call.region):
+    if call.operation not in WITHOUT_INITIALIZATION and not store.is_initialized(call.account, call.region):
         raise uninitialized()
     return OPERATIONS[call.operation](store, call, now)
 

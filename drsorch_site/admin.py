@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from audit.actor import Actor
-from audit.journaled_admin import Journaled, each_told
+from audit.journaled_admin import Journaled, report_each
 from identity import accounts
 
 SHOWN = ["username", "email", "identity", "is_active", "is_staff", "is_superuser", "groups", "last_login"]
@@ -54,11 +54,11 @@ class AccountAdmin(Journaled, UserAdmin):  # type: ignore[type-arg]  # django-st
 
     @admin.action(description="Switch the selected accounts off: refused at once, sessions end")
     def switch_off(self, request: HttpRequest, users: "QuerySet[User]") -> None:
-        each_told(self, request, users, _switch_off, "switched off")
+        report_each(self, request, users, _switch_off, "switched off")
 
     @admin.action(description="Switch the selected accounts on")
     def switch_on(self, request: HttpRequest, users: "QuerySet[User]") -> None:
-        each_told(self, request, users, _switch_on, "switched on")
+        report_each(self, request, users, _switch_on, "switched on")
 
 
 admin.site.unregister(User)

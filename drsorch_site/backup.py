@@ -1,7 +1,7 @@
 """Copies of the database: made while the product works, and put back while it does not.
 
 SQLite: its online backup. PostgreSQL: pg_dump's custom format, put back in one transaction. Active runs are put back
-asleep, so that no engine can touch them before `executions.launching.restored_runs.mark` has seen them.
+asleep, so that no engine can touch them before `executions.launching.restored_runs.prepare_for_recount` has seen them.
 """
 
 import os
@@ -22,14 +22,14 @@ PUBLIC_ASLEEP = ASLEEP.replace("UPDATE ", "UPDATE public.")  # a dump's script e
 APPLIED = "SELECT app, name FROM django_migrations"
 
 
-class CannotKeep(Exception):
+class BackupError(Exception):
     """Why there is no copy, or why it was not put back; a sentence for whoever typed the command."""
 
 
 def back_up(target: Path) -> None:
     """Write a whole, checked copy to `target`, which must not exist; it is readable for its owner only."""
     if target.exists():
-        raise CannotKeep(f"{target} exists; name a new file.")
+        raise BackupError(f"{target} exists; name a new file.")
     part = target.with_name(f"{target.name}.part")
     try:
         os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
@@ -44,7 +44,7 @@ def back_up(target: Path) -> None:
             os.fsync(copied.fileno())
         part.rename(target)
     except OSError as error:
-        raise CannotKeep(f"{target} cannot be written: {error.strerror or error}.") from error
+        raise BackupError(f"{target} cannot be written: {error.strerror or error}.") from error
     finally:
         part.unlink(missing_ok=True)
 
@@ -53,7 +53,7 @@ def put_back(source: Path, known: set[tuple[str, str]]) -> None:
     """Replace the database's content with a copy. `known` are the migrations of this version: a copy may lack some,
     not have others. All or nothing: whatever fails leaves the database as it was."""
     if not source.is_file():
-        raise CannotKeep(f"{source} is not there.")
+        raise BackupError(f"{source} is not there.")
     if connection.vendor == "sqlite":
         _put_back_sqlite(source, known)
     else:
@@ -89,7 +89,7 @@ def _copy_sqlite(source: Path, target: Path) -> None:
             old.backup(new)
             new.execute("PRAGMA journal_mode=DELETE")
     except sqlite3.Error as error:
-        raise CannotKeep(f"Copying {source.name} failed: {error}.") from error
+        raise BackupError(f"Copying {source.name} failed: {error}.") from error
 
 
 def _open(file: Path) -> sqlite3.Connection:
@@ -98,16 +98,16 @@ def _open(file: Path) -> sqlite3.Connection:
 
 
 def check_sqlite(file: Path) -> set[tuple[str, str]]:
-    """The migrations of a copy, or CannotKeep when it is damaged or not one of ours."""
+    """The migrations of a copy, or BackupError when it is damaged or not one of ours."""
     try:
         with closing(_open(file)) as copy:
             (verdict,) = copy.execute("PRAGMA integrity_check(1)").fetchone()
             broken = copy.execute("PRAGMA foreign_key_check").fetchone()
             applied = set(copy.execute(APPLIED))
     except sqlite3.Error as error:
-        raise CannotKeep(f"{file.name} is not a copy of this product's database: {error}.") from error
+        raise BackupError(f"{file.name} is not a copy of this product's database: {error}.") from error
     if verdict != "ok" or broken:
-        raise CannotKeep(f"{file.name} is damaged: {verdict if verdict != 'ok' else broken}.")
+        raise BackupError(f"{file.name} is damaged: {verdict if verdict != 'ok' else broken}.")
     return applied
 
 
@@ -136,7 +136,7 @@ def _put_back_sqlite(source: Path, known: set[tuple[str, str]]) -> None:
             copy.backup(database)
             database.execute("PRAGMA journal_mode=WAL")
     except sqlite3.Error as error:
-        raise CannotKeep(f"{target.name} cannot be replaced: {error}.") from error
+        raise BackupError(f"{target.name} cannot be replaced: {error}.") from error
     finally:
         for left in (asleep, asleep.with_name(f"{asleep.name}-wal"), asleep.with_name(f"{asleep.name}-shm")):
             left.unlink(missing_ok=True)
@@ -145,7 +145,7 @@ def _put_back_sqlite(source: Path, known: set[tuple[str, str]]) -> None:
 def _check_known(applied: set[tuple[str, str]], known: set[tuple[str, str]]) -> None:
     newer = sorted(f"{app}.{name}" for app, name in applied - known)
     if newer:
-        raise CannotKeep(f"The copy is of a newer version, which has {', '.join(newer[:3])}. Install that version.")
+        raise BackupError(f"The copy is of a newer version, which has {', '.join(newer[:3])}. Install that version.")
 
 
 # PostgreSQL
@@ -157,7 +157,7 @@ def _put_back_postgresql(source: Path, known: set[tuple[str, str]]) -> None:
     rows = _tool("pg_restore", "--data-only", "--table=django_migrations", "--file=-", str(source)).splitlines()
     copied = [row.split("\t") for row in rows if row.count("\t") == 3]
     if not copied:
-        raise CannotKeep(f"{source.name} is not a copy of this product's database.")
+        raise BackupError(f"{source.name} is not a copy of this product's database.")
     _check_known({(row[1], row[2]) for row in copied}, known)
     script = source.with_name(f"{source.name}.sql.part")
     try:
@@ -170,7 +170,7 @@ def _put_back_postgresql(source: Path, known: set[tuple[str, str]]) -> None:
             "--command=CREATE SCHEMA public", f"--file={script}", f"--command={PUBLIC_ASLEEP}",
         )  # fmt: skip
     except OSError as error:
-        raise CannotKeep(f"{script} cannot be written: {error.strerror or error}.") from error
+        raise BackupError(f"{script} cannot be written: {error.strerror or error}.") from error
     finally:
         script.unlink(missing_ok=True)
 
@@ -182,7 +182,7 @@ def _check_version(tool: str) -> None:
     connection.ensure_connection()
     need = connection.pg_version // 10_000  # type: ignore[attr-defined]
     if have < need:
-        raise CannotKeep(
+        raise BackupError(
             f"{tool} is of version {have}, the server of version {need}. Install PostgreSQL {need}'s client."
         )
 
@@ -191,11 +191,11 @@ def _tool(name: str, *arguments: str) -> str:
     """What a PostgreSQL client program printed; the password goes through its environment, never its arguments."""
     program = shutil.which(name)
     if program is None:
-        raise CannotKeep(f"{name} is not installed. Install the PostgreSQL client of the server's version.")
+        raise BackupError(f"{name} is not installed. Install the PostgreSQL client of the server's version.")
     done = subprocess.run([program, *arguments], env=_tool_environment(), capture_output=True, text=True, check=False)
     if done.returncode:
         lines = [line for line in done.stderr.strip().splitlines() if line]
-        raise CannotKeep(f"{name} failed: {lines[0] if lines else f'status {done.returncode}'}")
+        raise BackupError(f"{name} failed: {lines[0] if lines else f'status {done.returncode}'}")
     return done.stdout
 
 

@@ -39,7 +39,7 @@ THEME_SECONDS = 365 * 86400
 @require_safe
 def dashboard(request: HttpRequest) -> HttpResponse:
     """Is anything running, can recovery be trusted today, what happened last."""
-    return render(request, "dashboard.html", _dashboard(_pulse(request)))
+    return render(request, "dashboard.html", _dashboard(_poll_state(request)))
 
 
 @require_safe
@@ -47,15 +47,15 @@ def dashboard_live(request: HtmxHttpRequest) -> HttpResponse:
     """All of the dashboard again if anything changed since `mark`, else 204."""
     if not request.htmx:
         return redirect("dashboard")
-    pulse = _pulse(request)
-    if request.GET.get("mark") == pulse.mark and request.GET.get("engine") == str(int(pulse.engine_alive)):
+    poll_state = _poll_state(request)
+    if request.GET.get("mark") == poll_state.mark and request.GET.get("engine") == str(int(poll_state.engine_alive)):
         return HttpResponse(status=204)
-    context = {**_dashboard(pulse), "is_poll": True}
+    context = {**_dashboard(poll_state), "is_poll": True}
     return HttpResponse("".join(render_to_string(part, context, request) for part in ("_live.html", "_engine.html")))
 
 
 @dataclass(frozen=True)
-class Pulse:
+class PollState:
     """`mark` changes with all that the dashboard shows, also with what only grows too old to be believed. It is read
     first: a page may be newer than it, never older."""
 
@@ -64,7 +64,7 @@ class Pulse:
     engine_alive: bool
 
 
-def _pulse(request: HttpRequest) -> Pulse:
+def _poll_state(request: HttpRequest) -> PollState:
     """One query, of the row of whoever asks, which is always there."""
     now = timezone.now()
     active = Execution.objects.active().order_by()
@@ -86,7 +86,7 @@ def _pulse(request: HttpRequest) -> Pulse:
     )
     *found, alive = asker.values_list(*names, "alive").get()
     shown = (*found, now.date())  # drills become due with the days, and times show their date
-    return Pulse(sha256(repr(shown).encode()).hexdigest()[:16], found[0], alive)
+    return PollState(sha256(repr(shown).encode()).hexdigest()[:16], found[0], alive)
 
 
 def _figure(function: str, column: str) -> Func:
@@ -94,18 +94,18 @@ def _figure(function: str, column: str) -> Func:
     return Func(column, function=function, output_field=IntegerField())
 
 
-def _dashboard(pulse: Pulse) -> dict[str, object]:
+def _dashboard(poll_state: PollState) -> dict[str, object]:
     shown = list(Execution.objects.active().newest_first().with_jobs()[:ACTIVE_ROWS])
     progress = progress_of(shown)
     return {
-        "active": [Live(each, progress=progress, engine_alive=pulse.engine_alive) for each in shown],
-        "active_count": pulse.active,
+        "active": [Live(each, progress=progress, engine_alive=poll_state.engine_alive) for each in shown],
+        "active_count": poll_state.active,
         "last": Execution.objects.final().newest_first()[:ROWS],
-        "overview": overview(timezone.now(), ROWS, engine_alive=pulse.engine_alive),
+        "overview": overview(timezone.now(), ROWS, engine_alive=poll_state.engine_alive),
         **_readiness(),
         **_due_drills(),
-        "mark": pulse.mark,
-        "engine_alive": pulse.engine_alive,
+        "mark": poll_state.mark,
+        "engine_alive": poll_state.engine_alive,
     }
 
 

@@ -90,7 +90,7 @@ def _of_engine(found: Figures) -> Iterator[Metric]:
     info.add_metric([settings.VERSION], 1)
     yield info
     if found.heartbeat_age is not None:
-        text = "How long ago an engine gave a sign of life; missing while none has ever run."
+        text = "How long ago an engine sent a heartbeat; missing while none has ever run."
         yield _gauge("engine_heartbeat_age_seconds", text, found.heartbeat_age)
     yield _gauge("poll_lag_seconds", "How much later than it should DRS was heard of a job under way.", found.poll_lag)
     yield _gauge("due_executions", "Runs that are due and were not looked at yet.", found.due)
@@ -130,5 +130,5 @@ class AwsErrorsMiddleware:
             failed_aws_calls.keep()
         except DatabaseTrouble as error:  # they are kept with the next request's
             if not is_outage(error):
-                log.exception("failed calls to AWS could not be counted")
+                log.exception("Failed AWS calls could not be counted")
         return response

@@ -153,13 +153,13 @@ MIDDLEWARE = [
     "console.headers.ProbeHostMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "identity.throttles.StrangerThrottleMiddleware",
+    "identity.throttles.AnonymousThrottleMiddleware",
     "identity.throttles.StartCountMiddleware",
-    "identity.throttles.DoorThrottleMiddleware",
+    "identity.throttles.SignInThrottleMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "identity.session_expiry.SessionClock",  # ends a session before anybody is recognised by it
+    "identity.session_expiry.SessionClock",  # ends a session before anybody is recognized by it
     "identity.provider.session_renewal.Renewal",  # … and asks the provider again before that
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "drsorch_site.metrics.AwsErrorsMiddleware",
@@ -297,7 +297,7 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "",
 }
 
-# Notifications. By http, for a receiver on a developer's machine, only where nothing is at stake.
+# Notifications. By http, for a receiver on a developer's machine, only where nothing is at production_risk.
 WEBHOOK_PLAIN = DEBUG
 EMAIL_TIMEOUT = 5  # for each step of the conversation with the mail server
 if MAIL:

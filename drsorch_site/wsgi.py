@@ -41,7 +41,7 @@ def warm_up() -> None:
         try:
             get_template(page.relative_to(pages).as_posix())
         except TemplateSyntaxError:  # must not take the other pages with it
-            log.exception("%s is broken", page)
+            log.exception("Template %s has a syntax error", page)
 
 
 django.setup(set_prefix=False)

@@ -1,4 +1,6 @@
-"""RTO, RPO, where the time went, and statuses, derived from what report.json says happened. No figure of it is used.
+"""Recovery time and point achieved, where the time went, and statuses, derived from what report.json says happened.
+
+No figure of the report is used.
 
 Times are Unix seconds. A server's way through its wave: `quota` until AWS took its launch, `queue`, then the phases of
 its job log, to its launch. A wave is split by the server that came last; the run by its waves, `person` at the gates.
@@ -137,7 +139,7 @@ def servers_of(record: Json) -> list[Json]:
 
 
 def _is_later(record: Json, server: Json) -> bool:
-    """Data from after the declared outage: then the outage was not then, and the RPO is not known."""
+    """Data from after the declared outage: then the outage was not then, and the RPA is not known."""
     outage, point = record["outageTime"], server["pointInTime"]
     return outage is not None and point is not None and point > outage
 
@@ -227,10 +229,13 @@ def verdict_problems(record: Json) -> list[str]:
     said, figures = record["verdict"].replace(f"“{record['planName']}”", ""), run_figures(record)
     wanted = [f": {record['status'].lower()}, {figures['launchedServers']} of {figures['servers']} server"]
     claims = {"MET": 0, "MISSED": 0}
-    for name, found in (("RTO", figures["rto"]), ("RPO", figures["rpo"])):
+    for achieved, objective, found in (("RTA", "RTO", figures["rto"]), ("RPA", "RPO", figures["rpo"])):
         if found["reached"] in claims:
             claims[found["reached"]] += 1
-            wanted.append(f"{name} {span(found['seconds'])}: the {name} target of {span(found['targetSeconds'])} was ")
+            took, target = span(found["seconds"]), span(found["targetSeconds"])
+            sentence = f"{achieved} {took}: the {objective} of {target} was "
+            of_1_0 = f"{objective} {took}: the {objective} target of {target} was "
+            wanted.append(of_1_0 if of_1_0 in said else sentence)
     counts = {"MET": said.count(" was met."), "MISSED": said.count(" was missed by ")}
     whole = all(each in said for each in wanted) and counts == claims
     return [] if whole else ["report: its verdict does not say what its figures do"]

@@ -7,12 +7,12 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from audit.actor import Actor
-from audit.journaled_admin import ReadOnly, each_told
+from audit.journaled_admin import ReadOnly, report_each
 from executions.commands import control
 from executions.commands.abandon import abandon
 from executions.models import AwsErrors, Execution, LaunchJob, Pacemaker, TerminationJob, WaveRun
 
-COMMENT = "Through the administration."
+COMMENT = "Through the admin site."
 
 
 def _cancel(actor: Actor, run: Any) -> None:
@@ -36,15 +36,15 @@ class ExecutionAdmin(ReadOnly):
 
     @admin.action(description="Cancel the selected runs")
     def cancel(self, request: HttpRequest, runs: "QuerySet[Execution]") -> None:
-        each_told(self, request, runs, _cancel, "cancel asked for")
+        report_each(self, request, runs, _cancel, "cancel asked for")
 
     @admin.action(description="Resume the selected runs")
     def resume(self, request: HttpRequest, runs: "QuerySet[Execution]") -> None:
-        each_told(self, request, runs, _resume, "resumed")
+        report_each(self, request, runs, _resume, "resumed")
 
     @admin.action(description="Give up on AWS's answer for the selected runs")
     def abandon(self, request: HttpRequest, runs: "QuerySet[Execution]") -> None:
-        each_told(self, request, runs, _abandon, "given up")
+        report_each(self, request, runs, _abandon, "given up")
 
 
 @admin.register(WaveRun)

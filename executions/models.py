@@ -132,7 +132,7 @@ class Execution(models.Model):
 
     @property
     def counts_from(self) -> datetime:
-        """When its RTO began to run: production does not come back because somebody tries again."""
+        """When its recovery time began to count: a retry does not restart the outage."""
         return self.first_started_at or self.started_at
 
 
@@ -386,7 +386,7 @@ class AwsErrors(models.Model):
 
 
 class Pacemaker(models.Model):
-    """One row: which engine beats, until when its turn lasts, and when an engine last gave a sign of life."""
+    """One row: which engine beats, until when its turn lasts, and when an engine last sent a heartbeat."""
 
     holder = models.UUIDField(null=True)
     until = models.DateTimeField(null=True)

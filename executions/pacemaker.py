@@ -39,16 +39,16 @@ def is_silent(now: datetime) -> bool:
 
 
 def beating() -> QuerySet[Pacemaker]:
-    """The one row, if an engine gave a sign of life lately: by the database's clock, because the host of a page may be
+    """The one row, if an engine sent a heartbeat lately: by the database's clock, because the host of a page may be
     wrong. Made for `Exists` in a query that is asked anyway."""
     return Pacemaker.objects.filter(pk=1, beat_at__gt=Now() - SILENT_AFTER)
 
 
 def is_alive() -> bool:
-    """Whether an engine gave a sign of life lately. One query."""
+    """Whether an engine sent a heartbeat lately. One query."""
     return beating().exists()
 
 
 def last_beat() -> datetime | None:
-    """When an engine last gave a sign of life."""
+    """When an engine last sent a heartbeat."""
     return Pacemaker.objects.filter(pk=1).values_list("beat_at", flat=True).first()

@@ -26,7 +26,7 @@ def enqueue(task: str, *args: str, **options: int) -> bool:
     try:
         async_task(task, *args, q_options={"save": False, "broker": _broker(os.getpid()), **options})
     except Exception:  # whatever the broker raises: rows decide, and the beat or the schedule finds them
-        log.warning("could not enqueue %s %s", task, args, exc_info=True)
+        log.warning("Could not enqueue %s %s", task, args, exc_info=True)
         return False
     return True
 

@@ -64,7 +64,7 @@ def _drain(sweep: Sweep) -> None:
         try:
             sweep.drain()
         except DatabaseTrouble:
-            log.exception("an errand failed")
+            log.exception("Database error while finishing work in progress")
             connections.close_all()
 
 
@@ -100,7 +100,7 @@ def _pass_on(sweep: Sweep, last: float) -> bool:
         sweep.once()
         return not (sweep.is_busy and not STOPPING[0] and pacemaker.take(HOLDER, db_clock()))
     except DatabaseTrouble:  # what is under way is drained, and the next beat is on its way
-        log.warning("the last look of a beat failed", exc_info=True)
+        log.warning("The final sweep of this engine beat failed", exc_info=True)
         connections.close_all()
         return True
 
@@ -117,7 +117,7 @@ def _sweep_for(seconds: float, sweep: Sweep, last: float = 0.0) -> bool:
                 return False
             sweep.rest(max(0.05, SWEEP_EVERY_SECONDS - (time.monotonic() - started)))
         except DatabaseTrouble:  # the database restarts: wait for it; whatever was begun becomes due again
-            log.exception("a sweep failed")
+            log.exception("Sweep failed on a database error; retrying")
             connections.close_all()
             if STOPPING[0]:
                 return False

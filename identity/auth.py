@@ -14,7 +14,7 @@ from audit.request_actor import actor_for
 from identity import tokens
 from identity.provider import users
 from identity.provider.cognito import Provider
-from identity.provider.id_token import BadToken, KeysUnavailable, verifier
+from identity.provider.id_token import InvalidToken, KeysUnavailable, verifier
 from identity.roles import ROLES
 
 __all__ = ["BearerAuthentication", "RoleBackend", "Roles", "actor_for"]
@@ -35,7 +35,7 @@ class BearerAuthentication(BaseAuthentication):
         else:
             user = _of_provider(token.strip(), provider, may_wait=not getattr(request, "fails_often", False))
         if user is None:
-            raise AuthenticationFailed("The Bearer token is not valid, or not any more. Get a new one.")
+            raise AuthenticationFailed("The Bearer token is invalid or has expired. Get a new one.")
         return user, token
 
     def authenticate_header(self, request: Request) -> str:
@@ -45,7 +45,7 @@ class BearerAuthentication(BaseAuthentication):
 def _of_provider(token: str, provider: Provider, *, may_wait: bool) -> User | None:
     try:
         claims = verifier(provider).verify(token, may_wait=may_wait)
-    except BadToken as error:
+    except InvalidToken as error:
         log.warning("A Bearer token was refused: %r", str(error)[:300])
         return None
     except KeysUnavailable as error:

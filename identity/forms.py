@@ -9,7 +9,7 @@ class SignInForm(AuthenticationForm):
     """Name and password, with errors that say what to do."""
 
     error_messages = {
-        "invalid_login": "Name or password is wrong. Both are case-sensitive.",
+        "invalid_login": "The name or password is wrong. Both are case-sensitive.",
         "inactive": "This account is switched off. Ask an administrator.",
     }
 

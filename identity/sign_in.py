@@ -23,13 +23,13 @@ from identity.throttles import origin
 
 View = Callable[..., HttpResponseBase]
 
-LOCKED = "Too many wrong tries. Wait 15 minutes, or ask an administrator to run: manage.py axes_reset"
+LOCKED = "Too many failed attempts. Wait 15 minutes, or ask an administrator to run: manage.py axes_reset"
 LOCKED_SECONDS = 900
 
 WHY = {
-    "state": "This sign-in was not started in this browser, was used already, or took too long.",
-    "denied": "The identity provider did not let you in.",
-    "refused": "The identity provider's answer could not be trusted. If this happens again, tell an administrator.",
+    "state": "This sign-in was not started in this browser, was already used, or took too long.",
+    "denied": "The identity provider refused the sign-in.",
+    "refused": "The identity provider's response could not be trusted. If this happens again, tell an administrator.",
     "provider": "The identity provider does not answer. Try again in a minute.",
     "inactive": "Your account is switched off here. Ask an administrator.",
 }
@@ -101,10 +101,10 @@ def sign_in(request: HttpRequest) -> HttpResponseBase:
     if request.user.is_authenticated and not anew:
         return redirect("dashboard")
     ended = ENDED.get(request.GET.get("expired", ""), ENDED["1"])
-    return render(request, "sign_in_provider.html", {"next": _own_page(request), "ended": ended, "anew": anew})
+    return render(request, "sign_in_provider.html", {"next": _safe_next_page(request), "ended": ended, "anew": anew})
 
 
-def _own_page(request: HttpRequest) -> str:
+def _safe_next_page(request: HttpRequest) -> str:
     page = request.GET.get("next", "")
     ours = url_has_allowed_host_and_scheme(page, {request.get_host()}, require_https=request.is_secure())
     return page if ours else ""

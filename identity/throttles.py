@@ -1,5 +1,5 @@
 """How many requests one principal, or one stranger's address, may make to the API, and an address to the doors of the
-console. Fairness, not defence: the counts are shared by the web processes of a host through the file cache, and a burst
+console. Fairness, not defense: the counts are shared by the web processes of a host through the file cache, and a burst
 may slip by. Behind its doors the console has no throttle: its polls are cheap, a page of a bad hour must never stop.
 Neither has /readyz, whose answer is kept for a second instead: load balancers must never be turned away."""
 
@@ -108,17 +108,17 @@ def origin(address: str) -> str:
     return str(IPv6Address(int(found) >> 64 << 64)) if isinstance(found, IPv6Address) else str(found)
 
 
-class _Strangers(_Addresses):
+class _AnonymousRate(_Addresses):
     """Requests without a good token."""
 
 
-class _Doors(_Addresses):
+class _SignInRate(_Addresses):
     """Tries to get in, each of which costs a password's hash, a session's row or a question to the provider."""
 
     scope = "door"
 
 
-class StrangerThrottleMiddleware:
+class AnonymousThrottleMiddleware:
     """Counts the 401 answers of the API by address; who has too many gets 429 for the next. A good token is let through
     all the same, for many people may share an address, but its key must be known by then (`fails_often`)."""
 
@@ -128,20 +128,20 @@ class StrangerThrottleMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if not request.path.startswith(API):
             return self.get_response(request)
-        strangers = _Strangers()
+        strangers = _AnonymousRate()
         key, now = strangers.get_cache_key(request, None), strangers.timer()  # type: ignore[arg-type]  # only META
         recent = [at for at in strangers.cache.get(key, []) if at > now - strangers.duration]
         fails_often = len(recent) >= strangers.num_requests
         request.fails_often = fails_often  # type: ignore[attr-defined]  # for BearerAuthentication
         response = self.get_response(request)
         if response.status_code == 401 and fails_often:
-            return _turned_away(max(1, round(recent[-1] + strangers.duration - now)))
+            return _too_many_requests(max(1, round(recent[-1] + strangers.duration - now)))
         if response.status_code == 401:
             strangers.cache.set(key, [now, *recent], strangers.duration)
         return response
 
 
-def _turned_away(seconds: int) -> JsonResponse:
+def _too_many_requests(seconds: int) -> JsonResponse:
     error = DomainError("THROTTLED", f"Too many requests without a valid token. Try again in {seconds} seconds.")
     headers = {"Retry-After": str(seconds), "Cache-Control": "no-store"}
     return JsonResponse(body(error), status=429, headers=headers)
@@ -151,7 +151,7 @@ DOORS = frozenset({("POST", "/sign-in"), ("POST", "/settings/password")})
 PROVIDER_DOORS = "/oidc/"
 
 
-class DoorThrottleMiddleware:
+class SignInThrottleMiddleware:
     """Turns away an address that knocks too often, before a session is read."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -159,7 +159,7 @@ class DoorThrottleMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if (request.method, request.path_info) in DOORS or request.path_info.startswith(PROVIDER_DOORS):
-            doors = _Doors()
+            doors = _SignInRate()
             if not doors.allow_request(request, None):  # type: ignore[arg-type]  # only META is looked at
                 seconds = max(1, math.ceil(doors.wait() or 1))
                 answer = render(request, "429.html", {"seconds": seconds}, status=429)

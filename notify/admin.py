@@ -68,7 +68,7 @@ class SubscriptionAdmin(ServiceAdmin):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """The form has done it; a new signing key is shown this once."""
         if form.secret:
-            self.message_user(request, f"Signing key, shown only now: {form.secret}", messages.WARNING)
+            self.message_user(request, f"Signing key, shown only once: {form.secret}", messages.WARNING)
 
 
 @admin.register(Delivery)

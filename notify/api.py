@@ -83,7 +83,7 @@ class SubscriptionList(ApiView):
 
     rights = {"POST": AnyOf("add subscriptions", ("notify.add_subscription",))}
 
-    @describes("listSubscriptions", "List who is notified", answers={200: SubscriptionsAnswer})
+    @describes("listSubscriptions", "List subscriptions", answers={200: SubscriptionsAnswer})
     def get(self, request: Request) -> Response:
         whole = actor_for(request).may(CHANGE)
         items = [show(each, whole=whole) for each in Subscription.objects.all()]
@@ -91,7 +91,7 @@ class SubscriptionList(ApiView):
 
     @describes(
         "createSubscription",
-        "Have somebody notified; a webhook's signing key is in this answer only",
+        "Add a subscription; a webhook's signing key is in this response only",
         answers={201: SubscriptionSaved},
         body=SubscriptionIn,
         refusals=["FORBIDDEN"],
@@ -128,7 +128,7 @@ class SubscriptionDetail(ApiView):
 
     @describes(
         "updateSubscription",
-        "Change a subscription; what is left out stays",
+        "Change a subscription; fields left out keep their values",
         answers={200: SubscriptionSaved},
         body=SubscriptionChange,
         headers=[IF_MATCH],
@@ -148,7 +148,7 @@ class SubscriptionDetail(ApiView):
 
     @describes(
         "deleteSubscription",
-        "Notify them no more; what was not delivered yet is withdrawn",
+        "Delete a subscription; notifications not delivered yet are withdrawn",
         answers={200: SubscriptionDeleted},
         headers=[IF_MATCH],
         refusals=("FORBIDDEN", "NOT_FOUND", "VERSION_CONFLICT"),

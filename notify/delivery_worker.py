@@ -22,7 +22,7 @@ from audit.journal import record
 from contract.clock import Clock, db_clock
 from contract.database_errors import is_outage
 from notify.channels import mail, sns, webhook
-from notify.channels.message import Parcel, Undelivered
+from notify.channels.message import DeliveryFailed, OutgoingMessage
 from notify.channels.signing import UnreadableSecret, unseal
 from notify.models import Delivery, Notice, Subscription
 from notify.states import Channel, DeliveryStatus
@@ -32,25 +32,25 @@ log = logging.getLogger(__name__)
 LEASE = timedelta(seconds=60)  # longer than any attempt may take
 GIVE_UP_AFTER = timedelta(days=1)
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=10), timedelta(hours=1)
-KEPT = timedelta(days=90)
-TIDY_EVERY = timedelta(hours=1)
-TIDY_BATCH = 500
+KEEP_FOR = timedelta(days=90)
+DELETE_OLD_EVERY = timedelta(hours=1)
+DELETE_OLD_BATCH = 500
 THREADS = 8
 PAUSE_SECONDS = 1.0
 LAST_WAIT_SECONDS = 15.0
 
-Send = Callable[[Parcel], None]
+Send = Callable[[OutgoingMessage], None]
 
 
-def send(parcel: Parcel) -> None:
-    """By the parcel's channel. Raises Undelivered."""
-    match parcel.channel:
+def send(outgoing: OutgoingMessage) -> None:
+    """By the message's channel. Raises DeliveryFailed."""
+    match outgoing.channel:
         case Channel.SNS:
-            sns.send(parcel)
+            sns.send(outgoing)
         case Channel.EMAIL:
-            mail.send(parcel)
+            mail.send(outgoing)
         case _:
-            webhook.send(parcel)
+            webhook.send(outgoing)
 
 
 def backoff(attempts: int) -> timedelta:
@@ -67,7 +67,7 @@ class Claimed:
     token: uuid.UUID
 
 
-class Postman:
+class DeliveryWorker:
     """Lives as long as an engine; make it after the fork, it owns threads. They speak to receivers only, never to the
     database."""
 
@@ -84,12 +84,12 @@ class Postman:
         now = self.clock()
         for delivery in self._candidates(now):
             self._claim(delivery, now)
-        self._tidy(now)
+        self._delete_old(now)
 
-    def drain(self, patience: float = LAST_WAIT_SECONDS) -> None:
+    def drain(self, max_wait: float = LAST_WAIT_SECONDS) -> None:
         """Wait for what is under way, and mark it."""
         if self.under_way:
-            wait(self.under_way, timeout=patience)
+            wait(self.under_way, timeout=max_wait)
             self._collect(0)
 
     def close(self) -> None:
@@ -99,23 +99,23 @@ class Postman:
     def run(self, stop: threading.Event) -> None:
         """Send until `stop` is set. Survives whatever the database or a receiver does."""
         while not stop.is_set():
-            self._rest(stop)
+            self._wait(stop)
             try:
                 self.once()
             except Exception as error:  # the next round may do better; runs must never depend on this
                 if is_outage(error):
-                    log.exception("notifications wait for the database")
+                    log.exception("Notifications are waiting for the database")
                     connections.close_all()
                 else:
-                    log.exception("a round of notifications failed")
+                    log.exception("Sending notifications failed; retrying")
         try:
             self.drain()
         except DatabaseTrouble:
-            log.exception("what was sent last could not be marked; it will be sent again")
+            log.exception("The last notifications could not be marked as sent; they will be sent again")
         self.close()
         connections.close_all()
 
-    def _rest(self, stop: threading.Event) -> None:
+    def _wait(self, stop: threading.Event) -> None:
         """Until something under way has ended, which makes room for what waits behind it; a second at most."""
         if self.under_way:
             wait(self.under_way, timeout=PAUSE_SECONDS, return_when=FIRST_COMPLETED)
@@ -149,24 +149,24 @@ class Postman:
             self._end(claimed, DeliveryStatus.WITHDRAWN, "", now)
             return
         try:
-            parcel = _parcel(delivery, delivery.subscription)
+            outgoing = _outgoing_message(delivery, delivery.subscription)
         except UnreadableSecret as error:
-            self._failed(claimed, str(error), now)
+            self._retry_or_give_up(claimed, str(error), now)
         else:
-            self.under_way[self.threads.submit(self.send, parcel)] = claimed
+            self.under_way[self.threads.submit(self.send, outgoing)] = claimed
 
-    def _collect(self, patience: float) -> None:
-        done, _ = wait(self.under_way, timeout=patience, return_when=FIRST_COMPLETED)
+    def _collect(self, max_wait: float) -> None:
+        done, _ = wait(self.under_way, timeout=max_wait, return_when=FIRST_COMPLETED)
         for future in done:
             claimed, error = self.under_way.pop(future), future.exception()
             if error is None:
                 self._end(claimed, DeliveryStatus.DELIVERED, "", self.clock())
             else:
-                if not isinstance(error, Undelivered):
-                    log.error("a notification could not be sent", exc_info=error)
-                self._failed(claimed, str(error) or type(error).__name__, self.clock())
+                if not isinstance(error, DeliveryFailed):
+                    log.error("A notification could not be sent", exc_info=error)
+                self._retry_or_give_up(claimed, str(error) or type(error).__name__, self.clock())
 
-    def _failed(self, claimed: Claimed, text: str, now: datetime) -> None:
+    def _retry_or_give_up(self, claimed: Claimed, text: str, now: datetime) -> None:
         """Try again later, or give up after a day and say so."""
         delivery = claimed.delivery
         if now - delivery.created_at >= GIVE_UP_AFTER:
@@ -174,11 +174,15 @@ class Postman:
                 if self._end(claimed, DeliveryStatus.GIVEN_UP, text, now):
                     _journal(delivery, text)
             log.error(
-                "gave up notifying %s of “%s”: %s", delivery.recipient, delivery.notice, text, extra=_about(delivery)
+                "Giving up on notifying %s of “%s”: %s",
+                delivery.recipient,
+                delivery.notice,
+                text,
+                extra=_about(delivery),
             )
             return
         log.warning(
-            "notifying %s of “%s” failed: %s", delivery.recipient, delivery.notice, text, extra=_about(delivery)
+            "Notifying %s of “%s” failed: %s", delivery.recipient, delivery.notice, text, extra=_about(delivery)
         )
         later = now + backoff(delivery.attempts)
         self._held(claimed).update(claim=None, next_try_at=later, error=text)
@@ -189,23 +193,23 @@ class Postman:
     def _held(self, claimed: Claimed) -> "QuerySet[Delivery]":
         return Delivery.objects.filter(pk=claimed.delivery.pk, claim=claimed.token)
 
-    def _tidy(self, now: datetime) -> None:
+    def _delete_old(self, now: datetime) -> None:
         """Forget now and then what was over long ago; the journal and the runs keep what matters."""
         if self.next_tidy is None:
-            self.next_tidy = now + TIDY_EVERY
+            self.next_tidy = now + DELETE_OLD_EVERY
         if now < self.next_tidy:
             return
-        old = Notice.objects.filter(happened_at__lt=now - KEPT).exclude(deliveries__status=DeliveryStatus.PENDING)
-        ids = list(old.values_list("pk", flat=True)[:TIDY_BATCH])
+        old = Notice.objects.filter(happened_at__lt=now - KEEP_FOR).exclude(deliveries__status=DeliveryStatus.PENDING)
+        ids = list(old.values_list("pk", flat=True)[:DELETE_OLD_BATCH])
         Notice.objects.filter(pk__in=ids).delete()
-        if len(ids) < TIDY_BATCH:
-            self.next_tidy = now + TIDY_EVERY
+        if len(ids) < DELETE_OLD_BATCH:
+            self.next_tidy = now + DELETE_OLD_EVERY
 
 
-def _parcel(delivery: Delivery, subscription: Subscription) -> Parcel:
+def _outgoing_message(delivery: Delivery, subscription: Subscription) -> OutgoingMessage:
     """Raises UnreadableSecret."""
     notice = delivery.notice
-    return Parcel(
+    return OutgoingMessage(
         delivery_id=delivery.pk,
         channel=delivery.channel,
         target=subscription.target,

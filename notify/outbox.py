@@ -1,4 +1,4 @@
-"""Writes down what has to be told, in the transaction that makes it true. Sending is the postman's, afterwards."""
+"""Writes down what has to be told, in the transaction that makes it true. The delivery worker sends it afterwards."""
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence

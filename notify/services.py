@@ -128,7 +128,7 @@ def send_test(*, actor: Actor, subscription_id: uuid.UUID, clock: Clock = db_clo
         raise Invalid({"target": [reason]})
     with transaction.atomic():
         now = clock()
-        text = f"{actor.name} sent this to try the subscription “{subscription.name}”. No run is concerned."
+        text = f"{actor.name} sent this to test the subscription “{subscription.name}”. It is not about a run."
         message = Message(
             "DRS Orchestration: test", text, {"event": Event.TEST, "at": int(now.timestamp()), "message": text}
         )

@@ -115,7 +115,7 @@ class PlanDetail(ApiView):
 
     @describes(
         "updateRecoveryPlan",
-        "Change a recovery plan; what is left out stays",
+        "Change a recovery plan; fields left out keep their values",
         answers={200: PlanShape},
         body=PlanChange,
         headers=[IF_MATCH],
@@ -139,7 +139,7 @@ class PlanDetail(ApiView):
 
     @describes(
         "deleteRecoveryPlan",
-        "Delete a recovery plan; its history stays",
+        "Delete a recovery plan; its runs stay in the history",
         answers={200: PlanDeleted},
         headers=[IF_MATCH],
         refusals=("FORBIDDEN", "NOT_FOUND", "PLAN_HAS_ACTIVE_EXECUTION", "VERSION_CONFLICT"),

@@ -115,7 +115,7 @@ class PlanDraft:
 
     def _remove(self, at: int) -> None:
         gone = self.waves.pop(at)
-        self.notes.append(f"Wave {at + 1}{_named(gone)} was taken out. Nothing is changed until you save.")
+        self.notes.append(f"Wave {at + 1}{_named(gone)} was removed. Nothing is changed until you save.")
         self.focus = "add-wave"
 
     def _move(self, at: int, by: int) -> None:
@@ -141,7 +141,7 @@ class PlanDraft:
             later = [key for key in wave.needs if key in keys[at:]]
             if later:
                 numbers = ", ".join(str(keys.index(key) + 1) for key in later)
-                self.notes.append(f"Wave {at + 1} no longer needs wave {numbers}, which comes later now.")
+                self.notes.append(f"Wave {at + 1} no longer depends on wave {numbers}, which now comes later.")
             wave.needs = [key for key in wave.needs if key in keys[:at]]
         for wave in self.waves[:1]:
             self.notes += [f"{each.not_first} It was taken off." for each in wave.form.become_first()]
@@ -198,7 +198,7 @@ def differences(theirs: PlanDraft, mine: PlanDraft) -> list[str]:
         found.append(f"Waves: theirs has {len(theirs.waves)}, yours has {len(mine.waves)}.")
     for at, (their, my) in enumerate(zip(theirs.waves, mine.waves, strict=False)):
         found += [f"Wave {at + 1}, {text}." for text in _wave_differences(theirs, their, mine, my)]
-    return found or ["Both are the same: nothing is lost, whichever you keep."]
+    return found or ["Both are the same: nothing is lost whichever you keep."]
 
 
 def _told(field: Field, their: str, my: str) -> str:

@@ -186,10 +186,10 @@ WAVE = Fields(
         Field(Wave, "description", "waveDescription", "Description", "Description", "description", "optional"),
         Field(
             Wave, "pause_before", "pauseBeforeWave", "Pause before",
-            "Pause before this wave until somebody resumes", "pause",
+            "Pause before this wave until somebody resumes the run", "pause",
             not_first="The first wave cannot have a pause before it.", steers=True,
         ),
-        Field(Wave, "on_failure", "onFailure", "On failure", "If a server of it fails", "failure", steers=True),
+        Field(Wave, "on_failure", "onFailure", "On failure", "If one of its servers fails", "failure", steers=True),
     )
 )  # fmt: skip
 

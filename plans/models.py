@@ -36,9 +36,9 @@ class RecoveryPlan(models.Model):
     name_key = models.CharField(max_length=512, editable=False)
     description = models.CharField(max_length=512, blank=True)
     rto_minutes = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Recovered within so long, from the start"
+        null=True, blank=True, help_text="Maximum time from the start to recovery"
     )
-    rpo_minutes = models.PositiveIntegerField(null=True, blank=True, help_text="At most so much data lost")
+    rpo_minutes = models.PositiveIntegerField(null=True, blank=True, help_text="Maximum data loss")
     owner = models.CharField(max_length=254)
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(db_default=Now(), editable=False)

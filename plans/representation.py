@@ -172,7 +172,7 @@ def _blocked_reason(
     plan: RecoveryPlan, active: RunFacts | None, conflicts: Sequence[ServerConflict], *, has_waves: bool
 ) -> str | None:
     if active is not None and not active["dry_run"]:
-        return f"“{plan.name}” is already being run ({active['status'].lower()}, by {active['started_by']})."
+        return f"“{plan.name}” is already running ({active['status'].lower()}, by {active['started_by']})."
     if conflicts:
         names = "”, “".join(dict.fromkeys(each["planName"] for each in conflicts))
         count = len(conflicts)

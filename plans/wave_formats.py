@@ -185,7 +185,7 @@ class Waves:
             return sorted(set(numbers))
         named = [self._named(place, index, each) for index, each in enumerate(wave["dependencies"])]
         if "dependsOnWaves" in wave and set(named) != set(numbers):
-            self._problem(place, "dependencies", "Say something else than dependsOnWaves. Send one of the two.")
+            self._problem(place, "dependencies", "They differ from dependsOnWaves. Send one of the two.")
         return sorted(set(named))
 
     def _named(self, place: int, index: int, dependency: Given) -> int:

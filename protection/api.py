@@ -136,7 +136,7 @@ class GroupDetail(ApiView):
 
     @describes(
         "updateProtectionGroup",
-        "Change a protection group; what is left out stays",
+        "Change a protection group; fields left out keep their values",
         answers={200: GroupAnswer},
         body=GroupChange,
         headers=[IF_MATCH],

@@ -51,7 +51,7 @@ def _why(error: DrsError) -> str:
         case Trouble.CREDENTIALS:
             return (
                 f"DRS in {error.region} does not accept this server's AWS credentials ({error.code}). Nothing was"
-                " changed. An administrator must renew them or set its clock right."
+                " changed. An administrator must renew them or correct its clock."
             )
         case Trouble.INVALID:
             return (

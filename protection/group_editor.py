@@ -220,7 +220,7 @@ def _fates(group: ProtectionGroup, mine: Draft) -> list[str]:
         known = set(others.chosen)
         only = [names.get(each, each) for each in ones.chosen if each not in known]
         found += [f"{label} {', '.join(only)}."] if only else []
-    return found or ["Both are the same: nothing is lost, whichever you keep."]
+    return found or ["Both are the same: nothing is lost whichever you keep."]
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

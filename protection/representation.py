@@ -141,7 +141,7 @@ class Inventory:
             Warning(
                 code="SERVER_NOT_IN_DRS",
                 region=group.region,
-                message=f"{each} of “{group.name}” is no longer in DRS. Take it out of the group.",
+                message=f"{each} of “{group.name}” is no longer in DRS. Remove it from the group.",
             )
             for each in self.members[group.pk]
             if (server := self.servers.get(each)) is not None and server.gone_at is not None

@@ -225,7 +225,7 @@ def _refuse_region(group: ProtectionGroup, region: str | None) -> None:
     if region is not None and region != group.region:
         raise BadRequest(
             "REGION_IMMUTABLE",
-            f"A group stays in its region, {group.region}. Make a new group for servers of {region[:32]}.",
+            f"A group stays in its region, {group.region}. Create a new group for servers in {region[:32]}.",
             details={"region": group.region},
         )
 
@@ -262,7 +262,7 @@ def active_use(group: ProtectionGroup) -> Conflict | None:
         return None
     return Conflict(
         "PG_IN_ACTIVE_EXECUTION",
-        f"“{group.name}” is part of a run of “{found[0][2]}”. Change or delete it when the run is over.",
+        f"“{group.name}” is part of a run of “{found[0][2]}”. Change or delete it after the run.",
         details={
             "executions": [
                 {"executionId": str(pk), "planId": plan_id and str(plan_id), "planName": plan, "status": status}
@@ -301,7 +301,7 @@ def _refuse_used(server_ids: Iterable[str]) -> None:
         first, number = found[0], used[0][3]
         raise Conflict(
             "SERVER_IN_USE_BY_PLAN",
-            f"{first['serverId']} is in wave {number + 1} of “{first['planName']}”. Take it out of the plan first.",
+            f"{first['serverId']} is in wave {number + 1} of “{first['planName']}”. Remove it from the plan first.",
             details={"plans": found},
         )
 
@@ -339,7 +339,7 @@ def _refuse_planned(group: ProtectionGroup) -> None:
         names = "”, “".join(dict.fromkeys(str(each["planName"]) for each in found))
         raise Conflict(
             "PG_IN_USE",
-            f"“{group.name}” is used by “{names}”. Take it out of the plan or delete the plan first.",
+            f"“{group.name}” is used by “{names}”. Remove it from the plan or delete the plan first.",
             details={"plans": found},
         )
 

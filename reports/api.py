@@ -45,7 +45,7 @@ class ExecutionEvidence(ApiView):
 
     @describes(
         "makeExecutionEvidence",
-        "Make the evidence pack of a finished run, a ZIP file that anybody can verify offline",
+        "Create the evidence pack of a finished run, a ZIP file that anybody can verify offline",
         answers={},
         files=["application/zip"],
         body=NothingIn,

@@ -29,8 +29,8 @@ def _of_wave(wave: WaveRows) -> Iterable[str]:
     for job in wave.jobs:
         if is_open(job) and not job.job_id:
             yield (
-                f"AWS never said whether it took the launch of {name} in {job.region}."
-                " It is not sent again; AWS is still asked for it, and what came up is recorded."
+                f"AWS never confirmed the launch of {name} in {job.region}."
+                " It is not sent again; AWS is still checked for it, and anything that launched is recorded."
             )
     coming = sum(each.state is not LaunchStatus.TERMINATED and each.launched_at is None for each in more)
     if coming:
@@ -42,7 +42,7 @@ def _of_wave(wave: WaveRows) -> Iterable[str]:
     if reading:
         yield (
             f"Of {counted(reading, 'launched server')} of {name} figures are still being read from AWS:"
-            " launch times, the age of the data (RPO) and the log may change."
+            " launch times, the age of the data (RPA) and the log may change."
         )
 
 

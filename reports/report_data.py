@@ -128,7 +128,8 @@ class WaveShape(TypedDict):
 
 
 class MeasuredShape(TypedDict):
-    """RTO from the first attempt's start to the last server launched; RPO of the worst server, from `referenceTime`.
+    """The recovery time achieved (`rto`: from the first attempt's start to the last server launched) and the recovery
+    point achieved (`rpo`: of the worst server, from `referenceTime`), each against its target.
 
     Over all servers of all attempts so far, each as the last one left it.
     """

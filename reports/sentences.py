@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PARTS = {
     Part.PERSON: "waiting for a person",
-    Part.QUOTA: "until AWS took the launch",
+    Part.QUOTA: "until AWS accepted the launch",
     Part.QUEUE: "queued at AWS",
     Part.CLEANUP: "cleaning up earlier instances",
     Part.SNAPSHOT: "snapshot",
@@ -48,8 +48,8 @@ def verdict(execution: Execution, figures: Measured, *, reading: bool = False) -
     since = " of the first attempt's start" if execution.attempt > 1 else ""
     took = f" in {span(figures.rto.seconds)}{since}" if figures.complete else ""
     against = [
-        _against("RTO", figures.rto, complete=figures.complete),
-        _against("RPO", figures.rpo, complete=True, reading=reading),
+        _against_target("RTA", "RTO", figures.rto, complete=figures.complete),
+        _against_target("RPA", "RPO", figures.rpo, complete=True, reading=reading),
     ]
     left_out = f", {len(execution.left_out)} left out" if execution.left_out else ""
     text = " ".join([f"{head}, {launched}{took}{left_out}.", *against])
@@ -58,21 +58,22 @@ def verdict(execution: Execution, figures: Measured, *, reading: bool = False) -
         count = f"{figures.previous_snapshots} servers were" if many else "1 server was"
         text += f" {count} launched from an earlier snapshot because a new one failed."
     if figures.later_than_outage:
-        text += f" {_later(figures.later_than_outage)}: look when production was really lost."
+        text += f" {_later(figures.later_than_outage)}: check when production was really lost."
     return text
 
 
-def _against(name: str, found: Verdict, *, complete: bool, reading: bool = False) -> str:
+def _against_target(achieved: str, objective: str, found: Verdict, *, complete: bool, reading: bool = False) -> str:
+    """What was achieved (RTA, RPA) against its objective (RTO, RPO). `drsorch_verify.derive` looks for these words."""
     if found.reached is Reached.NO_TARGET:
         known = complete and found.seconds is not None
-        return f"No {name} target was set{f'; it was {span(found.seconds)}' if known else ''}."
-    target = f"the {name} target of {span(found.target)}"
+        return f"No {objective} was set{f'; the {achieved} was {span(found.seconds)}' if known else ''}."
+    target = f"the {objective} of {span(found.target)}"
     if found.reached is Reached.MET:
-        return f"{name} {span(found.seconds)}: {target} was met."
+        return f"{achieved} {span(found.seconds)}: {target} was met."
     if found.reached is Reached.MISSED:
-        return f"{name} {span(found.seconds)}: {target} was missed by {span(found.missed_by)}."
+        return f"{achieved} {span(found.seconds)}: {target} was missed by {span(found.missed_by)}."
     if found.reached is Reached.NOT_REACHED:
-        return f"T{target[1:]} was not reached: not every server launched."
+        return f"T{target[1:]} was not met: not every server launched."
     return f"Whether {target} was met is {'still being read from AWS' if reading else 'not known'}."
 
 
@@ -91,19 +92,23 @@ def facts(record: "RecordShape") -> list[list[str]]:
         ["Started", clock(record["startTime"])],
         ["Ended", clock(record["endTime"])],
         *([["Production lost", clock(outage)]] if outage is not None else []),
-        *([] if record["dryRun"] else [["RTO", _rto(measured)]]),
-        *([] if record["dryRun"] else [["RPO", reached(measured["rpo"]) + _rpo_note(measured)]]),
+        *([] if record["dryRun"] else [["Recovery time achieved (RTA)", _rta(measured)]]),
+        *(
+            []
+            if record["dryRun"]
+            else [["Recovery point achieved (RPA)", reached(measured["rpo"]) + _rpa_note(measured)]]
+        ),
     ]
 
 
 def _attempts(record: "RecordShape") -> list[list[str]]:
-    """Every attempt with its own figures; RTO and RPO count over all of them."""
+    """Every attempt with its own figures; RTA and RPA count over all of them."""
     if record["attempt"] == 1:
         return []
     gone = record["attempt"] - 1 - len(record["earlier"])
     tried = [*record["earlier"], record]
     return [
-        *([["Attempts deleted", f"{gone}, of which only the journal tells"]] if gone else []),
+        *([["Attempts deleted", f"{gone}; only the journal has them"]] if gone else []),
         *([f"Attempt {each['attempt']}", _attempt(each)] for each in tried),
         ["Counted from", f"{clock(record['firstStartTime'])}, when attempt 1 was started"],
         *([["Left out", _left_out(record)]] if record["leftOut"] else []),
@@ -135,8 +140,8 @@ def _later(count: int) -> str:
     return f"The data of {_servers(count)} is later than the declared outage"
 
 
-def _rto(measured: "MeasuredShape") -> str:
-    """A time is an RTO only when every server is up."""
+def _rta(measured: "MeasuredShape") -> str:
+    """A time is an RTA only when every server is up."""
     found = measured["rto"]
     if measured["complete"]:
         return reached(found)
@@ -147,11 +152,11 @@ def not_reached(seconds: int | None) -> str:
     return "not reached" + ("" if seconds is None else f"; last server up after {span(seconds)}")
 
 
-def _rpo_note(measured: "MeasuredShape") -> str:
+def _rpa_note(measured: "MeasuredShape") -> str:
     unknown, old, later = (
         measured["rpoUnknownServers"], measured["previousSnapshotServers"], measured["laterThanOutageServers"],
     )  # fmt: skip
-    notes = [f"not known of {unknown}"] if unknown else []
+    notes = [f"not known for {unknown}"] if unknown else []
     notes += [_later(later)[0].lower() + _later(later)[1:]] if later else []
     notes += [f"{old} from an earlier snapshot"] if old else []
     return f" ({', '.join(notes)})" if notes else ""
@@ -208,8 +213,8 @@ def timeline(record: "RecordShape") -> list[list[str]]:
         marks += [
             (wave["pausedTime"], f"Paused before {name}"),
             (wave["resumedTime"], f"Resumed by {wave['resumedBy']}"),
-            (wave["startTime"], f"{name[0].upper()}{name[1:]} begun"),
-            (last, f"The last server of {name} up"),
+            (wave["startTime"], f"{name[0].upper()}{name[1:]} started"),
+            (last, f"The last server of {name} is up"),
             (wave["endTime"], f"{name[0].upper()}{name[1:]}: {ended}"),
         ]
     marks.append((record["endTime"], f"The run ended: {record['status'].lower()}"))
@@ -247,26 +252,26 @@ def ending(record: "RecordShape") -> list[list[str]]:
     running = f", {cleanup['stillRunning']} still running" if cleanup["stillRunning"] else ""
     rows = [["Clean-up", "Nothing was launched" if record["dryRun"] else label + running]]
     if cleanup["unknownToDrs"]:
-        rows.append(["Unknown to DRS, may run in EC2", ", ".join(cleanup["unknownToDrs"])])
+        rows.append(["Unknown to DRS, may still run in EC2", ", ".join(cleanup["unknownToDrs"])])
     rows += [
         [
             f"Termination {job['jobId'] or '–'}",
-            f"{counted(len(job['instanceIds']), 'instance')} in {job['region']}, asked by {job['requestedBy']}",
+            f"{counted(len(job['instanceIds']), 'instance')} in {job['region']}, requested by {job['requestedBy']}",
         ]
         for job in cleanup["jobs"]
     ]
     if before is None:
-        return [*rows, ["Run before", "This was the first run of the plan."]]
+        return [*rows, ["Previous run", "This was the first run of the plan."]]
     changed = "; the plan was changed since" if before["planChanged"] else ""
     head = (
         f"{before['executionType'].capitalize()} of {clock(before['startTime'])}, {before['status'].lower()}{changed}"
     )
-    rows.append(["Run before", head])
+    rows.append(["Previous run", head])
     if record["dryRun"]:
         return rows
-    rto = span(before["rtoSeconds"]) if before["complete"] else not_reached(before["rtoSeconds"])
-    rows.append(["RTO then", rto + _change(before["rtoChangeSeconds"])])
-    rows.append(["RPO then", span(before["rpoSeconds"]) + _change(before["rpoChangeSeconds"])])
+    rta = span(before["rtoSeconds"]) if before["complete"] else not_reached(before["rtoSeconds"])
+    rows.append(["Previous RTA", rta + _change(before["rtoChangeSeconds"])])
+    rows.append(["Previous RPA", span(before["rpoSeconds"]) + _change(before["rpoChangeSeconds"])])
     return rows
 
 

@@ -22,7 +22,7 @@ def finished(execution_id: uuid.UUID) -> Execution:
     if not execution.state.is_final:
         raise BadRequest(
             Code.EXECUTION_STILL_RUNNING,
-            f"This run is {execution.state.label.lower()}. Its report is there when it has ended.",
+            f"This run is {execution.state.label.lower()}. Its report is available after it has ended.",
             details={"status": execution.status},
         )
     return execution

@@ -10,6 +10,7 @@ import pytest
 from django.conf import settings
 
 from tests.console.browsers.screenshots import RAW_ERROR
+from tests.test_architecture import ROOMS, repository_files
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -113,12 +114,16 @@ def test_the_tutorial_does_what_its_pictures_show() -> None:
 
 
 BRITISH = re.compile(
-    r"\b\w*(?:colour|behaviour|favour|initialis|authoris|recognis|practise|licence|defence|centre\b|catalogue)\w*",
+    r"\w*(?:colour|behaviour|favour|initialis|authoris|recognis|organis|summaris|normalis|minimis|prioritis|synchronis"
+    r"|practise|licence|defence|centre\b|catalogue|labell(?:ed\b|ing)|judgement|artefact|neighbour)\w*",
     re.IGNORECASE,
 )
 
 
 def test_it_is_spelled_the_american_way() -> None:
-    """But for what the product, or the code, says."""
-    texts = {page: re.sub(r"`[^`\n]*`|“[^”]*”", "", prose(page)) for page in PAGES if page.name != "CHANGELOG.md"}
-    assert {str(page): found for page, text in texts.items() if (found := BRITISH.findall(text))} == {}
+    """The documentation, but for what it quotes as code, and all of the product: names, comments and sentences."""
+    pages = [page for page in PAGES if page.name != "CHANGELOG.md"]
+    texts = {str(page): re.sub(r"`[^`\n]*`", "", prose(page)) for page in pages}
+    ours = re.compile(rf"(?:templates|static|{'|'.join(ROOMS)})/.*\.(?:py|html|js|css)")
+    texts |= {name: (ROOT / name).read_text() for name in repository_files() if ours.fullmatch(name)}
+    assert {name: found for name, text in texts.items() if (found := BRITISH.findall(text))} == {}

@@ -75,7 +75,7 @@ def _status(kind: type[Status], value: str, pill: bool) -> SafeString:
 
 @register.simple_tag
 def status(value: Status, pill: bool = False) -> SafeString:
-    """A status as icon, word and colour; the only way in which a page shows one."""
+    """A status as icon, word and color; the only way in which a page shows one."""
     return _status(type(value), value.value, pill)
 
 

@@ -30,6 +30,6 @@ def refuse_stale(version: int, expected: Collection[int] | None, what: str) -> N
     """Raise VersionConflict unless `version` is one of those expected."""
     if expected is not None and version not in expected:
         raise VersionConflict(
-            f"{what} was changed by somebody else in the meantime. Load it again, then repeat your change.",
+            f"{what} was changed by somebody else in the meantime. Reload it, then repeat your change.",
             details={"version": version},
         )

@@ -56,7 +56,7 @@ STATUSES = {
     "DRS_THROTTLED": 503,
 }
 # What a GET answers besides what can be changed may stand in a PUT, whatever its value.
-PASSED_OVER = {"description": "As a GET answers it; accepted and passed over."}
+PASSED_OVER = {"description": "As returned by GET; accepted and ignored."}
 ANY_REQUEST = ("VALIDATION_ERROR", "UNAUTHENTICATED", "THROTTLED", "INTERNAL_ERROR", "DATABASE_UNAVAILABLE")
 WITH_BODY = ("MALFORMED_JSON", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE")
 DRS = ("REGION_NOT_ENABLED", "DRS_ACCESS_DENIED", "DRS_UNAVAILABLE", "DRS_THROTTLED")
@@ -71,13 +71,13 @@ class Error(TypedDict):
 
 
 IF_MATCH = OpenApiParameter(
-    "If-Match", OpenApiTypes.STR, "header", description="The ETag that the change was made from; else 412."
+    "If-Match", OpenApiTypes.STR, "header", description="The ETag that the change is based on; otherwise 412."
 )
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"},
     "header",
-    description="1 to 255 characters, kept for 24 hours: the same key and body give the first answer again.",
+    description="1 to 255 characters, kept for 24 hours: the same key and body return the first response again.",
 )
 
 _shapes: dict[str, type] = {"Error": Error}

@@ -114,7 +114,7 @@ class Texts(_Many):
         if not isinstance(item, str):
             raise ValidationError(["A string is expected."])
         if not item.isprintable() and _UNSTORABLE.search(item):
-            raise ValidationError(["A string without null characters and halves of characters is expected."])
+            raise ValidationError(["A string without null characters and lone surrogates is expected."])
         return item.strip()
 
 

@@ -56,27 +56,27 @@ TABLE = (
 )
 
 
-class Ailment(NamedTuple):
+class ReplicationProblem(NamedTuple):
     state: str
     lag_seconds: int
     replicated_share: float = 1.0
     error: str = ""
 
 
-AILMENTS = {
-    "crm-sql-02": Ailment("BACKLOG", 25 * 60),
-    "files-02": Ailment("BACKLOG", 2 * 3600 + 14 * 60 + 32),
-    "dwh-01": Ailment("BACKLOG", 7 * 60 + 30),
-    "erp-db-02": Ailment("CREATING_SNAPSHOT", 0),
-    "dwh-02": Ailment("RESCAN", 3 * 3600),
-    "syslog-01": Ailment("STALLED", 27 * 3600 + 22 * 60 + 5, error="UNSTABLE_NETWORK"),
-    "bastion-01": Ailment("DISCONNECTED", 152 * 86_400, error="AGENT_NOT_SEEN"),
-    "artifacts-01": Ailment("INITIAL_SYNC", 0, replicated_share=0.43),
+PROBLEMS = {
+    "crm-sql-02": ReplicationProblem("BACKLOG", 25 * 60),
+    "files-02": ReplicationProblem("BACKLOG", 2 * 3600 + 14 * 60 + 32),
+    "dwh-01": ReplicationProblem("BACKLOG", 7 * 60 + 30),
+    "erp-db-02": ReplicationProblem("CREATING_SNAPSHOT", 0),
+    "dwh-02": ReplicationProblem("RESCAN", 3 * 3600),
+    "syslog-01": ReplicationProblem("STALLED", 27 * 3600 + 22 * 60 + 5, error="UNSTABLE_NETWORK"),
+    "bastion-01": ReplicationProblem("DISCONNECTED", 152 * 86_400, error="AGENT_NOT_SEEN"),
+    "artifacts-01": ReplicationProblem("INITIAL_SYNC", 0, replicated_share=0.43),
 }
 
 
 def _server(row: Row, hostname: str, number: int) -> FleetServer:
-    ailment = AILMENTS.get(hostname, Ailment("CONTINUOUS", 0))
+    problem = PROBLEMS.get(hostname, ReplicationProblem("CONTINUOUS", 0))
     letters = ("/dev/sda1", "/dev/sdb", "/dev/sdc") if row.os != WINDOWS else ("c:0", "d:0", "e:0")
     return FleetServer(
         id=server_id(hostname),
@@ -89,10 +89,10 @@ def _server(row: Row, hostname: str, number: int) -> FleetServer:
             "Tier": row.tier,
             "Environment": "production",
         },
-        state=ailment.state,
-        lag_seconds=ailment.lag_seconds,
-        replicated_share=ailment.replicated_share,
-        error=ailment.error,
+        state=problem.state,
+        lag_seconds=problem.lag_seconds,
+        replicated_share=problem.replicated_share,
+        error=problem.error,
         disks={name: size * GIB for name, size in zip(letters, row.size.disks_gib, strict=False)},
         cpus=row.size.cpus,
         ram_bytes=row.size.ram_gib * GIB,

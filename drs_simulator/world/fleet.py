@@ -63,7 +63,7 @@ class FleetServer:
 
 @dataclass(frozen=True)
 class Fleet:
-    """All servers, the regions where DRS is initialised, and which access key belongs to which account.
+    """All servers, the regions where DRS is initialized, and which access key belongs to which account.
 
     An empty hostname means that the agent reported none.
     """
@@ -73,7 +73,7 @@ class Fleet:
     account: str = DEFAULT_ACCOUNT
     accounts: Mapping[str, str] = field(default_factory=dict)
 
-    def initialised(self) -> set[tuple[str, str]]:
+    def initialized(self) -> set[tuple[str, str]]:
         """(account, region) pairs that do not answer UninitializedAccountException."""
         everyone = {self.account, *self.accounts.values()}
         declared = {(account, region) for account in everyone for region in self.regions}

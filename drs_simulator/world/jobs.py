@@ -126,7 +126,7 @@ def create_job(
     delay = marks["visibility_delay"].number("seconds") * store.clock.speed if "visibility_delay" in marks else 0.0
     made = _insert(store, place, spec, tags, created + delay)
     for target, index in zip(targets, range(len(plans)), strict=True):
-        _foresee_instances(store, made, target, index)
+        _plan_instances(store, made, target, index)
     return made
 
 
@@ -171,15 +171,15 @@ def live_instance(store: Store, server_id: str, now: float) -> sqlite3.Row | Non
     return store.one(sql, server_id, now, now)
 
 
-def _fated(fate: Fate) -> Callable[[ServerPlan, Scenario], ServerPlan]:
+def _with_fate(fate: Fate) -> Callable[[ServerPlan, Scenario], ServerPlan]:
     return lambda plan, scenario: replace(plan, fate=fate, raw_error=scenario.text("raw_error") or RAW_ERRORS[fate])
 
 
 LAUNCH_SCENARIOS: Mapping[str, Callable[[ServerPlan, Scenario], ServerPlan]] = {
-    "launch_failed": _fated(Fate.LAUNCH_FAILED),
-    "conversion_fail": _fated(Fate.CONVERSION_FAILED),
-    "snapshot_fail_no_previous": _fated(Fate.SNAPSHOT_FAILED),
-    "server_skipped": _fated(Fate.SKIPPED),
+    "launch_failed": _with_fate(Fate.LAUNCH_FAILED),
+    "conversion_fail": _with_fate(Fate.CONVERSION_FAILED),
+    "snapshot_fail_no_previous": _with_fate(Fate.SNAPSHOT_FAILED),
+    "server_skipped": _with_fate(Fate.SKIPPED),
     "snapshot_fail_uses_previous": lambda plan, scenario: replace(
         plan, snapshot=Snapshot.PREVIOUS, raw_error=scenario.text("raw_error")
     ),
@@ -188,7 +188,7 @@ LAUNCH_SCENARIOS: Mapping[str, Callable[[ServerPlan, Scenario], ServerPlan]] = {
     "late_instance_id": lambda plan, scenario: replace(plan, id_delay=scenario.number("seconds")),
 }
 TERMINATE_SCENARIOS: Mapping[str, Callable[[ServerPlan, Scenario], ServerPlan]] = {
-    "terminate_fails": _fated(Fate.TERMINATE_FAILED),
+    "terminate_fails": _with_fate(Fate.TERMINATE_FAILED),
     "slow_server": LAUNCH_SCENARIOS["slow_server"],
 }
 
@@ -224,7 +224,7 @@ def _insert(store: Store, place: Place, spec: JobSpec, tags: Mapping[str, str], 
     return Job(seq, place, created_wall, visible_at, tags, life)
 
 
-def _foresee_instances(store: Store, made: Job, target: Target, index: int) -> None:
+def _plan_instances(store: Store, made: Job, target: Target, index: int) -> None:
     """Write down now when instances will come and go: the future of a job is fixed when it is made."""
     plan, track = made.spec.servers[index], made.timeline.tracks[index]
     going, gone = track.time_of("CLEANUP_START"), track.time_of("CLEANUP_END")

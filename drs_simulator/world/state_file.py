@@ -159,7 +159,7 @@ class Store:
         with self.transaction():
             self.run("DELETE FROM server")
             self.run("DELETE FROM region")
-            self.run_many("INSERT INTO region (account, name) VALUES (?, ?)", fleet.initialised())
+            self.run_many("INSERT INTO region (account, name) VALUES (?, ?)", fleet.initialized())
             rows = ((s.id, s.account, s.region, s.hostname, json.dumps(asdict(s))) for s in fleet.servers)
             self.run_many("INSERT INTO server (id, account, region, hostname, body) VALUES (?, ?, ?, ?, ?)", rows)
             self.account, self.accounts = fleet.account, dict(fleet.accounts)
@@ -180,5 +180,5 @@ class Store:
         row = self.one(sql, server_id, account, region)
         return FleetServer(**json.loads(row["body"])) if row else None
 
-    def is_initialised(self, account: str, region: str) -> bool:
+    def is_initialized(self, account: str, region: str) -> bool:
         return self.one("SELECT 1 FROM region WHERE account = ? AND name = ?", account, region) is not None

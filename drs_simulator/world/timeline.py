@@ -183,7 +183,7 @@ def _launch_steps(fate: Fate, launch_end_event: bool) -> Iterator[Step]:
         yield Step(LAUNCH, "LAUNCH_END" if launch_end_event else "", "LAUNCHED")
 
 
-def _drawn(dice: random.Random, span: tuple[float, float], *, steady: bool) -> float:
+def _random_seconds(dice: random.Random, span: tuple[float, float], *, steady: bool) -> float:
     """A wait from its range; of a steady job always the middle, so that a person can work out the whole."""
     return sum(span) / 2 if steady else dice.uniform(*span)
 
@@ -195,7 +195,7 @@ def _track(spec: JobSpec, index: int, started_at: float) -> Track:
     events: list[Event] = []
     changes: list[Change] = []
     for step in _steps(plan, spec.launch_end_event):
-        at += _drawn(dice, step.wait, steady=spec.steady) * plan.slow
+        at += _random_seconds(dice, step.wait, steady=spec.steady) * plan.slow
         if step.event:
             # LAUNCH_END is not in the published enum; the scenario that sends it wants exactly that.
             events.append(Event(at, cast("JobLogEventType", step.event), index))
@@ -211,9 +211,9 @@ def _track(spec: JobSpec, index: int, started_at: float) -> Track:
 def timeline(spec: JobSpec) -> Timeline:
     """The whole life of a job in virtual seconds; the same spec always gives the same life."""
     dice = random.Random(spec.id)
-    started_at = spec.created + _drawn(dice, START, steady=spec.steady)
+    started_at = spec.created + _random_seconds(dice, START, steady=spec.steady)
     tracks = tuple(_track(spec, index, started_at) for index in range(len(spec.servers)))
-    ended_at = max(track.settled_at for track in tracks) + _drawn(dice, END, steady=spec.steady)
+    ended_at = max(track.settled_at for track in tracks) + _random_seconds(dice, END, steady=spec.steady)
     middle = sorted(event for track in tracks for event in track.events)
     events = (Event(started_at, "JOB_START", -1), *middle, Event(ended_at, "JOB_END", -1))
     return Timeline(spec, started_at, ended_at, events, tracks)

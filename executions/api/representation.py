@@ -14,7 +14,7 @@ from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
 from executions.querysets import is_split
 from executions.runs.actions import Action, actions_of
 from executions.runs.attempts import LeftOut, Lineage, lineages, retry_of
-from executions.runs.standing import standing_counts
+from executions.runs.terminable_instances import terminable_counts
 from executions.states import TerminationStatus, WaveStatus
 from protection.representation import Warning  # noqa: A004  (the contract's word)
 
@@ -143,7 +143,7 @@ class ExecutionShape(ExecutionSummary):
 
 def show_list(executions: Sequence[Execution], actor: Actor, now: datetime) -> list[ExecutionSummary]:
     """Runs without their waves. `executions` must have `waves` prefetched."""
-    standing, tried = standing_counts(executions), lineages(executions)
+    standing, tried = terminable_counts(executions), lineages(executions)
     return [_summary(each, actor, now, tried[each.pk], stands=each.pk in standing) for each in executions]
 
 
@@ -153,7 +153,7 @@ def show_execution(execution_id: uuid.UUID, actor: Actor, now: datetime) -> Exec
     if execution is None:
         raise control.no_execution(execution_id)
     tried = lineages([execution])[execution.pk]
-    summary = _summary(execution, actor, now, tried, stands=bool(standing_counts([execution])))
+    summary = _summary(execution, actor, now, tried, stands=bool(terminable_counts([execution])))
     return ExecutionShape(**summary, waves=[_wave(wave, now) for wave in execution.waves.all()])
 
 

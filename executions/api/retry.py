@@ -15,7 +15,7 @@ from executions.commands import control, retry
 from executions.commands.production import look_at_run
 from executions.models import Execution
 from executions.runs.attempts import why_not
-from protection.inventory.recovery_instances import ANEW, Looked
+from protection.inventory.recovery_instances import ANEW, InstancesKnown
 
 
 class RetryIn(StrictSerializer):
@@ -36,7 +36,7 @@ class Retry(ApiView):
 
     @describes(
         "retryExecution",
-        "Start a new run of what failed or was not run in this one",
+        "Start a new run of what failed or was skipped in this one",
         answers={202: ExecutionStarted},
         body=RetryIn,
         headers=[IDEMPOTENCY_KEY],
@@ -55,13 +55,13 @@ class Retry(ApiView):
         given, key = read_body(request, RetryIn), read_id(execution_id, "execution", "executionId")
         actor = actor_for(request)
 
-        def look() -> Looked | None:
+        def look() -> InstancesKnown | None:
             execution = Execution.objects.filter(pk=key).first()
             if execution is None or not control.may_start(actor, execution.purpose) or why_not(execution):
                 return None
             return look_at_run(execution, believed=ANEW)
 
-        def work(looked: Looked | None) -> Execution:
+        def work(looked: InstancesKnown | None) -> Execution:
             return retry.retry(
                 actor=actor,
                 execution_id=key,

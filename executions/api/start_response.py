@@ -11,15 +11,15 @@ from contract.rest import idempotency
 from executions.api.representation import ExecutionStarted
 from executions.codes.ours import Code
 from executions.models import Execution
-from protection.inventory.recovery_instances import Looked
+from protection.inventory.recovery_instances import InstancesKnown
 from protection.representation import Warning  # noqa: A004  (the contract's word)
 
 
 def accepted(
     request: Request,
     asked: dict[str, Any],
-    look: Callable[[], Looked | None],
-    work: Callable[[Looked | None], Execution],
+    look: Callable[[], InstancesKnown | None],
+    work: Callable[[InstancesKnown | None], Execution],
 ) -> Response:
     """202 for a run that `work` starts; the same answer again for the same Idempotency-Key. DRS is asked beforehand
     which production runs: not within the transaction of the key, and not for an answer that is told again."""
@@ -35,7 +35,7 @@ def accepted(
     return Response(answer.body, status=answer.status, headers=headers)
 
 
-def _started(execution: Execution, looked: Looked | None) -> ExecutionStarted:
+def _started(execution: Execution, looked: InstancesKnown | None) -> ExecutionStarted:
     started = ExecutionStarted(
         executionId=str(execution.pk),
         status=execution.status,

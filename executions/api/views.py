@@ -50,7 +50,7 @@ from executions.commands.production import look_at_plan
 from executions.models import Execution
 from executions.runs.actions import CONTROL
 from executions.states import ExecutionStatus, JobStatus, Kind
-from protection.inventory.recovery_instances import ANEW, Looked
+from protection.inventory.recovery_instances import ANEW, InstancesKnown
 
 KINDS = [kind.value for kind in Kind]
 STATUSES = [status.value for status in ExecutionStatus]
@@ -138,7 +138,7 @@ class ExecutionList(ApiView):
 
     @describes(
         "deleteFinishedExecutions",
-        "Delete every finished run of which nothing stands and nothing is expected",
+        "Delete every finished run without running instances or outstanding AWS answers",
         answers={200: BulkDeleted},
         refusals=["FORBIDDEN"],
     )
@@ -190,12 +190,12 @@ class PlanExecute(ApiView):
 def _start(request: Request, given: dict[str, Any], plan_id: uuid.UUID) -> Response:
     actor, kind, dry_run = actor_for(request), Kind.of(given["executionType"]), given.get("dryRun", False)
 
-    def look() -> Looked | None:
+    def look() -> InstancesKnown | None:
         if dry_run or not control.may_start(actor, kind):
             return None
         return look_at_plan(plan_id, believed=ANEW)
 
-    def work(looked: Looked | None) -> Execution:
+    def work(looked: InstancesKnown | None) -> Execution:
         return control.start(
             actor=actor,
             plan_id=plan_id,
@@ -248,14 +248,14 @@ class Abandon(ApiView):
 
     @describes(
         "abandonExecution",
-        "End a run that waits for a region which has not answered for long; launches under way go on at AWS",
+        "End a run that waits for a region that has stopped answering; launches in progress continue at AWS",
         answers={200: CommandAnswer},
         body=CommandIn,
         refusals=("FORBIDDEN", "NOT_FOUND", Code.EXECUTION_NOT_ABANDONABLE),
     )
     def post(self, request: Request, execution_id: str) -> Response:
         execution = abandon(**_command(request, execution_id))
-        return _state(execution, "Execution given up; what AWS goes on launching is recorded when it answers")
+        return _state(execution, "Execution abandoned; anything AWS still launches is recorded when it answers")
 
 
 class Resume(ApiView):
@@ -265,7 +265,7 @@ class Resume(ApiView):
 
     @describes(
         "resumeExecution",
-        "Let a paused run go on, or take a pause back that has not come yet",
+        "Resume a paused run, or withdraw a pause that has not taken effect yet",
         answers={200: CommandAnswer},
         body=CommandIn,
         refusals=("FORBIDDEN", "NOT_FOUND", Code.EXECUTION_NOT_PAUSED),
@@ -274,7 +274,7 @@ class Resume(ApiView):
         execution = control.resume(**_command(request, execution_id))
         # The command wrote this revision: either into the wave that it resumed, or into none.
         resumed = execution.waves.filter(resumed_at__isnull=False, revision=execution.revision).exists()
-        return _state(execution, "Execution resumed successfully" if resumed else "The pause was taken back")
+        return _state(execution, "Execution resumed successfully" if resumed else "The pause was withdrawn")
 
 
 class Pause(ApiView):

@@ -85,7 +85,7 @@ class Code(OurCode):
             " plan.",
             (RUN, READINESS),
             is_reason=True,
-            heading="Not in DRS any more",
+            heading="No longer in DRS",
         ),
     )
     PAUSE_EXPIRED = (
@@ -133,7 +133,7 @@ class Code(OurCode):
     INSTANCE_NOT_KNOWN = (
         "INSTANCE_NOT_KNOWN",
         Entry(
-            "DRS has not told which instance the server was launched as.",
+            "DRS has not reported which instance the server was launched as.",
             "Terminate again, or look for the instance in the region yourself.",
             (TERMINATION,),
             is_reason=True,
@@ -183,7 +183,7 @@ class Code(OurCode):
     PLAN_ALREADY_EXECUTING = (
         "PLAN_ALREADY_EXECUTING",
         Entry(
-            "The plan is being run now, and runs once at a time.",
+            "The plan is running now, and runs once at a time.",
             "Follow that run; start again when it has ended, or cancel it.",
             (START, READINESS),
         ),

@@ -20,7 +20,7 @@ class Against(OurCode):
     OTHER_ACCOUNT = (
         "OTHER_ACCOUNT",
         Entry(
-            "The engine's AWS credentials are of another account than the servers, or of nobody knows whose.",
+            "The engine's AWS credentials have been for another account than the servers, or of nobody knows whose.",
             "Give the engine credentials of the servers' account and restart it.",
             HERE,
             is_reason=True,
@@ -75,7 +75,7 @@ class Against(OurCode):
             "The server's snapshots and launch settings were not read in the last hours.",
             "Wait for the engine to read them, or start a dry run, which reads them now.",
             HERE,
-            heading="Snapshots and launch settings not read lately",
+            heading="Snapshots and launch settings not read recently",
         ),
     )
     NOT_REPLICATING = (
@@ -102,16 +102,16 @@ class Against(OurCode):
             "The server is in a DRS job that is not of this installation, so its launch waits.",
             "Let that job end; the DRS console shows whose it is.",
             HERE,
-            heading="In a DRS job of somebody else, so its launch waits",
+            heading="In another DRS job, so its launch waits",
         ),
     )
     DRILL_INSTANCE_RUNS = (
         "DRILL_INSTANCE_RUNS",
         Entry(
-            "The instance of an earlier drill still runs; a launch replaces it.",
+            "An instance from an earlier drill is still running; a launch replaces it.",
             "Terminate that drill's instances if nobody uses them.",
             HERE,
-            heading="The instance of an earlier drill still runs; a launch replaces it",
+            heading="An instance from an earlier drill is still running; a launch replaces it",
         ),
     )
     RECOVERY_INSTANCE_RUNS = (
@@ -120,7 +120,7 @@ class Against(OurCode):
             "A recovery instance of the server runs; a launch replaces it.",
             "Make sure that it does not serve production before you start.",
             HERE,
-            heading="A recovery instance runs; a launch replaces it",
+            heading="A recovery instance is running; a launch replaces it",
         ),
     )
     FOREIGN_INSTANCE_RUNS = (
@@ -129,7 +129,7 @@ class Against(OurCode):
             "An instance of the server runs that was not launched from here; a launch replaces it.",
             "Find out in the DRS console who launched it, and whether it serves production.",
             HERE,
-            heading="An instance that was not launched from here runs; a launch replaces it",
+            heading="An instance that was not launched from here is running; a launch replaces it",
         ),
     )
     QUOTA_JOBS = (
@@ -159,7 +159,7 @@ class Against(OurCode):
     NEVER_DRILLED = (
         "NEVER_DRILLED",
         Entry(
-            "Never drilled to the end. A plan that was never drilled is a guess.",
+            "It has never completed a drill. A plan that was never tested may not work.",
             "Start a drill, let it end, and terminate its instances.",
             HERE,
         ),

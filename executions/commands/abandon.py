@@ -22,7 +22,7 @@ from executions.measuring.forecast import phase_times
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.runs import actions, notifications, transitions
 from executions.runs.actions import Verb
-from executions.runs.unresponsive_regions import UNKEPT, silent_jobs, wave_in_flight
+from executions.runs.unresponsive_regions import is_unsaved, silent_jobs, wave_in_flight
 from executions.states import JobStatus, LaunchStatus, WaveStatus, roll_up
 
 
@@ -60,10 +60,10 @@ def abandon(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: 
 
 
 def _why(execution: Execution, regions: list[str], since: datetime, actor: Actor) -> str:
-    told = "has told nothing that could be kept" if execution.aws_error.startswith(UNKEPT) else "has not answered"
+    told = "has sent no answer that could be saved" if is_unsaved(execution.aws_error) else "has not answered"
     return (
         f"DRS in {' and '.join(regions)} {told} since {utc(since)}, and"
-        f" {actor.name} gave up waiting. AWS may go on launching; late instances are recorded."
+        f" {actor.name} gave up waiting. AWS may still launch servers; late instances are recorded."
     )
 
 
@@ -72,10 +72,10 @@ def _say_what_ended(
 ) -> None:
     """The same entries as of every other end: a report is held against them."""
     for wave in ended:
-        recorded_figures.say_wave_ended(execution, wave, now, actor)
+        recorded_figures.record_wave_end(execution, wave, now, actor)
     if skipped:
-        recorded_figures.say_skipped(execution, skipped, skipped[0].status_message, actor)
-    recorded_figures.say_run_ended(execution, execution.state, now, actor)
+        recorded_figures.record_skipped_waves(execution, skipped, skipped[0].status_message, actor)
+    recorded_figures.record_run_end(execution, execution.state, now, actor)
 
 
 def _end(execution: Execution, wave: WaveRun, text: str, now: datetime) -> tuple[list[WaveRun], list[WaveRun]]:

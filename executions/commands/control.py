@@ -27,7 +27,7 @@ from executions.states import ExecutionStatus, Kind, WaveStatus
 from executions.terminating.outcome import Failure, TerminationResult
 from executions.terminating.terminate import terminate
 from plans.models import RecoveryPlan
-from protection.inventory.recovery_instances import Looked
+from protection.inventory.recovery_instances import InstancesKnown
 
 __all__ = ["Failure", "TerminationResult", "cancel", "delete_finished", "get", "pause", "resume", "start", "terminate"]
 
@@ -49,7 +49,7 @@ def start(
     dry_run: bool = False,
     outage_at: datetime | None = None,
     replace_production: bool = False,
-    looked: Looked | None = None,
+    looked: InstancesKnown | None = None,
     clock: Clock = db_clock,
 ) -> Execution:
     """Start a drill or a recovery of a plan; returns at once, engines do the work.
@@ -60,12 +60,12 @@ def start(
     and, of a drill, the contract's DRS errors when DRS could not be asked what runs. The first two conflicts rest on
     database constraints: of any number of starts at once, one wins. A dry run holds no server and meets none of them.
     """
-    require_start(actor, Kind.DRILL if dry_run else kind)  # who may drill may rehearse a recovery
+    require_start(actor, Kind.DRILL if dry_run else kind)  # who may start a drill may do a dry run of a recovery
     _check_outage(kind, outage_at, clock)
     plan = RecoveryPlan.objects.filter(pk=plan_id).first()
     if plan is None:
         raise NotFound(f"There is no recovery plan {plan_id}.", details={"planId": str(plan_id)})
-    consent = Consent(Looked() if dry_run else looked or look_at_plan(plan_id), replace_production)
+    consent = Consent(InstancesKnown() if dry_run else looked or look_at_plan(plan_id), replace_production)
     try:
         with transaction.atomic():
             execution = new_run.create(

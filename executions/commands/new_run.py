@@ -10,7 +10,7 @@ from django.db.models import Prefetch
 from audit.actor import Actor
 from audit.journal import record
 from contract.errors import BadRequest
-from drs.client import SERVERS_A_JOB
+from drs.client import SERVERS_PER_JOB
 from executions.codes.ours import Code
 from executions.commands.production import Consent, require_ending
 from executions.measuring import recorded_figures
@@ -85,7 +85,7 @@ def _note_start(actor: Actor, execution: Execution, plan: RecoveryPlan, producti
             "waves": execution.total_waves,
             "initiatedBy": execution.initiated_by,
             "planVersion": plan.version,
-            **recorded_figures.promised(execution),
+            **recorded_figures.start_figures(execution),
             **({"dryRun": True} if execution.dry_run else {}),
             **({"outageTime": execution.outage_at.isoformat()} if execution.outage_at else {}),
             **production,
@@ -148,10 +148,10 @@ def _jobs_of(run: WaveRun, wave: Wave) -> Iterable[tuple[LaunchJob, list[tuple[i
     position = 0
     for (account, region), members in groupby(sorted(placed), key=lambda each: each[0]):
         ids = [member for _, member in members]
-        for at in range(0, len(ids), SERVERS_A_JOB):
+        for at in range(0, len(ids), SERVERS_PER_JOB):
             yield (
                 LaunchJob(wave=run, position=position, account_id=account, region=region),
-                ids[at : at + SERVERS_A_JOB],
+                ids[at : at + SERVERS_PER_JOB],
             )
             position += 1
 

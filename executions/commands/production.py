@@ -24,7 +24,7 @@ from executions.codes.ours import Code
 from executions.models import Execution, LaunchJob, ServerRun
 from executions.states import JobStatus, Kind, LaunchStatus
 from protection.inventory import recovery_instances
-from protection.inventory.recovery_instances import Looked
+from protection.inventory.recovery_instances import InstancesKnown
 from protection.models import ProtectionGroup, RecoveryInstance, SourceServer
 
 END_RECOVERIES = "executions.terminate_recovery"
@@ -77,7 +77,7 @@ class ProductionInstance:
 class Consent:
     """What somebody who starts a run was told of production, and whether it may be replaced."""
 
-    looked: Looked = field(default_factory=Looked)
+    looked: InstancesKnown = field(default_factory=InstancesKnown)
     replace: bool = False
 
 
@@ -94,7 +94,7 @@ def production(server_ids: Sequence[str], attempts: Collection[uuid.UUID] = ()) 
 
 
 def _ours(server_ids: Sequence[str], attempts: Collection[uuid.UUID]) -> list[ProductionInstance]:
-    """Recovery instances of runs that are up, and those that may yet come up of launches that no run waited for."""
+    """Recovery instances of runs that are up, and those that may still launch of launches that no run waited for."""
     coming = Q(launch_status__in=_UNSETTLED) & (Q(job__watched=True) | Q(job__status__in=_AT_DRS))
     # Given up, perhaps: DRS ended the job and left the server open, and is asked for it on.
     coming |= Q(launch_status=LaunchStatus.FAILED, job__status=JobStatus.COMPLETED, job__watched=True)
@@ -202,7 +202,7 @@ def in_words(found: Sequence[ProductionInstance]) -> str:
     """How many of these there are, and the first ones by name."""
     up = sum(each.is_up for each in found)
     running = [counted(up, "running recovery instance")] if up else []
-    coming = [f"{counted(len(found) - up, 'recovery instance')} that may yet come up"] if up < len(found) else []
+    coming = [f"{counted(len(found) - up, 'recovery instance')} that may still launch"] if up < len(found) else []
     named = [f"{each.hostname} {each.id}" if each.hostname != each.id else each.id for each in found[:NAMED]]
     more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
     return f"{' and '.join(running + coming)} ({', '.join(named)}{more})"
@@ -211,12 +211,12 @@ def in_words(found: Sequence[ProductionInstance]) -> str:
 # Before a start
 
 
-def look_at_plan(plan_id: uuid.UUID, *, believed: timedelta = recovery_instances.BELIEVED) -> Looked:
+def look_at_plan(plan_id: uuid.UUID, *, believed: timedelta = recovery_instances.BELIEVED) -> InstancesKnown:
     """Have DRS asked which instances run where this plan launches, if that was not done for `believed`."""
     return recovery_instances.look(places_of_plan(plan_id), believed=believed)
 
 
-def look_at_run(execution: Execution, *, believed: timedelta = recovery_instances.BELIEVED) -> Looked:
+def look_at_run(execution: Execution, *, believed: timedelta = recovery_instances.BELIEVED) -> InstancesKnown:
     """The same, where this run has launched."""
     return recovery_instances.look(places_of_run(execution), believed=believed)
 

@@ -14,7 +14,7 @@ from audit.actor import Actor
 from audit.journal import attempt, record
 from contract.clock import Clock, db_clock
 from contract.errors import BadRequest, Invalid
-from drs.client import SERVERS_A_JOB
+from drs.client import SERVERS_PER_JOB
 from executions import queue
 from executions.codes.ours import Code
 from executions.commands import control
@@ -28,7 +28,7 @@ from executions.states import LaunchStatus, WaveStatus
 from plans import services as plan_services
 from plans.fields import PLAN, WAVE
 from plans.models import RecoveryPlan, WaveGroup
-from protection.inventory.recovery_instances import Looked
+from protection.inventory.recovery_instances import InstancesKnown
 from protection.models import ProtectionGroup, ServerAssignment
 
 
@@ -63,7 +63,7 @@ class Choice:
             raise Invalid({"excludeServerIds": ["Give serverIds or excludeServerIds, not both."]})
         if strays := [each for each in dict.fromkeys(given) if each not in known]:
             raise Invalid(
-                {name: [f"{each} is no server that a retry of this run would launch." for each in strays[:20]]}
+                {name: [f"{each} is not a server that a retry of this run would launch." for each in strays[:20]]}
             )
         chosen = known.intersection(given) if self.only is not None else known.difference(given)
         if known and not chosen:
@@ -112,7 +112,7 @@ def retry(
     initiated_by: str = "",
     comment: str = "",
     replace_production: bool = False,
-    looked: Looked | None = None,
+    looked: InstancesKnown | None = None,
     choice: Choice = EVERYTHING,
     clock: Clock = db_clock,
 ) -> Execution:
@@ -223,7 +223,7 @@ def _refuse_strays(left: Iterable[WaveLeft]) -> None:
     if strays := sorted(set(wanted) - known):
         raise BadRequest(
             Code.EXECUTION_NOT_RETRYABLE,
-            f"{len(strays)} of its servers are in no protection group any more, such as {strays[0]}.",
+            f"{len(strays)} of its servers are no longer in a protection group, such as {strays[0]}.",
             details={"serverIds": strays},
         )
 
@@ -252,9 +252,9 @@ def _copy(made: Execution, left: WaveLeft, attempt: int, now: datetime) -> None:
     for server in left.servers:
         places[server.job.account_id, server.job.region].append(server)
     chunks = [
-        (account, region, servers[at : at + SERVERS_A_JOB])
+        (account, region, servers[at : at + SERVERS_PER_JOB])
         for (account, region), servers in sorted(places.items())
-        for at in range(0, len(servers), SERVERS_A_JOB)
+        for at in range(0, len(servers), SERVERS_PER_JOB)
     ]
     for position, (account, region, servers) in enumerate(chunks):
         job = LaunchJob.objects.create(wave=wave, position=position, account_id=account, region=region)
@@ -283,9 +283,9 @@ def _why_not_run(left: WaveLeft, attempt: int, *, is_up: bool) -> str:
     names = ", ".join(each.hostname for each in left.left_out[:3])
     more = f" and {len(left.left_out) - 3} more" if len(left.left_out) > 3 else ""
     if not left.left_out:
-        return f"All its servers were launched by attempt {attempt} or before."
+        return f"All its servers were launched by attempt {attempt} or earlier."
     if is_up:
-        rest = f"Its other servers were launched by attempt {attempt} or before."
+        rest = f"Its other servers were launched by attempt {attempt} or earlier."
         return f"Left out of this attempt: {names}{more}. {rest}"
     return f"All its servers were left out of this attempt: {names}{more}."
 
@@ -313,7 +313,7 @@ def _note(
             **({"leftOut": [each["sourceServerId"] for each in made.left_out]} if made.left_out else {}),
             "initiatedBy": made.initiated_by,
             **production,
-            **recorded_figures.promised(made),
+            **recorded_figures.start_figures(made),
             **({"comment": comment} if comment else {}),
         },
         before={"executionId": str(earlier.pk), "status": earlier.status},

@@ -20,7 +20,7 @@ from executions.console.forms import CommentForm
 from executions.console.live_page.page_content import Live
 from executions.models import Execution
 from executions.runs.actions import NO_WAVE, actions_of
-from executions.runs.standing import standing_servers
+from executions.runs.terminable_instances import terminable_servers
 from executions.runs.unresponsive_regions import silent_jobs, wave_in_flight
 from executions.states import Kind
 from executions.terminating.instances import launched
@@ -120,7 +120,7 @@ def execution_terminate(request: HtmxHttpRequest, execution_id: uuid.UUID) -> Ht
     """List every instance, have their number typed, or of a recovery the plan's name, then have DRS terminate them."""
     execution = get_object_or_404(Execution, pk=execution_id)
     actor, problem, error = actor_for(request), None, ""
-    standing = standing_servers(execution)
+    standing = terminable_servers(execution)
     instances = standing or list(launched(execution))
     phrase = f"terminate {len(instances)}"
     form = CommentForm(request.POST if request.method == "POST" else None)

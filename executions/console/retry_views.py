@@ -13,7 +13,7 @@ from contract.errors import DomainError
 from executions.commands import control, retry
 from executions.commands.production import places_of_run
 from executions.console.forms import CommentForm
-from executions.console.start_views import Stake
+from executions.console.start_views import ProductionRisk
 from executions.models import Execution
 from executions.runs.attempts import lineages, why_not
 
@@ -30,7 +30,7 @@ def execution_retry(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpRe
     left, lineage = retry.what_is_left(execution), lineages([execution])[execution.pk]
     reason = why_not(execution, lineage)
     is_asked = request.method == "POST" and not reason and control.may_start(actor, execution.purpose)
-    stake = Stake.of(
+    production_risk = ProductionRisk.of(
         actor,
         execution.purpose,
         [row.source_server_id for each in left for row in each.servers if row.source_server_id not in excluded],
@@ -39,7 +39,7 @@ def execution_retry(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpRe
         attempts={each.pk for each in lineage.attempts},
     )
     if request.method == "POST" and form.is_valid():
-        error = stake.mistyped(request, execution.plan_name)
+        error = production_risk.mistyped(request, execution.plan_name)
         if not error:
             try:
                 made = retry.retry(
@@ -47,10 +47,10 @@ def execution_retry(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpRe
                     execution_id=execution_id,
                     comment=form.cleaned_data["comment"],
                     choice=retry.Choice(exclude=excluded),
-                    replace_production=bool(stake.recoveries),
-                    looked=stake.looked if is_asked else None,
+                    replace_production=bool(production_risk.recoveries),
+                    looked=production_risk.looked if is_asked else None,
                 )
-                stake.warn(request)
+                production_risk.warn(request)
                 return go(request, "execution", made.pk)
             except DomainError as refusal:
                 problem, lineage = refusal, lineages([execution])[execution.pk]
@@ -65,11 +65,11 @@ def execution_retry(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpRe
         "excluded": excluded,
         "reason": reason,
         "rival": lineage.rival,
-        "stake": stake,
-        "is_recovery": stake.is_recovery,
-        "recoveries": stake.recoveries,
+        "production_risk": production_risk,
+        "is_recovery": production_risk.is_recovery,
+        "recoveries": production_risk.recoveries,
         "is_changed": execution.plan is not None and execution.plan.version != execution.plan_copy.get("version"),
-        "may_start": stake.may_start,
+        "may_start": production_risk.may_start,
         "typed": request.POST.get("confirm", ""),
         "error": error,
         "form": form,

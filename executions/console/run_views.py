@@ -23,7 +23,7 @@ from executions.models import Execution, LaunchJob
 from executions.pacemaker import beating, is_alive
 from executions.runs.actions import actions_of
 from executions.runs.attempts import RETRIED, attempts_of, retry_of
-from executions.runs.standing import standing_counts
+from executions.runs.terminable_instances import terminable_counts
 from executions.states import TerminationStatus
 from executions.terminating.outcome import result
 
@@ -64,7 +64,7 @@ def execution_detail(request: HttpRequest, execution_id: uuid.UUID) -> HttpRespo
 
 def _context(request: HttpRequest, live: Live) -> dict[str, Any]:
     is_ending = live.cleanup is TerminationStatus.IN_PROGRESS  # then some may be asked for already
-    standing = standing_counts([live.execution]).get(live.execution.pk, 0) if is_ending else live.up
+    standing = terminable_counts([live.execution]).get(live.execution.pk, 0) if is_ending else live.up
     return {
         "live": live,
         "execution": live.execution,

@@ -22,10 +22,10 @@ from executions.commands import control
 from executions.commands.production import END_RECOVERIES, ProductionInstance, digest, places_of_plan, production
 from executions.readiness.facts import readiness_of
 from executions.states import Kind
-from executions.terminating.replaced_instances import standing
+from executions.terminating.replaced_instances import instances_up
 from plans.models import RecoveryPlan, WaveServer
 from plans.views import plan_rows
-from protection.inventory.recovery_instances import ANEW, Looked, Place, known, look
+from protection.inventory.recovery_instances import ANEW, InstancesKnown, Place, known, look
 from protection.models import ProtectionGroup, SourceServer
 from protection.views import Readiness
 
@@ -49,9 +49,9 @@ def _start(request: HtmxHttpRequest, plan_id: uuid.UUID, kind: Kind, fragment: s
     places = places_of_plan(plan_id)
     servers = list(WaveServer.objects.filter(plan=plan).values_list("assignment__source_server_id", flat=True))
     is_asked = request.method == "POST" and not dry_run and control.may_start(actor, kind)
-    stake = Stake.of(actor, kind, servers, places, ask=is_asked)
+    production_risk = ProductionRisk.of(actor, kind, servers, places, ask=is_asked)
     if request.method == "POST":
-        error = "" if dry_run else stake.mistyped(request, plan.name)
+        error = "" if dry_run else production_risk.mistyped(request, plan.name)
         if not error:
             try:
                 outage = None if dry_run else _outage(request, kind)
@@ -61,24 +61,24 @@ def _start(request: HtmxHttpRequest, plan_id: uuid.UUID, kind: Kind, fragment: s
                     kind=kind,
                     outage_at=outage,
                     dry_run=dry_run,
-                    replace_production=bool(stake.recoveries),
-                    looked=stake.looked if is_asked else None,
+                    replace_production=bool(production_risk.recoveries),
+                    looked=production_risk.looked if is_asked else None,
                 )
-                stake.warn(request)
+                production_risk.warn(request)
                 return go(request, "execution", run.pk)
             except DomainError as refusal:
                 problem = refusal
     context = _consequences(plan, servers) | {
-        "stake": stake,
-        "recoveries": stake.recoveries,
+        "production_risk": production_risk,
+        "recoveries": production_risk.recoveries,
         "row": plan_rows([plan])[0],
         "assessed": readiness_of([plan.pk], db_clock())[plan.pk],
         "plan": plan,
         "typed": request.POST.get("confirm", ""),
         "error": error,
         "outage": request.POST.get("outage", ""),
-        "may_rehearse": control.may_start(actor, Kind.DRILL),
-        "may_start": stake.may_start,
+        "may_dry_run": control.may_start(actor, Kind.DRILL),
+        "may_start": production_risk.may_start,
     }
     trail = [("Recovery plans", reverse("plans")), (plan.name, reverse("plan", args=[plan.pk]))]
     question = Question(fragment, f"Start {kind.label.lower()}: {plan.name}", trail)
@@ -86,12 +86,12 @@ def _start(request: HtmxHttpRequest, plan_id: uuid.UUID, kind: Kind, fragment: s
 
 
 @dataclass(frozen=True)
-class Stake:
+class ProductionRisk:
     """What a start would end of production, as a page shows it: nobody agrees to the end of more than they saw."""
 
     kind: Kind
     recoveries: list[ProductionInstance]
-    looked: Looked
+    looked: InstancesKnown
     may_start: bool
 
     @classmethod
@@ -104,7 +104,7 @@ class Stake:
         *,
         ask: bool,
         attempts: Collection[uuid.UUID] = (),
-    ) -> "Stake":
+    ) -> "ProductionRisk":
         """As the inventory has it; with `ask`, DRS is asked anew: a page waits for AWS only where something starts."""
         looked = look(places, believed=ANEW) if ask else known(places)
         found = production(server_ids, attempts)
@@ -121,7 +121,7 @@ class Stake:
 
     @property
     def is_typed(self) -> bool:
-        """Whether the plan's name is asked for: production is at stake."""
+        """Whether the plan's name is asked for: production is at production_risk."""
         return self.is_recovery or bool(self.recoveries)
 
     def mistyped(self, request: HttpRequest, name: str) -> str:
@@ -129,7 +129,9 @@ class Stake:
         if not self.may_start:
             return ""
         if request.POST.get("production", self.digest) != self.digest:
-            return "What would be terminated has changed since you read this. Nothing was started. Read it again."
+            return (
+                "What would be terminated has changed since you opened this page. Nothing was started. Check it again."
+            )
         if self.is_typed and name_key(request.POST.get("confirm", "")) != name_key(name):
             return "This is not the plan's name. Nothing was started."
         return ""
@@ -137,7 +139,7 @@ class Stake:
     def warn(self, request: HttpRequest) -> None:
         """Say beside the new run what could not be checked. Only a recovery is started all the same."""
         for (_, region), why in self.looked.silent.items():
-            text = f"Started, but AWS did not say which recovery instances run in {region}; any there are replaced."
+            text = f"Started, but AWS did not list the recovery instances in {region}; any that exist are replaced."
             messages.warning(request, f"{text} {why.message}")
 
 
@@ -147,14 +149,14 @@ def _outage(request: HtmxHttpRequest, kind: Kind) -> datetime | None:
     try:
         return datetime.fromisoformat(said).replace(tzinfo=UTC) if said else None
     except ValueError as error:
-        raise Invalid({"outageTime": ["A date and a time are expected, such as 2026-01-31T04:05."]}) from error
+        raise Invalid({"outageTime": ["Enter a date and a time, such as 2026-01-31T04:05."]}) from error
 
 
 def _consequences(plan: RecoveryPlan, ids: Sequence[str]) -> dict[str, Any]:
     """What a start would meet: where it launches, which drills' instances it would replace, which servers lag."""
     known_servers = SourceServer.objects.in_bulk(ids)
     regions = ProtectionGroup.objects.filter(waves__plan=plan).order_by("region")
-    drills = standing(ids, Kind.DRILL)
+    drills = instances_up(ids, Kind.DRILL)
     return {
         "regions": regions.values_list("region", flat=True).distinct(),
         "readiness": Readiness.of(known_servers.get(each) for each in ids),

@@ -10,16 +10,16 @@ from django.db import transaction
 from contract import log_context
 from contract.clock import Clock, db_clock, unix
 from executions.codes.ours import Code
-from executions.engine.dry_run import rehearse
+from executions.engine.dry_run import dry_run_turn
 from executions.launching import launch
-from executions.launching.restored_runs import recount
+from executions.launching.restored_runs import find_launches
 from executions.measuring import recorded_figures
-from executions.measuring.forecast import is_stale, phase_times, renewed
+from executions.measuring.forecast import is_stale, phase_times, updated_forecast
 from executions.models import LaunchJob, WaveRun
 from executions.runs import decide as d
 from executions.runs import notifications, transitions
-from executions.runs.aws_calls import Errand, do_now
-from executions.runs.claim import Lost, Run, claim, journal, load
+from executions.runs.aws_calls import AwsCalls, run_inline
+from executions.runs.claim import ClaimLost, Run, claim, journal, load
 from executions.states import STEPPED, ExecutionStatus, JobStatus, LaunchStatus, WaveStatus
 from protection.inventory.launch_details import Round
 
@@ -32,24 +32,26 @@ UNLISTED = (
 
 def step(execution_id: uuid.UUID, clock: Clock = db_clock) -> None:
     """Move one run as far as it goes now. Safe to call at any time, any number of times, from anywhere."""
-    do_now(stepping(execution_id, clock))
+    run_inline(step_calls(execution_id, clock))
 
 
-def stepping(execution_id: uuid.UUID, clock: Clock = db_clock) -> Errand[None]:
-    """The same as an errand: the caller makes the calls to AWS."""
+def step_calls(execution_id: uuid.UUID, clock: Clock = db_clock) -> AwsCalls[None]:
+    """The same, but the caller makes the AWS calls."""
     token = claim(execution_id, clock())
     if token is not None:
         yield from advance(execution_id, token, clock)
 
 
-def advance(execution_id: uuid.UUID, token: uuid.UUID, clock: Clock = db_clock, *, share: bool = False) -> Errand[bool]:
-    """Decide and act until the run must wait. With `share`, a launch is left to whoever comes first: True then."""
+def advance(
+    execution_id: uuid.UUID, token: uuid.UUID, clock: Clock = db_clock, *, stop_at_launch: bool = False
+) -> AwsCalls[bool]:
+    """Decide and act until the run must wait. With `stop_at_launch`, stop before a launch and return True."""
     turn = Round()
     try:
         while True:
             run, now = load(execution_id, token), clock()
             if run.execution.dry_run:
-                if not (yield from rehearse(run, clock)):
+                if not (yield from dry_run_turn(run, clock)):
                     return False
                 if turn.is_over:
                     run.release(clock())
@@ -57,95 +59,95 @@ def advance(execution_id: uuid.UUID, token: uuid.UUID, clock: Clock = db_clock, 
                 continue
             decision = d.decide(run.view, now, poll_seconds=settings.POLL_SECONDS)
             log_context.note(execution_id=str(execution_id), wave=getattr(decision, "wave", None))
-            if share and isinstance(decision, d.Launch):
+            if stop_at_launch and isinstance(decision, d.Launch):
                 run.release(now, status=ExecutionStatus.RUNNING)
                 return True
             if isinstance(decision, d.Launch):
                 yield from launch.launch(run, run.waves[decision.wave], decision.job, clock)
             elif isinstance(decision, d.Reconcile):
                 yield from launch.reconcile(run, run.waves[decision.wave], decision.job, clock)
-            elif isinstance(decision, d.Recount):
-                if not (yield from recount(run, clock)):
+            elif isinstance(decision, d.FindLaunches):
+                if not (yield from find_launches(run, clock)):
                     return False
-            elif not _perform(run, decision, now):
+            elif not _apply_decision(run, decision, now):
                 return False
-    except Lost:
+    except ClaimLost:
         return False
 
 
-Written = d.Withdraw | d.GiveUpUnsettled | d.Settle | d.Pause | d.Expire | d.Skip | d.Finish | d.Wait
+DatabaseOnly = d.Withdraw | d.GiveUpUnsettled | d.SettleWave | d.Pause | d.ExpirePause | d.Skip | d.Finish | d.Wait
 
 
-def _perform(run: Run, decision: Written, now: datetime) -> bool:
+def _apply_decision(run: Run, decision: DatabaseOnly, now: datetime) -> bool:
     """Write down what needs no AWS; False when the run now waits, or is over."""
     match decision:
         case d.Withdraw(number, job_ids):
             _withdraw(run, run.waves[number], job_ids, now)
         case d.GiveUpUnsettled(number):
             _give_up_unsettled(run, run.waves[number], now)
-        case d.Settle():
+        case d.SettleWave():
             _settle(run, decision, now)
         case d.Skip(numbers, reason):
             _skip(run, [run.waves[number] for number in numbers], reason, now)
         case d.Pause(number):
             _pause(run, run.waves[number], now)
-        case d.Expire(number):
+        case d.ExpirePause(number):
             _expire(run, run.waves[number:], now)
         case d.Finish(status):
             _finish(run, status, now)
             return False
         case d.Wait(until):
-            _rest(run, until, now)
+            _wait(run, until, now)
             return False
     return True
 
 
-def _rest(run: Run, until: datetime, now: datetime) -> None:
+def _wait(run: Run, until: datetime, now: datetime) -> None:
     wave = next((each for each in run.waves if not each.state.is_final), None)
     status = run.execution.state
     if wave is not None and wave.state.has_begun:
         jobs = [job.state for job in wave.jobs.all()]
         cancelled = run.execution.cancel_requested_at is not None
         status = d.running_status(d.wave_status(jobs), cancelled=cancelled)
-    slot = d.grid(now, settings.POLL_SECONDS)
+    slot = d.next_poll_slot(now, settings.POLL_SECONDS)
     if (status in STEPPED or until > slot) and transitions.is_watched(run.execution):
         until = min(until, slot)  # DRS still owes us news, of an earlier wave perhaps: only a polled run hears them
         status = ExecutionStatus.POLLING if status in STEPPED else status
     if is_stale(run.execution, now):  # nothing happened, and so it takes longer than was thought: readers see that
-        run.keep(now)
+        run.write(now)
         transitions.touch(run.execution, now)
-    forecast = renewed(run.execution, now)
+    forecast = updated_forecast(run.execution, now)
     if forecast is not None:
-        run.keep(now, forecast=forecast)
+        run.write(now, forecast=forecast)
     if status is run.execution.state:
         run.release(until)
     else:
         run.release(until, status=status, updated_at=now)
 
 
-def _settle(run: Run, verdict: d.Settle, now: datetime) -> None:
+def _settle(run: Run, verdict: d.SettleWave, now: datetime) -> None:
     wave = run.waves[verdict.wave]
     with transaction.atomic():
-        run.keep(now)
+        run.write(now)
         wave.status, wave.ended_at, wave.status_message = verdict.status, now, verdict.message
         wave.error_code, wave.error_message = verdict.code, verdict.message if verdict.code else ""
         wave.save(update_fields=["status", "ended_at", "status_message", "error_code", "error_message"])
         transitions.touch(run.execution, now, [wave])
-        recorded_figures.say_wave_ended(run.execution, wave, now)
+        recorded_figures.record_wave_end(run.execution, wave, now)
         if verdict.code == Code.WAVE_TIMEOUT:
             notifications.timed_out(run.execution, wave, verdict.code, verdict.message, now)
 
 
 def _withdraw(run: Run, wave: WaveRun, job_ids: Iterable[uuid.UUID], now: datetime) -> None:
     with transaction.atomic():
-        run.keep(now)
+        run.write(now)
         LaunchJob.objects.filter(pk__in=job_ids, status=JobStatus.QUEUED).update(status=JobStatus.WITHDRAWN)
         transitions.touch(run.execution, now, [wave])
 
 
 def _give_up_unsettled(run: Run, wave: WaveRun, now: datetime) -> None:
     with transaction.atomic():
-        run.keep(now)
+        run.write(now)
         left = wave.servers.filter(launch_status__in=[LaunchStatus.PENDING, LaunchStatus.IN_PROGRESS])
         left.filter(job__instances_seen_at=None).update(launch_status=LaunchStatus.FAILED, error=UNLISTED)
         left.update(launch_status=LaunchStatus.FAILED, error=UNSETTLED)
@@ -154,15 +156,15 @@ def _give_up_unsettled(run: Run, wave: WaveRun, now: datetime) -> None:
 
 def _skip(run: Run, waves: list[WaveRun], reason: str, now: datetime) -> None:
     with transaction.atomic():
-        run.keep(now)
+        run.write(now)
         transitions.skip(waves, reason, now)
         transitions.touch(run.execution, now, waves)
-        recorded_figures.say_skipped(run.execution, waves, reason)
+        recorded_figures.record_skipped_waves(run.execution, waves, reason)
 
 
 def _pause(run: Run, wave: WaveRun, now: datetime) -> None:
     with transaction.atomic():
-        run.keep(now, status=ExecutionStatus.PAUSED, pause_requested_at=None)
+        run.write(now, status=ExecutionStatus.PAUSED, pause_requested_at=None)
         wave.status, wave.paused_at = WaveStatus.PAUSED, now
         wave.resumed_at, wave.resumed_by = None, ""  # of a pause before
         wave.save(update_fields=["status", "paused_at", "resumed_at", "resumed_by"])
@@ -174,7 +176,7 @@ def _pause(run: Run, wave: WaveRun, now: datetime) -> None:
 def _expire(run: Run, waves: list[WaveRun], now: datetime) -> None:
     text = Code.PAUSE_EXPIRED.meaning
     with transaction.atomic():
-        run.keep(now, error_code=Code.PAUSE_EXPIRED, error_message=text)
+        run.write(now, error_code=Code.PAUSE_EXPIRED, error_message=text)
         transitions.skip(waves, text, now)
         transitions.touch(run.execution, now, waves)
         journal(run, "execution.pause_expired", wave=waves[0].number)
@@ -187,8 +189,8 @@ def _finish(run: Run, status: ExecutionStatus, now: datetime) -> None:
         columns = transitions.end_columns(run.execution, status, now)
         if failed is not None and not run.execution.error_code:
             columns |= {"error_code": failed.error_code, "error_message": failed.error_message}
-        run.keep(now, **columns, phase_times=phase_times(run.execution))
+        run.write(now, **columns, phase_times=phase_times(run.execution))
         transitions.release(run.execution)
         transitions.touch(run.execution, now)
-        recorded_figures.say_run_ended(run.execution, status, now)
+        recorded_figures.record_run_end(run.execution, status, now)
         notifications.ended(run.execution, now)

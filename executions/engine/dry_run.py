@@ -30,23 +30,23 @@ from executions.readiness.assessment import (
     ServerFacts,
     WaveFacts,
     findings,
-    of_quotas,
+    quota_reasons,
 )
 from executions.readiness.facts import regions_now, servers_of
 from executions.runs import decide as d
 from executions.runs import transitions
-from executions.runs.account_check import MOST_DOUBLINGS
-from executions.runs.aws_calls import Errand
+from executions.runs.account_check import MAX_DOUBLINGS
+from executions.runs.aws_calls import AwsCalls
 from executions.runs.claim import Run, journal
 from executions.states import ExecutionStatus, JobStatus, LaunchStatus, Phase, Verdict, WaveStatus
 from plans.models import OnFailure
 from protection.inventory import launch_details, source_servers
 
-SERVERS_A_TURN = 20
+SERVERS_PER_TURN = 20
 TRIES = 3  # how often AWS is asked before a server counts as not checked
 
 
-class Told(TypedDict):
+class FindingRow(TypedDict):
     """A finding as rows and API have it."""
 
     code: str
@@ -54,13 +54,13 @@ class Told(TypedDict):
     message: str
 
 
-def told(each: Finding | Reason) -> Told:
+def finding_row(each: Finding | Reason) -> FindingRow:
     """A finding in its kept form."""
-    return Told(code=each.code, severity=each.weight.severity, message=each.text)
+    return FindingRow(code=each.code, severity=each.weight.severity, message=each.text)
 
 
-def rehearse(run: Run, clock: Clock) -> Errand[bool]:
-    """One turn of a dry run; True when there is more to do now. Raises Lost when the run was taken over."""
+def dry_run_turn(run: Run, clock: Clock) -> AwsCalls[bool]:
+    """One turn of a dry run; True when there is more to do now. Raises ClaimLost when the run was taken over."""
     now = clock()
     wave = next((each for each in run.waves if not each.state.is_final), None)
     if run.execution.cancel_requested_at is not None:
@@ -71,26 +71,26 @@ def rehearse(run: Run, clock: Clock) -> Errand[bool]:
         return False
     job = LaunchJob.objects.filter(wave=wave, status=JobStatus.QUEUED).order_by("position").first()
     if job is not None:
-        return (yield from _inspect(run, wave, job, clock))
+        return (yield from _check_servers(run, wave, job, clock))
     _settle(run, wave, now)
     return True
 
 
-def _inspect(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> Errand[bool]:
+def _check_servers(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> AwsCalls[bool]:
     """Look at the next servers of a job, live, and write down those that a round has time for, so that a slow DRS
     outlasts neither the lease nor a worker's patience. False when AWS is to be asked again later."""
     this_round = launch_details.Round()
     _begin(run, wave, clock())
-    rows = list(job.servers.filter(phase=Phase.QUEUED).order_by("position")[:SERVERS_A_TURN])
+    rows = list(job.servers.filter(phase=Phase.QUEUED).order_by("position")[:SERVERS_PER_TURN])
     ids = [row.source_server_id for row in rows]
     try:
         present: list[DrsServer] = yield partial(Drs(job.region, job.account_id, reading="poller").source_servers, ids)
-        run.keep(clock())
+        run.write(clock())
         running = yield partial(launch_details.fetch_jobs, job.region, job.account_id, clock())
         if isinstance(running, DrsError):
             raise running
         source_servers.store(job.region, job.account_id, present, whole_region=False)
-        run.keep(clock())
+        run.write(clock())
         launch_details.keep_jobs(job.region, running, clock())
         unread = {server.source_server_id for server in present}
         for server in present:
@@ -99,13 +99,13 @@ def _inspect(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> Errand[bo
             )
             if detail.error is not None:
                 raise detail.error
-            run.keep(clock())
+            run.write(clock())
             launch_details.keep_detail(detail, clock())
             unread.remove(server.source_server_id)
             if this_round.is_over:
                 break
     except DrsError as error:
-        return _not_told(run, wave, job, rows, error, clock())
+        return _after_aws_failure(run, wave, job, rows, error, clock())
     looked_at = [row for row in rows if row.source_server_id not in unread]
     found = _findings(run, job, looked_at, {each.source_server_id for each in present}, clock())
     _write(run, wave, job, looked_at, found, clock())
@@ -114,7 +114,7 @@ def _inspect(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> Errand[bo
 
 def _begin(run: Run, wave: WaveRun, now: datetime) -> None:
     with transaction.atomic():
-        run.keep(now, status=ExecutionStatus.RUNNING)
+        run.write(now, status=ExecutionStatus.RUNNING)
         if wave.started_at is None:
             wave.status, wave.started_at = WaveStatus.INITIATED, now
             wave.save(update_fields=["status", "started_at"])
@@ -123,23 +123,23 @@ def _begin(run: Run, wave: WaveRun, now: datetime) -> None:
 
 def _findings(
     run: Run, job: LaunchJob, rows: Sequence[ServerRun], present: set[str], now: datetime
-) -> Mapping[int, Sequence[Told]]:
+) -> Mapping[int, Sequence[FindingRow]]:
     """What stands against the launch of each of these servers, now that the inventory has just been told of them."""
     ids = [row.source_server_id for row in rows]
     known = servers_of(ids)
     holds = ServerHold.objects.filter(assignment__source_server_id__in=ids)
     held = dict(holds.values_list("assignment__source_server_id", "execution__plan_name"))
     region = regions_now().get(job.region) or RegionFacts(job.region)
-    found: dict[int, Sequence[Told]] = {}
+    found: dict[int, Sequence[FindingRow]] = {}
     for row in rows:
         facts = known.get(row.source_server_id) or ServerFacts(row.source_server_id, row.hostname, job.region)
         gone = row.source_server_id not in present
         facts = replace(facts, gone=gone, held_by=held.get(row.source_server_id, ""))
-        found[row.pk] = [told(each) for each in findings(facts, region, run.execution.rpo_minutes, now)]
+        found[row.pk] = [finding_row(each) for each in findings(facts, region, run.execution.rpo_minutes, now)]
     return found
 
 
-def _not_told(
+def _after_aws_failure(
     run: Run, wave: WaveRun, job: LaunchJob, rows: Sequence[ServerRun], error: DrsError, now: datetime
 ) -> bool:
     """AWS did not answer: ask again in a while; what was never told counts as found wanting, not as well."""
@@ -151,7 +151,7 @@ def _not_told(
         run.release(now + d.backoff(tries - 1, settings.POLL_SECONDS), failures=tries, aws_error=str(error))
         return False
     text = f"It could not be checked. {error.code}: {error.message}"
-    unknown = [Told(code=Against.NOT_CHECKED, severity=Verdict.NOT_READY.severity, message=text)]
+    unknown = [FindingRow(code=Against.NOT_CHECKED, severity=Verdict.NOT_READY.severity, message=text)]
     _write(run, wave, job, rows, {row.pk: unknown for row in rows}, now)
     return True
 
@@ -159,7 +159,7 @@ def _not_told(
 def _wait_for_credentials(run: Run, error: DrsError, now: datetime) -> None:
     """What another account does not see says nothing of the servers: the dry run waits, for as long as that takes."""
     since, failures = run.execution.failing_since or now, run.execution.failures
-    later = now + d.backoff(min(failures, MOST_DOUBLINGS), settings.POLL_SECONDS)
+    later = now + d.backoff(min(failures, MAX_DOUBLINGS), settings.POLL_SECONDS)
     run.release(later, failures=failures + 1, failing_since=since, aws_error=str(error))
 
 
@@ -168,7 +168,7 @@ def _write(
     wave: WaveRun,
     job: LaunchJob,
     rows: Sequence[ServerRun],
-    found: Mapping[int, Sequence[Told]],
+    found: Mapping[int, Sequence[FindingRow]],
     now: datetime,
 ) -> None:
     for row in rows:
@@ -176,7 +176,7 @@ def _write(
         row.findings, row.phase, row.error = list(found[row.pk]), Phase.DONE, " ".join(against)
         row.launch_status = LaunchStatus.FAILED if against else LaunchStatus.PENDING
     with transaction.atomic():
-        run.keep(now, failures=0, failing_since=None, aws_error="")
+        run.write(now, failures=0, failing_since=None, aws_error="")
         ServerRun.objects.bulk_update(rows, ["findings", "phase", "error", "launch_status"])
         if not job.servers.filter(phase=Phase.QUEUED).exists():
             LaunchJob.objects.filter(pk=job.pk).update(status=JobStatus.WITHDRAWN)
@@ -192,15 +192,15 @@ def _settle(run: Run, wave: WaveRun, now: datetime) -> None:
         f"{counted(len(rows), 'server')} checked, nothing was launched: {failed} would fail, {warned} with warnings."
     ]
     with transaction.atomic():
-        run.keep(now)
+        run.write(now)
         wave.status = WaveStatus.FAILED if failed else WaveStatus.COMPLETED
-        wave.ended_at, wave.status_message = now, " ".join([*said, *_would(run, wave)])
+        wave.ended_at, wave.status_message = now, " ".join([*said, *_consequences(run, wave)])
         wave.save(update_fields=["status", "ended_at", "status_message"])
         transitions.touch(run.execution, now, [wave])
         journal(run, f"wave.{wave.status.lower()}", wave=wave.number, text=wave.status_message)
 
 
-def _would(run: Run, wave: WaveRun) -> Iterable[str]:
+def _consequences(run: Run, wave: WaveRun) -> Iterable[str]:
     """What the wave's place in the plan would mean for it."""
     failed, skipped = _not_completing(run.waves[: wave.number])
     stopper = next((each for each in failed if run.waves[each].on_failure == OnFailure.STOP), None)
@@ -227,7 +227,7 @@ def _not_completing(waves: Iterable[WaveRun]) -> tuple[set[int], set[int]]:
 def _cancel(run: Run, now: datetime) -> None:
     waves = [wave for wave in run.waves if not wave.state.is_final]
     with transaction.atomic():
-        run.keep(now, **transitions.end_columns(run.execution, ExecutionStatus.CANCELLED, now))
+        run.write(now, **transitions.end_columns(run.execution, ExecutionStatus.CANCELLED, now))
         transitions.skip(waves, "The dry run was cancelled before this wave was checked.", now)
         transitions.touch(run.execution, now, waves)
         journal(run, "execution.ended", outcome=ExecutionStatus.CANCELLED.value, endTime=unix(now))
@@ -239,16 +239,19 @@ def _finish(run: Run, now: datetime) -> None:
     status = ExecutionStatus.FAILED if failed else ExecutionStatus.COMPLETED
     total = ServerRun.objects.filter(wave__execution=run.execution).count()
     columns = transitions.end_columns(run.execution, status, now)
-    columns["rehearsal"] = {"findings": [told(each) for each in _of_plan(run)], **forecast.predicted(run.execution)}
+    columns["rehearsal"] = {
+        "findings": [finding_row(each) for each in _plan_reasons(run)],
+        **forecast.predict_duration(run.execution),
+    }
     if failed:
         columns["error_message"] = f"{failed} of {counted(total, 'server')} would not launch. Nothing was launched."
     with transaction.atomic():
-        run.keep(now, **columns)
+        run.write(now, **columns)
         transitions.touch(run.execution, now)
         journal(run, "execution.ended", outcome=status.value, endTime=unix(now))
 
 
-def _of_plan(run: Run) -> Iterable[Reason]:
+def _plan_reasons(run: Run) -> Iterable[Reason]:
     """Quotas of every region, and a run of the plan that is in the way."""
     placed: dict[int, list[ServerFacts]] = {wave.pk: [] for wave in run.waves}
     rows = ServerRun.objects.filter(wave__execution=run.execution).values_list(
@@ -265,8 +268,8 @@ def _of_plan(run: Run) -> Iterable[Reason]:
         waves=[WaveFacts(wave.number, placed[wave.pk]) for wave in run.waves],
         regions={region: known.get(region) or RegionFacts(region) for region in sorted(used)},
     )
-    yield from of_quotas(facts)
+    yield from quota_reasons(facts)
     plan = run.execution.plan
     if plan is not None and (active := plan.executions.filter(ended_at=None, dry_run=False).first()):
-        text = f"The plan is being run now ({active.status.lower()}); a start would be refused."
+        text = f"The plan is running now ({active.status.lower()}); a start would be refused."
         yield Reason(Code.PLAN_ALREADY_EXECUTING, Verdict.READY_WITH_WARNINGS, text)

@@ -1,8 +1,8 @@
-"""Polls DRS for every run that has a job there: one errand an account and region, none waiting for another.
+"""Polls DRS for every run that has a job there: one call per account and region, none waiting for another.
 
-A batch of due runs is claimed with one UPDATE and one token. Answers are applied as they come in; a region that
-does not answer keeps only its own runs waiting. Runs of which nothing is new go back to the grid in one UPDATE. Logs
-and instances are read after that, when no run waits for them.
+Due runs are claimed together with one UPDATE and one token. Answers are saved as they arrive; a region that does not
+answer holds up only its own runs. Runs without changes are released until the next poll in one UPDATE. Logs and
+instances are read after that, when no run waits for them.
 """
 
 import logging
@@ -29,45 +29,45 @@ from drs.shapes import JOB_COMPLETED
 from executions.engine import save_answers
 from executions.engine.advance import advance
 from executions.launching import launch
-from executions.measuring.forecast import is_foretold, is_stale
+from executions.measuring.forecast import has_forecast, is_stale
 from executions.models import Execution, LaunchJob, TerminationJob
-from executions.observing.drs_answers import Answer, News, Question, ask, read_on
-from executions.observing.open_servers import open_servers, say_unlisted
+from executions.observing.drs_answers import Answer, JobChanges, Question, ask, read_logs_and_instances
+from executions.observing.open_servers import open_servers, report_unlisted
 from executions.runs import decide as d
 from executions.runs import transitions
-from executions.runs.aws_calls import Crew, Errand
-from executions.runs.claim import LEASE, UNREAD, Run, uncounted
-from executions.runs.unresponsive_regions import UNKEPT
+from executions.runs.aws_calls import AwsCalls, CallPool
+from executions.runs.claim import LARGE_COLUMNS, LEASE, Run, unconfirmed_launches
+from executions.runs.unresponsive_regions import UNSAVED
 from executions.states import STEPPED, WAVE_BEGUN, WAVE_FINAL, JobStatus
 from executions.terminating import follow_up
 
 log = logging.getLogger(__name__)
 
-FORECASTS_A_POLL = 5  # made anew because they are stale or a log has grown; the others wait for the next poll
-RUNS_A_TRANSACTION = 25  # whose log lines are written together
-LOGS_A_POLL = 20  # as many as DRS runs jobs at once in a region
+FORECASTS_PER_POLL = 5  # made anew because they are stale or a log has grown; the others wait for the next poll
+RUNS_PER_TRANSACTION = 25  # whose log lines are written together
+LOGS_PER_POLL = 20  # as many as DRS runs jobs at once in a region
 
 Place = tuple[str, str]  # account, region
-Told = list[tuple[uuid.UUID, list[News]]]
+ChangesByRun = list[tuple[uuid.UUID, list[JobChanges]]]
 
 
 @dataclass
-class Batch:
-    """Runs claimed together: the places that have not answered yet, and what those that have said."""
+class ClaimedRuns:
+    """Runs claimed together: the regions that have not answered yet, and what came of those that have."""
 
     token: uuid.UUID
     waiting: dict[uuid.UUID, set[Place]] = field(default_factory=lambda: defaultdict(set))
     changed: set[uuid.UUID] = field(default_factory=set)
     answered: set[uuid.UUID] = field(default_factory=set)
     failed: set[uuid.UUID] = field(default_factory=set)
-    unkept: set[uuid.UUID] = field(default_factory=set)  # of which something told cannot be written down
+    unsaved: set[uuid.UUID] = field(default_factory=set)  # an answer about them could not be saved
 
 
 @dataclass(frozen=True)
-class Inquiry:
-    """One question under way."""
+class RegionPoll:
+    """A poll of one account and region that waits for its answer."""
 
-    batch: Batch
+    claimed: ClaimedRuns
     place: Place
     asked_at: datetime
     jobs: list[LaunchJob] = field(default_factory=list)
@@ -87,212 +87,216 @@ class Inquiry:
 
 
 @dataclass(frozen=True)
-class Ways:
-    """Where runs go that no place keeps waiting: each of them one way."""
+class NextSteps:
+    """What happens next with runs whose regions have all answered or failed: each is in exactly one set."""
 
-    silent: set[uuid.UUID]  # no place answered
-    unkept: set[uuid.UUID]  # what was told cannot be written down
-    over: set[uuid.UUID]  # and DRS has no more news of them
-    busy: set[uuid.UUID]  # something is to be decided, or foretold anew
-    resting: set[uuid.UUID]
+    unanswered: set[uuid.UUID]  # no region answered
+    unsaved: set[uuid.UUID]  # an answer could not be saved
+    finished: set[uuid.UUID]  # and DRS will report nothing more about them
+    to_decide: set[uuid.UUID]  # something is to be decided, or a forecast is due
+    unchanged: set[uuid.UUID]
 
 
 class Poller:
-    """Lives as long as a sweep. `ready` are runs that may launch their next wave, for whoever comes first."""
+    """Lives as long as a sweep. `ready_to_launch` are runs that may launch their next wave, on any engine."""
 
-    def __init__(self, crew: Crew, clock: Clock = db_clock) -> None:
-        self.crew = crew
+    def __init__(self, pool: CallPool, clock: Clock = db_clock) -> None:
+        self.pool = pool
         self.clock = clock
-        self.ready: list[uuid.UUID] = []
+        self.ready_to_launch: list[uuid.UUID] = []
         self.reading: set[Place] = set()  # whose logs are being read
 
     def start(self, due: Iterable[uuid.UUID], now: datetime) -> None:
         """Claim the due runs that are polled, and ask DRS for their jobs."""
-        batch = Batch(uuid.uuid4())
+        claimed = ClaimedRuns(uuid.uuid4())
         polled = Execution.objects.filter(pk__in=list(due), next_step_at__lte=now).exclude(status__in=STEPPED)
-        if not polled.update(claim=batch.token, next_step_at=now + LEASE):
+        if not polled.update(claim=claimed.token, next_step_at=now + LEASE):
             return
-        inquiries = _inquiries(batch, now)
-        for inquiry in inquiries:
-            for execution_id in inquiry.executions:
-                batch.waiting[execution_id].add(inquiry.place)
-        for execution in Execution.objects.filter(claim=batch.token).exclude(pk__in=list(batch.waiting)):
-            self.crew.start(self._without_job(execution, batch.token))
-        for inquiry in inquiries:
-            self.crew.start(self._inquire(inquiry))
-        over = {pk: run for each in inquiries for pk, run in each.executions.items() if run.state.is_final}
-        for execution in over.values():
-            self.crew.start(self._tend(execution, batch.token))
+        region_polls = _region_polls(claimed, now)
+        for poll in region_polls:
+            for execution_id in poll.executions:
+                claimed.waiting[execution_id].add(poll.place)
+        for execution in Execution.objects.filter(claim=claimed.token).exclude(pk__in=list(claimed.waiting)):
+            self.pool.start(self._without_job(execution, claimed.token))
+        for poll in region_polls:
+            self.pool.start(self._poll_region(poll))
+        finished = {pk: run for each in region_polls for pk, run in each.executions.items() if run.state.is_final}
+        for execution in finished.values():
+            self.pool.start(self._follow_up_finished(execution, claimed.token))
 
-    def _tend(self, execution: Execution, token: uuid.UUID) -> Errand[None]:
-        """What no poll settles for a run that is over."""
-        yield from follow_up.tend(execution, self.clock)
-        yield from launch.take_over_late(Run(execution, [], token), self.clock)
+    def _follow_up_finished(self, execution: Execution, token: uuid.UUID) -> AwsCalls[None]:
+        """Terminations and unconfirmed launches of a run that is over."""
+        yield from follow_up.follow_up_finished(execution, self.clock)
+        yield from launch.adopt_late(Run(execution, [], token), self.clock)
 
-    def _without_job(self, execution: Execution, token: uuid.UUID) -> Errand[None]:
+    def _without_job(self, execution: Execution, token: uuid.UUID) -> AwsCalls[None]:
         """A run without a job at DRS: paused, cancelled before anything arrived there, or over and fully known."""
         if execution.state.is_final:
-            yield from self._tend(execution, token)
-            _rest_for_good(execution, token, self.clock())
+            yield from self._follow_up_finished(execution, token)
+            _release_finished(execution, token, self.clock())
         else:
             yield from self._advance(execution.pk, token)
 
-    def _advance(self, execution_id: uuid.UUID, token: uuid.UUID) -> Errand[None]:
-        if (yield from advance(execution_id, token, self.clock, share=True)):
-            self.ready.append(execution_id)
+    def _advance(self, execution_id: uuid.UUID, token: uuid.UUID) -> AwsCalls[None]:
+        if (yield from advance(execution_id, token, self.clock, stop_at_launch=True)):
+            self.ready_to_launch.append(execution_id)
 
-    def _inquire(self, inquiry: Inquiry) -> Errand[None]:
-        question = _question(inquiry)
+    def _poll_region(self, poll: RegionPoll) -> AwsCalls[None]:
+        question = _question(poll)
         answer: Answer = yield partial(ask, question)
-        now, batch = self.clock(), inquiry.batch
+        now, claimed = self.clock(), poll.claimed
         if answer.error is None:
-            batch.answered |= set(inquiry.executions)
-            self._apply(inquiry, answer, now)
+            claimed.answered |= set(poll.executions)
+            self._save_answer(poll, answer, now)
         else:
-            batch.failed |= set(inquiry.executions)
-            _note_failure(inquiry, answer.error, now)
-        for execution_id in inquiry.executions:
-            batch.waiting[execution_id].discard(inquiry.place)
-        self._conclude(inquiry, [each for each in inquiry.executions if not batch.waiting[each]], now)
-        if any(job.job_id in answer.jobs for job in inquiry.jobs) and inquiry.place not in self.reading:
-            self.reading.add(inquiry.place)
+            claimed.failed |= set(poll.executions)
+            _note_failure(poll, answer.error, now)
+        for execution_id in poll.executions:
+            claimed.waiting[execution_id].discard(poll.place)
+        self._finish_poll(poll, [each for each in poll.executions if not claimed.waiting[each]], now)
+        if any(job.job_id in answer.jobs for job in poll.jobs) and poll.place not in self.reading:
+            self.reading.add(poll.place)
             question = replace(question, open_servers=open_servers(answer))
             try:
-                more: Answer = yield partial(read_on, question, answer.jobs)
+                more: Answer = yield partial(read_logs_and_instances, question, answer.jobs)
             finally:
-                self.reading.remove(inquiry.place)
-            say_unlisted(question, more, self.clock())
-            self._apply_more(inquiry, more)
+                self.reading.remove(poll.place)
+            report_unlisted(question, more, self.clock())
+            self._save_logs_and_instances(poll, more)
 
-    def _apply_more(self, inquiry: Inquiry, answer: Answer) -> None:
+    def _save_logs_and_instances(self, poll: RegionPoll, answer: Answer) -> None:
         """Write down what logs and instances tell. Nobody's claim guards this: the rows are read anew under a lock, and
         what DRS tells of them only ever grows. Where nothing but a log has grown, a forecast is all that may change."""
         told = {*answer.logs, *answer.unread, *(job_id for job_id, _ in answer.instances)}
         told.update(each.job_id for each in answer.jobs.values() if answer.listed and each.status == JOB_COMPLETED)
-        jobs = LaunchJob.objects.filter(pk__in=[job.pk for job in inquiry.jobs], job_id__in=told)
-        changed = list(save_answers.by_run(save_answers.fresh(jobs), answer, inquiry.asked_at))
+        jobs = LaunchJob.objects.filter(pk__in=[job.pk for job in poll.jobs], job_id__in=told)
+        changed = list(save_answers.changes_by_run(save_answers.load_watched(jobs), answer, poll.asked_at))
         grown: list[uuid.UUID] = []
-        for at in range(0, len(changed), RUNS_A_TRANSACTION):
-            some = changed[at : at + RUNS_A_TRANSACTION]
-            for execution_id, items in self._keep(some, jobs, answer, inquiry.asked_at):
-                if any(each.decides for each in items):
-                    self._go_on(execution_id, self.clock())
-                elif is_foretold(items[0].job.wave.execution):
+        for at in range(0, len(changed), RUNS_PER_TRANSACTION):
+            some = changed[at : at + RUNS_PER_TRANSACTION]
+            for execution_id, items in self._save_runs(some, jobs, answer, poll.asked_at):
+                if any(each.needs_decision for each in items):
+                    self._decide_again(execution_id, self.clock())
+                elif has_forecast(items[0].job.wave.execution):
                     grown.append(execution_id)
-        for execution_id in random.sample(grown, min(len(grown), FORECASTS_A_POLL)):
-            self._go_on(execution_id, self.clock())
+        for execution_id in random.sample(grown, min(len(grown), FORECASTS_PER_POLL)):
+            self._decide_again(execution_id, self.clock())
 
-    def _keep(self, runs: Sequence[uuid.UUID], jobs: QuerySet[LaunchJob], answer: Answer, asked_at: datetime) -> Told:
+    def _save_runs(
+        self, runs: Sequence[uuid.UUID], jobs: QuerySet[LaunchJob], answer: Answer, asked_at: datetime
+    ) -> ChangesByRun:
         """Save what is new of these runs, together; one by one if that fails, so that none keeps the others from it.
         A run that somebody else has locked waits for the next poll."""
         rows = Execution.objects.select_for_update(skip_locked=True).filter(pk__in=runs).order_by("pk")
         try:
             with transaction.atomic():
                 mine = jobs.filter(wave__execution__in=list(rows.values_list("pk", flat=True)))
-                found = save_answers.by_run(save_answers.fresh(mine), answer, asked_at)
+                found = save_answers.changes_by_run(save_answers.load_watched(mine), answer, asked_at)
                 save_answers.save([each for items in found.values() for each in items], self.clock())
                 return list(found.items())
         except Exception as error:  # of one run, whatever it is: the others must not wait for it
             if is_outage(error):
                 raise
             if len(runs) == 1:
-                log.exception("what DRS told of run %s cannot be written down", runs[0])
+                log.exception("DRS's answer for run %s could not be saved", runs[0])
                 return []
-        return [told for each in runs for told in self._keep([each], jobs, answer, asked_at)]
+        return [told for each in runs for told in self._save_runs([each], jobs, answer, asked_at)]
 
-    def _go_on(self, execution_id: uuid.UUID, now: datetime) -> None:
-        """Something of a run that rests has changed: decide, or let it rest for good."""
+    def _decide_again(self, execution_id: uuid.UUID, now: datetime) -> None:
+        """A run between polls has changed: decide, or release it if it is over."""
         token = uuid.uuid4()
-        resting = Execution.objects.filter(pk=execution_id, claim=None).exclude(status__in=STEPPED)
-        if not resting.update(claim=token, next_step_at=now + LEASE):
+        unchanged = Execution.objects.filter(pk=execution_id, claim=None).exclude(status__in=STEPPED)
+        if not unchanged.update(claim=token, next_step_at=now + LEASE):
             return
         execution = Execution.objects.get(pk=execution_id)
         if execution.state.is_final:
-            _rest_for_good(execution, token, now)
+            _release_finished(execution, token, now)
         else:
-            self.crew.start(self._advance(execution_id, token))
+            self.pool.start(self._advance(execution_id, token))
 
-    def _apply(self, inquiry: Inquiry, answer: Answer, now: datetime) -> None:
+    def _save_answer(self, poll: RegionPoll, answer: Answer, now: datetime) -> None:
         """Write down what is new, and only then when it was seen: that is what waves are judged by."""
-        batch = inquiry.batch
-        for execution_id, items in save_answers.by_run(inquiry.jobs, answer, inquiry.asked_at).items():
-            with _alone(batch, execution_id, now):
-                if _write(execution_id, batch.token, items, now):
-                    batch.changed.add(execution_id)
-        kept = [job for job in inquiry.jobs if job.wave.execution_id not in batch.unkept]
+        claimed = poll.claimed
+        for execution_id, items in save_answers.changes_by_run(poll.jobs, answer, poll.asked_at).items():
+            with _isolated(claimed, execution_id, now):
+                if _save_if_claimed(execution_id, claimed.token, items, now):
+                    claimed.changed.add(execution_id)
+        kept = [job for job in poll.jobs if job.wave.execution_id not in claimed.unsaved]
         seen = LaunchJob.objects.filter(pk__in=[job.pk for job in kept if job.job_id in answer.jobs])
-        seen.filter(wave__execution__claim=batch.token).update(seen_at=inquiry.asked_at)
-        ids = [ending.pk for ending in inquiry.terminations if ending.job_id in answer.jobs]
-        TerminationJob.objects.filter(pk__in=ids).update(seen_at=inquiry.asked_at)
-        for ending in inquiry.terminations:
+        seen.filter(wave__execution__claim=claimed.token).update(seen_at=poll.asked_at)
+        ids = [ending.pk for ending in poll.terminations if ending.job_id in answer.jobs]
+        TerminationJob.objects.filter(pk__in=ids).update(seen_at=poll.asked_at)
+        for ending in poll.terminations:
             found = answer.jobs.get(ending.job_id)
-            with _alone(batch, ending.execution_id, now):
-                if follow_up.follow(ending, found, inquiry.asked_at, now) and found is not None:
-                    self.crew.start(follow_up.settle(ending, found, self.clock))
+            with _isolated(claimed, ending.execution_id, now):
+                if follow_up.save_progress(ending, found, poll.asked_at, now) and found is not None:
+                    self.pool.start(follow_up.settle_ended_job(ending, found, self.clock))
 
-    def _conclude(self, inquiry: Inquiry, complete: Collection[uuid.UUID], now: datetime) -> None:
-        """Runs that no place keeps waiting: decide where something changed or is due, else back to the grid."""
-        batch, runs = inquiry.batch, inquiry.executions
-        heard = batch.answered.intersection(complete)
-        due = _with_more_to_do(inquiry, heard) | _with_launch_due(set(complete) - heard, now)
-        ways = _sort_out(inquiry, complete, due, now)
-        _clear_failures(batch.token, [runs[each] for each in heard - batch.failed - batch.unkept])
-        _back_off(batch.token, ways.silent, now)
-        for execution_id in ways.unkept:
-            _back_off(batch.token, {execution_id}, now)
-        for execution_id in ways.over:
-            _rest_for_good(runs[execution_id], batch.token, now)
-        _back_to_grid(batch.token, ways.resting, now)
-        for execution_id in ways.busy:
-            self.crew.start(self._advance(execution_id, batch.token))
+    def _finish_poll(self, poll: RegionPoll, complete: Collection[uuid.UUID], now: datetime) -> None:
+        """Runs that wait for no other region: decide where something changed or is due, else wait for the next poll."""
+        claimed, runs = poll.claimed, poll.executions
+        heard = claimed.answered.intersection(complete)
+        due = _needing_decision(poll, heard) | _with_due_launch(set(complete) - heard, now)
+        next_steps = _next_steps(poll, complete, due, now)
+        _clear_failures(claimed.token, [runs[each] for each in heard - claimed.failed - claimed.unsaved])
+        _back_off(claimed.token, next_steps.unanswered, now)
+        for execution_id in next_steps.unsaved:
+            _back_off(claimed.token, {execution_id}, now)
+        for execution_id in next_steps.finished:
+            _release_finished(runs[execution_id], claimed.token, now)
+        _release_until_next_poll(claimed.token, next_steps.unchanged, now)
+        for execution_id in next_steps.to_decide:
+            self.pool.start(self._advance(execution_id, claimed.token))
 
 
-def _sort_out(inquiry: Inquiry, complete: Collection[uuid.UUID], due: Collection[uuid.UUID], now: datetime) -> Ways:
-    """Which way each of these runs goes; `due` are those that need a decision although nothing is new."""
-    batch, runs = inquiry.batch, inquiry.executions
-    heard = batch.answered.intersection(complete)
+def _next_steps(
+    poll: RegionPoll, complete: Collection[uuid.UUID], due: Collection[uuid.UUID], now: datetime
+) -> NextSteps:
+    """Classify these runs; `due` are those that need a decision although nothing changed."""
+    claimed, runs = poll.claimed, poll.executions
+    heard = claimed.answered.intersection(complete)
     finals = {each for each in complete if runs[each].state.is_final}
-    busy = (heard & batch.changed).union(due) - finals
-    unkept = heard & batch.unkept - busy
-    over = heard & finals - inquiry.still_watched - unkept
-    resting = heard - busy - unkept - over
-    stale = set([each for each in resting - finals if is_stale(runs[each], now)][:FORECASTS_A_POLL])
-    return Ways(set(complete) - heard - busy, unkept, over, busy | stale, resting - stale)
+    to_decide = (heard & claimed.changed).union(due) - finals
+    unsaved = heard & claimed.unsaved - to_decide
+    finished = heard & finals - poll.still_watched - unsaved
+    unchanged = heard - to_decide - unsaved - finished
+    stale = set([each for each in unchanged - finals if is_stale(runs[each], now)][:FORECASTS_PER_POLL])
+    return NextSteps(set(complete) - heard - to_decide, unsaved, finished, to_decide | stale, unchanged - stale)
 
 
-def _inquiries(batch: Batch, now: datetime) -> Sequence[Inquiry]:
+def _region_polls(claimed: ClaimedRuns, now: datetime) -> Sequence[RegionPoll]:
     """What to ask, one inquiry an account and region."""
-    by_place: dict[Place, Inquiry] = {}
-    launches = LaunchJob.objects.filter(wave__execution__claim=batch.token, watched=True)
-    for job in launches.select_related("wave__execution").defer(*UNREAD):
+    by_place: dict[Place, RegionPoll] = {}
+    launches = LaunchJob.objects.filter(wave__execution__claim=claimed.token, watched=True)
+    for job in launches.select_related("wave__execution").defer(*LARGE_COLUMNS):
         place = (job.account_id, job.region)
-        by_place.setdefault(place, Inquiry(batch, place, now)).jobs.append(job)
-    endings = TerminationJob.objects.filter(execution__claim=batch.token, watched=True)
+        by_place.setdefault(place, RegionPoll(claimed, place, now)).jobs.append(job)
+    endings = TerminationJob.objects.filter(execution__claim=claimed.token, watched=True)
     for ending in endings.select_related("execution"):
         place = (ending.account_id, ending.region)
-        by_place.setdefault(place, Inquiry(batch, place, now)).terminations.append(ending)
+        by_place.setdefault(place, RegionPoll(claimed, place, now)).terminations.append(ending)
     return list(by_place.values())
 
 
-def _question(inquiry: Inquiry) -> Question:
+def _question(poll: RegionPoll) -> Question:
     """Ask for all jobs; read at most 20 logs, in turn where there are more."""
-    ids = sorted(job.job_id for job in inquiry.jobs)
-    turn = int(inquiry.asked_at.timestamp() / settings.POLL_SECONDS) * LOGS_A_POLL % max(len(ids), 1)
-    logs = (ids[turn:] + ids[:turn])[:LOGS_A_POLL]
-    endings = [ending.job_id for ending in inquiry.terminations]
-    account, region = inquiry.place
+    ids = sorted(job.job_id for job in poll.jobs)
+    turn = int(poll.asked_at.timestamp() / settings.POLL_SECONDS) * LOGS_PER_POLL % max(len(ids), 1)
+    logs = (ids[turn:] + ids[:turn])[:LOGS_PER_POLL]
+    endings = [ending.job_id for ending in poll.terminations]
+    account, region = poll.place
     return Question(region, account, (*ids, *endings), frozenset(logs))
 
 
-def _rest_for_good(execution: Execution, token: uuid.UUID, now: datetime) -> None:
+def _release_finished(execution: Execution, token: uuid.UUID, now: datetime) -> None:
     """A run that is over: look again while DRS, in any region, has news of it or a termination is unsettled."""
     unsettled = execution.terminations.filter(Q(status__in=follow_up.UNSETTLED) | Q(watched=True))
-    under_way = unsettled.exists() or transitions.is_watched(execution) or uncounted(execution).exists()
-    at = d.grid(now, settings.POLL_SECONDS) if under_way else None
+    under_way = unsettled.exists() or transitions.is_watched(execution) or unconfirmed_launches(execution).exists()
+    at = d.next_poll_slot(now, settings.POLL_SECONDS) if under_way else None
     Execution.objects.filter(pk=execution.pk, claim=token).update(claim=None, next_step_at=at)
 
 
-def _write(execution_id: uuid.UUID, token: uuid.UUID, items: Sequence[News], now: datetime) -> bool:
+def _save_if_claimed(execution_id: uuid.UUID, token: uuid.UUID, items: Sequence[JobChanges], now: datetime) -> bool:
     """Save what is new of one run, if the claim still stands."""
     with log_context.bound(execution_id=str(execution_id)), transaction.atomic():
         if not Execution.objects.filter(pk=execution_id, claim=token).update(next_step_at=now + LEASE):
@@ -301,16 +305,16 @@ def _write(execution_id: uuid.UUID, token: uuid.UUID, items: Sequence[News], now
     return True
 
 
-def _with_more_to_do(inquiry: Inquiry, executions: Iterable[uuid.UUID]) -> set[uuid.UUID]:
+def _needing_decision(poll: RegionPoll, executions: Iterable[uuid.UUID]) -> set[uuid.UUID]:
     """Runs that need a decision although DRS told nothing new: late, unsent, unconfirmed or unsettled launches. Of one
-    whose news cannot be written down, jobs in memory know more than its rows."""
+    whose answer could not be saved, jobs in memory know more than its rows."""
     due = {
         job.wave.execution_id
-        for job in inquiry.jobs
+        for job in poll.jobs
         if job.wave.execution.cancel_requested_at is not None
-        or (job.wave.execution_id not in inquiry.batch.unkept and _may_settle(job, inquiry.asked_at))
+        or (job.wave.execution_id not in poll.claimed.unsaved and _is_decidable(job, poll.asked_at))
     }
-    return due.intersection(executions) | _unsent(executions, inquiry.asked_at)
+    return due.intersection(executions) | _unsent(executions, poll.asked_at)
 
 
 def _unsent(executions: Iterable[uuid.UUID], now: datetime, *, only_due: bool = False) -> set[uuid.UUID]:
@@ -326,21 +330,21 @@ def _unsent(executions: Iterable[uuid.UUID], now: datetime, *, only_due: bool = 
     return set(jobs.filter(begun | is_due).values_list("wave__execution_id", flat=True))
 
 
-def _with_launch_due(silent: Collection[uuid.UUID], now: datetime) -> set[uuid.UUID]:
+def _with_due_launch(unanswered: Collection[uuid.UUID], now: datetime) -> set[uuid.UUID]:
     """Of runs of which no place answered, those that have something to send all the same, elsewhere perhaps. Nothing
     is concluded from the silence: waves are judged by what was seen after their deadline."""
-    return _unsent(silent, now, only_due=True) if silent else set()
+    return _unsent(unanswered, now, only_due=True) if unanswered else set()
 
 
-def _may_settle(job: LaunchJob, asked_at: datetime) -> bool:
+def _is_decidable(job: LaunchJob, asked_at: datetime) -> bool:
     late = job.wave.deadline_at is not None and job.wave.deadline_at < asked_at
     return late or job.state is JobStatus.COMPLETED
 
 
-def _back_to_grid(token: uuid.UUID, executions: Iterable[uuid.UUID], now: datetime) -> None:
+def _release_until_next_poll(token: uuid.UUID, executions: Iterable[uuid.UUID], now: datetime) -> None:
     ids = list(executions)
     if ids:
-        slot = d.grid(now, settings.POLL_SECONDS)
+        slot = d.next_poll_slot(now, settings.POLL_SECONDS)
         Execution.objects.filter(pk__in=ids, claim=token).update(claim=None, next_step_at=slot)
 
 
@@ -353,13 +357,18 @@ def _clear_failures(token: uuid.UUID, runs: Iterable[Execution]) -> None:
         held.update(failures=0, failing_since=None, aws_error="", revision=F("revision") + 1)
 
 
-def _note_failure(inquiry: Inquiry, error: DrsError, now: datetime) -> None:
+def _note_failure(poll: RegionPoll, error: DrsError, now: datetime) -> None:
     """DRS did not answer: say so on the runs. Nothing is concluded from it."""
-    log.warning("polling %s failed: %s", inquiry.place, error, extra={"executions": [*map(str, inquiry.executions)]})
-    _say_failing(inquiry.batch.token, inquiry.executions, str(error), now)
+    log.warning(
+        "Polling DRS in %s failed: %s",
+        poll.place[1],
+        error,
+        extra={"executions": [*map(str, poll.executions)]},
+    )
+    _record_failure(poll.claimed.token, poll.executions, str(error), now)
 
 
-def _say_failing(token: uuid.UUID, executions: Iterable[uuid.UUID], text: str, now: datetime) -> None:
+def _record_failure(token: uuid.UUID, executions: Iterable[uuid.UUID], text: str, now: datetime) -> None:
     Execution.objects.filter(pk__in=list(executions), claim=token).update(
         failures=F("failures") + 1,
         failing_since=Coalesce("failing_since", now),
@@ -370,21 +379,21 @@ def _say_failing(token: uuid.UUID, executions: Iterable[uuid.UUID], text: str, n
 
 
 @contextmanager
-def _alone(batch: Batch, execution_id: uuid.UUID, now: datetime) -> Iterator[None]:
-    """What fails in here, fails for this run, and its page says so."""
+def _isolated(claimed: ClaimedRuns, execution_id: uuid.UUID, now: datetime) -> Iterator[None]:
+    """An error in here concerns this run alone, and its page says so."""
     try:
         yield
     except Exception as error:  # of one run, whatever it is: the others must not wait for it
         if is_outage(error):
             raise
-        log.exception("what AWS told of run %s cannot be written down", execution_id)
-        batch.unkept.add(execution_id)
-        text = f"{UNKEPT}: {type(error).__name__}: {error}"
-        _say_failing(batch.token, {execution_id}, text, now)
+        log.exception("DRS's answer for run %s could not be saved", execution_id)
+        claimed.unsaved.add(execution_id)
+        text = f"{UNSAVED}: {type(error).__name__}: {error}"
+        _record_failure(claimed.token, {execution_id}, text, now)
 
 
 def _back_off(token: uuid.UUID, executions: Iterable[uuid.UUID], now: datetime) -> None:
-    """No place answered for these runs: leave AWS alone for a while."""
+    """No region answered for these runs: back off."""
     held = Execution.objects.filter(pk__in=list(executions), claim=token)
     failures = held.aggregate(most=Max("failures"))["most"] if executions else None
     if failures:

@@ -10,62 +10,62 @@ from django.db.models import QuerySet
 
 from executions.measuring import recorded_figures
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
-from executions.observing.drs_answers import Answer, News, compare
+from executions.observing.drs_answers import Answer, JobChanges, compare
 from executions.runs import retry_policy, transitions
-from executions.runs.claim import UNREAD
+from executions.runs.claim import LARGE_COLUMNS
 from executions.states import WAVE_FINAL, JobStatus, LaunchStatus, WaveStatus
 from executions.terminating import follow_up, replaced_instances
 
 log = logging.getLogger(__name__)
 
-_TOLD_AT_ENDS = {"launch_status", "launched_at", "point_in_time"}  # what `witness` keeps of a server
-_JOB_NEWS = ["status", "seen_at", "completed_seen_at", "instances_seen_at", "watched", "events_seen"]
+_RECORDED_COLUMNS = {"launch_status", "launched_at", "point_in_time"}  # what the journal keeps of a server
+_JOB_COLUMNS = ["status", "seen_at", "completed_seen_at", "instances_seen_at", "watched", "events_seen"]
 
 
-def fresh(jobs: QuerySet[LaunchJob]) -> list[LaunchJob]:
+def load_watched(jobs: QuerySet[LaunchJob]) -> list[LaunchJob]:
     """Those of which DRS may have more news, as they are now."""
-    return list(jobs.filter(watched=True).select_related("wave__execution").defer(*UNREAD))
+    return list(jobs.filter(watched=True).select_related("wave__execution").defer(*LARGE_COLUMNS))
 
 
-def by_run(jobs: Iterable[LaunchJob], answer: Answer, asked_at: datetime) -> dict[uuid.UUID, list[News]]:
+def changes_by_run(jobs: Iterable[LaunchJob], answer: Answer, asked_at: datetime) -> dict[uuid.UUID, list[JobChanges]]:
     """What is new of these jobs, by run."""
     servers: dict[uuid.UUID, list[ServerRun]] = defaultdict(list)
     for server in ServerRun.objects.filter(job__in=list(jobs)):
         servers[server.job_id].append(server)
-    news: dict[uuid.UUID, list[News]] = defaultdict(list)
+    changes: dict[uuid.UUID, list[JobChanges]] = defaultdict(list)
     for job in jobs:
-        told = _compared(job, servers[job.pk], answer, asked_at)
+        told = _compare_or_note(job, servers[job.pk], answer, asked_at)
         if told.changed:
-            news[job.wave.execution_id].append(told)
-    return news
+            changes[job.wave.execution_id].append(told)
+    return changes
 
 
-def _compared(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer, asked_at: datetime) -> News:
+def _compare_or_note(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer, asked_at: datetime) -> JobChanges:
     try:
         return compare(job, servers, answer, asked_at)
     except Exception as error:  # raised by `save`: what cannot be compared cannot be saved, of this run alone
-        return News(job, changed=True, trouble=error)
+        return JobChanges(job, changed=True, trouble=error)
 
 
-def save(items: Sequence[News], now: datetime) -> None:
+def save(items: Sequence[JobChanges], now: datetime) -> None:
     """Write it down, in a transaction that holds the runs."""
     if not items:
         return
     for each in items:
         if each.trouble is not None:
             raise each.trouble
-    LaunchJob.objects.bulk_update([each.job for each in items], _JOB_NEWS, batch_size=500)
+    LaunchJob.objects.bulk_update([each.job for each in items], _JOB_COLUMNS, batch_size=500)
     _save_servers(
         [server for each in items for server in each.servers], {column for each in items for column in each.columns}
     )
     _save_events(items)
     runs = {each.job.wave.execution_id: each.job.wave.execution for each in items}
-    _say_what_ends_do_not(items, runs)
+    _record_late_changes(items, runs)
     for each in items:
         if each.ended:
-            recorded_figures.say_ended(runs[each.job.wave.execution_id], each.job)
+            recorded_figures.record_launch_end(runs[each.job.wave.execution_id], each.job)
         if each.log_given_up:
-            log.warning("the log of %s is given up: it could not be read for a day", each.job.job_id)
+            log.warning("Giving up on the log of DRS job %s: it could not be read for a day", each.job.job_id)
     over = {(each.job.account_id, each.job.region) for each in items if each.job.state is JobStatus.COMPLETED}
     for account, region in sorted(over):
         retry_policy.wake_waiting(account, region, now)
@@ -73,19 +73,19 @@ def save(items: Sequence[News], now: datetime) -> None:
     WaveRun.objects.filter(pk__in=moving, status=WaveStatus.POLLING).update(status=WaveStatus.LAUNCHING)
     transitions.touch_all(list(runs), now, {each.job.wave_id for each in items})
     for execution in runs.values():
-        follow_up.after_late_news(execution, now)
-    replaced_instances.note_replaced(items, now)
+        follow_up.reopen_after_late_launch(execution, now)
+    replaced_instances.mark_replaced(items, now)
 
 
-def _say_what_ends_do_not(items: Iterable[News], runs: Mapping[uuid.UUID, Execution]) -> None:
+def _record_late_changes(items: Iterable[JobChanges], runs: Mapping[uuid.UUID, Execution]) -> None:
     """Have the journal know what the entries of ended waves do not: a report of this moment is held against it."""
-    told = [each for each in items if each.servers and not each.ended and _TOLD_AT_ENDS & each.columns]
+    told = [each for each in items if each.servers and not each.ended and _RECORDED_COLUMNS & each.columns]
     if told:
         over = WaveRun.objects.filter(pk__in=[each.job.wave_id for each in told], status__in=WAVE_FINAL)
         ended = set(over.values_list("pk", flat=True))
         for each in told:
             if each.job.wave_id in ended:
-                recorded_figures.say_news(runs[each.job.wave.execution_id], each.job, each.servers)
+                recorded_figures.record_server_changes(runs[each.job.wave.execution_id], each.job, each.servers)
 
 
 def _save_servers(servers: Sequence[ServerRun], columns: Collection[str]) -> None:
@@ -100,7 +100,7 @@ def _save_servers(servers: Sequence[ServerRun], columns: Collection[str]) -> Non
     ServerRun.objects.bulk_update(servers, columns, batch_size=500)
 
 
-def _save_events(items: Iterable[News]) -> None:
+def _save_events(items: Iterable[JobChanges]) -> None:
     """Logs are read whole: most of their lines are known."""
     known = set(JobEvent.objects.filter(job__in=[each.job for each in items]).values_list("job__pk", "digest"))
     unknown = [event for each in items for event in each.events if (each.job.pk, event.digest) not in known]

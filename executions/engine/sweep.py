@@ -14,12 +14,12 @@ from contract.clock import Clock, db_clock
 from contract.database_errors import is_outage
 from drs.errors import DrsError
 from drs.shapes import Job
-from executions.engine.advance import stepping
+from executions.engine.advance import step_calls
 from executions.engine.poll import Poller
 from executions.metrics import failed_aws_calls
 from executions.models import Execution
 from executions.readiness import stored_verdicts
-from executions.runs.aws_calls import Crew, Errand
+from executions.runs.aws_calls import AwsCalls, CallPool
 from executions.states import STEPPED
 from protection.inventory import launch_details, recovery_instances
 from protection.inventory import source_servers as inventory
@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 
 BATCH = 500
 INLINE_SECONDS = 2.0  # how long a sweep itself steps runs before it looks at the polls again
-PATIENCE_SECONDS = 0.5  # how long a sweep waits for answers before it goes on
-SHARED = 8  # how many due runs are offered to idle workers
+MAX_WAIT_SECONDS = 0.5  # how long a sweep waits for answers before it goes on
+OFFERED_TO_WORKERS = 8  # how many due runs are offered to idle workers
 INVENTORY_CHECK = timedelta(seconds=5)
 SEAL_CHECK = timedelta(seconds=5)
 
@@ -47,8 +47,8 @@ class Sweep:
         self.clock = clock
         self.nudge = nudge
         self.is_idle = is_idle
-        self.crew = Crew()
-        self.poller = Poller(self.crew, clock)
+        self.pool = CallPool()
+        self.poller = Poller(self.pool, clock)
         self.next_inventory_check: datetime | None = None
         self.next_seal_check: datetime | None = None
 
@@ -59,24 +59,24 @@ class Sweep:
         rows = list(due.values_list("pk", "status")[:BATCH])
         polled = [pk for pk, status in rows if status not in STEPPED]
         if polled:
-            _apart(partial(self.poller.start, polled, now))
+            _isolated(partial(self.poller.start, polled, now))
         self._step([pk for pk, status in rows if status in STEPPED])
         self.collect()
-        _apart(partial(self._inventory, now))
-        _apart(partial(self._seal, now))
-        _apart(failed_aws_calls.keep)
+        _isolated(partial(self._refresh_inventory, now))
+        _isolated(partial(self._seal, now))
+        _isolated(failed_aws_calls.keep)
 
-    def collect(self, patience: float = PATIENCE_SECONDS) -> None:
+    def collect(self, max_wait: float = MAX_WAIT_SECONDS) -> None:
         """Go on with whatever AWS has answered; waves that are over make the next ones launch."""
-        self.crew.collect(patience)
-        ready, self.poller.ready = self.poller.ready, []
-        self._step(ready)
+        self.pool.collect(max_wait)
+        ready_to_launch, self.poller.ready_to_launch = self.poller.ready_to_launch, []
+        self._step(ready_to_launch)
 
     def rest(self, seconds: float) -> None:
         """Until the next sweep: go on with every answer as it comes."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
-            if self.crew.under_way:
+            if self.pool.under_way:
                 self.collect(left)
             else:
                 time.sleep(left)
@@ -84,36 +84,36 @@ class Sweep:
     @property
     def is_busy(self) -> bool:
         """Whether anything is under way."""
-        return bool(self.crew.under_way or self.poller.ready)
+        return bool(self.pool.under_way or self.poller.ready_to_launch)
 
     def drain(self) -> None:
         """Finish what is under way, without asking for anything new."""
         while self.is_busy:
-            self.collect(patience=1.0)
+            self.collect(max_wait=1.0)
 
     def close(self) -> None:
         """End the threads without waiting for AWS."""
-        self.crew.close()
+        self.pool.close()
 
     def _step(self, due: Sequence[uuid.UUID]) -> None:
         """Advance what is due here, for a while, and let idle workers share it."""
         if len(due) > 1 and self.is_idle():
-            for pk in due[1 : 1 + SHARED]:
+            for pk in due[1 : 1 + OFFERED_TO_WORKERS]:
                 self.nudge(pk)
         until = time.monotonic() + INLINE_SECONDS
         for pk in due:
-            self.crew.start(stepping(pk, self.clock))
+            self.pool.start(step_calls(pk, self.clock))
             if time.monotonic() > until:
                 return
 
-    def _inventory(self, now: datetime) -> None:
+    def _refresh_inventory(self, now: datetime) -> None:
         """Start reading regions whose servers were not read for a while, and weigh a few plans."""
         if self.next_inventory_check is not None and now < self.next_inventory_check:
             return
         self.next_inventory_check = now + INVENTORY_CHECK
         every = timedelta(seconds=settings.INVENTORY_SECONDS)
         for region in inventory.claim_due_regions(now, every=every):
-            self.crew.start(_read(region, self.clock))
+            self.pool.start(_read_region(region, self.clock))
         stored_verdicts.refresh(now)
 
     def _seal(self, now: datetime) -> None:
@@ -124,17 +124,17 @@ class Sweep:
                 self.next_seal_check = now
 
 
-def _apart(work: Callable[[], object]) -> None:
-    """A part of the sweep that the others do not wait for: trouble with it ends no sweep."""
+def _isolated(work: Callable[[], object]) -> None:
+    """Run a part of the sweep on its own: an error in it does not stop the others."""
     try:
         work()
     except Exception as error:  # whatever it is: the other runs must go on, and it is tried again
         if is_outage(error):
             raise
-        log.exception("a part of a sweep failed")
+        log.exception("Part of a sweep failed; the rest continues")
 
 
-def _read(region: str, clock: Clock) -> Errand[None]:
+def _read_region(region: str, clock: Clock) -> AwsCalls[None]:
     """A region's servers; and if it answers, which instances and jobs run there, and the details of a few servers."""
     reading: inventory.Reading = yield partial(inventory.fetch, region, reading="poller")
     if inventory.keep(reading) is not None:
@@ -157,7 +157,7 @@ def _read(region: str, clock: Clock) -> Errand[None]:
             return
 
 
-def _read_instances(region: str, account: str) -> Errand[None]:
+def _read_instances(region: str, account: str) -> AwsCalls[None]:
     """A region's recovery instances, and who launched those that are new. Whether DRS tells them or not, the rest of
     the round goes on."""
     found: recovery_instances.Reading = yield partial(recovery_instances.fetch, region, account)

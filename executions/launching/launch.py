@@ -22,24 +22,24 @@ from drs.shapes import Job
 from executions.codes.ours import Code
 from executions.launching.occupied_by import by_occupant, jobs_of_ours, occupied_by
 from executions.launching.refusals import (
-    begin,
+    excluding,
     halves,
     leave_out,
     reject,
     requeue,
     retry_later,
-    say,
+    set_wave_message,
     split,
     split_unsent,
-    without,
+    start_wave,
 )
 from executions.models import Execution, LaunchJob, WaveRun
 from executions.runs import decide as d
 from executions.runs import transitions
 from executions.runs.account_check import waits_for_credentials
-from executions.runs.aws_calls import Errand
-from executions.runs.claim import Lost, Run, journal, uncounted
-from executions.runs.retry_policy import count, is_hopeless, leave_out_idle_time
+from executions.runs.aws_calls import AwsCalls
+from executions.runs.claim import ClaimLost, Run, journal, unconfirmed_launches
+from executions.runs.retry_policy import count_refusal, exclude_idle_time, is_out_of_time
 from executions.states import WAVE_BEGUN, JobStatus, Kind, WaveStatus
 
 LAUNCH_TAG = "drsorch:launch"
@@ -55,10 +55,10 @@ _FATAL_CODES = {
 _MAY_BE_ONE_SERVERS = (Trouble.INVALID, Trouble.NOT_FOUND, Trouble.REFUSED)
 
 
-def launch(run: Run, wave: WaveRun, job_id: uuid.UUID, clock: Clock) -> Errand[None]:
-    """Send one job of a wave. Raises Lost when the run was taken over before the intent was recorded."""
+def launch(run: Run, wave: WaveRun, job_id: uuid.UUID, clock: Clock) -> AwsCalls[None]:
+    """Send one job of a wave. Raises ClaimLost when the run was taken over before the intent was recorded."""
     job = LaunchJob.objects.get(pk=job_id)
-    leave_out_idle_time(job, clock())
+    exclude_idle_time(job, clock())
     if job.attempt and (yield from _adopt_if_found(run, wave, job, clock, _split_in_conflict)):
         return
     if (yield from waits_for_credentials(run, wave, job, clock)):
@@ -86,14 +86,14 @@ def _servers(job: LaunchJob) -> list[str]:
     return list(job.servers.order_by("position").values_list("source_server_id", flat=True))
 
 
-def _leave_out_gone(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> Errand[bool]:
+def _leave_out_gone(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> AwsCalls[bool]:
     """DRS refuses a job as a whole because of one server that it does not know any more: such a server is left out.
     True when none remains. Before the intent, and never in its way: a silence says nothing of any server."""
     gone = yield from _unlisted(job, _servers(job))
     return bool(gone) and leave_out(run, wave, job, gone, clock())
 
 
-def _unlisted(job: LaunchJob, servers: Sequence[str]) -> Errand[list[str]]:
+def _unlisted(job: LaunchJob, servers: Sequence[str]) -> AwsCalls[list[str]]:
     """Those of the servers that DRS, if it answers, does not list."""
     try:
         found = yield partial(Drs(job.region, job.account_id, reading="poller").source_servers, servers)
@@ -106,13 +106,13 @@ def _unlisted(job: LaunchJob, servers: Sequence[str]) -> Errand[list[str]]:
 def _record_intent(run: Run, wave: WaveRun, job: LaunchJob, now: datetime) -> None:
     """Commit that this job is about to be sent: from here on it must be looked for before it is sent again."""
     with transaction.atomic():
-        run.keep(now, status=d.running_status(wave.state, cancelled=False))
+        run.write(now, status=d.running_status(wave.state, cancelled=False))
         mine = LaunchJob.objects.filter(pk=job.pk, status=JobStatus.QUEUED, attempt=job.attempt, job_id="")
         columns = {"attempt": job.attempt + 1, "intent_at": now, "refused_since": job.refused_since}
         if not mine.update(status=JobStatus.INITIATED, not_before=None, **columns):
-            raise Lost
+            raise ClaimLost
         job.status, job.attempt, job.intent_at = JobStatus.INITIATED, job.attempt + 1, now
-        begin(wave, now)
+        start_wave(wave, now)
         transitions.touch(run.execution, now, [wave])
         journal(
             run,
@@ -142,7 +142,7 @@ def adopt(run: Run, wave: WaveRun, job: LaunchJob, found: Job, now: datetime, ve
         )
         if not done:
             known = LaunchJob.objects.values_list("job_id", flat=True).get(pk=job.pk)
-            _say_doubled(run, job, {known, found.job_id})
+            _report_double_launch(run, job, {known, found.job_id})
             return
         # The deadline counts from the job's own creation, so that adopting it late does not lengthen the wave; AWS's
         # clock is believed only as far as it agrees with ours, which dated the intent.
@@ -170,8 +170,8 @@ def _clear_failures(run: Run) -> None:
         execution.save(update_fields=["failures", "failing_since", "aws_error"])
 
 
-def _say_doubled(run: Run, job: LaunchJob, job_ids: set[str]) -> None:
-    """The one thing that must never happen is told as loudly as possible if it does."""
+def _report_double_launch(run: Run, job: LaunchJob, job_ids: set[str]) -> None:
+    """A double launch must never happen: if it does, record it in the journal as such."""
     if len(job_ids) > 1:
         record(
             ENGINE,
@@ -193,17 +193,17 @@ def _adopt_if_found(
     job: LaunchJob,
     clock: Clock,
     then: Callable[[Run, WaveRun, LaunchJob, Sequence[Job], datetime], bool] = lambda *_: False,
-) -> Errand[bool]:
+) -> AwsCalls[bool]:
     """Look for the launch at DRS and take it over; True when there was nothing left to send, or nothing to see now.
     `then` is what else the jobs may tell of one that DRS does not have; it says whether that was all."""
     try:
-        since = _begun(run, wave) - LOOK_BACK
+        since = _begun_at(run, wave) - LOOK_BACK
         jobs = yield partial(Drs(job.region, job.account_id, reading="poller").jobs_since, since)
     except DrsError as error:
-        text = f"AWS does not say whether the launch arrived: {error.message}"
+        text = f"AWS does not say whether it received the launch: {error.message}"
         now = clock()
-        run.keep(now, failing_since=run.execution.failing_since or now, aws_error=str(error))
-        _look_again(run, wave, job, text, now)
+        run.write(now, failing_since=run.execution.failing_since or now, aws_error=str(error))
+        _look_up_later(run, wave, job, text, now)
         return True
     # Of a run that is polled, too, the polls say whether the other regions answer.
     if f" in {job.region}: " in run.execution.aws_error or not transitions.is_watched(run.execution):
@@ -211,7 +211,7 @@ def _adopt_if_found(
     return adopt_tagged(run, wave, job, jobs, clock) or then(run, wave, job, jobs, clock())
 
 
-def _begun(run: Run, wave: WaveRun) -> datetime:
+def _begun_at(run: Run, wave: WaveRun) -> datetime:
     return wave.started_at or run.execution.started_at
 
 
@@ -221,63 +221,63 @@ def adopt_tagged(run: Run, wave: WaveRun, job: LaunchJob, jobs: Sequence[Job], c
     if not tagged:
         return False
     adopt(run, wave, job, tagged[0], clock(), "launch.adopted")
-    _say_doubled(run, job, {each.job_id for each in tagged})
+    _report_double_launch(run, job, {each.job_id for each in tagged})
     return True
 
 
-def take_over_late(run: Run, clock: Clock) -> Errand[None]:
-    """Launches in doubt of a run that was given up: never sent again, but taken over if DRS shows them after all."""
-    for job in uncounted(run.execution).select_related("wave"):
-        since, asked_at = _begun(run, job.wave) - LOOK_BACK, clock()
+def adopt_late(run: Run, clock: Clock) -> AwsCalls[None]:
+    """Unconfirmed launches of an abandoned run: never sent again, but adopted if DRS shows them after all."""
+    for job in unconfirmed_launches(run.execution).select_related("wave"):
+        since, asked_at = _begun_at(run, job.wave) - LOOK_BACK, clock()
         try:
             jobs = yield partial(Drs(job.region, job.account_id, reading="poller").jobs_since, since)
         except DrsError:
             continue  # asked again at the next poll
-        if not adopt_tagged(run, job.wave, job, jobs, clock) and not _may_land(run, job, asked_at):
+        if not adopt_tagged(run, job.wave, job, jobs, clock) and not _may_still_be_accepted(run, job, asked_at):
             LaunchJob.objects.filter(pk=job.pk, status=JobStatus.INITIATED, job_id="").update(
                 status=JobStatus.WITHDRAWN
             )
 
 
-def _may_land(run: Run, job: LaunchJob, asked_at: datetime) -> bool:
+def _may_still_be_accepted(run: Run, job: LaunchJob, asked_at: datetime) -> bool:
     """Whether a request for this launch could still be accepted when DRS was asked. That is the time that counts: the
     process may have been frozen since. A database that was lost may have sent it until the restore."""
     sent = [each for each in (job.intent_at, run.execution.restored_at) if each is not None]
     return bool(sent) and asked_at <= max(sent) + timedelta(seconds=settings.LAUNCH_QUARANTINE_SECONDS)
 
 
-def reconcile(run: Run, wave: WaveRun, job_id: uuid.UUID, clock: Clock) -> Errand[None]:
+def reconcile(run: Run, wave: WaveRun, job_id: uuid.UUID, clock: Clock) -> AwsCalls[None]:
     """A launch was intended and never confirmed: adopt it if DRS has it, else let it be sent once that is safe."""
     job, asked_at = LaunchJob.objects.get(pk=job_id), clock()
-    leave_out_idle_time(job, asked_at)
+    exclude_idle_time(job, asked_at)
     if job.state is not JobStatus.INITIATED or (yield from _adopt_if_found(run, wave, job, clock)):
         return
     now = clock()
-    if job.intent_at is None or _may_land(run, job, asked_at):
-        text = "The answer to a launch was lost; looking for it at AWS before anything is sent again."
-        _look_again(run, wave, job, text, now)
-    elif is_hopeless(job, now):
+    if job.intent_at is None or _may_still_be_accepted(run, job, asked_at):
+        text = "The answer to a launch was lost; checking AWS for the launch before anything is sent again."
+        _look_up_later(run, wave, job, text, now)
+    elif is_out_of_time(job, now):
         reject(run, wave, job, Code.LAUNCH_REJECTED, "AWS never gave a clear answer, and started nothing.", now)
     else:
         job.cleared_at = now
         requeue(run, wave, job, now, not_before=now, message="", verb="launch.cleared")
 
 
-def _look_again(run: Run, wave: WaveRun, job: LaunchJob, message: str, now: datetime) -> None:
-    """Nothing is known yet. If somebody knows by now, that stands."""
+def _look_up_later(run: Run, wave: WaveRun, job: LaunchJob, message: str, now: datetime) -> None:
+    """Nothing is known yet; a result that was recorded meanwhile stands."""
     later = now + timedelta(seconds=settings.POLL_SECONDS)
     with transaction.atomic():
-        run.keep(now)
+        run.write(now)
         unknown = LaunchJob.objects.filter(pk=job.pk, status=job.status, attempt=job.attempt, job_id="")
         if unknown.update(not_before=later, refused_since=job.refused_since, refused_as=job.refused_as):
-            say(run, wave, message, now)
+            set_wave_message(run, wave, message, now)
 
 
-def _look_after(run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, message: str, now: datetime) -> None:
-    """The call itself has just failed, and it may have had its effect: look for that."""
-    count(job, error.trouble, now)
+def _after_unclear(run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, message: str, now: datetime) -> None:
+    """The call has just failed and may have had its effect: look it up."""
+    count_refusal(job, error.trouble, now)
     with transaction.atomic():
-        _look_again(run, wave, job, message, now)
+        _look_up_later(run, wave, job, message, now)
         journal(run, "launch.unclear", outcome=error.code, wave=wave.number, launch=str(job.pk))
 
 
@@ -286,24 +286,24 @@ def _look_after(run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, messag
 
 def _after_failure(
     run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, servers: Sequence[str], clock: Clock
-) -> Errand[None]:
+) -> AwsCalls[None]:
     if error.effect is Effect.UNCERTAIN:
-        text = f"AWS gave no clear answer to a launch ({error.code}); looking for it."
-        _look_after(run, wave, job, error, text, clock())
+        text = f"AWS gave no clear answer to a launch ({error.code}); checking AWS for it."
+        _after_unclear(run, wave, job, error, text, clock())
     elif error.trouble in _MAY_BE_ONE_SERVERS:
         yield from _after_refused(run, wave, job, error, servers, clock)
     elif error.effect is Effect.FATAL:
         code = _FATAL_CODES.get(error.trouble, Code.LAUNCH_REJECTED)
         reject(run, wave, job, code, f"{error.code}: {error.message}", clock())
     elif error.trouble in (Trouble.CONFLICT, Trouble.QUOTA):
-        yield from _after_occupied(run, wave, job, error, servers, clock)
+        yield from _after_busy(run, wave, job, error, servers, clock)
     else:
         retry_later(run, wave, job, error, _waiting_for(error), clock())
 
 
 def _after_refused(
     run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, servers: Sequence[str], clock: Clock
-) -> Errand[None]:
+) -> AwsCalls[None]:
     """AWS will never take these servers together: it names whose fault that is, or DRS does not list it, or it is
     found by halving. Only the culprit fails; a request that is wrong by itself fails with all of them."""
     text, bad = f"{error.code}: {error.message}", frozenset(error.names(servers, servers))
@@ -311,25 +311,25 @@ def _after_refused(
     if not bad and len(servers) > 1 and (unlisted := (yield from _unlisted(job, servers))):
         bad, code = frozenset(unlisted), Code.SERVER_GONE
     if bad and len(bad) < len(servers):
-        split(run, wave, job, without(servers, bad, code, text), error, "", clock())
+        split(run, wave, job, excluding(servers, bad, code, text), error, "", clock())
     elif not bad and len(servers) > 1 and error.trouble is not Trouble.REFUSED:
         split(run, wave, job, halves(servers), error, f"Looking for the server that AWS refuses. {text}", clock())
     else:
         reject(run, wave, job, code, text, clock())
 
 
-def _after_occupied(
+def _after_busy(
     run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, servers: Sequence[str], clock: Clock
-) -> Errand[None]:
+) -> AwsCalls[None]:
     """DRS is busy. With ourselves, perhaps: a conflict may be with this very launch. Else say who occupies it, and
     send the servers that nothing occupies."""
     try:
-        since = _since(run, wave, servers, clock())
+        since = _occupants_since(run, wave, servers, clock())
         jobs = yield partial(Drs(job.region, job.account_id, reading="poller").jobs_since, since)
     except DrsError:
-        text = f"{error.message} AWS does not say who occupies it."
+        text = f"{error.message} AWS does not say which job is using it."
         if error.trouble is Trouble.CONFLICT:
-            _look_after(run, wave, job, error, text, clock())
+            _after_unclear(run, wave, job, error, text, clock())
         else:
             retry_later(run, wave, job, error, text, clock())
         return
@@ -338,29 +338,29 @@ def _after_occupied(
     ours = jobs_of_ours(jobs)
     text, parts = occupied_by(jobs, servers, error, ours), []
     if error.trouble is Trouble.CONFLICT:
-        parts = by_occupant(jobs, servers, ours, error.names(servers, servers) if _is_sure(job) else ())
-        if not any(each.waits for each in parts) and job.refused_as == Trouble.CONFLICT.name and _is_sure(job):
+        parts = by_occupant(jobs, servers, ours, error.names(servers, servers) if _is_other_job(job) else ())
+        if not any(each.waits for each in parts) and job.refused_as == Trouble.CONFLICT.name and _is_other_job(job):
             parts = halves(servers) if len(servers) > 1 else parts
     if len(parts) > 1:
         split(run, wave, job, parts, error, text, clock())
     else:
-        is_ours = all(each.patiently for each in parts) if parts else bool(ours)
-        retry_later(run, wave, job, error, text, clock(), patiently=is_ours)
+        is_ours = all(each.without_limit for each in parts) if parts else bool(ours)
+        retry_later(run, wave, job, error, text, clock(), without_limit=is_ours)
 
 
-def _is_sure(job: LaunchJob) -> bool:
+def _is_other_job(job: LaunchJob) -> bool:
     """Whether a conflict with something that DRS does not show is certainly none with this very launch: a job that DRS
     shows late must still be found by the launch's tag, so such a launch stays whole."""
     return job.cleared_at is None
 
 
-def _since(run: Run, wave: WaveRun, servers: Sequence[str], now: datetime) -> datetime:
+def _occupants_since(run: Run, wave: WaveRun, servers: Sequence[str], now: datetime) -> datetime:
     """Since when jobs are listed that may occupy these servers: an open one of ours may be of any age."""
     open_jobs = LaunchJob.objects.filter(
         servers__source_server_id__in=servers, status__in=[JobStatus.PENDING, JobStatus.STARTED]
     )
     oldest: datetime | None = open_jobs.aggregate(oldest=Min("created_at"))["oldest"]
-    return min(_begun(run, wave) - LOOK_BACK, now - OCCUPANTS_SINCE, (oldest or now) - LOOK_BACK)
+    return min(_begun_at(run, wave) - LOOK_BACK, now - OCCUPANTS_SINCE, (oldest or now) - LOOK_BACK)
 
 
 def _split_in_conflict(run: Run, wave: WaveRun, job: LaunchJob, jobs: Sequence[Job], now: datetime) -> bool:
@@ -370,11 +370,11 @@ def _split_in_conflict(run: Run, wave: WaveRun, job: LaunchJob, jobs: Sequence[J
     if job.refused_as != Trouble.CONFLICT.name or len(servers) == 1:
         return False
     parts = by_occupant(jobs, servers, jobs_of_ours(jobs), ())
-    if not any(each.waits for each in parts) and _is_sure(job):
+    if not any(each.waits for each in parts) and _is_other_job(job):
         parts = halves(servers)
     if len(parts) == 1:
         return False
-    split_unsent(run, wave, job, parts, "Another DRS job works on one of its servers; the others are sent.", now)
+    split_unsent(run, wave, job, parts, "Another DRS job is working on one of its servers; the others are sent.", now)
     return True
 
 
@@ -382,7 +382,7 @@ def _waiting_for(error: DrsError) -> str:
     """Why a launch waits, in a sentence for the wave."""
     match error.trouble:
         case Trouble.THROTTLED:
-            return f"AWS throttles launches in {error.region}; trying again."
+            return f"AWS is throttling launches in {error.region}; retrying."
         case Trouble.OTHER_ACCOUNT:
             return error.message
         case Trouble.CREDENTIALS:
@@ -390,9 +390,9 @@ def _waiting_for(error: DrsError) -> str:
         case Trouble.KEY_OR_REGION:
             return (
                 f"AWS does not know the access key, because it was deleted or replaced, or because {error.region} is"
-                f" not enabled for the account; trying again. ({error.message})"
+                f" not enabled for the account; retrying. ({error.message})"
             )
         case Trouble.NOT_SENT:
-            return "This engine was held up for too long to send the launch safely; trying again."
+            return "This engine was delayed for too long to send the launch safely; retrying."
         case _:
-            return f"DRS in {error.region} cannot be reached ({error.code}); trying again."
+            return f"DRS in {error.region} cannot be reached ({error.code}); retrying."

@@ -23,17 +23,17 @@ def by_occupant(
     jobs: Sequence[Job], servers: Sequence[str], ours: Collection[str], named: Collection[str]
 ) -> list[Part]:
     """The servers that nothing occupies, and those that wait, by the job they wait for; what AWS `named` waits, too."""
-    holders = _holders(jobs, servers)
+    holders = _job_of_server(jobs, servers)
     waiting = {each: holders.get(each, "") for each in servers if each in holders or each in named}
     free = [each for each in servers if each not in waiting]
     parts = [Part(free)] if free else []
     for job_id in dict.fromkeys(waiting.values()):
         held = [each for each, holder in waiting.items() if holder == job_id]
-        parts.append(Part(held, waits=True, patiently=job_id in ours))
+        parts.append(Part(held, waits=True, without_limit=job_id in ours))
     return parts
 
 
-def _holders(jobs: Sequence[Job], servers: Collection[str]) -> dict[str, str]:
+def _job_of_server(jobs: Sequence[Job], servers: Collection[str]) -> dict[str, str]:
     """The running job that each of these servers is in."""
     wanted = set(servers)
     return {
@@ -51,7 +51,7 @@ def occupied_by(jobs: Sequence[Job], servers: Sequence[str], error: DrsError, ou
     if error.trouble is Trouble.CONFLICT:
         return (
             _busy_servers(running, set(servers), ours)
-            or f"Another DRS job works on one of its servers: {error.message}"
+            or f"Another DRS job is working on one of its servers: {error.message}"
         )
     total = sum(len(job.participants) for job in running)
     return (
@@ -62,7 +62,7 @@ def occupied_by(jobs: Sequence[Job], servers: Sequence[str], error: DrsError, ou
 
 def _busy_servers(running: Sequence[Job], servers: set[str], ours: Mapping[str, str]) -> str:
     busy = [
-        f"{each.source_server_id} is in DRS job {job.job_id} ({job.initiated_by}, {job.status}{_whose(job, ours)})"
+        f"{each.source_server_id} is in DRS job {job.job_id} ({job.initiated_by}, {job.status}{_owner_text(job, ours)})"
         for job in running
         for each in job.participants
         if each.source_server_id in servers
@@ -73,5 +73,5 @@ def _busy_servers(running: Sequence[Job], servers: set[str], ours: Mapping[str, 
     return f"Waiting for another DRS job to end: {'; '.join(busy[:NAMED])}{more}."
 
 
-def _whose(job: Job, ours: Mapping[str, str]) -> str:
+def _owner_text(job: Job, ours: Mapping[str, str]) -> str:
     return f", of our run of {ours[job.job_id]}: waited for as long as it runs" if job.job_id in ours else ""

@@ -18,49 +18,49 @@ from executions.codes.ours import Code
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.runs import decide as d
 from executions.runs import transitions
-from executions.runs.claim import Lost, Run, journal
-from executions.runs.retry_policy import count, is_hopeless
+from executions.runs.claim import ClaimLost, Run, journal
+from executions.runs.retry_policy import count_refusal, is_out_of_time
 from executions.states import WAVE_BEGUN, ExecutionStatus, JobStatus, LaunchStatus, Phase, WaveStatus
 
 GONE = (
-    "It is not in DRS any more: DRS does not list this source server. It was removed from DRS, or its agent was"
+    "It is no longer in DRS: DRS does not list this source server. It was removed from DRS, or its agent was"
     " installed anew and the server has another id now."
 )
 
 
 @dataclass(frozen=True)
 class Part:
-    """Some servers of a refused job. With an `error_code` they have failed; `waits` are busy in another DRS job, and
-    `patiently` in one of ours; else they are sent at once."""
+    """Some servers of a refused job. With an `error_code` they have failed; with `waits` they are busy in another DRS
+    job, and wait `without_limit` if that job is ours; else they are sent at once."""
 
     servers: Sequence[str]
     error_code: str = ""
     text: str = ""
     waits: bool = False
-    patiently: bool = False
+    without_limit: bool = False
 
 
 def halves(servers: Sequence[str]) -> list[Part]:
-    """Where nothing shows who it is: each half by itself."""
+    """Nothing shows which server it is: try each half by itself."""
     middle = (len(servers) + 1) // 2
     return [Part(servers[:middle]), Part(servers[middle:])]
 
 
-def without(servers: Sequence[str], bad: Collection[str], code: str, text: str) -> list[Part]:
+def excluding(servers: Sequence[str], bad: Collection[str], code: str, text: str) -> list[Part]:
     """The bad ones, which fail, and the others, which are sent again."""
     rest = [each for each in servers if each not in bad]
     return [Part(rest), Part([each for each in servers if each in bad], code, text)]
 
 
-def say(run: Run, wave: WaveRun, message: str, now: datetime) -> None:
-    """Tell readers why the wave waits; only a new reason counts as a change, and no other engine's is left standing."""
+def set_wave_message(run: Run, wave: WaveRun, message: str, now: datetime) -> None:
+    """Show why the wave waits; only a new reason counts as a change, and it replaces another engine's."""
     begun = WaveRun.objects.filter(pk=wave.pk, status__in=WAVE_BEGUN)
     if begun.exclude(status_message=message).update(status_message=message):
         transitions.touch(run.execution, now, [wave])
 
 
-def begin(wave: WaveRun, now: datetime) -> None:
-    """A wave begins with the first that is intended for it, or found out of it."""
+def start_wave(wave: WaveRun, now: datetime) -> None:
+    """A wave starts with its first recorded intent, or with the first launch that is found of it."""
     if not wave.state.has_begun:
         wave.status, wave.started_at = WaveStatus.INITIATED, now
         wave.save(update_fields=["status", "started_at"])
@@ -74,13 +74,13 @@ def retry_later(
     message: str,
     now: datetime,
     *,
-    patiently: bool = False,
+    without_limit: bool = False,
 ) -> None:
     """Certainly nothing was launched: try again, for half an hour. Throttling alone never fails a wave, nor do
     credentials of another account: AWS was not even asked."""
-    patiently = patiently or error.trouble in (Trouble.THROTTLED, Trouble.OTHER_ACCOUNT)
-    count(job, error.trouble, now, patiently=patiently)
-    if is_hopeless(job, now):
+    without_limit = without_limit or error.trouble in (Trouble.THROTTLED, Trouble.OTHER_ACCOUNT)
+    count_refusal(job, error.trouble, now, without_limit=without_limit)
+    if is_out_of_time(job, now):
         code = Code.DRS_QUOTA_EXCEEDED if error.trouble is Trouble.QUOTA else Code.LAUNCH_REJECTED
         reject(run, wave, job, code, f"{error.code}: {message}", now)
         return
@@ -101,12 +101,12 @@ def requeue(
 ) -> None:
     """The job may be sent again, from `not_before` on; of a run that is over it never will be."""
     with transaction.atomic():
-        over = _lock(run)
+        over = _lock_run(run)
         refused = {"refused_since": job.refused_since, "refused_as": job.refused_as, "cleared_at": job.cleared_at}
         status = JobStatus.WITHDRAWN if over else JobStatus.QUEUED
         if over is None or not _unanswered(job).update(status=status, not_before=not_before, **refused):
             return
-        say(run, wave, message, now)
+        set_wave_message(run, wave, message, now)
         journal(run, verb, outcome=outcome, wave=wave.number, launch=str(job.pk), attempt=job.attempt, text=message)
 
 
@@ -114,7 +114,7 @@ def reject(run: Run, wave: WaveRun, job: LaunchJob, code: str, text: str, now: d
     """AWS will not take this launch: its servers have failed, with AWS's own words."""
     with transaction.atomic():
         rejected = {"status": JobStatus.REJECTED, "error_code": code, "error_message": text}
-        if _lock(run) is None or not _unanswered(job).update(**rejected):
+        if _lock_run(run) is None or not _unanswered(job).update(**rejected):
             return
         _fail(job, text)
         transitions.touch(run.execution, now, [wave])
@@ -126,33 +126,33 @@ def split(
 ) -> None:
     """AWS has refused this attempt: each part goes on as a job of its own. `message` is why some of them wait."""
     with transaction.atomic():
-        over = _lock(run)
-        if over is None or not _unanswered(job).update(status=JobStatus.REJECTED, error_message=_told(error)):
+        over = _lock_run(run)
+        if over is None or not _unanswered(job).update(status=JobStatus.REJECTED, error_message=_split_message(error)):
             return
-        _go_on_in_parts(run, wave, job, parts, error.code, now, over=over)
-        say(run, wave, message, now)
+        _create_parts(run, wave, job, parts, error.code, now, over=over)
+        set_wave_message(run, wave, message, now)
 
 
 def split_unsent(run: Run, wave: WaveRun, job: LaunchJob, parts: Sequence[Part], message: str, now: datetime) -> None:
     """The same for one that was refused some time ago and has not been sent again since."""
     with transaction.atomic():
-        run.keep(now)
+        run.write(now)
         mine = LaunchJob.objects.filter(pk=job.pk, status=JobStatus.QUEUED, attempt=job.attempt, job_id="")
         if not mine.update(status=JobStatus.REJECTED, error_message=message):
-            raise Lost
-        _go_on_in_parts(run, wave, job, parts, "ConflictException", now, over=False)
-        say(run, wave, message, now)
+            raise ClaimLost
+        _create_parts(run, wave, job, parts, "ConflictException", now, over=False)
+        set_wave_message(run, wave, message, now)
 
 
-def _told(error: DrsError) -> str:
-    return f"{error.code}: {error.message} Refused as a whole; its servers went on in other jobs."
+def _split_message(error: DrsError) -> str:
+    return f"{error.code}: {error.message} Refused as a whole; its servers were moved to other jobs."
 
 
-def _go_on_in_parts(
+def _create_parts(
     run: Run, wave: WaveRun, job: LaunchJob, parts: Sequence[Part], outcome: str, now: datetime, *, over: bool
 ) -> None:
     """Move the servers to new rows, whose ids are the tags by which their launches are found."""
-    made = [_part(job, part, now, over=over) for part in parts]
+    made = [_create_part(job, part, now, over=over) for part in parts]
     transitions.touch(run.execution, now, [wave])
     told = [
         {"launch": str(new.pk), "status": new.status, "servers": list(part.servers)}
@@ -161,7 +161,7 @@ def _go_on_in_parts(
     journal(run, "launch.split", outcome=outcome, wave=wave.number, launch=str(job.pk), parts=told)
 
 
-def _part(job: LaunchJob, part: Part, now: datetime, *, over: bool) -> LaunchJob:
+def _create_part(job: LaunchJob, part: Part, now: datetime, *, over: bool) -> LaunchJob:
     last: int = LaunchJob.objects.filter(wave=job.wave_id).aggregate(last=Max("position"))["last"]
     made = LaunchJob(wave_id=job.wave_id, position=last + 1, account_id=job.account_id, region=job.region)
     made.status = JobStatus.WITHDRAWN if over else JobStatus.QUEUED
@@ -169,7 +169,7 @@ def _part(job: LaunchJob, part: Part, now: datetime, *, over: bool) -> LaunchJob
     if part.error_code:
         made.status, made.error_code, made.error_message = JobStatus.REJECTED, part.error_code, part.text
     elif part.waits:
-        count(made, Trouble.CONFLICT, now, patiently=part.patiently)
+        count_refusal(made, Trouble.CONFLICT, now, without_limit=part.without_limit)
         made.not_before = now + d.backoff(0, settings.POLL_SECONDS)
     made.save(force_insert=True)
     ServerRun.objects.filter(job=job, source_server_id__in=part.servers).update(job=made)
@@ -178,7 +178,7 @@ def _part(job: LaunchJob, part: Part, now: datetime, *, over: bool) -> LaunchJob
     return made
 
 
-def move(job: LaunchJob, servers: QuerySet[ServerRun], key: uuid.UUID) -> None:
+def recreate_part(job: LaunchJob, servers: QuerySet[ServerRun], key: uuid.UUID) -> None:
     """A part that a lost database had made: a row under its own id, in doubt until it is looked for."""
     last: int = LaunchJob.objects.filter(wave=job.wave_id).aggregate(last=Max("position"))["last"]
     made = LaunchJob(pk=key, wave_id=job.wave_id, position=last + 1, account_id=job.account_id, region=job.region)
@@ -186,26 +186,26 @@ def move(job: LaunchJob, servers: QuerySet[ServerRun], key: uuid.UUID) -> None:
     made.save(force_insert=True)
     servers.update(job=made)
     if not job.servers.exists():
-        text = "Its servers had gone on in other jobs before the database was lost."
+        text = "Its servers had been moved to other jobs before the database was lost."
         LaunchJob.objects.filter(pk=job.pk).update(status=JobStatus.REJECTED, error_message=text)
 
 
 def leave_out(run: Run, wave: WaveRun, job: LaunchJob, gone: Sequence[str], now: datetime) -> bool:
-    """What DRS does not list fails before the others are sent. True when nothing is left to send. Raises Lost."""
+    """What DRS does not list fails before the others are sent. True when nothing is left to send. Raises ClaimLost."""
     with transaction.atomic():
-        run.keep(now)
+        run.write(now)
         mine = LaunchJob.objects.select_for_update().filter(
             pk=job.pk, status=JobStatus.QUEUED, attempt=job.attempt, job_id=""
         )
         if not mine.exists():
-            raise Lost
+            raise ClaimLost
         every = job.servers.count() == len(gone)
         if every:
             mine.update(status=JobStatus.REJECTED, error_code=Code.SERVER_GONE, error_message=GONE)
             _fail(job, GONE)
-            begin(wave, now)
+            start_wave(wave, now)
         else:
-            _part(job, Part(gone, Code.SERVER_GONE, GONE), now, over=False)
+            _create_part(job, Part(gone, Code.SERVER_GONE, GONE), now, over=False)
         transitions.touch(run.execution, now, [wave])
         journal(
             run,
@@ -228,7 +228,7 @@ def _fail(job: LaunchJob, text: str) -> None:
 # have to wait until no request can land any more. It is guarded by the attempt.
 
 
-def _lock(run: Run) -> bool | None:
+def _lock_run(run: Run) -> bool | None:
     """Lock the run and say whether it is over; None where an answer of before a restore, or to a run that is gone,
     says nothing."""
     rows = Execution.objects.select_for_update().filter(pk=run.execution.pk, restored_at=None)

@@ -26,25 +26,26 @@ from executions.launching import launch, refusals
 from executions.models import Execution, LaunchJob
 from executions.runs import decide as d
 from executions.runs import transitions
-from executions.runs.aws_calls import Errand
-from executions.runs.claim import Lost, Run, journal, uncounted
+from executions.runs.aws_calls import AwsCalls
+from executions.runs.claim import ClaimLost, Run, journal, unconfirmed_launches
 from executions.states import WAVE_FINAL, ExecutionStatus, JobStatus, WaveStatus
 
-LOOKING = "This run was read from a backup. AWS is asked for launches made since; nothing more is launched."
+LOOKING = "This run was restored from a backup. AWS is checked for launches made since; nothing more is launched."
 LOOKED = (
-    "This run was read from a backup. What AWS knows of it is recorded; this wave is not among it."
-    " It may have been cancelled after the backup: ask, then resume or cancel."
+    "This run was restored from a backup. Everything AWS knows about it is recorded; this wave is not included."
+    " It may have been cancelled after the backup: check, then resume or cancel."
 )
 
 
-def mark(clock: Clock = db_clock) -> list[Execution]:
-    """Have engines recount every active run, and people resume it. For right after a restore, before any engine."""
+def prepare_for_recount(clock: Clock = db_clock) -> list[Execution]:
+    """Have engines look for launches of every active run, and an operator resume it. Right after a restore, before any
+    engine starts."""
     with transaction.atomic():
         now = clock()
         Execution.objects.active().filter(dry_run=True).update(claim=None, next_step_at=now)
         runs = list(Execution.objects.active().filter(dry_run=False))
         for run in runs:
-            _mark(run)
+            _prepare_run(run)
         ids = [run.pk for run in runs]
         Execution.objects.filter(pk__in=ids).update(
             status=ExecutionStatus.RUNNING, restored_at=now, claim=None, next_step_at=now, pause_requested_at=None
@@ -54,7 +55,7 @@ def mark(clock: Clock = db_clock) -> list[Execution]:
     return runs
 
 
-def _mark(run: Execution) -> None:
+def _prepare_run(run: Execution) -> None:
     unsent = LaunchJob.objects.filter(wave__execution=run, status__in=[JobStatus.QUEUED, JobStatus.INITIATED])
     unsent.exclude(wave__status__in=WAVE_FINAL).update(status=JobStatus.INITIATED, attempt=Greatest(F("attempt"), 1))
     paused = run.waves.filter(status=WaveStatus.PAUSED)
@@ -74,11 +75,11 @@ def _mark(run: Execution) -> None:
     )
 
 
-def recount(run: Run, clock: Clock) -> Errand[bool]:
-    """Take over every launch of the run that DRS has and we do not know; False while a region cannot be asked. What
-    the others tell is recorded all the same, and they are not asked again."""
+def find_launches(run: Run, clock: Clock) -> AwsCalls[bool]:
+    """Adopt every launch of the run that DRS has and the database does not; False while a region cannot be asked. What
+    the others return is recorded all the same, and they are not asked again."""
     by_place: dict[tuple[str, str], list[LaunchJob]] = defaultdict(list)
-    for job in uncounted(run.execution).select_related("wave"):
+    for job in unconfirmed_launches(run.execution).select_related("wave"):
         by_place[job.account_id, job.region].append(job)
     silent: list[DrsError] = []
     since = run.execution.started_at - launch.LOOK_BACK
@@ -88,17 +89,17 @@ def recount(run: Run, clock: Clock) -> Errand[bool]:
         except DrsError as error:
             if error.trouble is not Trouble.NOT_INITIALIZED:
                 silent.append(error)
-                run.keep(clock())  # each of many that hang may take a fifth of the lease
+                run.write(clock())  # each of many that hang may take a fifth of the lease
                 continue
             known = []  # where DRS was never set up nothing was launched
         _make_rows_of_parts(run, jobs, known, clock())
-        for job in uncounted(run.execution).filter(account_id=account, region=region).select_related("wave"):
+        for job in unconfirmed_launches(run.execution).filter(account_id=account, region=region).select_related("wave"):
             launch.adopt_tagged(run, job.wave, job, known, clock)
-        _note_counted(run, account, region, clock())
+        _allow_sending(run, account, region, clock())
     if silent:
         _ask_later(run, silent, clock())
         return False
-    _let_people_decide(run, clock())
+    _hand_to_operator(run, clock())
     return True
 
 
@@ -113,10 +114,10 @@ def _make_rows_of_parts(run: Run, jobs: Sequence[LaunchJob], known: Sequence[Job
         named = [each.source_server_id for each in found.participants]
         for job in jobs:
             with transaction.atomic():
-                run.keep(now)
+                run.write(now)
                 rows = job.servers.filter(source_server_id__in=named)
                 if rows.exists():
-                    refusals.move(job, rows, uuid.UUID(tag))
+                    refusals.recreate_part(job, rows, uuid.UUID(tag))
                     break
 
 
@@ -127,15 +128,15 @@ def _is_id(tag: str) -> bool:
         return False
 
 
-def _note_counted(run: Run, account: str, region: str, now: datetime) -> None:
-    """What was not found may be sent when a person says so, and not before any request of old must have expired."""
+def _allow_sending(run: Run, account: str, region: str, now: datetime) -> None:
+    """What was not found may be sent when an operator resumes, and not before every earlier request has expired."""
     quarantine = timedelta(seconds=settings.LAUNCH_QUARANTINE_SECONDS)
     with transaction.atomic():
         restored_at = run.execution.restored_at
         if restored_at is None:
-            raise Lost  # a person was faster
-        run.keep(now)
-        uncounted(run.execution).filter(account_id=account, region=region).update(
+            raise ClaimLost  # a person was faster
+        run.write(now)
+        unconfirmed_launches(run.execution).filter(account_id=account, region=region).update(
             status=JobStatus.QUEUED,
             not_before=restored_at + quarantine,
             refused_since=None,
@@ -158,10 +159,10 @@ def _ask_later(run: Run, silent: Sequence[DrsError], now: datetime) -> None:
     )
 
 
-def _let_people_decide(run: Run, now: datetime) -> None:
+def _hand_to_operator(run: Run, now: datetime) -> None:
     """Every region has been asked: say where the run stands."""
     with transaction.atomic():
-        run.keep(now, failures=0, failing_since=None, aws_error="")
+        run.write(now, failures=0, failing_since=None, aws_error="")
         waves = run.execution.waves
         waves.filter(status_message=LOOKING).update(status_message="")
         waiting = waves.filter(~Q(status__in=WAVE_FINAL), jobs__status=JobStatus.QUEUED).order_by("number").first()

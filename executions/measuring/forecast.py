@@ -1,7 +1,7 @@
-"""When a run will be over, from what launches took here before: a few hundred imagined runs, and how they end.
+"""When a run will be over: a simulation of a few hundred runs, from the times that earlier launches took here.
 
 The engine makes a forecast whenever something of a run has changed and keeps it in the row, so readers pay nothing.
-Waiting for a person is not foreseen: the forecast of a run with gates ahead says how many it leaves out.
+Waiting for a person is not predicted: the forecast of a run with gates ahead says how many it leaves out.
 """
 
 from collections import defaultdict
@@ -11,21 +11,21 @@ from datetime import UTC, datetime, timedelta
 from typing import TypedDict
 
 from contract.clock import unix
-from executions.measuring.forecast_model import CriticalServer, History, ServerAhead, WaveAhead, foretell
+from executions.measuring.forecast_model import CriticalServer, History, ServerToLaunch, WaveToLaunch, simulate
 from executions.measuring.rta_rpa import Part, rows_of, server_path
 from executions.models import Execution, JobEvent, ServerRun, WaveRun
 from executions.states import ExecutionStatus, LaunchStatus, Outlook, Phase, WaveStatus, phase_after
 
 STEPS = (Part.QUEUE, Part.CLEANUP, Part.SNAPSHOT, Part.CONVERSION, Part.LAUNCH)
 _STEP_OF = {Phase.CLEANUP: 1, Phase.SNAPSHOT: 2, Phase.CONVERSION: 3, Phase.LAUNCH: 4}
-ENOUGH = 5  # launches, before which nothing is foretold
+ENOUGH = 5  # launches, before which nothing is current_forecast
 RUNS = 20  # how many of the newest runs count
-SAMPLES_A_RUN = 100
-SURE = 3  # runs, before which the outlook stays open
+SAMPLES_PER_RUN = 100
+RUNS_FOR_OUTLOOK = 3  # runs, below which the outlook stays open
 STALE_AFTER = timedelta(seconds=60)
 
 
-class Kept(TypedDict):
+class StoredForecast(TypedDict):
     """A forecast as the row keeps it. Seconds count from `at`, Unix seconds; null before there are enough launches."""
 
     at: int
@@ -42,16 +42,16 @@ class Kept(TypedDict):
 # Rows in, rows out
 
 
-def renewed(execution: Execution, now: datetime) -> Kept | None:
+def updated_forecast(execution: Execution, now: datetime) -> StoredForecast | None:
     """The forecast of an active run, if something changed since the last one or it is stale; else None."""
-    kept: Kept | None = execution.forecast
+    kept: StoredForecast | None = execution.forecast
     fresh = kept is not None and kept["revision"] == execution.revision and not is_stale(execution, now)
     if execution.dry_run or fresh:
         return None
     history, waves = _history(), list(execution.waves.order_by("number"))
-    ahead = _ahead(execution, waves, now)
+    ahead = _waves_to_run(execution, waves, now)
     launches = history.launches
-    found = Kept(
+    found = StoredForecast(
         at=int(now.timestamp()),
         revision=execution.revision,
         launches=launches,
@@ -63,21 +63,21 @@ def renewed(execution: Execution, now: datetime) -> Kept | None:
         critical=[],
     )
     if launches >= ENOUGH:
-        outcome = foretell(ahead, history, f"{execution.pk}:{execution.revision}")
+        outcome = simulate(ahead, history, f"{execution.pk}:{execution.revision}")
         found["remaining"], found["critical"] = round(outcome.remaining), outcome.critical
         found["earliest"], found["latest"] = round(outcome.earliest), round(outcome.latest)
     return found
 
 
-def is_foretold(execution: Execution) -> bool:
-    """Whether somebody looks at a forecast, and enough was known for one."""
-    kept: Kept | None = None if execution.state.is_final else execution.forecast
+def has_forecast(execution: Execution) -> bool:
+    """Whether the run is active and has a forecast."""
+    kept: StoredForecast | None = None if execution.state.is_final else execution.forecast
     return kept is not None and kept["remaining"] is not None
 
 
 def is_stale(execution: Execution, now: datetime) -> bool:
     """Whether a forecast has grown old although nothing happened: then a server takes longer than was thought."""
-    kept: Kept | None = execution.forecast
+    kept: StoredForecast | None = execution.forecast
     if kept is None or kept["remaining"] is None or execution.state is ExecutionStatus.PAUSED:
         return False
     return now - datetime.fromtimestamp(kept["at"], UTC) > STALE_AFTER
@@ -94,12 +94,12 @@ class Predicted(TypedDict):
     basis: str
 
 
-def predicted(execution: Execution) -> Predicted:
+def predict_duration(execution: Execution) -> Predicted:
     """How long a run would take whose waves launch all their servers, one wave after the other."""
-    servers: dict[int, list[ServerAhead]] = defaultdict(list)
+    servers: dict[int, list[ServerToLaunch]] = defaultdict(list)
     rows = ServerRun.objects.filter(wave__execution=execution).order_by("wave__number", "position")
     for number, server, hostname in rows.values_list("wave__number", "source_server_id", "hostname"):
-        servers[number].append(ServerAhead(server, hostname))
+        servers[number].append(ServerToLaunch(server, hostname))
     history = _history()
     launches, runs = history.launches, len(history.runs)
     known = {each.source_server_id for wave in servers.values() for each in wave}
@@ -110,10 +110,10 @@ def predicted(execution: Execution) -> Predicted:
         predictedLatest=None,
         launches=launches,
         runs=runs,
-        basis=f"Only {launches} of the {ENOUGH} launches measured that a prediction needs.",
+        basis=f"Only {launches} of the {ENOUGH} launches that a prediction needs have been measured.",
     )
     if launches >= ENOUGH:
-        outcome = foretell([WaveAhead(*each) for each in servers.items()], history, str(execution.pk))
+        outcome = simulate([WaveToLaunch(*each) for each in servers.items()], history, str(execution.pk))
         found["predictedDuration"] = round(outcome.remaining)
         found["predictedEarliest"], found["predictedLatest"] = round(outcome.earliest), round(outcome.latest)
         found["basis"] = (
@@ -129,7 +129,7 @@ def _history() -> History:
     return History([[(name, tuple(spent)) for name, *spent in times] for times in kept])
 
 
-def _ahead(execution: Execution, waves: Sequence[WaveRun], now: datetime) -> list[WaveAhead]:
+def _waves_to_run(execution: Execution, waves: Sequence[WaveRun], now: datetime) -> list[WaveToLaunch]:
     """The waves that are still to run, or the running one alone when the run is being cancelled."""
     open_waves = [wave for wave in waves if not wave.state.is_final]
     if execution.state is ExecutionStatus.CANCELLING:
@@ -137,18 +137,18 @@ def _ahead(execution: Execution, waves: Sequence[WaveRun], now: datetime) -> lis
     rows = ServerRun.objects.filter(
         wave__in=open_waves, launch_status__in=[LaunchStatus.PENDING, LaunchStatus.IN_PROGRESS]
     )
-    entered = _entered(open_waves)
+    entered = _current_steps(open_waves)
     begun = dict(rows.filter(job__intent_at__isnull=False).values_list("pk", "job__intent_at"))
-    servers: dict[int, list[ServerAhead]] = defaultdict(list)
+    servers: dict[int, list[ServerToLaunch]] = defaultdict(list)
     for row in rows.order_by("position"):
         since = begun.get(row.pk)
         step, at = entered.get((row.wave_id, row.source_server_id), (0, since))
         spent = max(0.0, (now - at).total_seconds()) if at else 0.0
-        servers[row.wave_id].append(ServerAhead(row.source_server_id, row.hostname, step, spent))
-    return [WaveAhead(wave.number, servers[wave.pk]) for wave in open_waves if servers[wave.pk]]
+        servers[row.wave_id].append(ServerToLaunch(row.source_server_id, row.hostname, step, spent))
+    return [WaveToLaunch(wave.number, servers[wave.pk]) for wave in open_waves if servers[wave.pk]]
 
 
-def _entered(waves: Sequence[WaveRun]) -> dict[tuple[int, str], tuple[int, datetime]]:
+def _current_steps(waves: Sequence[WaveRun]) -> dict[tuple[int, str], tuple[int, datetime]]:
     """The step in which each server is, and since when."""
     lines = JobEvent.objects.filter(job__wave__in=[wave for wave in waves if wave.state.has_begun]).order_by("at", "pk")
     found: dict[tuple[int, str], tuple[int, datetime]] = {}
@@ -171,7 +171,7 @@ def phase_times(execution: Execution) -> list[list[str | float]]:
                     spent[part] += (until - since).total_seconds()
             if any(spent.values()):
                 found.append([server.source_server_id, *(round(each, 1) for each in spent.values())])
-    return found[:SAMPLES_A_RUN]
+    return found[:SAMPLES_PER_RUN]
 
 
 # As it is read
@@ -195,7 +195,7 @@ class ForecastShape(TypedDict):
 
 
 @dataclass(frozen=True)
-class Foretold:
+class ShownForecast:
     """A forecast as it stands now, on a page or in an answer."""
 
     at: datetime
@@ -216,9 +216,9 @@ class Foretold:
         return ", then ".join(f"{each['hostname']} in wave {each['waveNumber'] + 1}" for each in self.critical[:3])
 
 
-def foretold(execution: Execution, now: datetime) -> Foretold | None:
+def current_forecast(execution: Execution, now: datetime) -> ShownForecast | None:
     """The forecast now. While a run waits for a person its end moves on; none once it is over."""
-    kept: Kept | None = execution.forecast
+    kept: StoredForecast | None = execution.forecast
     if kept is None or execution.ended_at is not None:
         return None
     at = datetime.fromtimestamp(kept["at"], UTC)
@@ -228,7 +228,7 @@ def foretold(execution: Execution, now: datetime) -> Foretold | None:
         band = _band_now(since, (kept["earliest"], kept["remaining"], kept["latest"]), now)
     due = execution.rto_minutes and execution.counts_from + timedelta(minutes=execution.rto_minutes)
     runs, overdue = kept.get("runs", 0), kept["latest"] is not None and now > since + timedelta(seconds=kept["latest"])
-    return Foretold(
+    return ShownForecast(
         at=at,
         launches=kept["launches"],
         runs=runs,
@@ -238,7 +238,9 @@ def foretold(execution: Execution, now: datetime) -> Foretold | None:
         earliest=band and band[0],
         latest=band and band[2],
         due=due or None,
-        outlook=_outlook(band, due, now, sure=runs >= SURE and not overdue) if due and band else None,
+        outlook=_outlook(band, due, now, enough_runs=runs >= RUNS_FOR_OUTLOOK and not overdue)
+        if due and band
+        else None,
     )
 
 
@@ -254,16 +256,16 @@ def _band_now(since: datetime, kept: tuple[int, int, int], now: datetime) -> Ban
     return now, now + late / 4, max(latest, now + late)
 
 
-def _outlook(band: Band, due: datetime, now: datetime, *, sure: bool) -> Outlook:
+def _outlook(band: Band, due: datetime, now: datetime, *, enough_runs: bool) -> Outlook:
     earliest, _, latest = band
-    if now > due or (sure and earliest > due):
+    if now > due or (enough_runs and earliest > due):
         return Outlook.LIKELY_MISSED
-    return Outlook.LIKELY_MET if sure and latest <= due else Outlook.OPEN
+    return Outlook.LIKELY_MET if enough_runs and latest <= due else Outlook.OPEN
 
 
 def show(execution: Execution, now: datetime) -> ForecastShape | None:
     """The forecast as the API has it."""
-    found = foretold(execution, now)
+    found = current_forecast(execution, now)
     if found is None:
         return None
     return ForecastShape(

@@ -1,4 +1,4 @@
-"""The rest of a run, imagined some hundred times from what launches took here before. Pure: no rows, no clock."""
+"""Simulates the rest of a run some hundred times, from what launches took here before. Pure: no rows, no clock."""
 
 import random
 from collections import Counter, defaultdict
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypedDict
 
-OWN = 8  # launches of one server, from which on only its own count for it
-WORK, FEWEST, MOST = 20_000, 40, 400  # launches imagined in all; runs imagined
+ENOUGH_OWN_LAUNCHES = 8  # launches of one server, from which on only its own count for it
+WORK, FEWEST, MOST = 20_000, 40, 400  # launches simulated in all; runs simulated
 BAND = 0.05  # one run in twenty ends before the band, one after it
-NEVER_SURER = 15.0  # seconds around the middle, because DRS is asked that often
+NARROWEST_BAND = 15.0  # seconds around the middle, because DRS is asked that often
 OVERDUE = (0.02, 0.05, 0.1, 0.4, 1.0)  # of what a step took that takes longer than any before
 
 Sample = tuple[float, ...]  # seconds, one for each of `forecast.STEPS`
@@ -26,7 +26,7 @@ class CriticalServer(TypedDict):
 
 
 @dataclass(frozen=True)
-class ServerAhead:
+class ServerToLaunch:
     """A server that is not up yet: how far it is, and for how many seconds in that step."""
 
     source_server_id: str
@@ -36,18 +36,18 @@ class ServerAhead:
 
 
 @dataclass(frozen=True)
-class WaveAhead:
+class WaveToLaunch:
     """A wave with servers that are not up yet."""
 
     number: int
-    servers: Sequence[ServerAhead]
+    servers: Sequence[ServerToLaunch]
 
 
 Run = Sequence[tuple[str, Sample]]  # what the launches of one run took, by source server
 
 
 @dataclass(frozen=True)
-class Left:
+class RemainingTimes:
     """How many seconds a server may have left: after the runs that launched one that was as far, and after all."""
 
     by_run: Mapping[int, Sequence[float]]
@@ -81,26 +81,26 @@ class History:
         return [(at, sample) for at, run in enumerate(self.runs) for _, sample in run]
 
     @cached_property
-    def _unbegun(self) -> Left:
+    def _not_started(self) -> RemainingTimes:
         return _gathered((at, sum(sample)) for at, sample in self._all)
 
-    def left(self, server: ServerAhead) -> Left:
+    def remaining_times(self, server: ServerToLaunch) -> RemainingTimes:
         """How long a server like this took, in each launch that was as far for as long."""
         own = self._own.get(server.source_server_id, [])
-        pool = own if len(own) >= OWN else self._all
+        pool = own if len(own) >= ENOUGH_OWN_LAUNCHES else self._all
         step, spent = server.step, server.spent
         if pool is self._all and (step, spent) == (0, 0.0):
-            return self._unbegun
+            return self._not_started
         alike = [(at, sum(each[step:]) - spent) for at, each in pool if each[step] > spent or (step, spent) == (0, 0.0)]
         # It takes longer than any before: a little longer or as long again, and then the steps that remain.
         return _gathered(alike or [(at, spent * more + sum(each[step + 1 :])) for at, each in pool for more in OVERDUE])
 
 
-def _gathered(pairs: Iterable[tuple[int, float]]) -> Left:
+def _gathered(pairs: Iterable[tuple[int, float]]) -> RemainingTimes:
     by_run: dict[int, list[float]] = defaultdict(list)
     for at, seconds in pairs:
         by_run[at].append(seconds)
-    return Left(by_run, [seconds for pool in by_run.values() for seconds in pool])
+    return RemainingTimes(by_run, [seconds for pool in by_run.values() for seconds in pool])
 
 
 @dataclass(frozen=True)
@@ -113,10 +113,10 @@ class Outcome:
     critical: list[CriticalServer]
 
 
-def foretell(waves: Sequence[WaveAhead], history: History, seed: str) -> Outcome:
-    """Imagine the rest of a run some hundred times, each like one run before. Pure; a seed gives one answer."""
+def simulate(waves: Sequence[WaveToLaunch], history: History, seed: str) -> Outcome:
+    """Simulate the rest of a run some hundred times, each like one earlier run. Pure; a seed gives one answer."""
     dice = random.Random(seed)  # noqa: S311  (guesses a time, guards nothing)
-    pools = [[history.left(server) for server in wave.servers] for wave in waves]
+    pools = [[history.remaining_times(server) for server in wave.servers] for wave in waves]
     count, known = sum(len(wave.servers) for wave in waves), len(history.runs)
     runs = min(MOST, max(FEWEST, WORK // max(count, 1)))
     last: list[Counter[int]] = [Counter() for _ in waves]
@@ -124,7 +124,7 @@ def foretell(waves: Sequence[WaveAhead], history: History, seed: str) -> Outcome
     for _ in range(runs):
         like, total = int(dice.random() * known), 0.0
         for wave, servers in zip(last, pools, strict=True):
-            took, slowest = max((left.draw(like, dice), at) for at, left in enumerate(servers))
+            took, slowest = max((remaining_times.draw(like, dice), at) for at, remaining_times in enumerate(servers))
             wave[slowest] += 1
             total += took
         totals.append(total)
@@ -141,11 +141,11 @@ def _band(middle: float, early: float, late: float, runs: int) -> tuple[float, f
     The factors are those with which 90 % of runs end in the band when runs differ by a fifth
     (`test_the_band_holds_what_it_promises`), as Student's t would have it.
     """
-    stretch, least = 1 + 5 / runs, NEVER_SURER + middle / (2 * runs)
+    stretch, least = 1 + 5 / runs, NARROWEST_BAND + middle / (2 * runs)
     return max(0.0, middle - max(stretch * (middle - early), least)), middle + max(stretch * (late - middle), least)
 
 
-def _critical(wave: WaveAhead, ranks: "Counter[int]", runs: int) -> CriticalServer:
+def _critical(wave: WaveToLaunch, ranks: "Counter[int]", runs: int) -> CriticalServer:
     ((at, times),) = ranks.most_common(1)
     server = wave.servers[at]
     return CriticalServer(

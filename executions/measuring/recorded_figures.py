@@ -21,7 +21,7 @@ Launches = dict[str, list[str | int | None]] | None
 UP = (LaunchStatus.LAUNCHED, LaunchStatus.TERMINATED)
 
 
-def promised(execution: Execution) -> dict[str, Any]:
+def start_figures(execution: Execution) -> dict[str, Any]:
     """What a run is measured against, for the entry of its start."""
     return {
         "startTime": unix(execution.started_at),
@@ -31,7 +31,7 @@ def promised(execution: Execution) -> dict[str, Any]:
     }
 
 
-def say_wave_ended(execution: Execution, wave: WaveRun, now: datetime, actor: Actor = ENGINE) -> None:
+def record_wave_end(execution: Execution, wave: WaveRun, now: datetime, actor: Actor = ENGINE) -> None:
     """A wave is over, whoever ended it: when it ran and what became of its servers by then."""
     facts = {
         "wave": wave.number,
@@ -40,7 +40,7 @@ def say_wave_ended(execution: Execution, wave: WaveRun, now: datetime, actor: Ac
         "endTime": unix(now),
         "launches": _servers(wave.servers.all()),
     }
-    _say(execution, f"wave.{wave.status.lower()}", facts, wave.error_code or "ok", actor)
+    _record(execution, f"wave.{wave.status.lower()}", facts, wave.error_code or "ok", actor)
 
 
 def ends_of(entries: Iterable[AuditEntry]) -> dict[tuple[str, int], Launches]:
@@ -61,24 +61,24 @@ def is_late(server: ServerRun, wave: WaveRun, told: Launches) -> bool:
     return wave.ended_at is None or unix(server.launched_at) >= unix(wave.ended_at)
 
 
-def say_skipped(execution: Execution, waves: Iterable[WaveRun], reason: str, actor: Actor = ENGINE) -> None:
+def record_skipped_waves(execution: Execution, waves: Iterable[WaveRun], reason: str, actor: Actor = ENGINE) -> None:
     """Waves that will not run, and why."""
-    _say(execution, "wave.skipped", {"waves": [wave.number for wave in waves], "text": reason}, actor=actor)
+    _record(execution, "wave.skipped", {"waves": [wave.number for wave in waves], "text": reason}, actor=actor)
 
 
-def say_run_ended(execution: Execution, status: ExecutionStatus, now: datetime, actor: Actor = ENGINE) -> None:
+def record_run_end(execution: Execution, status: ExecutionStatus, now: datetime, actor: Actor = ENGINE) -> None:
     """A run is over, whoever ended it; and how many of its servers were up by then, late ones of waves before, too."""
     up = ServerRun.objects.filter(wave__execution=execution, launch_status=LaunchStatus.LAUNCHED).count()
-    _say(execution, "execution.ended", {"endTime": unix(now), "launchedServers": up}, status.value, actor)
+    _record(execution, "execution.ended", {"endTime": unix(now), "launchedServers": up}, status.value, actor)
 
 
-def say_news(execution: Execution, job: LaunchJob, servers: Iterable[ServerRun]) -> None:
+def record_server_changes(execution: Execution, job: LaunchJob, servers: Iterable[ServerRun]) -> None:
     """AWS told of servers what their wave's end could not say: late launches, corrected times, points in time."""
     told = {"wave": job.wave.number, "launch": str(job.pk), "region": job.region, "launches": _servers(servers)}
-    _say(execution, "launch.news", told)
+    _record(execution, "launch.news", told)
 
 
-def say_ended(execution: Execution, job: LaunchJob) -> None:
+def record_launch_end(execution: Execution, job: LaunchJob) -> None:
     """DRS has no more news of a launch: its servers, their snapshots and the digest of its log stand from now on."""
     lines = JobEvent.objects.filter(job=job, source_server_id__in=job.servers.values("source_server_id"))
     log = sorted(
@@ -92,10 +92,12 @@ def say_ended(execution: Execution, job: LaunchJob) -> None:
         "launches": _servers(job.servers.order_by("position")),
         "logDigest": _digest(log),
     }
-    _say(execution, "launch.ended", facts)
+    _record(execution, "launch.ended", facts)
 
 
-def _say(execution: Execution, verb: str, detail: dict[str, Any], outcome: str = "ok", actor: Actor = ENGINE) -> None:
+def _record(
+    execution: Execution, verb: str, detail: dict[str, Any], outcome: str = "ok", actor: Actor = ENGINE
+) -> None:
     record(
         actor,
         verb,

@@ -1,4 +1,5 @@
-"""What a run achieved: RTO and RPO, where the time went, and whether the targets were met. Rows in, figures out.
+"""What a run achieved: recovery time (RTA) and recovery point (RPA) against their objectives (RTO, RPO), and where the
+time went. Rows in, figures out.
 
 Everything is in whole seconds, between moments cut to Unix seconds as the API shows them: the parts of a stretch add
 up to it exactly, and anybody can work a figure out from what is shown. `drsorch_verify` derives the same by itself.
@@ -51,7 +52,7 @@ class Verdict:
 class ServerFigures:
     """One server. `rto` from the first attempt's start, `took` from its wave's; None when it was not launched.
 
-    `later` data is from after the declared outage: then the outage was not then, and the RPO is not known.
+    `later` data is from after the declared outage: then the outage was not then, and the RPA is not known.
     """
 
     row: ServerRun
@@ -82,9 +83,9 @@ class WaveFigures:
 
 @dataclass(frozen=True)
 class Measured:
-    """A run with the attempts before it. RTO counts from the first one's `start`, RPO from `reference`: the declared
-    outage, or that start. `servers` are all that were to come up, each as its last attempt left it; `waves` and
-    `earlier` are those of this run and of each attempt before it.
+    """A run with the attempts before it. The RTA counts from the first one's `start`, the RPA from `reference`: the
+    declared outage, or that start. `servers` are all that were to come up, each as its last attempt left it; `waves`
+    and `earlier` are those of this run and of each attempt before it.
     """
 
     start: datetime
@@ -160,13 +161,13 @@ def measure(execution: Execution, waves: Sequence[WaveRows], before: Sequence[At
         start=start,
         reference=reference,
         complete=complete,
-        rto=_against(
-            _between(start, last) if complete or over else None,
-            _seconds(execution.rto_minutes),
+        rto=_verdict(
+            _seconds_between(start, last) if complete or over else None,
+            _minutes_to_seconds(execution.rto_minutes),
             reached=complete,
             over=over,
         ),
-        rpo=_worst(servers, _seconds(execution.rpo_minutes), over=over, gone=gone > 0),
+        rpo=_worst_rpa(servers, _minutes_to_seconds(execution.rpo_minutes), over=over, gone=gone > 0),
         rpo_unknown=sum(each.launched and each.rpo is None for each in servers),
         later_than_outage=sum(each.launched and each.later for each in servers),
         previous_snapshots=sum(each.launched and each.row.used_previous_snapshot for each in servers),
@@ -185,8 +186,8 @@ def _wave(wave: WaveRows, execution: Execution) -> WaveFigures:
     return WaveFigures(
         row=wave.run,
         waited=_sum(_gate(wave.run))[Part.PERSON],
-        took=_between(wave.run.started_at, last.launched_at if last else None),
-        rto=_between(execution.counts_from, last.launched_at if last else None),
+        took=_seconds_between(wave.run.started_at, last.launched_at if last else None),
+        rto=_seconds_between(execution.counts_from, last.launched_at if last else None),
         last=last,
         split=_sum(server_path(last, wave, jobs[last.job_id]) if last else []),
         servers=servers,
@@ -197,16 +198,18 @@ def _server(row: ServerRun, wave: WaveRows, job: LaunchJob, execution: Execution
     launched = row.state in (LaunchStatus.LAUNCHED, LaunchStatus.TERMINATED) and row.launched_at is not None
     outage, point = execution.outage_at, row.point_in_time
     later = outage is not None and point is not None and unix(point) > unix(outage)
-    rpo = None if later else _between(point, outage or execution.counts_from)
+    rpo = None if later else _seconds_between(point, outage or execution.counts_from)
     return ServerFigures(
         row=row,
         launched=launched,
-        rto=_between(execution.counts_from, row.launched_at),
-        took=_between(wave.run.started_at, row.launched_at),
+        rto=_seconds_between(execution.counts_from, row.launched_at),
+        took=_seconds_between(wave.run.started_at, row.launched_at),
         split=_sum(server_path(row, wave, job)),
         later=later,
         rpo=rpo,
-        rpo_verdict=_against(rpo, _seconds(execution.rpo_minutes), reached=launched, over=execution.state.is_final),
+        rpo_verdict=_verdict(
+            rpo, _minutes_to_seconds(execution.rpo_minutes), reached=launched, over=execution.state.is_final
+        ),
     )
 
 
@@ -219,11 +222,11 @@ def _last(wave: WaveRows) -> ServerRun | None:
 # Verdicts
 
 
-def _seconds(minutes: int | None) -> int | None:
+def _minutes_to_seconds(minutes: int | None) -> int | None:
     return None if minutes is None else 60 * minutes
 
 
-def _against(seconds: int | None, target: int | None, *, reached: bool, over: bool) -> Verdict:
+def _verdict(seconds: int | None, target: int | None, *, reached: bool, over: bool) -> Verdict:
     if target is None:
         return Verdict(Reached.NO_TARGET, seconds, None)
     if not reached:
@@ -235,11 +238,11 @@ def _against(seconds: int | None, target: int | None, *, reached: bool, over: bo
     return Verdict(Reached.MET, seconds, target)
 
 
-def _worst(servers: Sequence[ServerFigures], target: int | None, *, over: bool, gone: bool) -> Verdict:
-    """The run's RPO is that of its worst server; met only when every server's is known, `gone` attempts' too."""
+def _worst_rpa(servers: Sequence[ServerFigures], target: int | None, *, over: bool, gone: bool) -> Verdict:
+    """The run's RPA is that of its worst server; met only when every server's is known, `gone` attempts' too."""
     known = [each.rpo for each in servers if each.launched and each.rpo is not None]
     worst = max(known, default=None)
-    verdict = _against(worst, target, reached=bool(known) or all(each.launched for each in servers), over=over)
+    verdict = _verdict(worst, target, reached=bool(known) or all(each.launched for each in servers), over=over)
     if verdict.reached is not Reached.MET:
         return verdict
     if not all(each.launched for each in servers):
@@ -316,7 +319,7 @@ def _sum(stretches: Iterable[Stretch]) -> Split:
     return split
 
 
-def _between(since: datetime | None, until: datetime | None) -> int | None:
+def _seconds_between(since: datetime | None, until: datetime | None) -> int | None:
     """Whole seconds from one moment to another, none when that is the earlier one."""
     if since is None or until is None:
         return None

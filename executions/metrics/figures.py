@@ -60,7 +60,7 @@ def read(now: datetime, since: datetime) -> Figures:
 
 
 def heartbeat_age(now: datetime) -> float | None:
-    """How long ago an engine gave a sign of life."""
+    """How long ago an engine sent a heartbeat."""
     beat_at = Pacemaker.objects.filter(pk=1).values_list("beat_at", flat=True).first()
     return None if beat_at is None else _age(now, beat_at)
 

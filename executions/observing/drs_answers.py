@@ -22,7 +22,7 @@ from executions.states import JobStatus, LaunchStatus, Phase, phase_after
 
 log = logging.getLogger(__name__)
 
-LATE_NEWS = timedelta(minutes=15)  # how long after its end a job is still asked for missing ids and log lines
+LATE_ANSWERS = timedelta(minutes=15)  # how long after its end a job is still asked for missing ids and log lines
 READING_SECONDS = 10.0  # when a round of logs and instances reads no more; the next poll goes on
 LOST_AFTER = timedelta(days=1)  # DRS answers and has not shown a job, or its log, for so long: it was deleted
 
@@ -64,7 +64,7 @@ def ask(question: Question) -> Answer:
     return answer
 
 
-def read_on(question: Question, jobs: Mapping[str, Job]) -> Answer:
+def read_logs_and_instances(question: Question, jobs: Mapping[str, Job]) -> Answer:
     """The logs of these jobs, and instance ids that the jobs did not tell: as far as time allows. HTTP only.
 
     What was read stands; what is missing is asked for again at the next poll. Neither of the two waits for the other.
@@ -76,22 +76,22 @@ def read_on(question: Question, jobs: Mapping[str, Job]) -> Answer:
         answer.instances = _instances(drs, launches, question.open_servers)
         answer.listed = True
     except DrsError as error:
-        log.warning("reading instances failed: %s", error)
+        log.warning("DescribeRecoveryInstances failed: %s", error)
         answer.error = error
-    for job in _in_turn(launches, question.logs):
+    for job in _log_reading_order(launches, question.logs):
         if time.monotonic() > until:
             break
         try:
             answer.logs[job.job_id] = drs.job_log(job.job_id)
         except Exception as error:  # of one log, whatever it is: the others must not wait for it
-            log.warning("reading the log of %s failed: %s", job.job_id, error)
+            log.warning("Reading the log of DRS job %s failed: %s", job.job_id, error)
             if isinstance(error, DrsError) and error.effect is Effect.REJECTED:
                 break  # throttled, or not to be reached: that is so for all of them
             answer.unread.add(job.job_id)
     return answer
 
 
-def _in_turn(jobs: Iterable[Job], logs: Collection[str]) -> list[Job]:
+def _log_reading_order(jobs: Iterable[Job], logs: Collection[str]) -> list[Job]:
     """Whose logs are read: ended jobs, which wait for nothing else, then the others; each time in another order."""
     wanted = [job for job in jobs if job.job_id in logs or job.status == JOB_COMPLETED]
     random.shuffle(wanted)  # where time is too short for all, each gets its turn
@@ -119,7 +119,7 @@ def _instances(
 
 
 @dataclass
-class News:
+class JobChanges:
     """What is new of one job: the rows that changed, in memory, and the log lines to add."""
 
     job: LaunchJob
@@ -127,7 +127,7 @@ class News:
     columns: set[str] = field(default_factory=set)  # what of the servers is new
     events: list[JobEvent] = field(default_factory=list)
     changed: bool = False
-    decides: bool = False  # the state of the job or of a server is another: the run may have to go on
+    needs_decision: bool = False  # the state of the job or of a server is another: the run may have to go on
     ended: bool = False  # DRS has no more news of it
     log_given_up: bool = False  # its log could not be read for a day
     trouble: Exception | None = None  # why what DRS told could not even be compared
@@ -136,7 +136,7 @@ class News:
 _RANK = [JobStatus.PENDING.value, JobStatus.STARTED.value, JobStatus.COMPLETED.value]
 _GONE = frozenset({"TERMINATED", "NOT_FOUND"})
 _SERVER_STATUSES = frozenset(each.value for each in LaunchStatus)
-_SERVER_NEWS = (
+_SERVER_COLUMNS = (
     "launch_status",
     "phase",
     "recovery_instance_id",
@@ -147,58 +147,60 @@ _SERVER_NEWS = (
 )
 
 
-def compare(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer, asked_at: datetime) -> News:
+def compare(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer, asked_at: datetime) -> JobChanges:
     """What `answer`, asked for at that time, tells that the rows do not know yet."""
-    found, news = answer.jobs.get(job.job_id), News(job)
+    found, changes = answer.jobs.get(job.job_id), JobChanges(job)
     if found is None:
-        _despair(news, servers, asked_at)
-        return news
+        _give_up_missing_job(changes, servers, asked_at)
+        return changes
     lines = answer.logs.get(job.job_id)
     if lines is not None and len(lines) != job.events_seen:
-        news.events = [_event(job, item) for item in lines]
-        job.events_seen, news.changed = len(lines), True
+        changes.events = [_event(job, item) for item in lines]
+        job.events_seen, changes.changed = len(lines), True
     if found.status in _RANK and _RANK.index(found.status) > _RANK.index(job.status):  # never back to an older state
-        job.status, news.decides = JobStatus.of(found.status), True
+        job.status, changes.needs_decision = JobStatus.of(found.status), True
     if found.status == JOB_COMPLETED and job.completed_seen_at is None:
         job.completed_seen_at = asked_at
     job.seen_at = max(asked_at, job.seen_at or asked_at)
     if answer.listed and found.status == JOB_COMPLETED:
-        news.changed |= job.instances_seen_at is None or any(not each.state.is_settled for each in servers)
+        changes.changed |= job.instances_seen_at is None or any(not each.state.is_settled for each in servers)
         job.instances_seen_at = asked_at
     participants = {each.source_server_id: each for each in found.participants}
     for server in servers:
         participant = participants.get(server.source_server_id)
         instance, before = _instance_of(job, server, answer, lines or []), server.state
-        if columns := _update(server, participant, instance, lines or [], _Bounds.of(job, found, asked_at)):
-            news.servers.append(server)
-            news.columns |= columns
-            news.decides |= server.state is not before
-    news.events += _derived_ends(job, news.servers, lines or [])
+        if columns := _update_server(
+            server, participant, instance, lines or [], _LaunchTimeBounds.of(job, found, asked_at)
+        ):
+            changes.servers.append(server)
+            changes.columns |= columns
+            changes.needs_decision |= server.state is not before
+    changes.events += _derived_launch_ends(job, changes.servers, lines or [])
     watched = _still_watched(job, servers, answer, asked_at)
-    news.ended = job.watched and not watched
-    news.log_given_up = news.ended and lines is None
-    news.decides |= watched != job.watched
-    news.changed |= news.decides or bool(news.servers)
+    changes.ended = job.watched and not watched
+    changes.log_given_up = changes.ended and lines is None
+    changes.needs_decision |= watched != job.watched
+    changes.changed |= changes.needs_decision or bool(changes.servers)
     job.watched = watched
-    return news
+    return changes
 
 
-def _despair(news: News, servers: Sequence[ServerRun], asked_at: datetime) -> None:
+def _give_up_missing_job(changes: JobChanges, servers: Sequence[ServerRun], asked_at: datetime) -> None:
     """A job that DRS does not show was not observed, which says nothing; after a whole day it is taken for gone."""
-    job = news.job
+    job = changes.job
     if asked_at <= (job.seen_at or job.intent_at or asked_at) + LOST_AFTER:
         return
     for server in servers:
         if not server.state.is_settled:
             server.launch_status, server.phase = LaunchStatus.FAILED, Phase.DONE
             server.error = "DRS has not shown the job of this launch for a day."
-            news.servers.append(server)
-            news.columns |= {"launch_status", "phase", "error"}
+            changes.servers.append(server)
+            changes.columns |= {"launch_status", "phase", "error"}
     job.status, job.watched = JobStatus.COMPLETED, False
-    news.changed = news.decides = news.ended = True
+    changes.changed = changes.needs_decision = changes.ended = True
 
 
-def _forward(now: LaunchStatus, told: str) -> LaunchStatus:
+def _next_status(now: LaunchStatus, told: str) -> LaunchStatus:
     """A server's status after DRS told one: what was launched stays launched, what is settled stays settled, and
     what began is never pending again."""
     if told not in _SERVER_STATUSES - {LaunchStatus.PENDING} or now in (LaunchStatus.LAUNCHED, LaunchStatus.TERMINATED):
@@ -207,7 +209,7 @@ def _forward(now: LaunchStatus, told: str) -> LaunchStatus:
     return status if status.is_settled or not now.is_settled else now
 
 
-def _is_told(participant: Participant) -> bool:
+def _is_outcome_known(participant: Participant) -> bool:
     """Whether DRS has said what became of the server."""
     told = participant.launch_status
     return told in _SERVER_STATUSES and LaunchStatus.of(told).is_settled
@@ -227,7 +229,7 @@ def _instance_of(
 
 
 @dataclass(frozen=True)
-class _Bounds:
+class _LaunchTimeBounds:
     """Between which times a server of a job came up: after the intent to launch it and, by DRS's word, before the job's
     end, however late we look. AWS's clock is believed only as far as it agrees with ours. `ended` jobs tell no more."""
 
@@ -236,7 +238,7 @@ class _Bounds:
     ended: bool
 
     @classmethod
-    def of(cls, job: LaunchJob, found: Job, asked_at: datetime) -> "_Bounds":
+    def of(cls, job: LaunchJob, found: Job, asked_at: datetime) -> "_LaunchTimeBounds":
         latest = min(asked_at, found.ended_at or asked_at)
         return cls(job.intent_at, max(latest, job.intent_at or latest), found.status == JOB_COMPLETED)
 
@@ -244,26 +246,26 @@ class _Bounds:
         return min(max(at, self.earliest or at), self.latest)
 
 
-def _update(
+def _update_server(
     server: ServerRun,
     participant: Participant | None,
     instance: RecoveryInstance | None,
     lines: Sequence[JobLogItem],
-    bounds: _Bounds,
+    bounds: _LaunchTimeBounds,
 ) -> set[str]:
     """Bring one server up to date; answers the columns that changed. What an ended job does not tell, its instance
     does."""
-    before = {name: getattr(server, name) for name in _SERVER_NEWS}
+    before = {name: getattr(server, name) for name in _SERVER_COLUMNS}
     mine = [item for item in lines if item.source_server_id == server.source_server_id]
     if participant is not None:
-        server.launch_status = _forward(server.state, participant.launch_status)
+        server.launch_status = _next_status(server.state, participant.launch_status)
     told = participant.recovery_instance_id if participant else ""
     if instance is not None:
         told = told or instance.recovery_instance_id
         server.point_in_time = instance.point_in_time or server.point_in_time
-        untold = participant is None or not _is_told(participant)
+        untold = participant is None or not _is_outcome_known(participant)
         if bounds.ended and untold and instance.ec2_state not in _GONE:
-            server.launch_status = _forward(server.state, LaunchStatus.LAUNCHED)
+            server.launch_status = _next_status(server.state, LaunchStatus.LAUNCHED)
     server.recovery_instance_id = told or server.recovery_instance_id
     for item in mine:
         server.phase = phase_after(item.event, Phase.of(server.phase))
@@ -275,7 +277,7 @@ def _update(
         server.launched_at = bounds.within(told_at or server.launched_at or bounds.latest)
         server.error = ""
     if server.state is LaunchStatus.FAILED and not server.error:
-        server.error = _why(mine)
+        server.error = _failure_text(mine)
     return {name for name, value in before.items() if getattr(server, name) != value}
 
 
@@ -288,7 +290,7 @@ LAUNCH_FAILURES = (
 )
 
 
-def _why(lines: Sequence[JobLogItem]) -> str:
+def _failure_text(lines: Sequence[JobLogItem]) -> str:
     """AWS's own words for a failed launch, from the last failure in the log that has any."""
     failures = [item for item in lines if item.event in LAUNCH_FAILURES]
     if not failures:
@@ -308,7 +310,7 @@ def _still_watched(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer,
         return now <= job.completed_seen_at + LOST_AFTER
     complete = all(_is_fully_known(each, told.get(each.source_server_id, "")) for each in servers)
     silent = answer.error is not None and answer.error.effect is Effect.UNCERTAIN  # about instances
-    return not complete and now <= job.completed_seen_at + (LOST_AFTER if silent else LATE_NEWS)
+    return not complete and now <= job.completed_seen_at + (LOST_AFTER if silent else LATE_ANSWERS)
 
 
 def _is_open(server: ServerRun, told: str, job: LaunchJob) -> bool:
@@ -336,7 +338,7 @@ def _event(job: LaunchJob, item: JobLogItem) -> JobEvent:
     )
 
 
-def _derived_ends(job: LaunchJob, servers: Sequence[ServerRun], lines: Sequence[JobLogItem]) -> list[JobEvent]:
+def _derived_launch_ends(job: LaunchJob, servers: Sequence[ServerRun], lines: Sequence[JobLogItem]) -> list[JobEvent]:
     """DRS's published events have no LAUNCH_END: derive it from LAUNCHED where the log has none."""
     told = {item.source_server_id for item in lines if item.event == "LAUNCH_END"}
     return [

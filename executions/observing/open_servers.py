@@ -24,7 +24,7 @@ def open_servers(answer: Answer) -> dict[str, list[str]]:
     return found
 
 
-def say_unlisted(question: Question, answer: Answer, now: datetime) -> None:
+def report_unlisted(question: Question, answer: Answer, now: datetime) -> None:
     """While DRS does not say which instances an ended job has launched, none of its servers is given up: say why."""
     waves = WaveRun.objects.filter(status__in=WAVE_BEGUN, jobs__job_id__in=list(question.open_servers))
     waves = waves.filter(

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from contract.plurals import counted
-from drs.client import SERVERS_A_JOB
+from drs.client import SERVERS_PER_JOB
 from executions.codes.entry import OurCode
 from executions.codes.ours import Code
 from executions.codes.readiness import Against
@@ -174,11 +174,11 @@ def assess(facts: PlanFacts, now: datetime, believed_for: timedelta) -> Readines
     """Weigh everything that is known of a plan. `believed_for` is how long a reading of a region is believed."""
     changes = changes_since(facts.last_drill.plan_copy, facts) if facts.last_drill else []
     found = [
-        *_of_plan(facts),
-        *_of_regions(facts, now, believed_for),
-        *_of_servers(facts, now),
-        *of_quotas(facts),
-        *_of_drills(facts, changes, now),
+        *_plan_reasons(facts),
+        *_region_reasons(facts, now, believed_for),
+        *_server_reasons(facts, now),
+        *quota_reasons(facts),
+        *_drill_reasons(facts, changes, now),
     ]
     reasons = sorted(found, key=lambda each: RANKS.index(each.weight), reverse=True)
     verdict = reasons[0].weight if reasons else Verdict.READY
@@ -193,17 +193,17 @@ def _expiry(regions: Iterable[RegionFacts], believed_for: timedelta) -> datetime
     return min(known) + believed_for if known and len(known) == len(moments) else None
 
 
-def _of_plan(facts: PlanFacts) -> Iterator[Reason]:
+def _plan_reasons(facts: PlanFacts) -> Iterator[Reason]:
     if not facts.engine_alive:
         yield Reason(Against.ENGINE_NOT_ALIVE, Verdict.NOT_READY, str(Against.ENGINE_NOT_ALIVE.explanation))
     if not facts.waves:
         yield Reason(Code.PLAN_HAS_NO_WAVES, Verdict.NOT_READY, Code.PLAN_HAS_NO_WAVES.meaning)
     if facts.active_status:
-        text = f"The plan is being run now ({facts.active_status.lower()})."
+        text = f"The plan is running now ({facts.active_status.lower()})."
         yield Reason(Code.PLAN_ALREADY_EXECUTING, Verdict.NOT_READY, text)
 
 
-def _of_regions(facts: PlanFacts, now: datetime, believed_for: timedelta) -> Iterator[Reason]:
+def _region_reasons(facts: PlanFacts, now: datetime, believed_for: timedelta) -> Iterator[Reason]:
     for region in facts.regions.values():
         ids = [server.id for server in facts.servers if server.region == region.region]
         if region.is_elsewhere:
@@ -212,20 +212,20 @@ def _of_regions(facts: PlanFacts, now: datetime, believed_for: timedelta) -> Ite
             text = f"DRS has never been set up in {region.region}."
             yield Reason(Code.REGION_NOT_INITIALIZED, Verdict.NOT_READY, text, ids)
         elif region.as_of is None:
-            yield Reason(Against.INVENTORY_STALE, Verdict.UNKNOWN, f"{region.region} was never read.", ids)
+            yield Reason(Against.INVENTORY_STALE, Verdict.UNKNOWN, f"{region.region} has never been read.", ids)
         elif now > region.as_of + believed_for:
             why = f": {region.error}" if region.error else ""
             text = f"{region.region} was last read {age(now - region.as_of)} ago{why}."
             yield Reason(Against.INVENTORY_STALE, Verdict.UNKNOWN, text, ids)
         elif region.jobs_as_of is None or now > region.jobs_as_of + believed_for:
-            text = f"Which DRS jobs run in {region.region} was not read lately."
+            text = f"The DRS jobs in {region.region} have not been read recently."
             yield Reason(Against.QUOTA_UNKNOWN, Verdict.UNKNOWN, text)
         elif region.error:
-            text = f"{region.region} could not be read the last time: {region.error}."
+            text = f"{region.region} could not be read at the last attempt: {region.error}."
             yield Reason(Against.INVENTORY_FAILING, WARNING, text, ids)
 
 
-def _of_servers(facts: PlanFacts, now: datetime) -> Iterator[Reason]:
+def _server_reasons(facts: PlanFacts, now: datetime) -> Iterator[Reason]:
     """One reason a kind of finding, whatever the number of servers."""
     concerned: dict[OurCode, list[ServerFacts]] = defaultdict(list)
     for server in facts.servers:
@@ -246,10 +246,10 @@ def findings(server: ServerFacts, region: RegionFacts, rpo_minutes: int | None, 
     """What stands against the launch of one server."""
     held = [Finding(Code.SERVER_CONFLICT, f"A run of “{server.held_by}” holds it.")] if server.held_by else []
     if server.gone or (not server.known and region.as_of is not None and region.initialized):
-        return [*held, Finding(Code.SERVER_GONE, "DRS did not name it when its region was last read.")]
+        return [*held, Finding(Code.SERVER_GONE, "DRS did not list it when its region was last read.")]
     if not server.known:
         return held
-    return [*held, *_of_data(server, rpo_minutes, now), *_of_launch(server, region, now)]
+    return [*held, *_data_findings(server, rpo_minutes, now), *_launch_findings(server, region, now)]
 
 
 def data_age(server: ServerFacts, now: datetime) -> timedelta | None:
@@ -263,9 +263,9 @@ def data_age(server: ServerFacts, now: datetime) -> timedelta | None:
     return timedelta(seconds=server.lag_seconds) + (now - server.seen_at)
 
 
-def _of_data(server: ServerFacts, rpo_minutes: int | None, now: datetime) -> Iterator[Finding]:
+def _data_findings(server: ServerFacts, rpo_minutes: int | None, now: datetime) -> Iterator[Finding]:
     state, old = server.replication_state, data_age(server, now)
-    known = f"Its data is {age(old)} old" if old is not None else "DRS does not say how old its data is"
+    known = f"Its data is {age(old)} old" if old is not None else "DRS does not report how old its data is"
     read = server.details_as_of is not None
     if state in WITHOUT_SNAPSHOT or (read and server.latest_snapshot_at is None):
         yield Finding(Against.NO_SNAPSHOT, f"It has no recovery snapshot (replication: {state}).")
@@ -277,23 +277,25 @@ def _of_data(server: ServerFacts, rpo_minutes: int | None, now: datetime) -> Ite
         yield Finding(Against.RPO_EXCEEDED, f"{known}; the RPO is {rpo_minutes} min.")
 
 
-def _of_launch(server: ServerFacts, region: RegionFacts, now: datetime) -> Iterator[Finding]:
+def _launch_findings(server: ServerFacts, region: RegionFacts, now: datetime) -> Iterator[Finding]:
     if server.details_as_of is None or now > server.details_as_of + DETAILS_KNOWN_FOR:
-        yield Finding(Against.DETAILS_UNKNOWN, "Its snapshots and launch settings were not read in the last hours.")
+        yield Finding(
+            Against.DETAILS_UNKNOWN, "Its snapshots and launch settings have not been read in the last few hours."
+        )
     elif not server.launch_template_id:
         yield Finding(Against.NO_LAUNCH_SETTINGS, "DRS has no launch settings for it.")
     busy = next((job for job in region.foreign if server.id in region.running[job]), None)
     if busy:
-        yield Finding(Against.BUSY_AT_DRS, f"It is in DRS job {busy}, which is not of this installation.")
+        yield Finding(Against.BUSY_AT_DRS, f"It is in DRS job {busy}, which was not started by this installation.")
     if server.instance_of is Kind.DRILL:
-        yield Finding(Against.DRILL_INSTANCE_RUNS, "Its instance of an earlier drill still runs.")
+        yield Finding(Against.DRILL_INSTANCE_RUNS, "Its instance from an earlier drill is still running.")
     elif server.instance_of is Kind.RECOVERY:
-        yield Finding(Against.RECOVERY_INSTANCE_RUNS, "A recovery instance of it runs. A launch terminates that one.")
+        yield Finding(Against.RECOVERY_INSTANCE_RUNS, "A recovery instance of it is running. A launch terminates it.")
     elif server.has_foreign_instance:
-        yield Finding(Against.FOREIGN_INSTANCE_RUNS, "An instance of it runs that was not launched from here.")
+        yield Finding(Against.FOREIGN_INSTANCE_RUNS, "An instance of it that was not launched from here is running.")
 
 
-def of_quotas(facts: PlanFacts) -> Iterator[Reason]:
+def quota_reasons(facts: PlanFacts) -> Iterator[Reason]:
     """What the DRS quotas of each region mean for the plan's biggest wave there."""
     for region in facts.regions.values():
         if region.jobs_as_of is None:
@@ -303,7 +305,7 @@ def of_quotas(facts: PlanFacts) -> Iterator[Reason]:
         jobs, servers = len(region.running), sum(len(each) for each in region.running.values())
         others = f", {len(region.foreign)} of them not ours" if region.foreign else ""
         now_running = f"{jobs} DRS {'job' if jobs == 1 else 'jobs'} with {servers} servers in {region.region}{others}"
-        if jobs + math.ceil(most / SERVERS_A_JOB) > JOBS_AT_ONCE:
+        if jobs + math.ceil(most / SERVERS_PER_JOB) > JOBS_AT_ONCE:
             text = f"{now_running}: DRS takes {JOBS_AT_ONCE} jobs at once, so launches wait."
             yield Reason(Against.QUOTA_JOBS, WARNING, text)
         if servers + most > SERVERS_AT_ONCE:
@@ -311,7 +313,7 @@ def of_quotas(facts: PlanFacts) -> Iterator[Reason]:
             yield Reason(Against.QUOTA_SERVERS, WARNING, text)
 
 
-def _of_drills(facts: PlanFacts, changes: Sequence[str], now: datetime) -> Iterator[Reason]:
+def _drill_reasons(facts: PlanFacts, changes: Sequence[str], now: datetime) -> Iterator[Reason]:
     if facts.last_drill is None:
         yield Reason(Against.NEVER_DRILLED, WARNING, Against.NEVER_DRILLED.meaning)
         return

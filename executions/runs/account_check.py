@@ -15,11 +15,11 @@ from drs.errors import OTHER_ACCOUNT, DrsError
 from executions.models import LaunchJob, WaveRun
 from executions.runs import decide as d
 from executions.runs import transitions
-from executions.runs.aws_calls import Errand
+from executions.runs.aws_calls import AwsCalls
 from executions.runs.claim import Run
 from executions.states import JobStatus
 
-MOST_DOUBLINGS = 2  # of the time between two looks at the credentials: it costs AWS nothing
+MAX_DOUBLINGS = 2  # of the time between two looks at the credentials: it costs AWS nothing
 
 
 def is_elsewhere(aws_error: str) -> bool:
@@ -27,12 +27,12 @@ def is_elsewhere(aws_error: str) -> bool:
     return f": {OTHER_ACCOUNT}: " in aws_error
 
 
-def said(aws_error: str) -> str:
+def without_call(aws_error: str) -> str:
     """The same without the call that was not made: a sentence for people."""
     return aws_error.partition(f": {OTHER_ACCOUNT}: ")[2] or aws_error
 
 
-def waits_for_credentials(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> Errand[bool]:
+def waits_for_credentials(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> AwsCalls[bool]:
     """Before a launch is even intended: True when its account is not known to be that of the credentials. It is due
     again soon, and for as long as that takes."""
     try:
@@ -42,15 +42,15 @@ def waits_for_credentials(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock)
         _wait(run, wave, job, error, clock())
         return True
     if account.OPERATION in run.execution.aws_error and not transitions.is_watched(run.execution):
-        run.keep(clock(), failures=0, failing_since=None, aws_error="")
+        run.write(clock(), failures=0, failing_since=None, aws_error="")
     return False
 
 
 def _wait(run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, now: datetime) -> None:
     failures, since = run.execution.failures, run.execution.failing_since or now
-    later = now + d.backoff(min(failures, MOST_DOUBLINGS), settings.POLL_SECONDS)
+    later = now + d.backoff(min(failures, MAX_DOUBLINGS), settings.POLL_SECONDS)
     status = d.running_status(wave.state, cancelled=False)
     with transaction.atomic():
-        run.keep(now, status=status, failures=failures + 1, failing_since=since, aws_error=str(error))
+        run.write(now, status=status, failures=failures + 1, failing_since=since, aws_error=str(error))
         LaunchJob.objects.filter(pk=job.pk, status=JobStatus.QUEUED).update(not_before=later)
         transitions.touch(run.execution, now)

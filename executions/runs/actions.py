@@ -14,7 +14,7 @@ from contract.errors import BadRequest
 from contract.rights import not_allowed
 from executions.codes.ours import Code
 from executions.models import Execution
-from executions.runs.standing import standing_counts
+from executions.runs.terminable_instances import terminable_counts
 from executions.runs.unresponsive_regions import not_abandonable
 from executions.states import ExecutionStatus, Kind, TerminationStatus, WaveStatus
 
@@ -125,7 +125,7 @@ def actions_of(
     attempts: Sequence[Execution] | None = None,
     now: datetime | None = None,
 ) -> Actions:
-    """What `actor` can do with the run. `stands`, whether `standing_counts` counts any, and
+    """What `actor` can do with the run. `stands`, whether `terminable_counts` counts any, and
     `attempts`, all that were made at it, each spare a query to those who know them."""
 
     def action(verb: Verb, refusal: Refusal | None) -> Action:
@@ -153,13 +153,13 @@ def no_pause(execution: Execution) -> Refusal | None:
     if execution.state.is_final:
         return Refusal(code, "The run is over.")
     if execution.state is ExecutionStatus.PAUSED:
-        return Refusal(code, "The run is paused already.")
+        return Refusal(code, "The run is already paused.")
     if execution.state is ExecutionStatus.CANCELLING:
         return Refusal(code, "The run is being cancelled.")
     if execution.dry_run:
         return Refusal(code, "A dry run does not pause.")
     if execution.pause_requested_at is not None:
-        return Refusal(code, "A pause before the next wave is asked for already.", is_done=True)
+        return Refusal(code, "A pause before the next wave has already been requested.", is_done=True)
     if not any(wave.state is WaveStatus.PENDING for wave in execution.waves.all()):
         return Refusal(code, "There is no wave left to pause before.")
     return None
@@ -170,7 +170,7 @@ def no_cancel(execution: Execution) -> Refusal | None:
     if execution.state.is_final:
         return Refusal(Code.EXECUTION_NOT_CANCELLABLE, "The run is over.")
     if execution.state is ExecutionStatus.CANCELLING:
-        return Refusal(Code.EXECUTION_NOT_CANCELLABLE, "The run is being cancelled already.", is_done=True)
+        return Refusal(Code.EXECUTION_NOT_CANCELLABLE, "The run is already being cancelled.", is_done=True)
     return None
 
 
@@ -193,7 +193,7 @@ def _waits_elsewhere(execution: Execution, meant: int) -> Refusal | None:
         return None
     return Refusal(
         Code.EXECUTION_NOT_PAUSED,
-        f"The run has moved on: it now waits before wave {waits + 1}. Nothing was resumed."
+        f"The run has advanced: it is now paused before wave {waits + 1}. Nothing was resumed."
         " Check what is up, then resume that wave.",
     )
 
@@ -208,7 +208,7 @@ def no_terminate(
     if not is_over:
         return Refusal(code, "Instances can be terminated when the run has ended.")
     if stands is None:
-        stands = bool(standing_counts([execution]).get(execution.pk))
+        stands = bool(terminable_counts([execution]).get(execution.pk))
     if not stands:
         return Refusal(code, _none_stands(TerminationStatus.of(execution.termination_status)), is_done=True)
     can_be_retried = execution.state in (ExecutionStatus.PARTIAL, ExecutionStatus.FAILED)

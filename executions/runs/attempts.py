@@ -98,19 +98,19 @@ def attempts_of(execution: Execution) -> list[Execution]:
 def why_not(execution: Execution, lineage: Lineage | None = None) -> str:
     """Why a run cannot be tried again, as a sentence; empty when it can, unless another run is in the way."""
     if execution.dry_run:
-        return "A dry run launched nothing. Start it anew."
+        return "A dry run launched nothing. Start a new one."
     if execution.state not in RETRIED:
         return f"Only a failed or partial run can be tried again; this one is {execution.state.label.lower()}."
     lineage = lineage or _tried([execution])[execution.pk]
     later = next((each for each in lineage.attempts if each.attempt > execution.attempt), None)
     if later is not None:
-        return f"It was tried again already: attempt {later.attempt} ({later.state.label.lower()})."
+        return f"It was already retried: attempt {later.attempt} ({later.state.label.lower()})."
     if any(each.termination_status != TerminationStatus.NOT_STARTED for each in lineage.attempts):
-        return "Instances of it were terminated, so what it launched no longer stands. Start the plan anew."
+        return "Instances of it were terminated, so it cannot be completed any more. Start the plan again."
     if execution.plan_id is None:
         return "Its plan was deleted."
     if lineage.is_busy:
-        return "DRS still works on a launch of it, which may yet come up. Try again when that has ended."
+        return "DRS is still working on one of its launches. Try again when that launch has ended."
     return ""
 
 

@@ -1,7 +1,7 @@
-"""Work that needs AWS in between: database here, HTTP wherever the driver likes.
+"""Work that calls AWS: the database is used in this thread, HTTP wherever the caller runs it.
 
-An errand is a generator. It yields each call to AWS (HTTP only, no ORM) and gets the answer back, or the DrsError. A
-worker makes the call right there; the sweep has threads make it, so that no region keeps another one waiting.
+`AwsCalls` is a generator. It yields each AWS call (HTTP only, no ORM) and receives the answer, or the DrsError. A
+worker makes the call inline; the sweep makes it in a thread, so that no region keeps another one waiting.
 """
 
 import logging
@@ -21,25 +21,25 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Call = Callable[[], Any]
-About = dict[str, object]
-Errand = Generator[Call, Any, T]
+LogFields = dict[str, object]
+AwsCalls = Generator[Call, Any, T]
 
 THREADS = 64  # more than DRS takes jobs at once in three regions
 
 
-def do_now(errand: Errand[T]) -> T:
-    """Do an errand to its end, making each call here and now."""
+def run_inline(calls: AwsCalls[T]) -> T:
+    """Run to the end, making each call in this thread."""
     with log_context.bound():
         try:
-            call = next(errand)
+            call = next(calls)
             while True:
                 _check_no_transaction()
                 try:
                     answer = call()
                 except DrsError as error:
-                    call = errand.throw(error)
+                    call = calls.throw(error)
                 else:
-                    call = errand.send(answer)
+                    call = calls.send(answer)
         except StopIteration as end:
             result: T = end.value
             return result
@@ -50,33 +50,33 @@ def _check_no_transaction() -> None:
         raise RuntimeError("a transaction must not stay open over a call to AWS")
 
 
-class Crew:
-    """Does any number of errands at once. Make it after the fork: it owns threads, which only speak HTTP."""
+class CallPool:
+    """Runs any number of `AwsCalls` at once. Create it after the fork: it owns threads, which only speak HTTP."""
 
     def __init__(self) -> None:
         self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="drs")
-        self.under_way: dict[Future[Any], tuple[Errand[None], About]] = {}
+        self.under_way: dict[Future[Any], tuple[AwsCalls[None], LogFields]] = {}
 
-    def start(self, errand: Errand[None]) -> None:
-        """Begin an errand; it is over, or waits for its first call, when this returns."""
-        self._go_on(errand, errand.__next__, {})
+    def start(self, calls: AwsCalls[None]) -> None:
+        """Start it; when this returns it has ended, or waits for its first call."""
+        self._continue(calls, calls.__next__, {})
 
-    def collect(self, patience: float) -> None:
-        """Go on with every errand whose answer has come; if none has, wait `patience` seconds at most for one."""
-        done, _ = wait(self.under_way, timeout=patience, return_when=FIRST_COMPLETED)
+    def collect(self, max_wait: float) -> None:
+        """Continue everything whose answer has arrived; if none has, wait at most `max_wait` seconds for one."""
+        done, _ = wait(self.under_way, timeout=max_wait, return_when=FIRST_COMPLETED)
         for future in done:
-            (errand, about), error = self.under_way.pop(future), future.exception()
+            (calls, fields), error = self.under_way.pop(future), future.exception()
             if error is None:
-                self._go_on(errand, partial(errand.send, future.result()), about)
+                self._continue(calls, partial(calls.send, future.result()), fields)
             else:
-                self._go_on(errand, partial(errand.throw, error), about)
+                self._continue(calls, partial(calls.throw, error), fields)
 
-    def _go_on(self, errand: Errand[None], resume: Callable[[], Call], about: About) -> None:
-        """`about` is what log lines of this errand carry, here and in the thread of its call."""
-        with log_context.bound(about):
-            self._resume(errand, resume, about)
+    def _continue(self, calls: AwsCalls[None], resume: Callable[[], Call], fields: LogFields) -> None:
+        """`fields` is added to the log lines of this work, here and in the thread of its call."""
+        with log_context.bound(fields):
+            self._send_next(calls, resume, fields)
 
-    def _resume(self, errand: Errand[None], resume: Callable[[], Call], about: About) -> None:
+    def _send_next(self, calls: AwsCalls[None], resume: Callable[[], Call], fields: LogFields) -> None:
         try:
             call = resume()
             _check_no_transaction()
@@ -85,9 +85,9 @@ class Crew:
         except Exception as error:  # one run's trouble must not stop the others; its lease ends and it is tried again
             if is_outage(error):  # nobody could go on
                 raise
-            log.exception("an errand failed")
+            log.exception("Unexpected error while working on a run; it will be retried when its lease expires")
         else:
-            self.under_way[self.threads.submit(copy_context().run, call)] = errand, about
+            self.under_way[self.threads.submit(copy_context().run, call)] = calls, fields
 
     def close(self) -> None:
         """Stop without waiting for AWS; whatever was asked becomes due again when its lease ends."""

@@ -1,7 +1,7 @@
 """A claimed run: its rows, the token that proves the claim, and what `decide` needs to see of it.
 
 Whoever works on a run holds its claim, a fencing token with a lease. Every write is guarded by it: zero rows
-updated means that a person or another engine has taken the run over, and this one stops (`Lost`). A crash leaves
+updated means that a person or another engine has taken the run over, and this one stops (`ClaimLost`). A crash leaves
 a row that simply becomes due again.
 """
 
@@ -20,11 +20,11 @@ from executions.runs import decide as d
 from executions.states import STEPPED, JobStatus, LaunchStatus
 
 # Columns of a wave's run that are large and nothing that the engine decides by, for `defer`.
-UNREAD = tuple(f"wave__execution__{column}" for column in ("plan_copy", "rehearsal", "phase_times"))
+LARGE_COLUMNS = tuple(f"wave__execution__{column}" for column in ("plan_copy", "rehearsal", "phase_times"))
 LEASE = timedelta(seconds=settings.LEASE_SECONDS)
 
 
-class Lost(Exception):
+class ClaimLost(Exception):
     """The claim was taken by somebody else: stop, and write nothing more."""
 
 
@@ -46,7 +46,8 @@ class Run:
             pause_requested=self.execution.pause_requested_at is not None,
             left_out=bool(self.execution.left_out),
             restored=self.execution.restored_at is not None,
-            uncounted=self.execution.restored_at is not None and uncounted(self.execution).exists(),
+            unconfirmed_launches=self.execution.restored_at is not None
+            and unconfirmed_launches(self.execution).exists(),
         )
         current = run.current
         if current is None:
@@ -55,11 +56,11 @@ class Run:
         filled = _with_jobs(self.waves[current.number], current)
         return replace(run, waves=tuple(filled if each is current else each for each in run.waves))
 
-    def keep(self, now: datetime, **columns: object) -> None:
-        """Write to the run's row and renew the lease, or raise Lost."""
+    def write(self, now: datetime, **columns: object) -> None:
+        """Write to the run's row and renew the lease, or raise ClaimLost."""
         held = Execution.objects.filter(pk=self.execution.pk, claim=self.token)
         if not held.update(**{"next_step_at": now + LEASE, **columns}):
-            raise Lost
+            raise ClaimLost
         for name, value in columns.items():
             setattr(self.execution, name, value)
 
@@ -71,7 +72,7 @@ class Run:
         held.update(claim=None, next_step_at=at, **columns)
 
 
-def uncounted(execution: Execution) -> QuerySet[LaunchJob]:
+def unconfirmed_launches(execution: Execution) -> QuerySet[LaunchJob]:
     """Launches of which it is not known whether they were sent."""
     return LaunchJob.objects.filter(wave__execution=execution, status=JobStatus.INITIATED, job_id="")
 
@@ -122,10 +123,10 @@ def claim(execution_id: uuid.UUID, now: datetime) -> uuid.UUID | None:
 
 
 def load(execution_id: uuid.UUID, token: uuid.UUID) -> Run:
-    """The claimed run, or Lost."""
+    """The claimed run, or ClaimLost."""
     execution = Execution.objects.filter(pk=execution_id, claim=token).first()
     if execution is None:
-        raise Lost
+        raise ClaimLost
     return Run(execution, list(execution.waves.order_by("number")), token)
 
 

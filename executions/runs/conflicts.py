@@ -20,7 +20,7 @@ def second_run(running: Execution, plan_name: str, because: str = "") -> Conflic
     return Conflict(
         Code.PLAN_ALREADY_EXECUTING,
         because
-        or f"“{plan_name}” is already being run ({running.state.label.lower()}, started by {running.started_by}).",
+        or f"“{plan_name}” is already running ({running.state.label.lower()}, started by {running.started_by}).",
         details={"executionId": str(running.pk), "status": running.status},
     )
 

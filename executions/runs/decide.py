@@ -65,7 +65,7 @@ class RunView:
     any_launched: bool = False
     left_out: bool = False  # a retry that launches not all that is left
     restored: bool = False  # from a backup, and no person has looked at it yet
-    uncounted: bool = False  # and what it launched since that backup was not looked for yet
+    unconfirmed_launches: bool = False  # and what it launched since that backup was not looked for yet
 
     @property
     def current(self) -> WaveView | None:
@@ -93,7 +93,7 @@ class Reconcile:
 
 
 @dataclass(frozen=True)
-class Recount:
+class FindLaunches:
     """The rows come from a backup: look at DRS for launches that they do not know, in every wave."""
 
 
@@ -113,7 +113,7 @@ class GiveUpUnsettled:
 
 
 @dataclass(frozen=True)
-class Settle:
+class SettleWave:
     """The wave is over."""
 
     wave: int
@@ -130,7 +130,7 @@ class Pause:
 
 
 @dataclass(frozen=True)
-class Expire:
+class ExpirePause:
     """Nobody came for a year."""
 
     wave: int
@@ -158,13 +158,25 @@ class Wait:
     until: datetime
 
 
-Decision = Launch | Reconcile | Recount | Withdraw | GiveUpUnsettled | Settle | Pause | Expire | Skip | Finish | Wait
+Decision = (
+    Launch
+    | Reconcile
+    | FindLaunches
+    | Withdraw
+    | GiveUpUnsettled
+    | SettleWave
+    | Pause
+    | ExpirePause
+    | Skip
+    | Finish
+    | Wait
+)
 
 
 def decide(run: RunView, now: datetime, *, poll_seconds: float) -> Decision:
     """The one next thing to do with a run that is not over."""
-    if run.uncounted:
-        return Recount()
+    if run.unconfirmed_launches:
+        return FindLaunches()
     wave = run.current
     if wave is None:
         statuses = [each.status for each in run.waves]
@@ -172,19 +184,19 @@ def decide(run: RunView, now: datetime, *, poll_seconds: float) -> Decision:
         return Finish(roll_up(statuses, any_launched=any_launched, cancelled=run.cancelled, left_out=left_out))
     if wave.status.has_begun:
         return _in_flight(run, wave, now, poll_seconds)
-    return _before(run, wave, now)
+    return _before_launch(run, wave, now)
 
 
-def _before(run: RunView, wave: WaveView, now: datetime) -> Decision:
+def _before_launch(run: RunView, wave: WaveView, now: datetime) -> Decision:
     """A wave of which nothing was sent."""
     if run.cancelled:
         rest = tuple(each.number for each in run.waves if not each.status.is_final)
         return Skip(rest, "The run was cancelled before this wave.")
-    if blocked := _blocked(run, wave):
+    if blocked := _skip_reason(run, wave):
         return blocked
     if wave.status is WaveStatus.PAUSED:
         expires = (wave.paused_at or now) + PAUSE_LIMIT
-        return Expire(wave.number) if now >= expires else Wait(expires)
+        return ExpirePause(wave.number) if now >= expires else Wait(expires)
     if run.pause_requested or run.restored or (wave.pause_before and not wave.resumed):
         return Pause(wave.number)
     first = wave.jobs[0]
@@ -193,7 +205,7 @@ def _before(run: RunView, wave: WaveView, now: datetime) -> Decision:
     return Launch(wave.number, first.key)
 
 
-def _blocked(run: RunView, wave: WaveView) -> Skip | None:
+def _skip_reason(run: RunView, wave: WaveView) -> Skip | None:
     """Why a wave must not start: an earlier one failed and stops the plan, or one it depends on did not complete."""
     earlier = run.waves[: wave.number]
     stopper = next((each for each in earlier if each.status is WaveStatus.FAILED and each.on_failure == STOP), None)
@@ -212,7 +224,7 @@ def _in_flight(run: RunView, wave: WaveView, now: datetime, poll_seconds: float)
     due = [job for job in unknown if _is_due(job, now)]
     if due:
         return Reconcile(wave.number, due[0].key)
-    if not unknown and (verdict := judge(wave)):
+    if not unknown and (verdict := judge_wave(wave)):
         return verdict
     queued = tuple(job for job in wave.jobs if job.status is JobStatus.QUEUED)
     if queued and run.cancelled:
@@ -225,7 +237,7 @@ def _in_flight(run: RunView, wave: WaveView, now: datetime, poll_seconds: float)
     polling = any(job.status.is_open for job in wave.jobs)
     moments = [each for each in (at, *(job.not_before for job in unknown)) if each is not None]
     if polling or not moments:
-        moments.append(grid(now, poll_seconds))
+        moments.append(next_poll_slot(now, poll_seconds))
     return Wait(min(moments))
 
 
@@ -243,7 +255,7 @@ def _next_send(wave: WaveView, queued: Sequence[JobView], now: datetime) -> date
     return max(spaced, ready)
 
 
-def judge(wave: WaveView) -> Settle | GiveUpUnsettled | None:
+def judge_wave(wave: WaveView) -> SettleWave | GiveUpUnsettled | None:
     """Whether a wave is over: judged by its servers, never by a job's COMPLETED, and on fresh evidence only."""
     if all(server.is_settled for server in wave.servers):
         return _settled(wave)
@@ -253,14 +265,14 @@ def judge(wave: WaveView) -> Settle | GiveUpUnsettled | None:
         return GiveUpUnsettled(wave.number)
     deadline = wave.deadline_at
     at_drs = [job for job in wave.jobs if job.status.is_open or job.status is JobStatus.COMPLETED]
-    if deadline is None or not all(_is_heard_after(deadline, job) for job in at_drs):
+    if deadline is None or not all(_is_answered_after(deadline, job) for job in at_drs):
         return None
     missing, servers = sum(not server.is_settled for server in wave.servers), counted(len(wave.servers), "server")
     text = f"{missing} of {servers} not up in time. AWS goes on; late instances are recorded."
-    return Settle(wave.number, WaveStatus.FAILED, Code.WAVE_TIMEOUT, text)
+    return SettleWave(wave.number, WaveStatus.FAILED, Code.WAVE_TIMEOUT, text)
 
 
-def _is_heard_after(deadline: datetime, job: JobView) -> bool:
+def _is_answered_after(deadline: datetime, job: JobView) -> bool:
     """Whether DRS told of the job after the deadline and, once it had ended, which instances it launched."""
     known = job.status is not JobStatus.COMPLETED or job.instances_seen_at is not None
     return known and job.seen_at is not None and job.seen_at > deadline
@@ -279,22 +291,22 @@ def _seen_long_after_its_end(job: JobView) -> bool:
     return listed is not None and listed > job.completed_seen_at + SETTLING_GRACE
 
 
-def _settled(wave: WaveView) -> Settle:
+def _settled(wave: WaveView) -> SettleWave:
     withdrawn = sum(job.status is JobStatus.WITHDRAWN for job in wave.jobs)
     if withdrawn == len(wave.jobs):
-        return Settle(wave.number, WaveStatus.SKIPPED, message="The run was cancelled before anything was sent.")
+        return SettleWave(wave.number, WaveStatus.SKIPPED, message="The run was cancelled before anything was sent.")
     if withdrawn:
-        return Settle(wave.number, WaveStatus.FAILED, message="The run was cancelled before every launch was sent.")
+        return SettleWave(wave.number, WaveStatus.FAILED, message="The run was cancelled before every launch was sent.")
     failed = sum(server is not LaunchStatus.LAUNCHED for server in wave.servers)
     if not failed:
-        return Settle(wave.number, WaveStatus.COMPLETED)
+        return SettleWave(wave.number, WaveStatus.COMPLETED)
     rejected = next((job for job in wave.jobs if job.status is JobStatus.REJECTED), None)
     text = f"{failed} of {counted(len(wave.servers), 'server')} did not launch."
     if rejected is not None:
         told = rejected.error_message
         told = told if failed == len(wave.servers) else f"{text} {told}"
-        return Settle(wave.number, WaveStatus.FAILED, rejected.error_code, told)
-    return Settle(wave.number, WaveStatus.FAILED, Code.SERVER_LAUNCH_FAILED, text)
+        return SettleWave(wave.number, WaveStatus.FAILED, rejected.error_code, told)
+    return SettleWave(wave.number, WaveStatus.FAILED, Code.SERVER_LAUNCH_FAILED, text)
 
 
 def wave_status(jobs: Sequence[JobStatus]) -> WaveStatus:
@@ -313,7 +325,7 @@ def running_status(wave: WaveStatus, *, cancelled: bool) -> ExecutionStatus:
     return ExecutionStatus.POLLING if wave is WaveStatus.POLLING else ExecutionStatus.RUNNING
 
 
-def grid(now: datetime, seconds: float) -> datetime:
+def next_poll_slot(now: datetime, seconds: float) -> datetime:
     """The next slot of the grid on which every run is polled, so that one call serves them all."""
     slot = math.floor(now.timestamp() / seconds) + 1
     return datetime.fromtimestamp(slot * seconds, UTC)

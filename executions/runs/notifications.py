@@ -31,12 +31,12 @@ def paused(execution: Execution, wave: WaveRun, now: datetime) -> None:
 
     def write() -> Message:
         roles = _roles()
-        whom = f"somebody who may resume runs ({', '.join(roles)})" if roles else "somebody who may resume runs"
+        whom = f"anyone who may resume runs ({', '.join(roles)})" if roles else "anyone who may resume runs"
         return _message(
             Event.PAUSED,
             execution,
             now,
-            f"waits for you before wave {wave.number + 1} ({wave.name})",
+            f"is waiting for an operator before wave {wave.number + 1} ({wave.name})",
             [f"Waiting for: {whom}", f"Since: {utc(now)}", f"Resume: {address(execution)}#resume"],
             waitingFor=roles,
             pausedSince=unix(now),
@@ -50,7 +50,7 @@ def paused(execution: Execution, wave: WaveRun, now: datetime) -> None:
 def resumed(execution: Execution, wave: WaveRun, now: datetime) -> None:
     """A person has let a paused run go on."""
     waited = int((now - wave.paused_at).total_seconds()) if wave.paused_at else 0
-    what = f"goes on with wave {wave.number + 1} ({wave.name}), resumed by {wave.resumed_by}"
+    what = f"continues with wave {wave.number + 1} ({wave.name}), resumed by {wave.resumed_by}"
     _publish(Event.RESUMED, execution, now, what, resumedBy=wave.resumed_by, waitedSeconds=waited, **_of_wave(wave))
 
 
@@ -132,7 +132,7 @@ def _message(
         "",
         f"Plan: {execution.plan_name}",
         f"Started: {utc(execution.started_at)} by {_starter(execution)}",
-        f"Told: {utc(now)}",
+        f"Sent: {utc(now)}",
         f"Run: {where}",
     ]
     data = {

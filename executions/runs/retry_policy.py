@@ -15,26 +15,26 @@ IDLE_AFTER = timedelta(minutes=2)  # a launch that is late by more: no engine ra
 _SAME_AS = {Trouble.UNCERTAIN: Trouble.UNREACHABLE, Trouble.NOT_SENT: Trouble.UNREACHABLE}
 
 
-def count(job: LaunchJob, trouble: Trouble, now: datetime, *, patiently: bool = False) -> None:
-    """Half an hour of refusals for one reason is enough; what AWS will surely take later does not count."""
+def count_refusal(job: LaunchJob, trouble: Trouble, now: datetime, *, without_limit: bool = False) -> None:
+    """Half an hour of refusals for one reason is enough; refusals that will certainly end do not count."""
     kind = _SAME_AS.get(trouble, trouble).name
-    if patiently:
+    if without_limit:
         job.refused_since = None
     elif job.refused_since is None or job.refused_as != kind:
         job.refused_since = now
     job.refused_as = kind
 
 
-def is_hopeless(job: LaunchJob, now: datetime) -> bool:
-    """Whether AWS has refused the launch for so long that waiting on makes no sense."""
+def is_out_of_time(job: LaunchJob, now: datetime) -> bool:
+    """Whether AWS has refused the launch for so long that it is given up."""
     limit = GIVE_UP_AFTER
     if job.refused_as == Trouble.QUOTA.name:  # it waits for others' launches, which may take as long as ours
         limit = max(limit, timedelta(seconds=settings.WAVE_TIMEOUT_SECONDS))
     return job.refused_since is not None and now > job.refused_since + limit
 
 
-def leave_out_idle_time(job: LaunchJob, now: datetime) -> None:
-    """Time in which nobody tried, because no engine ran, says nothing of AWS."""
+def exclude_idle_time(job: LaunchJob, now: datetime) -> None:
+    """Time in which no engine ran does not count: nothing was sent."""
     due = job.not_before or job.intent_at
     if job.refused_since is not None and due is not None and now > due + IDLE_AFTER:
         job.refused_since += now - due

@@ -8,10 +8,16 @@ from executions.models import Execution, LaunchJob, WaveRun
 from executions.states import JobStatus
 
 SILENT_FOR = timedelta(minutes=10)
-UNKEPT = "What AWS told of this run cannot be written down"  # how a run's `aws_error` begins when AWS is not to blame
+UNSAVED = "The answer from AWS for this run could not be saved"  # begins `aws_error` when AWS is not to blame
+UNSAVED_1_0 = "What AWS told of this run cannot be written down"  # the same, as version 1.0 wrote it
 
 
-def uncounted_jobs(execution: Execution) -> list[LaunchJob]:
+def is_unsaved(aws_error: str) -> bool:
+    """Whether AWS answers, but the answer cannot be saved."""
+    return aws_error.startswith((UNSAVED, UNSAVED_1_0))
+
+
+def unconfirmed_jobs(execution: Execution) -> list[LaunchJob]:
     """Of a run that was read from a backup: launches in regions that have not said yet whether they were sent since."""
     if execution.restored_at is None:
         return []
@@ -23,16 +29,16 @@ def wave_in_flight(execution: Execution) -> WaveRun | None:
     """The wave of which something was sent, or of a restored run may have been, and that is not over."""
     begun = (wave for wave in execution.waves.all() if wave.state.has_begun)
     left = (wave for wave in execution.waves.all() if not wave.state.is_final)
-    return next(left if uncounted_jobs(execution) else begun, None)
+    return next(left if unconfirmed_jobs(execution) else begun, None)
 
 
 def silent_jobs(execution: Execution, wave: WaveRun) -> list[LaunchJob]:
-    """Launches of the wave of which nothing was heard since the silence began; of a restored run, of any wave."""
+    """Launches of the wave that DRS has not reported on since it stopped answering; of a restored run, of any wave."""
     since = execution.failing_since
     if since is None:
         return []
     sent = [job for job in wave.jobs.all() if job.state.is_open or job.state is JobStatus.INITIATED]
-    return uncounted_jobs(execution) or [job for job in sent if job.seen_at is None or job.seen_at < since]
+    return unconfirmed_jobs(execution) or [job for job in sent if job.seen_at is None or job.seen_at < since]
 
 
 def not_abandonable(execution: Execution, now: datetime) -> str:
@@ -40,15 +46,15 @@ def not_abandonable(execution: Execution, now: datetime) -> str:
     if execution.state.is_final:
         return "The run is over."
     if execution.failing_since is None:
-        return "AWS answers. Cancel the run instead."
+        return "AWS is answering. Cancel the run instead."
     wave = wave_in_flight(execution)
     if wave is None or not silent_jobs(execution, wave):
-        return "No wave waits for AWS. Cancel the run instead."
+        return "No wave is waiting for AWS. Cancel the run instead."
     if now < execution.failing_since + SILENT_FOR:
-        return "AWS has been silent for less than 10 minutes. The engine keeps asking."
-    waits_for_aws_alone = execution.cancel_requested_at is not None or uncounted_jobs(execution)
+        return "AWS has not answered for less than 10 minutes. The engine keeps trying."
+    waits_for_aws_alone = execution.cancel_requested_at is not None or unconfirmed_jobs(execution)
     if not waits_for_aws_alone and now <= _deadline(wave, now):
-        return "The wave still has time. Wait, or cancel the run first."
+        return "The wave has not timed out yet. Wait, or cancel the run first."
     return ""
 
 

@@ -1,4 +1,4 @@
-"""Following terminations to their end: what the engine does after a person has asked (`termination`)."""
+"""Follows terminations to their end: what the engine does after somebody has asked for them (`terminate`)."""
 
 import logging
 from collections.abc import Iterable
@@ -14,8 +14,8 @@ from drs.errors import DrsError, Effect
 from drs.shapes import JOB_COMPLETED, TERMINATE, Job, JobLogItem
 from executions.codes.ours import Code
 from executions.models import Execution, ServerRun, TerminationJob
-from executions.observing.drs_answers import LATE_NEWS, LOST_AFTER
-from executions.runs.aws_calls import Errand
+from executions.observing.drs_answers import LATE_ANSWERS, LOST_AFTER
+from executions.runs.aws_calls import AwsCalls
 from executions.runs.retry_policy import wake_waiting
 from executions.states import JobStatus, TerminationStatus
 from executions.terminating.instances import GONE, UNCONFIRMED_AFTER, journal, mark_terminated, mark_unknown, roll_up
@@ -33,41 +33,45 @@ TERMINATED, FAILED = "TERMINATED", "FAILED"  # DRS's words for a server of a TER
 Failures = dict[str, dict[str, str]]  # code and message, by instance
 
 
-def follow(job: TerminationJob, found: Job | None, asked_at: datetime, now: datetime) -> bool:
+def save_progress(job: TerminationJob, found: Job | None, asked_at: datetime, now: datetime) -> bool:
     """Write down what DRS says of a TERMINATE job. True when it has ended and does not say of every instance that it
-    is gone: then somebody must look (`settle`)."""
+    is gone: then somebody must look (`settle_ended_job`)."""
     if not job.watched:
         return False
     if found is None:
-        _despair(job, asked_at, now)
+        _give_up_missing_job(job, asked_at, now)
     elif found.status not in _TOLD:
-        log.warning("DRS says %r of %s, which is no state of a job that we know", found.status, job.job_id)
+        log.warning("DRS reports an unknown status %r for job %s", found.status, job.job_id)
     elif found.status == JOB_COMPLETED:
-        told = _told(found)
+        told = _server_statuses(found)
         if any(told.get(each) != TERMINATED for each in job.server_ids):
             return True
-        _write(job, JobStatus.COMPLETED, job.instance_ids, {}, now)
+        _save(job, JobStatus.COMPLETED, job.instance_ids, {}, now)
     elif found.status != job.status:
         by_server = dict(zip(job.server_ids, job.instance_ids, strict=True))
-        gone = [by_server[each] for each, status in _told(found).items() if status == TERMINATED and each in by_server]
-        _write(job, JobStatus.of(found.status), gone, {}, now)
+        gone = [
+            by_server[each]
+            for each, status in _server_statuses(found).items()
+            if status == TERMINATED and each in by_server
+        ]
+        _save(job, JobStatus.of(found.status), gone, {}, now)
     return False
 
 
-def _told(found: Job) -> dict[str, str]:
+def _server_statuses(found: Job) -> dict[str, str]:
     return {each.source_server_id: each.launch_status for each in found.participants}
 
 
-def settle(job: TerminationJob, found: Job, clock: Clock) -> Errand[None]:
+def settle_ended_job(job: TerminationJob, found: Job, clock: Clock) -> AwsCalls[None]:
     """DRS ended the job and left open what became of an instance: its participants are emptied or PENDING, or it
     failed. Look before anything is said. While DRS does not answer nothing is: the next poll asks again."""
     drs = Drs(job.region, job.account_id, reading="poller")
     try:
         listed = yield partial(drs.recovery_instances, job.server_ids)
-        lines = yield partial(_log_of, drs, job.job_id, is_late=_is_late(found, clock()))
+        lines = yield partial(_log_of, drs, job.job_id, is_late=_is_long_ended(found, clock()))
     except DrsError:
         return
-    told, states = _told(found), {each.recovery_instance_id: each.ec2_state for each in listed}
+    told, states = _server_statuses(found), {each.recovery_instance_id: each.ec2_state for each in listed}
     names = dict(ServerRun.objects.filter(wave__execution=job.execution_id).values_list("source_server_id", "hostname"))
     gone: list[str] = []
     failures: Failures = {}
@@ -76,12 +80,12 @@ def settle(job: TerminationJob, found: Job, clock: Clock) -> Errand[None]:
         if told.get(server) == TERMINATED or state in GONE or (state is None and told.get(server) != FAILED):
             gone.append(instance)
         else:
-            failures[instance] = _why(lines, server, name, is_listed=state is not None)
-    _write(job, JobStatus.COMPLETED, gone, failures, clock())
+            failures[instance] = _failure(lines, server, name, is_listed=state is not None)
+    _save(job, JobStatus.COMPLETED, gone, failures, clock())
 
 
-def _is_late(found: Job, now: datetime) -> bool:
-    return found.ended_at is not None and now > found.ended_at + LATE_NEWS
+def _is_long_ended(found: Job, now: datetime) -> bool:
+    return found.ended_at is not None and now > found.ended_at + LATE_ANSWERS
 
 
 def _log_of(drs: Drs, job_id: str, *, is_late: bool) -> list[JobLogItem]:
@@ -94,7 +98,7 @@ def _log_of(drs: Drs, job_id: str, *, is_late: bool) -> list[JobLogItem]:
         raise
 
 
-def _why(lines: Iterable[JobLogItem], server: str, name: str, *, is_listed: bool) -> dict[str, str]:
+def _failure(lines: Iterable[JobLogItem], server: str, name: str, *, is_listed: bool) -> dict[str, str]:
     """AWS's own words for an instance that was not terminated, of its own event or of the job's."""
     told = [each for each in lines if each.event == "CLEANUP_FAIL" and each.source_server_id in ("", server)]
     told.sort(key=lambda each: (each.source_server_id == server, bool(each.data.get("rawError"))))
@@ -105,14 +109,14 @@ def _why(lines: Iterable[JobLogItem], server: str, name: str, *, is_listed: bool
     return {"code": Code.TERMINATION_FAILED if is_listed else Code.UNKNOWN_TO_DRS, "message": str(storable(text))}
 
 
-def _despair(job: TerminationJob, asked_at: datetime, now: datetime) -> None:
+def _give_up_missing_job(job: TerminationJob, asked_at: datetime, now: datetime) -> None:
     """A job that DRS does not show was not observed, which says nothing; after a whole day it is taken for gone. What
     still stands is found out when a person terminates again."""
     if asked_at > (job.seen_at or job.intent_at or asked_at) + LOST_AFTER:
-        _write(job, JobStatus.COMPLETED, [], {each: dict(_LOST) for each in job.instance_ids}, now)
+        _save(job, JobStatus.COMPLETED, [], {each: dict(_LOST) for each in job.instance_ids}, now)
 
 
-def _write(job: TerminationJob, status: JobStatus, gone: list[str], failures: Failures, now: datetime) -> None:
+def _save(job: TerminationJob, status: JobStatus, gone: list[str], failures: Failures, now: datetime) -> None:
     execution, watched = job.execution, status is not JobStatus.COMPLETED
     with transaction.atomic():
         mine = TerminationJob.objects.filter(pk=job.pk, status=job.status, watched=True)
@@ -130,20 +134,20 @@ def _write(job: TerminationJob, status: JobStatus, gone: list[str], failures: Fa
         roll_up(execution, now)
 
 
-def tend(execution: Execution, clock: Clock) -> Errand[None]:
-    """What was asked for and DRS does not work on yet: send what waited, find out what became of what was sent."""
+def follow_up_finished(execution: Execution, clock: Clock) -> AwsCalls[None]:
+    """Terminations that DRS does not work on yet: send those that waited, look up those without a confirmation."""
     yield from send_waiting(execution, clock)
     yield from find_unconfirmed(execution, clock)
 
 
-def send_waiting(execution: Execution, clock: Clock) -> Errand[None]:
+def send_waiting(execution: Execution, clock: Clock) -> AwsCalls[None]:
     """Ask for what waited until DRS had ended the launch, and for parts of a refused request that nobody has sent."""
     queued = execution.terminations.filter(status=JobStatus.QUEUED)
     due = [job for job in queued if not launch_jobs(execution, job).exclude(status=JobStatus.COMPLETED).exists()]
     yield from send_queued(execution, due, clock)
 
 
-def find_unconfirmed(execution: Execution, clock: Clock) -> Errand[None]:
+def find_unconfirmed(execution: Execution, clock: Clock) -> AwsCalls[None]:
     """Settle terminations whose request was lost or killed: adopt DRS's job, or let a person try again."""
     oldest = clock() - UNCONFIRMED_AFTER
     for job in execution.terminations.filter(status=JobStatus.INITIATED, intent_at__lte=oldest):
@@ -152,7 +156,7 @@ def find_unconfirmed(execution: Execution, clock: Clock) -> Errand[None]:
             jobs = yield partial(Drs(job.region, job.account_id, reading="poller").jobs_since, since)
         except DrsError:
             continue  # asked again at the next poll
-        mine = _unowned(each for each in jobs if each.created_at >= since and _is_for(each, job))
+        mine = _without_termination(each for each in jobs if each.created_at >= since and _is_for(each, job))
         if mine:
             confirm(execution, job, min(mine, key=lambda each: each.created_at), clock())
         else:
@@ -170,7 +174,7 @@ def _is_for(found: Job, job: TerminationJob) -> bool:
     )
 
 
-def _unowned(jobs: Iterable[Job]) -> list[Job]:
+def _without_termination(jobs: Iterable[Job]) -> list[Job]:
     """Those that no termination has: the same servers may have been terminated before, after another launch."""
     found = list(jobs)
     ids = [each.job_id for each in found]
@@ -178,7 +182,7 @@ def _unowned(jobs: Iterable[Job]) -> list[Job]:
     return [each for each in found if each.job_id not in owned]
 
 
-def after_late_news(execution: Execution, now: datetime) -> None:
+def reopen_after_late_launch(execution: Execution, now: datetime) -> None:
     """An instance that came up after its run's instances were terminated is still standing: say so."""
     if execution.state.is_final and execution.termination_status != TerminationStatus.NOT_STARTED:
         roll_up(execution, now)

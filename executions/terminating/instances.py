@@ -10,7 +10,7 @@ from audit.actor import ENGINE
 from audit.journal import record
 from executions.models import Execution, ServerRun
 from executions.runs import transitions
-from executions.runs.standing import standing_servers
+from executions.runs.terminable_instances import terminable_servers
 from executions.states import InstanceState, JobStatus, LaunchStatus, TerminationStatus
 
 UNCONFIRMED_AFTER = timedelta(seconds=60)
@@ -26,15 +26,15 @@ def launched(execution: Execution) -> QuerySet[ServerRun]:
     return servers.select_related("wave", "job").order_by("wave__number", "position")
 
 
-def standing(execution: Execution) -> dict[Place, list[ServerRun]]:
+def terminable_by_region(execution: Execution) -> dict[Place, list[ServerRun]]:
     """Launched servers whose instances no termination under way covers, by account and region."""
     found: dict[Place, list[ServerRun]] = defaultdict(list)
-    for server in standing_servers(execution):
+    for server in terminable_servers(execution):
         found[server.job.account_id, server.job.region].append(server)
     return found
 
 
-def watch(execution: Execution, at: datetime) -> None:
+def wake_by(execution: Execution, at: datetime) -> None:
     """Have the sweep look at a finished run again, no later than `at`. An engine that looks at it now must not put it
     to rest afterwards, so it loses its claim."""
     soon = Least(Coalesce("next_step_at", at), at)
@@ -54,7 +54,7 @@ def journal(execution: Execution, verb: str, *, outcome: str = "ok", **detail: o
     )
 
 
-def lock(execution: Execution) -> None:
+def lock_run(execution: Execution) -> None:
     """Lock the run before anything of it, as whoever writes news of it does. What its row says of the termination is
     taken over: `execution` may have been read before AWS was asked."""
     rows = Execution.objects.select_for_update().filter(pk=execution.pk)
@@ -81,7 +81,7 @@ def mark_known(execution: Execution, now: datetime, **which: object) -> list[Ser
 
 
 def _mark(execution: Execution, now: datetime, columns: dict[str, object], which: dict[str, object]) -> list[ServerRun]:
-    lock(execution)
+    lock_run(execution)
     servers = ServerRun.objects.filter(wave__execution=execution, launch_status=LaunchStatus.LAUNCHED, **which)
     marked = list(servers.select_related("wave"))
     ServerRun.objects.filter(pk__in=[each.pk for each in marked]).update(**columns)
@@ -92,7 +92,7 @@ def _mark(execution: Execution, now: datetime, columns: dict[str, object], which
 
 def roll_up(execution: Execution, now: datetime) -> None:
     """The run's termination status from its servers and termination jobs, as they are under its lock."""
-    lock(execution)
+    lock_run(execution)
     open_jobs = execution.terminations.exclude(status__in=[JobStatus.REJECTED, JobStatus.COMPLETED]).exists()
     if open_jobs:
         status = TerminationStatus.IN_PROGRESS

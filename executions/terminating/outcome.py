@@ -9,7 +9,7 @@ from executions.codes.explain import explain
 from executions.codes.ours import Code
 from executions.models import Execution, ServerRun, TerminationJob
 from executions.states import JobStatus, LaunchStatus
-from executions.terminating.instances import Place, launched, standing
+from executions.terminating.instances import Place, launched, terminable_by_region
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ def result(execution: Execution, silent: Mapping[Place, DomainError] | None = No
             else:
                 accepted[each] = None
     if jobs or silent is not None:
-        failed |= {failure.name: failure for failure in _unasked(execution, silent or {})}
-    unknown = [_unknown(server) for server in launched(execution) if server.is_unknown_to_drs]
+        failed |= {failure.name: failure for failure in _not_requested(execution, silent or {})}
+    unknown = [_unknown_to_drs(server) for server in launched(execution) if server.is_unknown_to_drs]
     not_failed = ended | {each.name for each in unknown}
     terminated = [each for each in accepted if each not in failed]
     waiting = {each for job in jobs if job.state is JobStatus.QUEUED for each in job.instance_ids}
@@ -90,24 +90,24 @@ def result(execution: Execution, silent: Mapping[Place, DomainError] | None = No
     )
 
 
-def _unknown(server: ServerRun) -> Failure:
+def _unknown_to_drs(server: ServerRun) -> Failure:
     name = server.recovery_instance_id or f"the instance of {server.source_server_id}"
     text = (
-        f"Unknown to DRS, may run in EC2: {name} of {server.hostname}, {server.job.region}. Nobody is known to have"
-        " terminated it; look for it in the EC2 console."
+        f"Unknown to DRS, may still run in EC2: {name} of {server.hostname}, {server.job.region}."
+        " It is not known to have been terminated; look for it in the EC2 console."
     )
     return Failure(server.recovery_instance_id, Code.UNKNOWN_TO_DRS, text, server.source_server_id)
 
 
-def _unasked(execution: Execution, silent: Mapping[Place, DomainError]) -> Iterator[Failure]:
+def _not_requested(execution: Execution, silent: Mapping[Place, DomainError]) -> Iterator[Failure]:
     """Servers that are up and that DRS was not asked to terminate: it does not answer, or never told the instance."""
-    for place, servers in standing(execution).items():
+    for place, servers in terminable_by_region(execution).items():
         for server in servers:
             if trouble := silent.get(place):
                 yield Failure(server.recovery_instance_id, trouble.code, trouble.message, server.source_server_id)
             elif not server.recovery_instance_id:
                 text = (
-                    f"DRS has not told which instance {server.hostname} ({server.source_server_id}) was launched as."
-                    f" Terminate again, or look for it in {place[1]} yourself."
+                    f"DRS has not reported the instance ID of {server.hostname} ({server.source_server_id})."
+                    f" Terminate again, or look for it in {place[1]} in the EC2 console."
                 )
                 yield Failure("", Code.INSTANCE_NOT_KNOWN, text, server.source_server_id)

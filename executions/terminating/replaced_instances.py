@@ -9,22 +9,22 @@ from datetime import datetime
 from django.db.models import QuerySet
 
 from executions.models import LaunchJob, ServerRun
-from executions.observing.drs_answers import News
-from executions.runs.claim import UNREAD
+from executions.observing.drs_answers import JobChanges
+from executions.runs.claim import LARGE_COLUMNS
 from executions.states import InstanceState, Kind, LaunchStatus
 from executions.terminating.instances import journal, mark_terminated, roll_up
 
 
-def standing(server_ids: Collection[str], kind: Kind) -> QuerySet[ServerRun]:
+def instances_up(server_ids: Collection[str], kind: Kind) -> QuerySet[ServerRun]:
     """What earlier runs of this kind launched of these servers and what still runs, as far as we know. DRS may not
     have told an instance's id yet."""
     rows = ServerRun.objects.filter(source_server_id__in=server_ids, launch_status=LaunchStatus.LAUNCHED)
     return rows.filter(wave__execution__kind=kind)
 
 
-def note_replaced(news: Iterable[News], now: datetime) -> None:
+def mark_replaced(changes: Iterable[JobChanges], now: datetime) -> None:
     """Mark what DRS has removed for these launches as terminated, on the runs that had it. In a transaction."""
-    cleaned = [(each.job, servers) for each in news if each.job.intent_at and (servers := _cleaned(each))]
+    cleaned = [(each.job, servers) for each in changes if each.job.intent_at and (servers := _replaced_servers(each))]
     if not cleaned:
         return
     last = max(job.intent_at for job, _ in cleaned if job.intent_at)
@@ -32,10 +32,10 @@ def note_replaced(news: Iterable[News], now: datetime) -> None:
     known = ServerRun.objects.filter(recovery_instance_state=InstanceState.KNOWN)
     launched = known.filter(launch_status=LaunchStatus.LAUNCHED, job__intent_at__lt=last)
     rows = launched.filter(source_server_id__in={each for _, servers in cleaned for each in servers})
-    standing = list(rows.select_related("wave__execution", "job").defer(*UNREAD))
+    instances_up = list(rows.select_related("wave__execution", "job").defer(*LARGE_COLUMNS))
     for job, servers in cleaned:
-        replaced = [row for row in standing if row.source_server_id in servers and _is_older(row.job, job)]
-        standing = [row for row in standing if row not in replaced]
+        replaced = [row for row in instances_up if row.source_server_id in servers and _is_older(row.job, job)]
+        instances_up = [row for row in instances_up if row not in replaced]
         by = job.wave.execution
         for execution in {row.wave.execution for row in replaced}:
             gone = [row for row in replaced if row.wave.execution_id == execution.pk]
@@ -45,10 +45,10 @@ def note_replaced(news: Iterable[News], now: datetime) -> None:
             journal(execution, "instances.replaced", instances=ids, byExecution=str(by.pk), byPlan=by.plan_name)
 
 
-def _cleaned(news: News) -> set[str]:
+def _replaced_servers(changes: JobChanges) -> set[str]:
     """Servers whose earlier instance is gone: DRS says so, or has launched the next one."""
-    told = {event.source_server_id for event in news.events if event.event == "CLEANUP_END"}
-    return told | {server.source_server_id for server in news.servers if server.state is LaunchStatus.LAUNCHED}
+    told = {event.source_server_id for event in changes.events if event.event == "CLEANUP_END"}
+    return told | {server.source_server_id for server in changes.servers if server.state is LaunchStatus.LAUNCHED}
 
 
 def _is_older(one: LaunchJob, other: LaunchJob) -> bool:

@@ -19,62 +19,62 @@ from drs.errors import DrsError, Effect, Trouble
 from drs.shapes import Job
 from executions.models import Execution, LaunchJob, TerminationJob
 from executions.runs import transitions
-from executions.runs.aws_calls import Errand
+from executions.runs.aws_calls import AwsCalls
 from executions.states import JobStatus
-from executions.terminating.instances import journal, lock, roll_up, watch
+from executions.terminating.instances import journal, lock_run, roll_up, wake_by
 
-TOLD_BY_DRS = frozenset({JobStatus.PENDING, JobStatus.STARTED, JobStatus.COMPLETED})
+DRS_STATUSES = frozenset({JobStatus.PENDING, JobStatus.STARTED, JobStatus.COMPLETED})
 # Refusals whose reason may lie in one of the instances. Which of them DRS sends is not known.
-OF_ONE = frozenset({Trouble.CONFLICT, Trouble.INVALID, Trouble.NOT_FOUND})
+ABOUT_ONE_INSTANCE = frozenset({Trouble.CONFLICT, Trouble.INVALID, Trouble.NOT_FOUND})
 SECONDS = 20.0  # how long a person waits while DRS refuses part after part; an engine goes on with the rest
 
 Parts = list[TerminationJob]
 
 
-def send(execution: Execution, jobs: Iterable[TerminationJob], window: SendWindow, clock: Clock) -> Errand[None]:
+def send(execution: Execution, jobs: Iterable[TerminationJob], window: SendWindow, clock: Clock) -> AwsCalls[None]:
     """Ask DRS for these requests, just intended, and then for what refused ones were split into."""
     parts: Parts = []
     for job in jobs:
-        parts += yield from _ask(execution, job, window, clock)
-    yield from send_queued(execution, parts, clock, patience=SECONDS)
+        parts += yield from _send_one(execution, job, window, clock)
+    yield from send_queued(execution, parts, clock, max_wait=SECONDS)
 
 
 def send_queued(
-    execution: Execution, jobs: Iterable[TerminationJob], clock: Clock, *, patience: float = float("inf")
-) -> Errand[None]:
+    execution: Execution, jobs: Iterable[TerminationJob], clock: Clock, *, max_wait: float = float("inf")
+) -> AwsCalls[None]:
     """Ask for what waited, and for its parts. A row goes from QUEUED to INITIATED before its call: of several engines
     one asks, and what becomes of its request is found out as after any other."""
-    left, until = list(jobs), time.monotonic() + patience
+    left, until = list(jobs), time.monotonic() + max_wait
     while left and time.monotonic() < until:
         job = left.pop(0)
         window, now = SendWindow(settings.SEND_WINDOW_SECONDS), clock()
         waiting = TerminationJob.objects.filter(pk=job.pk, status=JobStatus.QUEUED, job_id="")
         if waiting.update(status=JobStatus.INITIATED, intent_at=now):
-            left += yield from _ask(execution, job, window, clock)
+            left += yield from _send_one(execution, job, window, clock)
 
 
-def _ask(execution: Execution, job: TerminationJob, window: SendWindow, clock: Clock) -> Errand[Parts]:
+def _send_one(execution: Execution, job: TerminationJob, window: SendWindow, clock: Clock) -> AwsCalls[Parts]:
     """One call; answers the parts that are to be asked for instead, when it is refused because of one instance."""
     try:
         answer = yield partial(Drs(job.region, job.account_id).terminate, job.instance_ids, window=window)
     except DrsError as error:
-        return _not_taken(execution, job, error, clock())
+        return _after_refusal(execution, job, error, clock())
     confirm(execution, job, answer, clock())
     return []
 
 
-def _not_taken(execution: Execution, job: TerminationJob, error: DrsError, now: datetime) -> Parts:
+def _after_refusal(execution: Execution, job: TerminationJob, error: DrsError, now: datetime) -> Parts:
     """After no clear answer nothing is written: the engine finds out."""
     if error.effect is Effect.UNCERTAIN:
         return []
     parts: Parts = []
-    if error.trouble in OF_ONE and len(job.instance_ids) > 1:
-        apart = _busy(execution, job, error) or error.names(job.instance_ids, job.server_ids)
+    if error.trouble in ABOUT_ONE_INSTANCE and len(job.instance_ids) > 1:
+        apart = _still_launching(execution, job, error) or error.names(job.instance_ids, job.server_ids)
         if not apart:
             return _halve(execution, job, error, now)
         parts = _split(execution, job, error, [each for each in job.instance_ids if each in apart], now)
     if error.trouble is Trouble.CONFLICT and (launching := list(launch_jobs(execution, job))):
-        _wait(execution, job, error, sorted({each.job_id for each in launching}), now)
+        _wait_for_launch(execution, job, error, sorted({each.job_id for each in launching}), now)
     else:
         refuse(execution, job, error.code, error.message, now)
     return parts
@@ -86,7 +86,7 @@ def launch_jobs(execution: Execution, job: TerminationJob) -> QuerySet[LaunchJob
     return mine.filter(watched=True, servers__source_server_id__in=job.server_ids).exclude(job_id="")
 
 
-def _busy(execution: Execution, job: TerminationJob, error: DrsError) -> set[str]:
+def _still_launching(execution: Execution, job: TerminationJob, error: DrsError) -> set[str]:
     """Instances whose servers DRS still works on in a launch of this run, which is what a conflict is about then."""
     if error.trouble is not Trouble.CONFLICT:
         return set()
@@ -108,41 +108,43 @@ def _split(execution: Execution, job: TerminationJob, error: DrsError, kept: Col
     pairs = list(zip(job.instance_ids, job.server_ids, strict=True))
     here, rest = [each for each in pairs if each[0] in kept], [each for each in pairs if each[0] not in kept]
     with transaction.atomic():
-        lock(execution)
+        lock_run(execution)
         mine = TerminationJob.objects.filter(pk=job.pk, status=JobStatus.INITIATED, job_id="")
-        if not rest or not mine.update(instance_ids=_first(here), server_ids=_second(here)):
+        if not rest or not mine.update(instance_ids=_instance_ids(here), server_ids=_server_ids(here)):
             return []  # all of them are meant, or somebody else has settled it
-        job.instance_ids, job.server_ids = _first(here), _second(here)
+        job.instance_ids, job.server_ids = _instance_ids(here), _server_ids(here)
         part = TerminationJob.objects.create(
             execution=execution,
             account_id=job.account_id,
             region=job.region,
-            instance_ids=_first(rest),
-            server_ids=_second(rest),
+            instance_ids=_instance_ids(rest),
+            server_ids=_server_ids(rest),
             status=JobStatus.QUEUED,
             requested_by=job.requested_by,
         )
-        watch(execution, now + timedelta(seconds=settings.POLL_SECONDS))
+        wake_by(execution, now + timedelta(seconds=settings.POLL_SECONDS))
         detail = {"apart": job.instance_ids, "rest": part.instance_ids, "text": error.message}
         journal(execution, "terminate.split", outcome=error.code, region=job.region, **detail)
     return [part]
 
 
-def _first(pairs: Sequence[tuple[str, str]]) -> list[str]:
+def _instance_ids(pairs: Sequence[tuple[str, str]]) -> list[str]:
     return [instance for instance, _ in pairs]
 
 
-def _second(pairs: Sequence[tuple[str, str]]) -> list[str]:
+def _server_ids(pairs: Sequence[tuple[str, str]]) -> list[str]:
     return [server for _, server in pairs]
 
 
-def _wait(execution: Execution, job: TerminationJob, error: DrsError, launching: list[str], now: datetime) -> None:
+def _wait_for_launch(
+    execution: Execution, job: TerminationJob, error: DrsError, launching: list[str], now: datetime
+) -> None:
     text = f"DRS has not ended {' and '.join(launching)} yet, which launched them. They are terminated when it has."
     with transaction.atomic():
-        lock(execution)
+        lock_run(execution)
         sent = TerminationJob.objects.filter(pk=job.pk, status=JobStatus.INITIATED, job_id="")
         if sent.update(status=JobStatus.QUEUED, error_code=error.code, error_message=text):
-            watch(execution, now + timedelta(seconds=settings.POLL_SECONDS))
+            wake_by(execution, now + timedelta(seconds=settings.POLL_SECONDS))
             if job.error_message != text:
                 journal(execution, "terminate.waits", outcome=error.code, region=job.region, text=text)
             transitions.touch(execution, now)
@@ -150,22 +152,22 @@ def _wait(execution: Execution, job: TerminationJob, error: DrsError, launching:
 
 def confirm(execution: Execution, job: TerminationJob, found: Job, now: datetime) -> None:
     """DRS has the request as this job. Of two requests that would have the same job, the second is not confirmed."""
-    status = found.status if found.status in TOLD_BY_DRS else JobStatus.PENDING  # its polls tell
+    status = found.status if found.status in DRS_STATUSES else JobStatus.PENDING  # its polls tell
     with transaction.atomic():
-        lock(execution)
+        lock_run(execution)
         if TerminationJob.objects.filter(job_id=found.job_id).exists():
             return
         unconfirmed = TerminationJob.objects.filter(pk=job.pk, job_id="")
         done = unconfirmed.update(job_id=found.job_id, status=status, watched=True, error_code="", error_message="")
         if done:
-            watch(execution, now + timedelta(seconds=settings.POLL_SECONDS))
+            wake_by(execution, now + timedelta(seconds=settings.POLL_SECONDS))
             journal(execution, "terminate.sent", jobId=found.job_id, region=job.region, instances=job.instance_ids)
 
 
 def refuse(execution: Execution, job: TerminationJob, code: str, message: str, now: datetime) -> None:
     """Nothing was terminated by this request; a person may try again."""
     with transaction.atomic():
-        lock(execution)
+        lock_run(execution)
         failures = {each: {"code": code, "message": message} for each in job.instance_ids}
         unconfirmed = TerminationJob.objects.filter(pk=job.pk, status=JobStatus.INITIATED, job_id="")
         done = unconfirmed.update(status=JobStatus.REJECTED, error_code=code, error_message=message, failures=failures)

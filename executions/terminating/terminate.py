@@ -1,4 +1,4 @@
-"""Terminating the instances of a finished run: asked of DRS in the request, followed to the end (`following`).
+"""Terminates the instances of a finished run: sent to DRS within the request, followed to the end by `follow_up`.
 
 The intent is committed before the call, so a killed request loses nothing: the engine finds what became of it. A
 repeat would be harmless at DRS (it conflicts, or finds nothing), but is not made: only failed instances are retried.
@@ -19,26 +19,26 @@ from audit.actor import Actor
 from audit.journal import attempt, record
 from contract.clock import Clock, db_clock
 from contract.errors import DomainError, NotFound
-from drs.client import SERVERS_A_JOB, Drs, SendWindow
+from drs.client import SERVERS_PER_JOB, Drs, SendWindow
 from drs.errors import DrsError
 from drs.shapes import TERMINATE, Job, RecoveryInstance
 from executions.codes.ours import Code
 from executions.models import Execution, ServerRun, TerminationJob
 from executions.runs.actions import Verb, is_done, no_terminate, require_right
-from executions.runs.aws_calls import do_now
+from executions.runs.aws_calls import run_inline
 from executions.states import JobStatus
 from executions.terminating.instances import (
     GONE,
     UNCONFIRMED_AFTER,
     Place,
     journal,
-    lock,
+    lock_run,
     mark_known,
     mark_terminated,
     mark_unknown,
     roll_up,
-    standing,
-    watch,
+    terminable_by_region,
+    wake_by,
 )
 from executions.terminating.outcome import TerminationResult, result
 from executions.terminating.send import send
@@ -61,42 +61,42 @@ def terminate(
         raise NotFound(f"There is no execution {execution_id}.", details={"executionId": str(execution_id)})
     require_right(actor, Verb.TERMINATE, execution.purpose)
     has_nothing_left = is_done(execution, no_terminate(execution))
-    silent = {} if has_nothing_left else _look_at_aws(execution, clock)
-    _refuse_without_news(execution, silent)
+    silent = {} if has_nothing_left else _refresh_instances(execution, clock)
+    _refuse_if_nothing_known(execution, silent)
     window = SendWindow(settings.SEND_WINDOW_SECONDS)  # opened before the intents: the engine judges them by their age
-    do_now(send(execution, _record_intents(actor, execution, comment, clock, silent), window, clock))
+    run_inline(send(execution, _record_intents(actor, execution, comment, clock, silent), window, clock))
     return result(execution, silent)
 
 
-def _refuse_without_news(execution: Execution, silent: Mapping[Place, DomainError]) -> None:
+def _refuse_if_nothing_known(execution: Execution, silent: Mapping[Place, DomainError]) -> None:
     """Raise why nothing could be learned anywhere, unless an earlier request left something to tell."""
-    if silent and silent.keys() >= standing(execution).keys() and not execution.terminations.exists():
+    if silent and silent.keys() >= terminable_by_region(execution).keys() and not execution.terminations.exists():
         raise next(iter(silent.values()))
 
 
 @dataclass(frozen=True)
-class Seen:
+class ListedInstances:
     """What DRS says of some servers' instances now, and those of its jobs that may have ended one."""
 
     instances: Sequence[RecoveryInstance]
     jobs: Sequence[Job] = ()
 
 
-def _look_at_aws(execution: Execution, clock: Clock) -> dict[Place, DomainError]:
+def _refresh_instances(execution: Execution, clock: Clock) -> dict[Place, DomainError]:
     """Bring what stands up to date, place by place; answers the places that could not be asked, and why."""
     silent: dict[Place, DomainError] = {}
-    for place, servers in standing(execution).items():
+    for place, servers in terminable_by_region(execution).items():
         try:
-            seen = _see(place, servers, clock)
+            listed_now = _list_instances(place, servers, clock)
         except DomainError as trouble:
             silent[place] = trouble
         else:
-            _learn_ids(servers, seen.instances)
-            _judge(execution, servers, seen, clock)
+            _save_instance_ids(servers, listed_now.instances)
+            _mark_instances(execution, servers, listed_now, clock)
     return silent
 
 
-def _see(place: Place, servers: Sequence[ServerRun], clock: Clock) -> Seen:
+def _list_instances(place: Place, servers: Sequence[ServerRun], clock: Clock) -> ListedInstances:
     account, region = place
     drs = Drs(region, account)
     try:
@@ -105,12 +105,14 @@ def _see(place: Place, servers: Sequence[ServerRun], clock: Clock) -> Seen:
         raise drs_trouble(error) from error
     missing = [each.job.created_at for each in servers if _is_missing(each, listed, clock) and each.job.created_at]
     try:
-        return Seen(listed, drs.jobs_since(min(missing)) if missing else [])
+        return ListedInstances(listed, drs.jobs_since(min(missing)) if missing else [])
     except DrsError:
-        return Seen(listed)  # then nothing tells that they ended; they are looked at again with the next request
+        return ListedInstances(
+            listed
+        )  # then nothing tells that they ended; they are looked at again with the next request
 
 
-def _learn_ids(servers: Iterable[ServerRun], listed: Sequence[RecoveryInstance]) -> None:
+def _save_instance_ids(servers: Iterable[ServerRun], listed: Sequence[RecoveryInstance]) -> None:
     """Instances whose ids no poll has learned yet: found by their job, so that none is left standing."""
     known = {(each.job_id, each.source_server_id): each.recovery_instance_id for each in listed}
     for server in servers:
@@ -130,11 +132,13 @@ def _is_missing(server: ServerRun, listed: Sequence[RecoveryInstance], clock: Cl
     return all(each.source_server_id != server.source_server_id or each.ec2_state in GONE for each in listed)
 
 
-def _judge(execution: Execution, servers: Sequence[ServerRun], seen: Seen, clock: Clock) -> None:
+def _mark_instances(
+    execution: Execution, servers: Sequence[ServerRun], listed_now: ListedInstances, clock: Clock
+) -> None:
     """Mark instances as gone that DRS names so, or that a termination is known to have ended. Of one that is only not
     listed any more nobody knows: it may have been disconnected and deleted from DRS, and run on."""
-    states = {each.recovery_instance_id: each.ec2_state for each in seen.instances}
-    ended = _ended_by_us(execution)
+    states = {each.recovery_instance_id: each.ec2_state for each in listed_now.instances}
+    ended = _terminated_by_us(execution)
     gone: list[int] = []
     unknown: list[int] = []
     known: list[int] = []
@@ -144,8 +148,8 @@ def _judge(execution: Execution, servers: Sequence[ServerRun], seen: Seen, clock
             gone.append(server.pk)
         elif state is not None:
             known.append(server.pk)
-        elif _is_missing(server, seen.instances, clock):
-            is_over = server.recovery_instance_id in ended or _was_terminated(server, seen.jobs)
+        elif _is_missing(server, listed_now.instances, clock):
+            is_over = server.recovery_instance_id in ended or _was_terminated(server, listed_now.jobs)
             (gone if is_over else unknown).append(server.pk)
     region = servers[0].job.region
     with transaction.atomic():
@@ -162,7 +166,7 @@ def _names(servers: Iterable[ServerRun]) -> list[str]:
     return [each.recovery_instance_id or each.source_server_id for each in servers]
 
 
-def _ended_by_us(execution: Execution) -> set[str]:
+def _terminated_by_us(execution: Execution) -> set[str]:
     """Instances that DRS took for termination, and of which it has not said that they stand."""
     return {
         instance
@@ -196,7 +200,7 @@ def _record_intents(
 ) -> list[TerminationJob]:
     """Commit what is about to be asked. The lock lets one of two requests at once find something to do."""
     with transaction.atomic():
-        lock(execution)
+        lock_run(execution)
         has_nothing_left = is_done(execution, no_terminate(execution))  # now: it may have been tried again meanwhile
         now = clock()
         jobs = [
@@ -204,20 +208,20 @@ def _record_intents(
                 execution=execution,
                 account_id=account,
                 region=region,
-                instance_ids=[server.recovery_instance_id for server in servers[at : at + SERVERS_A_JOB]],
-                server_ids=[server.source_server_id for server in servers[at : at + SERVERS_A_JOB]],
+                instance_ids=[server.recovery_instance_id for server in servers[at : at + SERVERS_PER_JOB]],
+                server_ids=[server.source_server_id for server in servers[at : at + SERVERS_PER_JOB]],
                 status=JobStatus.INITIATED,
                 intent_at=now,
                 requested_by=actor.name,
             )
-            for (account, region), here in ({} if has_nothing_left else standing(execution)).items()
+            for (account, region), here in ({} if has_nothing_left else terminable_by_region(execution)).items()
             if (account, region) not in silent and (servers := [each for each in here if each.can_be_asked_for])
-            for at in range(0, len(servers), SERVERS_A_JOB)
+            for at in range(0, len(servers), SERVERS_PER_JOB)
         ]
         before = {"terminationStatus": execution.termination_status}
         if jobs:
             TerminationJob.objects.bulk_create(jobs)
-            watch(execution, now + UNCONFIRMED_AFTER)
+            wake_by(execution, now + UNCONFIRMED_AFTER)
             roll_up(execution, now)
         instances = [each for job in jobs for each in job.instance_ids]
         record(

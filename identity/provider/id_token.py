@@ -20,7 +20,7 @@ LEEWAY_SECONDS = 60
 ALGORITHM = "RS256"
 
 
-class BadToken(Exception):
+class InvalidToken(Exception):
     """Why a token is not good: for our log. Whoever sent it learns only that it is not."""
 
 
@@ -47,46 +47,46 @@ class Verifier:
         self._jws = PyJWS(algorithms=[ALGORITHM])
 
     def verify(self, token: str, *, may_wait: bool = True) -> Claims:
-        """The claims of a good token. Raises BadToken, or KeysUnavailable when nobody can tell.
+        """The claims of a good token. Raises InvalidToken, or KeysUnavailable when nobody can tell.
 
         One that may not wait is good only if its key is known: whoever fails often must not hold threads.
         """
         try:
             return self._judge(self._payload(token, may_wait))
         except (PyJWTError, ValueError, RecursionError) as error:  # what a hostile token can raise in the parsers
-            raise BadToken(f"{type(error).__name__}: {error}") from error
+            raise InvalidToken(f"{type(error).__name__}: {error}") from error
 
     def _payload(self, token: str, may_wait: bool) -> dict[str, Any]:
         if len(token) > MAX_CHARACTERS:
-            raise BadToken(f"{len(token)} characters")
+            raise InvalidToken(f"{len(token)} characters")
         header = get_unverified_header(token)
         kid = header.get("kid")
         if header.get("alg") != ALGORITHM:
-            raise BadToken("another algorithm")
+            raise InvalidToken("another algorithm")
         if not isinstance(kid, str) or not 0 < len(kid) <= MAX_KID:
-            raise BadToken("no sane kid")
+            raise InvalidToken("no sane kid")
         key = self._keys.key(kid, may_wait=may_wait)
         if key is None:
-            raise BadToken("unknown kid")
+            raise InvalidToken("unknown kid")
         claims = json.loads(self._jws.decode(token, key, algorithms=[ALGORITHM]))
         if not isinstance(claims, dict):
-            raise BadToken("the payload is no object")
+            raise InvalidToken("the payload is no object")
         return claims
 
     def _judge(self, claims: dict[str, Any]) -> Claims:
         if claims.get("iss") != self._provider.issuer:
-            raise BadToken("another issuer")
+            raise InvalidToken("another issuer")
         # A list would be legal JWT, but Cognito never sends one: it would be somebody else's token.
         if claims.get("aud") != self._provider.client_id:
-            raise BadToken("another audience")
+            raise InvalidToken("another audience")
         if claims.get("token_use") != "id":
-            raise BadToken("not an ID token")
+            raise InvalidToken("not an ID token")
         self._judge_times(claims)
         subject, groups = claims.get("sub"), claims.get("cognito:groups", [])
         if not isinstance(subject, str) or not subject.strip() or not storable(subject) or len(subject) > MAX_SUBJECT:
-            raise BadToken("no sane subject")
+            raise InvalidToken("no sane subject")
         if not isinstance(groups, list) or not all(isinstance(group, str) for group in groups):
-            raise BadToken("groups are no list of names")
+            raise InvalidToken("groups are no list of names")
         return Claims(
             issuer=self._provider.issuer,
             subject=subject,
@@ -103,11 +103,11 @@ class Verifier:
         for name in ("exp", "iat", "nbf"):
             value = claims.get(name, 0 if name == "nbf" else None)
             if not isinstance(value, int) or isinstance(value, bool):
-                raise BadToken(f"{name} is no whole number")
+                raise InvalidToken(f"{name} is no whole number")
             if name == "exp" and now >= value + LEEWAY_SECONDS:
-                raise BadToken("expired")
+                raise InvalidToken("expired")
             if name != "exp" and now < value - LEEWAY_SECONDS:
-                raise BadToken(f"{name} lies ahead")
+                raise InvalidToken(f"{name} lies ahead")
 
 
 def _text(claims: dict[str, Any], name: str) -> str:
@@ -126,4 +126,4 @@ def verifier(provider: Provider) -> Verifier:
     return Verifier(provider, KeySet(provider.jwks_url, accept_known_keys=provider.is_test))
 
 
-__all__ = ["BadToken", "Claims", "KeysUnavailable", "Verifier", "verifier"]
+__all__ = ["Claims", "InvalidToken", "KeysUnavailable", "Verifier", "verifier"]

@@ -24,7 +24,7 @@ from identity.auth import Roles
 from identity.journal_sign_ins import note
 from identity.provider import refresh_tokens
 from identity.provider.cognito import Provider
-from identity.provider.id_token import BadToken, Claims, KeysUnavailable, verifier
+from identity.provider.id_token import Claims, InvalidToken, KeysUnavailable, verifier
 from identity.provider.users import signed_in
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def provider() -> Provider:
 
 
 class CognitoBackend(Roles, OIDCAuthenticationBackend):
-    """Recognises whoever comes back from the provider with a code."""
+    """Recognizes whoever comes back from the provider with a code."""
 
     def authenticate(
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **sent: Any
@@ -45,7 +45,7 @@ class CognitoBackend(Roles, OIDCAuthenticationBackend):
             return None  # a name and a password open nothing here
         try:
             user: User | None = super().authenticate(request, **sent)
-        except (BadToken, KeysUnavailable, requests.RequestException, SuspiciousOperation) as error:
+        except (InvalidToken, KeysUnavailable, requests.RequestException, SuspiciousOperation) as error:
             _remember(request, _reason(error))
             log.warning("A sign-in was refused: %s", _told(error))
             return None
@@ -57,7 +57,7 @@ class CognitoBackend(Roles, OIDCAuthenticationBackend):
     def get_token(self, payload: dict[str, Any]) -> dict[str, Any]:
         answer = super().get_token(payload)
         if not isinstance(answer, dict) or not isinstance(answer.get("id_token"), str):
-            raise BadToken("the token endpoint sent no ID token")
+            raise InvalidToken("the token endpoint sent no ID token")
         refresh_token = answer.get("refresh_token")
         self.refresh_token = refresh_token if isinstance(refresh_token, str) else ""
         return answer
@@ -65,7 +65,7 @@ class CognitoBackend(Roles, OIDCAuthenticationBackend):
     def verify_token(self, token: str, **expected: Any) -> Claims:
         claims = verifier(provider()).verify(token)
         if not claims.nonce or claims.nonce != expected.get("nonce"):
-            raise BadToken("another nonce")
+            raise InvalidToken("another nonce")
         return claims
 
     def get_or_create_user(self, access_token: str, id_token: str, payload: Claims) -> User:

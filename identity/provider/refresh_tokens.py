@@ -38,7 +38,7 @@ def keep(session: SessionBase, granted: Granted, now: datetime) -> None:
     if not refresh_token:
         return
     if len(refresh_token) > MAX_CHARACTERS:
-        log.warning("The provider's refresh token has %d characters and is not kept", len(refresh_token))
+        log.warning("The provider's refresh token has %d characters and is not stored", len(refresh_token))
         return
     grant = Grant.objects.create(
         identity=Identity.objects.get(issuer=claims.issuer, subject=claims.subject),
@@ -91,7 +91,7 @@ def take_all(user: User) -> list[str]:
         try:
             tokens.append(unseal(grant))
         except Unreadable:
-            log.warning("A refresh token of account %s cannot be read, and is not revoked", user.pk)
+            log.warning("A refresh token of account %s cannot be decrypted and is not revoked", user.pk)
         grant.delete()
     return tokens
 

@@ -23,7 +23,7 @@ from identity.journal_sign_ins import note
 from identity.models import Grant
 from identity.provider import refresh_tokens
 from identity.provider.cognito import Provider
-from identity.provider.id_token import BadToken, Claims, KeysUnavailable, verifier
+from identity.provider.id_token import Claims, InvalidToken, KeysUnavailable, verifier
 from identity.provider.token_endpoint import NoAnswer, Revoked, Silence, exchange
 from identity.provider.users import signed_in
 from identity.roles import ROLES
@@ -38,7 +38,7 @@ REFUSED, UNTRUSTED, UNCONFIRMED = "refused", "untrusted", "unconfirmed"
 
 
 class Renewal:
-    """Middleware, behind SessionClock and before anybody is recognised by the session."""
+    """Middleware, behind SessionClock and before anybody is recognized by the session."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -48,22 +48,22 @@ class Renewal:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         provider: Provider | None = settings.PROVIDER
-        if provider and settings.SESSION_COOKIE_NAME in request.COOKIES and not _ends_it_anyway(request):
-            self._look_at(request, provider)
+        if provider and settings.SESSION_COOKIE_NAME in request.COOKIES and not _ends_session_itself(request):
+            self._renew_if_due(request, provider)
         return self.get_response(request)
 
-    def _look_at(self, request: HttpRequest, provider: Provider) -> None:
+    def _renew_if_due(self, request: HttpRequest, provider: Provider) -> None:
         session, now = request.session, self.now()
         if SESSION_KEY not in session or refresh_tokens.KEY not in session:
             return
         grant = Grant.objects.filter(pk=session[refresh_tokens.KEY], identity__user=session[SESSION_KEY]).first()
         if grant is None:
-            _leave(request, "1")  # another request has ended this session, and said why
+            _end_session(request, "1")  # another request has ended this session, and said why
         elif grant.next_try_at <= now and _claim(grant, now):
             _renew(request, grant, provider, now)
 
 
-def _ends_it_anyway(request: HttpRequest) -> bool:
+def _ends_session_itself(request: HttpRequest) -> bool:
     """Out, or back from the provider with a sign-in that takes this session's place."""
     return request.path in (reverse("sign-out"), reverse("oidc-callback"))
 
@@ -78,28 +78,28 @@ def _renew(request: HttpRequest, grant: Grant, provider: Provider, now: datetime
         fresh = exchange(provider, refresh_tokens.unseal(grant))
         if fresh.refresh_token:  # the old one may be dead from here on
             Grant.objects.filter(pk=grant.pk).update(sealed_token=refresh_tokens.seal(fresh.refresh_token))
-        claims = _of_the_same(grant, verifier(provider).verify(fresh.id_token))
+        claims = _check_same_person(grant, verifier(provider).verify(fresh.id_token))
     except (Revoked, Unreadable):
         _end(request, grant, REFUSED)
-    except BadToken as error:
-        log.warning("A renewal brought a token that is not good: %r", str(error)[:300])
+    except InvalidToken as error:
+        log.warning("A session renewal returned an invalid token: %r", str(error)[:300])
         _end(request, grant, UNTRUSTED)
     except (NoAnswer, KeysUnavailable) as error:
-        log.warning("The identity provider could not be asked to renew a session: %s", error)
+        log.warning("The identity provider could not be reached to renew a session: %s", error)
         if isinstance(error, Silence | KeysUnavailable):
             Grant.objects.filter(pk=grant.pk).update(unanswered_since=None)
         else:
-            _go_on_for_now(request, grant, now)
+            _allow_grace_period(request, grant, now)
     else:
         _update(request, grant, claims, provider, now)
 
 
-def _of_the_same(grant: Grant, claims: Claims) -> Claims:
-    """Raises BadToken. A renewed token needs no nonce, but never has another (OpenID Connect Core 12.2)."""
+def _check_same_person(grant: Grant, claims: Claims) -> Claims:
+    """Raises InvalidToken. A renewed token needs no nonce, but never has another (OpenID Connect Core 12.2)."""
     if (claims.issuer, claims.subject) != (grant.identity.issuer, grant.identity.subject):
-        raise BadToken("another subject")
+        raise InvalidToken("another subject")
     if claims.nonce not in ("", grant.nonce):
-        raise BadToken("another nonce")
+        raise InvalidToken("another nonce")
     return claims
 
 
@@ -117,8 +117,8 @@ def _roles(user: User) -> list[str]:
     return list(user.groups.filter(name__in=ROLES).order_by("name").values_list("name", flat=True))
 
 
-def _go_on_for_now(request: HttpRequest, grant: Grant, now: datetime) -> None:
-    """Until there was no proper answer for a quarter of an hour; each session is tried again once a minute."""
+def _allow_grace_period(request: HttpRequest, grant: Grant, now: datetime) -> None:
+    """Keep the session until there was no valid response for 15 minutes; each one is retried once a minute."""
     if grant.unanswered_since is None:
         Grant.objects.filter(pk=grant.pk).update(unanswered_since=now)
     elif now - grant.unanswered_since >= GRACE:
@@ -130,9 +130,9 @@ def _end(request: HttpRequest, grant: Grant, reason: str) -> None:
         deleted, _ = Grant.objects.filter(pk=grant.pk).delete()
         if deleted:  # else the owner has signed out meanwhile
             note(request, "session.expire", user=grant.identity.user, detail={"reason": reason})
-    _leave(request, reason)
+    _end_session(request, reason)
 
 
-def _leave(request: HttpRequest, reason: str) -> None:
+def _end_session(request: HttpRequest, reason: str) -> None:
     request.session.flush()
     request.session_has_ended = reason  # type: ignore[attr-defined]  # the sign-in page says so

@@ -14,7 +14,7 @@ NAT64 = ipaddress.ip_network("64:ff9b::/96")
 NEVER = (ipaddress.ip_network("fd00:ec2::/32"), ipaddress.ip_network("168.63.129.16/32"))
 
 
-class OffLimits(Exception):
+class ForbiddenAddress(Exception):
     """This address is not for webhooks."""
 
 
@@ -29,13 +29,15 @@ def inner(address: Address) -> Address:
 
 
 def check(address: Address) -> None:
-    """Raise OffLimits for an address that a webhook must not reach."""
+    """Raise ForbiddenAddress for an address that a webhook must not reach."""
     found = inner(address)
     if found.is_link_local or found.is_multicast or found.is_unspecified or _is_in(found, NEVER):
-        raise OffLimits(f"{found} is never for webhooks: metadata and credentials of hosts are at such addresses.")
+        raise ForbiddenAddress(
+            f"{found} is never allowed for webhooks: hosts serve metadata and credentials at such addresses."
+        )
     if found.is_global or _is_in(found, settings.WEBHOOK_NETWORKS):
         return
-    raise OffLimits(f"{found} is not a public address. DRSORCH_WEBHOOK_NETWORKS can allow networks of your own.")
+    raise ForbiddenAddress(f"{found} is not a public address. DRSORCH_WEBHOOK_NETWORKS can allow networks of your own.")
 
 
 def _is_in(address: Address, networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
@@ -43,7 +45,7 @@ def _is_in(address: Address, networks: Iterable[ipaddress.IPv4Network | ipaddres
 
 
 def check_literal(host: str) -> None:
-    """Raise OffLimits if `host` is itself an address that is forbidden. Names are looked up when they are used."""
+    """Raise ForbiddenAddress if `host` is itself a forbidden address. Names are looked up when they are used."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -53,7 +55,7 @@ def check_literal(host: str) -> None:
 
 def resolve(host: str, port: int) -> str:
     """An address of `host` to connect to, once each that the name has was checked: connect to this one, not to the
-    name, which may mean something else a moment later. Raises OffLimits, OSError."""
+    name, which may mean something else a moment later. Raises ForbiddenAddress, OSError."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = [ipaddress.ip_address(str(each[4][0]).partition("%")[0]) for each in found]
     for address in addresses:

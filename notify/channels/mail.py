@@ -5,29 +5,29 @@ import smtplib
 from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
 
-from notify.channels.message import Parcel, Undelivered
+from notify.channels.message import DeliveryFailed, OutgoingMessage
 
 
-def send(parcel: Parcel) -> None:
-    """Hand it to the mail server. Raises Undelivered."""
+def send(message: OutgoingMessage) -> None:
+    """Hand it to the mail server. Raises DeliveryFailed."""
     if not settings.MAIL:
-        raise Undelivered("This installation sends no e-mail: DRSORCH_MAIL is not set.")
+        raise DeliveryFailed("This installation sends no e-mail: DRSORCH_MAIL is not set.")
     host = settings.PUBLIC.host.strip("[]")
     headers = {
-        "Message-ID": f"<{parcel.delivery_id}@{host}>",  # the same each time, so that repetitions can be told
+        "Message-ID": f"<{message.delivery_id}@{host}>",  # the same each time, so that repetitions can be told
         "Auto-Submitted": "auto-generated",
     }
-    if parcel.execution_id:
-        headers["References"] = f"<run-{parcel.execution_id}@{host}>"  # mail programs keep a run together
-    message = EmailMessage(
-        subject=parcel.subject,
-        body=parcel.text,
+    if message.execution_id:
+        headers["References"] = f"<run-{message.execution_id}@{host}>"  # mail programs keep a run together
+    email = EmailMessage(
+        subject=message.subject,
+        body=message.text,
         from_email=settings.DEFAULT_FROM_EMAIL,
-        to=[parcel.target],
+        to=[message.target],
         headers=headers,
         connection=get_connection(),
     )
     try:
-        message.send()
+        email.send()
     except (smtplib.SMTPException, OSError, ValueError) as error:  # ValueError: a header that cannot be
-        raise Undelivered(f"{type(error).__name__}: {error}"[:500]) from error
+        raise DeliveryFailed(f"{type(error).__name__}: {error}"[:500]) from error

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 
-class Undelivered(Exception):
+class DeliveryFailed(Exception):
     """The receiver did not take it, or it is not known that it did; in words for administrators."""
 
 
 @dataclass(frozen=True)
-class Parcel:
+class OutgoingMessage:
     """`delivery_id` stays the same however often it is sent: receivers know a repetition by it."""
 
     delivery_id: uuid.UUID

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
-from notify.channels.address_guard import OffLimits, check_literal
+from notify.channels.address_guard import ForbiddenAddress, check_literal
 from notify.states import Channel
 
 TOPIC = re.compile(r"arn:aws(?:-[a-z-]+)?:sns:(?P<region>[a-z0-9-]+):\d{12}:[A-Za-z0-9_-]{1,256}(?:\.fifo)?")
@@ -55,7 +55,7 @@ def _problem_of_url(target: str) -> str:
         return "An address without a password and without a # is expected; the signature says who sends."
     try:
         check_literal(host)
-    except OffLimits as error:
+    except ForbiddenAddress as error:
         return str(error)
     return ""
 

@@ -35,7 +35,7 @@ def unseal(sealed: str) -> str:
     try:
         return decrypt(sealed, PURPOSE)
     except Unreadable:
-        raise UnreadableSecret("The signing key cannot be read; give the subscription a new one.") from None
+        raise UnreadableSecret("The signing key cannot be decrypted; create a new one for the subscription.") from None
 
 
 def signature(secret: str, timestamp: int, body: bytes) -> str:

@@ -1,4 +1,4 @@
-"""SNS topics: one Publish, tried once; the postman tries again."""
+"""SNS topics: one Publish, tried once; the delivery worker tries again."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from notify.channels.message import Parcel, Undelivered
+from notify.channels.message import DeliveryFailed, OutgoingMessage
 from notify.channels.recipients import region_of
 
 SUBJECT_MAX = 100
@@ -28,33 +28,33 @@ def _client(region: str) -> Any:
         return _build(region, os.getpid())
 
 
-def send(parcel: Parcel) -> None:
-    """Publish it: the text to people, JSON to programs. Raises Undelivered."""
-    told = json.dumps(parcel.body)
+def send(message: OutgoingMessage) -> None:
+    """Publish it: the text to people, JSON to programs. Raises DeliveryFailed."""
+    told = json.dumps(message.body)
     request: dict[str, Any] = {
-        "TopicArn": parcel.target,
-        "Subject": _subject(parcel.subject),
+        "TopicArn": message.target,
+        "Subject": _subject(message.subject),
         "MessageStructure": "json",
         "Message": json.dumps(
-            {"default": parcel.text, **dict.fromkeys(("sqs", "lambda", "http", "https", "firehose"), told)}
+            {"default": message.text, **dict.fromkeys(("sqs", "lambda", "http", "https", "firehose"), told)}
         ),
         "MessageAttributes": {
             name: {"DataType": "String", "StringValue": str(value)}
             for name, value in (
-                ("event", parcel.event),
-                ("planId", parcel.data.get("planId")),
-                ("deliveryId", parcel.delivery_id),
+                ("event", message.event),
+                ("planId", message.data.get("planId")),
+                ("deliveryId", message.delivery_id),
             )
             if value
         },
     }
-    if parcel.target.endswith(".fifo"):
-        request["MessageGroupId"] = str(parcel.execution_id or parcel.delivery_id)
-        request["MessageDeduplicationId"] = str(parcel.delivery_id)
+    if message.target.endswith(".fifo"):
+        request["MessageGroupId"] = str(message.execution_id or message.delivery_id)
+        request["MessageDeduplicationId"] = str(message.delivery_id)
     try:
-        _client(region_of(parcel.target)).publish(**request)
+        _client(region_of(message.target)).publish(**request)
     except (ClientError, BotoCoreError, ValueError) as error:
-        raise Undelivered(str(error)[:500]) from error
+        raise DeliveryFailed(str(error)[:500]) from error
 
 
 def _subject(text: str) -> str:

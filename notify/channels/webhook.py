@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from notify.channels.address_guard import OffLimits, resolve
-from notify.channels.message import Parcel, Undelivered
+from notify.channels.address_guard import ForbiddenAddress, resolve
+from notify.channels.message import DeliveryFailed, OutgoingMessage
 from notify.channels.signing import signature
 
 CONNECT_SECONDS = 3.0
@@ -21,7 +21,7 @@ READ_SECONDS = 8.0
 DEADLINE_SECONDS = 10.0  # for everything after the name was looked up, however slowly the receiver drips
 
 
-class _Pinned(HTTPConnection):
+class _PinnedConnection(HTTPConnection):
     """Connects to the very address that was checked, and can be cut off by another thread."""
 
     cut_off = False
@@ -49,40 +49,40 @@ class _Pinned(HTTPConnection):
                 return  # it is over already
 
 
-def send(parcel: Parcel) -> None:
-    """POST it. Anything but a 2xx within the time is Undelivered; redirects are not followed."""
-    parts = urlsplit(parcel.target)
+def send(message: OutgoingMessage) -> None:
+    """POST it. Anything but a 2xx within the time is DeliveryFailed; redirects are not followed."""
+    parts = urlsplit(message.target)
     if parts.scheme != "https" and not settings.WEBHOOK_PLAIN:
-        raise Undelivered("Only https is allowed.")
-    body = json.dumps(parcel.body).encode()
+        raise DeliveryFailed("Only https is allowed.")
+    body = json.dumps(message.body).encode()
     path = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
-    with _connected(parcel.target) as connection:
-        connection.request("POST", path, body, _headers(parcel, body))
+    with _connected(message.target) as connection:
+        connection.request("POST", path, body, _headers(message, body))
         status = connection.getresponse().status
     if not 200 <= status < 300:
         told = "; redirects are not followed" if 300 <= status < 400 else ""
-        raise Undelivered(f"It answered {status}{told}.")
+        raise DeliveryFailed(f"It answered {status}{told}.")
 
 
-def _headers(parcel: Parcel, body: bytes) -> dict[str, str]:
+def _headers(message: OutgoingMessage, body: bytes) -> dict[str, str]:
     now = int(time.time())  # the receiver compares it with its own clock, not with our database's
     return {
         "Content-Type": "application/json",
         "User-Agent": f"drsorch/{settings.VERSION}",
         "Connection": "close",
-        "X-Drsorch-Event": parcel.event,
-        "X-Drsorch-Delivery": str(parcel.delivery_id),
+        "X-Drsorch-Event": message.event,
+        "X-Drsorch-Delivery": str(message.delivery_id),
         "X-Drsorch-Timestamp": str(now),
-        "X-Drsorch-Signature": signature(parcel.secret, now, body),
+        "X-Drsorch-Signature": signature(message.secret, now, body),
     }
 
 
 @contextmanager
 def _connected(url: str) -> Iterator[HTTPConnection]:
-    """A connection for one request; whatever goes wrong with it is Undelivered."""
+    """A connection for one request; whatever goes wrong with it is DeliveryFailed."""
     parts = urlsplit(url)
     tls = parts.scheme == "https"
-    connection = _Pinned(parts.hostname or "", parts.port or (443 if tls else 80), tls=tls)
+    connection = _PinnedConnection(parts.hostname or "", parts.port or (443 if tls else 80), tls=tls)
     timer = threading.Timer(DEADLINE_SECONDS, connection.cut)
     timer.daemon = True
     timer.start()
@@ -90,12 +90,12 @@ def _connected(url: str) -> Iterator[HTTPConnection]:
         yield connection
         if connection.cut_off:  # an answer cut short can look like a whole one
             raise TimeoutError
-    except OffLimits as error:
-        raise Undelivered(str(error)) from error
+    except ForbiddenAddress as error:
+        raise DeliveryFailed(str(error)) from error
     except (OSError, HTTPException, ValueError) as error:
         late = connection.cut_off or isinstance(error, TimeoutError)
         reason = f"No answer within {DEADLINE_SECONDS:.0f} s." if late else f"{type(error).__name__}: {error}"
-        raise Undelivered(reason[:500]) from error
+        raise DeliveryFailed(reason[:500]) from error
     finally:
         timer.cancel()
         connection.close()

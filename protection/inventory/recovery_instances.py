@@ -130,7 +130,7 @@ def keep_jobs(region: str, job_ids: Sequence[str], jobs: Iterable[Job]) -> None:
 
 
 @dataclass(frozen=True)
-class Looked:
+class InstancesKnown:
     """When DRS was last asked which recovery instances run in some places, the longest ago; and of which places that is
     too long ago, with the reason."""
 
@@ -138,7 +138,7 @@ class Looked:
     silent: Mapping[Place, DomainError] = field(default_factory=dict)
 
 
-def look(places: Collection[Place], *, believed: timedelta = BELIEVED) -> Looked:
+def look(places: Collection[Place], *, believed: timedelta = BELIEVED) -> InstancesKnown:
     """Have DRS asked where that was not done for `believed`. Never inside a transaction: it may take seconds."""
     old = sorted({place for place in places if not _is_known(place, believed)})
     failed: dict[Place, DrsError] = {}
@@ -151,12 +151,12 @@ def look(places: Collection[Place], *, believed: timedelta = BELIEVED) -> Looked
     return known(places, failed)
 
 
-def known(places: Collection[Place], failed: Mapping[Place, DrsError] | None = None) -> Looked:
+def known(places: Collection[Place], failed: Mapping[Place, DrsError] | None = None) -> InstancesKnown:
     """What the last readings are worth; `failed` is why those that were just tried told nothing."""
     wanted = sorted(set(places))
     times = [as_of for place in wanted if (as_of := _as_of(place))]
     silent = {each: _why_silent(each, (failed or {}).get(each)) for each in wanted if not _is_known(each, BELIEVED)}
-    return Looked(min(times) if times and len(times) == len(wanted) else None, silent)
+    return InstancesKnown(min(times) if times and len(times) == len(wanted) else None, silent)
 
 
 def _as_of(place: Place) -> datetime | None:
@@ -175,7 +175,7 @@ def _why_silent(place: Place, error: DrsError | None) -> DomainError:
         return drs_trouble(error)
     return Unavailable(
         "DRS_UNAVAILABLE",
-        f"Which recovery instances run in {place[1]} was not looked at within the last minute. Try again shortly.",
+        f"The recovery instances in {place[1]} have not been read within the last minute. Try again shortly.",
         details={"region": place[1]},
         retry_after=RETRY_AFTER_SECONDS,
     )

@@ -72,7 +72,7 @@ def check_servers_exist(region: str, ids: Sequence[str]) -> str:
     except DrsError as error:
         if error.trouble is not Trouble.NOT_INITIALIZED:
             raise drs_trouble(error) from error
-        if elsewhere(region, account) is None:
+        if is_other_account(region, account) is None:
             note_failure(error)
         raise _no_servers(region, ids, [f"DRS has never been set up in {region}: it has no servers there."]) from error
     known = {server.source_server_id for server in found}
@@ -167,7 +167,7 @@ def fetch(region: str, *, reading: Literal["reader", "poller"] = "reader") -> Re
         return Reading(region, account, error=error)
 
 
-def elsewhere(region: str, account: str) -> DrsError | None:
+def is_other_account(region: str, account: str) -> DrsError | None:
     """Why what this account says of a region is not to be believed: its groups are of another account."""
     owners = accounts_of(region)
     if not account or not owners or account in owners:
@@ -179,7 +179,7 @@ def keep(reading: Reading) -> DrsError | None:
     """Write a reading into the inventory; a failed one, or one of another account, only leaves its reason, which is
     answered. A region without groups is whoever's reads it: what an account before saw there is forgotten."""
     region, account = reading.region, reading.account
-    error = elsewhere(region, account) or reading.error
+    error = is_other_account(region, account) or reading.error
     if error is not None:
         note_failure(error)
         return error

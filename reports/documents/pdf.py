@@ -34,7 +34,7 @@ PLAN_SHARES = (0.3, 0.3, *[0.4 / (len(PLAN_COLUMNS) - 2)] * (len(PLAN_COLUMNS) -
 CELL = 2_000  # characters
 JOURNAL_LINES = 400  # the JSON has all of them
 SERVER_COLUMNS = (0.24, 0.11, 0.1, 0.28, 0.14, 0.13)
-REHEARSED_COLUMNS = (0.24, 0.16, 0.6)
+DRY_RUN_COLUMNS = (0.24, 0.16, 0.6)
 
 
 def _style(name: str, size: float, **options: Any) -> ParagraphStyle:
@@ -77,7 +77,7 @@ def _story(record: RecordShape) -> list[Any]:
         _table([], facts(record), (0.3, 0.7), TEXT),
         *_failures(record),
         *([] if record["dryRun"] else _section("Where the time went", ["Part", "Time"], split, (0.5, 0.5))),
-        *_section("Waits for a person", ["Gate", "Waited", "How it ended"], gates(record), (0.4, 0.2, 0.4)),
+        *_section("Pauses", ["Gate", "Waited", "How it ended"], gates(record), (0.4, 0.2, 0.4)),
         *_section("Timeline", ["Time", "After", "What"], timeline(record), (0.25, 0.15, 0.6)),
         *_servers(record),
         *_section("The plan as it was", PLAN_COLUMNS, plan(record), PLAN_SHARES),
@@ -100,7 +100,7 @@ def _servers(record: RecordShape) -> list[Any]:
         head = f"Wave {wave['waveNumber'] + 1}, {wave['waveName']}: {wave['status'].lower()}{took}"
         story += [Spacer(1, 4), _text(head, TEXT)]
         story += [_text(wave["statusMessage"], SMALL)] if wave["statusMessage"] else []
-        story.append(_rehearsed(wave) if record["dryRun"] else _launched(wave))
+        story.append(_dry_run(wave) if record["dryRun"] else _launched(wave))
     return story
 
 
@@ -116,20 +116,20 @@ def _launched(wave: WaveShape) -> Any:
         ]
         for each in wave["servers"]
     ]
-    columns = ["Server and recovery instance", "Status", "Up after", "In the wave", "Data as of", "RPO"]
+    columns = ["Server and recovery instance", "Status", "Up after", "In the wave", "Data as of", "RPA"]
     return _table(columns, rows, SERVER_COLUMNS, SMALL)
 
 
-def _rehearsed(wave: WaveShape) -> Any:
+def _dry_run(wave: WaveShape) -> Any:
     rows = [
         [
             each["hostname"],
             would_launch(each["launchStatus"], each["findings"]),
-            "\n".join(found["message"] for found in each["findings"]) or "Nothing stands against it.",
+            "\n".join(found["message"] for found in each["findings"]) or "No problem found.",
         ]
         for each in wave["servers"]
     ]
-    return _table(["Server", "In a run", "What was found"], rows, REHEARSED_COLUMNS, SMALL)
+    return _table(["Server", "In a run", "Findings"], rows, DRY_RUN_COLUMNS, SMALL)
 
 
 def _or_dash(seconds: int | None) -> str:

@@ -103,7 +103,7 @@ def test_it_is_read_and_never_written_over_http(admin: Api) -> None:
 
 
 def test_the_page_shows_entries_and_one_of_them(reader: Client) -> None:
-    assert "Nothing was done yet" in reader.get("/journal").content.decode()
+    assert "There are no entries yet" in reader.get("/journal").content.decode()
     entry = write(before={"planName": "Old"}, after={"planName": "New", "waves": [1]}, detail={"why": "because"})
     write(outcome="PLAN_HAS_ACTIVE_EXECUTION", refused=True)
     html = reader.get("/journal").content.decode()

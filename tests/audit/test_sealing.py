@@ -85,7 +85,7 @@ def test_the_command_says_that_it_holds_and_where_it_ends() -> None:
     assert out.getvalue() == f"The journal holds: 2 entries. Head: 2:{last.digest}\n"
     write(1)
     call_command("audit_verify", "--head", str(last), stdout=out)
-    assert verify("2:" + "f" * 64).problem == f"the head 2:{'f' * 64} that was noted earlier is not in the chain"
+    assert verify("2:" + "f" * 64).problem == f"the head 2:{'f' * 64} that was recorded earlier is not in the chain"
 
 
 @pytest.mark.django_db

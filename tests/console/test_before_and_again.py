@@ -28,7 +28,7 @@ def rehearsed(*, fail: bool) -> Execution:
     ServerHold.objects.all().delete()
     finding = {"code": "LAGGING", "severity": "WARNING", "message": "Its replication is BACKLOG."}
     if fail:
-        finding = {"code": "SERVER_GONE", "severity": "BLOCKING", "message": "DRS did not name it."}
+        finding = {"code": "SERVER_GONE", "severity": "BLOCKING", "message": "DRS did not list it."}
     servers = ServerRun.objects.filter(wave__execution=made)
     servers.update(phase=Phase.DONE)
     first = servers.order_by("wave__number", "position")[0]
@@ -52,8 +52,8 @@ def test_a_plan_says_whether_it_would_work_and_until_when_that_is_believed(conso
     known()
     text = words(look(console, "plan", plan.pk))
     assert "Ready with warnings" in text
-    assert "Never drilled to the end" in text
-    assert "believed until" in text
+    assert "It has never completed a drill" in text
+    assert "valid until" in text
     SourceServer.objects.filter(name__contains="server 0-0").update(replication_state="INITIAL_SYNC")
     text = words(look(console, "plan", plan.pk))
     assert "No recovery snapshot to launch from: Payments server 0-0." in text
@@ -89,7 +89,7 @@ def test_a_dry_run_says_what_would_fail(console: Client) -> None:
     text = words(look(console, "execution", rehearsed(fail=True).pk))
     assert "1 of 4 servers would not launch." in text
     assert "Would fail" in text
-    assert "DRS did not name it." in text
+    assert "DRS did not list it." in text
     assert "no server was launched" not in text
 
 
@@ -109,7 +109,7 @@ def test_a_failed_run_is_tried_again_from_its_page(console: Client, simulator: R
     run = world.ended(ExecutionStatus.PARTIAL, "Payments", fail="No capacity")
     assert "Try again" in look(console, "execution", run.pk)
     dialog = words(look(console, "retry-execution", run.pk))
-    assert "Attempt 2 launches 1 server that did not come up" in dialog
+    assert "Attempt 2 launches 1 server that did not launch" in dialog
     assert "Wave 2, Payments tier 2: Payments server 1-0" in dialog
     assert "Wave 1: launched already, counts as completed" in dialog
     answer = console.post(reverse("retry-execution", args=[run.pk]), {"comment": "Capacity is back"})
@@ -118,8 +118,8 @@ def test_a_failed_run_is_tried_again_from_its_page(console: Client, simulator: R
     text = words(look(console, "execution", made.pk))
     assert "2 of 2" in text
     assert "Tried again, attempt 2, 1 server left to launch" in text
-    assert "All its servers were launched by attempt 1 or before." in text
-    assert "It was tried again already" in look(console, "retry-execution", run.pk)
+    assert "All its servers were launched by attempt 1 or earlier." in text
+    assert "It was already retried" in look(console, "retry-execution", run.pk)
 
 
 def test_a_recovery_is_tried_again_only_with_its_name_typed(chief: Client, console: Client) -> None:

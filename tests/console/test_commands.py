@@ -55,7 +55,7 @@ def test_a_resume_sent_again_does_not_launch_the_next_wave(console: Client) -> N
     before = state(run)
     for meant in ("1", "", "²", "-1"):
         told = send(console, "resume-execution", run, wave=meant)
-        assert told.startswith("The run has moved on: it now waits before wave 3. Nothing was resumed.")
+        assert told.startswith("The run has advanced: it is now paused before wave 3. Nothing was resumed.")
         assert state(run) == before
     answer(Api(make_user("operator")).post(f"/executions/{run.pk}/resume"))  # a client means whatever waits
     assert state(run)[0] == "RUNNING"
@@ -80,7 +80,7 @@ def test_the_addresses_of_commands_lead_to_the_run_and_change_nothing(console: C
         address = reverse(name, args=[run.pk])
         assert console.get(address)["Location"] == reverse("execution", args=[run.pk])
         assert console.put(address).status_code == 405
-    assert send(console, "pause-execution", run) == "The run is paused already."
+    assert send(console, "pause-execution", run) == "The run is already paused."
     assert state(run) == before
 
 
@@ -96,7 +96,7 @@ def test_ending_production_does_not_look_like_cleaning_up(chief: Client, simulat
     assert re.search(r'<h1 id="dialog-title">Terminate 4 instances of <span class="tag" data-tone="danger">', html)
     text = words(html)
     for said in (
-        "These 4 instances may run production.", "everything that was written there since the launch is lost",
+        "These 4 instances may run production.", "all data written there since the launch is permanently lost",
         "Type the plan's name, Payments, to confirm",
     ):  # fmt: skip
         assert said in text, said
@@ -113,7 +113,7 @@ def test_ending_production_does_not_look_like_cleaning_up(chief: Client, simulat
 def test_one_instance_of_a_recovery_is_one(chief: Client) -> None:
     run = world.ended(ExecutionStatus.COMPLETED, sizes=(1,))
     Execution.objects.filter(pk=run.pk).update(kind=Kind.RECOVERY)
-    assert "This instance may run production. What runs on it goes down" in words(
+    assert "This instance may run production. Everything that runs on it stops" in words(
         look(chief, "terminate-execution", run.pk)
     )
 

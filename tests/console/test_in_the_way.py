@@ -9,7 +9,7 @@ from executions.commands import control
 from executions.commands.retry import retry
 from executions.models import Execution
 from executions.states import ExecutionStatus
-from protection.inventory.recovery_instances import Looked
+from protection.inventory.recovery_instances import InstancesKnown
 from tests.console import world
 from tests.console.test_before_and_again import known
 from tests.console.test_pages import HX, look, words
@@ -45,11 +45,11 @@ def test_a_retry_says_beforehand_that_the_plan_is_being_run(chief: Client) -> No
     run = world.ended(ExecutionStatus.PARTIAL, "Payments", fail="No capacity")
     assert run.plan
     going = world.start(run.plan)
-    told = "“Payments” is already being run (pending, started by system)."
+    told = "“Payments” is already running (pending, started by system)."
     shown = answer(Api(make_user("admin")).get(f"/executions/{run.pk}"))["actions"]["retry"]
     assert shown == {"allowed": False, "reason": told}
     page = look(chief, "execution", run.pk)
-    assert f"Not to be tried again: {told}" in words(page)
+    assert f"It cannot be retried: {told}" in words(page)
     assert 'id="retry-open"' not in page
     dialog = look(chief, "retry-execution", run.pk)
     assert told in words(dialog)
@@ -74,7 +74,7 @@ def test_a_retry_says_beforehand_who_holds_the_servers_that_are_left(chief: Clie
 
 def test_terminating_says_beforehand_that_a_later_attempt_counts_on_the_instances(chief: Client) -> None:
     run = world.ended(ExecutionStatus.PARTIAL, "Payments", fail="No capacity")
-    retry(actor=SYSTEM, execution_id=run.pk, looked=Looked())
+    retry(actor=SYSTEM, execution_id=run.pk, looked=InstancesKnown())
     told = "Attempt 2 of this run is pending and counts on these instances."
     api = Api(make_user("admin"))
     assert answer(api.get(f"/executions/{run.pk}"))["actions"]["terminate"] == {"allowed": False, "reason": told}
@@ -93,7 +93,7 @@ def test_groups_and_plans_in_use_say_so_where_they_are_changed_and_deleted(chief
     group = run.plan.waves.all()[0].groups.get()
     for name, key, said in (
         ("edit-group", group.pk, "in use by a run. It can be saved when the run of “Payments” (paused) is over."),
-        ("delete-group", group.pk, "part of a run of “Payments”. Change or delete it when the run is over. See"),
+        ("delete-group", group.pk, "part of a run of “Payments”. Change or delete it after the run. See"),
         ("delete-plan", run.plan_id, "is being run (paused). It can be deleted when the run is over. See that run"),
     ):
         html = look(chief, name, key)
@@ -108,7 +108,7 @@ def test_groups_and_plans_in_use_say_so_where_they_are_changed_and_deleted(chief
 def test_a_region_that_could_not_be_read_is_not_said_to_be_empty(chief: Client) -> None:
     world.region("eu-west-1", as_of=None, error_code="AccessDenied", error_message="not authorized")
     text = words(look(chief, "new-group", region="eu-west-1"))
-    assert "AWS could not be read in eu-west-1 just now , so nobody knows which source servers are there." in text
+    assert "AWS could not be read in eu-west-1 just now , so its source servers are not known." in text
     assert "Choose “Read AWS again”" in text
     assert "There are no source servers" not in text
     assert "There is no server" not in text

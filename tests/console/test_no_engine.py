@@ -26,7 +26,7 @@ READY = {Verdict.READY, Verdict.READY_WITH_WARNINGS}
 
 
 def die() -> None:
-    """The last sign of life is older than an engine that lives would leave it."""
+    """The last heartbeat is older than an engine that lives would leave it."""
     world.beat(at=db_clock() - SILENT_AFTER - timedelta(seconds=1))
     known_beat.asked_at = float("-inf")
 
@@ -56,7 +56,7 @@ def test_it_is_not_ready_on_its_page_and_in_the_api(
     assert (answer["verdict"], answer["reasons"][0]["code"]) == ("NOT_READY", "ENGINE_NOT_ALIVE")
     assert answer["reasons"][0]["severity"] == "BLOCKING"
     text = words(look(console, "plan", plan.pk))
-    assert "Would it work now? Not ready No engine is running, so nothing would launch." in text
+    assert "Would a run work now? Not ready No engine is running, so nothing would launch." in text
     assert HOW in text
     world.beat()
     assert readiness_of([plan.pk], db_clock())[plan.pk].verdict in READY
@@ -96,7 +96,7 @@ def test_the_question_before_a_start_says_that_nothing_launches(
     html = look(chief, question, plan.pk)
     dialog = words(html[html.index(f'id="{question.replace("-", "_")}"') :])
     assert dialog.count("No engine is running") == 1
-    assert "nothing launches until one does" in dialog
+    assert "nothing launches until one is started" in dialog
     assert HOW in dialog
     assert "Not ready" in dialog
 
@@ -107,15 +107,15 @@ def test_a_start_is_taken_all_the_same_and_its_page_says_that_it_waits(chief: Cl
     run = Execution.objects.get()
     assert run.state is ExecutionStatus.PENDING
     text = words(look(chief, "execution", run.pk))
-    assert "No engine is running, so nothing goes on here. It launches as soon as one runs." in text
+    assert "No engine is running, so this run does not advance. It launches as soon as an engine runs." in text
     assert "within a few seconds" not in text
     world.beat()
     known_beat.asked_at = float("-inf")
-    assert "An engine picks it up within a few seconds." in words(look(chief, "execution", run.pk))
+    assert "An engine will pick it up within a few seconds." in words(look(chief, "execution", run.pk))
 
 
 def test_the_question_before_a_retry_says_it_too(chief: Client) -> None:
     run = world.ended(ExecutionStatus.PARTIAL, "Payments", fail="No capacity")
-    assert "nothing launches until one does" not in words(look(chief, "retry-execution", run.pk))
+    assert "nothing launches until one is started" not in words(look(chief, "retry-execution", run.pk))
     die()
-    assert "nothing launches until one does" in words(look(chief, "retry-execution", run.pk))
+    assert "nothing launches until one is started" in words(look(chief, "retry-execution", run.pk))

@@ -55,6 +55,6 @@ def test_lists_and_questions_say_how_old_their_readiness_is(console: Client) -> 
     html = look(console, "groups")
     assert "All ready, as AWS said 6 hours ago" in words(html)
     assert 'data-tone="success"' not in html
-    assert "1 of 2 ready 1 Stalled Out of date, as AWS said 6 hours ago" in words(html)
+    assert "1 of 2 ready 1 Stalled Out of date, data from AWS 6 hours ago" in words(html)
     for name in ("start-drill", "plan"):
-        assert "3 of 4 ready 1 Stalled Out of date, as AWS said 6 hours ago" in words(look(console, name, plan.pk))
+        assert "3 of 4 ready 1 Stalled Out of date, data from AWS 6 hours ago" in words(look(console, name, plan.pk))

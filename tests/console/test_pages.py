@@ -211,7 +211,7 @@ def test_it_shows_a_run_in_every_status(console: Client, status: ExecutionStatus
     assert status.label in text
     assert "Recovery" in text
     assert "no capacity" in text
-    assert "AWS does not answer since" in text
+    assert "AWS has not answered since" in text
     assert ("Cancel execution" in text) == (not status.is_final and status is not ExecutionStatus.CANCELLING)
 
 
@@ -252,7 +252,7 @@ def test_it_signs_in_and_out(client: Client, operator: User) -> None:
     address = reverse("sign-in")
     wrong = client.post(address, {"username": "operator", "password": "wrong"})
     assert wrong.status_code == 422
-    assert "Name or password is wrong" in wrong.content.decode()
+    assert "The name or password is wrong" in wrong.content.decode()
     right = {"username": "operator", "password": "correct-horse-battery"}
     assert client.post(f"{address}?next=/executions", right)["Location"] == "/executions"
     assert client.post(reverse("sign-out"))["Location"] == reverse("signed-out")
@@ -270,7 +270,7 @@ def test_it_keeps_the_theme_and_goes_back_to_its_own_pages_only(console: Client)
 def test_its_error_pages_look_like_the_rest(console: Client) -> None:
     missing = console.get("/nowhere")
     assert missing.status_code == 404
-    assert "There is no such page" in missing.content.decode()
+    assert "Page not found" in missing.content.decode()
     assert server_error(RequestFactory().get("/")).status_code == 500
     strict = Client(enforce_csrf_checks=True)
     refused = strict.post(reverse("theme"), {"theme": "dark"})

@@ -13,7 +13,7 @@ from audit.actor import SYSTEM
 from executions.commands import control
 from executions.launching import restored_runs
 from executions.models import Execution, LaunchJob, ServerRun
-from executions.runs.unresponsive_regions import UNKEPT
+from executions.runs.unresponsive_regions import UNSAVED
 from executions.states import ExecutionStatus, Kind, WaveStatus
 from plans.draft import PlanDraft
 from protection.models import SourceServer
@@ -42,27 +42,30 @@ def text_of(client: Client, run: Execution) -> str:
 def test_it_says_that_there_is_nothing_to_do_only_when_all_is_well(console: Client) -> None:
     run = launching()
     text = text_of(console, run)
-    assert "Nothing to do." in text
+    assert "No action needed." in text
     assert "as AWS said 7 minutes ago" in text
     since = timezone.now() - timedelta(minutes=3)
     for error, said in (
-        ("DescribeJobs in us-east-1: AccessDeniedException: not authorized", "Somebody must fix the permissions."),
-        ("DescribeJobs in us-east-1: ConnectTimeoutError: timed out", "How far it is now, nobody knows."),
+        (
+            "DescribeJobs in us-east-1: AccessDeniedException: not authorized",
+            "An administrator must fix the permissions.",
+        ),
+        ("DescribeJobs in us-east-1: ConnectTimeoutError: timed out", "Its current state is not known."),
     ):
         world.change(run, failing_since=since, aws_error=error)
         text = text_of(console, run)
         assert said in text
         assert "Nothing to do" not in text
-        assert ("AWS refuses since" in text) == ("AccessDenied" in error)
-        assert ("AWS does not answer since" in text) == ("AccessDenied" not in error)
-    world.change(run, failing_since=since, aws_error=f"{UNKEPT}: DataError: NUL")
+        assert ("AWS has refused requests since" in text) == ("AccessDenied" in error)
+        assert ("AWS has not answered since" in text) == ("AccessDenied" not in error)
+    world.change(run, failing_since=since, aws_error=f"{UNSAVED}: DataError: NUL")
     text = text_of(console, run)
-    assert "AWS answers, and it cannot be kept, since" in text
+    assert "AWS answers, but the answer cannot be saved, since" in text
     assert "AWS: What" not in text
     world.change(run, failing_since=None, aws_error="")
     world.beat(at=timezone.now() - timedelta(minutes=5))
     for html in (look(console, "execution", run.pk), poll(console, run, run.revision).content.decode()):
-        assert "No engine is running, so nothing goes on here." in words(html)
+        assert "No engine is running, so this run does not advance." in words(html)
         assert "Nothing to do" not in html
 
 
@@ -83,7 +86,7 @@ def test_a_run_read_from_a_backup_says_what_is_asked_of_a_person(console: Client
     run = world.paused("Payments")
     run.waves.filter(number=1).update(status_message=restored_runs.LOOKED)
     html = look(console, "execution", run.pk)
-    assert "It may have been cancelled after the backup: ask, then resume or cancel." in words(html)
+    assert "It may have been cancelled after the backup: check, then resume or cancel." in words(html)
     assert "Resume when the servers that are up pass your checks" not in html
     assert '<details class="card" id="wave-2-servers" open>' in html
     run.waves.filter(number=1).update(status=WaveStatus.PENDING, status_message=restored_runs.LOOKING)
@@ -103,7 +106,7 @@ def test_it_does_not_call_servers_down_that_may_yet_come_up(console: Client) -> 
     ServerRun.objects.filter(pk=ServerRun.objects.filter(wave__execution=run)[0].pk).update(launch_status="LAUNCHED")
     text = text_of(console, run)
     assert "Failed: 1 of 6 known to be up, and AWS may still launch 1." in text
-    assert "1 instance still running, and costing money, until terminated." in text
+    assert "1 instance still running and costing money until terminated." in text
     world.change(run, next_step_at=None)
     assert "Failed: 1 of 6 launched." in text_of(console, run)
     ServerRun.objects.filter(wave__execution=run).update(launch_status="FAILED")
@@ -186,13 +189,13 @@ def test_the_instances_of_a_run_are_not_in_its_own_way(console: Client) -> None:
     for server in ServerRun.objects.exclude(recovery_instance_id=""):
         SourceServer.objects.filter(pk=server.source_server_id).update(recovery_instance_id=server.recovery_instance_id)
     text = words(look(console, "plan", run.plan_id))
-    assert "What stands against the next run Running now" in text
+    assert "Problems for the next run Running now" in text
     for wrong in ("earlier drill", "not launched from here", "Not ready", "keeps anybody from starting"):
         assert wrong not in text, wrong
     control.cancel(actor=SYSTEM, execution_id=run.pk)
     text = words(look(console, "plan", run.plan_id))
-    assert "The instance of an earlier drill still runs" in text
-    assert "None of this keeps anybody from starting a recovery." in text
+    assert "An instance from an earlier drill is still running" in text
+    assert "None of this prevents a recovery from being started." in text
 
 
 @pytest.mark.parametrize("kind", ["drill", "recovery"])
@@ -217,7 +220,7 @@ def test_operators_are_told_why_they_cannot_start_recoveries(client: Client) -> 
 def test_it_says_on_the_page_why_a_run_is_not_tried_again(console: Client) -> None:
     run = world.ended(ExecutionStatus.PARTIAL, fail="No capacity")
     world.change(run, termination_status="COMPLETED")
-    assert "Not to be tried again: Instances of it were terminated" in text_of(console, run)
+    assert "It cannot be retried: Instances of it were terminated" in text_of(console, run)
 
 
 def test_a_group_cannot_be_made_of_nothing(chief: Client, simulator: Any) -> None:
@@ -261,7 +264,7 @@ def test_taking_a_wave_out_of_an_unsaved_plan_does_not_say_that_it_is_saved() ->
     draft = PlanDraft()
     draft.do("add")
     draft.do("remove:1")
-    assert draft.notes == ["Wave 2 was taken out. Nothing is changed until you save."]
+    assert draft.notes == ["Wave 2 was removed. Nothing is changed until you save."]
 
 
 def test_e_mail_that_cannot_be_sent_is_no_default(chief: Client) -> None:

@@ -21,7 +21,7 @@ from notify.states import SUBSCRIBABLE, Event
 from plans.fields import WaveSpec
 from plans.models import RecoveryPlan
 from plans.services import create_plan
-from protection.inventory.recovery_instances import Looked
+from protection.inventory.recovery_instances import InstancesKnown
 from protection.models import ProtectionGroup, RegionInventory, ServerAssignment, SourceServer
 
 numbers = itertools.count(1)
@@ -81,7 +81,7 @@ def sharing(run: Execution, name: str = "", wave: int = 0) -> RecoveryPlan:
 
 
 def start(of: RecoveryPlan, kind: Kind = Kind.DRILL) -> Execution:
-    return control.start(actor=SYSTEM, plan_id=of.pk, kind=kind, looked=Looked())
+    return control.start(actor=SYSTEM, plan_id=of.pk, kind=kind, looked=InstancesKnown())
 
 
 def change(execution: Execution, *waves: WaveRun, **columns: object) -> Execution:
@@ -145,7 +145,7 @@ def delivery(of: Subscription, subject: str = "Drill of Payments waits") -> Deli
 
 
 def beat(at: datetime | None = None) -> None:
-    """An engine gave a sign of life."""
+    """An engine sent a heartbeat."""
     Pacemaker.objects.update_or_create(pk=1, defaults={"beat_at": at or timezone.now()})
 
 

@@ -225,7 +225,7 @@ def test_it_pauses_before_the_next_wave_on_demand(admin: Api, live_stage: Stage)
     assert shown["pauseRequested"] is True
     assert not shown["actions"]["pause"]["allowed"]
     assert shown["actions"]["resume"]["allowed"]
-    assert answer(admin.post(f"{path}/resume"))["message"] == "The pause was taken back"
+    assert answer(admin.post(f"{path}/resume"))["message"] == "The pause was withdrawn"
     assert answer(admin.get(path))["pauseRequested"] is False
     answer(admin.post(f"{path}/pause"))
     live_stage.until(run, "PAUSED")

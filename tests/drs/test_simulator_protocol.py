@@ -160,7 +160,7 @@ def test_date_filters_compare_wall_times(sim: RunningSimulator) -> None:
     assert client.describe_jobs(filters={"fromDate": "2999-01-01T00:00:00Z"})["items"] == []
 
 
-def test_a_region_without_drs_is_uninitialised(sim: RunningSimulator) -> None:
+def test_a_region_without_drs_is_uninitialized(sim: RunningSimulator) -> None:
     with pytest.raises(ClientError) as caught:
         sim.client("eu-west-1").describe_source_servers()
     assert caught.value.response["Error"]["Code"] == "UninitializedAccountException"

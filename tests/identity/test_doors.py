@@ -23,7 +23,7 @@ from tests.support.api_client import make_user
 
 
 @pytest.fixture(autouse=True)
-def uncounted() -> Iterator[None]:
+def unconfirmed_launches() -> Iterator[None]:
     cache.clear()
     yield
     cache.clear()
@@ -41,7 +41,7 @@ def test_an_address_that_knocks_too_often_is_turned_away(db: None, settings: Any
         answers = [knock(name=f"name-{n}") for n in range(5)]
         assert [each.status_code for each in answers] == [422] * 3 + [429] * 2
         assert 1 <= int(answers[4]["Retry-After"]) <= 60
-        assert "Too many tries" in answers[4].content.decode()
+        assert "Too many attempts" in answers[4].content.decode()
         assert answers[4]["Content-Security-Policy"]
         assert knock("198.51.100.2").status_code == 422
     assert AuditEntry.objects.count() == 2  # names that nobody has: one a minute and address

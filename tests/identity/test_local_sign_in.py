@@ -37,7 +37,7 @@ def test_five_wrong_tries_close_the_door_for_a_quarter_of_an_hour(user: User) ->
     fifth = attempt(name, "wrong")
     assert fifth.status_code == 429
     assert fifth["Retry-After"] == "900"
-    assert "Too many wrong tries" in fifth.content.decode()
+    assert "Too many failed attempts" in fifth.content.decode()
     assert attempt(name, PASSWORD).status_code == 429
     assert attempt(name, PASSWORD, "192.0.2.2").status_code == 302  # nobody locks an administrator out from elsewhere
     assert attempt(make_user().username, PASSWORD).status_code == 302

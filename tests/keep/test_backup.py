@@ -107,7 +107,7 @@ def test_a_database_in_use_is_replaced_only_by_force(tmp_path: Path) -> None:
             call_command("restore", str(file))
     assert notes() == [7]
     Pacemaker.objects.update_or_create(pk=1, defaults={"beat_at": db_clock()})
-    with pytest.raises(CommandError, match="in use: an engine beats"):
+    with pytest.raises(CommandError, match="in use: an engine is running"):
         call_command("restore", str(file))
     call_command("restore", str(file), "--force")
     assert notes() == []

@@ -1,4 +1,4 @@
-"""Receivers, subscriptions and a postman for the tests of notifications."""
+"""Receivers, subscriptions and a worker for the tests of notifications."""
 
 from collections.abc import Callable, Iterator
 from ipaddress import ip_network
@@ -8,7 +8,7 @@ from django.test import override_settings
 
 from audit.actor import SYSTEM
 from notify import services
-from notify.delivery_worker import Postman
+from notify.delivery_worker import DeliveryWorker
 from notify.services import Saved, Wanted
 from notify.states import SUBSCRIBABLE
 from tests.executions.conftest import stage
@@ -44,8 +44,8 @@ def subscribe() -> Subscribe:
 
 
 @pytest.fixture
-def postman(transactional_db: None) -> Iterator[Postman]:
-    made = Postman()
+def worker(transactional_db: None) -> Iterator[DeliveryWorker]:
+    made = DeliveryWorker()
     yield made
     made.drain(15)
     made.close()

@@ -25,8 +25,8 @@ from moto.ses.models import ses_backends
 from drsorch_site.configuration.mail import read_mail
 from identity.provider.cognito import WrongSetting
 from notify.channels import mail, ses, signing, sns, webhook
-from notify.channels.address_guard import OffLimits, check_literal, resolve
-from notify.channels.message import Parcel, Undelivered
+from notify.channels.address_guard import ForbiddenAddress, check_literal, resolve
+from notify.channels.message import DeliveryFailed, OutgoingMessage
 from notify.channels.recipients import problem_of, shown
 from notify.outbox import Message, put
 from notify.states import Event
@@ -37,8 +37,8 @@ RUN = uuid.UUID("7c1f0a9e-0000-4000-8000-000000000001")
 ACCOUNT = "arn:aws:sns:us-east-1:123456789012"
 
 
-def parcel(target: str, channel: str = "WEBHOOK", **given: Any) -> Parcel:
-    return Parcel(
+def outgoing(target: str, channel: str = "WEBHOOK", **given: Any) -> OutgoingMessage:
+    return OutgoingMessage(
         delivery_id=uuid.uuid4(),
         channel=channel,
         target=target,
@@ -55,7 +55,7 @@ def parcel(target: str, channel: str = "WEBHOOK", **given: Any) -> Parcel:
 
 
 def test_a_webhook_is_signed_over_time_and_body(receiver: Receiver) -> None:
-    sent = parcel(f"{receiver.url}?tenant=7")
+    sent = outgoing(f"{receiver.url}?tenant=7")
     webhook.send(sent)
     (request,) = receiver.requests
     assert request.path == "/hook?tenant=7"
@@ -74,8 +74,8 @@ def test_nothing_but_success_is_success_and_redirects_are_not_followed(receiver:
     with http_receiver() as elsewhere:
         receiver.answer = lambda request: status
         receiver.headers = {"Location": elsewhere.url}
-        with pytest.raises(Undelivered, match=f"It answered {status}"):
-            webhook.send(parcel(receiver.url))
+        with pytest.raises(DeliveryFailed, match=f"It answered {status}"):
+            webhook.send(outgoing(receiver.url))
         assert elsewhere.requests == []
 
 
@@ -98,8 +98,8 @@ def test_no_receiver_can_put_the_end_off(here: None, monkeypatch: pytest.MonkeyP
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         began = time.monotonic()
-        with pytest.raises(Undelivered, match="No answer within"):
-            webhook.send(parcel(f"http://127.0.0.1:{server.getsockname()[1]}/"))
+        with pytest.raises(DeliveryFailed, match="No answer within"):
+            webhook.send(outgoing(f"http://127.0.0.1:{server.getsockname()[1]}/"))
         assert time.monotonic() - began < 5
         stop.set()
         thread.join(5)
@@ -108,8 +108,8 @@ def test_no_receiver_can_put_the_end_off(here: None, monkeypatch: pytest.MonkeyP
 def test_a_dead_receiver_is_undelivered(here: None) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    with pytest.raises(Undelivered, match="ConnectionRefused"):
-        webhook.send(parcel(f"http://127.0.0.1:{port}/"))
+    with pytest.raises(DeliveryFailed, match="ConnectionRefused"):
+        webhook.send(outgoing(f"http://127.0.0.1:{port}/"))
 
 
 def test_over_https_the_certificate_must_be_right(here: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,20 +117,20 @@ def test_over_https_the_certificate_must_be_right(here: None, tmp_path: Path, mo
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     with http_receiver(context) as receiver:
-        with pytest.raises(Undelivered, match="CERTIFICATE_VERIFY_FAILED"):
-            webhook.send(parcel(receiver.url))
+        with pytest.raises(DeliveryFailed, match="CERTIFICATE_VERIFY_FAILED"):
+            webhook.send(outgoing(receiver.url))
         assert receiver.requests == []
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         with override_settings(WEBHOOK_PLAIN=False):
-            webhook.send(parcel(receiver.url))
-        with pytest.raises(Undelivered, match="CERTIFICATE_VERIFY_FAILED"):
-            webhook.send(parcel(receiver.url.replace("127.0.0.1", "localhost")))
+            webhook.send(outgoing(receiver.url))
+        with pytest.raises(DeliveryFailed, match="CERTIFICATE_VERIFY_FAILED"):
+            webhook.send(outgoing(receiver.url.replace("127.0.0.1", "localhost")))
         assert len(receiver.requests) == 1
 
 
 def test_plain_http_is_refused(receiver: Receiver) -> None:
-    with override_settings(WEBHOOK_PLAIN=False), pytest.raises(Undelivered, match="Only https"):
-        webhook.send(parcel(receiver.url))
+    with override_settings(WEBHOOK_PLAIN=False), pytest.raises(DeliveryFailed, match="Only https"):
+        webhook.send(outgoing(receiver.url))
     assert receiver.requests == []
 
 
@@ -153,13 +153,13 @@ PRIVATE = ["127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "100.64.0.1", "
 @pytest.mark.parametrize("address", NEVER)
 def test_metadata_is_never_reached_whatever_is_allowed(address: str) -> None:
     everything = [ip_network("0.0.0.0/0"), ip_network("::/0")]
-    with override_settings(WEBHOOK_NETWORKS=everything), pytest.raises(OffLimits):
+    with override_settings(WEBHOOK_NETWORKS=everything), pytest.raises(ForbiddenAddress):
         check_literal(address)
 
 
 @pytest.mark.parametrize("address", PRIVATE)
 def test_private_networks_are_reached_only_if_they_are_named(address: str) -> None:
-    with pytest.raises(OffLimits, match="DRSORCH_WEBHOOK_NETWORKS"):
+    with pytest.raises(ForbiddenAddress, match="DRSORCH_WEBHOOK_NETWORKS"):
         check_literal(address)
     named = [ip_network(each) for each in ("127.0.0.0/8", "10.0.0.0/8", "192.168.0.0/16", "172.16.0.0/12")]
     named += [ip_network(each) for each in ("100.64.0.0/10", "::1/128", "fd12::/16")]
@@ -170,14 +170,14 @@ def test_private_networks_are_reached_only_if_they_are_named(address: str) -> No
 @pytest.mark.parametrize("host", ["localhost", "2130706433", "0x7f.1", "127.1"])
 def test_a_name_or_an_odd_spelling_hides_no_address(host: str) -> None:
     check_literal(host)  # not known before it is looked up
-    with pytest.raises(OffLimits):
+    with pytest.raises(ForbiddenAddress):
         resolve(host, 443)
 
 
 def test_a_forbidden_address_gets_no_connection() -> None:
     with http_receiver() as receiver:
-        with override_settings(WEBHOOK_PLAIN=True), pytest.raises(Undelivered, match="not a public address"):
-            webhook.send(parcel(receiver.url.replace("127.0.0.1", "localhost")))
+        with override_settings(WEBHOOK_PLAIN=True), pytest.raises(DeliveryFailed, match="not a public address"):
+            webhook.send(outgoing(receiver.url.replace("127.0.0.1", "localhost")))
         assert receiver.requests == []
 
 
@@ -186,7 +186,7 @@ def test_a_forbidden_address_gets_no_connection() -> None:
     [
         ("WEBHOOK", "https://hooks.example.com/a?b=c", ""),
         ("WEBHOOK", "https://10.0.0.1/", "not a public address"),
-        ("WEBHOOK", "https://[::ffff:169.254.169.254]/", "never for webhooks"),
+        ("WEBHOOK", "https://[::ffff:169.254.169.254]/", "never allowed for webhooks"),
         ("WEBHOOK", "http://hooks.example.com/", "An https address"),
         ("WEBHOOK", "https://user:pass@hooks.example.com/", "without a password"),
         ("WEBHOOK", "https://hooks.example.com/#x", "without a #"),
@@ -218,7 +218,7 @@ def test_signing_keys_are_kept_encrypted() -> None:
     assert signing.unseal(sealed) == secret
     with (
         override_settings(SECRET_KEY="another-secret-key-of-the-installation", SECRET_KEY_FALLBACKS=[]),
-        pytest.raises(signing.UnreadableSecret, match="give the subscription a new one"),
+        pytest.raises(signing.UnreadableSecret, match="create a new one for the subscription"),
     ):
         signing.unseal(sealed)
     fallback = [settings.SECRET_KEY]
@@ -258,7 +258,7 @@ def test_sns_gets_text_for_people_and_json_for_programs(at_aws: Any, name: str) 
     queue = queues.create_queue(QueueName=name, Attributes={"FifoQueue": "true"} if fifo else {})["QueueUrl"]
     arn = queues.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     topics.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
-    sent = parcel(topic, "SNS", subject="x" * 300)
+    sent = outgoing(topic, "SNS", subject="x" * 300)
     sns.send(sent)
     (message,) = queues.receive_message(QueueUrl=queue, WaitTimeSeconds=5)["Messages"]
     envelope = json.loads(message["Body"])
@@ -273,8 +273,8 @@ def test_sns_subjects_are_plain_ascii() -> None:
 
 
 def test_a_topic_that_is_not_there_is_undelivered(at_aws: Any) -> None:
-    with pytest.raises(Undelivered, match="NotFound"):
-        sns.send(parcel(f"{ACCOUNT}:nowhere", "SNS"))
+    with pytest.raises(DeliveryFailed, match="NotFound"):
+        sns.send(outgoing(f"{ACCOUNT}:nowhere", "SNS"))
 
 
 def test_ses_sends_mail(at_aws: Any) -> None:
@@ -282,7 +282,7 @@ def test_ses_sends_mail(at_aws: Any) -> None:
     mails.create_email_identity(EmailIdentity="drsorch@example.com")
     chosen = read_mail("ses")
     assert chosen is not None
-    sent = parcel("oncall@example.com", "EMAIL")
+    sent = outgoing("oncall@example.com", "EMAIL")
     with override_settings(MAIL=chosen, DEFAULT_FROM_EMAIL="drsorch@example.com", **chosen.settings):
         mail.send(sent)
     (kept,) = ses_backends["123456789012"]["us-east-1"].sent_messages
@@ -290,7 +290,7 @@ def test_ses_sends_mail(at_aws: Any) -> None:
     assert message_from_string(kept.raw_data)["Message-ID"] == f"<{sent.delivery_id}@127.0.0.1>"
     with (
         override_settings(MAIL=chosen, DEFAULT_FROM_EMAIL="stranger@example.org", **chosen.settings),
-        pytest.raises(Undelivered, match=r"MessageRejected|not verified"),
+        pytest.raises(DeliveryFailed, match=r"MessageRejected|not verified"),
     ):
         mail.send(sent)
 
@@ -304,7 +304,7 @@ def test_smtp_sends_mail_that_programs_can_thread() -> None:
     chosen = read_mail(f"smtp://127.0.0.1:{port}")
     assert chosen is not None
     mail_settings = {"MAIL": chosen, **chosen.settings, "DEFAULT_FROM_EMAIL": "drsorch@example.com"}
-    sent = parcel("oncall@example.com", "EMAIL")
+    sent = outgoing("oncall@example.com", "EMAIL")
     with override_settings(**mail_settings), smtp_receiver(port) as mailbox:
         assert problem_of("EMAIL", "oncall@example.com") == ""
         assert "One e-mail address" in problem_of("EMAIL", "a@example.com, b@example.com")
@@ -320,11 +320,11 @@ def test_smtp_sends_mail_that_programs_can_thread() -> None:
         assert isinstance(payload, bytes)
         assert "Resume: https://dr.example.com/executions/1#resume" in payload.decode()
         mailbox.full = True
-        with pytest.raises(Undelivered, match="mailbox full"):
+        with pytest.raises(DeliveryFailed, match="mailbox full"):
             mail.send(sent)
-    with override_settings(**mail_settings), pytest.raises(Undelivered, match="ConnectionRefused"):
+    with override_settings(**mail_settings), pytest.raises(DeliveryFailed, match="ConnectionRefused"):
         mail.send(sent)
-    with pytest.raises(Undelivered, match="DRSORCH_MAIL"):
+    with pytest.raises(DeliveryFailed, match="DRSORCH_MAIL"):
         mail.send(sent)
 
 
@@ -334,8 +334,8 @@ def test_text_cannot_become_a_header_of_a_mail() -> None:
     notice = put(Event.PAUSED, [], Message(evil, "Text", {}), at=timezone.now())
     assert notice.subject == "Drill\\x0d\\x0aBcc: stranger@example.org"
     locmem = {"EMAIL_BACKEND": "django.core.mail.backends.locmem.EmailBackend", "MAIL": read_mail("ses")}
-    with override_settings(**locmem), pytest.raises(Undelivered, match="BadHeaderError"):
-        mail.send(parcel("oncall@example.com", "EMAIL", subject=evil))
+    with override_settings(**locmem), pytest.raises(DeliveryFailed, match="BadHeaderError"):
+        mail.send(outgoing("oncall@example.com", "EMAIL", subject=evil))
 
 
 def test_it_reads_how_mail_leaves() -> None:

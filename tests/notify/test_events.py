@@ -34,10 +34,10 @@ def test_a_run_from_start_to_end(stage: Stage) -> None:
     run = stage.start(plan)
     stage.until(run, "PAUSED")
     waits = last("PAUSED")
-    assert waits.subject == "Drill of Payments waits for you before wave 2 (Tier 2)"
+    assert waits.subject == "Drill of Payments is waiting for an operator before wave 2 (Tier 2)"
     link = f"http://127.0.0.1:8000/executions/{run.pk}#resume"
     assert f"Resume: {link}" in waits.text
-    assert "Waiting for: somebody who may resume runs (admin, operator, recovery-manager)" in waits.text
+    assert "Waiting for: anyone who may resume runs (admin, operator, recovery-manager)" in waits.text
     assert waits.data["resumeUrl"] == link
     assert waits.data["waitingFor"] == ["admin", "operator", "recovery-manager"]
     paused_at = stage.waves(run)[1].paused_at
@@ -49,7 +49,7 @@ def test_a_run_from_start_to_end(stage: Stage) -> None:
     stage.until(run, "COMPLETED")
     assert told(run) == ["STARTED", "PAUSED", "RESUMED", "FINISHED"]
     goes_on = last("RESUMED")
-    assert goes_on.subject == "Drill of Payments goes on with wave 2 (Tier 2), resumed by ann@example.com"
+    assert goes_on.subject == "Drill of Payments continues with wave 2 (Tier 2), resumed by ann@example.com"
     assert goes_on.data["waitedSeconds"] >= 60
     finished = last("FINISHED")
     assert finished.subject == "Drill of Payments completed: 2 of 2 servers launched"

@@ -10,7 +10,7 @@ import pytest
 
 from executions.models import Execution, WaveRun
 from notify.channels import webhook
-from notify.delivery_worker import Postman
+from notify.delivery_worker import DeliveryWorker
 from notify.models import Notice
 from notify.states import SUBSCRIBABLE
 from tests.console import world
@@ -35,12 +35,12 @@ def is_ours() -> Any:
 
 @pytest.mark.django_db(transaction=True)
 def test_its_example_tells_genuine_from_forged_old_and_repeated(
-    is_ours: Any, receiver: Receiver, subscribe: Subscribe, postman: Postman, monkeypatch: pytest.MonkeyPatch
+    is_ours: Any, receiver: Receiver, subscribe: Subscribe, worker: DeliveryWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved = subscribe(receiver.url)
     world.delivery(saved.subscription)
-    postman.once()
-    postman.drain()
+    worker.once()
+    worker.drain()
     (request,) = receiver.requests
     headers = {name.title(): value for name, value in request.headers.items()}
     seen: set[str] = set()

@@ -145,7 +145,7 @@ def test_the_console_makes_changes_tests_and_deletes(chief: Client) -> None:
     change = {**given, "target": HOOK, "name": "Hook 2", "plan": str(plan.pk), "version": "1"}
     assert chief.post(edit, change).status_code == 302
     assert chief.post(edit, change).status_code == 412
-    assert "Make a new signing key" in shown
+    assert "Create a new signing key" in shown
     assert chief.post(reverse("test-subscription", args=[subscription.pk])).status_code == 302
     listed = chief.get(reverse("notifications")).content.decode()
     assert "Hook 2" in listed

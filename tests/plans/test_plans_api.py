@@ -358,7 +358,7 @@ def test_a_plan_tells_what_blocks_it(admin: Api, stage: Stage, status: str) -> N
     mine = answer(admin.get(f"/recovery-plans/{plan.pk}"))
     assert (mine["canExecute"], mine["activeExecutionId"], mine["conflicts"]) == (False, str(run.pk), [])
     assert (mine["lastExecutionId"], mine["lastExecutionStatus"]) == (str(run.pk), status)
-    assert "already being run" in mine["blockedReason"]
+    assert "already running" in mine["blockedReason"]
 
     theirs = answer(admin.get(f"/recovery-plans/{other['planId']}"))
     assert not theirs["canExecute"]

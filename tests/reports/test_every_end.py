@@ -162,7 +162,7 @@ def test_figures_that_are_still_being_read_are_said_to_be(stage: Stage) -> None:
     stage.simulator.scenario("internal_error_before", operation="DescribeRecoveryInstances")
     stage.until(run, "COMPLETED", step=15)
     report = packed(stage, run)[1]
-    assert "Whether the RPO target of 5 min was met is still being read from AWS." in report["verdict"]
+    assert "Whether the RPO of 5 min was met is still being read from AWS." in report["verdict"]
     assert "1 launched server of wave 1 figures are still being read" in report["expected"][0]
     stage.simulator.clear_scenarios()
     report = packed(stage, known(stage, run))[1]

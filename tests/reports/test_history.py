@@ -11,7 +11,7 @@ from contract.clock import unix
 from drsorch_verify import archive, history
 from drsorch_verify.check import JOURNAL, REPORT, notes, problems
 from executions.commands.retry import retry
-from executions.measuring.forecast import foretold
+from executions.measuring.forecast import current_forecast
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
 from reports import services
 from reports.sentences import facts
@@ -39,7 +39,7 @@ def tried_again(still: StillStage) -> tuple[Execution, Execution]:
     still.advance(THREE_HOURS)
     second = retry(actor=OPERATOR, execution_id=first.pk, clock=still.clock)
     still.look()
-    told = foretold(still.fresh(second), still.clock())
+    told = current_forecast(still.fresh(second), still.clock())
     assert told is not None
     assert told.due == first.started_at + timedelta(minutes=60)  # production is down since attempt 1
     return first, known(still, still.until(second, "COMPLETED", step=15))
@@ -56,7 +56,7 @@ def test_a_retry_is_measured_from_the_first_attempts_start_over_all_servers(
         "reached": "MISSED", "seconds": took, "targetSeconds": 3600, "missedBySeconds": took - 3600,
     }  # fmt: skip
     assert "attempt 2: completed, 4 of 4 servers launched" in report["verdict"]
-    assert "the RTO target of 1 h was missed" in report["verdict"]
+    assert "the RTO of 1 h was missed" in report["verdict"]
     assert sum(report["measured"]["split"].values()) == took  # type: ignore[arg-type]
     assert report["measured"]["split"]["person"] == 600 + unix(second.started_at) - unix(first.ended_at or still.now)
     assert report["comparison"] is None  # not with its own first attempt

@@ -45,7 +45,7 @@ def test_it_says_everything_that_an_auditor_asks(runs: list[Execution], admin: A
     assert clean["measured"]["split"] == {**dict.fromkeys(("quota", "cleanup", "other"), 0), **split}
     assert clean["verdict"] == (
         "Drill of “=Payments <b>&”: completed, 4 of 4 servers launched in 27 min 30 s."
-        " RTO 27 min 30 s: the RTO target of 1 h was met. RPO 0 s: the RPO target of 5 min was met."
+        " RTA 27 min 30 s: the RTO of 1 h was met. RPA 0 s: the RPO of 5 min was met."
     )
     assert clean["comparison"] is None
     gate = clean["waves"][1]
@@ -56,7 +56,7 @@ def test_it_says_everything_that_an_auditor_asks(runs: list[Execution], admin: A
 
     body = answer(admin.get(f"/executions/{second.pk}/report?format=json"))
     assert body["verdict"].startswith(
-        "Drill of “=Payments <b>&”: partial, 3 of 4 servers launched. The RTO target of 1 h was not"
+        "Drill of “=Payments <b>&”: partial, 3 of 4 servers launched. The RTO of 1 h was not"
     )
     assert "1 server was launched from an earlier snapshot" in body["verdict"]
     assert body["comparison"]["executionId"] == str(first.pk)

@@ -35,9 +35,9 @@ def engine_without_reconciliation() -> None:
     from django.core.management import call_command
 
     from executions.launching import launch
-    from executions.runs.aws_calls import Errand
+    from executions.runs.aws_calls import AwsCalls
 
-    def look_nowhere(*_: object) -> Errand[bool]:
+    def look_nowhere(*_: object) -> AwsCalls[bool]:
         yield from ()
         return False
 

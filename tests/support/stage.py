@@ -12,7 +12,7 @@ from drs_simulator.testing import RunningSimulator
 from executions.commands import control
 from executions.engine.sweep import Sweep
 from executions.models import Execution, WaveRun
-from executions.runs.aws_calls import Call, Errand
+from executions.runs.aws_calls import AwsCalls, Call
 from executions.states import Kind
 from plans.fields import WaveSpec
 from plans.models import RecoveryPlan
@@ -26,11 +26,11 @@ NEVER = datetime.max.replace(tzinfo=UTC)  # hours pass in a second here; a test 
 PAYMENTS = ("db-primary-01 db-replica-01", "app-01 app-02 app-03", "web-01 web-02")
 
 
-def at_the_send(errand: Errand[Any]) -> Call:
-    """The StartRecovery of an errand that launches: before it, credentials and servers are looked at."""
-    call: Any = next(errand)
+def at_the_send(calls: AwsCalls[Any]) -> Call:
+    """The StartRecovery among these calls: before it, credentials and servers are looked at."""
+    call: Any = next(calls)
     while call.func.__name__ != "start_recovery":
-        call = errand.send(call())
+        call = calls.send(call())
     return cast("Call", call)
 
 

@@ -12,7 +12,9 @@ class Command(BaseCommand):
     help = "Seals open journal entries, verifies the whole chain, and names the first entry that does not match."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--head", default="", help="a head noted earlier (SEQ:DIGEST) that must be in the chain")
+        parser.add_argument(
+            "--head", default="", help="a chain head recorded earlier (SEQ:DIGEST) that must be in the chain"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         verdict = verify(options["head"])

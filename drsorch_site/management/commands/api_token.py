@@ -24,7 +24,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.AUTH_MODE != "local":
-            raise CommandError("Tokens come from the identity provider: DRSORCH_AUTH is not local.")
+            raise CommandError("Tokens are issued by the identity provider: DRSORCH_AUTH is not local.")
         if not 1 <= options["hours"] <= HOURS_MAX:
             raise CommandError(f"--hours must be 1 to {HOURS_MAX}.")
         user = User.objects.filter(username=options["user"], is_active=True).first()

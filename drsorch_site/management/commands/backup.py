@@ -9,7 +9,7 @@ from django.db import DatabaseError
 
 from audit.actor import SYSTEM
 from audit.journal import OK, record
-from drsorch_site.backup import CannotKeep, back_up
+from drsorch_site.backup import BackupError, back_up
 
 BEGUN = "BEGUN"
 
@@ -25,7 +25,7 @@ class Command(BaseCommand):
         self._note(target, BEGUN)  # before, so that the copy says itself when it was made: restore reads it
         try:
             back_up(target)
-        except CannotKeep as error:
+        except BackupError as error:
             self._note(target, "FAILED", text=str(error))
             raise CommandError(str(error)) from None
         size = target.stat().st_size

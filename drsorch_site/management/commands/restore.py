@@ -15,7 +15,7 @@ from audit.actor import SYSTEM
 from audit.journal import record
 from audit.models import AuditEntry
 from contract.clock import db_clock, utc
-from drsorch_site.backup import CannotKeep, others_at_work, put_back
+from drsorch_site.backup import BackupError, others_at_work, put_back
 from executions import pacemaker
 from executions.launching import restored_runs
 from executions.models import Execution
@@ -43,12 +43,12 @@ class Command(BaseCommand):
         if source is not None:
             try:
                 put_back(source, set(MigrationLoader(connection).disk_migrations))
-            except CannotKeep as error:
+            except BackupError as error:
                 raise CommandError(f"{error} The database is as it was.") from None
         call_command("migrate", interactive=False, verbosity=0)
         made = AuditEntry.objects.filter(verb="database.backup").order_by("-id").first()
         record(SYSTEM, "database.restore", subject_kind="database", subject_id=source.name if source else "in place")
-        runs = restored_runs.mark()
+        runs = restored_runs.prepare_for_recount()
         self._tell(made.at if made and source else None, runs)
         verdict = sealing.verify()
         if verdict.problem:
@@ -77,4 +77,4 @@ def _users() -> str:
 
 def _beating() -> str:
     beat = pacemaker.last_beat() if "executions_pacemaker" in connection.introspection.table_names() else None
-    return "an engine beats" if beat is not None and db_clock() - beat < pacemaker.SILENT_AFTER else ""
+    return "an engine is running" if beat is not None and db_clock() - beat < pacemaker.SILENT_AFTER else ""

@@ -25,12 +25,16 @@ class Banner:
 
 def banner_of(live: "Live") -> Banner:
     """What is to be said of a run as it stands, trouble before anything else."""
-    told = _rehearsed(live) if live.execution.dry_run else _BANNERS[live.state](live)
+    told = _dry_run(live) if live.execution.dry_run else _BANNERS[live.state](live)
     return replace(told, tone=Tone.DANGER, after=f"{live.trouble} {told.after}") if live.trouble else told
 
 
 def _pending(live: "Live") -> Banner:
-    when = "An engine picks it up within a few seconds." if live.engine_alive else "It launches as soon as one runs."
+    when = (
+        "An engine will pick it up within a few seconds."
+        if live.engine_alive
+        else "It launches as soon as an engine runs."
+    )
     return Banner(Tone.NEUTRAL, "Not started yet.", after=when)
 
 
@@ -46,12 +50,14 @@ def _running(live: "Live") -> Banner:
     if wave is None:
         return Banner(Tone.PROGRESS, "Running.")
     if live.execution.restored_at:
-        return Banner(Tone.ATTENTION, "Read from a backup.", after=wave.run.status_message)
+        return Banner(Tone.ATTENTION, "Restored from a backup.", after=wave.run.status_message)
     doing = _DOING.get(wave.run.state, "starts now" if live.engine_alive else "starts next")
     title = f"{wave.title[0].upper()}{wave.title[1:]}, {doing}."
     if wave.run.status_message:
         return Banner(Tone.ATTENTION if wave.is_refused else Tone.PROGRESS, title, after=wave.run.status_message)
-    return Banner(Tone.PROGRESS, title, before="" if live.trouble else "Nothing to do.", after=live.pause_ahead(wave))
+    return Banner(
+        Tone.PROGRESS, title, before="" if live.trouble else "No action needed.", after=live.pause_ahead(wave)
+    )
 
 
 def _paused(live: "Live") -> Banner:
@@ -59,7 +65,7 @@ def _paused(live: "Live") -> Banner:
     if wave is None:
         return Banner(Tone.ATTENTION, "Paused.")
     before = next((each for each in reversed(live.waves) if each.run.ended_at and each.number < wave.number), None)
-    asked = wave.run.status_message or "Resume when the servers that are up pass your checks."
+    asked = wave.run.status_message or "Resume when the launched servers pass your checks."
     if before is None:
         return Banner(Tone.ATTENTION, f"Paused before {wave.title}.", after=asked)
     finished = f"Wave {before.number} {'failed' if before.run.state is WaveStatus.FAILED else 'finished'}"
@@ -75,16 +81,18 @@ def _cancelling(live: "Live") -> Banner:
 def _instances(live: "Live") -> str:
     """What is left behind: of a drill instances that cost money, of a recovery production."""
     if not live.up:
-        return "No instance of it runs."
+        return "None of its instances is running."
     up, unknown = live.up - live.unknown_to_drs, ""
     if live.unknown_to_drs:
-        unknown = f"{counted(live.unknown_to_drs, 'instance')} unknown to DRS may run in EC2: see the clean-up below."
+        unknown = (
+            f"{counted(live.unknown_to_drs, 'instance')} unknown to DRS may still run in EC2: see the cleanup below."
+        )
     if not up:
         return unknown
     if live.is_recovery:
         runs = "instance runs" if up == 1 else "instances run"
-        return f"{up} {runs}, for production. Terminate only when production is elsewhere again. {unknown}".rstrip()
-    return f"{counted(up, 'instance')} still running, and costing money, until terminated. {unknown}".rstrip()
+        return f"{up} {runs}, for production. Terminate only when production runs elsewhere again. {unknown}".rstrip()
+    return f"{counted(up, 'instance')} still running and costing money until terminated. {unknown}".rstrip()
 
 
 def _completed(live: "Live") -> Banner:
@@ -112,7 +120,7 @@ def _failed(live: "Live") -> Banner:
             f"Failed: {live.launched} of {live.total} launched." if live.launched else "Failed: no server was launched."
         )
     left = f"{_instances(live)} " if live.up else ""
-    after = f"{left}The reasons are below. When they are gone, try again, or start the plan anew."
+    after = f"{left}The reasons are below. Fix them, then try again or start the plan again."
     return Banner(Tone.DANGER, title, before="Ended", at=live.execution.ended_at, after=after)
 
 
@@ -120,10 +128,10 @@ def _cancelled(live: "Live") -> Banner:
     return Banner(Tone.NEUTRAL, "Cancelled.", before="Ended", at=live.execution.ended_at, after=_instances(live))
 
 
-def _rehearsed(live: "Live") -> Banner:
+def _dry_run(live: "Live") -> Banner:
     """What a dry run found so far, or in the end."""
     if not live.state.is_final:
-        return Banner(Tone.PROGRESS, "Checking.", after="It stops at no pause and needs nobody.")
+        return Banner(Tone.PROGRESS, "Checking.", after="It does not stop at pauses and needs no action.")
     if live.state is ExecutionStatus.CANCELLED:
         return Banner(Tone.NEUTRAL, "Cancelled.", before="Ended", at=live.execution.ended_at)
     if live.failed:

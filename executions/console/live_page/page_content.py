@@ -11,13 +11,13 @@ from drs import errors
 from executions.codes.aws import UNKNOWN
 from executions.codes.explain import explain, is_sum, left_to_say
 from executions.console.live_page.banners import Banner, banner_of
-from executions.measuring.forecast import Foretold, foretold
+from executions.measuring.forecast import ShownForecast, current_forecast
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.querysets import is_split
-from executions.runs.account_check import is_elsewhere, said
+from executions.runs.account_check import is_elsewhere, without_call
 from executions.runs.failures import NO_REASON, Failure, WaveFailures, failures_of
 from executions.runs.server_counts import Progress, Tally, progress_of
-from executions.runs.unresponsive_regions import UNKEPT
+from executions.runs.unresponsive_regions import is_unsaved
 from executions.states import ExecutionStatus, Kind, LaunchStatus, Phase, TerminationStatus, WaveStatus
 
 # Runs of up to this many servers show finished waves open: everything fits on a screen.
@@ -47,7 +47,7 @@ class WaveCard:
     failures: list[ServerRun]
     small_run: bool = True
     is_changed: bool = False
-    is_rehearsal: bool = False
+    is_dry_run: bool = False
     pause_asked: bool = False
 
     @property
@@ -150,7 +150,7 @@ class Live:
                 progress.tallies[run.pk],
                 progress.failed[run.pk],
                 small_run=small,
-                is_rehearsal=execution.dry_run,
+                is_dry_run=execution.dry_run,
                 is_changed=since is not None and run.revision > since,
             )
             for run in runs
@@ -165,8 +165,8 @@ class Live:
             ahead.is_changed = ahead.is_changed or changed
 
     @cached_property
-    def forecast(self) -> Foretold | None:
-        return foretold(self.execution, timezone.now())
+    def forecast(self) -> ShownForecast | None:
+        return current_forecast(self.execution, timezone.now())
 
     @property
     def changed_waves(self) -> list[WaveCard]:
@@ -245,9 +245,9 @@ class Live:
         return any(errors.BY_CODE.get(part) in REFUSED for part in self.execution.aws_error.split(": "))
 
     @property
-    def is_unkept(self) -> bool:
-        """Whether AWS answers, and its answer is what cannot be written down."""
-        return self.execution.aws_error.startswith(UNKEPT)
+    def is_unsaved(self) -> bool:
+        """Whether AWS answers, but the answer cannot be saved."""
+        return is_unsaved(self.execution.aws_error)
 
     @property
     def is_elsewhere(self) -> bool:
@@ -258,16 +258,16 @@ class Live:
     def aws_words(self) -> str:
         """Why the run waits for AWS: AWS's words, or ours where AWS is not to blame."""
         if self.is_elsewhere:
-            return said(self.execution.aws_error)
-        return self.execution.aws_error if self.is_unkept else f"AWS: {self.execution.aws_error}"
+            return without_call(self.execution.aws_error)
+        return self.execution.aws_error if self.is_unsaved else f"AWS: {self.execution.aws_error}"
 
     @property
     def silence(self) -> str:
         if self.is_elsewhere:
-            return "The engine's AWS credentials are of another account since"
-        if self.is_unkept:
-            return "AWS answers, and it cannot be kept, since"
-        return "AWS refuses since" if self.is_refused else "AWS does not answer since"
+            return "The engine's AWS credentials have been for another account since"
+        if self.is_unsaved:
+            return "AWS answers, but the answer cannot be saved, since"
+        return "AWS has refused requests since" if self.is_refused else "AWS has not answered since"
 
     @property
     def trouble(self) -> str:
@@ -275,14 +275,14 @@ class Live:
         if self.state.is_final:
             return ""
         if not self.engine_alive:
-            return "No engine is running, so nothing goes on here."
+            return "No engine is running, so this run does not advance."
         if self.execution.failing_since is None:
             return ""
-        if self.is_unkept:
-            return "Tell an administrator: the engine's log says what is wrong."
+        if self.is_unsaved:
+            return "Tell an administrator: the cause is in the engine's log."
         if self.is_elsewhere:
-            return "Somebody must give the engine credentials of this run's account."
-        return "Somebody must fix the permissions." if self.is_refused else "How far it is now, nobody knows."
+            return "An administrator must give the engine credentials for this run's account."
+        return "An administrator must fix the permissions." if self.is_refused else "Its current state is not known."
 
     @property
     def announcement(self) -> str:

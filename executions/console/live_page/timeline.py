@@ -1,4 +1,4 @@
-"""The timeline of a run: waves and phases over time, gates and waits as labelled gaps. Rows in, percentages out."""
+"""The timeline of a run: waves and phases over time, gates and waits as labeled gaps. Rows in, percentages out."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -71,7 +71,7 @@ class Timeline:
         self.start = live.execution.started_at
         self.end = max(live.execution.ended_at or now, self.start + timedelta(seconds=1))
         self.is_over = live.execution.ended_at is not None
-        self.is_rehearsal = live.execution.dry_run
+        self.is_dry_run = live.execution.dry_run
         phases = _phases(live.execution)
         self.rows: list[Row] = []
         before = self.start

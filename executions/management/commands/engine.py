@@ -33,14 +33,14 @@ from contract.clock import db_clock
 from contract.database_errors import is_outage
 from executions import pacemaker, tasks
 from executions.metrics import cloudwatch_lines
-from notify.delivery_worker import LAST_WAIT_SECONDS, Postman
+from notify.delivery_worker import LAST_WAIT_SECONDS, DeliveryWorker
 
 log = logging.getLogger(__name__)
 
 BROKEN = 70  # EX_SOFTWARE: the supervisor must start a new engine
 WATCH_SECONDS = 2.0
 STOP_SECONDS = 55.0  # a beat of 10 s, and the slowest calls to AWS after it
-SIGN_SECONDS = 60.0  # a sign of life older than this is none: a round may wait for the database, or beat by itself
+HEARTBEAT_FILE_SECONDS = 60.0  # an older one counts as none: a round may wait for the database, or beat by itself
 PR_SET_PDEATHSIG = 1
 
 
@@ -60,7 +60,7 @@ def die_with_parent() -> None:
     os.register_at_fork(before=remember, after_in_child=bind)
 
 
-def sign_of_life() -> Path:
+def heartbeat_file() -> Path:
     """What the engines of this host touch, in the one directory that every deployment lets them write to."""
     return Path(settings.CACHE_DIR) / "engine.alive"
 
@@ -70,7 +70,7 @@ class OneUnitSentinel(q.Sentinel):
 
     def reincarnate(self, process: BaseProcess) -> None:
         if (process.exitcode or 0) < 0:
-            log.critical("%s was killed (%s); ending this engine", process.name, process.exitcode)
+            log.critical("%s was killed (exit code %s); stopping this engine", process.name, process.exitcode)
             os._exit(BROKEN)
         super().reincarnate(process)  # type: ignore[no-untyped-call]
 
@@ -95,7 +95,7 @@ class OneUnitCluster(q.Cluster):
         try:
             return bool(self.stat.sentinel)  # what it writes after each round lasts so long
         except Exception as error:  # it is read from files: what is wrong with them stops no recovery
-            log.warning("What the sentinel wrote cannot be read: %s", error)
+            log.warning("The sentinel's status file cannot be read: %s", error)
             return False
 
     def stop(self) -> bool:
@@ -127,10 +127,10 @@ class Command(BaseCommand):
         self._tell(f"Engine running with {Conf.WORKERS} workers (pid {os.getpid()}).")
         # A thread of this process, which has nothing else to do: no receiver can hold up a worker or the beat.
         stop = threading.Event()
-        postman = threading.Thread(target=Postman().run, args=[stop], name="postman")
-        postman.start()
+        worker = threading.Thread(target=DeliveryWorker().run, args=[stop], name="notifications")
+        worker.start()
         self._watch(cluster, stop)
-        postman.join(LAST_WAIT_SECONDS)
+        worker.join(LAST_WAIT_SECONDS)
 
     def _tell(self, text: str) -> None:
         """One line on standard output, in the form of all others."""
@@ -146,12 +146,12 @@ class Command(BaseCommand):
             raise CommandError("no engine has ever run on this database")
         age = db_clock() - beat
         if age > pacemaker.SILENT_AFTER:
-            raise CommandError(f"no engine has beaten for {age.total_seconds():.0f} s")
+            raise CommandError(f"no engine has sent a heartbeat for {age.total_seconds():.0f} s")
         with suppress(OSError):  # none was started here, it was told to stop, or it is somebody else's
-            silence = time.time() - sign_of_life().stat().st_mtime
-            if silence > SIGN_SECONDS:
-                raise CommandError(f"an engine beats, but this host's has given no sign of life for {silence:.0f} s")
-        self.stdout.write(f"An engine beat {age.total_seconds():.0f} s ago.")
+            silence = time.time() - heartbeat_file().stat().st_mtime
+            if silence > HEARTBEAT_FILE_SECONDS:
+                raise CommandError(f"an engine is running, but this host's has sent no heartbeat for {silence:.0f} s")
+        self.stdout.write(f"The last engine heartbeat was {age.total_seconds():.0f} s ago.")
 
     def _require_durable_commits(self) -> None:
         """A launch is sent once because its intent is committed first, which must outlive a crash of the database."""
@@ -169,10 +169,10 @@ class Command(BaseCommand):
         """Revive a lost beat until the cluster is told to stop, or breaks."""
         while not cluster.stopping:
             if cluster.is_broken:
-                log.critical("The engine's sentinel ended; leaving so that a supervisor can restart it.")
+                log.critical("The engine's sentinel ended; exiting so that a supervisor can restart the engine.")
                 os._exit(BROKEN)
             if self._try(tasks.revive) and cluster.is_well:
-                self._give_sign()
+                self._touch_heartbeat_file()
             if settings.LOG_FORMAT == "json":  # which CloudWatch reads figures from, and no person at a terminal
                 self._try(cloudwatch_lines.report_if_due)
             time.sleep(WATCH_SECONDS)
@@ -181,13 +181,13 @@ class Command(BaseCommand):
         if not cluster.stop():
             os._exit(BROKEN)
         with suppress(OSError):  # none was given, or it is somebody else's: the stop was orderly all the same
-            sign_of_life().unlink()
+            heartbeat_file().unlink()
 
-    def _give_sign(self) -> None:
+    def _touch_heartbeat_file(self) -> None:
         try:
-            sign_of_life().touch()
+            heartbeat_file().touch()
         except OSError as error:  # such as a file of somebody else's, which stops no recovery
-            log.warning("This engine's sign of life cannot be written: %s", error)
+            log.warning("This engine's heartbeat file cannot be written: %s", error)
 
     def _try(self, work: Callable[[], object]) -> bool:
         """Whether the database could be asked."""
@@ -195,9 +195,9 @@ class Command(BaseCommand):
             work()
         except DatabaseTrouble as error:
             if is_outage(error):
-                log.warning("The database cannot be asked (%s); trying again.", error)
+                log.warning("The database cannot be queried (%s); retrying.", error)
             else:
-                log.exception("A query of the engine's watch failed; trying again.")
+                log.exception("A query of the engine's watchdog failed; retrying.")
             connections.close_all()
             return False
         return True

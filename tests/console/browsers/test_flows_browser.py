@@ -95,7 +95,7 @@ def read_logs(page: Page) -> None:
     expect(page.locator("#logs section")).to_have_count(2)
     expect(page.locator("#logs")).to_contain_text("Converted")
     page.get_by_label("Errors only").check()
-    expect(page.locator("#logs")).to_contain_text("No error in this job.")
+    expect(page.locator("#logs")).to_contain_text("No errors in this job.")
     with page.expect_download() as download:
         page.get_by_role("link", name="Download as text").click()
     assert "LAUNCH_START" in download.value.path().read_text()

@@ -239,6 +239,6 @@ def test_a_question_without_an_answer_says_so_and_is_asked_once(desk: Desk, ann:
     expect(sends).to_be_disabled()
     (route,) = held
     route.abort()
-    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("look before you try again")
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("check before you try again")
     expect(sends).to_be_enabled()
     desk.complaints.clear()  # of the browser, that the request failed

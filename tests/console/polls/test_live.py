@@ -162,7 +162,7 @@ def test_it_starts_a_drill_after_saying_what_it_costs(console: Client, simulator
     assert run.started_by == "operator@example.com"
     refused = console.post(address, headers=HX)
     assert refused.status_code == 409
-    assert "already being run" in refused.content.decode()
+    assert "already running" in refused.content.decode()
     assert reverse("execution", args=[run.pk]) in refused.content.decode()
 
 

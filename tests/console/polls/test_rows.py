@@ -108,7 +108,7 @@ def test_the_page_of_a_plan_says_when_its_run_is_over(console: Client) -> None:
     end(run)
     answer = poll(console, asked(answer, "/executions/rows")).content.decode()
     assert re.search(r'<template>[^<]*<section id="assessed" class="card" hx-swap-oob="true"', answer)
-    assert "Would it work now?" in answer
+    assert "Would a run work now?" in answer
     assert "being run now" not in answer
     assert f'href="{reverse("start-drill", args=[run.plan_id])}"' in answer
 
@@ -152,7 +152,7 @@ def test_job_logs_show_errors_alone_also_as_they_grow(console: Client) -> None:
     world.launch_log(first, lines=3)
     run = world.change(run, first, status=ExecutionStatus.LAUNCHING)
     address = reverse("job-logs-live", args=[run.pk])
-    assert "No error in this job." in poll(console, f"{address}?rev=0&errors=1").content.decode()
+    assert "No errors in this job." in poll(console, f"{address}?rev=0&errors=1").content.decode()
     for nonsense in ("", "?rev=x", "?rev=-1", "?rev=" + "9" * 40):
         assert f"log-{first.jobs.get().pk}" in poll(console, address + nonsense).content.decode()
     assert console.get(address)["Location"] == reverse("job-logs", args=[run.pk])

@@ -43,11 +43,11 @@ def wait(stage: Stage, minutes: int) -> None:
 
 
 def test_a_person_ends_a_run_whose_region_never_answers(stage: Stage, silent: Execution) -> None:
-    assert refused(stage, silent) == "AWS answers. Cancel the run instead."
+    assert refused(stage, silent) == "AWS is answering. Cancel the run instead."
     wait(stage, 5)
     assert "less than 10 minutes" in refused(stage, silent)
     wait(stage, 10)
-    assert "still has time" in refused(stage, silent)
+    assert "has not timed out" in refused(stage, silent)
     wait(stage, 20)
     assert stage.picture(silent) == ("LAUNCHING", ["LAUNCHING", "PENDING"])
     abandon(actor=SYSTEM, execution_id=silent.pk, comment="AWS's status page says hours.", clock=stage.clock)
@@ -55,7 +55,7 @@ def test_a_person_ends_a_run_whose_region_never_answers(stage: Stage, silent: Ex
     assert stage.picture(run) == ("PARTIAL", ["FAILED", "SKIPPED"])
     assert run.error_code == "AWS_NOT_ANSWERING"
     assert run.error_message.startswith("DRS in us-west-2 has not answered since 20")
-    assert "AWS may go on launching" in run.error_message
+    assert "AWS may still launch servers" in run.error_message
     assert ServerHold.objects.count() == 0
     entry = AuditEntry.objects.get(verb="execution.abandon", outcome="ok")
     assert (entry.detail["regions"], entry.before) == (["us-west-2"], {"status": "LAUNCHING"})
@@ -105,7 +105,7 @@ def test_the_console_offers_it_then_and_has_it_typed(stage: Stage, silent: Execu
     assert question in admin_client.get(page).content.decode()
     asked = admin_client.get(question).content.decode()
     assert "DRS in us-west-2 has not answered since" in asked
-    assert "AWS may go on launching all the same" in asked
+    assert "AWS may still launch servers" in asked
     assert admin_client.post(question, {"confirm": "yes"}).status_code == 422
     assert stage.picture(silent)[0] == "CANCELLING"
     assert admin_client.post(question, {"confirm": "Give up"}).status_code == 302

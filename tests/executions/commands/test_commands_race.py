@@ -12,7 +12,7 @@ from executions.commands import control
 from executions.engine import advance
 from executions.launching import launch
 from executions.models import Execution, LaunchJob, ServerHold
-from executions.runs.claim import Lost, claim, load
+from executions.runs.claim import ClaimLost, claim, load
 from executions.states import Kind
 from plans.fields import WaveSpec
 from plans.services import create_plan
@@ -66,10 +66,10 @@ def test_it_keeps_a_cancel_that_comes_before_the_intent(stage: Stage) -> None:
     token = claim(run.pk, stage.clock())
     assert token is not None
     held = load(run.pk, token)
-    errand = launch.launch(held, held.waves[0], LaunchJob.objects.get().pk, stage.clock)
+    calls = launch.launch(held, held.waves[0], LaunchJob.objects.get().pk, stage.clock)
     control.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
-    with pytest.raises(Lost):
-        at_the_send(errand)
+    with pytest.raises(ClaimLost):
+        at_the_send(calls)
     stage.look()
     assert stage.picture(run) == ("CANCELLED", ["SKIPPED"])
     assert stage.launches() == []
@@ -77,12 +77,12 @@ def test_it_keeps_a_cancel_that_comes_before_the_intent(stage: Stage) -> None:
 
 def test_it_keeps_a_cancel_that_comes_between_intent_and_answer(stage: Stage) -> None:
     run = stage.start(stage.plan("app-01", "web-01"))
-    errand = advance.stepping(run.pk, stage.clock)
-    call = at_the_send(errand)
+    calls = advance.step_calls(run.pk, stage.clock)
+    call = at_the_send(calls)
     assert control.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock).status == "CANCELLING"
     answer = call()
     with pytest.raises(StopIteration):
-        errand.send(answer)
+        calls.send(answer)
     assert LaunchJob.objects.get(position=0, wave__number=0).job_id == answer.job_id
     stage.until(run, "CANCELLED")
     assert stage.picture(run) == ("CANCELLED", ["COMPLETED", "SKIPPED"])
@@ -96,7 +96,7 @@ def test_it_keeps_a_cancel_that_comes_while_the_engine_decides_to_pause(stage: S
     Execution.objects.update(claim=token)
     held = load(run.pk, token)
     control.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
-    with pytest.raises(Lost):
+    with pytest.raises(ClaimLost):
         advance._pause(held, held.waves[1], stage.clock())
     stage.until(run, "CANCELLED")
     assert stage.picture(run) == ("CANCELLED", ["COMPLETED", "SKIPPED"])

@@ -136,7 +136,7 @@ def test_an_operator_cannot_end_what_is_coming_up_or_has_no_name_yet(
     unlisted = left in (timed_out, given_up)
     up = is_listed and not unlisted
     assert bool(named["recoveryInstanceId"]) is up
-    running = "1 running recovery instance" if up or left is nameless else "1 recovery instance that may yet come up"
+    running = "1 running recovery instance" if up or left is nameless else "1 recovery instance that may still launch"
     ended = named["recoveryInstanceId"] or server
     assert f"AWS would first terminate {running} (app-02 {ended})." in told.json()["message"]
     client = Client()

@@ -234,14 +234,14 @@ def test_the_console_names_them_and_has_the_plan_typed(stage: Stage, kind: str) 
     client.force_login(make_user("recovery-manager"))
     address = address.format(plan.pk)
     before = client.get(address).content.decode()
-    assert "AWS listed no recovery instance of these servers that may be production" in before
+    assert "AWS listed no recovery instance of these servers that may be in production" in before
     seen = before.split('name="production" value="')[1][:64]
     launched_outside(stage, "app-01")
     (instance,) = running(stage, "app-01")
     stale = client.post(address, {"confirm": plan.name, "production": seen})
     assert stale.status_code == 422
     page = stale.content.decode()
-    assert "What would be terminated has changed since you read this." in page
+    assert "What would be terminated has changed since you opened this page." in page
     assert "Production may run here." in page
     assert instance in page
     assert "not touched" not in page
@@ -257,8 +257,8 @@ def test_the_console_says_what_was_not_looked_at(stage: Stage) -> None:
     client.force_login(make_user("recovery-manager"))
     silence(stage)
     page = client.get(f"/recovery-plans/{plan.pk}/start-drill").content.decode()
-    assert "Which recovery instances run was not looked at within the last minute" in page
+    assert "The list of running recovery instances is more than a minute old" in page
     refused = client.post(f"/recovery-plans/{plan.pk}/start-drill")
     assert (refused.status_code, Execution.objects.count()) == (503, 0)
     begun = client.post(f"/recovery-plans/{plan.pk}/start-recovery", {"confirm": plan.name}, follow=True)
-    assert "AWS did not say which recovery instances run in us-east-1" in begun.content.decode()
+    assert "AWS did not list the recovery instances in us-east-1" in begun.content.decode()

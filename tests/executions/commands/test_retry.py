@@ -140,7 +140,7 @@ def test_it_waits_for_drs_to_end_a_launch_that_may_yet_come_up(stage: Stage) -> 
     stage.simulator.scenario("slow_server", servers=["app-02"], factor=20.0)
     run = stage.until(stage.start(stage.plan("app-01 app-02")), "PARTIAL", step=60)
     assert run.error_code == "WAVE_TIMEOUT"
-    assert "DRS still works" in refused(stage, run)
+    assert "DRS is still working" in refused(stage, run)
     stage.wait(lambda: stage.fresh(run).next_step_at is None, run, step=300, limit=36_000)
     left = again(stage, run)  # it came up late: nothing is launched twice
     assert stage.until(left, "COMPLETED").attempt == 2
@@ -176,7 +176,7 @@ def test_a_server_that_left_its_group_is_not_launched_unheld(stage: Stage) -> No
     assert first.plan
     first.plan.servers.filter(assignment__source_server_id__in=stage.ids("web-01")).delete()
     ServerAssignment.objects.filter(source_server_id__in=stage.ids("web-01")).delete()
-    assert "in no protection group any more" in refused(stage, first)
+    assert "no longer in a protection group" in refused(stage, first)
 
 
 def test_groups_that_only_a_retry_uses_stay_as_they_are(stage: Stage) -> None:

@@ -15,7 +15,7 @@ from executions.runs.actions import Action, Verb, actions_of
 from executions.runs.attempts import retry_of
 from executions.states import FINAL, ExecutionStatus, Kind
 from plans.models import RecoveryPlan
-from protection.inventory.recovery_instances import Looked
+from protection.inventory.recovery_instances import InstancesKnown
 from tests.support.api_client import make_user
 from tests.support.stage import Stage
 
@@ -115,7 +115,7 @@ def services(stage: Stage) -> dict[Verb, Callable[..., object]]:
         Verb.RESUME: control.resume,
         Verb.TERMINATE: control.terminate,
         Verb.ABANDON: abandon,
-        Verb.RETRY: partial(retry.retry, looked=Looked()),
+        Verb.RETRY: partial(retry.retry, looked=InstancesKnown()),
     }
 
 

@@ -16,8 +16,8 @@ from drs.client import Drs
 from executions.engine import advance
 from executions.launching import launch
 from executions.models import Execution, LaunchJob, WaveRun
-from executions.runs.aws_calls import Crew, Errand, do_now
-from executions.runs.claim import LEASE, Lost, claim, load
+from executions.runs.aws_calls import AwsCalls, CallPool, run_inline
+from executions.runs.claim import LEASE, ClaimLost, claim, load
 from tests.support.stage import Stage, at_the_send
 
 pytestmark = pytest.mark.both
@@ -83,12 +83,12 @@ def test_it_lets_a_lost_claim_write_nothing(stage: Stage) -> None:
     assert new is not None
     assert new != old
     before = Execution.objects.values().get()
-    with pytest.raises(Lost):
+    with pytest.raises(ClaimLost):
         load(run.pk, old)
-    with pytest.raises(Lost):
-        held.keep(stage.clock(), status="RUNNING")
+    with pytest.raises(ClaimLost):
+        held.write(stage.clock(), status="RUNNING")
     held.release(stage.clock(), status="RUNNING")
-    for decide_and_act in (advance.stepping(run.pk, stage.clock), advance.advance(run.pk, old, stage.clock)):
+    for decide_and_act in (advance.step_calls(run.pk, stage.clock), advance.advance(run.pk, old, stage.clock)):
         assert list(decide_and_act) == []
     assert Execution.objects.values().get() == before
     assert AuditEntry.objects.filter(actor="engine").count() == 0
@@ -102,11 +102,11 @@ def test_it_never_throws_a_job_id_away(stage: Stage) -> None:
     assert token is not None
     held = load(run.pk, token)
     job = LaunchJob.objects.get()
-    errand = launch.launch(held, held.waves[0], job.pk, stage.clock)
-    answer = at_the_send(errand)()
+    calls = launch.launch(held, held.waves[0], job.pk, stage.clock)
+    answer = at_the_send(calls)()
     Execution.objects.update(claim=uuid.uuid4())
     with pytest.raises(StopIteration):
-        errand.send(answer)
+        calls.send(answer)
     job.refresh_from_db()
     assert job.job_id == answer.job_id
     assert WaveRun.objects.get().deadline_at is not None
@@ -133,13 +133,13 @@ def test_it_shouts_when_a_launch_has_two_jobs(stage: Stage) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_it_refuses_to_call_aws_inside_a_transaction() -> None:
-    def asking() -> Errand[None]:
+    def asking() -> AwsCalls[None]:
         yield lambda: None
 
-    crew = Crew()
+    pool = CallPool()
     with transaction.atomic():
         with pytest.raises(RuntimeError, match="transaction"):
-            do_now(asking())
-        crew.start(asking())
-    assert not crew.under_way
-    crew.close()
+            run_inline(asking())
+        pool.start(asking())
+    assert not pool.under_way
+    pool.close()

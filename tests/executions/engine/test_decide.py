@@ -54,7 +54,7 @@ BEFORE_A_LAUNCH = [
     ("dependency skipped", run(wave(0, W.SKIPPED), wave(1, depends_on=(0,))), None),
     ("dependency completed", run(COMPLETED, wave(1, depends_on=(0,))), d.Launch(1, KEY)),
     ("paused", run(wave(status=W.PAUSED, paused_at=ago(60)), status=E.PAUSED), None),
-    ("paused for a year", run(wave(status=W.PAUSED, paused_at=ago(31_536_000)), status=E.PAUSED), d.Expire(0)),
+    ("paused for a year", run(wave(status=W.PAUSED, paused_at=ago(31_536_000)), status=E.PAUSED), d.ExpirePause(0)),
 ]
 
 
@@ -84,8 +84,8 @@ IN_FLIGHT = [
         run(flying(job(J.INITIATED, not_before=NOW + timedelta(seconds=9)))),
         d.Wait(NOW + timedelta(seconds=9)),
     ),
-    ("polled", run(flying(SENT)), d.Wait(d.grid(NOW, POLL))),
-    ("second job too early", run(flying(SENT, job(key=OTHER))), d.Wait(d.grid(NOW, POLL))),
+    ("polled", run(flying(SENT)), d.Wait(d.next_poll_slot(NOW, POLL))),
+    ("second job too early", run(flying(SENT, job(key=OTHER))), d.Wait(d.next_poll_slot(NOW, POLL))),
     ("second job due", run(flying(replace(SENT, intent_at=ago(15)), job(key=OTHER))), d.Launch(0, OTHER)),
     ("second job, cancelled", run(flying(SENT, job(key=OTHER)), cancelled=True), d.Withdraw(0, (OTHER,))),
     ("refused for now", run(flying(job(not_before=NOW + timedelta(seconds=3)))), d.Wait(NOW + timedelta(seconds=3))),
@@ -104,7 +104,7 @@ def test_it_decides_what_a_wave_in_flight_does(view: d.RunView, expected: d.Deci
 
 
 def verdict(*jobs: d.JobView, servers: tuple[LaunchStatus, ...], **more: Any) -> tuple[str, str] | str | None:
-    told = d.judge(flying(*jobs, servers=servers, **more))
+    told = d.judge_wave(flying(*jobs, servers=servers, **more))
     if isinstance(told, d.GiveUpUnsettled):
         return "give up"
     return (told.status.value, told.code) if told else None
@@ -180,7 +180,7 @@ def test_it_rolls_waves_up(waves: list[WaveStatus], launched: bool, cancelled: b
 @given(st.floats(9e8, 4e9), st.sampled_from([0.1, 1.0, 2.5, 15.0, 60.0]))
 def test_it_polls_on_one_grid_that_lies_ahead(moment: float, seconds: float) -> None:
     now = datetime.fromtimestamp(moment, UTC)
-    slot = d.grid(now, seconds)
+    slot = d.next_poll_slot(now, seconds)
     assert timedelta(0) < slot - now <= timedelta(seconds=seconds + 0.001)
     assert abs(slot.timestamp() / seconds - round(slot.timestamp() / seconds)) < 1e-3
 
@@ -248,7 +248,7 @@ def test_it_never_sends_what_may_already_be_at_drs(view: d.RunView) -> None:
 def test_it_never_judges_a_wave_with_an_open_question(view: d.RunView) -> None:
     view = replace(view, waves=tuple(map(fresh, view.waves)))
     decision, current = decide(view), view.waves[0]
-    if isinstance(decision, d.Settle):
+    if isinstance(decision, d.SettleWave):
         assert not any(each.status is J.INITIATED for each in current.jobs)
         if decision.code == "WAVE_TIMEOUT":
             assert current.deadline_at is not None

@@ -15,7 +15,7 @@ from django.test import override_settings
 from audit.actor import SYSTEM
 from executions import pacemaker, tasks
 from executions.commands import control
-from executions.management.commands.engine import SIGN_SECONDS, sign_of_life
+from executions.management.commands.engine import HEARTBEAT_FILE_SECONDS, heartbeat_file
 from executions.models import LaunchJob, Pacemaker
 from tests.support.processes import eventually, free_leases, running_engine, state_of
 from tests.support.stage import Stage
@@ -89,21 +89,21 @@ def test_its_check_tells_whether_an_engine_beats(stage: Stage, state: Path) -> N
     pacemaker.take(tasks.HOLDER, stage.clock())
     call_command("engine", "--check")
     Pacemaker.objects.update(beat_at=stage.clock() - timedelta(seconds=31))
-    with pytest.raises(CommandError, match="has beaten for 31 s"):
+    with pytest.raises(CommandError, match="no engine has sent a heartbeat for 31 s"):
         call_command("engine", "--check")
 
 
 def test_its_check_sees_an_engine_that_hangs_although_one_beats(stage: Stage, state: Path) -> None:
-    sign, old = sign_of_life(), time.time() - SIGN_SECONDS - 5
+    sign, old = heartbeat_file(), time.time() - HEARTBEAT_FILE_SECONDS - 5
     with running_engine(DRSORCH_CACHE_DIR=str(state)) as engine:
-        eventually(lambda: sign.exists() and pacemaker.last_beat() is not None, what="signs of life")
+        eventually(lambda: sign.exists() and pacemaker.last_beat() is not None, what="heartbeat")
         call_command("engine", "--check")
         sentinel = engine.tree()[1]
         os.kill(sentinel, signal.SIGSTOP)
         eventually(lambda: time.time() - sign.stat().st_mtime > 5, what="silence")
         os.utime(sign, (old, old))  # as if a minute had passed
         with pytest.raises(
-            CommandError, match=r"an engine beats, but this host's has given no sign of life for \d\d s"
+            CommandError, match=r"an engine is running, but this host's has sent no heartbeat for \d\d s"
         ):
             call_command("engine", "--check")
         os.kill(sentinel, signal.SIGCONT)

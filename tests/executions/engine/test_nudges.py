@@ -15,10 +15,10 @@ from contract.clock import db_clock, unix
 from drs.shapes import Job, JobLogItem
 from executions import pacemaker, queue, tasks
 from executions.engine import poll, save_answers
-from executions.engine.poll import FORECASTS_A_POLL
+from executions.engine.poll import FORECASTS_PER_POLL
 from executions.engine.sweep import Sweep
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
-from executions.observing.drs_answers import Answer, News, Question
+from executions.observing.drs_answers import Answer, JobChanges, Question
 from tests.support.stage import Stage
 
 pytestmark = pytest.mark.both
@@ -132,7 +132,7 @@ def grown_logs(stage: Stage, monkeypatch: pytest.MonkeyPatch, runs: int) -> None
         return Answer({job.job_id: job for job in found}, logs)
 
     monkeypatch.setattr(poll, "ask", lambda question: replace(tell(question), logs={}))
-    monkeypatch.setattr(poll, "read_on", lambda question, _: tell(question))
+    monkeypatch.setattr(poll, "read_logs_and_instances", lambda question, _: tell(question))
     Execution.objects.all().delete()
     polled_runs(runs)
     LaunchJob.objects.update(status="STARTED")
@@ -153,7 +153,7 @@ def test_a_log_that_cannot_be_kept_keeps_no_other_from_it(stage: Stage, monkeypa
     grown_logs(stage, monkeypatch, runs=5)
     bad, save = LaunchJob.objects.all()[0], save_answers.save
 
-    def fail(items: Sequence[News], now: datetime) -> None:
+    def fail(items: Sequence[JobChanges], now: datetime) -> None:
         if bad in [each.job for each in items]:
             raise ValueError("nobody expected this")
         save(items, now)
@@ -174,7 +174,7 @@ def test_stale_forecasts_are_made_anew_a_few_at_a_time(stage: Stage) -> None:
     polled_runs(60, stale)
     assert cost_of(stage) == few
     made_anew = [each["at"] > old for each in Execution.objects.values_list("forecast", flat=True) if each]
-    assert sum(made_anew) == FORECASTS_A_POLL
+    assert sum(made_anew) == FORECASTS_PER_POLL
 
 
 def test_a_crowd_of_due_runs_drains_without_flooding_the_queue(stage: Stage) -> None:

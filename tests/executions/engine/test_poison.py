@@ -1,4 +1,4 @@
-"""One run of which AWS tells something that cannot be written down: it says so, and no other run waits for it."""
+"""One run of which AWS sends an answer that cannot be saved: it says so, and no other run waits for it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -18,9 +18,9 @@ from executions.engine import poll, save_answers
 from executions.metrics import failed_aws_calls
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
 from executions.observing import drs_answers
-from executions.observing.drs_answers import Answer, News, Question
+from executions.observing.drs_answers import Answer, JobChanges, Question
 from executions.readiness import stored_verdicts
-from executions.runs.aws_calls import Call, Crew, Errand
+from executions.runs.aws_calls import AwsCalls, Call, CallPool
 from tests.executions.engine.test_nudges import polled_runs
 from tests.support.stage import NEVER, Stage
 from tests.support.wrong_queries import spoiled
@@ -40,7 +40,7 @@ def told_launched(monkeypatch: pytest.MonkeyPatch, stage: Stage, bad_id: str = I
         return Job(job_id, "LAUNCH", "x", "COMPLETED", now, None, (server,), {})
 
     monkeypatch.setattr(poll, "ask", lambda question: Answer({each: job(each) for each in question.job_ids}))
-    monkeypatch.setattr(poll, "read_on", lambda *_: Answer())
+    monkeypatch.setattr(poll, "read_logs_and_instances", lambda *_: Answer())
 
 
 def first_job() -> LaunchJob:
@@ -48,7 +48,7 @@ def first_job() -> LaunchJob:
 
 
 def fail_for(bad: LaunchJob, save: Callable[..., None], error: Exception) -> Callable[..., None]:
-    def fail(items: Sequence[News], now: datetime) -> None:
+    def fail(items: Sequence[JobChanges], now: datetime) -> None:
         save(items, now)
         if bad.pk in [each.job.pk for each in items]:
             raise error
@@ -63,7 +63,7 @@ def check_only_the_first_waits(stage: Stage) -> Execution:
     assert set(others.values_list("status", "failing_since")) == {("COMPLETED", None)}
     assert (run.status, run.claim, run.failures) == ("POLLING", None, 1)
     assert run.failing_since is not None
-    assert run.aws_error.startswith("What AWS told of this run cannot be written down: ")
+    assert run.aws_error.startswith("The answer from AWS for this run could not be saved: ")
     assert run.next_step_at is not None
     assert run.next_step_at > stage.clock()
     assert (bad.status, bad.seen_at, ServerRun.objects.get(job=bad).launch_status) == ("STARTED", None, "PENDING")
@@ -101,7 +101,7 @@ def test_a_run_whose_news_cannot_even_be_compared_is_the_only_one_to_wait(
     told_launched(monkeypatch, stage)
     bad = first_job()
 
-    def fail(job: LaunchJob, *told: object) -> News:
+    def fail(job: LaunchJob, *told: object) -> JobChanges:
         if job.pk == bad.pk:
             raise TypeError("nobody expected this")
         return drs_answers.compare(job, *told)  # type: ignore[arg-type]
@@ -204,13 +204,13 @@ def test_trouble_with_the_house_stops_no_run(
 
 
 @pytest.fixture
-def crew() -> Iterator[Crew]:
-    made = Crew()
+def pool() -> Iterator[CallPool]:
+    made = CallPool()
     yield made
     made.close()
 
 
-def failing(error: Exception) -> Errand[None]:
+def failing(error: Exception) -> AwsCalls[None]:
     yield from _no_calls()
     raise error
 
@@ -219,11 +219,11 @@ def _no_calls() -> Iterator[Call]:
     yield from ()
 
 
-def test_only_trouble_with_the_database_itself_ends_a_sweep(crew: Crew) -> None:
-    crew.start(failing(IntegrityError("of one run")))
-    crew.start(failing(ValueError("of one run")))
+def test_only_trouble_with_the_database_itself_ends_a_sweep(pool: CallPool) -> None:
+    pool.start(failing(IntegrityError("of one run")))
+    pool.start(failing(ValueError("of one run")))
     with pytest.raises(OperationalError):
-        crew.start(failing(OperationalError("the database is gone")))
+        pool.start(failing(OperationalError("the database is gone")))
 
 
 def of_wave(wave: int) -> Callable[[str, Any], bool]:

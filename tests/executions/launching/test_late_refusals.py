@@ -12,7 +12,7 @@ from executions.commands import control
 from executions.engine import advance
 from executions.launching import launch
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
-from executions.runs.aws_calls import Errand
+from executions.runs.aws_calls import AwsCalls
 from executions.runs.claim import claim, load
 from tests.support.stage import Stage, at_the_send
 
@@ -21,9 +21,9 @@ def refusal(code: str) -> DrsError:
     return DrsError(BY_CODE[code], code=code, message="No.", region="us-east-1", operation="StartRecovery")
 
 
-def throw(errand: Errand[None], code: str) -> None:
+def throw(calls: AwsCalls[None], code: str) -> None:
     with pytest.raises(StopIteration):
-        errand.throw(refusal(code))
+        calls.throw(refusal(code))
 
 
 def sent_within_a_minute(stage: Stage) -> bool:
@@ -56,10 +56,10 @@ def test_a_refusal_is_kept_when_somebody_has_taken_the_run(
     stage: Stage, meanwhile: Callable[[Stage, Execution], None], code: str, says: str
 ) -> None:
     run = stage.start(stage.plan("app-01", "web-01"))
-    errand = advance.stepping(run.pk, stage.clock)
-    at_the_send(errand)
+    calls = advance.step_calls(run.pk, stage.clock)
+    at_the_send(calls)
     meanwhile(stage, run)
-    throw(errand, code)
+    throw(calls, code)
     assert LaunchJob.objects.get(wave__number=0).status == "QUEUED"
     assert says in message(run)
     assert sent_within_a_minute(stage)
@@ -70,12 +70,12 @@ def test_a_refusal_is_kept_when_somebody_has_taken_the_run(
 @pytest.mark.parametrize("looked_up", [True, False])
 def test_a_full_quota_is_kept_when_somebody_has_taken_the_run(stage: Stage, looked_up: bool) -> None:
     run = stage.start(stage.plan("app-01", "web-01"))
-    errand = advance.stepping(run.pk, stage.clock)
-    at_the_send(errand)
+    calls = advance.step_calls(run.pk, stage.clock)
+    at_the_send(calls)
     pause(stage, run)
-    call = errand.throw(refusal("ServiceQuotaExceededException"))
+    call = calls.throw(refusal("ServiceQuotaExceededException"))
     with pytest.raises(StopIteration):
-        errand.send(call()) if looked_up else errand.throw(refusal("ThrottlingException"))
+        calls.send(call()) if looked_up else calls.throw(refusal("ThrottlingException"))
     assert sent_within_a_minute(stage)
 
 
@@ -84,7 +84,7 @@ def test_a_full_quota_is_no_lost_answer_when_aws_does_not_say_who_fills_it(stage
     stage.simulator.scenario("throttle", operation="DescribeJobs", times=1)
     run = stage.start(stage.plan("app-01"))
     stage.look()
-    assert "does not say who occupies it" in message(run)
+    assert "does not say which job is using it" in message(run)
     for _ in range(12):
         stage.advance(5)
         stage.look()
@@ -106,10 +106,10 @@ def test_a_conflict_is_looked_into_before_anything_is_sent_again(stage: Stage) -
 
 def test_what_can_never_work_fails_at_once_when_somebody_has_taken_the_run(stage: Stage) -> None:
     run = stage.start(stage.plan("app-01", "web-01"))
-    errand = advance.stepping(run.pk, stage.clock)
-    at_the_send(errand)
+    calls = advance.step_calls(run.pk, stage.clock)
+    at_the_send(calls)
     pause(stage, run)
-    throw(errand, "AccessDeniedException")
+    throw(calls, "AccessDeniedException")
     stage.look()
     ended = stage.fresh(run)
     assert (ended.status, ended.error_code) == ("FAILED", "DRS_ACCESS_DENIED")
@@ -119,10 +119,10 @@ def test_what_can_never_work_fails_at_once_when_somebody_has_taken_the_run(stage
 @pytest.mark.parametrize("code", ["ThrottlingException", "AccessDeniedException"])
 def test_a_cancel_waits_for_no_launch_that_was_refused(stage: Stage, code: str) -> None:
     run = stage.start(stage.plan("app-01", "web-01"))
-    errand = advance.stepping(run.pk, stage.clock)
-    at_the_send(errand)
+    calls = advance.step_calls(run.pk, stage.clock)
+    at_the_send(calls)
     control.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
-    throw(errand, code)
+    throw(calls, code)
     stage.look()
     assert stage.fresh(run).status == "CANCELLED"
     assert stage.simulator.journal("StartRecovery") == []
@@ -135,12 +135,12 @@ def test_a_refusal_after_the_end_settles_the_launch_and_changes_no_verdict(
     stage: Stage, code: str, status: str
 ) -> None:
     run = stage.start(stage.plan("app-01", "web-01"))
-    errand = advance.stepping(run.pk, stage.clock)
-    at_the_send(errand)
+    calls = advance.step_calls(run.pk, stage.clock)
+    at_the_send(calls)
     now, stage.packs.touched = stage.clock(), True
     WaveRun.objects.filter(execution=run).update(status="FAILED", ended_at=now, status_message="Given up.")
     Execution.objects.update(status="FAILED", ended_at=now, claim=None, next_step_at=now)
-    throw(errand, code)
+    throw(calls, code)
     assert LaunchJob.objects.get(wave__number=0).status == status
     assert (stage.fresh(run).status, message(run)) == ("FAILED", "Given up.")
     stage.look()
@@ -150,30 +150,30 @@ def test_a_refusal_after_the_end_settles_the_launch_and_changes_no_verdict(
 
 def test_an_old_refusal_says_nothing_of_a_newer_attempt(stage: Stage) -> None:
     run = stage.start(stage.plan("app-01"))
-    errand = advance.stepping(run.pk, stage.clock)
-    at_the_send(errand)
+    calls = advance.step_calls(run.pk, stage.clock)
+    at_the_send(calls)
     LaunchJob.objects.update(attempt=2)
     Execution.objects.update(claim=None)
-    throw(errand, "AccessDeniedException")
+    throw(calls, "AccessDeniedException")
     assert LaunchJob.objects.get().status == "INITIATED"
     assert ServerRun.objects.get().launch_status == "PENDING"
 
 
 def test_a_run_read_from_a_backup_believes_no_answer_of_before(stage: Stage) -> None:
     run = stage.start(stage.plan("app-01"))
-    errand = advance.stepping(run.pk, stage.clock)
-    at_the_send(errand)
+    calls = advance.step_calls(run.pk, stage.clock)
+    at_the_send(calls)
     Execution.objects.update(restored_at=stage.clock(), claim=None)
-    throw(errand, "ThrottlingException")
+    throw(calls, "ThrottlingException")
     assert LaunchJob.objects.get().status == "INITIATED"
 
 
-def frozen_after_listing(stage: Stage, run: Execution, errand: Errand[None]) -> None:
+def frozen_after_listing(stage: Stage, run: Execution, calls: AwsCalls[None]) -> None:
     """AWS lists its jobs just before the quarantine ends; the process goes on only long after it."""
-    answer = next(errand)()
+    answer = next(calls)()
     stage.advance(120)
     with pytest.raises(StopIteration):
-        errand.send(answer)
+        calls.send(answer)
 
 
 def just_before_the_quarantine_ends(stage: Stage) -> Execution:
@@ -201,5 +201,5 @@ def test_a_list_of_before_the_quarantine_withdraws_nothing(stage: Stage) -> None
     run = just_before_the_quarantine_ends(stage)
     token = claim(run.pk, stage.clock() + timedelta(hours=1))
     assert token is not None
-    frozen_after_listing(stage, run, launch.take_over_late(load(run.pk, token), stage.clock))
+    frozen_after_listing(stage, run, launch.adopt_late(load(run.pk, token), stage.clock))
     assert LaunchJob.objects.get().status == "INITIATED"

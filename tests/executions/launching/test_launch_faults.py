@@ -17,7 +17,7 @@ from drs.errors import BY_CODE, DrsError
 from executions.commands import control
 from executions.launching import launch
 from executions.models import Execution, LaunchJob, WaveRun
-from executions.runs.aws_calls import Errand
+from executions.runs.aws_calls import AwsCalls
 from tests.support.stage import Stage
 
 
@@ -100,7 +100,7 @@ def test_it_sends_nothing_while_aws_does_not_say_whether_a_launch_arrived(stage:
         stage.advance(120)
         stage.look(1)
     assert len(stage.simulator.journal("StartRecovery")) == 1
-    assert "does not say whether the launch arrived" in message(run)
+    assert "does not say whether it received the launch" in message(run)
     stage.simulator.clear_scenarios()
     stage.until(run, "COMPLETED")
     assert len(stage.launches()) == 1
@@ -127,7 +127,7 @@ REFUSALS = {
     "throttle": "throttles launches",
     "expired_token": "credentials are not accepted",
     "quota_exceeded": "quota in us-east-1 is used up",
-    "conflict": "works on one of its servers",
+    "conflict": "is working on one of its servers",
 }
 
 
@@ -287,7 +287,7 @@ def test_it_cancels_a_launch_in_doubt_only_when_it_is_clear(stage: Stage) -> Non
 def test_a_launch_without_reconciliation_would_be_doubled(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: with the look-up at DRS taken out, these tests do see a doubled launch."""
 
-    def look_nowhere(*_: object) -> Errand[bool]:
+    def look_nowhere(*_: object) -> AwsCalls[bool]:
         yield from ()
         return False
 

@@ -61,11 +61,11 @@ def test_a_server_that_is_gone_from_drs_fails_alone_before_the_send(stage: Stage
     stage.simulator.delete_servers("app-02")
     run = stage.until(run, "PARTIAL")
     assert fates(run) == {"app-01": "LAUNCHED", "app-02": "FAILED", "app-03": "LAUNCHED", "web-01": "LAUNCHED"}
-    assert error_of("app-02").startswith("It is not in DRS any more")
+    assert error_of("app-02").startswith("It is no longer in DRS")
     assert error_of("app-01") == ""
     assert stage.picture(run)[1] == ["FAILED", "COMPLETED"]
     assert (run.error_code, calls(stage)) == ("SERVER_GONE", 2)
-    assert run.error_message.startswith("1 of 3 servers did not launch. It is not in DRS any more")
+    assert run.error_message.startswith("1 of 3 servers did not launch. It is no longer in DRS")
     assert set(launched(stage.simulator)) == set(stage.ids("app-01 app-03 web-01"))
 
 
@@ -261,7 +261,7 @@ def test_parts_made_after_a_backup_are_found_again(stage: Stage) -> None:
     LaunchJob.objects.update(**before[0][0])
     WaveRun.objects.update(status="PENDING", started_at=None, deadline_at=None)
     Execution.objects.update(status="RUNNING", claim=None)
-    restored_runs.mark(stage.clock)
+    restored_runs.prepare_for_recount(stage.clock)
     stage.packs.touched = True  # the journal of here was not read from the backup
     stage.simulator.clear_scenarios()
     stage.look()

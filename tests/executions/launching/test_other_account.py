@@ -13,7 +13,7 @@ from drs.errors import DrsError, Trouble
 from executions.commands import control
 from executions.console.live_page.page_content import Live
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
-from executions.runs.aws_calls import do_now
+from executions.runs.aws_calls import run_inline
 from executions.states import Kind
 from executions.terminating.follow_up import find_unconfirmed
 from protection.inventory.source_servers import fetch, keep
@@ -42,10 +42,10 @@ def live(run: Execution) -> Live:
 
 def shows_both_accounts(run: Execution) -> None:
     shown = live(run)
-    assert shown.silence == "The engine's AWS credentials are of another account since"
+    assert shown.silence == "The engine's AWS credentials have been for another account since"
     assert f"of account {OTHER_ACCOUNT}; these servers are in account {OURS}" in shown.aws_words
     assert "Nothing is sent or concluded" in shown.aws_words
-    assert shown.trouble == "Somebody must give the engine credentials of this run's account."
+    assert shown.trouble == "An administrator must give the engine credentials for this run's account."
 
 
 def pass_hours(stage: Stage, hours: float = 2) -> None:
@@ -126,7 +126,7 @@ def test_a_termination_that_is_under_way_waits_too(stage: Stage) -> None:
     control.terminate(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     with restarted_as(OTHER_KEY):
         pass_hours(stage, 0.5)
-        do_now(find_unconfirmed(run, stage.clock))
+        run_inline(find_unconfirmed(run, stage.clock))
         assert as_other(stage) == []
         assert TerminationJob.objects.get().status == "INITIATED", "not taken for lost"
         assert set(ServerRun.objects.values_list("launch_status", flat=True)) == {"LAUNCHED"}
@@ -188,7 +188,7 @@ def test_nothing_is_sent_while_nobody_knows_whose_the_credentials_are(stage: Sta
             stage.look()
             account._failed.clear()
         assert stage.launches() == []
-        assert (stage.fresh(run).status, live(run).silence) == ("RUNNING", "AWS refuses since")
+        assert (stage.fresh(run).status, live(run).silence) == ("RUNNING", "AWS has refused requests since")
         stage.simulator.clear_scenarios()
         stage.until(run, "COMPLETED", step=120)
     assert len(stage.launches()) == 1

@@ -1,4 +1,4 @@
-"""How near forecasts come: the lives of jobs as the simulator makes them, foretold from five drills before."""
+"""How near forecasts come: the lives of jobs as the simulator makes them, current_forecast from five drills before."""
 
 import random
 from math import exp
@@ -8,7 +8,7 @@ import pytest
 
 from drs_simulator.world.timeline import Fate, JobSpec, ServerPlan, Track, timeline
 from executions.measuring.forecast import ENOUGH, STEPS
-from executions.measuring.forecast_model import History, Sample, ServerAhead, WaveAhead, foretell
+from executions.measuring.forecast_model import History, Sample, ServerToLaunch, WaveToLaunch, simulate
 
 WAVES = (2, 3, 2)  # the demo's Payments plan
 TURNS = ("SNAPSHOT_START", "CONVERSION_START", "LAUNCH_START")
@@ -44,9 +44,9 @@ def history(*names: str) -> History:
     )
 
 
-def ahead() -> list[WaveAhead]:
+def ahead() -> list[WaveToLaunch]:
     return [
-        WaveAhead(wave, [ServerAhead(f"s-{wave}{number}", f"host-{wave}{number}") for number in range(size)])
+        WaveToLaunch(wave, [ServerToLaunch(f"s-{wave}{number}", f"host-{wave}{number}") for number in range(size)])
         for wave, size in enumerate(WAVES)
     ]
 
@@ -57,7 +57,7 @@ def test_twenty_drills_after_five_are_foretold_within_15_per_cent() -> None:
     for number in range(20):
         name = f"drill-{number}"
         took = sum(max(track.launched_at or 0.0 for track in tracks) for tracks in drill(name))
-        told = foretell(ahead(), known, name)
+        told = simulate(ahead(), known, name)
         errors.append(abs(told.remaining - took) / took)
         inside += told.earliest <= took <= told.latest
     assert known.launches == 35 >= ENOUGH
@@ -69,9 +69,9 @@ def test_twenty_drills_after_five_are_foretold_within_15_per_cent() -> None:
 def test_it_learns_as_the_run_goes_on() -> None:
     """One server is in its conversion for longer than most: it is named, and less is left."""
     known = history(*(f"before-{number}" for number in range(5)))
-    slow = ServerAhead("s-00", "slow", step=3, spent=200.0)
-    quick = ServerAhead("s-01", "quick", step=4, spent=10.0)
-    told = foretell([WaveAhead(0, [quick, slow])], known, "seed")
+    slow = ServerToLaunch("s-00", "slow", step=3, spent=200.0)
+    quick = ServerToLaunch("s-01", "quick", step=4, spent=10.0)
+    told = simulate([WaveToLaunch(0, [quick, slow])], known, "seed")
     assert told.critical[0]["hostname"] == "slow"
     assert told.critical[0]["share"] == 1.0
     rest = [each - 200 for each in (sum(spent[3:]) for run in known.runs for _, spent in run)]
@@ -81,7 +81,7 @@ def test_it_learns_as_the_run_goes_on() -> None:
 
 def test_it_does_not_despair_of_a_server_that_takes_longer_than_any_before() -> None:
     known = History([[("s-1", (10.0, 0.0, 150.0, 320.0, 20.0))]] * ENOUGH)
-    told = foretell([WaveAhead(0, [ServerAhead("s-1", "a", step=3, spent=500.0)])], known, "seed")
+    told = simulate([WaveToLaunch(0, [ServerToLaunch("s-1", "a", step=3, spent=500.0)])], known, "seed")
     assert told.remaining == 500 / 10 + 20
     assert told.latest >= 500 + 20  # it may take as long again
 
@@ -93,7 +93,7 @@ def test_a_server_with_a_history_of_its_own_is_foretold_from_that() -> None:
     ]
     own: list[tuple[str, tuple[float, ...]]] = [("s-1", (10.0, 0.0, 600.0, 1200.0, 20.0))] * 8
     history = History([own[:4] + others[:25], own[4:] + others[25:]])
-    told = foretell([WaveAhead(0, [ServerAhead("s-1", "big"), ServerAhead("s-2", "small")])], history, "x")
+    told = simulate([WaveToLaunch(0, [ServerToLaunch("s-1", "big"), ServerToLaunch("s-2", "small")])], history, "x")
     assert told.remaining == 1830
     assert told.critical[0]["hostname"] == "big"
     assert len(STEPS) == 5
@@ -112,10 +112,10 @@ def correlated(dice: random.Random, servers: int) -> list[tuple[str, Sample]]:
 def test_the_band_holds_what_it_promises(runs: int, servers: int) -> None:
     """Nine of ten runs end in it, however few were seen before: launches of one run tell less than their number."""
     dice, tries, inside = random.Random(f"{runs} runs of {servers}"), 120, 0
-    wave = [WaveAhead(0, [ServerAhead(f"s-{at}", "host") for at in range(servers)])]
+    wave = [WaveToLaunch(0, [ServerToLaunch(f"s-{at}", "host") for at in range(servers)])]
     for number in range(tries):
         known = History([correlated(dice, servers) for _ in range(runs)])
         took = max(sum(spent) for _, spent in correlated(dice, servers))
-        told = foretell(wave, known, str(number))
+        told = simulate(wave, known, str(number))
         inside += told.earliest <= took <= told.latest
     assert inside / tries >= 0.8, f"{runs} runs: {inside / tries:.0%}"

@@ -5,7 +5,7 @@ from datetime import timedelta
 from audit.actor import SYSTEM
 from contract.clock import unix
 from executions.commands import control
-from executions.measuring.forecast import foretold
+from executions.measuring.forecast import current_forecast
 from executions.models import Execution
 from plans.models import RecoveryPlan
 from tests.console import world
@@ -42,11 +42,11 @@ def test_it_says_how_much_it_knows_and_foretells_once_that_is_enough(still: Stil
     second = finish(still, begun(still, plan))
     assert [len(times) for times in Execution.objects.values_list("phase_times", flat=True)] == [3, 3]
     assert second.phase_times[0][1:] == [12.5, 0.0, 152.5, 325.0, 35.0]
-    assert foretold(second, still.clock()) is None
+    assert current_forecast(second, still.clock()) is None
 
     RecoveryPlan.objects.filter(pk=plan.pk).update(rto_minutes=12)
     third = begun(still, plan)
-    told = foretold(third, still.clock())
+    told = current_forecast(third, still.clock())
     assert told is not None
     assert (told.launches, told.runs, told.expected) == (6, 2, third.started_at + timedelta(seconds=525))
     assert told.outlook == "OPEN"  # 720 s, but two runs are few
@@ -56,7 +56,7 @@ def test_it_says_how_much_it_knows_and_foretells_once_that_is_enough(still: Stil
     assert shown["criticalServers"][0]["hostname"].startswith("app-0")
     finish(still, third)
     fourth = begun(still, plan)
-    told = foretold(fourth, still.clock())
+    told = current_forecast(fourth, still.clock())
     assert told is not None
     assert (told.runs, told.outlook) == (3, "LIKELY_MET")
     still.until(fourth, "COMPLETED", step=15)
@@ -71,18 +71,18 @@ def test_the_end_of_a_paused_run_moves_on_and_gates_are_not_counted(still: Still
     Execution.objects.filter(pk=world.ended("COMPLETED").pk).update(phase_times=times)  # type: ignore[arg-type]
     still.advance(30)
     still.look()
-    told = foretold(still.fresh(run), still.clock())
+    told = current_forecast(still.fresh(run), still.clock())
     assert told is not None
     assert told.gates == 1
     assert told.expected == run.started_at + timedelta(seconds=2 * 525)
     run = still.until(run, "PAUSED", step=15)
     still.advance(600)
-    told = foretold(run, still.clock())
+    told = current_forecast(run, still.clock())
     assert told is not None
     assert (told.gates, told.expected) == (0, still.clock() + timedelta(seconds=525))
     control.resume(actor=SYSTEM, execution_id=run.pk, clock=still.clock)
     still.look()
-    told = foretold(still.fresh(run), still.clock())
+    told = current_forecast(still.fresh(run), still.clock())
     assert told is not None
     assert told.last == "web-01 in wave 2"
 
@@ -95,14 +95,14 @@ def test_a_server_that_hangs_is_seen_to_hang(still: StillStage) -> None:
     RecoveryPlan.objects.filter(pk=plan.pk).update(rto_minutes=20)
     still.simulator.scenario("slow_server", servers=["app-01"], factor=12.0)
     run = begun(still, plan)
-    told = foretold(run, still.clock())
+    told = current_forecast(run, still.clock())
     assert told is not None
     assert told.outlook == "LIKELY_MET"
     seen = []
     while still.clock() < run.started_at + timedelta(minutes=21):
         still.advance(15)
         still.look()
-        told = foretold(still.fresh(run), still.clock())
+        told = current_forecast(still.fresh(run), still.clock())
         assert told is not None
         assert told.earliest is not None
         assert told.latest is not None
@@ -113,7 +113,7 @@ def test_a_server_that_hangs_is_seen_to_hang(still: StillStage) -> None:
     # Others have their snapshot after 165 s; it is in doubt soon after, and lost when the RTO has passed.
     assert {outlook for after, outlook in seen if after > 600} <= {"OPEN", "LIKELY_MISSED"}, seen
     assert seen[-1][1] == "LIKELY_MISSED"
-    without_engine = foretold(still.fresh(run), still.clock() + timedelta(hours=1))
+    without_engine = current_forecast(still.fresh(run), still.clock() + timedelta(hours=1))
     assert without_engine is not None
     assert without_engine.outlook == "LIKELY_MISSED"
     assert without_engine.latest is not None

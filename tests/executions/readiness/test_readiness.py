@@ -76,8 +76,8 @@ def test_a_plan_of_which_nothing_is_wrong_is_ready_until_what_is_known_is_too_ol
 @pytest.mark.parametrize(
     ("server", "code", "verdict", "words"),
     [
-        ({"gone": True}, "SERVER_GONE", Verdict.NOT_READY, "Not in DRS any more: db-01."),
-        ({"known": False}, "SERVER_GONE", Verdict.NOT_READY, "Not in DRS any more: db-01."),
+        ({"gone": True}, "SERVER_GONE", Verdict.NOT_READY, "No longer in DRS: db-01."),
+        ({"known": False}, "SERVER_GONE", Verdict.NOT_READY, "No longer in DRS: db-01."),
         ({"latest_snapshot_at": None}, "NO_SNAPSHOT", Verdict.NOT_READY, "No recovery snapshot"),
         ({"replication_state": "INITIAL_SYNC"}, "NO_SNAPSHOT", Verdict.NOT_READY, "No recovery snapshot"),
         ({"launch_template_id": ""}, "NO_LAUNCH_SETTINGS", Verdict.NOT_READY, "No launch settings"),
@@ -118,7 +118,7 @@ def test_a_lag_that_drs_does_not_tell_is_not_none() -> None:
     """DRS leaves the lag out of a server that is behind; one that it tells is as old as its reading, too."""
     behind = replace(GOOD, replication_state="BACKLOG", lag_seconds=None)
     (found,) = findings(behind, REGION, 15, NOW)
-    assert found.text == "Its replication is BACKLOG. DRS does not say how old its data is."
+    assert found.text == "Its replication is BACKLOG. DRS does not report how old its data is."
     (found,) = findings(replace(behind, lag_seconds=30), REGION, 15, NOW)
     assert found.text == "Its replication is BACKLOG. Its data is 90 s old."  # read a minute ago
     assert data_age(replace(GOOD, lag_seconds=None), NOW) == timedelta()

@@ -169,7 +169,7 @@ def test_an_engine_keeps_the_verdict_on_every_plan_a_few_at_a_time(db: None, mon
     assert [stored_verdicts.refresh(later + timedelta(minutes=3)) for _ in range(2)] == [2, 1]  # in any order
     overview = stored_verdicts.overview(now, 5, engine_alive=True)
     assert [plan for plan, _, _ in overview.worst] == [plans[1]]
-    assert "Not in DRS any more" in overview.worst[0][2]
+    assert "No longer in DRS" in overview.worst[0][2]
     assert (
         stored_verdicts.overview(now + timedelta(minutes=10), 5, engine_alive=True).counts[Verdict.UNKNOWN] == 3
     )  # all too old

@@ -16,8 +16,8 @@ from drs.errors import DrsError
 from executions.commands import control
 from executions.engine import save_answers
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
-from executions.observing.drs_answers import News
-from executions.runs.aws_calls import do_now
+from executions.observing.drs_answers import JobChanges
+from executions.runs.aws_calls import run_inline
 from executions.terminating.follow_up import find_unconfirmed, send_waiting
 from plans.models import RecoveryPlan
 from tests.executions.launching.test_many_servers import bulk, plan_of, wave_of
@@ -267,7 +267,7 @@ def test_it_takes_no_job_that_is_older_than_the_request(still: StillStage) -> No
         intent_at=still.clock(),
     )
     still.advance(300)
-    do_now(find_unconfirmed(run, still.clock))
+    run_inline(find_unconfirmed(run, still.clock))
     job.refresh_from_db()
     assert (job.status, job.error_code) == ("REJECTED", "NOT_CONFIRMED")
 
@@ -335,7 +335,7 @@ def test_late_news_never_bring_a_terminated_server_back(stage: Stage) -> None:
     server.point_in_time = stage.clock()
     ServerRun.objects.update(launch_status="TERMINATED")
     with transaction.atomic():
-        save_answers.save([News(job, [server], {"launch_status", "point_in_time"})], stage.clock())
+        save_answers.save([JobChanges(job, [server], {"launch_status", "point_in_time"})], stage.clock())
     assert ServerRun.objects.get().launch_status == "TERMINATED"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from identity.provider import jwks
-from identity.provider.id_token import BadToken, Verifier
+from identity.provider.id_token import InvalidToken, Verifier
 from identity.provider.jwks import KeySet, KeysUnavailable
 from tests.identity.provider.minting import KID, Keys, jwk, mint, private_key
 
@@ -168,5 +168,5 @@ def test_the_provider_cannot_send_us_elsewhere(keys: Keys, key_set: KeySet) -> N
 
 def test_a_good_signature_with_a_key_of_another_id_is_bad(keys: Keys, key_set: KeySet) -> None:
     keys.keys = [jwk(), jwk("key-2")]
-    with pytest.raises(BadToken):
+    with pytest.raises(InvalidToken):
         Verifier(keys.provider(), key_set).verify(mint(key=private_key("key-2"), kid=KID))

@@ -150,7 +150,7 @@ def test_a_group_that_was_taken_away_is_gone_at_the_next_sign_in(
 def test_it_says_that_the_provider_let_nobody_in(live_server: LiveServer, page: Page) -> None:
     to_provider(page, live_server.url)
     page.get_by_role("button", name="Cancel").click()
-    expect_refusal(page, "did not let you in")
+    expect_refusal(page, "refused the sign-in")
     page.get_by_role("link", name="Try again").click()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
@@ -211,7 +211,7 @@ def test_a_way_back_works_once_and_in_its_own_browser_only(
     page.goto(way_back)
     expect(page.locator(".topbar")).to_contain_text("alice@example.com")
     page.goto(way_back)
-    expect_refusal(page, "was used already")
+    expect_refusal(page, "was already used")
     page.goto(f"{live_server.url}/oidc/callback?error=access_denied&state=x")
     expect_refusal(page, "not started in this browser")
     page.goto(live_server.url)

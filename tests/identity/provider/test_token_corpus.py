@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from django.test import Client
 
 from identity.provider.cognito import Provider
-from identity.provider.id_token import BadToken, Verifier
+from identity.provider.id_token import InvalidToken, Verifier
 from identity.provider.jwks import KeySet
 from identity.tokens import make_token
 from tests.identity.provider.minting import CLIENT, ISSUER, KID, Keys, claims, jwk, mint, part, private_key, raw
@@ -154,7 +154,7 @@ def test_the_leeway_is_a_minute(keys: Keys, seconds: int) -> None:
         if seconds < 60:
             assert verifier.verify(token).name == "alice"
         else:
-            with pytest.raises(BadToken):
+            with pytest.raises(InvalidToken):
                 verifier.verify(token)
 
 
@@ -179,7 +179,7 @@ def test_no_token_reaches_the_log(cognito: Provider, caplog: pytest.LogCaptureFi
 def test_a_public_test_key_is_refused_outside_of_tests(keys: Keys) -> None:
     keys.keys = [jwk("dummy"), jwk()]
     token = mint(key=private_key("dummy"), kid="dummy")
-    with pytest.raises(BadToken, match="unknown kid"):
+    with pytest.raises(InvalidToken, match="unknown kid"):
         Verifier(keys.provider(), KeySet(keys.url)).verify(token)
     assert Verifier(keys.provider(), KeySet(keys.url, accept_known_keys=True)).verify(token).name == "alice"
 

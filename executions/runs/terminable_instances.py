@@ -1,4 +1,4 @@
-"""Which instances of a run stand: they came up, are not known to be gone, and no termination under way covers them."""
+"""Instances of a run that can be terminated: they came up, are not known to be gone, and no termination covers them."""
 
 import uuid
 from collections import Counter
@@ -10,7 +10,7 @@ from executions.models import Execution, ServerRun, TerminationJob
 from executions.states import JobStatus, LaunchStatus, TerminationStatus
 
 
-def standing_servers(execution: Execution) -> list[ServerRun]:
+def terminable_servers(execution: Execution) -> list[ServerRun]:
     """The servers whose instances can be asked to be terminated, in the order of their waves."""
     covered = {instance for _, instance in _covered([execution.pk])}
     launched = ServerRun.objects.filter(wave__execution=execution, launch_status=LaunchStatus.LAUNCHED)
@@ -18,7 +18,7 @@ def standing_servers(execution: Execution) -> list[ServerRun]:
     return [each for each in servers if each.recovery_instance_id not in covered]
 
 
-def standing_counts(executions: Collection[Execution]) -> dict[uuid.UUID, int]:
+def terminable_counts(executions: Collection[Execution]) -> dict[uuid.UUID, int]:
     """How many there are of each run that has any. One query, and two more if instances are being terminated."""
     keys = [each.pk for each in executions]
     launched = ServerRun.objects.filter(wave__execution__in=keys, launch_status=LaunchStatus.LAUNCHED).order_by()

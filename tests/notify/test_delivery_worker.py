@@ -12,7 +12,7 @@ from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from contract.clock import db_clock
 from notify import services
-from notify.delivery_worker import GIVE_UP_AFTER, KEPT, LEASE, Postman, backoff
+from notify.delivery_worker import GIVE_UP_AFTER, KEEP_FOR, LEASE, DeliveryWorker, backoff
 from notify.models import Delivery, Notice, Subscription
 from notify.outbox import Message, publish, put
 from notify.states import DeliveryStatus, Event
@@ -34,19 +34,19 @@ def fate(of: Notice) -> list[tuple[str, int]]:
     return list(of.deliveries.order_by("recipient").values_list("status", "attempts"))
 
 
-def send(postman: Postman) -> None:
-    postman.once()
-    postman.drain(15)
+def send(worker: DeliveryWorker) -> None:
+    worker.once()
+    worker.drain(15)
 
 
-def at(postman: Postman, later: timedelta) -> None:
-    postman.clock = lambda: db_clock() + later
+def at(worker: DeliveryWorker, later: timedelta) -> None:
+    worker.clock = lambda: db_clock() + later
 
 
-def test_it_delivers_once_and_marks_it(receiver: Receiver, subscribe: Subscribe, postman: Postman) -> None:
+def test_it_delivers_once_and_marks_it(receiver: Receiver, subscribe: Subscribe, worker: DeliveryWorker) -> None:
     told = notice(subscribe(receiver.url).subscription)
     for _ in range(3):
-        send(postman)
+        send(worker)
     assert fate(told) == [("DELIVERED", 1)]
     (request,) = receiver.requests
     delivery = told.deliveries.get()
@@ -55,7 +55,9 @@ def test_it_delivers_once_and_marks_it(receiver: Receiver, subscribe: Subscribe,
     assert delivery.next_try_at is None
 
 
-def test_nothing_is_told_of_what_did_not_happen(receiver: Receiver, subscribe: Subscribe, postman: Postman) -> None:
+def test_nothing_is_told_of_what_did_not_happen(
+    receiver: Receiver, subscribe: Subscribe, worker: DeliveryWorker
+) -> None:
     subscription = subscribe(receiver.url).subscription
     with pytest.raises(RuntimeError, match="committed with"):
         publish(
@@ -65,46 +67,46 @@ def test_nothing_is_told_of_what_did_not_happen(receiver: Receiver, subscribe: S
     with transaction.atomic():
         notice(subscription)
         transaction.set_rollback(True)
-    send(postman)
+    send(worker)
     assert receiver.requests == []
     assert not Delivery.objects.exists()
 
 
 def test_it_tries_again_ever_later_and_gives_up_after_a_day(
-    receiver: Receiver, subscribe: Subscribe, postman: Postman
+    receiver: Receiver, subscribe: Subscribe, worker: DeliveryWorker
 ) -> None:
     receiver.answer = lambda request: 500
     told = notice(subscribe(receiver.url).subscription)
-    send(postman)
+    send(worker)
     delivery = told.deliveries.get()
     assert (delivery.status, delivery.attempts, delivery.error) == ("PENDING", 1, "It answered 500.")
     assert delivery.next_try_at is not None
     assert delivery.tried_at is not None
     assert timedelta(seconds=9) < delivery.next_try_at - delivery.tried_at < timedelta(seconds=15)
-    send(postman)
+    send(worker)
     assert len(receiver.requests) == 1  # not before its time
-    at(postman, timedelta(seconds=20))
-    send(postman)
+    at(worker, timedelta(seconds=20))
+    send(worker)
     assert fate(told) == [("PENDING", 2)]
     assert [backoff(n).total_seconds() for n in (0, 1, 2, 3, 9, 10, 99)] == [10, 10, 20, 40, 2560, 3600, 3600]
-    at(postman, GIVE_UP_AFTER)
-    send(postman)
+    at(worker, GIVE_UP_AFTER)
+    send(worker)
     assert fate(told) == [("GIVEN_UP", 3)]
     entry = AuditEntry.objects.get(verb="notification.given_up")
     assert entry.detail["text"] == "It answered 500."
-    at(postman, GIVE_UP_AFTER * 2)
-    send(postman)
+    at(worker, GIVE_UP_AFTER * 2)
+    send(worker)
     assert len(receiver.requests) == 3
     assert {each.json["deliveryId"] for each in receiver.requests} == {str(delivery.pk)}
 
 
-def test_it_arrives_when_the_receiver_is_back(receiver: Receiver, subscribe: Subscribe, postman: Postman) -> None:
+def test_it_arrives_when_the_receiver_is_back(receiver: Receiver, subscribe: Subscribe, worker: DeliveryWorker) -> None:
     receiver.answer = lambda request: None
     told = notice(subscribe(receiver.url).subscription)
-    send(postman)
+    send(worker)
     receiver.answer = lambda request: 200
-    at(postman, timedelta(minutes=5))
-    send(postman)
+    at(worker, timedelta(minutes=5))
+    send(worker)
     assert fate(told) == [("DELIVERED", 2)]
     assert told.deliveries.get().error == ""
 
@@ -113,10 +115,10 @@ def test_of_engines_at_once_one_sends(receiver: Receiver, subscribe: Subscribe) 
     notices = [notice(subscribe(receiver.url, f"Number {n}").subscription, subject=str(n)) for n in range(6)]
 
     def work() -> None:
-        postman = Postman()
+        worker = DeliveryWorker()
         for _ in range(4):
-            send(postman)
-        postman.close()
+            send(worker)
+        worker.close()
 
     at_once([work, work, work])
     assert sorted(each.json["subject"] for each in receiver.requests) == [str(n) for n in range(6)]
@@ -124,7 +126,7 @@ def test_of_engines_at_once_one_sends(receiver: Receiver, subscribe: Subscribe) 
 
 
 def test_a_receiver_that_hangs_keeps_only_its_own_waiting(
-    receiver: Receiver, subscribe: Subscribe, postman: Postman
+    receiver: Receiver, subscribe: Subscribe, worker: DeliveryWorker
 ) -> None:
     with http_receiver() as hanging:
         hanging.answer = hanging.hang
@@ -135,7 +137,7 @@ def test_a_receiver_that_hangs_keeps_only_its_own_waiting(
         for number in range(3):
             notice(quick, subject=str(number))
         for _ in range(5):
-            postman.once()
+            worker.once()
             time.sleep(0.1)
         assert len(receiver.requests) == 3
         assert len(hanging.requests) == 1
@@ -158,20 +160,22 @@ def due(subscription: Subscription, count: int) -> None:
     )  # fmt: skip
 
 
-def test_hundreds_due_to_one_do_not_hide_another(receiver: Receiver, subscribe: Subscribe, postman: Postman) -> None:
+def test_hundreds_due_to_one_do_not_hide_another(
+    receiver: Receiver, subscribe: Subscribe, worker: DeliveryWorker
+) -> None:
     with http_receiver() as failing:
         failing.answer = lambda request: 500
         due(subscribe(failing.url, "Failing").subscription, 400)
         notice(subscribe(receiver.url, "Pager").subscription, subject="PAUSED")
-        send(postman)
+        send(worker)
         assert [each.json["subject"] for each in receiver.requests] == ["PAUSED"]
         assert len(failing.requests) == 1
 
 
 def test_what_waits_behind_a_quick_receiver_follows_at_once(receiver: Receiver, subscribe: Subscribe) -> None:
     due(subscribe(receiver.url).subscription, 30)
-    stop, postman = threading.Event(), Postman()
-    thread = threading.Thread(target=postman.run, args=[stop])
+    stop, worker = threading.Event(), DeliveryWorker()
+    thread = threading.Thread(target=worker.run, args=[stop])
     began = time.monotonic()
     thread.start()
     try:
@@ -182,44 +186,48 @@ def test_what_waits_behind_a_quick_receiver_follows_at_once(receiver: Receiver, 
     assert time.monotonic() - began < 25  # one a second would take 31
 
 
-def test_a_sender_that_is_too_late_marks_nothing(receiver: Receiver, subscribe: Subscribe, postman: Postman) -> None:
+def test_a_sender_that_is_too_late_marks_nothing(
+    receiver: Receiver, subscribe: Subscribe, worker: DeliveryWorker
+) -> None:
     """Its lease has ended and another has sent it again: at least once, and one mark."""
     told = notice(subscribe(receiver.url).subscription)
-    postman.once()
-    other = Postman(clock=lambda: db_clock() + LEASE + timedelta(seconds=1))
+    worker.once()
+    other = DeliveryWorker(clock=lambda: db_clock() + LEASE + timedelta(seconds=1))
     send(other)
     other.close()
     before = told.deliveries.get().ended_at
-    postman.drain()
+    worker.drain()
     delivery = told.deliveries.get()
     assert (delivery.status, delivery.attempts, delivery.ended_at) == ("DELIVERED", 2, before)
     assert len(receiver.requests) == 2
 
 
-def test_what_waits_goes_with_its_subscription(receiver: Receiver, subscribe: Subscribe, postman: Postman) -> None:
+def test_what_waits_goes_with_its_subscription(
+    receiver: Receiver, subscribe: Subscribe, worker: DeliveryWorker
+) -> None:
     gone, stays = (subscribe(receiver.url, name).subscription for name in ("Gone", "Stays"))
     told = notice(gone, stays)
     services.delete(actor=SYSTEM, subscription_id=gone.pk)
     orphan = notice(stays)
     Delivery.objects.filter(notice=orphan).update(subscription=gone.pk)  # as in a race with the deletion
-    send(postman)
-    send(postman)
+    send(worker)
+    send(worker)
     assert sorted(fate(told)) == [("DELIVERED", 1), ("WITHDRAWN", 0)]
     assert [status for status, _ in fate(orphan)] == ["WITHDRAWN"]
 
 
-def test_old_notices_are_forgotten_but_not_what_waits(subscribe: Subscribe, postman: Postman, here: None) -> None:
+def test_old_notices_are_forgotten_but_not_what_waits(subscribe: Subscribe, worker: DeliveryWorker, here: None) -> None:
     subscription = subscribe("http://127.0.0.1:9/").subscription
     over, waiting, fresh = (notice(subscription, subject=each) for each in ("over", "waiting", "fresh"))
     far = timezone.now() + timedelta(days=365)
     Delivery.objects.update(next_try_at=far)
-    Notice.objects.exclude(pk=fresh.pk).update(happened_at=timezone.now() - KEPT - timedelta(hours=1))
+    Notice.objects.exclude(pk=fresh.pk).update(happened_at=timezone.now() - KEEP_FOR - timedelta(hours=1))
     Delivery.objects.filter(notice=over).update(
         status=DeliveryStatus.DELIVERED, next_try_at=None, ended_at=timezone.now()
     )
-    postman.once()
-    at(postman, timedelta(hours=2))
-    postman.once()
+    worker.once()
+    at(worker, timedelta(hours=2))
+    worker.once()
     assert set(Notice.objects.values_list("subject", flat=True)) == {"waiting", "fresh"}
     assert waiting.deliveries.count() == 1
 
