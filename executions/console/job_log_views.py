@@ -9,11 +9,11 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
+from django_htmx.http import HTMX_STOP_POLLING
 
 from console.pages import HtmxHttpRequest, wants_fragment
 from contract.clock import utc
 from executions.console.live_page.event_feed import is_failure, words
-from executions.console.run_views import STOP_POLLING
 from executions.models import Execution, JobEvent, LaunchJob
 
 LINES_SHOWN = 300
@@ -125,7 +125,7 @@ def job_logs_live(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpResp
     context = {**_context(request, execution, since), "is_poll": True}
     parts = [render_to_string(f"executions/{part}.html", context) for part in ("_logs_state", "_logs_none")]
     parts += [render_to_string("executions/_log.html", {**context, "log": log}) for log in context["logs"]]
-    return HttpResponse("".join(parts), status=200 if context["poll_seconds"] else STOP_POLLING)
+    return HttpResponse("".join(parts), status=200 if context["poll_seconds"] else HTMX_STOP_POLLING)
 
 
 @require_safe

@@ -8,10 +8,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
+from django_htmx.http import HTMX_STOP_POLLING
 
 from console.pages import HtmxHttpRequest
 from contract.clock import db_clock
-from executions.console.run_views import STOP_POLLING
 from executions.models import Execution
 from executions.pacemaker import is_alive
 from executions.readiness.facts import readiness_of
@@ -52,7 +52,9 @@ def engine_back(request: HtmxHttpRequest) -> HttpResponse:
         return HttpResponse(status=204)
     plan = _plan(request)
     parts = [render_to_string("_engine.html", {"engine_alive": True})]
-    return HttpResponse("".join(parts + (_whether_it_can_start(request, plan) if plan else [])), status=STOP_POLLING)
+    return HttpResponse(
+        "".join(parts + (_whether_it_can_start(request, plan) if plan else [])), status=HTMX_STOP_POLLING
+    )
 
 
 def _changes(request: HttpRequest, shown: list[uuid.UUID], changed: list[uuid.UUID]) -> HttpResponse:
@@ -65,7 +67,7 @@ def _changes(request: HttpRequest, shown: list[uuid.UUID], changed: list[uuid.UU
         parts.append(render_to_string("executions/_row.html", {"run": runs.get(pk), "gone": pk, "is_poll": True}))
     if plan and len(under_way) < len(shown):
         parts += _whether_it_can_start(request, plan)
-    return HttpResponse("".join(parts), status=200 if under_way else STOP_POLLING)
+    return HttpResponse("".join(parts), status=200 if under_way else HTMX_STOP_POLLING)
 
 
 def _shown(request: HttpRequest) -> dict[uuid.UUID, int]:

@@ -11,6 +11,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string as _render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
+from django_htmx.http import HTMX_STOP_POLLING
 
 from audit.request_actor import actor_for
 from console.pages import HtmxHttpRequest, wants_fragment
@@ -28,7 +29,6 @@ from executions.states import TerminationStatus
 from executions.terminating.outcome import result
 
 RUNS_A_PAGE = 50
-STOP_POLLING = 286
 PART_SECONDS = 30
 
 
@@ -117,7 +117,7 @@ def _changes(request: HttpRequest, execution_id: uuid.UUID, since: int, alive: b
     context = {**_context(request, live), "engine_alive": alive, "is_poll": True}
     parts = [_render("executions/_live.html", context, request), *_shared_parts(live)]
     parts.append(_render("_engine.html", context, request))
-    return HttpResponse("".join(parts), status=STOP_POLLING if live.is_over else 200)
+    return HttpResponse("".join(parts), status=HTMX_STOP_POLLING if live.is_over else 200)
 
 
 def _shared_parts(live: Live) -> list[str]:
