@@ -70,7 +70,7 @@ class Execution(models.Model):
     first_started_at = models.DateTimeField(null=True, help_text="Of a retry: when the first attempt was started")
     attempt = models.PositiveIntegerField(default=1, help_text="1 for a run that retries no other")
     left_out = models.JSONField(null=True, help_text="Of a retry: servers that whoever started it left out")
-    forecast = models.JSONField(null=True, help_text="When it will be over, as executions.measuring.forecast says")
+    forecast = models.JSONField(null=True, help_text="When it will be over, in the shape that measuring.forecast makes")
     phase_times = models.JSONField(default=list, help_text="What its launches took, for the forecasts of later runs")
 
     objects = ExecutionQuerySet.as_manager()
