@@ -14,8 +14,9 @@ from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
 from executions.querysets import is_split
 from executions.runs.actions import Action, actions_of
 from executions.runs.attempts import LeftOut, Lineage, lineages, retry_of
+from executions.runs.current_wave import shown_wave, waiting_wave
 from executions.runs.terminable_instances import terminable_counts
-from executions.states import TerminationStatus, WaveStatus
+from executions.states import TerminationStatus
 from protection.representation import Warning  # noqa: A004  (the contract's word)
 
 
@@ -174,11 +175,11 @@ def _summary(execution: Execution, actor: Actor, now: datetime, tried: Lineage, 
         duration=_seconds(execution.started_at, execution.ended_at or now),
         outageTime=unix(execution.outage_at),
         forecast=show_forecast(execution, now),
-        currentWave=current_wave(waves),
+        currentWave=_number(shown_wave(waves)),
         totalWaves=execution.total_waves,
         rtoMinutes=execution.rto_minutes,
         rpoMinutes=execution.rpo_minutes,
-        pausedBeforeWave=next((wave.number for wave in waves if wave.state is WaveStatus.PAUSED), None),
+        pausedBeforeWave=_number(waiting_wave(waves)),
         instancesTerminated=execution.termination_status == TerminationStatus.COMPLETED,
         terminationStatus=execution.termination_status,
         errorCode=execution.error_code or None,
@@ -214,13 +215,8 @@ def _seconds(start: datetime, end: datetime) -> int:
     return max(0, unix(end) - unix(start))
 
 
-def current_wave(waves: Sequence[WaveRun]) -> int | None:
-    """The wave in progress or next to run; at the end the last one that ran, None when none did."""
-    ahead = next((wave.number for wave in waves if not wave.state.is_final), None)
-    if ahead is not None:
-        return ahead
-    ran = [wave.number for wave in waves if wave.started_at is not None]
-    return ran[-1] if ran else None
+def _number(wave: WaveRun | None) -> int | None:
+    return None if wave is None else wave.number
 
 
 def _wave(wave: WaveRun, now: datetime) -> WaveRunShape:

@@ -20,6 +20,7 @@ from executions.runs import decide as d
 from executions.runs import notifications, transitions
 from executions.runs.aws_calls import AwsCalls, run_inline
 from executions.runs.claim import ClaimLost, Run, claim, journal, load
+from executions.runs.current_wave import current_wave
 from executions.states import STEPPED, ExecutionStatus, JobStatus, LaunchStatus, WaveStatus
 from protection.inventory.launch_details import Round
 
@@ -103,7 +104,7 @@ def _apply_decision(run: Run, decision: DatabaseOnly, now: datetime) -> bool:
 
 
 def _wait(run: Run, until: datetime, now: datetime) -> None:
-    wave = next((each for each in run.waves if not each.state.is_final), None)
+    wave = current_wave(run.waves)
     status = run.execution.state
     if wave is not None and wave.state.has_begun:
         jobs = [job.state for job in wave.jobs.all()]

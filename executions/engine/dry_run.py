@@ -38,6 +38,7 @@ from executions.runs import transitions
 from executions.runs.account_check import MAX_DOUBLINGS
 from executions.runs.aws_calls import AwsCalls
 from executions.runs.claim import Run, journal
+from executions.runs.current_wave import current_wave
 from executions.states import ExecutionStatus, JobStatus, LaunchStatus, Phase, Verdict, WaveStatus
 from plans.models import OnFailure
 from protection.inventory import launch_details, source_servers
@@ -62,7 +63,7 @@ def finding_row(each: Finding | Reason) -> FindingRow:
 def dry_run_turn(run: Run, clock: Clock) -> AwsCalls[bool]:
     """One turn of a dry run; True when there is more to do now. Raises ClaimLost when the run was taken over."""
     now = clock()
-    wave = next((each for each in run.waves if not each.state.is_final), None)
+    wave = current_wave(run.waves)
     if run.execution.cancel_requested_at is not None:
         _cancel(run, now)
         return False

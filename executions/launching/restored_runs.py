@@ -28,6 +28,7 @@ from executions.runs import decide as d
 from executions.runs import transitions
 from executions.runs.aws_calls import AwsCalls
 from executions.runs.claim import ClaimLost, Run, journal, unconfirmed_launches
+from executions.runs.current_wave import current_wave
 from executions.states import WAVE_FINAL, ExecutionStatus, JobStatus, WaveStatus
 
 LOOKING = "This run was restored from a backup. AWS is checked for launches made since; nothing more is launched."
@@ -61,7 +62,7 @@ def _prepare_run(run: Execution) -> None:
     paused = run.waves.filter(status=WaveStatus.PAUSED)
     paused.filter(started_at=None).update(status=WaveStatus.PENDING, resumed_at=None)
     paused.update(status=WaveStatus.INITIATED)
-    current = run.waves.exclude(status__in=WAVE_FINAL).order_by("number").first()
+    current = current_wave(run.waves.order_by("number"))
     if current is not None:
         run.waves.filter(pk=current.pk).update(status_message=LOOKING)
     record(

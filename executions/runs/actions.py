@@ -14,6 +14,7 @@ from contract.errors import BadRequest
 from contract.rights import not_allowed
 from executions.codes.ours import Code
 from executions.models import Execution
+from executions.runs.current_wave import waiting_wave
 from executions.runs.terminable_instances import terminable_counts
 from executions.runs.unresponsive_regions import not_abandonable
 from executions.states import ExecutionStatus, Kind, TerminationStatus, WaveStatus
@@ -188,12 +189,12 @@ def no_resume(execution: Execution, wave: int | None = None) -> Refusal | None:
 
 
 def _waits_elsewhere(execution: Execution, meant: int) -> Refusal | None:
-    waits = next(wave.number for wave in execution.waves.all() if wave.state is WaveStatus.PAUSED)
-    if waits == meant:
+    waits = waiting_wave(execution.waves.all())
+    if waits is None or waits.number == meant:
         return None
     return Refusal(
         Code.EXECUTION_NOT_PAUSED,
-        f"The run has advanced: it is now paused before wave {waits + 1}. Nothing was resumed."
+        f"The run has advanced: it is now paused before wave {waits.number + 1}. Nothing was resumed."
         " Check what is up, then resume that wave.",
     )
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from contract.plurals import counted
 from executions.codes.ours import Code
+from executions.runs.current_wave import current_wave
 from executions.states import ExecutionStatus, JobStatus, LaunchStatus, WaveStatus, roll_up
 
 PAUSE_LIMIT = timedelta(seconds=31_536_000)  # one year
@@ -53,6 +54,11 @@ class WaveView:
     jobs: tuple[JobView, ...] = ()
     servers: tuple[LaunchStatus, ...] = ()
 
+    @property
+    def state(self) -> WaveStatus:
+        """Its status, as rows call it."""
+        return self.status
+
 
 @dataclass(frozen=True)
 class RunView:
@@ -70,7 +76,7 @@ class RunView:
     @property
     def current(self) -> WaveView | None:
         """The wave in progress or next to run."""
-        return next((wave for wave in self.waves if not wave.status.is_final), None)
+        return current_wave(self.waves)
 
 
 # Decisions

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 
 from executions.models import Execution, LaunchJob, WaveRun
+from executions.runs.current_wave import current_wave
 from executions.states import JobStatus
 
 SILENT_FOR = timedelta(minutes=10)
@@ -27,9 +28,8 @@ def unconfirmed_jobs(execution: Execution) -> list[LaunchJob]:
 
 def wave_in_flight(execution: Execution) -> WaveRun | None:
     """The wave of which something was sent, or of a restored run may have been, and that is not over."""
-    begun = (wave for wave in execution.waves.all() if wave.state.has_begun)
-    left = (wave for wave in execution.waves.all() if not wave.state.is_final)
-    return next(left if unconfirmed_jobs(execution) else begun, None)
+    wave = current_wave(execution.waves.all())
+    return wave if wave and (wave.state.has_begun or unconfirmed_jobs(execution)) else None
 
 
 def silent_jobs(execution: Execution, wave: WaveRun) -> list[LaunchJob]:

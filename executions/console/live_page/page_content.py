@@ -15,6 +15,7 @@ from executions.measuring.forecast import ShownForecast, current_forecast
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.querysets import is_split
 from executions.runs.account_check import is_elsewhere, without_call
+from executions.runs.current_wave import current_wave, shown_wave, waiting_wave
 from executions.runs.failures import NO_REASON, Failure, WaveFailures, failures_of
 from executions.runs.server_counts import Progress, Tally, progress_of
 from executions.runs.unresponsive_regions import is_unsaved
@@ -96,6 +97,14 @@ class WaveCard:
     @property
     def percent(self) -> int:
         return self.tally.percent
+
+    @property
+    def state(self) -> WaveStatus:
+        return self.run.state
+
+    @property
+    def started_at(self) -> datetime | None:
+        return self.run.started_at
 
     @property
     def has_begun(self) -> bool:
@@ -217,14 +226,12 @@ class Live:
 
     @cached_property
     def current(self) -> WaveCard | None:
-        """The wave in progress or next to run; at the end the last one that ran."""
-        ahead = next((wave for wave in self.waves if not wave.run.state.is_final), None)
-        begun = [wave for wave in self.waves if wave.has_begun]
-        return ahead or (begun[-1] if begun else next(iter(self.waves), None))
+        """The wave in progress or next to run; at the end the last one that ran, None when none did."""
+        return shown_wave(self.waves)
 
     @cached_property
     def paused_wave(self) -> WaveCard | None:
-        return next((wave for wave in self.waves if wave.is_waiting), None)
+        return waiting_wave(self.waves)
 
     @property
     def is_cancellable(self) -> bool:
@@ -307,7 +314,7 @@ class Live:
     def pause_ahead(self, after: WaveCard | None) -> str:
         """What comes behind a wave, for the sentence "Next: …"."""
         later = [wave for wave in self.waves if after is None or wave.number > after.number]
-        coming = next((wave for wave in later if not wave.run.state.is_final), None)
+        coming = current_wave(later)
         if coming is None:
             return "This is the last wave."
         if self.execution.pause_requested_at or coming.run.pause_before:

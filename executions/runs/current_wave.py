@@ -1,0 +1,42 @@
+"""Which wave a run is at: the one answer of page, API, engine and commands, whatever shape they hold its waves in."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from executions.states import WaveStatus
+
+
+class HasState(Protocol):
+    """A wave of a run, as a row or as a view of one."""
+
+    @property
+    def state(self) -> WaveStatus: ...
+
+
+class HasStart(HasState, Protocol):
+    """One that also tells when it was begun."""
+
+    @property
+    def started_at(self) -> datetime | None: ...
+
+
+W = TypeVar("W", bound=HasState)
+S = TypeVar("S", bound=HasStart)
+
+
+def current_wave(waves: Iterable[W]) -> W | None:
+    """Of waves in their order: the one in progress or next to run; None when all are over."""
+    return next((wave for wave in waves if not wave.state.is_final), None)
+
+
+def shown_wave(waves: Iterable[S]) -> S | None:
+    """The same for readers, who at the end are told the last that ran; None when none did."""
+    given = list(waves)
+    ran = [wave for wave in given if wave.started_at is not None]
+    return current_wave(given) or (ran[-1] if ran else None)
+
+
+def waiting_wave(waves: Iterable[W]) -> W | None:
+    """The one before which the run waits for a person."""
+    return next((wave for wave in waves if wave.state is WaveStatus.PAUSED), None)
