@@ -10,7 +10,6 @@ from django.db import transaction
 
 import drsorch_verify
 from audit.actor import Actor
-from audit.journal import record as write
 from audit.journal_excerpt import seals_of, slice_of
 from audit.models import AuditEntry
 from drsorch_verify import archive
@@ -18,6 +17,7 @@ from drsorch_verify.check import EVIDENCE, JOURNAL, MANIFEST, REPORT, TABLE, dig
 from drsorch_verify.tables import as_csv
 from executions.models import Execution
 from executions.runs.attempts import attempts_among
+from executions.runs.journal import note
 from reports.aws_calls import CallsShape, calls
 from reports.documents.pdf import as_pdf
 from reports.report_data import RecordShape, entries_of, record
@@ -74,18 +74,14 @@ def vouched(actor: Actor, found: Account, files: Mapping[str, bytes]) -> bytes:
     told = {REPORT: document(found.report), TABLE: as_csv(found.report).encode(), "calls.json": document(found.calls)}
     whole = dict(sorted({**files, **told}.items()))
     first = seals_of(found.entries)[0]
-    anchor = write(
-        actor,
+    anchor = note(
+        execution,
         EVIDENCE,
-        subject_kind="execution",
-        subject_id=execution.pk,
-        subject_name=execution.plan_name,
-        detail={
-            "files": {name: digest(content) for name, content in whole.items()},
-            "firstSeal": first.seq,
-            "previous": first.previous,
-            "entries": own_digest([*found.entries]),
-        },
+        actor=actor,
+        files={name: digest(content) for name, content in whole.items()},
+        firstSeal=first.seq,
+        previous=first.previous,
+        entries=own_digest([*found.entries]),
     )
     (last,) = seals_of([anchor.pk])
     journal = slice_of(first, last, {*found.entries, anchor.pk})

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import F
 
 from audit.actor import Actor
-from audit.journal import attempt, record
+from audit.journal import attempt
 from contract.clock import Clock, db_clock, utc
 from executions.codes.ours import Code
 from executions.commands.control import check_comment, no_execution, require
@@ -22,6 +22,7 @@ from executions.measuring.forecast import phase_times
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.runs import actions, notifications, transitions
 from executions.runs.actions import Verb
+from executions.runs.journal import note
 from executions.runs.unresponsive_regions import is_unsaved, silent_jobs, wave_in_flight
 from executions.states import JobStatus, LaunchStatus, WaveStatus, roll_up
 
@@ -44,15 +45,16 @@ def abandon(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: 
         regions = sorted({job.region for job in silent_jobs(execution, wave)})
         text = _why(execution, regions, execution.failing_since or now, actor)
         ended, skipped = _end(execution, wave, text, now)
-        record(
-            actor,
+        note(
+            execution,
             "execution.abandon",
-            subject_kind="execution",
-            subject_id=execution.pk,
-            subject_name=execution.plan_name,
-            detail={"wave": wave.number, "regions": regions, "text": text, **({"comment": comment} if comment else {})},
+            actor=actor,
+            comment=comment,
             before={"status": before},
             after={"status": execution.status},
+            wave=wave.number,
+            regions=regions,
+            text=text,
         )
         _say_what_ended(actor, execution, ended, skipped, now)
         notifications.ended(execution, now)

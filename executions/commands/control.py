@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from audit.actor import Actor
-from audit.journal import attempt, record
+from audit.journal import attempt
 from contract.clock import Clock, db_clock, unix
 from contract.errors import Invalid, NotFound
 from contract.rights import AnyOf
@@ -23,6 +23,7 @@ from executions.commands.production import Consent, look_at_plan
 from executions.models import Execution, WaveRun
 from executions.runs import actions, conflicts, notifications, transitions
 from executions.runs.actions import Verb, right_to_start
+from executions.runs.journal import note
 from executions.states import ExecutionStatus, Kind, WaveStatus
 from executions.terminating.outcome import Failure, TerminationResult
 from executions.terminating.terminate import terminate
@@ -263,13 +264,12 @@ def _note(
     before: ExecutionStatus | None = None,
     **detail: object,
 ) -> None:
-    record(
-        actor,
+    note(
+        execution,
         verb,
-        subject_kind="execution",
-        subject_id=execution.pk,
-        subject_name=execution.plan_name,
-        detail={**detail, **({"comment": comment} if comment else {})},
+        actor=actor,
+        comment=comment,
         before={"status": before or execution.status},
         after={"status": execution.status},
+        facts=detail,
     )

@@ -8,7 +8,6 @@ from typing import Any
 from django.db.models import Prefetch
 
 from audit.actor import Actor
-from audit.journal import record
 from contract.errors import BadRequest
 from drs.client import SERVERS_PER_JOB
 from executions.codes.ours import Code
@@ -17,6 +16,7 @@ from executions.measuring import recorded_figures
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun, WaveRun
 from executions.runs import notifications
 from executions.runs.conflicts import refuse_held_servers, refuse_second_run
+from executions.runs.journal import note
 from executions.states import Kind
 from plans import services as plan_services
 from plans.fields import PLAN, WAVE
@@ -74,24 +74,22 @@ def create(
 
 
 def _note_start(actor: Actor, execution: Execution, plan: RecoveryPlan, production: Mapping[str, Any]) -> None:
-    record(
-        actor,
+    note(
+        execution,
         "execution.start",
-        subject_kind="execution",
-        subject_id=execution.pk,
-        subject_name=plan.name,
-        detail={
-            "kind": execution.kind,
-            "waves": execution.total_waves,
-            "initiatedBy": execution.initiated_by,
-            "planVersion": plan.version,
+        actor=actor,
+        before={"activeExecutionId": None},
+        after={"activeExecutionId": str(execution.pk), "status": execution.status},
+        kind=execution.kind,
+        waves=execution.total_waves,
+        initiatedBy=execution.initiated_by,
+        planVersion=plan.version,
+        facts={
             **recorded_figures.start_figures(execution),
             **({"dryRun": True} if execution.dry_run else {}),
             **({"outageTime": execution.outage_at.isoformat()} if execution.outage_at else {}),
             **production,
         },
-        before={"activeExecutionId": None},
-        after={"activeExecutionId": str(execution.pk), "status": execution.status},
     )
 
 

@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 
 from audit.actor import Actor
-from audit.journal import attempt, record
+from audit.journal import attempt
 from contract.clock import Clock, db_clock
 from contract.errors import BadRequest, Invalid
 from drs.client import SERVERS_PER_JOB
@@ -24,6 +24,7 @@ from executions.models import Execution, LaunchJob, ServerHold, ServerRun, WaveR
 from executions.runs import notifications
 from executions.runs.attempts import RETRIED, LeftOut, attempts_among, why_not
 from executions.runs.conflicts import refuse_held, refuse_second_run
+from executions.runs.journal import note
 from executions.states import LaunchStatus, WaveStatus
 from plans import services as plan_services
 from plans.fields import PLAN, WAVE
@@ -298,24 +299,22 @@ def _note(
     production: Mapping[str, Any],
     comment: str,
 ) -> None:
-    record(
-        actor,
+    note(
+        made,
         "execution.retry",
-        subject_kind="execution",
-        subject_id=made.pk,
-        subject_name=made.plan_name,
-        detail={
-            "kind": made.kind,
-            "attempt": made.attempt,
-            "retryOf": str(earlier.pk),
-            "servers": len(_homes(left)),
-            "standing": [each.wave.number for each in left if not each.servers],
-            **({"leftOut": [each["sourceServerId"] for each in made.left_out]} if made.left_out else {}),
-            "initiatedBy": made.initiated_by,
-            **production,
-            **recorded_figures.start_figures(made),
-            **({"comment": comment} if comment else {}),
-        },
+        actor=actor,
+        comment=comment,
         before={"executionId": str(earlier.pk), "status": earlier.status},
         after={"executionId": str(made.pk), "status": made.status},
+        kind=made.kind,
+        attempt=made.attempt,
+        retryOf=str(earlier.pk),
+        servers=len(_homes(left)),
+        standing=[each.wave.number for each in left if not each.servers],
+        initiatedBy=made.initiated_by,
+        facts={
+            **({"leftOut": [each["sourceServerId"] for each in made.left_out]} if made.left_out else {}),
+            **production,
+            **recorded_figures.start_figures(made),
+        },
     )

@@ -19,8 +19,9 @@ from executions.models import LaunchJob, WaveRun
 from executions.runs import decide as d
 from executions.runs import notifications, transitions
 from executions.runs.aws_calls import AwsCalls, run_inline
-from executions.runs.claim import ClaimLost, Run, claim, journal, load
+from executions.runs.claim import ClaimLost, Run, claim, load
 from executions.runs.current_wave import current_wave
+from executions.runs.journal import note
 from executions.states import STEPPED, ExecutionStatus, JobStatus, LaunchStatus, WaveStatus
 from protection.inventory.launch_details import Round
 
@@ -170,7 +171,7 @@ def _pause(run: Run, wave: WaveRun, now: datetime) -> None:
         wave.resumed_at, wave.resumed_by = None, ""  # of a pause before
         wave.save(update_fields=["status", "paused_at", "resumed_at", "resumed_by"])
         transitions.touch(run.execution, now, [wave])
-        journal(run, "execution.paused", wave=wave.number, pausedTime=unix(now))
+        note(run.execution, "execution.paused", wave=wave.number, pausedTime=unix(now))
         notifications.paused(run.execution, wave, now)
 
 
@@ -180,7 +181,7 @@ def _expire(run: Run, waves: list[WaveRun], now: datetime) -> None:
         run.write(now, error_code=Code.PAUSE_EXPIRED, error_message=text)
         transitions.skip(waves, text, now)
         transitions.touch(run.execution, now, waves)
-        journal(run, "execution.pause_expired", wave=waves[0].number)
+        note(run.execution, "execution.pause_expired", wave=waves[0].number)
         notifications.timed_out(run.execution, waves[0], Code.PAUSE_EXPIRED, text, now)
 
 

@@ -37,8 +37,9 @@ from executions.runs import decide as d
 from executions.runs import transitions
 from executions.runs.account_check import MAX_DOUBLINGS
 from executions.runs.aws_calls import AwsCalls
-from executions.runs.claim import Run, journal
+from executions.runs.claim import Run
 from executions.runs.current_wave import current_wave
+from executions.runs.journal import note
 from executions.states import ExecutionStatus, JobStatus, LaunchStatus, Phase, Verdict, WaveStatus
 from plans.models import OnFailure
 from protection.inventory import launch_details, source_servers
@@ -198,7 +199,7 @@ def _settle(run: Run, wave: WaveRun, now: datetime) -> None:
         wave.ended_at, wave.status_message = now, " ".join([*said, *_consequences(run, wave)])
         wave.save(update_fields=["status", "ended_at", "status_message"])
         transitions.touch(run.execution, now, [wave])
-        journal(run, f"wave.{wave.status.lower()}", wave=wave.number, text=wave.status_message)
+        note(run.execution, f"wave.{wave.status.lower()}", wave=wave.number, text=wave.status_message)
 
 
 def _consequences(run: Run, wave: WaveRun) -> Iterable[str]:
@@ -231,7 +232,7 @@ def _cancel(run: Run, now: datetime) -> None:
         run.write(now, **transitions.end_columns(run.execution, ExecutionStatus.CANCELLED, now))
         transitions.skip(waves, "The dry run was cancelled before this wave was checked.", now)
         transitions.touch(run.execution, now, waves)
-        journal(run, "execution.ended", outcome=ExecutionStatus.CANCELLED.value, endTime=unix(now))
+        note(run.execution, "execution.ended", outcome=ExecutionStatus.CANCELLED.value, endTime=unix(now))
 
 
 def _finish(run: Run, now: datetime) -> None:
@@ -249,7 +250,7 @@ def _finish(run: Run, now: datetime) -> None:
     with transaction.atomic():
         run.write(now, **columns)
         transitions.touch(run.execution, now)
-        journal(run, "execution.ended", outcome=status.value, endTime=unix(now))
+        note(run.execution, "execution.ended", outcome=status.value, endTime=unix(now))
 
 
 def _plan_reasons(run: Run) -> Iterable[Reason]:

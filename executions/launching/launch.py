@@ -13,8 +13,6 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Min
 
-from audit.actor import ENGINE
-from audit.journal import record
 from contract.clock import Clock, unix
 from drs.client import Drs, SendWindow
 from drs.errors import DrsError, Effect, Trouble
@@ -38,7 +36,8 @@ from executions.runs import decide as d
 from executions.runs import transitions
 from executions.runs.account_check import waits_for_credentials
 from executions.runs.aws_calls import AwsCalls
-from executions.runs.claim import ClaimLost, Run, journal, unconfirmed_launches
+from executions.runs.claim import ClaimLost, Run, unconfirmed_launches
+from executions.runs.journal import note
 from executions.runs.retry_policy import count_refusal, exclude_idle_time, is_out_of_time
 from executions.states import WAVE_BEGUN, JobStatus, Kind, WaveStatus
 
@@ -114,8 +113,8 @@ def _record_intent(run: Run, wave: WaveRun, job: LaunchJob, now: datetime) -> No
         job.status, job.attempt, job.intent_at = JobStatus.INITIATED, job.attempt + 1, now
         start_wave(wave, now)
         transitions.touch(run.execution, now, [wave])
-        journal(
-            run,
+        note(
+            run.execution,
             "launch.intent",
             wave=wave.number,
             launch=str(job.pk),
@@ -160,7 +159,7 @@ def adopt(run: Run, wave: WaveRun, job: LaunchJob, found: Job, now: datetime, ve
             WaveRun.objects.filter(pk=wave.pk).update(deadline_at=deadline)
         _clear_failures(run)
         transitions.touch(run.execution, now, [wave])
-        journal(run, verb, wave=wave.number, launch=str(job.pk), region=job.region, jobId=found.job_id)
+        note(run.execution, verb, wave=wave.number, launch=str(job.pk), region=job.region, jobId=found.job_id)
 
 
 def _clear_failures(run: Run) -> None:
@@ -173,14 +172,12 @@ def _clear_failures(run: Run) -> None:
 def _report_double_launch(run: Run, job: LaunchJob, job_ids: set[str]) -> None:
     """A double launch must never happen: if it does, record it in the journal as such."""
     if len(job_ids) > 1:
-        record(
-            ENGINE,
+        note(
+            run.execution,
             "launch.doubled",
-            subject_kind="execution",
-            subject_id=run.execution.pk,
-            subject_name=run.execution.plan_name,
             outcome=Code.DOUBLE_LAUNCH,
-            detail={"launch": str(job.pk), "jobIds": sorted(job_ids)},
+            launch=str(job.pk),
+            jobIds=sorted(job_ids),
         )
 
 
@@ -278,7 +275,7 @@ def _after_unclear(run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, mes
     count_refusal(job, error.trouble, now)
     with transaction.atomic():
         _look_up_later(run, wave, job, message, now)
-        journal(run, "launch.unclear", outcome=error.code, wave=wave.number, launch=str(job.pk))
+        note(run.execution, "launch.unclear", outcome=error.code, wave=wave.number, launch=str(job.pk))
 
 
 # A call that failed

@@ -18,7 +18,8 @@ from executions.codes.ours import Code
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.runs import decide as d
 from executions.runs import transitions
-from executions.runs.claim import ClaimLost, Run, journal
+from executions.runs.claim import ClaimLost, Run
+from executions.runs.journal import note
 from executions.runs.retry_policy import count_refusal, is_out_of_time
 from executions.states import WAVE_BEGUN, ExecutionStatus, JobStatus, LaunchStatus, Phase, WaveStatus
 
@@ -107,7 +108,15 @@ def requeue(
         if over is None or not _unanswered(job).update(status=status, not_before=not_before, **refused):
             return
         set_wave_message(run, wave, message, now)
-        journal(run, verb, outcome=outcome, wave=wave.number, launch=str(job.pk), attempt=job.attempt, text=message)
+        note(
+            run.execution,
+            verb,
+            outcome=outcome,
+            wave=wave.number,
+            launch=str(job.pk),
+            attempt=job.attempt,
+            text=message,
+        )
 
 
 def reject(run: Run, wave: WaveRun, job: LaunchJob, code: str, text: str, now: datetime) -> None:
@@ -118,7 +127,7 @@ def reject(run: Run, wave: WaveRun, job: LaunchJob, code: str, text: str, now: d
             return
         _fail(job, text)
         transitions.touch(run.execution, now, [wave])
-        journal(run, "launch.rejected", outcome=code, wave=wave.number, launch=str(job.pk), text=text)
+        note(run.execution, "launch.rejected", outcome=code, wave=wave.number, launch=str(job.pk), text=text)
 
 
 def split(
@@ -158,7 +167,7 @@ def _create_parts(
         {"launch": str(new.pk), "status": new.status, "servers": list(part.servers)}
         for new, part in zip(made, parts, strict=True)
     ]
-    journal(run, "launch.split", outcome=outcome, wave=wave.number, launch=str(job.pk), parts=told)
+    note(run.execution, "launch.split", outcome=outcome, wave=wave.number, launch=str(job.pk), parts=told)
 
 
 def _create_part(job: LaunchJob, part: Part, now: datetime, *, over: bool) -> LaunchJob:
@@ -207,8 +216,8 @@ def leave_out(run: Run, wave: WaveRun, job: LaunchJob, gone: Sequence[str], now:
         else:
             _create_part(job, Part(gone, Code.SERVER_GONE, GONE), now, over=False)
         transitions.touch(run.execution, now, [wave])
-        journal(
-            run,
+        note(
+            run.execution,
             "launch.left_out",
             outcome=Code.SERVER_GONE,
             wave=wave.number,

@@ -17,7 +17,6 @@ from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Greatest
 
 from audit.actor import SYSTEM
-from audit.journal import record
 from contract.clock import Clock, db_clock
 from drs.client import Drs
 from drs.errors import DrsError, Trouble
@@ -27,8 +26,9 @@ from executions.models import Execution, LaunchJob
 from executions.runs import decide as d
 from executions.runs import transitions
 from executions.runs.aws_calls import AwsCalls
-from executions.runs.claim import ClaimLost, Run, journal, unconfirmed_launches
+from executions.runs.claim import ClaimLost, Run, unconfirmed_launches
 from executions.runs.current_wave import current_wave
+from executions.runs.journal import note
 from executions.states import WAVE_FINAL, ExecutionStatus, JobStatus, WaveStatus
 
 LOOKING = "This run was restored from a backup. AWS is checked for launches made since; nothing more is launched."
@@ -65,12 +65,10 @@ def _prepare_run(run: Execution) -> None:
     current = current_wave(run.waves.order_by("number"))
     if current is not None:
         run.waves.filter(pk=current.pk).update(status_message=LOOKING)
-    record(
-        SYSTEM,
+    note(
+        run,
         "execution.restored",
-        subject_kind="execution",
-        subject_id=run.pk,
-        subject_name=run.plan_name,
+        actor=SYSTEM,
         before={"status": run.status},
         after={"status": ExecutionStatus.RUNNING},
     )
@@ -170,4 +168,4 @@ def _hand_to_operator(run: Run, now: datetime) -> None:
         if waiting is not None:
             waves.filter(pk=waiting.pk).update(status_message=LOOKED)
         transitions.touch(run.execution, now, waves.exclude(status__in=WAVE_FINAL))
-        journal(run, "execution.recounted", waits=None if waiting is None else waiting.number)
+        note(run.execution, "execution.recounted", waits=None if waiting is None else waiting.number)

@@ -11,10 +11,11 @@ from datetime import datetime
 from typing import Any
 
 from audit.actor import ENGINE, Actor
-from audit.journal import record
+from audit.journal import OK
 from audit.models import AuditEntry
 from contract.clock import unix
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
+from executions.runs.journal import note
 from executions.states import ExecutionStatus, LaunchStatus, WaveStatus
 
 Launches = dict[str, list[str | int | None]] | None
@@ -40,7 +41,7 @@ def record_wave_end(execution: Execution, wave: WaveRun, now: datetime, actor: A
         "endTime": unix(now),
         "launches": _servers(wave.servers.all()),
     }
-    _record(execution, f"wave.{wave.status.lower()}", facts, wave.error_code or "ok", actor)
+    note(execution, f"wave.{wave.status.lower()}", outcome=wave.error_code or OK, actor=actor, facts=facts)
 
 
 def ends_of(entries: Iterable[AuditEntry]) -> dict[tuple[str, int], Launches]:
@@ -63,19 +64,19 @@ def is_late(server: ServerRun, wave: WaveRun, told: Launches) -> bool:
 
 def record_skipped_waves(execution: Execution, waves: Iterable[WaveRun], reason: str, actor: Actor = ENGINE) -> None:
     """Waves that will not run, and why."""
-    _record(execution, "wave.skipped", {"waves": [wave.number for wave in waves], "text": reason}, actor=actor)
+    note(execution, "wave.skipped", actor=actor, waves=[wave.number for wave in waves], text=reason)
 
 
 def record_run_end(execution: Execution, status: ExecutionStatus, now: datetime, actor: Actor = ENGINE) -> None:
     """A run is over, whoever ended it; and how many of its servers were up by then, late ones of waves before, too."""
     up = ServerRun.objects.filter(wave__execution=execution, launch_status=LaunchStatus.LAUNCHED).count()
-    _record(execution, "execution.ended", {"endTime": unix(now), "launchedServers": up}, status.value, actor)
+    note(execution, "execution.ended", outcome=status.value, actor=actor, endTime=unix(now), launchedServers=up)
 
 
 def record_server_changes(execution: Execution, job: LaunchJob, servers: Iterable[ServerRun]) -> None:
     """AWS told of servers what their wave's end could not say: late launches, corrected times, points in time."""
     told = {"wave": job.wave.number, "launch": str(job.pk), "region": job.region, "launches": _servers(servers)}
-    _record(execution, "launch.news", told)
+    note(execution, "launch.news", facts=told)
 
 
 def record_launch_end(execution: Execution, job: LaunchJob) -> None:
@@ -92,21 +93,7 @@ def record_launch_end(execution: Execution, job: LaunchJob) -> None:
         "launches": _servers(job.servers.order_by("position")),
         "logDigest": _digest(log),
     }
-    _record(execution, "launch.ended", facts)
-
-
-def _record(
-    execution: Execution, verb: str, detail: dict[str, Any], outcome: str = "ok", actor: Actor = ENGINE
-) -> None:
-    record(
-        actor,
-        verb,
-        subject_kind="execution",
-        subject_id=execution.pk,
-        subject_name=execution.plan_name,
-        outcome=outcome,
-        detail=detail,
-    )
+    note(execution, "launch.ended", facts=facts)
 
 
 def _servers(rows: Iterable[ServerRun]) -> dict[str, list[str | int | None]]:

@@ -12,8 +12,6 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models import F, QuerySet
 
-from audit.actor import ENGINE
-from audit.journal import record
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.querysets import SPLIT
 from executions.runs import decide as d
@@ -128,16 +126,3 @@ def load(execution_id: uuid.UUID, token: uuid.UUID) -> Run:
     if execution is None:
         raise ClaimLost
     return Run(execution, list(execution.waves.order_by("number")), token)
-
-
-def journal(run: Run, verb: str, *, outcome: str = "ok", **detail: object) -> None:
-    """One journal entry of the engine about this run."""
-    record(
-        ENGINE,
-        verb,
-        subject_kind="execution",
-        subject_id=run.execution.pk,
-        subject_name=run.execution.plan_name,
-        outcome=outcome,
-        detail=detail,
-    )

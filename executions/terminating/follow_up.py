@@ -16,9 +16,10 @@ from executions.codes.ours import Code
 from executions.models import Execution, ServerRun, TerminationJob
 from executions.observing.drs_answers import LATE_ANSWERS, LOST_AFTER
 from executions.runs.aws_calls import AwsCalls
+from executions.runs.journal import note
 from executions.runs.retry_policy import wake_waiting
 from executions.states import JobStatus, TerminationStatus
-from executions.terminating.instances import GONE, UNCONFIRMED_AFTER, journal, mark_terminated, mark_unknown, roll_up
+from executions.terminating.instances import GONE, UNCONFIRMED_AFTER, mark_terminated, mark_unknown, roll_up
 from executions.terminating.send import confirm, launch_jobs, refuse, send_queued
 
 log = logging.getLogger(__name__)
@@ -126,7 +127,7 @@ def _save(job: TerminationJob, status: JobStatus, gone: list[str], failures: Fai
         if not job.watched:
             job.failures = failures
             job.save(update_fields=["failures"])
-            journal(execution, "terminate.ended", jobId=job.job_id, terminated=gone, failed=sorted(job.failures))
+            note(execution, "terminate.ended", jobId=job.job_id, terminated=gone, failed=sorted(job.failures))
             wake_waiting(job.account_id, job.region, now)
         mark_terminated(execution, now, recovery_instance_id__in=gone)
         lost = [each for each, failure in failures.items() if failure["code"] == Code.UNKNOWN_TO_DRS]

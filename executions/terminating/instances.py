@@ -6,8 +6,6 @@ from datetime import datetime, timedelta
 from django.db.models import QuerySet
 from django.db.models.functions import Coalesce, Least
 
-from audit.actor import ENGINE
-from audit.journal import record
 from executions.models import Execution, ServerRun
 from executions.runs import transitions
 from executions.runs.terminable_instances import terminable_servers
@@ -39,19 +37,6 @@ def wake_by(execution: Execution, at: datetime) -> None:
     to rest afterwards, so it loses its claim."""
     soon = Least(Coalesce("next_step_at", at), at)
     Execution.objects.filter(pk=execution.pk).update(claim=None, next_step_at=soon)
-
-
-def journal(execution: Execution, verb: str, *, outcome: str = "ok", **detail: object) -> None:
-    """One journal entry of the engine about the instances of this run."""
-    record(
-        ENGINE,
-        verb,
-        subject_kind="execution",
-        subject_id=execution.pk,
-        subject_name=execution.plan_name,
-        outcome=outcome,
-        detail=detail,
-    )
 
 
 def lock_run(execution: Execution) -> None:

@@ -11,8 +11,9 @@ from django.db.models import QuerySet
 from executions.models import LaunchJob, ServerRun
 from executions.observing.drs_answers import JobChanges
 from executions.runs.claim import LARGE_COLUMNS
+from executions.runs.journal import note
 from executions.states import InstanceState, Kind, LaunchStatus
-from executions.terminating.instances import journal, mark_terminated, roll_up
+from executions.terminating.instances import mark_terminated, roll_up
 
 
 def instances_up(server_ids: Collection[str], kind: Kind) -> QuerySet[ServerRun]:
@@ -42,7 +43,7 @@ def mark_replaced(changes: Iterable[JobChanges], now: datetime) -> None:
             mark_terminated(execution, now, pk__in=[row.pk for row in gone])
             roll_up(execution, now)
             ids = [row.recovery_instance_id for row in gone]
-            journal(execution, "instances.replaced", instances=ids, byExecution=str(by.pk), byPlan=by.plan_name)
+            note(execution, "instances.replaced", instances=ids, byExecution=str(by.pk), byPlan=by.plan_name)
 
 
 def _replaced_servers(changes: JobChanges) -> set[str]:

@@ -20,8 +20,9 @@ from drs.shapes import Job
 from executions.models import Execution, LaunchJob, TerminationJob
 from executions.runs import transitions
 from executions.runs.aws_calls import AwsCalls
+from executions.runs.journal import note
 from executions.states import JobStatus
-from executions.terminating.instances import journal, lock_run, roll_up, wake_by
+from executions.terminating.instances import lock_run, roll_up, wake_by
 
 DRS_STATUSES = frozenset({JobStatus.PENDING, JobStatus.STARTED, JobStatus.COMPLETED})
 # Refusals whose reason may lie in one of the instances. Which of them DRS sends is not known.
@@ -124,7 +125,7 @@ def _split(execution: Execution, job: TerminationJob, error: DrsError, kept: Col
         )
         wake_by(execution, now + timedelta(seconds=settings.POLL_SECONDS))
         detail = {"apart": job.instance_ids, "rest": part.instance_ids, "text": error.message}
-        journal(execution, "terminate.split", outcome=error.code, region=job.region, **detail)
+        note(execution, "terminate.split", outcome=error.code, region=job.region, **detail)
     return [part]
 
 
@@ -146,7 +147,7 @@ def _wait_for_launch(
         if sent.update(status=JobStatus.QUEUED, error_code=error.code, error_message=text):
             wake_by(execution, now + timedelta(seconds=settings.POLL_SECONDS))
             if job.error_message != text:
-                journal(execution, "terminate.waits", outcome=error.code, region=job.region, text=text)
+                note(execution, "terminate.waits", outcome=error.code, region=job.region, text=text)
             transitions.touch(execution, now)
 
 
@@ -161,7 +162,7 @@ def confirm(execution: Execution, job: TerminationJob, found: Job, now: datetime
         done = unconfirmed.update(job_id=found.job_id, status=status, watched=True, error_code="", error_message="")
         if done:
             wake_by(execution, now + timedelta(seconds=settings.POLL_SECONDS))
-            journal(execution, "terminate.sent", jobId=found.job_id, region=job.region, instances=job.instance_ids)
+            note(execution, "terminate.sent", jobId=found.job_id, region=job.region, instances=job.instance_ids)
 
 
 def refuse(execution: Execution, job: TerminationJob, code: str, message: str, now: datetime) -> None:
@@ -174,4 +175,4 @@ def refuse(execution: Execution, job: TerminationJob, code: str, message: str, n
         if done:
             roll_up(execution, now)
             detail = {"region": job.region, "instances": job.instance_ids, "text": message}
-            journal(execution, "terminate.refused", outcome=code, **detail)
+            note(execution, "terminate.refused", outcome=code, **detail)

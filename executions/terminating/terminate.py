@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import transaction
 
 from audit.actor import Actor
-from audit.journal import attempt, record
+from audit.journal import attempt
 from contract.clock import Clock, db_clock
 from contract.errors import DomainError, NotFound
 from drs.client import SERVERS_PER_JOB, Drs, SendWindow
@@ -26,12 +26,12 @@ from executions.codes.ours import Code
 from executions.models import Execution, ServerRun, TerminationJob
 from executions.runs.actions import Verb, is_done, no_terminate, require_right
 from executions.runs.aws_calls import run_inline
+from executions.runs.journal import note
 from executions.states import JobStatus
 from executions.terminating.instances import (
     GONE,
     UNCONFIRMED_AFTER,
     Place,
-    journal,
     lock_run,
     mark_known,
     mark_terminated,
@@ -155,9 +155,9 @@ def _mark_instances(
     with transaction.atomic():
         now = clock()
         if found := mark_terminated(execution, now, pk__in=gone):
-            journal(execution, "terminate.found_gone", region=region, instances=_names(found))
+            note(execution, "terminate.found_gone", region=region, instances=_names(found))
         if lost := mark_unknown(execution, now, pk__in=unknown):
-            journal(execution, "terminate.unknown", region=region, instances=_names(lost))
+            note(execution, "terminate.unknown", region=region, instances=_names(lost))
         mark_known(execution, now, pk__in=known)
         roll_up(execution, now)
 
@@ -224,14 +224,14 @@ def _record_intents(
             wake_by(execution, now + UNCONFIRMED_AFTER)
             roll_up(execution, now)
         instances = [each for job in jobs for each in job.instance_ids]
-        record(
-            actor,
+        note(
+            execution,
             "execution.terminate",
-            subject_kind="execution",
-            subject_id=execution.pk,
-            subject_name=execution.plan_name,
-            detail={"instances": instances, "comment": comment} | ({} if jobs else {"changed": False}),
+            actor=actor,
+            comment=comment,
             before=before,
             after={"terminationStatus": execution.termination_status},
+            instances=instances,
+            facts={} if jobs else {"changed": False},
         )
     return jobs
