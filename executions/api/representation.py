@@ -12,10 +12,10 @@ from executions.measuring.forecast import ForecastShape
 from executions.measuring.forecast import show as show_forecast
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
 from executions.querysets import is_split
-from executions.runs.actions import Action, actions_of
+from executions.runs.allowed.actions import Action, actions_of
+from executions.runs.allowed.terminable_instances import terminable_counts
 from executions.runs.attempts import LeftOut, Lineage, lineages, retry_of
 from executions.runs.current_wave import shown_wave, waiting_wave
-from executions.runs.terminable_instances import terminable_counts
 from executions.states import TerminationStatus
 from protection.representation import Warning  # noqa: A004  (the contract's word)
 

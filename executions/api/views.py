@@ -48,7 +48,7 @@ from executions.commands import control
 from executions.commands.abandon import abandon
 from executions.commands.production import look_at_plan
 from executions.models import Execution
-from executions.runs.actions import CONTROL
+from executions.runs.allowed.actions import CONTROL
 from executions.states import ExecutionStatus, JobStatus, Kind
 from protection.inventory.recovery_instances import ANEW, InstancesKnown
 

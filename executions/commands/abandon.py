@@ -20,8 +20,9 @@ from executions.commands.control import check_comment, no_execution, require
 from executions.measuring import recorded_figures
 from executions.measuring.forecast import phase_times
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
-from executions.runs import actions, notifications, transitions
-from executions.runs.actions import Verb
+from executions.runs import notifications, transitions
+from executions.runs.allowed import actions
+from executions.runs.allowed.actions import Verb
 from executions.runs.journal import note
 from executions.runs.unresponsive_regions import is_unsaved, silent_jobs, wave_in_flight
 from executions.states import JobStatus, LaunchStatus, WaveStatus, roll_up

@@ -1,6 +1,6 @@
 """What people can do with runs, one function a verb. The engine does the rest.
 
-Every command locks the row, asks `runs/actions.py` what speaks against it, and changes it in one statement that also
+Every command locks the row, asks `runs/allowed/` what speaks against it, and changes it in one statement that also
 steals the engine's claim (`claim = NULL`) and makes the row due, so an engine that read the old state can no longer
 write, and the new state is acted upon within a second.
 """
@@ -21,8 +21,9 @@ from executions.commands import new_run
 from executions.commands.clear_history import delete_finished
 from executions.commands.production import Consent, look_at_plan
 from executions.models import Execution, WaveRun
-from executions.runs import actions, conflicts, notifications, transitions
-from executions.runs.actions import Verb, right_to_start
+from executions.runs import notifications, transitions
+from executions.runs.allowed import actions, conflicts
+from executions.runs.allowed.actions import Verb, right_to_start
 from executions.runs.journal import note
 from executions.states import ExecutionStatus, Kind, WaveStatus
 from executions.terminating.outcome import Failure, TerminationResult

@@ -15,7 +15,7 @@ from executions.commands.production import Consent, require_ending
 from executions.measuring import recorded_figures
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun, WaveRun
 from executions.runs import notifications
-from executions.runs.conflicts import refuse_held_servers, refuse_second_run
+from executions.runs.allowed.conflicts import refuse_held_servers, refuse_second_run
 from executions.runs.journal import note
 from executions.states import Kind
 from plans import services as plan_services

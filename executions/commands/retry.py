@@ -22,8 +22,8 @@ from executions.commands.production import Consent, look_at_run, require_ending
 from executions.measuring import recorded_figures
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun, WaveRun
 from executions.runs import notifications
+from executions.runs.allowed.conflicts import refuse_held, refuse_second_run
 from executions.runs.attempts import RETRIED, LeftOut, attempts_among, why_not
-from executions.runs.conflicts import refuse_held, refuse_second_run
 from executions.runs.journal import note
 from executions.states import LaunchStatus, WaveStatus
 from plans import services as plan_services

@@ -19,8 +19,8 @@ from executions.commands.abandon import abandon
 from executions.console.forms import CommentForm
 from executions.console.live_page.page_content import Live
 from executions.models import Execution
-from executions.runs.actions import NO_WAVE, actions_of
-from executions.runs.terminable_instances import terminable_servers
+from executions.runs.allowed.actions import NO_WAVE, actions_of
+from executions.runs.allowed.terminable_instances import terminable_servers
 from executions.runs.unresponsive_regions import silent_jobs, wave_in_flight
 from executions.states import Kind
 from executions.terminating.instances import launched

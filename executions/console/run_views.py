@@ -22,9 +22,9 @@ from executions.console.live_page.page_content import Live
 from executions.console.live_page.timeline import Timeline
 from executions.models import Execution, LaunchJob
 from executions.pacemaker import beating, is_alive
-from executions.runs.actions import actions_of
+from executions.runs.allowed.actions import actions_of
+from executions.runs.allowed.terminable_instances import terminable_counts
 from executions.runs.attempts import RETRIED, attempts_of, retry_of
-from executions.runs.terminable_instances import terminable_counts
 from executions.states import TerminationStatus
 from executions.terminating.outcome import result
 

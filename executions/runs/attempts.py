@@ -11,8 +11,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery, UUIDField
 from audit.actor import Actor
 from contract.errors import Conflict
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun
-from executions.runs.actions import Action, Verb, action_of
-from executions.runs.conflicts import held_servers, second_run
+from executions.runs.allowed.actions import Action, Verb, action_of
+from executions.runs.allowed.conflicts import held_servers, second_run
 from executions.states import ExecutionStatus, JobStatus, LaunchStatus, TerminationStatus
 
 RETRIED = (ExecutionStatus.PARTIAL, ExecutionStatus.FAILED)

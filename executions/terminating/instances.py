@@ -8,7 +8,7 @@ from django.db.models.functions import Coalesce, Least
 
 from executions.models import Execution, ServerRun
 from executions.runs import transitions
-from executions.runs.terminable_instances import terminable_servers
+from executions.runs.allowed.terminable_instances import terminable_servers
 from executions.states import InstanceState, JobStatus, LaunchStatus, TerminationStatus
 
 UNCONFIRMED_AFTER = timedelta(seconds=60)

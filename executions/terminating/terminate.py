@@ -24,7 +24,7 @@ from drs.errors import DrsError
 from drs.shapes import TERMINATE, Job, RecoveryInstance
 from executions.codes.ours import Code
 from executions.models import Execution, ServerRun, TerminationJob
-from executions.runs.actions import Verb, is_done, no_terminate, require_right
+from executions.runs.allowed.actions import Verb, is_done, no_terminate, require_right
 from executions.runs.aws_calls import run_inline
 from executions.runs.journal import note
 from executions.states import JobStatus

@@ -11,7 +11,7 @@ from contract.errors import DomainError
 from executions.commands import control, retry
 from executions.commands.abandon import abandon
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob, WaveRun
-from executions.runs.actions import Action, Verb, actions_of
+from executions.runs.allowed.actions import Action, Verb, actions_of
 from executions.runs.attempts import retry_of
 from executions.states import FINAL, ExecutionStatus, Kind
 from plans.models import RecoveryPlan

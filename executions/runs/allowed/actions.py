@@ -14,8 +14,8 @@ from contract.errors import BadRequest
 from contract.rights import not_allowed
 from executions.codes.ours import Code
 from executions.models import Execution
+from executions.runs.allowed.terminable_instances import terminable_counts
 from executions.runs.current_wave import waiting_wave
-from executions.runs.terminable_instances import terminable_counts
 from executions.runs.unresponsive_regions import not_abandonable
 from executions.states import ExecutionStatus, Kind, TerminationStatus, WaveStatus
 
