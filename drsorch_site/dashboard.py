@@ -19,6 +19,7 @@ from django.views.decorators.http import require_POST, require_safe
 from console.pages import HtmxHttpRequest, Question
 from contract.status import Tone
 from drsorch_site.page_context import THEMES
+from drsorch_verify.sources import digest as verifier_digest
 from executions.console.live_page.page_content import Live
 from executions.models import Execution, LaunchJob, PlanReadiness
 from executions.pacemaker import beating, is_alive, last_beat
@@ -209,6 +210,7 @@ def settings_page(request: HttpRequest) -> HttpResponse:
         "beat_at": beat_at,
         "is_alive": is_alive(),
         "version": settings.VERSION,
+        "verifier": verifier_digest(),
         "database": connection.display_name,
         "session_minutes": settings.SESSION_MINUTES,
         "has_passwords": settings.PROVIDER is None,

@@ -7,6 +7,7 @@ says happened, and that agrees with the journal.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,9 @@ EVIDENCE = "execution.evidence"
 JOURNAL, MANIFEST, REPORT, TABLE = "journal.json", "manifest.json", "report.json", "report.csv"
 FORMAT = "drsorch-evidence/2"
 REPORT_FORMAT = "drsorch-report/2"
+# Nothing else belongs into a pack; those of versions before 1.1.0 had a copy of this program, which nobody may run.
+NAMES = {"README.txt", "calls.json", "report.pdf", JOURNAL, MANIFEST, REPORT, TABLE}
+PROGRAM = re.compile(r"drsorch_verify/[a-z_]+\.py")
 
 
 def problems(pack: bytes, head: str = "") -> list[str]:
@@ -25,12 +29,21 @@ def problems(pack: bytes, head: str = "") -> list[str]:
         files = archive.read(pack)
     except ValueError as error:
         return [str(error)]
+    strange = [name for name in files if name not in NAMES and not PROGRAM.fullmatch(name)]
     lost = [name for name in (JOURNAL, MANIFEST, REPORT) if name not in files]
-    if lost:
-        return [f"{name} is missing" for name in lost]
+    if strange or lost:
+        return [f"{name} is no file of an evidence pack" for name in strange] + [f"{name} is missing" for name in lost]
     try:
         return _contents(files, head)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, StopIteration, RecursionError) as error:
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        StopIteration,
+        RecursionError,
+        ArithmeticError,
+    ) as error:
         return [f"a document in the pack is not what it should be: {type(error).__name__} {error}"]
 
 
@@ -65,7 +78,9 @@ def _contents(files: Mapping[str, bytes], head: str) -> list[str]:
 def notes(pack: bytes) -> list[str]:
     """What of a pack that holds rests on the report alone, in sentences."""
     files = archive.read(pack)
-    return history.notes(json.loads(files[REPORT]), _entries(json.loads(files[JOURNAL])))
+    program = any(PROGRAM.fullmatch(name) for name in files)
+    told = ["There is a program in the pack, as in those of versions before 1.1.0. It was not run; do not run it."]
+    return told * program + history.notes(json.loads(files[REPORT]), _entries(json.loads(files[JOURNAL])))
 
 
 def document(content: object) -> bytes:

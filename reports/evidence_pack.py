@@ -1,14 +1,12 @@
-"""The evidence pack: report, journal and verifier in one archive whose digests stand in the journal's hash chain."""
+"""The evidence pack: report and journal in one archive whose digests stand in the journal's hash chain."""
 
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from django.db import transaction
 
-import drsorch_verify
 from audit.actor import Actor
 from audit.journal_excerpt import seals_of, slice_of
 from audit.models import AuditEntry
@@ -30,11 +28,14 @@ report.csv     a line for each server
 calls.json     what was asked of AWS: find it in CloudTrail and DescribeJobs
 journal.json   the journal of the run as a piece of the hash chain; entries of others are digests alone
 manifest.json  SHA-256 of every file, and the head of the chain
-drsorch_verify the program that checks all this, offline, with Python 3.11 or later and nothing else
 
-Check it, with this copy of the program or better with one that you trust:
+Check it offline, with Python 3.11 or later and a verifier that you have from somebody else than this pack:
 
-    PYTHONPATH=pack.zip python3 -m drsorch_verify pack.zip
+    drsorch-verify pack.zip
+
+It is in the folder drsorch_verify of DRS Orchestration (pipx install ./drsorch_verify). Its digest is in the release
+notes, and where the product runs: under Settings, and python manage.py verifier_digest; its README.md says how to
+compare it. No program is in this pack. If there is one, do not run it: whoever forges a pack forges that, too.
 
 A chain that was made anew from end to end would hold. So compare the head with one that was noted elsewhere
 (--head SEQ:DIGEST), or have it confirmed where the product runs: python manage.py audit_verify --head SEQ:DIGEST
@@ -54,7 +55,7 @@ class Account:
 def make(actor: Actor, execution_id: uuid.UUID, now: datetime) -> bytes:
     """The pack of a run that is over. Writes the journal entry that vouches for it, and has it sealed."""
     found = account(execution_id, now)
-    return vouched(actor, found, {"README.txt": README.encode(), "report.pdf": as_pdf(found.report), **verifier()})
+    return vouched(actor, found, {"README.txt": README.encode(), "report.pdf": as_pdf(found.report)})
 
 
 def account(execution_id: uuid.UUID, now: datetime) -> Account:
@@ -97,9 +98,3 @@ def _lineage(execution: Execution) -> list[str]:
     while entry := retries.filter(subject_id=ids[-1]).first():
         ids.append(entry.detail["retryOf"])
     return ids
-
-
-def verifier() -> Mapping[str, bytes]:
-    """The program that checks a pack, as it runs here."""
-    folder = Path(drsorch_verify.__file__).parent
-    return {f"drsorch_verify/{each.name}": each.read_bytes() for each in sorted(folder.glob("*.py"))}

@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 EVERYWHERE = {"audit", "contract"}
 ROOMS = {
     "drsorch_site": {"reports", "executions", "notify", "plans", "protection", "identity", "console", "drs"}
+    | {"drsorch_verify"}
     | EVERYWHERE,
     "reports": {"executions", "plans", "protection", "console", "drs", "drsorch_verify"} | EVERYWHERE,
     "drsorch_verify": set(),

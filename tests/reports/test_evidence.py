@@ -2,10 +2,7 @@
 
 import json
 import random
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,30 +72,6 @@ def forged(pack: bytes, work: Callable[[dict[str, Any]], None]) -> bytes:
         with_manifest(files)
 
     return changed(pack, forge)
-
-
-def test_it_verifies_itself_with_the_standard_library_alone(fresh: bytes, tmp_path: Path) -> None:
-    pack = fresh
-    assert problems(pack) == []
-    path = tmp_path / "pack.zip"
-    path.write_bytes(pack)
-    command = [sys.executable, "-S", "-m", "drsorch_verify", str(path)]
-
-    def run(*more: str) -> tuple[int, str]:
-        done = subprocess.run(
-            [*command, *more], cwd=tmp_path, env={"PYTHONPATH": str(path)}, capture_output=True, text=True, check=False
-        )
-        return done.returncode, done.stdout + done.stderr
-
-    status, said = run()
-    assert (status, "The pack holds" in said) == (0, True), said
-    assert "3 of 4 servers launched" in said
-    head = json.loads(archive.read(pack)[MANIFEST])["head"]
-    assert run("--head", head)[0] == 0
-    call_command("audit_verify", head=head)  # the installation knows it, too
-    assert run("--head", f"{head.split(':')[0]}:{'0' * 64}")[0] == 1
-    path.write_bytes(forged(pack, lambda report: report.update(startedBy="nobody")))
-    assert run("--head", head)[0] == 1  # a chain made anew holds in itself, and not beside a head noted elsewhere
 
 
 def test_the_slice_shows_the_runs_entries_and_of_others_a_digest(still: StillStage) -> None:

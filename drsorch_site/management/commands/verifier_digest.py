@@ -1,0 +1,15 @@
+"""`manage.py verifier_digest`: which drsorch-verify is of this version."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from drsorch_verify.sources import digest
+
+
+class Command(BaseCommand):
+    help = "Prints the digest of drsorch-verify's sources; drsorch_verify/README.md says how to compare it."
+    requires_system_checks: list[str] = []
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.stdout.write(digest())
