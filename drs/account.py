@@ -9,7 +9,7 @@ import threading
 import time
 from collections import defaultdict
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 import boto3
 from botocore.config import Config
@@ -141,7 +141,14 @@ def _cache(key: Key, account: str) -> None:
 def _certain_account(error: Exception, region: str) -> DrsError:
     """The question has no effect, and what it stands before was not sent: never uncertain, and never for good."""
     told = classify(error, region=region, operation=OPERATION)
-    if told.effect is Effect.REJECTED:
-        return told
-    trouble = Trouble.CREDENTIALS if told.effect is Effect.FATAL else Trouble.UNREACHABLE
+    effect = told.effect
+    match effect:
+        case Effect.REJECTED:
+            return told
+        case Effect.FATAL:
+            trouble = Trouble.CREDENTIALS
+        case Effect.UNCERTAIN:
+            trouble = Trouble.UNREACHABLE
+        case _:
+            assert_never(effect)
     return DrsError(trouble, code=told.code, message=told.message, region=region, operation=OPERATION)

@@ -1,7 +1,8 @@
 """Every status of a run, declared once, and how they roll up. No Django, no I/O."""
 
 from collections.abc import Iterable
-from enum import StrEnum
+from enum import Enum, StrEnum
+from typing import assert_never
 
 from contract.status import Status, Tone
 
@@ -24,14 +25,38 @@ class ExecutionStatus(Status):
     def is_final(self) -> bool:
         return self in FINAL
 
+    @property
+    def moved_by(self) -> "MovedBy":
+        """Who advances a run in it."""
+        match self:
+            case ExecutionStatus.PENDING | ExecutionStatus.RUNNING:
+                return MovedBy.STEP
+            case (
+                ExecutionStatus.POLLING
+                | ExecutionStatus.LAUNCHING
+                | ExecutionStatus.PAUSED
+                | ExecutionStatus.CANCELLING
+            ):
+                return MovedBy.SWEEP
+            case (
+                ExecutionStatus.COMPLETED | ExecutionStatus.PARTIAL | ExecutionStatus.FAILED | ExecutionStatus.CANCELLED
+            ):
+                return MovedBy.NOBODY
+            case _:
+                assert_never(self)
 
-FINAL = frozenset(
-    {ExecutionStatus.COMPLETED, ExecutionStatus.PARTIAL, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}
-)
+
+class MovedBy(Enum):
+    """Whoever has the claim, the sweep and nobody else, or nobody, because it is over."""
+
+    STEP = "step"
+    SWEEP = "sweep"
+    NOBODY = "nobody"
+
+
+FINAL = frozenset(each for each in ExecutionStatus if each.moved_by is MovedBy.NOBODY)
 ACTIVE = frozenset(ExecutionStatus) - FINAL
-POLLED = frozenset(  # the sweep, and nobody else, advances a run in these
-    {ExecutionStatus.POLLING, ExecutionStatus.LAUNCHING, ExecutionStatus.PAUSED, ExecutionStatus.CANCELLING}
-)
+POLLED = frozenset(each for each in ExecutionStatus if each.moved_by is MovedBy.SWEEP)
 STEPPED = ACTIVE - POLLED
 
 
@@ -72,7 +97,13 @@ class LaunchStatus(Status):
 
     @property
     def is_settled(self) -> bool:
-        return self not in (LaunchStatus.PENDING, LaunchStatus.IN_PROGRESS)
+        match self:
+            case LaunchStatus.PENDING | LaunchStatus.IN_PROGRESS:
+                return False
+            case LaunchStatus.LAUNCHED | LaunchStatus.FAILED | LaunchStatus.TERMINATED:
+                return True
+            case _:
+                assert_never(self)
 
 
 class Phase(Status):
@@ -116,6 +147,17 @@ class Kind(Status):
     DRILL = "DRILL", "Drill", Tone.NEUTRAL
     RECOVERY = "RECOVERY", "Recovery", Tone.DANGER
 
+    @property
+    def is_recovery(self) -> bool:
+        """Whether its instances may become production; those of any other are a drill's to DRS."""
+        match self:
+            case Kind.RECOVERY:
+                return True
+            case Kind.DRILL:
+                return False
+            case _:
+                assert_never(self)
+
 
 class TerminationStatus(Status):
     """Where the clean-up of a run's instances is."""
@@ -155,7 +197,15 @@ class Verdict(Status):
     @property
     def severity(self) -> str:
         """What the API calls a reason that forces this verdict."""
-        return {"NOT_READY": "BLOCKING", "READY_WITH_WARNINGS": "WARNING"}.get(self.value, self.value)
+        match self:
+            case Verdict.NOT_READY:
+                return "BLOCKING"
+            case Verdict.READY_WITH_WARNINGS:
+                return "WARNING"
+            case Verdict.UNKNOWN | Verdict.READY:
+                return self.value
+            case _:
+                assert_never(self)
 
 
 def roll_up(

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import assert_never
 
 from django.db import Error as DatabaseTrouble
 from django.db import connections, transaction
@@ -44,13 +45,16 @@ Send = Callable[[OutgoingMessage], None]
 
 def send(outgoing: OutgoingMessage) -> None:
     """By the message's channel. Raises DeliveryFailed."""
-    match outgoing.channel:
+    channel = Channel(outgoing.channel)
+    match channel:
         case Channel.SNS:
             sns.send(outgoing)
         case Channel.EMAIL:
             mail.send(outgoing)
-        case _:
+        case Channel.WEBHOOK:
             webhook.send(outgoing)
+        case _:
+            assert_never(channel)
 
 
 def backoff(attempts: int) -> timedelta:

@@ -57,7 +57,7 @@ def create(*, actor: Actor, name: str, wanted: Wanted, clock: Clock = db_clock) 
     """Have somebody told. Raises Forbidden, Invalid."""
     actor.require("notify.add_subscription", "add subscriptions")
     _check(wanted)
-    secret = new_secret() if wanted.channel == Channel.WEBHOOK else ""
+    secret = new_secret() if Channel(wanted.channel).is_signed else ""
     with transaction.atomic():
         _check_plan(wanted)
         subscription = Subscription(owner=actor.name, created_at=clock())
@@ -88,9 +88,9 @@ def update(
         refuse_stale(subscription.version, expected, f"The subscription “{subscription.name}”")
         _check_plan(wanted)
         before = state(subscription)
-        is_webhook = wanted.channel == Channel.WEBHOOK
+        is_signed = Channel(wanted.channel).is_signed
         moved = (subscription.channel, subscription.target) != (wanted.channel, wanted.target)
-        secret = new_secret() if is_webhook and (moved or renew_secret or not subscription.sealed_secret) else ""
+        secret = new_secret() if is_signed and (moved or renew_secret or not subscription.sealed_secret) else ""
         _apply(subscription, wanted, secret)
         subscription.version, subscription.updated_at = subscription.version + 1, clock()
         subscription.save()
@@ -176,7 +176,7 @@ def _apply(subscription: Subscription, wanted: Wanted, secret: str) -> None:
     subscription.enabled = wanted.enabled
     if secret:
         subscription.sealed_secret = seal(secret)
-    elif wanted.channel != Channel.WEBHOOK:
+    elif not Channel(wanted.channel).is_signed:
         subscription.sealed_secret = ""
 
 

@@ -1,5 +1,7 @@
 """What can be told, by which channel, and what becomes of a delivery. Declared once; no Django models."""
 
+from typing import assert_never
+
 from django.db.models import TextChoices
 
 from contract.status import Status, Tone
@@ -26,6 +28,17 @@ class Channel(TextChoices):
     SNS = "SNS", "SNS topic"
     EMAIL = "EMAIL", "E-mail"
     WEBHOOK = "WEBHOOK", "Webhook"
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether its messages are signed with a secret of the subscription's own."""
+        match self:
+            case Channel.WEBHOOK:
+                return True
+            case Channel.SNS | Channel.EMAIL:
+                return False
+            case _:
+                assert_never(self)
 
 
 class DeliveryStatus(Status):

@@ -1,7 +1,7 @@
 """Recovery plans: waves in order, each with its groups, servers and dependencies."""
 
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from django.db import models
 from django.db.models.functions import Now
@@ -18,6 +18,17 @@ class OnFailure(models.TextChoices):
 
     STOP = "STOP", "Stop the plan"
     CONTINUE = "CONTINUE", "Continue with the next wave"
+
+    @property
+    def stops_plan(self) -> bool:
+        """Whether nothing is launched after a wave that failed."""
+        match self:
+            case OnFailure.STOP:
+                return True
+            case OnFailure.CONTINUE:
+                return False
+            case _:
+                assert_never(self)
 
 
 class RecoveryPlanQuerySet(models.QuerySet["RecoveryPlan"]):

@@ -1,5 +1,7 @@
 """What a person or a client is told when DRS could not be asked."""
 
+from typing import assert_never
+
 from contract.errors import BadGateway, BadRequest, DomainError, Unavailable
 from drs.errors import DrsError, Trouble
 
@@ -32,7 +34,8 @@ def drs_trouble(error: DrsError) -> DomainError:
 
 def _why(error: DrsError) -> str:
     """What a person can do about it differs: only some of it goes away by itself."""
-    match error.trouble:
+    trouble = error.trouble
+    match trouble:
         case Trouble.ACCESS_DENIED:
             return f"AWS denied access to DRS in {error.region}: {error.message} Check the IAM policy."
         case Trouble.OTHER_ACCOUNT:
@@ -60,5 +63,7 @@ def _why(error: DrsError) -> str:
             )
         case Trouble.REFUSED | Trouble.NOT_FOUND:
             return f"DRS in {error.region} refuses the request ({error.code}: {error.message}). Nothing was changed."
-        case _:
+        case Trouble.UNREACHABLE | Trouble.UNCERTAIN | Trouble.NOT_SENT | Trouble.CONFLICT | Trouble.QUOTA:
             return f"DRS in {error.region} does not answer ({error.code}). Nothing was changed. Try again shortly."
+        case _:
+            assert_never(trouble)

@@ -1,7 +1,7 @@
 """What a report says in sentences. Figures in, English out."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from contract.clock import utc
 from contract.plurals import counted
@@ -64,17 +64,21 @@ def verdict(execution: Execution, figures: Measured, *, reading: bool = False) -
 
 def _against_target(achieved: str, objective: str, found: Verdict, *, complete: bool, reading: bool = False) -> str:
     """What was achieved (RTA, RPA) against its objective (RTO, RPO). `drsorch_verify.derive` looks for these words."""
-    if found.reached is Reached.NO_TARGET:
-        known = complete and found.seconds is not None
-        return f"No {objective} was set{f'; the {achieved} was {span(found.seconds)}' if known else ''}."
     target = f"the {objective} of {span(found.target)}"
-    if found.reached is Reached.MET:
-        return f"{achieved} {span(found.seconds)}: {target} was met."
-    if found.reached is Reached.MISSED:
-        return f"{achieved} {span(found.seconds)}: {target} was missed by {span(found.missed_by)}."
-    if found.reached is Reached.NOT_REACHED:
-        return f"T{target[1:]} was not met: not every server launched."
-    return f"Whether {target} was met is {'still being read from AWS' if reading else 'not known'}."
+    match found.reached:
+        case Reached.NO_TARGET:
+            known = complete and found.seconds is not None
+            return f"No {objective} was set{f'; the {achieved} was {span(found.seconds)}' if known else ''}."
+        case Reached.MET:
+            return f"{achieved} {span(found.seconds)}: {target} was met."
+        case Reached.MISSED:
+            return f"{achieved} {span(found.seconds)}: {target} was missed by {span(found.missed_by)}."
+        case Reached.NOT_REACHED:
+            return f"T{target[1:]} was not met: not every server launched."
+        case Reached.UNKNOWN:
+            return f"Whether {target} was met is {'still being read from AWS' if reading else 'not known'}."
+        case _:
+            assert_never(found.reached)
 
 
 # Rows of two or three cells, for the page and the PDF alike

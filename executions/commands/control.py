@@ -34,7 +34,7 @@ from protection.inventory.recovery_instances import InstancesKnown
 __all__ = ["Failure", "TerminationResult", "cancel", "delete_finished", "get", "pause", "resume", "start", "terminate"]
 
 COMMENT_MAX = 512
-ANY_START = AnyOf("start runs", tuple(right_to_start(kind)[0] for kind in Kind))
+ANY_START = AnyOf("start runs", (right_to_start(Kind.DRILL)[0], right_to_start(Kind.RECOVERY)[0]))
 OUTAGE_MOST = timedelta(days=30)  # whoever recovers later than that has mistyped the time
 
 
@@ -84,7 +84,7 @@ def start(
 def _check_outage(kind: Kind, outage_at: datetime | None, clock: Clock) -> None:
     if outage_at is None:
         return
-    if kind is not Kind.RECOVERY:
+    if not kind.is_recovery:
         raise Invalid({"outageTime": ["Only a RECOVERY has an outage. Leave it out."]})
     if outage_at > clock():
         raise Invalid({"outageTime": ["An outage (outageTime) lies in the past; this is in the future."]})

@@ -254,7 +254,7 @@ def require_ending(
             raise Conflict(Code.PRODUCTION_RUNNING, f"{text} replaceProduction: true.", details=named)
         detail |= {"endsRecoveryInstances": [each.id for each in found], "replaceProduction": True}
     if consent.looked.silent:
-        if kind is Kind.DRILL:
+        if not kind.is_recovery:
             raise next(iter(consent.looked.silent.values()))
         detail["productionNotChecked"] = {region: why.message for (_, region), why in consent.looked.silent.items()}
     return detail

@@ -22,7 +22,6 @@ from executions.models import Execution
 from executions.runs.allowed.actions import NO_WAVE, actions_of
 from executions.runs.allowed.terminable_instances import terminable_servers
 from executions.runs.unresponsive_regions import silent_jobs, wave_in_flight
-from executions.states import Kind
 from executions.terminating.instances import launched
 from executions.terminating.outcome import result
 
@@ -140,7 +139,7 @@ def execution_terminate(request: HtmxHttpRequest, execution_id: uuid.UUID) -> Ht
         "execution": execution,
         "instances": [(each, failed.get(each.recovery_instance_id or each.source_server_id)) for each in instances],
         "phrase": phrase,
-        "is_recovery": execution.purpose is Kind.RECOVERY,
+        "is_recovery": execution.purpose.is_recovery,
         "typed": typed,
         "error": error,
         "form": form,
@@ -153,6 +152,6 @@ def execution_terminate(request: HtmxHttpRequest, execution_id: uuid.UUID) -> Ht
 
 def _mistyped(execution: Execution, phrase: str, typed: str) -> str:
     """What is wrong with the confirmation: of a recovery the plan's name is asked for, because it may be production."""
-    if execution.purpose is Kind.RECOVERY:
+    if execution.purpose.is_recovery:
         return "" if name_key(typed) == name_key(execution.plan_name) else "This is not the plan's name."
     return "" if typed.strip().casefold() == phrase else f"Type “{phrase}” to confirm."

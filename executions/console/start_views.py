@@ -117,7 +117,7 @@ class ProductionRisk:
 
     @property
     def is_recovery(self) -> bool:
-        return self.kind is Kind.RECOVERY
+        return self.kind.is_recovery
 
     @property
     def is_typed(self) -> bool:
@@ -145,7 +145,7 @@ class ProductionRisk:
 
 def _outage(request: HtmxHttpRequest, kind: Kind) -> datetime | None:
     """When production was lost, in UTC, if that was said. Raises Invalid."""
-    said = request.POST.get("outage", "").strip() if kind is Kind.RECOVERY else ""
+    said = request.POST.get("outage", "").strip() if kind.is_recovery else ""
     try:
         return datetime.fromisoformat(said).replace(tzinfo=UTC) if said else None
     except ValueError as error:

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterable
 from datetime import datetime
+from typing import assert_never
 
 from django.conf import settings
 from django.db import transaction
@@ -101,6 +102,8 @@ def _apply_decision(run: Run, decision: DatabaseOnly, now: datetime) -> bool:
         case d.Wait(until):
             _wait(run, until, now)
             return False
+        case _:
+            assert_never(decision)
     return True
 
 

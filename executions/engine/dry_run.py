@@ -205,7 +205,7 @@ def _settle(run: Run, wave: WaveRun, now: datetime) -> None:
 def _consequences(run: Run, wave: WaveRun) -> Iterable[str]:
     """What the wave's place in the plan would mean for it."""
     failed, skipped = _not_completing(run.waves[: wave.number])
-    stopper = next((each for each in failed if run.waves[each].on_failure == OnFailure.STOP), None)
+    stopper = next((each for each in failed if OnFailure(run.waves[each].on_failure).stops_plan), None)
     missing = next((each for each in wave.depends_on if each in failed | skipped), None)
     if stopper is not None:
         yield f"It would be skipped: wave {stopper + 1} would fail, and the plan stops there."

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from typing import assert_never
 
 from django.conf import settings
 from django.db import transaction
@@ -30,6 +31,7 @@ from executions.launching.refusals import (
     split,
     split_unsent,
     start_wave,
+    waiting_for,
 )
 from executions.models import Execution, LaunchJob, WaveRun
 from executions.runs import decide as d
@@ -39,7 +41,7 @@ from executions.runs.aws_calls import AwsCalls
 from executions.runs.claim import ClaimLost, Run, unconfirmed_launches
 from executions.runs.journal import note
 from executions.runs.retry_policy import count_refusal, exclude_idle_time, is_out_of_time
-from executions.states import WAVE_BEGUN, JobStatus, Kind, WaveStatus
+from executions.states import WAVE_BEGUN, JobStatus, WaveStatus
 
 LAUNCH_TAG = "drsorch:launch"
 EXECUTION_TAG = "drsorch:execution"
@@ -71,7 +73,7 @@ def launch(run: Run, wave: WaveRun, job_id: uuid.UUID, clock: Clock) -> AwsCalls
         answer = yield partial(
             Drs(job.region, job.account_id).start_recovery,
             servers,
-            is_drill=run.execution.purpose is Kind.DRILL,
+            is_drill=not run.execution.purpose.is_recovery,
             tags={LAUNCH_TAG: str(job.pk), EXECUTION_TAG: str(run.execution.pk)},
             window=window,
         )
@@ -284,18 +286,22 @@ def _after_unclear(run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, mes
 def _after_failure(
     run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, servers: Sequence[str], clock: Clock
 ) -> AwsCalls[None]:
-    if error.effect is Effect.UNCERTAIN:
-        text = f"AWS gave no clear answer to a launch ({error.code}); checking AWS for it."
-        _after_unclear(run, wave, job, error, text, clock())
-    elif error.trouble in _MAY_BE_ONE_SERVERS:
-        yield from _after_refused(run, wave, job, error, servers, clock)
-    elif error.effect is Effect.FATAL:
-        code = _FATAL_CODES.get(error.trouble, Code.LAUNCH_REJECTED)
-        reject(run, wave, job, code, f"{error.code}: {error.message}", clock())
-    elif error.trouble in (Trouble.CONFLICT, Trouble.QUOTA):
-        yield from _after_busy(run, wave, job, error, servers, clock)
-    else:
-        retry_later(run, wave, job, error, _waiting_for(error), clock())
+    effect = error.effect
+    match effect:
+        case Effect.UNCERTAIN:
+            text = f"AWS gave no clear answer to a launch ({error.code}); checking AWS for it."
+            _after_unclear(run, wave, job, error, text, clock())
+        case Effect.FATAL | Effect.REJECTED if error.trouble in _MAY_BE_ONE_SERVERS:
+            yield from _after_refused(run, wave, job, error, servers, clock)
+        case Effect.FATAL:
+            code = _FATAL_CODES.get(error.trouble, Code.LAUNCH_REJECTED)
+            reject(run, wave, job, code, f"{error.code}: {error.message}", clock())
+        case Effect.REJECTED if error.trouble in (Trouble.CONFLICT, Trouble.QUOTA):
+            yield from _after_busy(run, wave, job, error, servers, clock)
+        case Effect.REJECTED:
+            retry_later(run, wave, job, error, waiting_for(error), clock())
+        case _:
+            assert_never(effect)
 
 
 def _after_refused(
@@ -373,23 +379,3 @@ def _split_in_conflict(run: Run, wave: WaveRun, job: LaunchJob, jobs: Sequence[J
         return False
     split_unsent(run, wave, job, parts, "Another DRS job is working on one of its servers; the others are sent.", now)
     return True
-
-
-def _waiting_for(error: DrsError) -> str:
-    """Why a launch waits, in a sentence for the wave."""
-    match error.trouble:
-        case Trouble.THROTTLED:
-            return f"AWS is throttling launches in {error.region}; retrying."
-        case Trouble.OTHER_ACCOUNT:
-            return error.message
-        case Trouble.CREDENTIALS:
-            return f"The AWS credentials are not accepted: {error.message}"
-        case Trouble.KEY_OR_REGION:
-            return (
-                f"AWS does not know the access key, because it was deleted or replaced, or because {error.region} is"
-                f" not enabled for the account; retrying. ({error.message})"
-            )
-        case Trouble.NOT_SENT:
-            return "This engine was delayed for too long to send the launch safely; retrying."
-        case _:
-            return f"DRS in {error.region} cannot be reached ({error.code}); retrying."

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import assert_never
 
 from django.conf import settings
 from django.db import transaction
@@ -247,3 +248,37 @@ def _lock_run(run: Run) -> bool | None:
 def _unanswered(job: LaunchJob) -> QuerySet[LaunchJob]:
     """The launch, as long as nobody has found out what became of this attempt."""
     return LaunchJob.objects.filter(pk=job.pk, status=JobStatus.INITIATED, attempt=job.attempt, job_id="")
+
+
+def waiting_for(error: DrsError) -> str:
+    """Why a launch waits, in a sentence for the wave."""
+    trouble = error.trouble
+    match trouble:
+        case Trouble.THROTTLED:
+            return f"AWS is throttling launches in {error.region}; retrying."
+        case Trouble.OTHER_ACCOUNT:
+            return error.message
+        case Trouble.CREDENTIALS:
+            return f"The AWS credentials are not accepted: {error.message}"
+        case Trouble.KEY_OR_REGION:
+            return (
+                f"AWS does not know the access key, because it was deleted or replaced, or because {error.region} is"
+                f" not enabled for the account; retrying. ({error.message})"
+            )
+        case Trouble.NOT_SENT:
+            return "This engine was delayed for too long to send the launch safely; retrying."
+        case Trouble.UNREACHABLE | Trouble.UNCERTAIN:
+            return f"DRS in {error.region} cannot be reached ({error.code}); retrying."
+        case (
+            Trouble.CONFLICT
+            | Trouble.QUOTA
+            | Trouble.ACCESS_DENIED
+            | Trouble.INVALID
+            | Trouble.NOT_FOUND
+            | Trouble.REFUSED
+            | Trouble.NOT_INITIALIZED
+            | Trouble.REGION_NOT_ENABLED
+        ):
+            return f"DRS refuses ({error.code}: {error.message}); retrying."
+        case _:
+            assert_never(trouble)

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, assert_never
 
 from contract.plurals import counted
 from drs.client import SERVERS_PER_JOB
@@ -287,12 +287,20 @@ def _launch_findings(server: ServerFacts, region: RegionFacts, now: datetime) ->
     busy = next((job for job in region.foreign if server.id in region.running[job]), None)
     if busy:
         yield Finding(Against.BUSY_AT_DRS, f"It is in DRS job {busy}, which was not started by this installation.")
-    if server.instance_of is Kind.DRILL:
-        yield Finding(Against.DRILL_INSTANCE_RUNS, "Its instance from an earlier drill is still running.")
-    elif server.instance_of is Kind.RECOVERY:
-        yield Finding(Against.RECOVERY_INSTANCE_RUNS, "A recovery instance of it is running. A launch terminates it.")
-    elif server.has_foreign_instance:
-        yield Finding(Against.FOREIGN_INSTANCE_RUNS, "An instance of it that was not launched from here is running.")
+    kind = server.instance_of
+    match kind:
+        case Kind.DRILL:
+            yield Finding(Against.DRILL_INSTANCE_RUNS, "Its instance from an earlier drill is still running.")
+        case Kind.RECOVERY:
+            text = "A recovery instance of it is running. A launch terminates it."
+            yield Finding(Against.RECOVERY_INSTANCE_RUNS, text)
+        case None if server.has_foreign_instance:
+            text = "An instance of it that was not launched from here is running."
+            yield Finding(Against.FOREIGN_INSTANCE_RUNS, text)
+        case None:
+            pass
+        case _:
+            assert_never(kind)
 
 
 def quota_reasons(facts: PlanFacts) -> Iterator[Reason]:

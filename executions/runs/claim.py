@@ -16,6 +16,7 @@ from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.querysets import SPLIT
 from executions.runs import decide as d
 from executions.states import STEPPED, JobStatus, LaunchStatus
+from plans.models import OnFailure
 
 # Columns of a wave's run that are large and nothing that the engine decides by, for `defer`.
 LARGE_COLUMNS = tuple(f"wave__execution__{column}" for column in ("plan_copy", "rehearsal", "phase_times"))
@@ -83,7 +84,7 @@ def _wave_view(wave: WaveRun) -> d.WaveView:
         paused_at=wave.paused_at,
         resumed=wave.resumed_at is not None,
         depends_on=tuple(wave.depends_on),
-        on_failure=wave.on_failure,
+        on_failure=OnFailure(wave.on_failure),
         deadline_at=wave.deadline_at,
     )
 

@@ -14,13 +14,13 @@ from contract.plurals import counted
 from executions.codes.ours import Code
 from executions.runs.current_wave import current_wave
 from executions.states import ExecutionStatus, JobStatus, LaunchStatus, WaveStatus, roll_up
+from plans.models import OnFailure
 
 PAUSE_LIMIT = timedelta(seconds=31_536_000)  # one year
 LAUNCH_SPACING = timedelta(seconds=15)  # between two jobs of one wave
 SETTLING_GRACE = timedelta(minutes=2)  # for rows that lag behind a COMPLETED job
 UNLISTED_LIMIT = timedelta(days=1)  # how long DRS is asked which instances an ended job has launched
 BACKOFF_LIMIT = timedelta(minutes=5)
-STOP = "STOP"
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class WaveView:
     paused_at: datetime | None = None
     resumed: bool = False
     depends_on: tuple[int, ...] = ()
-    on_failure: str = STOP
+    on_failure: OnFailure = OnFailure.STOP
     deadline_at: datetime | None = None
     jobs: tuple[JobView, ...] = ()
     servers: tuple[LaunchStatus, ...] = ()
@@ -214,7 +214,7 @@ def _before_launch(run: RunView, wave: WaveView, now: datetime) -> Decision:
 def _skip_reason(run: RunView, wave: WaveView) -> Skip | None:
     """Why a wave must not start: an earlier one failed and stops the plan, or one it depends on did not complete."""
     earlier = run.waves[: wave.number]
-    stopper = next((each for each in earlier if each.status is WaveStatus.FAILED and each.on_failure == STOP), None)
+    stopper = next((each for each in earlier if each.status is WaveStatus.FAILED and each.on_failure.stops_plan), None)
     if stopper is not None:
         rest = tuple(each.number for each in run.waves[wave.number :])
         return Skip(rest, f"Wave {stopper.number + 1} failed, and the plan stops there.")

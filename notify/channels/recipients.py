@@ -1,6 +1,7 @@
 """What a subscription may point at, and how much of it everybody may see."""
 
 import re
+from typing import assert_never
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -20,7 +21,8 @@ def problem_of(channel: str, target: str) -> str:
         return "Say where to send it."
     if len(target) > TARGET_MAX:
         return f"At most {TARGET_MAX} characters; this has {len(target)}."
-    match channel:
+    through = Channel(channel)
+    match through:
         case Channel.SNS:
             ok = TOPIC.fullmatch(target)
             return (
@@ -28,8 +30,10 @@ def problem_of(channel: str, target: str) -> str:
             )
         case Channel.EMAIL:
             return _problem_of_address(target)
-        case _:
+        case Channel.WEBHOOK:
             return _problem_of_url(target)
+        case _:
+            assert_never(through)
 
 
 def _problem_of_address(target: str) -> str:
@@ -70,7 +74,12 @@ def region_of(arn: str) -> str:
 
 def shown(channel: str, target: str) -> str:
     """The target without what only administrators may see: the path of a webhook often is its password."""
-    if channel == Channel.WEBHOOK:
-        parts = urlsplit(target)
-        return f"{parts.scheme}://{parts.netloc}/…"[:300]
-    return target[:300]
+    through = Channel(channel)
+    match through:
+        case Channel.WEBHOOK:
+            parts = urlsplit(target)
+            return f"{parts.scheme}://{parts.netloc}/…"[:300]
+        case Channel.SNS | Channel.EMAIL:
+            return target[:300]
+        case _:
+            assert_never(through)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from contract.plurals import counted
 from contract.status import Tone
@@ -25,7 +25,7 @@ class Banner:
 
 def banner_of(live: "Live") -> Banner:
     """What is to be said of a run as it stands, trouble before anything else."""
-    told = _dry_run(live) if live.execution.dry_run else _BANNERS[live.state](live)
+    told = _dry_run(live) if live.execution.dry_run else _of_state(live)
     return replace(told, tone=Tone.DANGER, after=f"{live.trouble} {told.after}") if live.trouble else told
 
 
@@ -38,11 +38,18 @@ def _pending(live: "Live") -> Banner:
     return Banner(Tone.NEUTRAL, "Not started yet.", after=when)
 
 
-_DOING = {
-    WaveStatus.INITIATED: "is being sent to AWS",
-    WaveStatus.POLLING: "waits for AWS to begin",
-    WaveStatus.LAUNCHING: "is launching",
-}
+def _doing(state: WaveStatus, *, engine_alive: bool) -> str:
+    match state:
+        case WaveStatus.INITIATED:
+            return "is being sent to AWS"
+        case WaveStatus.POLLING:
+            return "waits for AWS to begin"
+        case WaveStatus.LAUNCHING:
+            return "is launching"
+        case WaveStatus.PENDING | WaveStatus.PAUSED | WaveStatus.COMPLETED | WaveStatus.FAILED | WaveStatus.SKIPPED:
+            return "starts now" if engine_alive else "starts next"
+        case _:
+            assert_never(state)
 
 
 def _running(live: "Live") -> Banner:
@@ -51,7 +58,7 @@ def _running(live: "Live") -> Banner:
         return Banner(Tone.PROGRESS, "Running.")
     if live.execution.restored_at:
         return Banner(Tone.ATTENTION, "Restored from a backup.", after=wave.run.status_message)
-    doing = _DOING.get(wave.run.state, "starts now" if live.engine_alive else "starts next")
+    doing = _doing(wave.run.state, engine_alive=live.engine_alive)
     title = f"{wave.title[0].upper()}{wave.title[1:]}, {doing}."
     if wave.run.status_message:
         return Banner(Tone.ATTENTION if wave.is_refused else Tone.PROGRESS, title, after=wave.run.status_message)
@@ -141,15 +148,23 @@ def _dry_run(live: "Live") -> Banner:
     return Banner(Tone.SUCCESS, title, before="Checked", at=live.execution.ended_at, after="Nothing was launched.")
 
 
-_BANNERS = {
-    ExecutionStatus.PENDING: _pending,
-    ExecutionStatus.RUNNING: _running,
-    ExecutionStatus.POLLING: _running,
-    ExecutionStatus.LAUNCHING: _running,
-    ExecutionStatus.PAUSED: _paused,
-    ExecutionStatus.CANCELLING: _cancelling,
-    ExecutionStatus.COMPLETED: _completed,
-    ExecutionStatus.PARTIAL: _partial,
-    ExecutionStatus.FAILED: _failed,
-    ExecutionStatus.CANCELLED: _cancelled,
-}
+def _of_state(live: "Live") -> Banner:
+    match live.state:
+        case ExecutionStatus.PENDING:
+            return _pending(live)
+        case ExecutionStatus.RUNNING | ExecutionStatus.POLLING | ExecutionStatus.LAUNCHING:
+            return _running(live)
+        case ExecutionStatus.PAUSED:
+            return _paused(live)
+        case ExecutionStatus.CANCELLING:
+            return _cancelling(live)
+        case ExecutionStatus.COMPLETED:
+            return _completed(live)
+        case ExecutionStatus.PARTIAL:
+            return _partial(live)
+        case ExecutionStatus.FAILED:
+            return _failed(live)
+        case ExecutionStatus.CANCELLED:
+            return _cancelled(live)
+        case _:
+            assert_never(live.state)

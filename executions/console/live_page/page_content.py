@@ -19,7 +19,7 @@ from executions.runs.current_wave import current_wave, shown_wave, waiting_wave
 from executions.runs.failures import NO_REASON, Failure, WaveFailures, failures_of
 from executions.runs.server_counts import Progress, Tally, progress_of
 from executions.runs.unresponsive_regions import is_unsaved
-from executions.states import ExecutionStatus, Kind, LaunchStatus, Phase, TerminationStatus, WaveStatus
+from executions.states import ExecutionStatus, LaunchStatus, Phase, TerminationStatus, WaveStatus
 
 # Runs of up to this many servers show finished waves open: everything fits on a screen.
 SMALL_RUN = 20
@@ -214,7 +214,7 @@ class Live:
 
     @property
     def is_recovery(self) -> bool:
-        return self.execution.purpose is Kind.RECOVERY
+        return self.execution.purpose.is_recovery
 
     @property
     def cleanup(self) -> TerminationStatus:

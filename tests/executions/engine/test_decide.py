@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from executions.runs import decide as d
 from executions.states import ExecutionStatus, JobStatus, LaunchStatus, WaveStatus, roll_up
+from plans.models import OnFailure
 
 NOW = datetime(2026, 11, 23, 12, 0, 7, tzinfo=UTC)
 POLL = 15.0
@@ -49,8 +50,8 @@ BEFORE_A_LAUNCH = [
     ("cancelled", run(COMPLETED, wave(1), wave(2), cancelled=True), None),
     ("cancelled and pause due", run(COMPLETED, wave(1, pause_before=True), cancelled=True), None),
     ("earlier failure stops", run(FAILED, wave(1), wave(2)), None),
-    ("earlier failure goes on", run(replace(FAILED, on_failure="CONTINUE"), wave(1)), d.Launch(1, KEY)),
-    ("dependency failed", run(replace(FAILED, on_failure="CONTINUE"), wave(1, depends_on=(0,))), None),
+    ("earlier failure goes on", run(replace(FAILED, on_failure=OnFailure.CONTINUE), wave(1)), d.Launch(1, KEY)),
+    ("dependency failed", run(replace(FAILED, on_failure=OnFailure.CONTINUE), wave(1, depends_on=(0,))), None),
     ("dependency skipped", run(wave(0, W.SKIPPED), wave(1, depends_on=(0,))), None),
     ("dependency completed", run(COMPLETED, wave(1, depends_on=(0,))), d.Launch(1, KEY)),
     ("paused", run(wave(status=W.PAUSED, paused_at=ago(60)), status=E.PAUSED), None),
