@@ -25,6 +25,16 @@ class HtmxHttpRequest(HttpRequest):
     htmx: HtmxDetails
 
 
+def whole_number(text: str | None) -> int | None:
+    """A number that a page has sent, of nine digits at most; None for anything else."""
+    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 10 else None
+
+
+def known_revision(request: HttpRequest) -> int:
+    """The revision that the page has; with an unreadable one everything is new to it."""
+    return whole_number(request.GET.get("rev")) or 0
+
+
 def wants_fragment(request: HtmxHttpRequest) -> bool:
     """Whether htmx asked for a part of the page; going back in the browser restores the whole."""
     return bool(request.htmx) and not request.htmx.history_restore_request

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods
 
 from audit.models import AuditEntry
 from audit.request_actor import actor_for
-from console.pages import HtmxHttpRequest, Question, go, wants_fragment
+from console.pages import HtmxHttpRequest, Question, go, wants_fragment, whole_number
 from contract.errors import DomainError, VersionConflict
 from drs.errors import DrsError
 from protection import services
@@ -46,7 +46,7 @@ class Draft:
             data.get("name", ""),
             data.get("description", ""),
             list(dict.fromkeys(data.getlist("server"))),
-            int(version) if version.isdecimal() and len(version) < 10 else None,
+            whole_number(version),
             data.get("filter", ""),
         )
 

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from audit.request_actor import actor_for
-from console.pages import HtmxHttpRequest, Question, go
+from console.pages import HtmxHttpRequest, Question, go, whole_number
 from contract.errors import BadRequest, DomainError
 from contract.names import name_key
 from executions.commands import control
@@ -45,7 +45,8 @@ def _wave_meant(text: str | None) -> int | None:
     """The wave of the form; one that names none, as where no wave waited yet, means none."""
     if text is None:
         return None
-    return int(text) if text.isdecimal() and len(text) < 10 else NO_WAVE
+    wave = whole_number(text)
+    return NO_WAVE if wave is None else wave
 
 
 def _command(request: HttpRequest, execution_id: uuid.UUID, verb: Callable[..., Execution]) -> HttpResponse:

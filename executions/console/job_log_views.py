@@ -11,7 +11,7 @@ from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 from django_htmx.http import HTMX_STOP_POLLING
 
-from console.pages import HtmxHttpRequest, wants_fragment
+from console.pages import HtmxHttpRequest, known_revision, wants_fragment
 from contract.clock import utc
 from executions.console.live_page.event_feed import is_failure, words
 from executions.models import Execution, JobEvent, LaunchJob
@@ -118,8 +118,7 @@ def job_logs_live(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpResp
     if not request.htmx:
         return redirect("job-logs", execution_id)
     execution = _run(execution_id)
-    known = request.GET.get("rev", "")
-    since = int(known) if known.isdecimal() and len(known) < 10 else 0
+    since = known_revision(request)
     if since == execution.revision and _poll_seconds(execution):
         return HttpResponse(status=204)
     context = {**_context(request, execution, since), "is_poll": True}

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 from django_htmx.http import HTMX_STOP_POLLING
 
 from audit.request_actor import actor_for
-from console.pages import HtmxHttpRequest, wants_fragment
+from console.pages import HtmxHttpRequest, known_revision, wants_fragment
 from contract.rest.paging import page
 from executions.console.forms import RunFilter
 from executions.console.live_page.event_feed import feed
@@ -105,7 +105,7 @@ def execution_live(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpRes
         raise Http404
     revision, ended_at, next_step_at, termination, alive, told_at = seen
     is_over = ended_at is not None and next_step_at is None and termination != TerminationStatus.IN_PROGRESS
-    since = _number(request.GET.get("rev"))
+    since = known_revision(request)
     if revision == since and not is_over and request.GET.get("engine") == str(int(alive)):
         return HttpResponse(status=204, headers={"X-Told-At": told_at.isoformat()} if told_at else {})
     return _changes(request, execution_id, since, alive)
@@ -141,8 +141,3 @@ def _shared_parts(live: Live) -> list[str]:
         kept[key] = _render("executions/_wave.html", {"wave": wave, "is_poll": True})
         cache.set(key, kept[key], PART_SECONDS)
     return [kept[story], *(kept[key] for key in keys.values())]
-
-
-def _number(text: str | None) -> int:
-    """The revision that the page has; an unreadable one means everything is news to it."""
-    return int(text) if text and text.isdecimal() and len(text) < 10 else 0
