@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import transaction
@@ -11,6 +11,7 @@ from audit.actor import Actor
 from audit.journal import attempt, record
 from contract.clock import Clock, db_clock
 from contract.errors import Invalid, NotFound
+from contract.names import as_stored, hidden_fault
 from contract.rest.etag import refuse_stale
 from notify import outbox
 from notify.channels.recipients import problem_of, shown
@@ -82,7 +83,9 @@ def update(
     gets a new key, so that the old receiver cannot forge for the new one. Raises Forbidden, NotFound, VersionConflict,
     Invalid."""
     actor.require("notify.change_subscription", "change subscriptions")
-    _check(wanted)
+    stored = get(subscription_id).name
+    wanted = replace(wanted, name=as_stored(wanted.name.strip(), [stored]))
+    _check(wanted, stored=stored)
     with transaction.atomic():
         subscription = get(subscription_id, for_update=True)
         refuse_stale(subscription.version, expected, f"The subscription “{subscription.name}”")
@@ -141,12 +144,14 @@ def _only_delivery(notice: Notice) -> Delivery:
     return notice.deliveries.select_related("notice").get()
 
 
-def _check(wanted: Wanted) -> None:
-    """Raise Invalid for what the words alone show to be wrong."""
+def _check(wanted: Wanted, *, stored: str = "") -> None:
+    """Raise Invalid for what the words alone show to be wrong. `stored` is a name from before names were looked at."""
     fields: dict[str, list[str]] = {}
     name = wanted.name.strip()
     if not 1 <= len(name) <= NAME_MAX:
         fields["name"] = [f"A name of 1 to {NAME_MAX} characters is required."]
+    elif fault := hidden_fault(name, [stored]):
+        fields["name"] = [fault]
     if wanted.channel not in Channel.values:
         fields["channel"] = [f"Use {' or '.join(Channel.values)}."]
     elif reason := problem_of(wanted.channel, wanted.target.strip()):

@@ -6,7 +6,7 @@ their own and stand only in the types.
 """
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as of_class
 from enum import Enum
@@ -15,6 +15,7 @@ from typing import Any, TypedDict
 
 from django.db import models
 
+from contract.names import hidden_fault
 from plans.models import OnFailure, RecoveryPlan, Wave
 
 MINUTES_MAX = 525_600  # a year
@@ -99,8 +100,8 @@ class Field:
     def default(self) -> Any:
         return self.stored.get_default()
 
-    def wrong(self, value: Any, *, first: bool) -> str:
-        """Why it cannot be that; empty if it can."""
+    def wrong(self, value: Any, *, first: bool, stored: Collection[str] = ()) -> str:
+        """Why it cannot be that; empty if it can. `stored` are names from before names were looked at."""
         longest = self.stored.max_length
         if self.not_first and first and value:
             return self.not_first
@@ -109,6 +110,8 @@ class Field:
                 return f"A {self.title.lower()} is required."
             case Kind.TEXT if len(value) > longest:
                 return f"At most {longest} characters; this has {len(value)}."
+            case Kind.TEXT if self.column == "name":
+                return hidden_fault(value, stored)
             case Kind.CHOICE if value not in dict(self.stored.choices):
                 return f"Use {' or '.join(dict(self.stored.choices))}."
             case Kind.MINUTES if value is not None and not 1 <= value <= MINUTES_MAX:
@@ -147,9 +150,12 @@ class Fields(tuple[Field, ...]):
         found = {each.column: values[each.column] for each in self if each.column in values}
         return {column: value.strip() if isinstance(value, str) else value for column, value in found.items()}
 
-    def wrong(self, values: Mapping[str, Any], *, first: bool = False) -> dict[str, list[str]]:
+    def wrong(
+        self, values: Mapping[str, Any], *, first: bool = False, stored: Collection[str] = ()
+    ) -> dict[str, list[str]]:
         """What is wrong with cleaned values, by name."""
-        found = {each.name: each.wrong(values[each.column], first=first) for each in self if each.column in values}
+        given = [each for each in self if each.column in values]
+        found = {each.name: each.wrong(values[each.column], first=first, stored=stored) for each in given}
         return {name: [text] for name, text in found.items() if text}
 
     def differences(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tuple[Field, str, str]]:

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Unpack
 
 from django.db import IntegrityError, transaction
@@ -10,7 +11,7 @@ from audit.actor import Actor
 from audit.journal import attempt, record
 from contract.clock import Clock, db_clock
 from contract.errors import Conflict, Invalid, NotFound
-from contract.names import name_key
+from contract.names import as_stored, name_key
 from contract.rest.etag import refuse_stale
 from plans.fields import PLAN, WAVE, PlanSpec, WaveSpec
 from plans.models import RecoveryPlan, Wave, WaveGroup, WaveServer
@@ -19,18 +20,18 @@ from protection.models import ProtectionGroup, ServerAssignment
 Problems = dict[str, list[str]]
 
 
-def _check_waves(waves: Sequence[WaveSpec]) -> Problems:
+def _check_waves(waves: Sequence[WaveSpec], stored: Collection[str] = ()) -> Problems:
     fields: Problems = {} if waves else {"waves": ["At least one wave is required."]}
     for number, wave in enumerate(waves):
-        fields |= _check_wave(number, wave)
+        fields |= _check_wave(number, wave, stored)
     for path, texts in _check_servers(waves).items():
         fields.setdefault(path, []).extend(texts)
     return fields
 
 
-def _check_wave(number: int, wave: WaveSpec) -> Problems:
+def _check_wave(number: int, wave: WaveSpec, stored: Collection[str]) -> Problems:
     """What is wrong with one wave, without asking the database."""
-    fields = WAVE.wrong(WAVE.cleaned(vars(wave)), first=number == 0)
+    fields = WAVE.wrong(WAVE.cleaned(vars(wave)), first=number == 0, stored=stored)
     if not wave.group_ids:
         fields["protectionGroupIds"] = ["At least one protection group is required."]
     if not wave.server_ids:
@@ -190,13 +191,18 @@ def update_plan(
     actor.require("plans.change_recoveryplan", "change recovery plans")
     plan = get(plan_id)
     values = PLAN.cleaned(given)
-    name = values.get("name", plan.name)
+    name = values["name"] = as_stored(values.get("name", plan.name), [plan.name])
     try:
         with transaction.atomic():
             plan = get(plan_id, for_update=True)
+            if name == plan.name:  # whatever it is, and whoever has one like it by now
+                values.pop("name", None)
+            stored: Collection[str] = ()
             if waves is not None:
                 _lock_groups(waves)
-            _refuse_fields(PLAN.wrong(values) | ({} if waves is None else _check_waves(waves)))
+                stored = set(plan.waves.values_list("name", flat=True))
+                waves = [replace(each, name=as_stored(each.name, stored)) for each in waves]
+            _refuse_fields(PLAN.wrong(values) | ({} if waves is None else _check_waves(waves, stored)))
             refuse_stale(plan.version, expected, f"The plan “{plan.name}”")
             _refuse_active(plan, "changed")
             before = as_kept(plan)

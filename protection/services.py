@@ -13,7 +13,7 @@ from audit.actor import Actor
 from audit.journal import attempt, record
 from contract.clock import Clock, db_clock
 from contract.errors import BadRequest, Conflict, Invalid, NotFound
-from contract.names import name_key
+from contract.names import as_stored, hidden_fault, name_key
 from contract.rest.etag import refuse_stale
 from protection.inventory.source_servers import check_region, check_servers_exist
 from protection.models import ProtectionGroup, ServerAssignment
@@ -23,13 +23,16 @@ DESCRIPTION_MAX = 512
 SERVERS_MAX = 10_000  # DRS has at most 4,000 in a region
 
 
-def check_texts(name: str, description: str) -> None:
-    """Raise Invalid unless the name has 1 to 128 characters and the description at most 512."""
+def check_texts(name: str, description: str, *, stored: str = "") -> None:
+    """Raise Invalid unless the name has 1 to 128 characters that can be seen, or is the `stored` one, and the
+    description at most 512."""
     fields = {}
     if not name:
         fields["groupName"] = ["A name is required."]
     elif len(name) > NAME_MAX:
         fields["groupName"] = [f"At most {NAME_MAX} characters; this has {len(name)}."]
+    elif fault := hidden_fault(name, [stored]):
+        fields["groupName"] = [fault]
     if len(description) > DESCRIPTION_MAX:
         fields["description"] = [f"At most {DESCRIPTION_MAX} characters; this has {len(description)}."]
     if fields:
@@ -166,9 +169,9 @@ def update_group(
     actor.require("protection.change_protectiongroup", "change protection groups")
     group = get(group_id)
     _refuse_region(group, region)
-    name = None if name is None else name.strip()
+    name = None if name is None else as_stored(name.strip(), [group.name])
     description = None if description is None else description.strip()
-    check_texts(group.name if name is None else name, description or "")
+    check_texts(group.name if name is None else name, description or "", stored=group.name)
     if source_server_ids is not None:
         check_server_list(source_server_ids)
     wanted = Wanted(name, description, source_server_ids)
@@ -203,7 +206,7 @@ def _refuse_change(group: ProtectionGroup, wanted: Wanted, expected: Collection[
     """Everything that the database alone can say against a change; asked before DRS is, and again under the lock."""
     refuse_stale(group.version, expected, f"The group “{group.name}”")
     _refuse_active(group)
-    if wanted.name is not None:
+    if wanted.name not in (None, group.name):  # its own it may keep, whatever it is, and whoever has one like it
         _refuse_taken_name(wanted.name, but=group)
     if wanted.source_server_ids is not None:
         _refuse_assigned(wanted.source_server_ids, but=group)
@@ -211,7 +214,7 @@ def _refuse_change(group: ProtectionGroup, wanted: Wanted, expected: Collection[
 
 
 def _apply(group: ProtectionGroup, wanted: Wanted, now: datetime) -> None:
-    if wanted.name is not None:
+    if wanted.name not in (None, group.name):
         group.name, group.name_key = wanted.name, name_key(wanted.name)
     if wanted.description is not None:
         group.description = wanted.description

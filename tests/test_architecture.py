@@ -30,7 +30,7 @@ ROOMS = {
     "audit": {"console", "contract"},
     "drs": set(),
     "drs_simulator": set(),
-    "contract": set(),
+    "contract": {"drsorch_verify"},
 }
 PRODUCT = set(ROOMS) - {"drs_simulator"}
 

@@ -15,6 +15,7 @@ from audit.actor import Actor
 from audit.journal import attempt
 from contract.clock import Clock, db_clock, unix
 from contract.errors import Invalid, NotFound
+from contract.names import hidden_fault
 from contract.rights import AnyOf
 from executions import queue
 from executions.commands import new_run
@@ -63,6 +64,7 @@ def start(
     database constraints: of any number of starts at once, one wins. A dry run holds no server and meets none of them.
     """
     require_start(actor, Kind.DRILL if dry_run else kind)  # who may start a drill may do a dry run of a recovery
+    check_initiator(initiated_by)
     _check_outage(kind, outage_at, clock)
     plan = RecoveryPlan.objects.filter(pk=plan_id).first()
     if plan is None:
@@ -79,6 +81,12 @@ def start(
         conflicts.refuse_held_servers(plan)
         raise
     return execution
+
+
+def check_initiator(name: str) -> None:
+    """Raise Invalid for a name with characters that cannot be seen."""
+    if fault := hidden_fault(name.strip()):
+        raise Invalid({"initiatedBy": [fault]})
 
 
 def _check_outage(kind: Kind, outage_at: datetime | None, clock: Clock) -> None:

@@ -128,6 +128,7 @@ def retry(
     execution = control.get(execution_id)
     control.require_start(actor, execution.purpose)
     control.check_comment(comment)
+    control.check_initiator(initiated_by)
     consent = Consent(looked or look_at_run(execution), replace_production)
     try:
         with transaction.atomic():

@@ -5,6 +5,7 @@ import json
 from html.parser import HTMLParser
 from typing import Any
 
+from contract.names import visible
 from drs_simulator.world.fleet import Fleet, FleetServer, server_id
 from executions.models import Execution, JobEvent
 from tests.support.api_client import Api, answer
@@ -60,16 +61,17 @@ def populate(stage: Stage, admin: Api) -> Execution:
     answer(admin.get("/drs/source-servers?region=us-east-1"))
     for text, each in zip(PAYLOADS, ids, strict=True):
         stage.simulator.scenario("launch_failed", servers=[each], raw_error=text)
-        body = {"groupName": text, "description": text, "region": "us-east-1", "sourceServerIds": [each]}
+        name = visible(text)  # a name with what nobody sees is refused
+        body = {"groupName": name, "description": text, "region": "us-east-1", "sourceServerIds": [each]}
         group = answer(admin.post("/protection-groups", body), 201)["groupId"]
-        wave = {"waveName": text, "waveDescription": text, "protectionGroupIds": [group], "serverIds": [each]}
-        answer(admin.post("/recovery-plans", {"planName": text, "description": text, "waves": [wave]}), 201)
+        wave = {"waveName": name, "waveDescription": text, "protectionGroupIds": [group], "serverIds": [each]}
+        answer(admin.post("/recovery-plans", {"planName": name, "description": text, "waves": [wave]}), 201)
     groups = [each["groupId"] for each in answer(admin.get("/protection-groups"))["groups"]]
     waves = [
-        {"waveName": text, "protectionGroupIds": groups, "serverIds": [each], "onFailure": "CONTINUE"}
+        {"waveName": visible(text), "protectionGroupIds": groups, "serverIds": [each], "onFailure": "CONTINUE"}
         for text, each in zip(PAYLOADS, ids, strict=True)
     ]
-    plan = answer(admin.post("/recovery-plans", {"planName": " ".join(PAYLOADS)[:128], "waves": waves}), 201)
+    plan = answer(admin.post("/recovery-plans", {"planName": visible(" ".join(PAYLOADS))[:128], "waves": waves}), 201)
     body = {"planId": plan["planId"], "executionType": "DRILL", "initiatedBy": PAYLOADS[2]}
     run = Execution.objects.get(pk=answer(admin.post("/executions", body), 202)["executionId"])
     stage.wait(lambda: any("xssmark" in str(each.data) for each in JobEvent.objects.all()), run)
