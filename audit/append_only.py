@@ -6,7 +6,7 @@ triggers: such a migration must call `guard` again (`manage.py audit_verify` and
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-ENTRIES, SEALS, QUEUE = "audit_auditentry", "audit_auditseal", "audit_unsealedentry"
+ENTRIES, SEALS, QUEUE, MARK = "audit_auditentry", "audit_auditseal", "audit_unsealedentry", "audit_sealmark"
 # The columns by which a new row could replace an old one.
 KEYS = {ENTRIES: ("id",), SEALS: ("seq", "entry")}
 REFUSAL = "the journal is append-only"
@@ -16,7 +16,11 @@ _ENQUEUE = f"INSERT INTO {QUEUE} (entry) VALUES (NEW.id)"  # noqa: S608  (names 
 def guard(connection: BaseDatabaseWrapper) -> None:
     """Make every trigger anew."""
     unguard(connection)
-    _run(connection, _sqlite() if connection.vendor == "sqlite" else _postgresql())
+    on_sqlite = connection.vendor == "sqlite"
+    made = _sqlite() if on_sqlite else _postgresql()
+    if MARK in connection.introspection.table_names():  # it came with a later migration
+        made += _mark_sqlite() if on_sqlite else _mark_postgresql()
+    _run(connection, made)
 
 
 def unguard(connection: BaseDatabaseWrapper) -> None:
@@ -45,7 +49,8 @@ def _run(connection: BaseDatabaseWrapper, statements: list[str]) -> None:
 
 def _names(vendor: str) -> list[tuple[str, str]]:
     kinds = ("update", "delete", "replace") if vendor == "sqlite" else ("change", "truncate")
-    return [(f"{table}_{kind}", table) for table in KEYS for kind in kinds] + [(f"{ENTRIES}_queue", ENTRIES)]
+    tables = (*KEYS, MARK)
+    return [(f"{table}_{kind}", table) for table in tables for kind in kinds] + [(f"{ENTRIES}_queue", ENTRIES)]
 
 
 def _sqlite() -> list[str]:
@@ -79,4 +84,33 @@ def _postgresql() -> list[str]:
             f"CREATE TRIGGER {table}_truncate BEFORE TRUNCATE ON {table}"
             " FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()",
         ]
-    return made + [f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}" for name, table in _names("postgresql")]
+    return made + _always(*KEYS)
+
+
+def _always(*tables: str) -> list[str]:
+    names = [(name, table) for name, table in _names("postgresql") if table in tables]
+    return [f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}" for name, table in names]
+
+
+# The mark may grow, and nothing else.
+
+
+def _mark_sqlite() -> list[str]:
+    refuse = f"BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
+    return [
+        f"CREATE TRIGGER {MARK}_update BEFORE UPDATE ON {MARK} WHEN NEW.seq < OLD.seq OR NEW.id <> OLD.id {refuse}",
+        f"CREATE TRIGGER {MARK}_delete BEFORE DELETE ON {MARK} {refuse}",
+        f"CREATE TRIGGER {MARK}_replace BEFORE INSERT ON {MARK}"  # noqa: S608  (names of ours)
+        f" WHEN EXISTS (SELECT 1 FROM {MARK} WHERE id = NEW.id) {refuse}",
+    ]
+
+
+def _mark_postgresql() -> list[str]:
+    return [
+        "CREATE OR REPLACE FUNCTION audit_grow() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN IF TG_OP = 'UPDATE' AND NEW.id = OLD.id AND NEW.seq >= OLD.seq THEN RETURN NEW; END IF;"
+        f" RAISE EXCEPTION '{REFUSAL}' USING ERRCODE = 'restrict_violation'; END $$",
+        f"CREATE TRIGGER {MARK}_change BEFORE UPDATE OR DELETE ON {MARK} FOR EACH ROW EXECUTE FUNCTION audit_grow()",
+        f"CREATE TRIGGER {MARK}_truncate BEFORE TRUNCATE ON {MARK} FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse()",
+        *_always(MARK),
+    ]

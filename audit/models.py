@@ -67,3 +67,16 @@ class AuditSeal(models.Model):
 
     def __str__(self) -> str:
         return f"{self.seq}:{self.digest}"
+
+
+class SealMark(models.Model):
+    """How many seals were ever made, in one row that only grows: it stays ahead of a chain that is cut at its end."""
+
+    ONLY = 1
+
+    id = models.SmallIntegerField(primary_key=True)
+    seq = models.BigIntegerField(help_text="The number of the last seal that was ever made")
+    told_at = models.DateTimeField(null=True, help_text="When the head was last told to the log")
+
+    def __str__(self) -> str:
+        return f"{self.seq} seals"

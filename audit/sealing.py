@@ -5,14 +5,14 @@ import json
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 
-from audit import append_only
-from audit.models import AuditEntry, AuditSeal, UnsealedEntry
+from audit import append_only, journal_end
+from audit.models import AuditEntry, AuditSeal, SealMark, UnsealedEntry
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ def seal(limit: int = BATCH) -> int:
 def _extend(waiting: list[int]) -> list[AuditSeal]:
     head = AuditSeal.objects.order_by("-seq").first()
     seq, previous = (head.seq, head.digest) if head else (0, GENESIS)
+    seq = _after_a_cut(seq)
     sealed = set(AuditSeal.objects.filter(entry__in=waiting).values_list("entry", flat=True))
     made = []
     for entry in AuditEntry.objects.filter(pk__in=waiting).exclude(pk__in=sealed).order_by("pk"):
@@ -48,9 +49,29 @@ def _extend(waiting: list[int]) -> list[AuditSeal]:
         made.append(AuditSeal(seq=seq, entry=entry.pk, previous=previous, digest=digest))
         previous = digest
     AuditSeal.objects.bulk_create(made)
+    if made and not SealMark.objects.filter(pk=SealMark.ONLY).update(seq=seq):
+        SealMark.objects.create(pk=SealMark.ONLY, seq=seq)
     # An entry that waits and is not there stays in the queue, as a witness for `verify`.
     UnsealedEntry.objects.filter(pk__in=[*sealed, *(each.entry for each in made)]).delete()
     return made
+
+
+def _after_a_cut(last: int) -> int:
+    """The number after which seals go on. Those that were cut off leave their numbers free, so that the loss is still
+    seen when the journal has grown again."""
+    mark = SealMark.objects.filter(pk=SealMark.ONLY).values_list("seq", flat=True).first() or 0
+    if mark > last:
+        log.error("The journal was cut at its end: seals %s to %s are gone", last + 1, mark)
+    return max(last, mark)
+
+
+def claim_head(now: datetime, *, every: timedelta) -> str | None:
+    """The chain's head, if it was not told for so long: to the one who asks first. Call inside a transaction."""
+    due = Q(told_at=None) | Q(told_at__lte=now - every)
+    head = AuditSeal.objects.order_by("-seq").first()
+    if head is None or not SealMark.objects.filter(due, pk=SealMark.ONLY).update(told_at=now):
+        return None
+    return str(head)
 
 
 def digest_of(entry: AuditEntry, previous: str) -> str:
@@ -93,17 +114,19 @@ def _is_sealed(link: AuditSeal, entry: AuditEntry, previous: str) -> bool:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How far the chain holds, its head (`seq:digest`), and the first thing that is wrong, if any."""
+    """How far the chain holds, its head (`seq:digest`), the first thing that is wrong, if any, and what may be."""
 
     checked: int
     head: str
     problem: str = ""
+    note: str = ""
 
 
 def verify(known_head: str = "") -> Verdict:
     """Seal what is open, then follow the whole chain; `known_head`, noted earlier, must still be in it."""
     while seal():
         pass
+    before = journal_end.counted()
     checked, previous = 0, GENESIS
     problem = _guards()
     witness = "" if known_head else "not asked for"
@@ -115,7 +138,8 @@ def verify(known_head: str = "") -> Verdict:
         witness = witness or ("found" if str(link) == known_head else "")
     if not problem and not witness:
         problem = f"the head {known_head} that was recorded earlier is not in the chain"
-    return Verdict(checked, f"{checked}:{previous}", problem or _unchained())
+    problem = problem or _unchained() or journal_end.problem(before, checked)
+    return Verdict(checked, f"{checked}:{previous}", problem, journal_end.note(before))
 
 
 def _guards() -> str:

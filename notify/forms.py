@@ -8,7 +8,7 @@ from django.conf import settings
 
 from notify.models import Delivery, Subscription
 from notify.services import NAME_MAX, Wanted
-from notify.states import SUBSCRIBABLE, Channel, DeliveryStatus
+from notify.states import OF_RUNS, SUBSCRIBABLE, Channel, DeliveryStatus
 from plans.models import RecoveryPlan
 
 ALL = ""
@@ -66,7 +66,7 @@ class SubscriptionForm(forms.Form):
 def _initial(known: Subscription | None) -> dict[str, Any]:
     if known is None:
         return {
-            "events": [each.value for each in SUBSCRIBABLE],
+            "events": [each.value for each in OF_RUNS],
             "enabled": True,
             "channel": Channel.EMAIL if settings.MAIL else Channel.SNS,
         }

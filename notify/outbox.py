@@ -28,7 +28,7 @@ def publish(
     *,
     plan_id: uuid.UUID | None,
     plan_name: str,
-    execution_id: uuid.UUID,
+    execution_id: uuid.UUID | None,
     at: datetime,
     write: Callable[[], Message],
 ) -> None:

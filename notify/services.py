@@ -161,6 +161,8 @@ def _check(wanted: Wanted, *, stored: str = "") -> None:
         fields["events"] = ["At least one event is required."]
     elif unknown:
         fields["events"] = [f"Use {', '.join(SUBSCRIBABLE)}; there is no {unknown[0][:32]}."]
+    elif Event.JOURNAL in wanted.events and wanted.plan_id is not None:
+        fields["events"] = ["The journal is one for all plans: subscribe to it for all plans, or leave it out."]
     if fields:
         raise Invalid(fields)
 

@@ -8,7 +8,8 @@ from contract.status import Status, Tone
 
 
 class Event(TextChoices):
-    """What happens to a run. TEST is what an administrator sends to try a subscription; nobody subscribes to it."""
+    """What happens to a run. JOURNAL tells once a day where the journal ends. TEST is what an administrator sends to
+    try a subscription; nobody subscribes to it."""
 
     STARTED = "STARTED", "started"
     PAUSED = "PAUSED", "paused"
@@ -16,10 +17,12 @@ class Event(TextChoices):
     FINISHED = "FINISHED", "finished"
     FAILED = "FAILED", "failed"
     TIMED_OUT = "TIMED_OUT", "timed out"
+    JOURNAL = "JOURNAL", "journal head, once a day"
     TEST = "TEST", "test"
 
 
 SUBSCRIBABLE = [each for each in Event if each is not Event.TEST]
+OF_RUNS = [each for each in SUBSCRIBABLE if each is not Event.JOURNAL]
 
 
 class Channel(TextChoices):

@@ -14,6 +14,7 @@ from contract.clock import Clock, db_clock
 from contract.database_errors import is_outage
 from drs.errors import DrsError
 from drs.shapes import Job
+from executions.engine import journal_head
 from executions.engine.advance import step_calls
 from executions.engine.poll import Poller
 from executions.metrics import failed_aws_calls
@@ -32,6 +33,7 @@ MAX_WAIT_SECONDS = 0.5  # how long a sweep waits for answers before it goes on
 OFFERED_TO_WORKERS = 8  # how many due runs are offered to idle workers
 INVENTORY_CHECK = timedelta(seconds=5)
 SEAL_CHECK = timedelta(seconds=5)
+HEAD_CHECK = timedelta(minutes=10)
 
 
 class Sweep:
@@ -51,6 +53,7 @@ class Sweep:
         self.poller = Poller(self.pool, clock)
         self.next_inventory_check: datetime | None = None
         self.next_seal_check: datetime | None = None
+        self.next_head_check: datetime | None = None
 
     def once(self) -> None:
         """Sweep. Idle: two queries. With any number of unchanged polls: a fixed number."""
@@ -64,6 +67,7 @@ class Sweep:
         self.collect()
         _isolated(partial(self._refresh_inventory, now))
         _isolated(partial(self._seal, now))
+        _isolated(partial(self._tell_head, now))
         _isolated(failed_aws_calls.keep)
 
     def collect(self, max_wait: float = MAX_WAIT_SECONDS) -> None:
@@ -122,6 +126,11 @@ class Sweep:
             self.next_seal_check = now + SEAL_CHECK
             if sealing.seal() == sealing.BATCH:
                 self.next_seal_check = now
+
+    def _tell_head(self, now: datetime) -> None:
+        if self.next_head_check is None or now >= self.next_head_check:
+            self.next_head_check = now + HEAD_CHECK
+            journal_head.tell(now)
 
 
 def _isolated(work: Callable[[], object]) -> None:

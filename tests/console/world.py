@@ -17,7 +17,7 @@ from notify import services as notify
 from notify.models import Delivery, Subscription
 from notify.outbox import Message, put
 from notify.services import Wanted
-from notify.states import SUBSCRIBABLE, Event
+from notify.states import OF_RUNS, Event
 from plans.fields import WaveSpec
 from plans.models import RecoveryPlan
 from plans.services import create_plan
@@ -134,7 +134,7 @@ def ended(status: ExecutionStatus, name: str = "", *, fail: str = "", sizes: Seq
 
 def subscription(name: str = "On call", **wanted: object) -> Subscription:
     """Somebody who is told of everything, unless `wanted` says otherwise."""
-    given = {"channel": "SNS", "target": TOPIC, "plan_id": None, "events": list(SUBSCRIBABLE), **wanted}
+    given = {"channel": "SNS", "target": TOPIC, "plan_id": None, "events": list(OF_RUNS), **wanted}
     return notify.create(actor=SYSTEM, name=name, wanted=Wanted(name, **given)).subscription  # type: ignore[arg-type]
 
 

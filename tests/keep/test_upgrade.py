@@ -120,7 +120,9 @@ def problem(operation: object) -> str:
 
 
 # Changes that only look dangerous, each with its reason.
-SAFE: dict[tuple[str, str], str] = {}
+SAFE: dict[tuple[str, str], str] = {
+    ("notify", "0002_journal_event"): "one more choice, which no database enforces; as wide as before",
+}
 
 
 def test_migrations_leave_old_processes_working() -> None:

@@ -10,7 +10,7 @@ from audit.actor import SYSTEM
 from notify import services
 from notify.delivery_worker import DeliveryWorker
 from notify.services import Saved, Wanted
-from notify.states import SUBSCRIBABLE
+from notify.states import OF_RUNS
 from tests.executions.conftest import stage
 from tests.notify.receivers import Receiver, http_receiver
 
@@ -37,7 +37,7 @@ def subscribe() -> Subscribe:
     """`subscribe(url)` has a webhook told of everything; keywords as of Wanted."""
 
     def make(target: str, name: str = "On call", **given: object) -> Saved:
-        wanted = {"channel": "WEBHOOK", "plan_id": None, "events": list(SUBSCRIBABLE), **given}
+        wanted = {"channel": "WEBHOOK", "plan_id": None, "events": list(OF_RUNS), **given}
         return services.create(actor=SYSTEM, name=name, wanted=Wanted(name, target=target, **wanted))  # type: ignore[arg-type]
 
     return make

@@ -12,7 +12,7 @@ from django.db import connection
 from audit import append_only
 from audit.actor import SYSTEM
 from audit.journal import record
-from audit.models import AuditEntry, AuditSeal, UnsealedEntry
+from audit.models import AuditEntry, AuditSeal, SealMark, UnsealedEntry
 from drsorch_verify import archive, chain
 from drsorch_verify.check import JOURNAL, MANIFEST, REPORT, digest, document, manifest, problems
 from reports import services
@@ -99,6 +99,7 @@ def test_entries_of_an_earlier_version_verify(still: StillStage) -> None:
     append_only.unguard(connection)
     AuditEntry.objects.filter(subject_id=str(run.pk)).update(actor_id=None)
     AuditSeal.objects.all().delete()
+    SealMark.objects.all().delete()
     unsealed = [UnsealedEntry(entry=each.pk) for each in AuditEntry.objects.all()]
     UnsealedEntry.objects.bulk_create(unsealed, ignore_conflicts=True)
     append_only.guard(connection)

@@ -21,3 +21,5 @@ class Command(BaseCommand):
         if verdict.problem:
             raise CommandError(f"The journal was tampered with: {verdict.problem}. {verdict.checked} entries hold.")
         self.stdout.write(f"The journal holds: {verdict.checked} entries. Head: {verdict.head}")
+        if verdict.note:
+            self.stdout.write(verdict.note)
