@@ -53,7 +53,7 @@ def test_lists_and_questions_say_how_old_their_readiness_is(console: Client) -> 
     SourceServer.objects.filter(name="Payments server 0-0").update(seen_at=timezone.now() - HOURS)
     SourceServer.objects.filter(name="Payments server 1-0").update(seen_at=timezone.now() - HOURS)
     html = look(console, "groups")
-    assert "All ready, as AWS said 6 hours ago" in words(html)
+    assert "All ready, data from AWS 6 hours ago" in words(html)
     assert 'data-tone="success"' not in html
     assert "1 of 2 ready 1 Stalled Out of date, data from AWS 6 hours ago" in words(html)
     for name in ("start-drill", "plan"):

@@ -275,4 +275,4 @@ def test_its_error_pages_look_like_the_rest(console: Client) -> None:
     strict = Client(enforce_csrf_checks=True)
     refused = strict.post(reverse("theme"), {"theme": "dark"})
     assert refused.status_code == 403
-    assert "too old" in refused.content.decode()
+    assert "out of date" in refused.content.decode()

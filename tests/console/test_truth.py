@@ -43,7 +43,7 @@ def test_it_says_that_there_is_nothing_to_do_only_when_all_is_well(console: Clie
     run = launching()
     text = text_of(console, run)
     assert "No action needed." in text
-    assert "as AWS said 7 minutes ago" in text
+    assert "data from AWS 7 minutes ago" in text
     since = timezone.now() - timedelta(minutes=3)
     for error, said in (
         (
@@ -92,7 +92,7 @@ def test_a_run_read_from_a_backup_says_what_is_asked_of_a_person(console: Client
     run.waves.filter(number=1).update(status=WaveStatus.PENDING, status_message=restored_runs.LOOKING)
     world.change(run, status=ExecutionStatus.RUNNING, restored_at=timezone.now())
     text = text_of(console, run)
-    assert f"Read from a backup. {restored_runs.LOOKING}" in text
+    assert f"Restored from a backup. {restored_runs.LOOKING}" in text
     assert "Nothing to do" not in text
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 
 import pytest
 from django.db import connection
@@ -10,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from drsorch_verify.check import problems
+from drsorch_verify.derive import verdict_problems
 from drsorch_verify.tables import safe
 from executions.commands import control
 from executions.models import Execution
@@ -156,3 +158,16 @@ def test_a_dry_run_has_a_report_and_a_pack(still: StillStage, admin: Api, client
     )
     assert problems(admin.post(f"/executions/{run.pk}/evidence", {}).content) == []
     assert admin.get(f"/executions/{run.pk}/report?format=pdf").content.startswith(b"%PDF-")
+
+
+def test_a_verdict_in_the_words_of_version_1_0_still_verifies(runs: list[Execution], admin: Api) -> None:
+    """Packs of 1.0 say RTO and RPO where this version says RTA and RPA; a false figure is found in either wording."""
+    made = answer(admin.get(f"/executions/{runs[0].pk}/report"))
+    assert verdict_problems(made) == []
+    before = re.sub(
+        r"R(.)A (\S.*?): the (R.O) of (.+?) was met", r"R\1O \2: the \3 target of \4 was met", made["verdict"]
+    )
+    assert " RTO 27 min 30 s: the RTO target of 1 h was met. RPO 0 s: the RPO target of 5 min was met." in before
+    assert verdict_problems(made | {"verdict": before}) == []
+    for said in (made["verdict"], before):
+        assert verdict_problems(made | {"verdict": said.replace("27 min 30 s: ", "26 min 30 s: ")}) != []

@@ -126,7 +126,7 @@ def test_it_pauses_on_demand_and_takes_the_pause_back(console: Client) -> None:
     console.post(reverse("pause-execution", args=[run.pk]))
     asked = console.get(page).content.decode()
     assert "Next: a pause before wave 2" in asked
-    assert "Do not pause" in asked
+    assert "Withdraw the pause" in asked
     console.post(reverse("resume-execution", args=[run.pk]))
     assert "without a pause" in console.get(page).content.decode()
 

@@ -124,7 +124,7 @@ def test_it_recognises_its_own_job_behind_a_conflict(stage: Stage) -> None:
 
 
 REFUSALS = {
-    "throttle": "throttles launches",
+    "throttle": "is throttling launches",
     "expired_token": "credentials are not accepted",
     "quota_exceeded": "quota in us-east-1 is used up",
     "conflict": "is working on one of its servers",
