@@ -50,7 +50,7 @@ def pause_and_look(stage: Stage, run: Execution) -> None:
 
 @pytest.mark.parametrize("meanwhile", [pause, pause_and_look])
 @pytest.mark.parametrize(
-    ("code", "says"), [("ThrottlingException", "throttles"), ("ExpiredTokenException", "credentials")]
+    ("code", "says"), [("ThrottlingException", "throttling"), ("ExpiredTokenException", "credentials")]
 )
 def test_a_refusal_is_kept_when_somebody_has_taken_the_run(
     stage: Stage, meanwhile: Callable[[Stage, Execution], None], code: str, says: str

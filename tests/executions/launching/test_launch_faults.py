@@ -78,7 +78,7 @@ def test_it_sends_again_only_after_the_quarantine(stage: Stage, fault: str) -> N
     stage.simulator.scenario(fault, operation="StartRecovery", times=1)
     run = stage.start(stage.plan("app-01"))
     stage.look()
-    assert "looking for it" in message(run)
+    assert "checking AWS for it" in message(run)
     for _ in range(43):
         stage.advance(15)
         stage.look()
