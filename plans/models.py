@@ -47,9 +47,9 @@ class RecoveryPlan(models.Model):
     name_key = models.CharField(max_length=512, editable=False)
     description = models.CharField(max_length=512, blank=True)
     rto_minutes = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Maximum time from the start to recovery"
+        null=True, blank=True, help_text="Recovered within so long, from the start"
     )
-    rpo_minutes = models.PositiveIntegerField(null=True, blank=True, help_text="Maximum data loss")
+    rpo_minutes = models.PositiveIntegerField(null=True, blank=True, help_text="At most so much data lost")
     owner = models.CharField(max_length=254)
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(db_default=Now(), editable=False)

@@ -55,18 +55,18 @@ def test_it_says_that_there_is_nothing_to_do_only_when_all_is_well(console: Clie
         world.change(run, failing_since=since, aws_error=error)
         text = text_of(console, run)
         assert said in text
-        assert "Nothing to do" not in text
+        assert "No action needed" not in text
         assert ("AWS has refused requests since" in text) == ("AccessDenied" in error)
         assert ("AWS has not answered since" in text) == ("AccessDenied" not in error)
     world.change(run, failing_since=since, aws_error=f"{UNSAVED}: DataError: NUL")
     text = text_of(console, run)
     assert "AWS answers, but the answer cannot be saved, since" in text
-    assert "AWS: What" not in text
+    assert "AWS: The answer" not in text
     world.change(run, failing_since=None, aws_error="")
     world.beat(at=timezone.now() - timedelta(minutes=5))
     for html in (look(console, "execution", run.pk), poll(console, run, run.revision).content.decode()):
         assert "No engine is running, so this run does not advance." in words(html)
-        assert "Nothing to do" not in html
+        assert "No action needed" not in html
 
 
 def test_it_says_why_a_launch_waits_instead_of_nothing_to_do(console: Client) -> None:
@@ -79,7 +79,7 @@ def test_it_says_why_a_launch_waits_instead_of_nothing_to_do(console: Client) ->
     html = look(console, "execution", run.pk)
     assert '<p id="banner" class="banner" data-tone="attention">' in html
     assert "is being sent to AWS. Job drsjob-1 has app-01." in words(html)
-    assert "Nothing to do" not in html
+    assert "No action needed" not in html
 
 
 def test_a_run_read_from_a_backup_says_what_is_asked_of_a_person(console: Client) -> None:
@@ -87,13 +87,13 @@ def test_a_run_read_from_a_backup_says_what_is_asked_of_a_person(console: Client
     run.waves.filter(number=1).update(status_message=restored_runs.LOOKED)
     html = look(console, "execution", run.pk)
     assert "It may have been cancelled after the backup: check, then resume or cancel." in words(html)
-    assert "Resume when the servers that are up pass your checks" not in html
+    assert "Resume when the launched servers pass your checks" not in html
     assert '<details class="card" id="wave-2-servers" open>' in html
     run.waves.filter(number=1).update(status=WaveStatus.PENDING, status_message=restored_runs.LOOKING)
     world.change(run, status=ExecutionStatus.RUNNING, restored_at=timezone.now())
     text = text_of(console, run)
     assert f"Restored from a backup. {restored_runs.LOOKING}" in text
-    assert "Nothing to do" not in text
+    assert "No action needed" not in text
 
 
 def test_it_does_not_call_servers_down_that_may_yet_come_up(console: Client) -> None:
