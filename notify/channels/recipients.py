@@ -11,7 +11,7 @@ from django.core.validators import validate_email
 from notify.channels.address_guard import ForbiddenAddress, check_literal
 from notify.states import Channel
 
-TOPIC = re.compile(r"arn:aws(?:-[a-z-]+)?:sns:(?P<region>[a-z0-9-]+):\d{12}:[A-Za-z0-9_-]{1,256}(?:\.fifo)?")
+TOPIC = re.compile(r"arn:aws(?:-[a-z-]+)?:sns:(?P<region>[a-z0-9-]+):[0-9]{12}:[A-Za-z0-9_-]{1,256}(?:\.fifo)?")
 TARGET_MAX = 1024
 
 
