@@ -12,9 +12,10 @@ from django.db import transaction
 from audit import refusals
 from audit.actor import Actor
 from audit.models import AuditEntry
-from audit.safe_text import one_line, storable
+from audit.safe_text import storable
 from contract import log_context
 from contract.errors import DomainError
+from contract.names import visible
 
 log = logging.getLogger(__name__)
 
@@ -44,20 +45,20 @@ def record(
 ) -> AuditEntry:
     """Add one entry. `verb` is a stable word such as `execution.start`; the mappings must be JSON without secrets."""
     entry = AuditEntry.objects.create(
-        actor=one_line(actor.name)[:254],
-        actor_id=one_line(actor.id)[:520],
+        actor=visible(actor.name)[:254],
+        actor_id=visible(actor.id)[:520],
         actor_kind=actor.kind,
         verb=verb,
         subject_kind=subject_kind,
-        subject_id=one_line(str(subject_id))[:64],
-        subject_name=one_line(subject_name)[:200],
+        subject_id=visible(str(subject_id))[:64],
+        subject_name=visible(subject_name)[:200],
         outcome=outcome,
         refused=refused,
         detail=storable(detail or {}),
         before=storable(before),
         after=storable(after),
-        address=one_line(actor.address)[:64],
-        request_id=one_line(actor.request_id)[:64],
+        address=visible(actor.address)[:64],
+        request_id=visible(actor.request_id)[:64],
     )
     transaction.on_commit(lambda: _log_entry(entry), robust=True)
     return entry

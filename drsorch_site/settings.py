@@ -158,6 +158,7 @@ MIDDLEWARE = [
     "identity.throttles.SignInThrottleMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "console.visible_pages.VisiblePagesMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "identity.session_expiry.SessionClock",  # ends a session before anybody is recognized by it
     "identity.provider.session_renewal.Renewal",  # … and asks the provider again before that

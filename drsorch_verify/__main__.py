@@ -1,12 +1,14 @@
 """`drsorch-verify pack.zip [--head SEQ:DIGEST]`: 0 when the pack holds, 1 when not, 2 without a pack."""
 
 import argparse
+import io
 import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from drsorch_verify import archive, check
+from drsorch_verify.visible import visible
 
 
 def main() -> int:
@@ -14,10 +16,13 @@ def main() -> int:
     parser.add_argument("pack", type=Path, help="the ZIP file")
     parser.add_argument("--head", default="", help="a head of the journal noted elsewhere (SEQ:DIGEST): must be in it")
     asked = parser.parse_args()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a letter that a terminal lacks ends no check
     try:
         pack = archive.load(asked.pack)
     except OSError as error:
-        print(f"{asked.pack} cannot be read: {error}", file=sys.stderr)
+        print(visible(f"{asked.pack} cannot be read: {error}"), file=sys.stderr)
         return 2
     found = check.problems(pack, asked.head)
     if found:
@@ -40,7 +45,7 @@ def main() -> int:
 def _say(lines: Iterable[str]) -> None:
     """A line each. What a pack says can neither steer the terminal nor pass for a line of ours."""
     for line in lines:
-        print("".join(each if each.isprintable() else ascii(each)[1:-1] for each in line))
+        print(visible(line))
 
 
 if __name__ == "__main__":

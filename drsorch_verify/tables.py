@@ -5,9 +5,12 @@ It stands here, and not with the report, so that the verifier makes the same of 
 
 import csv
 import io
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
+
+from drsorch_verify.visible import visible
 
 Json = Mapping[str, Any]
 
@@ -37,26 +40,42 @@ COLUMNS = [
     "usedPreviousSnapshot",
     "error",
 ]
-# What a spreadsheet would take for the beginning of a formula.
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
+# What a spreadsheet would take for the beginning of a formula, in full width as well; at the beginning of a cell, or
+# behind a semicolon, which many locales take for the end of one, quoted or not.
+FORMULA = "=+@|%\uff1d\uff0b\uff20\uff5c\uff05\ufe62\ufe66\ufe6a\ufe6b\ufe63\uff0d\u2212-"
+_BEGINS = re.compile(rf"((?:\A|[;\uff1b])[\s\"']*)(?=[{FORMULA}])")
+# Of versions before 1.1.0, whose packs still hold.
+_FORMULA_BEFORE = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
 
 
 def as_csv(record: Json) -> str:
-    """RFC 4180 with a header; times in UTC as ISO 8601."""
+    """RFC 4180 with a header, every cell quoted; times in UTC as ISO 8601."""
+    return _table(record, csv.QUOTE_ALL, safe)
+
+
+def as_csv_before(record: Json) -> str:
+    """The same of versions before 1.1.0."""
+    return _table(record, csv.QUOTE_MINIMAL, _safe_before)
+
+
+def _table(record: Json, quoting: Literal[0, 1], shown: Callable[[object], object]) -> str:
     out = io.StringIO()
-    writer = csv.writer(out)
+    writer = csv.writer(out, quoting=quoting)
     writer.writerow(COLUMNS)
     for wave in record["waves"]:
         for server in wave["servers"]:
-            writer.writerow([safe(cell) for cell in _cells(record, wave, server)])
+            writer.writerow([shown(cell) for cell in _cells(record, wave, server)])
     return out.getvalue()
 
 
 def safe(cell: object) -> object:
-    """Text that a spreadsheet takes for text: a quote before anything that could begin a formula."""
-    if isinstance(cell, str) and cell.lstrip().startswith(FORMULA):
-        return f"'{cell}"
-    return cell
+    """Text that a spreadsheet takes for text, in one line and with nothing hidden: a quote before anything that could
+    begin a formula."""
+    return _BEGINS.sub(r"\1'", visible(cell)) if isinstance(cell, str) else cell
+
+
+def _safe_before(cell: object) -> object:
+    return f"'{cell}" if isinstance(cell, str) and cell.lstrip().startswith(_FORMULA_BEFORE) else cell
 
 
 def _cells(record: Json, wave: Json, server: Json) -> list[object]:

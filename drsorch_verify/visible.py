@@ -32,7 +32,16 @@ def hidden(keep: str = "") -> re.Pattern[str]:
 
 def visible(text: str, keep: str = "") -> str:
     """The text with every hidden character spelled out, as in Python and JSON: \\x1b, \\u202e, \\U000e0041."""
-    return hidden(keep).sub(_spelled, text)
+    found = hidden(keep)
+    return _unusual(keep).sub(lambda run: found.sub(_spelled, run[0]), text)
+
+
+@cache
+def _unusual(keep: str) -> re.Pattern[str]:
+    """Finds what may be hidden, many times as fast as all ranges are looked through: all but ASCII, most letters and
+    punctuation. No picture is among those: what stands behind one is looked at together with it."""
+    usual = " -~\u00a0-\u00a8\u00aa-\u00ac\u00af-\u034e\u0370-\u05ff\u2010-\u2027\u2030-\u203b\u329a-\ud7ff"
+    return re.compile(f"[^{usual}{keep}]+")
 
 
 def _spelled(found: re.Match[str]) -> str:

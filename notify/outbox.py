@@ -8,7 +8,8 @@ from typing import Any
 
 from django.db import connection
 
-from audit.safe_text import one_line, storable
+from audit.safe_text import storable
+from contract.names import visible
 from notify.channels.recipients import shown
 from notify.models import Delivery, Notice, Subscription
 from notify.states import Event
@@ -54,8 +55,8 @@ def put(
         event=event,
         execution_id=execution_id,
         plan_name=plan_name,
-        subject=one_line(message.subject)[:300],
-        text=storable(message.text),
+        subject=visible(message.subject)[:300],
+        text=visible(message.text, keep="\n"),
         data=storable(message.data),
         happened_at=at,
     )

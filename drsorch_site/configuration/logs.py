@@ -8,8 +8,8 @@ from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
-from audit.safe_text import one_line
 from contract import log_context
+from contract.names import visible
 
 HIDDEN = "[hidden]"
 SHORTEST_SECRET = 8
@@ -60,12 +60,12 @@ class ConsoleLines(logging.Formatter):
         self.scrubber = Scrubber(secrets)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (logging calls it)
-        record.message = one_line(self.scrubber.text(record.message))
+        record.message = visible(self.scrubber.text(record.message))
         return super().formatMessage(record)
 
     def format(self, record: logging.LogRecord) -> str:
         first, *rest = super().format(record).split("\n")
-        return "\n".join([first, *(f"    {one_line(self.scrubber.text(line))}" for line in rest)])
+        return "\n".join([first, *(f"    {visible(self.scrubber.text(line))}" for line in rest)])
 
 
 class JsonLines(JsonFormatter):

@@ -13,6 +13,7 @@ from django_htmx.http import HTMX_STOP_POLLING
 
 from console.pages import HtmxHttpRequest, known_revision, wants_fragment
 from contract.clock import utc
+from contract.names import visible
 from executions.console.live_page.event_feed import is_failure, words
 from executions.models import Execution, JobEvent, LaunchJob
 
@@ -137,12 +138,18 @@ def job_logs_text(request: HttpRequest, execution_id: uuid.UUID) -> StreamingHtt
 
 
 def _text(execution: Execution) -> Iterator[str]:
-    yield f"{execution.purpose.label} of {execution.plan_name}, {execution.pk}, {execution.state.label}\n"
+    """A line each: no name and no error text of AWS can pass for a line of its own, or steer a terminal."""
+    yield _line(f"{execution.purpose.label} of {execution.plan_name}, {execution.pk}, {execution.state.label}")
     for job in filter(_has_begun, _jobs(execution)):
-        yield f"\nWave {job.wave.number + 1}, {job.wave.name}: {job.job_id or 'no job'} in {job.region}\n"
+        yield "\n"
+        yield _line(f"Wave {job.wave.number + 1}, {job.wave.name}: {job.job_id or 'no job'} in {job.region}")
         if job.error_message:
-            yield f"{job.error_code} {job.error_message}\n"
+            yield _line(f"{job.error_code} {job.error_message}")
         for line in _lines(job):
             at = utc(line.event.at)
             parts = [at, line.event.event, line.hostname, line.event.source_server_id, line.error]
-            yield "\t".join(parts).rstrip() + "\n"
+            yield _line(*parts)
+
+
+def _line(*cells: str) -> str:
+    return "\t".join(map(visible, cells)).rstrip() + "\n"

@@ -1,5 +1,6 @@
 """drsorch-verify, installed by itself as its README says: it judges packs, and nothing of a pack runs."""
 
+import csv
 import io
 import json
 import shutil
@@ -149,9 +150,15 @@ def test_a_pack_of_an_earlier_version_holds_and_its_program_is_told_of(
     installed: Installed, pack: bytes, tmp_path: Path
 ) -> None:
     code = f"open({str(tmp_path / 'ran')!r}, 'w')\n".encode()
-    old = forged(
-        pack, lambda files: files.update({f"drsorch_verify/{name}.py": code for name in ("__main__", "check")})
-    )
+
+    def before(files: dict[str, bytes]) -> None:
+        files |= {f"drsorch_verify/{name}.py": code for name in ("__main__", "check")}
+        bare = io.StringIO()  # quotes only where they had to be
+        csv.writer(bare).writerows(csv.reader(io.StringIO(files[check.TABLE].decode())))
+        assert files[check.TABLE] != bare.getvalue().encode()
+        files[check.TABLE] = bare.getvalue().encode()
+
+    old = forged(pack, before)
     (tmp_path / "pack.zip").write_bytes(old)
     status, said = installed.run("pack.zip", cwd=tmp_path)
     assert (status, "It was not run; do not run it." in said) == (0, True), said

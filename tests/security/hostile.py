@@ -7,6 +7,7 @@ from typing import Any
 
 from contract.names import visible
 from drs_simulator.world.fleet import Fleet, FleetServer, server_id
+from drsorch_verify.visible import hidden
 from executions.models import Execution, JobEvent
 from tests.support.api_client import Api, answer
 from tests.support.stage import Stage
@@ -32,7 +33,11 @@ PAYLOADS = [
     "<style>@import 'xssmark'</style>",
     "<form action=//evil.example hx-get=//evil.example hx-trigger=load>",
     "＜xssmark＞\u202e\u2028<xssmark\n>",
+    "xssmark\x1b[2J\x1b]0;owned\x07\x9b31m\u200b\u200d\ufeff\u2066\u202d\u00ad\ue000\U000e0041\u3164\x08\x7f",
+    "xssmark\r\n2026-11-28 23:59:58 UTC\tFORGED\tline\u2028FORGED",
 ]
+# What hides itself in them, but for white space.
+HIDING = [each for each in PAYLOADS if hidden("\t\n\r").search(each)]
 
 
 def fleet() -> Fleet:

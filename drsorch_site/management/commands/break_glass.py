@@ -17,6 +17,7 @@ from django.db import transaction
 from audit.actor import Actor
 from audit.journal import record
 from contract.errors import DomainError
+from contract.names import visible
 from executions.codes.ours import Code
 from executions.commands import control
 from executions.models import Execution
@@ -60,8 +61,8 @@ class Command(BaseCommand):
         try:
             run = ACTIONS[options["action"]](actor, key, reason)
         except DomainError as error:
-            raise CommandError(f"{_said(error)} ({error.code})") from error
-        self.stdout.write(f"{run.pk} {run.plan_name}: {run.state.label}. In the journal as {actor.name}.")
+            raise CommandError(visible(f"{_said(error)} ({error.code})")) from error
+        self.stdout.write(visible(f"{run.pk} {run.plan_name}: {run.state.label}. In the journal as {actor.name}."))
 
     @transaction.atomic
     def _note(self, actor: Actor, action: str, key: uuid.UUID, reason: str) -> None:
@@ -71,9 +72,10 @@ class Command(BaseCommand):
 
     def _list(self) -> None:
         for run in Execution.objects.active().newest_first():
-            self.stdout.write(f"run   {run.pk}  {run.state.label:<12} {run.purpose.label} of {run.plan_name}")
+            text = f"run   {run.pk}  {run.state.label:<12} {run.purpose.label} of {run.plan_name}"
+            self.stdout.write(visible(text))
         for plan in RecoveryPlan.objects.order_by("name_key"):
-            self.stdout.write(f"plan  {plan.pk}  {plan.name}")
+            self.stdout.write(visible(f"plan  {plan.pk}  {plan.name}"))
 
 
 def _said(error: DomainError) -> str:

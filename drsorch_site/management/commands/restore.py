@@ -15,6 +15,7 @@ from audit.actor import SYSTEM
 from audit.journal import record
 from audit.models import AuditEntry
 from contract.clock import db_clock, utc
+from contract.names import visible
 from drsorch_site.backup import BackupError, others_at_work, put_back
 from executions import pacemaker
 from executions.launching import restored_runs
@@ -59,7 +60,7 @@ class Command(BaseCommand):
         when = utc(made_at) if made_at else "an unknown time"
         self.stdout.write(f"Restored: everything is as it was at {when}.")
         for run in runs:
-            self.stdout.write(f"Active then, waits for you now: {run} ({run.pk}, was {run.status})")
+            self.stdout.write(visible(f"Active then, waits for you now: {run} ({run.pk}, was {run.status})"))
         if runs:
             self.stdout.write(
                 "Start an engine: it looks at AWS for what these runs launched since, and launches nothing."

@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Q
 
 from contract.clock import db_clock, utc
+from contract.names import visible
 from drs.client import Drs
 from drs.errors import DrsError
 from drs.shapes import Job
@@ -55,7 +56,7 @@ class Command(BaseCommand):
 
     def _tell(self, *lines: str) -> None:
         for line in lines:
-            self.stdout.write(line)
+            self.stdout.write(visible(line))
 
 
 def _awaited() -> dict[str, str]:
