@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString, mark_safe
 from heroicons.templatetags.heroicons import heroicon_outline
 
 from contract.clock import unix, utc
+from contract.naming import confirmation
 from contract.status import Status, Tone
 
 register = template.Library()
@@ -135,6 +136,18 @@ def duration_of(start: datetime, end: datetime | None, until: datetime) -> str:
 def _between(start: datetime, end: datetime) -> timedelta:
     """As somebody finds it from the two times that are shown, and as the API and the report have it."""
     return timedelta(seconds=unix(end) - unix(start))
+
+
+@register.filter
+def is_typeable(name: str) -> bool:
+    """Whether keyboards have the letters of a name."""
+    return confirmation.is_typeable(name)
+
+
+@register.filter
+def to_type(name: str) -> str:
+    """What is typed to confirm: the name, or a code."""
+    return confirmation.to_type(name)
 
 
 @register.filter

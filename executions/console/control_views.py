@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods
 from audit.request_actor import actor_for
 from console.pages import HtmxHttpRequest, Question, go, whole_number
 from contract.errors import BadRequest, DomainError
-from contract.names import name_key
+from contract.naming.confirmation import mistyped
 from executions.commands import control
 from executions.commands.abandon import abandon
 from executions.console.forms import CommentForm
@@ -127,8 +127,8 @@ def execution_terminate(request: HtmxHttpRequest, execution_id: uuid.UUID) -> Ht
     typed = request.POST.get("confirm", "")
     actions = actions_of(execution, actor, stands=bool(standing))
     if request.method == "POST" and form.is_valid():
-        if actions.terminate.allowed and (mistyped := _mistyped(execution, phrase, typed)):
-            error = f"{mistyped} Nothing was terminated."
+        if actions.terminate.allowed and (wrong := _mistyped(execution, phrase, typed)):
+            error = f"{wrong} Nothing was terminated."
         else:
             try:
                 control.terminate(actor=actor, execution_id=execution_id, comment=form.cleaned_data["comment"])
@@ -154,5 +154,5 @@ def execution_terminate(request: HtmxHttpRequest, execution_id: uuid.UUID) -> Ht
 def _mistyped(execution: Execution, phrase: str, typed: str) -> str:
     """What is wrong with the confirmation: of a recovery the plan's name is asked for, because it may be production."""
     if execution.purpose.is_recovery:
-        return "" if name_key(typed) == name_key(execution.plan_name) else "This is not the plan's name."
+        return mistyped(typed, execution.plan_name)
     return "" if typed.strip().casefold() == phrase else f"Type “{phrase}” to confirm."

@@ -17,7 +17,7 @@ from audit.request_actor import actor_for
 from console.pages import HtmxHttpRequest, Question, go
 from contract.clock import db_clock
 from contract.errors import DomainError, Invalid
-from contract.names import name_key
+from contract.naming.confirmation import mistyped
 from executions.commands import control
 from executions.commands.production import END_RECOVERIES, ProductionInstance, digest, places_of_plan, production
 from executions.readiness.facts import readiness_of
@@ -132,9 +132,8 @@ class ProductionRisk:
             return (
                 "What would be terminated has changed since you opened this page. Nothing was started. Check it again."
             )
-        if self.is_typed and name_key(request.POST.get("confirm", "")) != name_key(name):
-            return "This is not the plan's name. Nothing was started."
-        return ""
+        wrong = mistyped(request.POST.get("confirm", ""), name) if self.is_typed else ""
+        return f"{wrong} Nothing was started." if wrong else ""
 
     def warn(self, request: HttpRequest) -> None:
         """Say beside the new run what could not be checked. Only a recovery is started all the same."""

@@ -8,10 +8,13 @@ from django.test import Client
 from django.urls import reverse
 
 from audit.actor import SYSTEM
+from contract.names import visible
+from contract.naming.confirmation import mistyped, to_type
 from drs.account import account_id
 from executions.commands import control
 from executions.models import Execution, LaunchJob
 from executions.states import ExecutionStatus, Kind, WaveStatus
+from plans.models import RecoveryPlan
 from tests.console import world
 from tests.console.test_pages import HX, look, words
 from tests.support.api_client import Api, answer, make_user
@@ -108,6 +111,35 @@ def test_ending_production_does_not_look_like_cleaning_up(chief: Client, simulat
     assert not run.terminations.exists()
     assert chief.post(address, {"confirm": "payments "}).status_code == 302
     assert run.terminations.exists()
+
+
+@pytest.mark.parametrize("name", ["Раyments", "給与計算", "Pay\u202ements", "Pay – ments", "P\u0131ay 🚒"])
+def test_a_name_that_keyboards_lack_is_confirmed_by_a_code(chief: Client, simulator: Any, name: str) -> None:
+    run = world.ended(ExecutionStatus.COMPLETED, "Payments")
+    LaunchJob.objects.update(account_id=account_id("us-east-1"))
+    Execution.objects.filter(pk=run.pk).update(kind=Kind.RECOVERY, plan_name=name)
+    RecoveryPlan.objects.update(name=name)
+    code = to_type(name)
+    assert re.fullmatch("[A-Z2-9]{3}-[A-Z2-9]{3}", code)
+    assert code != to_type(name + "\u200b")
+    ending, start = reverse("terminate-execution", args=[run.pk]), reverse("start-recovery", args=[run.plan_id])
+    for address, nothing in ((ending, "terminated"), (start, "started")):
+        assert f"Type {code} to confirm" in words(chief.get(address, headers=HX).content.decode())
+        for wrong in (name, "Payments", code[:-1], visible(name)):
+            refused = chief.post(address, {"confirm": wrong}, headers=HX)
+            assert refused.status_code == 422
+            assert f"This is not the code. Type {code}. Nothing was {nothing}." in refused.content.decode()
+    assert not run.terminations.exists()
+    assert Execution.objects.count() == 1
+    assert chief.post(ending, {"confirm": code.lower()}).status_code == 302
+    assert run.terminations.exists()
+
+
+@pytest.mark.parametrize("name", ["Payments", "Zahlung für Ölheizung", "Łódź #1 (a/b) & co.", "Straße"])
+def test_a_name_that_keyboards_have_is_typed(name: str) -> None:
+    assert to_type(name) == name
+    assert not mistyped(name.upper(), name)
+    assert mistyped("Other", name) == "This is not the plan's name."
 
 
 def test_one_instance_of_a_recovery_is_one(chief: Client) -> None:
