@@ -3,9 +3,12 @@
 import os
 import shutil
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from django.db import DatabaseError, InterfaceError, connection
+from django.db import Error as DatabaseTrouble
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
@@ -13,6 +16,7 @@ from django.views.decorators.http import require_safe
 
 from contract.clock import db_clock
 from contract.database_errors import cause
+from drsorch_site.metrics import has_token
 from executions import pacemaker
 from protection.views import RegionAge, region_ages
 
@@ -30,12 +34,36 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @require_safe
 @never_cache
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200 when the database answers, its tables are up to date and an engine beats; else 503 and what is wrong.
+    """200 when the database answers, its tables are up to date and an engine beats; else 503.
 
-    How old the inventory is stands beside it: old news of servers must not take the console away.
+    Strangers are told that alone; what is wrong, whoever has the metrics token or is signed in. How old the inventory
+    is stands beside it: old news of servers must not take the console away.
     """
-    ready, told = latest.get()
-    return JsonResponse(told, status=200 if ready else 503)
+    found = latest.get()
+    told: dict[str, object] = {"status": "ok" if found.is_ready else "not ready"}
+    if _may_see_more(request):
+        told |= {"checks": found.checks, "inventory": found.inventory}
+    return JsonResponse(told, status=200 if found.is_ready else 503)
+
+
+def _may_see_more(request: HttpRequest) -> bool:
+    try:
+        return has_token(request) or request.user.is_authenticated
+    except DatabaseTrouble:  # who it is cannot be known now; the answer is 503 without it
+        return False
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was looked at, each with "ok" or what is wrong, and how old each region's inventory is."""
+
+    checks: Mapping[str, str]
+    inventory: Mapping[str, str]
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether nothing is wrong."""
+        return all(text == "ok" for text in self.checks.values())
 
 
 class _Latest:
@@ -45,9 +73,9 @@ class _Latest:
         self.forget()
 
     def forget(self) -> None:
-        self.made_at, self.found = float("-inf"), (False, dict[str, object]())
+        self.made_at, self.found = float("-inf"), Found({"database": "not asked yet"}, {})
 
-    def get(self) -> tuple[bool, dict[str, object]]:
+    def get(self) -> Found:
         if time.monotonic() - self.made_at > KEPT_SECONDS:
             self.found = _look()
             self.made_at = time.monotonic()
@@ -57,10 +85,9 @@ class _Latest:
 latest = _Latest()
 
 
-def _look() -> tuple[bool, dict[str, object]]:
+def _look() -> Found:
     checks = _checks()
-    ready = all(text == "ok" for text in checks.values())
-    return ready, {"status": "ok" if ready else "not ready", "checks": checks, "inventory": _inventory(checks)}
+    return Found(checks, _inventory(checks))
 
 
 def _inventory(checks: dict[str, str]) -> dict[str, str]:

@@ -38,12 +38,15 @@ def metrics(request: HttpRequest) -> HttpResponse:
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
-def _may_read(request: HttpRequest) -> bool:
+def has_token(request: HttpRequest) -> bool:
+    """Whether the request carries DRSORCH_METRICS_TOKEN: a scraper or a monitor. None is good while none is set."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     known: str = settings.METRICS_TOKEN
-    if known and scheme.lower() == "bearer" and compare_digest(token.strip().encode(), known.encode()):
-        return True
-    return request.user.is_authenticated and request.user.has_perm(RIGHT)
+    return bool(known) and scheme.lower() == "bearer" and compare_digest(token.strip().encode(), known.encode())
+
+
+def _may_read(request: HttpRequest) -> bool:
+    return has_token(request) or (request.user.is_authenticated and request.user.has_perm(RIGHT))
 
 
 class _Collector(Collector):

@@ -12,13 +12,13 @@ import pytest
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import ConnectionHandler
-from django.test import Client
 
 from contract.database_errors import cause, is_outage
 from drsorch_site import health
 from tests.console import world
 from tests.keep.test_trouble import full_disk, read_only
 from tests.support.api_client import Api, refusal
+from tests.support.readiness import readyz
 from tests.support.wrong_queries import POSTGRESQL, SQLITE, spoiled, wrong_queries
 
 pytestmark = [pytest.mark.both, pytest.mark.django_db(transaction=True)]
@@ -183,6 +183,6 @@ def test_a_page_tells_a_mistake_of_ours_as_one(admin: Api) -> None:
 def test_readyz_calls_a_failed_query_no_silence() -> None:
     health.latest.forget()
     with spoiled(lambda sql, _: "django_migrations" in sql):
-        told = Client().get("/readyz").json()
+        told = readyz().json()
     health.latest.forget()
     assert told["checks"] == {"database": "a query failed; the log says why"}

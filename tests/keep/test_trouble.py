@@ -16,6 +16,7 @@ from contract.database_errors import cause
 from drsorch_site import health
 from executions.models import Execution, LaunchJob, Pacemaker
 from tests.support.api_client import Api
+from tests.support.readiness import readyz
 from tests.support.stage import Stage
 
 pytestmark = pytest.mark.both
@@ -136,15 +137,15 @@ def test_a_job_id_that_could_not_be_saved_is_found_again(stage: Stage) -> None:
 def test_readyz_gives_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     Pacemaker.objects.create(pk=1, beat_at=db_clock())
     client = Client()
-    assert client.get("/readyz").status_code == 200
+    assert readyz(client).status_code == 200
     health.latest.forget()
     with read_only():
-        answer = client.get("/readyz")
+        answer = readyz(client)
     assert (answer.status_code, answer.json()["checks"]["database"]) == (503, "is read-only")
     if connection.vendor == "sqlite":
         monkeypatch.setattr(health, "LEAST_FREE", 10**18)
         health.latest.forget()
-        answer = client.get("/readyz")
+        answer = readyz(client)
         assert answer.status_code == 503
         assert answer.json()["checks"]["database"].startswith("its disk is full: ")
 

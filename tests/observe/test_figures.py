@@ -24,6 +24,7 @@ from executions.states import ExecutionStatus
 from tests.console import world
 from tests.support.api_client import Api, make_user
 from tests.support.processes import eventually, running_engine
+from tests.support.readiness import readyz
 from tests.support.stage import Stage
 
 pytestmark = pytest.mark.both
@@ -186,7 +187,7 @@ def test_a_killed_engine_goes_silent(stage: Stage, tmp_path: Path) -> None:
     eventually(lambda: scraped()["drsorch_engine_heartbeat_age_seconds"] >= before + 1, what="the age")
     Pacemaker.objects.update(beat_at=db_clock() - pacemaker.SILENT_AFTER * 3)
     assert scraped()["drsorch_engine_heartbeat_age_seconds"] >= 90
-    assert Client().get("/readyz").json()["checks"]["engine"].startswith("silent for 9")
+    assert readyz().json()["checks"]["engine"].startswith("silent for 9")
 
 
 @pytest.mark.django_db
@@ -237,7 +238,7 @@ def test_readiness_tells_how_old_the_inventory_is_without_failing_for_it() -> No
     world.beat()
     world.region("us-east-1", age_seconds=5)
     world.region("us-west-2", age_seconds=3600)
-    response = Client().get("/readyz")
+    response = readyz()
     assert response.status_code == 200
     told = response.json()["inventory"]
     assert re.fullmatch(r"read \d s ago", told["us-east-1"])
