@@ -43,7 +43,7 @@ def live(run: Execution) -> Live:
 def shows_both_accounts(run: Execution) -> None:
     shown = live(run)
     assert shown.silence == "The engine's AWS credentials have been for another account since"
-    assert f"of account {OTHER_ACCOUNT}; these servers are in account {OURS}" in shown.aws_words
+    assert f"for account {OTHER_ACCOUNT}; these servers are in account {OURS}" in shown.aws_words
     assert "Nothing is sent or concluded" in shown.aws_words
     assert shown.trouble == "An administrator must give the engine credentials for this run's account."
 
