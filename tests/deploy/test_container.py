@@ -70,9 +70,15 @@ def test_the_compose_file_gives_no_process_more_than_it_needs() -> None:
     assert set(services) == {"database", "migrate", "web", "engine", "manage"}
     assert services["manage"]["profiles"] == ["manage"]  # only when somebody asks for it
     assert services["engine"]["deploy"]["replicas"] == 2
-    for name in ("migrate", "web", "engine", "manage"):
-        assert services[name]["read_only"], name
-        assert services[name]["cap_drop"] == ["ALL"], name
+    for name, each in services.items():
+        assert each["read_only"], name
+        assert each["cap_drop"] == ["ALL"], name
+        assert "cap_add" not in each, name
+        assert "privileged" not in each, name
+        assert each["security_opt"] == ["no-new-privileges:true"], name
+        assert re.fullmatch(r"[1-4]g", each["mem_limit"]), name
+        assert 256 <= each["pids_limit"] <= 1024, name
+        assert each["logging"]["options"]["max-size"], name
     for name in ("web", "engine"):
         assert services[name]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
     assert all(port.startswith("127.0.0.1:") for each in services.values() for port in each.get("ports", ()))
@@ -80,6 +86,15 @@ def test_the_compose_file_gives_no_process_more_than_it_needs() -> None:
         for variable, value in each.get("environment", {}).items():
             if value and re.search("PASSWORD|SECRET|KEY|TOKEN", variable):
                 assert re.fullmatch(r"\$\{\w+:[?-].*\}", value), variable
+
+
+def test_the_database_needs_no_root_and_writes_to_its_volume_and_to_memory_alone() -> None:
+    """The image runs as the user that owns its data; what PostgreSQL writes beside them is gone with the container."""
+    database = yaml.safe_load(COMPOSE.read_text())["services"]["database"]
+    assert database["user"] == "999:999"
+    assert database["volumes"] == ["database:/var/lib/postgresql/data"]
+    assert {each.split(":")[0] for each in database["tmpfs"]} == {"/tmp", "/var/run/postgresql"}
+    assert "uid=999" in database["tmpfs"][1]
 
 
 def units() -> list[Path]:
@@ -124,6 +139,13 @@ def test_a_database_that_is_hours_late_keeps_nothing_from_starting() -> None:
     assert "\nTimeoutStartSec=infinity\n" in text
     needy = [path.name for path in units() if "\nRequires=drsorch-migrate.service\n" in path.read_text()]
     assert needy == ["drsorch-engine@.service", "drsorch-web.service"]
+
+
+def test_no_unit_can_take_the_whole_host(installed: Path) -> None:
+    for path in sorted(installed.iterdir()):
+        text = path.read_text()
+        assert re.search(r"^MemoryMax=[1-4]G$", text, re.MULTILINE), path.name
+        assert re.search(r"^TasksMax=\d{3,4}$", text, re.MULTILINE), path.name
 
 
 def test_the_units_are_locked_down(installed: Path) -> None:
