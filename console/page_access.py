@@ -51,10 +51,18 @@ def _to_sign_in(request: HttpRequest) -> HttpResponse:
     """A redirect that a page follows; for htmx a 401, lest a sign-in form is put into a fragment."""
     why = getattr(request, "session_has_ended", "")
     if request.headers.get("HX-Request") == "true":
-        page = urlsplit(request.headers.get("HX-Current-URL", "")).path or "/"
-        return HttpResponse(status=401, headers={"HX-Redirect": _sign_in_address(page, expired=why or "1")})
+        headers = {"HX-Redirect": _sign_in_address(_current_page(request), expired=why or "1")}
+        return HttpResponse(status=401, headers=headers)
     page = request.get_full_path() if request.method in ("GET", "HEAD") else "/"
     return redirect(_sign_in_address(page, expired=why))
+
+
+def _current_page(request: HttpRequest) -> str:
+    """The page from which htmx asks, by its own word, which may be anything."""
+    try:
+        return urlsplit(request.headers.get("HX-Current-URL", "")).path or "/"
+    except ValueError:
+        return "/"
 
 
 def _sign_in_address(page: str, *, expired: str) -> str:

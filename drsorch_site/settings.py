@@ -159,6 +159,7 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "console.visible_pages.VisiblePagesMiddleware",
+    "console.headers.BrokenFormMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "identity.session_expiry.SessionClock",  # ends a session before anybody is recognized by it
     "identity.provider.session_renewal.Renewal",  # … and asks the provider again before that
@@ -350,7 +351,8 @@ LOGGING = {
         "console": {"()": "drsorch_site.configuration.logs.ConsoleLines", "secrets": SECRETS},
         "json": {"()": "drsorch_site.configuration.logs.JsonLines", "secrets": SECRETS},
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
+    "filters": {"refusals": {"()": "drsorch_site.configuration.logs.BriefRefusals"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["refusals"]}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
         "axes": {"level": "WARNING"},

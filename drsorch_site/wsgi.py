@@ -18,6 +18,7 @@ from django.urls import reverse
 
 from contract import log_context
 from contract.request_ids import request_id
+from drsorch_site.web_request import Utf8Request
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ os.environ.setdefault("DRSORCH_DATABASE_POOL", "true")
 
 class Application(WSGIHandler):
     """Binds the request's id around all middleware: Django notes a refused request when they have ended."""
+
+    request_class = Utf8Request
 
     def get_response(self, request: HttpRequest) -> HttpResponseBase:
         with log_context.bound(request_id=request_id(request)):

@@ -1,6 +1,6 @@
 """The filters of the journal page."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -27,6 +27,8 @@ class EntryFilter(forms.Form):
         """What was chosen, for `matching`; the last day counts as a whole."""
         self.is_valid()
         chosen = {name: value for name, value in self.cleaned_data.items() if value}
+        if chosen.get("until") == date.max:  # no day comes after it
+            del chosen["until"]
         for name, days in (("since", 0), ("until", 1)):
             if name in chosen:
                 midnight = datetime.combine(chosen[name], datetime.min.time())

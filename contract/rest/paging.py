@@ -4,7 +4,7 @@ import base64
 import binascii
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from django.db.models import Model, Q, QuerySet
@@ -30,14 +30,15 @@ class Cursor:
 
     @classmethod
     def read(cls, token: str) -> "Cursor":
-        """Raises Invalid for anything that `token` did not make."""
+        """Raises Invalid for anything that `token` did not make, and for times that UTC does not have."""
         try:
             padded = token.encode("ascii") + b"=" * (-len(token) % 4)
             at, _, key = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii").partition("|")
-            cursor: Cursor | None = cls(datetime.fromisoformat(at), uuid.UUID(hex=key))
-        except (ValueError, UnicodeError, binascii.Error):
+            given = cls(datetime.fromisoformat(at), uuid.UUID(hex=key))
+            cursor = cls(given.at.astimezone(UTC), given.id) if given.at.tzinfo and given.token() == token else None
+        except (ValueError, OverflowError, binascii.Error):
             cursor = None
-        if cursor is None or cursor.at.tzinfo is None or cursor.token() != token:
+        if cursor is None:
             raise Invalid({"nextToken": ["Not a token of this list. Start again without one."]})
         return cursor
 

@@ -13,6 +13,7 @@ from contract.names import visible
 
 HIDDEN = "[hidden]"
 SHORTEST_SECRET = 8
+LONGEST_REFUSAL = 500  # characters; a header that is no host name may have thousands
 
 # What is written before a secret (kept) and the secret (hidden), in headers, query strings and reprs.
 _NAMED = re.compile(
@@ -50,6 +51,23 @@ class Scrubber:
         if value is None or isinstance(value, int | float | date):
             return value
         return self.text(str(value))  # such as Django's request, which shows its whole address
+
+
+class BriefRefusals(logging.Filter):
+    """A request that we refuse is a warning of one line: whoever sends rubbish fills no log with tracebacks and wakes
+    nobody. Of the two lines that Django has for some, the first stays: it says why."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        status, request = getattr(record, "status_code", 500), getattr(record, "request", None)
+        if request is None or status >= 500 or not record.name.startswith(("django.request", "django.security")):
+            return True
+        if getattr(request, "refusal", record) is not record:
+            return False
+        request.refusal = record
+        record.msg, record.args = record.getMessage()[:LONGEST_REFUSAL], ()
+        record.exc_info = record.exc_text = None
+        record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
+        return True
 
 
 class ConsoleLines(logging.Formatter):

@@ -1,6 +1,7 @@
 """Every address of the product, from the URLconf itself, with rows behind those that name one."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +70,14 @@ def pages(known: dict[str, Any]) -> Iterator[str]:
         row = model._default_manager.first()
         if row is not None:
             yield from (reverse(f"{label}_{page}", args=[row.pk]) for page in ("change", "delete", "history"))
+
+
+def misnamed(pieces: Iterable[str]) -> Iterator[str]:
+    """The address of every route that names something, with each of these in the place of each name."""
+    for route in routes():
+        if "<" in route.pattern and "(?P<" not in route.pattern:
+            for piece in pieces:
+                yield "/" + piece.join(re.split(r"<[^>]*>", route.pattern))
 
 
 def unreached(known: dict[str, Any]) -> list[str]:

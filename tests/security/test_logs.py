@@ -3,16 +3,17 @@
 import io
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.conf import settings
+from django.test import Client
 
 from audit.actor import Actor
 from audit.journal import record
-from drsorch_site.configuration.logs import ConsoleLines, JsonLines
-from tests.support.api_client import Api
+from drsorch_site.configuration.logs import BriefRefusals, ConsoleLines, JsonLines
+from tests.support.api_client import Api, make_user
 
 SECRET = "the-installation's-own-secret"
 EVIL = "x\r\n2026-01-01 00:00:00,000 INFO    audit: forged\x1b[2J\u2028\u202ereversed"
@@ -119,3 +120,82 @@ def test_no_request_leaves_its_secrets_in_the_log(admin: Api, caplog: pytest.Log
     shown = "\n".join(ConsoleLines().format(each) for each in caplog.records)
     for secret in (admin.token, "a-typed-password", "not.a.token", settings.SECRET_KEY):
         assert secret not in shown
+
+
+class Lines(logging.StreamHandler):  # type: ignore[type-arg]  # of text
+    """The console's own handler, into memory."""
+
+    def __init__(self) -> None:
+        super().__init__(io.StringIO())
+        self.setFormatter(ConsoleLines())
+        self.addFilter(BriefRefusals())
+
+    @property
+    def found(self) -> list[str]:
+        return [line for line in self.stream.getvalue().splitlines() if "audit.journal" not in line]
+
+
+@pytest.fixture
+def log() -> Iterator[Lines]:
+    handler = Lines()
+    logging.getLogger().addHandler(handler)
+    yield handler
+    logging.getLogger().removeHandler(handler)
+
+
+REFUSED: dict[str, tuple[int, Callable[[Client], Any]]] = {
+    "no such host": (400, lambda client: client.get("/", headers={"Host": "evil.example"})),
+    "no host name": (400, lambda client: client.get("/", headers={"Host": "x" * 9_000})),
+    "no CSRF token": (403, lambda client: client.post("/theme", {"theme": "dark"})),
+    "no right": (403, lambda client: client.get("/recovery-plans/new")),
+    "not an administrator": (403, lambda client: client.get("/admin/login/")),
+    "nothing there": (404, lambda client: client.get("/nothing-here")),
+    "nothing there in the API": (404, lambda client: client.get("/api/v1/nothing")),
+    "not that way": (405, lambda client: client.put("/journal")),
+    "no token": (401, lambda client: Client().get("/api/v1/executions")),
+    "no form": (400, lambda client: client.post("/sign-in", b"x", content_type="multipart/form-data; boundary=")),
+    "too many fields": (400, lambda client: client.get("/executions?" + "&".join("a" for _ in range(20_001)))),
+}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("why", REFUSED)
+def test_a_request_that_is_refused_is_one_line_and_wakes_nobody(log: Lines, why: str) -> None:
+    client = Client(enforce_csrf_checks=why == "no CSRF token")
+    client.force_login(make_user("viewer"), backend="identity.auth.RoleBackend")
+    status, send = REFUSED[why]
+    assert send(client).status_code == status
+    (line,) = log.found
+    assert "WARNING" in line
+    assert len(line) < 700
+
+
+@pytest.mark.django_db
+def test_an_error_of_ours_keeps_its_traceback(log: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client(raise_request_exception=False)
+    monkeypatch.setattr("identity.sign_in.render", lambda *_, **__: 1 / 0)
+    assert client.get("/sign-in/failed").status_code == 500
+    assert "ERROR" in log.found[0]
+    assert any("ZeroDivisionError" in line for line in log.found)
+
+
+class Leaves:
+    """A client that goes away in the middle of its form."""
+
+    def read(self, *_: object) -> bytes:
+        raise ConnectionResetError("Connection reset by peer")
+
+    readline = read
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("address", ["/settings/password", "/theme", "/api/v1/executions"])
+@pytest.mark.parametrize("rest", [Leaves(), io.BytesIO(b"theme=da")])
+def test_a_form_that_is_cut_off_is_refused_in_one_line(log: Lines, address: str, rest: object) -> None:
+    client = Client(raise_request_exception=False)
+    client.force_login(make_user("admin"), backend="identity.auth.RoleBackend")
+    kind = "application/json" if "api" in address else "application/x-www-form-urlencoded"
+    environ: dict[str, Any] = {"wsgi.input": rest, "CONTENT_LENGTH": "10", "CONTENT_TYPE": kind}
+    assert client.generic("POST", address, **environ).status_code == 400
+    assert len(log.found) == 1, log.found
+    assert "theme" not in client.cookies
