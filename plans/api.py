@@ -8,6 +8,7 @@ from rest_framework.response import Response
 
 from audit.request_actor import actor_for
 from contract.errors import Invalid
+from contract.naming.lookalikes import warnings
 from contract.rest.etag import etag, expected_versions
 from contract.rest.schema import IF_MATCH, describes
 from contract.rest.serializers import StrictSerializer, Text, Whole, read_body, read_query
@@ -16,7 +17,7 @@ from contract.rights import AnyOf
 from plans import services
 from plans.fields import PLAN
 from plans.models import RecoveryPlan
-from plans.representation import PlanDeleted, PlansAnswer, PlanShape, show_plan, show_plans, show_waves
+from plans.representation import PlanAnswer, PlanDeleted, PlansAnswer, show_plan, show_plans, show_waves
 from plans.wave_formats import WaveIn, Waves, edited, input_of
 
 
@@ -38,6 +39,7 @@ class PlanIn(StrictSerializer):
             "conflicts",
             "canExecute",
             "blockedReason",
+            "warnings",
         }
     )
 
@@ -84,7 +86,7 @@ class PlanList(ApiView):
     @describes(
         "createRecoveryPlan",
         "Create a recovery plan; waves in either dialect",
-        answers={201: PlanShape},
+        answers={201: PlanAnswer},
         body=PlanIn,
         refusals=("FORBIDDEN", "RP_NAME_EXISTS"),
     )
@@ -109,14 +111,14 @@ class PlanDetail(ApiView):
         "DELETE": AnyOf("delete recovery plans", ("plans.delete_recoveryplan",)),
     }
 
-    @describes("getRecoveryPlan", "Get a recovery plan", answers={200: PlanShape}, refusals=["NOT_FOUND"])
+    @describes("getRecoveryPlan", "Get a recovery plan", answers={200: PlanAnswer}, refusals=["NOT_FOUND"])
     def get(self, request: Request, plan_id: str) -> Response:
         return _answer(_id(plan_id))
 
     @describes(
         "updateRecoveryPlan",
         "Change a recovery plan; fields left out keep their values",
-        answers={200: PlanShape},
+        answers={200: PlanAnswer},
         body=PlanChange,
         headers=[IF_MATCH],
         refusals=("FORBIDDEN", "NOT_FOUND", "RP_NAME_EXISTS", "PLAN_HAS_ACTIVE_EXECUTION", "VERSION_CONFLICT"),
@@ -155,4 +157,7 @@ def _id(text: str) -> uuid.UUID:
 
 def _answer(plan_id: uuid.UUID, *, status: int = 200) -> Response:
     shown = show_plan(plan_id)
-    return Response(shown, status=status, headers={"ETag": etag(shown["version"])})
+    others = RecoveryPlan.objects.exclude(pk=plan_id).values_list("name", flat=True)
+    alike = warnings(shown["planName"], others)
+    body = {**shown, "warnings": alike} if alike else {**shown}
+    return Response(body, status=status, headers={"ETag": etag(shown["version"])})

@@ -4,11 +4,12 @@ import uuid
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypedDict, TypeVar, cast
+from typing import Any, NotRequired, TypedDict, TypeVar, cast
 
 from django.db.models import OuterRef, QuerySet, Subquery
 
 from contract.clock import unix
+from contract.naming.lookalikes import NameWarning
 from plans.fields import WAVE, Dependency, WaveShape
 from plans.models import RecoveryPlan, RecoveryPlanQuerySet, Wave, WaveGroup, WaveServer
 from plans.services import no_plan
@@ -43,6 +44,12 @@ class PlanShape(TypedDict):
     conflicts: list[ServerConflict]
     canExecute: bool
     blockedReason: str | None
+
+
+class PlanAnswer(PlanShape):
+    """One plan; with `warnings` when its name looks like that of another."""
+
+    warnings: NotRequired[list[NameWarning]]
 
 
 class PlansAnswer(TypedDict):

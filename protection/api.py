@@ -7,6 +7,7 @@ from rest_framework.response import Response
 
 from audit.request_actor import actor_for
 from contract.errors import Invalid
+from contract.naming import lookalikes
 from contract.rest.etag import etag, expected_versions
 from contract.rest.schema import DRS, IF_MATCH, describes
 from contract.rest.serializers import (
@@ -188,6 +189,8 @@ def _id(text: str) -> uuid.UUID:
 
 def _answer(group_id: uuid.UUID, *, status: int = 200) -> Response:
     shown, warnings = show_group(group_id)
+    others = ProtectionGroup.objects.exclude(pk=group_id).values_list("name", flat=True)
+    warnings += [{**each, "region": shown["region"]} for each in lookalikes.warnings(shown["groupName"], others)]
     body = {**shown, "warnings": warnings} if warnings else {**shown}
     return Response(body, status=status, headers={"ETag": etag(shown["version"])})
 

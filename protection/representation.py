@@ -61,7 +61,8 @@ class GroupShape(TypedDict):
 
 
 class GroupAnswer(GroupShape):
-    """One group; with `warnings` when the inventory could not be read lately, or a server has left DRS."""
+    """One group; with `warnings` when the inventory could not be read lately, a server has left DRS, or a name looks
+    like another."""
 
     warnings: NotRequired[list[Warning]]
 

@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from console.pages import HtmxHttpRequest, page_of, wants_fragment
+from contract.naming.lookalikes import warnings
 from protection.forms import RegionSearch
 from protection.models import ProtectionGroup, RegionInventory, SourceServer
 from protection.states import ServerState
@@ -118,6 +119,9 @@ def group_detail(request: HttpRequest, group_id: uuid.UUID) -> HttpResponse:
     waves = group.waves.select_related("plan").order_by("plan__name_key", "number")
     context = {
         "group": group,
+        "name_warnings": warnings(
+            group.name, ProtectionGroup.objects.exclude(pk=group.pk).values_list("name", flat=True)
+        ),
         "servers": [(each.source_server_id, known.get(each.source_server_id)) for each in assignments],
         "readiness": Readiness.of(known.get(each.source_server_id) for each in assignments),
         "regions": region_ages(group.region),

@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from contract.clock import db_clock
+from contract.naming.lookalikes import warnings
 from executions.readiness.facts import readiness_of
 from plans.models import RecoveryPlan, WaveGroup
 from plans.views import plan_rows
@@ -28,6 +29,7 @@ def plan_detail(request: HttpRequest, plan_id: uuid.UUID) -> HttpResponse:
     used = {link.group.region for wave in waves for link in wave.group_links.all()}
     context = {
         "plan": plan,
+        "name_warnings": warnings(plan.name, RecoveryPlan.objects.exclude(pk=plan.pk).values_list("name", flat=True)),
         "row": plan_rows([plan])[0],
         "waves": [
             (wave, [(each.source_server_id, known.get(each.source_server_id)) for each in wave.servers.all()])

@@ -8,10 +8,12 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from django.test import Client
 from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.names import name_key, visible
+from contract.naming.lookalikes import look_alike, skeleton
 from drs_simulator.testing import RunningSimulator
 from drs_simulator.world.demo import demo_server_ids
 from drsorch_verify.visible import hidden
@@ -164,3 +166,45 @@ def test_keys_are_made_anew_and_none_collides(request: pytest.FixtureRequest) ->
     MigrationExecutor(connection).migrate(latest)
     keys = dict(RecoveryPlan.objects.values_list("name", "name_key"))
     assert keys == {"ﬁnance": "finance", "Ｐａｙ": "ｐａｙ", "Pay": "pay", "Plain": "plain"}
+
+
+ALIKE = [
+    ("Р\u0430yroll", "Payroll"), ("Payro11", "PayroII"), ("rnodem", "modem"), ("Payroll  A", "Payroll A"),
+    ("\u0391\u0392", "AB"), ("Tier l", "Tier 1"), ("𝐏𝐚𝐲 day", "Ｐａy dаy"), ("paypal", "p\u0430yp\u0430l"),
+]  # fmt: skip
+APART = [("Tier 1", "Tier 2"), ("Payroll", "Payrolls"), ("給与計算", "給与"), ("web", "Wed"), ("Straße", "Strasse 1")]
+
+
+@pytest.mark.parametrize(("one", "other"), ALIKE)
+def test_names_that_look_the_same_are_told_of(one: str, other: str) -> None:
+    assert look_alike(one, ["Else", other]) == [other]
+    assert look_alike(other, [one]) == [one]
+
+
+@pytest.mark.parametrize(("one", "other"), APART)
+def test_names_that_differ_to_the_eye_are_not(one: str, other: str) -> None:
+    assert look_alike(one, [other]) == []
+
+
+@given(st.text(max_size=64))
+def test_a_skeleton_is_its_own(text: str) -> None:
+    assert skeleton(skeleton(text)) == skeleton(text)
+
+
+def test_a_lookalike_is_taken_and_told_of(admin: Api, client: Client, simulator: RunningSimulator) -> None:
+    made = answer(admin.post("/protection-groups", group("Payroll")), 201)
+    assert "warnings" not in made
+    other = answer(admin.post("/protection-groups", group("P\u0430yroll", "app-01")), 201)
+    said = "The name “P\u0430yroll” looks like “Payroll”. Rename one of them, so that nobody takes one for the other."
+    assert other["warnings"] == [{"code": "NAME_LOOKS_ALIKE", "region": "us-east-1", "message": said}]
+    plans = [{"planName": name, "waves": [wave(made["groupId"])]} for name in ("Payroll", "P\u0430yroll", "Other")]
+    first, second, third = (answer(admin.post("/recovery-plans", each), 201) for each in plans)
+    assert "warnings" not in first
+    assert second["warnings"] == [{"code": "NAME_LOOKS_ALIKE", "message": said}]
+    client.force_login(admin.user, backend="identity.auth.RoleBackend")
+    for address in (f"/recovery-plans/{second['planId']}", f"/protection-groups/{other['groupId']}"):
+        assert said in client.get(address).content.decode()
+    path = f"/recovery-plans/{third['planId']}"
+    changed = answer(admin.put(path, {**third, "planName": "Payro11"}))
+    assert "“Payroll”, “P\u0430yroll”" in changed["warnings"][0]["message"]
+    assert answer(admin.put(path, changed))["warnings"] == changed["warnings"]
