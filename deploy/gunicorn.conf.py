@@ -18,6 +18,10 @@ worker_tmp_dir = "/dev/shm"  # noqa: S108 # heartbeats in memory: a slow disk mu
 keepalive = 75  # longer than the 60 s of a load balancer, or it reuses a connection that we are just closing
 timeout = 60
 graceful_timeout = 30
+# No peer is believed what scheme, path or address it forwards, also none on this host: DRSORCH_TRUSTED_PROXY alone says
+# whether a proxy is, and then Django reads X-Forwarded-Proto and X-Forwarded-For.
+forwarded_allow_ips = ""
+forwarder_headers = ""
 control_socket_disable = True  # nobody steers it at run time, and the file system is read-only
 # What is longer gets a page of gunicorn's own and not the API's JSON: a token, a cookie, an address with its query.
 limit_request_field_size = 16384

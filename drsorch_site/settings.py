@@ -171,6 +171,7 @@ MIDDLEWARE = [
     "axes.middleware.AxesMiddleware",
 ]
 
+FORCE_SCRIPT_NAME = ""  # the whole site is ours, whatever a header or the server's environment says
 ROOT_URLCONF = "drsorch_site.urls"
 WSGI_APPLICATION = "drsorch_site.wsgi.application"
 APPEND_SLASH = False

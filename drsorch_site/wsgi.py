@@ -18,7 +18,7 @@ from django.urls import reverse
 
 from contract import log_context
 from contract.request_ids import request_id
-from drsorch_site.web_request import Utf8Request
+from contract.rest.utf8_request import Utf8Request
 
 log = logging.getLogger(__name__)
 

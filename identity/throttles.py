@@ -126,7 +126,7 @@ class AnonymousThrottleMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if not request.path.startswith(API):
+        if not request.path_info.startswith(API):
             return self.get_response(request)
         strangers = _AnonymousRate()
         key, now = strangers.get_cache_key(request, None), strangers.timer()  # type: ignore[arg-type]  # only META

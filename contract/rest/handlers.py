@@ -162,7 +162,7 @@ def _step(path: str, name: object) -> str:
 
 
 def _is_api(request: HttpRequest) -> bool:
-    return request.path.startswith(API)
+    return request.path_info.startswith(API)
 
 
 def _answer(error: DomainError) -> HttpResponse:

@@ -65,7 +65,7 @@ class Renewal:
 
 def _ends_session_itself(request: HttpRequest) -> bool:
     """Out, or back from the provider with a sign-in that takes this session's place."""
-    return request.path in (reverse("sign-out"), reverse("oidc-callback"))
+    return request.path_info in (reverse("sign-out"), reverse("oidc-callback"))
 
 
 def _claim(grant: Grant, now: datetime) -> bool:

@@ -20,7 +20,7 @@ from django.test import Client, override_settings
 from drs_simulator.testing import RunningSimulator
 from drsorch_site.configuration.logs import BriefRefusals
 from drsorch_site.schema import document
-from drsorch_site.web_request import Utf8Request
+from contract.rest.utf8_request import Utf8Request
 from identity.roles import ROLES
 from tests.security import extremes
 from tests.security.conftest import Browser

@@ -15,7 +15,7 @@ from tests.support.api_client import Api
 
 pytestmark = pytest.mark.django_db
 
-# A session that is used says so once a minute; nothing else of it may change.
+# A session that is used says so from time to time; nothing else of it may change.
 OWN_SESSION = "django_session"
 
 

@@ -1,0 +1,62 @@
+"""What a proxy would say of a request counts only where DRSORCH_TRUSTED_PROXY says that there is one."""
+
+import pytest
+import requests
+
+from tests.support.web_server import web_server
+
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+
+FORGED = {
+    "SCRIPT_NAME": "/evil",
+    "Script-Name": "/evil",
+    "X-Script-Name": "/evil",
+    "X-Forwarded-Prefix": "/evil",
+    "X-Forwarded-Host": "evil.example",
+    "X-Forwarded-Port": "444",
+    "X-Forwarded-Proto": "https",
+    "X-Forwarded-Protocol": "ssl",
+    "X-Forwarded-Ssl": "on",
+    "X-Forwarded-For": "203.0.113.9",
+    "X-Real-IP": "203.0.113.9",
+    "Forwarded": "for=203.0.113.9;host=evil.example;proto=https",
+    "Path-Info": "/healthz",
+    "PATH_INFO": "/healthz",
+    "REMOTE_ADDR": "203.0.113.9",
+}
+
+
+def test_no_header_moves_the_site_or_its_visitors() -> None:
+    with web_server(DRSORCH_THROTTLE_ANON="3/min") as server:
+        for name, value in FORGED.items():
+            for path in ("", "/evil"):
+                answer = requests.get(
+                    f"{server.url}{path}/executions", headers={name: value}, allow_redirects=False, timeout=20
+                )
+                assert (answer.status_code == 302) == (not path), (name, path)
+                assert "evil" not in answer.headers.get("Location", "").replace("next=%2Fevil", ""), name
+                assert "Strict-Transport-Security" not in answer.headers, name
+        tried = [
+            requests.get(
+                f"{server.url}/api/v1/executions", headers={name: value.replace("9", str(n))}, timeout=20
+            ).status_code
+            for n, (name, value) in enumerate(FORGED.items())
+        ]
+        assert set(tried[:3]) == {401}
+        assert set(tried[3:]) == {429}
+
+
+def test_an_odd_charset_or_path_is_no_error_of_the_server() -> None:
+    with web_server() as server:
+        for kind in (
+            "text/plain; charset=zlib",
+            "application/x-www-form-urlencoded; charset=undefined",
+            "a/b; charset=idna",
+        ):
+            assert (
+                requests.get(f"{server.url}/healthz?q=%C3%A9", headers={"Content-Type": kind}, timeout=20).status_code
+                == 200
+            )
+        for name in ("SCRIPT_NAME", "SCRIPT-URL", "Redirect-Url"):
+            answer = requests.get(f"{server.url}/healthz", headers={name: b"\xff\xfe"}, timeout=20)
+            assert answer.status_code == 200, name
