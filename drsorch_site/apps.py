@@ -14,7 +14,7 @@ class SiteConfig(AppConfig):
     def ready(self) -> None:
         from django.conf import settings
 
-        from drsorch_site import stored_names  # noqa: F401  (registers its check)
+        from drsorch_site.management import stored_names  # noqa: F401  (registers its check)
 
         if settings.LOG_FORMAT == "json":
             logging.captureWarnings(True)  # Python would write them as they are
