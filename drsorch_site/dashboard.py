@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from hashlib import sha256
 
 from django.conf import settings
@@ -35,6 +36,17 @@ DRILL_IS_DUE = timedelta(days=90)
 ROWS = 5
 ACTIVE_ROWS = 20
 THEME_SECONDS = 365 * 86400
+
+
+@cache
+def _icon() -> bytes:
+    return (settings.BASE_DIR / "static" / "icon.svg").read_bytes()
+
+
+@require_safe
+def favicon(request: HttpRequest) -> HttpResponse:
+    """What browsers ask for beside answers that are no pages, whoever looks."""
+    return HttpResponse(_icon(), content_type="image/svg+xml", headers={"Cache-Control": "public, max-age=86400"})
 
 
 @require_safe

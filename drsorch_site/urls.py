@@ -12,6 +12,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("readyz", health.readyz, name="readyz"),
     path("metrics", metrics.metrics, name="metrics"),
     path("", include("identity.urls")),
+    path("favicon.ico", dashboard.favicon, name="favicon"),
     path("theme", dashboard.theme, name="theme"),
     page("", dashboard.dashboard, "dashboard"),
     page("live", dashboard.dashboard_live, "dashboard-live"),

@@ -225,7 +225,17 @@ def pages(resolver: URLResolver) -> Iterator[URLPattern]:
 
 
 def test_it_closes_every_page_to_strangers(client: Client) -> None:
-    open_pages = {"sign-in", "sign-in-failed", "sign-out", "signed-out", "theme", "healthz", "readyz", "metrics"}
+    open_pages = {
+        "sign-in",
+        "sign-in-failed",
+        "sign-out",
+        "signed-out",
+        "theme",
+        "favicon",
+        "healthz",
+        "readyz",
+        "metrics",
+    }
     open_pages |= {"oidc-begin", "oidc-callback"}  # tests/identity
     unknown = {"uuid": "7c1f0a9e-0000-4000-8000-000000000000", "int": 1}
     seen = 0

@@ -192,6 +192,7 @@ ADMINISTRATION = {"drsorch_site.switch_account"}
 
 # Each of these does its own check, or shows nothing of ours.
 OPEN = {
+    "favicon",
     "healthz",
     "readyz",
     "metrics",

@@ -17,10 +17,10 @@ from django.core.cache import cache
 from django.db import transaction
 from django.test import Client, override_settings
 
+from contract.rest.utf8_request import Utf8Request
 from drs_simulator.testing import RunningSimulator
 from drsorch_site.configuration.logs import BriefRefusals
 from drsorch_site.schema import document
-from contract.rest.utf8_request import Utf8Request
 from identity.roles import ROLES
 from tests.security import extremes
 from tests.security.conftest import Browser

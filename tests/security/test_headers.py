@@ -125,3 +125,20 @@ def test_a_forwarded_address_counts_only_behind_our_proxy(trusted: bool, sent: s
     with override_settings(TRUSTED_PROXY=trusted):
         ClientAddressMiddleware(lambda _: None)(request)  # type: ignore[arg-type, return-value]  # no answer is needed
     assert request.META["REMOTE_ADDR"] == seen
+
+
+def test_the_icon_is_everybodys(browser: Browser) -> None:
+    for client in (Client(), browser("viewer")):
+        answer = client.get("/favicon.ico")
+        assert (answer.status_code, answer["Content-Type"]) == (200, "image/svg+xml")
+        assert answer.content.startswith(b"<svg")
+        judge(answer)
+
+
+def test_the_page_of_the_api_leads_back_and_has_the_consoles_theme(browser: Browser) -> None:
+    client = browser("viewer")
+    client.cookies["theme"] = "dark"
+    page = client.get("/api/v1/docs").content.decode()
+    assert '<html lang="en" data-theme="dark">' in page
+    assert '<a class="back" href="/">' in page
+    assert "api-docs.css" in page
