@@ -19,7 +19,7 @@ KEY = "grant"  # in the session: which grant is its
 PURPOSE = "drsorch.site.refresh-token"
 MAX_CHARACTERS = 16_384
 AT_THE_EARLIEST = timedelta(minutes=5)
-LONGEST = timedelta(hours=12)  # no session lives longer (session_clock)
+LONGEST = timedelta(hours=12)  # no session lives longer (session_expiry)
 
 
 @dataclass(frozen=True)

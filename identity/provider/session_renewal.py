@@ -2,7 +2,7 @@
 which roles they have. A refusal ends the session at once, an answer that says neither after a quarter of an hour.
 Silence does not: a region that has failed must not throw out those who recover it. Then the session's own limits hold.
 
-This is nobody's activity: it touches neither the idle nor the absolute limit of the session (session_clock).
+This is nobody's activity: it touches neither the idle nor the absolute limit of the session (session_expiry).
 """
 
 import logging

@@ -234,7 +234,7 @@ def test_the_console_names_them_and_has_the_plan_typed(stage: Stage, kind: str) 
     client.force_login(make_user("recovery-manager"))
     address = address.format(plan.pk)
     before = client.get(address).content.decode()
-    assert "AWS listed no recovery instance of these servers that may be in production" in before
+    assert "AWS listed no recovery instance of these servers that may be production" in before
     seen = before.split('name="production" value="')[1][:64]
     launched_outside(stage, "app-01")
     (instance,) = running(stage, "app-01")
