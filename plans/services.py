@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from audit.actor import Actor
 from audit.journal import attempt, record
 from contract.clock import Clock, db_clock
-from contract.errors import Conflict, Invalid, NotFound
+from contract.errors import MOST_FAULTS, Conflict, Invalid, NotFound
 from contract.names import as_stored, name_key
 from contract.rest.etag import refuse_stale
 from plans.fields import PLAN, WAVE, PlanSpec, WaveSpec
@@ -36,9 +36,11 @@ def _check_wave(number: int, wave: WaveSpec, stored: Collection[str]) -> Problem
         fields["protectionGroupIds"] = ["At least one protection group is required."]
     if not wave.server_ids:
         fields["serverIds"] = ["At least one server is required."]
-    wrong = [each for each in wave.depends_on if not 0 <= each < number]
+    wrong = [each for each in wave.depends_on if not 0 <= each < number][: MOST_FAULTS + 1]
     if wrong:
-        fields["dependsOnWaves"] = [f"Wave {each + 1} does not come before wave {number + 1}." for each in wrong]
+        fields["dependsOnWaves"] = [
+            f"Wave {each + 1} does not come before wave {number + 1}." for each in wrong[: MOST_FAULTS + 1]
+        ]
     return {f"waves[{number}].{path}": texts for path, texts in fields.items()}
 
 
@@ -66,7 +68,9 @@ def _check_servers(waves: Sequence[WaveSpec]) -> Problems:
 
 
 def _add(fields: Problems, number: int, path: str, text: str) -> None:
-    fields.setdefault(f"waves[{number}].{path}", []).append(text)
+    texts = fields.setdefault(f"waves[{number}].{path}", [])
+    if len(texts) <= MOST_FAULTS:  # the one too many says that there are more
+        texts.append(text)
 
 
 def _refuse_fields(fields: Problems) -> None:

@@ -15,6 +15,8 @@ from django.urls import reverse
 from contract.rest.parsers import MAX_BYTES
 from drs_simulator.testing import RunningSimulator
 from identity.roles import ROLES
+from plans.fields import WaveSpec
+from plans.services import _check_servers
 from tests.console import world
 from tests.identity import rules
 from tests.identity.test_rights import addresses
@@ -290,3 +292,10 @@ def test_who_may_do_something_of_the_kind_has_the_body_read(db: None) -> None:
     body = {"planId": str(plan.pk), "executionType": "RECOVERY"}
     assert refusal(operator.post("/executions", body), 403, "FORBIDDEN") == {"right": "executions.start_recovery"}
     assert operator.post("/executions", body | {"dryRun": True}).status_code == 202
+
+
+def test_of_many_wrong_servers_no_more_is_written_than_is_told(db: None) -> None:
+    group = world.group("Payments", [f"s-{1:017x}"])
+    wrong = [f"s-{number:017x}" for number in range(2, 27_000)]
+    wave = WaveSpec(name="a", group_ids=[group.pk], server_ids=wrong)
+    assert [len(texts) for texts in _check_servers([wave]).values()] == [21]
