@@ -37,6 +37,8 @@ class OperationsSite(AdminSite):
         def checked(request: HttpRequest, *args: Any, **parts: Any) -> Any:
             if "" in (request.GET.get(TO_FIELD_VAR), request.POST.get(TO_FIELD_VAR)):
                 raise BadRequest("No field is named.")
+            if "\0" in request.path_info or any("\0" in each for texts in request.GET.lists() for each in texts[1]):
+                raise BadRequest("An address has no null characters.")  # at which PostgreSQL fails
             return view(request, *args, **parts)
 
         return super().admin_view(checked, cacheable)
