@@ -66,6 +66,23 @@ def poll(page: Page) -> None:
     page.evaluate("htmx.trigger(document.getElementById('live'), 'poll-now')")
 
 
+# What a page does every few seconds, and how long it waits for an answer; a short wait stays what it is.
+HURRY = """{
+  const PACE = 8, LONG = 2000;
+  const wait = window.setTimeout, { get, set } = Object.getOwnPropertyDescriptor(XMLHttpRequest.prototype, "timeout");
+  window.setTimeout = (act, ms, ...rest) => wait(act, ms > LONG ? ms / PACE : ms, ...rest);
+  Object.defineProperty(XMLHttpRequest.prototype, "timeout", {
+    get, set(ms) { set.call(this, ms > LONG ? ms / PACE : ms); },
+  });
+}"""
+
+
+def hurry(page: Page) -> Page:
+    """Pages opened here poll, and give up a poll, in less than half a second instead of several."""
+    page.add_init_script(HURRY)
+    return page
+
+
 COLOURS = ("color-contrast", "link-in-text-block")  # the rules that look at colours
 
 

@@ -12,7 +12,7 @@ from executions.models import Execution
 from executions.states import ExecutionStatus, Kind
 from plans.models import RecoveryPlan
 from tests.console import world
-from tests.console.browsers.browser import Desk, axe, poll
+from tests.console.browsers.browser import Desk, axe, hurry, poll
 from tests.support.api_client import make_user
 
 pytestmark = pytest.mark.browser
@@ -39,6 +39,7 @@ def question(page: Page, plan: RecoveryPlan, kind: str, *, scripted: bool) -> Lo
     return page.get_by_role("dialog") if scripted else page.locator("main")
 
 
+@pytest.mark.usefixtures("simulator")  # the start of a drill beside a recovery asks DRS
 @pytest.mark.parametrize("scripted", [True, False])
 @pytest.mark.parametrize("kind", ["drill", "recovery"])
 def test_enter_never_means_a_dry_run(desk: Desk, ann: User, kind: str, scripted: bool) -> None:
@@ -124,7 +125,7 @@ def test_a_long_feed_is_read_with_the_keyboard(desk: Desk, ann: User) -> None:
 
 def test_a_dashboard_left_open_tells_that_the_run_is_over(desk: Desk, ann: User) -> None:
     run = world.paused("Payments")
-    page = desk.sit(ann)
+    page = hurry(desk.sit(ann))
     page.goto("/")
     expect(page.locator(".active")).to_contain_text("waiting 4 min")
     page.get_by_role("link", name="Payments", exact=True).first.focus()

@@ -15,7 +15,7 @@ from drsorch_site.page_context import beat as known_beat
 from executions.models import Execution
 from executions.states import ExecutionStatus
 from tests.console import world
-from tests.console.browsers.browser import Desk
+from tests.console.browsers.browser import Desk, hurry
 from tests.console.polls.test_rows import end
 from tests.support.api_client import make_user
 
@@ -46,18 +46,19 @@ def cut(page: Page, act: Callable[[Route], None]) -> None:
 
 def restore(page: Page) -> int:
     """Let one poll through, and hold those after it: what it does alone is what is judged. Answers its status."""
-    first: list[Route] = []
+    polls: list[Route] = []
 
     def one(route: Route) -> None:
-        first.append(route)
-        if len(first) == 1:
+        polls.append(route)
+        if len(polls) == 1:
             route.continue_()
 
-    page.unroute(POLLS)
     with page.expect_response(POLLS) as answered:
-        page.route(POLLS, one)
+        page.route(POLLS, one)  # instead of the one before: the latest counts
     expect(page.locator("#connection")).to_be_hidden(timeout=2000)
     page.unroute(POLLS)
+    for each in polls[1:]:
+        each.continue_()
     return answered.value.status
 
 
@@ -69,7 +70,7 @@ def forgive(desk: Desk) -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_it_goes_with_the_first_answered_poll(desk: Desk, ann: User, name: str) -> None:
     run = world.paused("Payments")
-    page = desk.sit(ann)
+    page = hurry(desk.sit(ann))
     page.goto(PAGES[name](run))
     cut(page, lambda route: route.abort())
     assert restore(page) == 204
@@ -85,7 +86,7 @@ def test_it_goes_with_the_first_answered_poll(desk: Desk, ann: User, name: str) 
 
 def test_a_poll_that_hangs_is_lost_too_and_asked_again(desk: Desk, ann: User) -> None:
     run = world.paused("Payments")
-    page = desk.sit(ann)
+    page = hurry(desk.sit(ann))
     page.goto(f"/executions/{run.pk}")
     cut(page, lambda route: None)
     world.change(run, status=ExecutionStatus.LAUNCHING)
@@ -122,7 +123,7 @@ def test_a_silent_engine_is_told_until_one_is_back(desk: Desk, ann: User, name: 
     run = world.ended(ExecutionStatus.COMPLETED, "Payments")
     world.beat(at=timezone.now() - timedelta(minutes=5))
     known_beat.asked_at = float("-inf")
-    page = desk.sit(ann)
+    page = hurry(desk.sit(ann))
     page.goto(PAGES[name](run))
     expect(page.locator("#engine")).to_contain_text("No engine is running")
     with page.expect_response("**/executions/engine*") as told:
@@ -136,7 +137,7 @@ def test_a_silent_engine_is_told_until_one_is_back(desk: Desk, ann: User, name: 
 
 def test_it_goes_with_a_new_list_in_which_nothing_asks_any_more(desk: Desk, ann: User) -> None:
     world.paused("Payments")
-    page = desk.sit(ann)
+    page = desk.sit(ann)  # whose new list ends no request under way
     page.goto("/executions")
     cut(page, lambda route: route.abort())
     page.get_by_label("Dry runs").select_option("yes")

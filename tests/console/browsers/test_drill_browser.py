@@ -7,14 +7,13 @@ from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
 from executions.models import Execution
-from tests.console.browsers.browser import Desk
+from tests.console.browsers.browser import Desk, hurry
 from tests.support.processes import running_engine
 from tests.support.stage import Stage
 
 pytestmark = pytest.mark.browser
 
-# Simulated minutes pass in seconds; the page still polls every 3 s.
-SPEED = 90
+SPEED = 150  # simulated minutes pass in seconds, and the page sees each status
 
 
 def sign_in(page: Page, address: str) -> None:
@@ -27,7 +26,7 @@ def sign_in(page: Page, address: str) -> None:
 def test_it_drills_a_plan_under_the_eyes_of_an_operator(desk: Desk, stage: Stage, operator: User) -> None:
     stage.plan(name="Payments", pause={2})
     stage.simulator.set_speed(SPEED)
-    page = desk.sit(None)
+    page = hurry(desk.sit(None))
     with running_engine():
         sign_in(page, "/recovery-plans")
         page.get_by_role("link", name="Start drill of Payments").click()

@@ -14,7 +14,7 @@ from executions.models import Execution, LaunchJob
 from executions.runs.transitions import touch
 from executions.states import ExecutionStatus, Kind
 from tests.console import world
-from tests.console.browsers.browser import Desk
+from tests.console.browsers.browser import Desk, hurry
 from tests.console.polls.test_rows import end
 from tests.support.api_client import make_user
 
@@ -35,7 +35,7 @@ def test_the_history_keeps_up_and_leaves_rows_filters_and_focus_alone(desk: Desk
     for number in range(52):
         world.ended(ExecutionStatus.COMPLETED, f"Run {number}", sizes=(1,))
     first, second = paused(["Payments", "Orders"])
-    page = desk.sit(ann)
+    page = hurry(desk.sit(ann))
     page.goto("/executions?kind=DRILL")
     page.get_by_role("link", name="Load more").click()
     expect(page.locator(f"#row-{old.pk} .status")).to_have_text("Paused")
@@ -64,7 +64,7 @@ def test_the_history_keeps_up_and_leaves_rows_filters_and_focus_alone(desk: Desk
 
 def test_an_error_takes_no_row_away(desk: Desk, ann: User) -> None:
     run = world.paused("Payments")
-    page = desk.sit(ann)
+    page = hurry(desk.sit(ann))
     page.goto("/executions")
     page.route("**/executions/rows?*", lambda route: route.fulfill(status=503, body="<h1>Down</h1>"))
     with page.expect_response("**/executions/rows?*"):
@@ -78,7 +78,7 @@ def test_an_error_takes_no_row_away(desk: Desk, ann: User) -> None:
 
 def test_the_page_of_a_plan_can_start_it_once_its_run_is_over(desk: Desk, ann: User) -> None:
     run = world.paused("Payments")
-    page = desk.sit(ann)
+    page = hurry(desk.sit(ann))
     page.goto(f"/recovery-plans/{run.plan_id}")
     expect(page.locator("#startable")).to_contain_text("It is being run now")
     page.get_by_role("link", name="Delete").click()
@@ -98,7 +98,7 @@ def test_what_a_poll_brings_to_the_page_of_a_plan_can_be_pressed(desk: Desk, ann
     paused = world.paused("Payments")
     assert paused.plan
     rehearsal = control.start(actor=SYSTEM, plan_id=paused.plan.pk, kind=Kind.DRILL, dry_run=True)
-    page = desk.sit(ann)
+    page = hurry(desk.sit(ann))
     page.goto(f"/recovery-plans/{paused.plan_id}")
     page.evaluate("document.getElementById('startable').dataset.old = '1'")
     world.change(rehearsal, status=ExecutionStatus.COMPLETED, ended_at=timezone.now(), next_step_at=None)
@@ -111,7 +111,7 @@ def test_what_a_poll_brings_to_the_page_of_a_plan_can_be_pressed(desk: Desk, ann
 def test_job_logs_come_by_themselves_and_stay_where_they_were_scrolled(desk: Desk, ann: User) -> None:
     run = world.start(world.plan("Payments"))
     first, second = run.waves.all()
-    page = desk.sit(ann)
+    page = hurry(desk.sit(ann))
     page.goto(f"/executions/{run.pk}/job-logs")
     expect(page.locator("#logs_none")).to_be_visible()
     world.launch(first, end=False)

@@ -16,7 +16,7 @@ from identity.session_expiry import SEEN
 from plans.models import RecoveryPlan
 from protection.models import ProtectionGroup
 from tests.console import world
-from tests.console.browsers.browser import Desk, poll
+from tests.console.browsers.browser import Desk, hurry, poll
 from tests.support.api_client import make_user
 
 pytestmark = pytest.mark.browser
@@ -120,7 +120,7 @@ def test_it_keeps_the_input_while_drs_is_down(desk: Desk, simulator: RunningSimu
 
 def test_it_tells_two_operators_the_same(desk: Desk, ann: User, bob: User) -> None:
     run = world.paused("Payments")
-    ours, theirs = desk.sit(ann), desk.sit(bob)
+    ours, theirs = hurry(desk.sit(ann)), desk.sit(bob)
     for page in (ours, theirs):
         page.goto(f"/executions/{run.pk}")
     theirs.get_by_role("button", name="Resume wave 2").click()
@@ -217,7 +217,7 @@ def test_it_is_driven_by_the_keyboard(desk: Desk, ann: User) -> None:
 
 def test_an_error_of_a_poll_takes_no_page_away(desk: Desk, ann: User) -> None:
     run, polls = world.paused("Payments"), re.compile(r"/live\?")
-    page = desk.sit(ann)
+    page = hurry(desk.sit(ann))
     for address in (f"/executions/{run.pk}", "/"):
         page.goto(address)
         page.route(polls, lambda route: route.fulfill(status=502, body="<h1>Bad gateway</h1>"))
