@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 import pytest
+import requests
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
@@ -155,7 +156,7 @@ def test_it_says_that_the_provider_let_nobody_in(live_server: LiveServer, page: 
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
-@pytest.mark.parametrize(
+FAULTS = pytest.mark.parametrize(
     ("fault", "words"),
     [
         ("audience", "could not be trusted"),
@@ -174,6 +175,29 @@ def test_it_says_that_the_provider_let_nobody_in(live_server: LiveServer, page: 
         ("hang", "does not answer"),
     ],
 )
+
+
+@FAULTS
+def test_a_provider_that_errs_lets_nobody_in(
+    live_server: LiveServer, hosted: HostedPages, fault: str, words: str
+) -> None:
+    """Followed by hand, which is quicker than a browser: where it leads, and what that page says."""
+    hosted.control(fault=fault)
+    with requests.Session() as session:
+        form = session.get(f"{live_server.url}/oidc/authenticate", timeout=10)
+        assert "Test pool" in form.text
+        told = session.post(form.url, data={"username": "alice", "password": PASSWORD}, timeout=10)
+        assert told.elapsed.total_seconds() < 8
+        assert "/sign-in/failed" in told.url
+        assert "code=" not in told.url
+        assert "You are not signed in" in told.text
+        assert words in told.text
+        assert not User.objects.exists()
+        assert "/sign-in" in session.get(f"{live_server.url}/executions", timeout=10).url
+    assert AuditEntry.objects.filter(verb="session.start", refused=True).count() == 1
+
+
+@pytest.mark.parametrize(("fault", "words"), [("signature", "could not be trusted"), ("drop", "does not answer")])
 def test_a_provider_that_errs_leads_to_a_clear_page(
     live_server: LiveServer, page: Page, hosted: HostedPages, fault: str, words: str
 ) -> None:
