@@ -55,12 +55,13 @@ class Simulator:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         request = _request(environ)
-        reply = self._control(request) if request.path.startswith("/_control/") else self.respond(request)
+        reply = self.steer(request) if request.path.startswith("/_control/") else self.respond(request)
         headers = [("Content-Type", reply.content_type), ("Content-Length", str(len(reply.body)))]
         start_response(f"{reply.status} {REASONS.get(reply.status, 'Error')}", [*headers, *reply.headers])
         return [reply.body]
 
-    def _control(self, request: Request) -> Reply:
+    def steer(self, request: Request) -> Reply:
+        """Answer one control request."""
         with self.store.transaction():
             carry_out_delayed_calls(self.store)
         return control.respond(self.store, request)

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -20,6 +20,7 @@ import boto3
 from botocore.config import Config
 
 from drs_simulator.app import Simulator
+from drs_simulator.protocol.rest_json import Request
 from drs_simulator.server import SimulatorServer, close, read_fleet
 from drs_simulator.world.fleet import Fleet
 from drs_simulator.world.state_file import Store
@@ -105,7 +106,9 @@ class RunningSimulator:
 
     def load_fleet(self, fleet: Fleet | Mapping[str, object] | str) -> None:
         """Replace the fleet by another, its JSON, `demo`, or a JSON file's path."""
-        if isinstance(fleet, str):
+        if fleet == "demo":
+            fleet = {"demo": True}
+        elif isinstance(fleet, str):
             fleet = read_fleet(fleet)
         self.control("POST", "fleet", fleet.as_json() if isinstance(fleet, Fleet) else fleet)
 
@@ -130,6 +133,26 @@ class RunningSimulator:
         self.control("POST", "reset", {})
 
 
+@dataclass
+class NearSimulator(RunningSimulator):
+    """In this process, hence steered by calls instead of over HTTP. `changed` has the names of the control requests
+    that may have changed what DRS tells of its servers, until somebody forgets them."""
+
+    app: Simulator
+    changed: set[str] = field(default_factory=set)
+
+    def control(self, method: str, name: str, body: Mapping[str, object] | None = None) -> Json:
+        path, _, query = name.partition("?")
+        if method != "GET" and path not in ("advance", "speed"):
+            self.changed.add(path)
+        text = json.dumps(body).encode() if body is not None else b""
+        reply = self.app.steer(Request(method, f"/_control/{path}", {}, text, "127.0.0.1", query))
+        content = cast("Json", json.loads(reply.body))
+        if reply.status != 200:
+            raise ValueError(content.get("error"))
+        return content
+
+
 def _config(max_attempts: int, read_timeout: float) -> Config:
     return Config(
         retries={"mode": "standard", "total_max_attempts": max_attempts},
@@ -147,13 +170,13 @@ def running_simulator(
     port: int = 0,
     wall: Callable[[], float] = time.time,
     **settings: float,
-) -> Iterator[RunningSimulator]:
+) -> Iterator[NearSimulator]:
     """The simulator in a thread of this process, on the clock `wall`; `state` None keeps it in a scratch directory."""
     with tempfile.TemporaryDirectory(prefix="drs-simulator-") as scratch:
         store = Store(state or Path(scratch) / "state.sqlite3", wall)
         server = SimulatorServer("127.0.0.1", port, Simulator(store))
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        running = RunningSimulator(server.url)
+        running = NearSimulator(server.url, server.app)
         try:
             _prepare(running, fleet, speed, settings)
             yield running

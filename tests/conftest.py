@@ -10,7 +10,7 @@ from django.test import TransactionTestCase, override_settings
 from pytest_django import DjangoDbBlocker
 
 from drs import account
-from drs_simulator.testing import RunningSimulator, running_simulator
+from drs_simulator.testing import NearSimulator, RunningSimulator, running_simulator
 from drs_simulator.world.state_file import Settings
 from drsorch_site import health
 from tests.environment import SIMULATOR_PORT
@@ -52,19 +52,20 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
 
 
 @pytest.fixture(scope="session")
-def simulator_server() -> Iterator[RunningSimulator]:
+def simulator_server() -> Iterator[NearSimulator]:
     with running_simulator(port=SIMULATOR_PORT, wall=simulator_clock) as running:
         yield running
 
 
 @pytest.fixture
-def simulator(simulator_server: RunningSimulator) -> RunningSimulator:
+def simulator(simulator_server: NearSimulator) -> RunningSimulator:
     """DRS and STS over HTTP, where every boto3 client of the tests looks: the demo fleet, and nothing launched yet."""
     account._failed.clear()  # a test without it may have asked STS in vain a moment ago, which is remembered
     simulator_server.load_fleet("demo")
     simulator_server.set_speed(1)
     simulator_server.settings(**asdict(Settings()))
     simulator_server.reset()
+    simulator_server.changed.clear()
     return simulator_server
 
 

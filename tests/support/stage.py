@@ -17,12 +17,13 @@ from executions.states import Kind
 from plans.fields import WaveSpec
 from plans.models import RecoveryPlan
 from plans.services import create_plan
-from protection.inventory.source_servers import read_region
 from protection.models import ProtectionGroup, SourceServer
 from protection.services import create_group
+from tests.support import inventory
 from tests.support.packs import Packs
 
 NEVER = datetime.max.replace(tzinfo=UTC)  # hours pass in a second here; a test that wants the inventory read says so
+STEP = 300.0  # seconds between two looks where a test only waits; one that is about what lies between says less
 PAYMENTS = ("db-primary-01 db-replica-01", "app-01 app-02 app-03", "web-01 web-02")
 
 
@@ -53,17 +54,15 @@ class Stage:
     def ids(self, hostnames: str, region: str = "us-east-1") -> list[str]:
         """Source server ids by host name, in the order given."""
         if not SourceServer.objects.filter(region=region).exists():
-            read_region(region)
+            inventory.read(self.simulator, region)
         known = dict(SourceServer.objects.filter(region=region).values_list("hostname", "source_server_id"))
         return [known[name] for name in hostnames.split()]
 
     def group(self, hostnames: str, region: str = "us-east-1", name: str = "") -> ProtectionGroup:
-        return create_group(
-            actor=SYSTEM,
-            name=name or f"Group {next(self.numbers)}",
-            region=region,
-            source_server_ids=self.ids(hostnames, region),
-        )
+        name, ids = name or f"Group {next(self.numbers)}", self.ids(hostnames, region)
+        if inventory.is_untouched(self.simulator):
+            return inventory.assign(name, region, ids)
+        return create_group(actor=SYSTEM, name=name, region=region, source_server_ids=ids)
 
     def plan(self, *tiers: str, name: str = "", **options: Any) -> RecoveryPlan:
         """A plan with a wave (and a group) for each line of host names. `pause={2}`, `on_failure={0: "CONTINUE"}`."""
@@ -97,12 +96,12 @@ class Stage:
             if not Execution.objects.filter(next_step_at__lte=self.clock()).exists():
                 return
 
-    def until(self, execution: Execution, *statuses: str, step: float = 60, limit: float = 3600) -> Execution:
+    def until(self, execution: Execution, *statuses: str, step: float = STEP, limit: float = 3600) -> Execution:
         """Let time pass in steps until the run has one of these statuses."""
         return self.wait(lambda: self.fresh(execution).status in statuses, execution, step, limit)
 
     def wait(
-        self, condition: Callable[[], bool], execution: Execution, step: float = 60, limit: float = 3600
+        self, condition: Callable[[], bool], execution: Execution, step: float = STEP, limit: float = 3600
     ) -> Execution:
         self.look()
         passed = 0.0
