@@ -13,7 +13,7 @@ from executions.states import ExecutionStatus
 from tests.console import world
 from tests.support.api_client import Api, answer
 
-pytestmark = [pytest.mark.both, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 MOST = 10  # three of them for the user and the rights
 

@@ -28,8 +28,12 @@ from tests.support.threads import at_once
 pytestmark = [pytest.mark.both, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 IDS = demo_server_ids()
-ROUNDS = 50
 JOBS = 20  # that DRS has at once
+
+
+@pytest.fixture(params=[10, pytest.param(50, marks=pytest.mark.long)])
+def rounds(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
 
 
 def codes(*calls: Callable[[], Any]) -> Counter[str]:
@@ -50,17 +54,17 @@ def group(name: str, hosts: str) -> dict[str, Any]:
     return {"groupName": name, "region": "us-east-1", "sourceServerIds": [IDS[each] for each in hosts.split()]}
 
 
-def test_two_groups_of_one_name(admin: Api, stage: Stage) -> None:
-    for turn in range(ROUNDS):
+def test_two_groups_of_one_name(admin: Api, stage: Stage, rounds: int) -> None:
+    for turn in range(rounds):
         one, other = group(f"Web {turn}", "web-01"), group(f"WEB {turn}", "app-01")
         won = codes(partial(admin.post, "/protection-groups", one), partial(admin.post, "/protection-groups", other))
         assert won == {"201": 1, "PG_NAME_EXISTS": 1}
         ProtectionGroup.objects.all().delete()
 
 
-def test_two_groups_of_one_server(admin: Api, stage: Stage) -> None:
+def test_two_groups_of_one_server(admin: Api, stage: Stage, rounds: int) -> None:
     """In opposite order, which is where a database could deadlock."""
-    for turn in range(ROUNDS):
+    for turn in range(rounds):
         one, other = group(f"One {turn}", "web-01 web-02"), group(f"Other {turn}", "web-02 web-01")
         won = codes(partial(admin.post, "/protection-groups", one), partial(admin.post, "/protection-groups", other))
         assert won == {"201": 1, "SERVER_ASSIGNMENT_CONFLICT": 1}
@@ -68,18 +72,18 @@ def test_two_groups_of_one_server(admin: Api, stage: Stage) -> None:
         ProtectionGroup.objects.all().delete()
 
 
-def test_two_plans_of_one_name(admin: Api, stage: Stage) -> None:
+def test_two_plans_of_one_name(admin: Api, stage: Stage, rounds: int) -> None:
     made = stage.group("web-01")
     wave = {"name": "Web", "protectionGroupIds": [str(made.pk)], "serverIds": [IDS["web-01"]]}
-    for turn in range(ROUNDS):
+    for turn in range(rounds):
         bodies = [{"planName": name, "waves": [wave]} for name in (f"Plan {turn}", f"PLAN {turn}")]
         won = codes(*(partial(admin.post, "/recovery-plans", body) for body in bodies))
         assert won == {"201": 1, "RP_NAME_EXISTS": 1}
 
 
-def test_a_removed_server_is_in_no_new_plan(admin: Api, stage: Stage) -> None:
+def test_a_removed_server_is_in_no_new_plan(admin: Api, stage: Stage, rounds: int) -> None:
     """Either the plan has the server and the group keeps it, or neither."""
-    for turn in range(ROUNDS):
+    for turn in range(rounds):
         made = world.group(f"Web {turn}", [IDS["web-01"], IDS["web-02"]]).pk
         wave = {"name": "Web", "protectionGroupIds": [str(made)], "serverIds": [IDS["web-02"]]}
         path = f"/protection-groups/{made}"
@@ -92,8 +96,8 @@ def test_a_removed_server_is_in_no_new_plan(admin: Api, stage: Stage) -> None:
         ProtectionGroup.objects.all().delete()
 
 
-def test_a_deleted_group_is_in_no_new_plan(admin: Api, stage: Stage) -> None:
-    for turn in range(ROUNDS):
+def test_a_deleted_group_is_in_no_new_plan(admin: Api, stage: Stage, rounds: int) -> None:
+    for turn in range(rounds):
         made = world.group(f"Web {turn}", [IDS["web-01"]]).pk
         wave = {"name": "Web", "protectionGroupIds": [str(made)], "serverIds": [IDS["web-01"]]}
         won = codes(
@@ -105,10 +109,10 @@ def test_a_deleted_group_is_in_no_new_plan(admin: Api, stage: Stage) -> None:
         ProtectionGroup.objects.all().delete()
 
 
-def test_two_changes_of_one_version(admin: Api, stage: Stage) -> None:
+def test_two_changes_of_one_version(admin: Api, stage: Stage, rounds: int) -> None:
     made = answer(admin.post("/protection-groups", group("Web", "web-01")), 201)
     path = f"/protection-groups/{made['groupId']}"
-    for version in range(1, ROUNDS + 1):
+    for version in range(1, rounds + 1):
         tag = f'"{version}"'
         won = codes(
             partial(admin.put, path, {"description": "one"}, If_Match=tag),
@@ -117,10 +121,10 @@ def test_two_changes_of_one_version(admin: Api, stage: Stage) -> None:
         assert won == {"200": 1, "VERSION_CONFLICT": 1}
 
 
-def test_ten_starts_make_one_run(admin: Api, stage: Stage) -> None:
+def test_ten_starts_make_one_run(admin: Api, stage: Stage, rounds: int) -> None:
     plan = stage.plan("web-01", "app-01")
     body = {"PlanId": str(plan.pk), "ExecutionType": "DRILL"}
-    for turn in range(ROUNDS):
+    for turn in range(rounds):
         many = 3 if turn else 10
         won = codes(*[partial(admin.post, "/executions", body)] * many)
         assert won == {"202": 1, "PLAN_ALREADY_EXECUTING": many - 1}
@@ -128,7 +132,7 @@ def test_ten_starts_make_one_run(admin: Api, stage: Stage) -> None:
         answer(admin.post(f"/executions/{Execution.objects.active().get().pk}/cancel"))
 
 
-def test_two_plans_with_one_server(admin: Api, stage: Stage) -> None:
+def test_two_plans_with_one_server(admin: Api, stage: Stage, rounds: int) -> None:
     web, app = stage.group("web-01 web-02"), stage.group("app-01")
     waves = [
         {"name": "Web", "protectionGroupIds": [str(web.pk)], "serverIds": [IDS["web-01"]]},
@@ -138,7 +142,7 @@ def test_two_plans_with_one_server(admin: Api, stage: Stage) -> None:
         answer(admin.post("/recovery-plans", {"planName": name, "waves": order}), 201)["planId"]
         for name, order in (("One", waves), ("Other", waves[::-1]))
     ]
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         bodies = [{"PlanId": plan, "ExecutionType": "DRILL"} for plan in plans]
         won = codes(*(partial(admin.post, "/executions", body) for body in bodies))
         assert won == {"202": 1, "SERVER_CONFLICT": 1}
@@ -146,12 +150,12 @@ def test_two_plans_with_one_server(admin: Api, stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("what", ["plan", "group"])
-def test_a_change_and_a_start_do_not_mix(admin: Api, stage: Stage, what: str) -> None:
+def test_a_change_and_a_start_do_not_mix(admin: Api, stage: Stage, what: str, rounds: int) -> None:
     """If the change came first, the run has it; if the run came first, the change is refused."""
     plan = stage.plan("web-01 web-02")
     home = plan.waves.get().groups.get()
     path = f"/recovery-plans/{plan.pk}" if what == "plan" else f"/protection-groups/{home.pk}"
-    for turn in range(ROUNDS):
+    for turn in range(rounds):
         change = {"planName" if what == "plan" else "groupName": f"Turn {turn}"}
         start = {"PlanId": str(plan.pk), "ExecutionType": "DRILL"}
         found = at_once([partial(admin.put, path, change), partial(admin.post, "/executions", start)])
@@ -164,10 +168,10 @@ def test_a_change_and_a_start_do_not_mix(admin: Api, stage: Stage, what: str) ->
         answer(admin.post(f"/executions/{run.pk}/cancel"))
 
 
-def test_a_deletion_and_a_start_do_not_mix(admin: Api, stage: Stage) -> None:
+def test_a_deletion_and_a_start_do_not_mix(admin: Api, stage: Stage, rounds: int) -> None:
     made = stage.group("web-01")
     wave = {"name": "Web", "protectionGroupIds": [str(made.pk)], "serverIds": [IDS["web-01"]]}
-    for turn in range(ROUNDS):
+    for turn in range(rounds):
         plan = answer(admin.post("/recovery-plans", {"planName": f"Plan {turn}", "waves": [wave]}), 201)["planId"]
         won = codes(
             partial(admin.delete, f"/recovery-plans/{plan}"),
@@ -178,10 +182,10 @@ def test_a_deletion_and_a_start_do_not_mix(admin: Api, stage: Stage) -> None:
             answer(admin.post(f"/executions/{run.pk}/cancel"))
 
 
-def test_one_key_makes_one_run(admin: Api, stage: Stage) -> None:
+def test_one_key_makes_one_run(admin: Api, stage: Stage, rounds: int) -> None:
     plan = stage.plan("web-01")
     body = {"PlanId": str(plan.pk), "ExecutionType": "DRILL"}
-    for turn in range(ROUNDS):
+    for turn in range(rounds):
         calls = [partial(admin.post, "/executions", body, Idempotency_Key=f"key {turn}")] * 3
         answers = [answer(each, 202) for each in at_once(calls)]
         assert len({each["executionId"] for each in answers}) == 1
@@ -196,17 +200,17 @@ def paused_again(run: Execution) -> None:
     world.change(run, wave, status=ExecutionStatus.PAUSED, next_step_at=None)
 
 
-def test_two_resumes_make_one(admin: Api, stage: Stage) -> None:
+def test_two_resumes_make_one(admin: Api, stage: Stage, rounds: int) -> None:
     run = world.paused()
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         won = codes(*[partial(admin.post, f"/executions/{run.pk}/resume")] * 2)
         assert won == {"200": 1, "EXECUTION_NOT_PAUSED": 1}
         paused_again(run)
 
 
-def test_a_resume_and_a_cancel_do_not_mix(admin: Api, stage: Stage) -> None:
+def test_a_resume_and_a_cancel_do_not_mix(admin: Api, stage: Stage, rounds: int) -> None:
     """Whichever comes first, the run is over, and a resume that came too late says so."""
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         run = world.paused()
         path = f"/executions/{run.pk}"
         resumed, cancelled = at_once([partial(admin.post, f"{path}/resume"), partial(admin.post, f"{path}/cancel")])
@@ -216,9 +220,9 @@ def test_a_resume_and_a_cancel_do_not_mix(admin: Api, stage: Stage) -> None:
         assert Execution.objects.get(pk=run.pk).status in ("CANCELLED", "CANCELLING")
 
 
-def test_two_terminations_make_one(admin: Api, stage: Stage, simulator: RunningSimulator) -> None:
+def test_two_terminations_make_one(admin: Api, stage: Stage, simulator: RunningSimulator, rounds: int) -> None:
     """Both are told what was terminated, and DRS is asked once."""
-    for turn, run in enumerate(launched(stage, simulator, ROUNDS), 1):
+    for turn, run in enumerate(launched(stage, simulator, rounds), 1):
         path = f"/executions/{run.pk}/terminate-instances"
         one, other = [answer(each) for each in at_once([partial(admin.post, path)] * 2)]
         assert len(one["terminated"] + other["terminated"]) in (1, 2)

@@ -23,7 +23,7 @@ from tests.support.web_server import WebServer, web_server
 
 __all__ = ["stage"]
 
-pytestmark = [pytest.mark.both, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.postgresql, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 CLIENTS = 4
 PATIENCE = 90.0  # while new workers load the product, requests wait at the door
 

@@ -232,6 +232,8 @@ def test_old_notices_are_forgotten_but_not_what_waits(subscribe: Subscribe, work
     assert waiting.deliveries.count() == 1
 
 
+@pytest.mark.postgresql
+@pytest.mark.slow
 def test_runs_go_on_while_a_receiver_hangs_and_a_killed_engine_loses_nothing(
     stage: Stage, receiver: Receiver, subscribe: Subscribe
 ) -> None:

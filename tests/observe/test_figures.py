@@ -174,6 +174,8 @@ def test_durations_and_latencies_of_waves(stage: Stage, caplog: pytest.LogCaptur
     assert set(line["WaveDuration"]) <= set(took) or line["WaveDuration"]
 
 
+@pytest.mark.postgresql
+@pytest.mark.slow
 def test_a_killed_engine_goes_silent(stage: Stage, tmp_path: Path) -> None:
     log = tmp_path / "engine.log"
     to_file = ["sh", "-c", 'exec "$@" 2>>"$0"', str(log)]

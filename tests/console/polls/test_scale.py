@@ -20,7 +20,7 @@ from plans.models import RecoveryPlan
 from protection.models import ProtectionGroup
 from tests.console import world
 
-pytestmark = [pytest.mark.both, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 HX = {"HX-Request": "true"}
 LISTS = ("dashboard", "groups", "plans", "executions", "servers", "settings", "new-plan", "journal")

@@ -17,7 +17,7 @@ from tests.executions.launching.test_many_servers import bulk, plan_of, wave_of
 from tests.support.processes import eventually, running_engine
 from tests.support.stage import Stage
 
-pytestmark = [pytest.mark.both, pytest.mark.slow]
+pytestmark = [pytest.mark.postgresql, pytest.mark.slow]
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from executions.models import Execution
 from tests.support.processes import eventually, running_engine
 from tests.support.stage import Stage
 
-pytestmark = [pytest.mark.both, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 def free_port() -> int:

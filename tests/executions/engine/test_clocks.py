@@ -9,7 +9,7 @@ from executions.models import LaunchJob
 from tests.support.processes import eventually, running_engine
 from tests.support.stage import Stage
 
-pytestmark = [pytest.mark.both, pytest.mark.slow]
+pytestmark = [pytest.mark.postgresql, pytest.mark.slow]
 
 
 def test_engines_with_wrong_clocks_launch_once_and_finish(stage: Stage) -> None:

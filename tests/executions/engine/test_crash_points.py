@@ -11,7 +11,7 @@ from tests.support.failpoints import POINTS
 from tests.support.processes import child_at, eventually, free_leases, running_engine
 from tests.support.stage import Stage
 
-pytestmark = [pytest.mark.both, pytest.mark.slow]
+pytestmark = [pytest.mark.postgresql, pytest.mark.slow]
 
 # Where the killed process may have left a launch in doubt: the intent stands, and DRS has nothing.
 IN_DOUBT = {"before signing", "before sending"}

@@ -20,7 +20,7 @@ from executions.models import LaunchJob, Pacemaker
 from tests.support.processes import eventually, free_leases, running_engine, state_of
 from tests.support.stage import Stage
 
-pytestmark = [pytest.mark.both, pytest.mark.slow]
+pytestmark = [pytest.mark.postgresql, pytest.mark.slow]
 
 
 def test_it_completes_a_drill_although_the_whole_engine_is_killed_in_a_wave(stage: Stage) -> None:

@@ -15,7 +15,7 @@ from executions.models import LaunchJob
 from tests.support.processes import child_at, eventually, free_leases
 from tests.support.stage import Stage
 
-pytestmark = [pytest.mark.both, pytest.mark.slow]
+pytestmark = [pytest.mark.postgresql, pytest.mark.slow]
 
 
 def test_it_refuses_to_sign_after_the_window(stage: Stage) -> None:

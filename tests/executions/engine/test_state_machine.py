@@ -21,7 +21,7 @@ from plans.services import create_plan
 from tests.support.emptying import empty_database
 from tests.support.stage import Stage
 
-pytestmark = [pytest.mark.both, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 HOSTS = ("app-01", "app-02", "web-01", "web-02")
 # Plans that share servers; the third pauses before its second wave and goes on after a failure.

@@ -10,9 +10,8 @@ from executions.models import JobEvent, LaunchJob, ServerHold, ServerRun
 from executions.states import Kind
 from tests.support.stage import PAYMENTS, Stage
 
-pytestmark = pytest.mark.both
 
-
+@pytest.mark.both
 def test_it_runs_three_waves_in_order_with_a_pause(stage: Stage) -> None:
     plan = stage.plan(pause={2})
     run = stage.start(plan)
@@ -91,6 +90,7 @@ def test_it_reads_phases_and_the_whole_log(stage: Stage) -> None:
     assert stage.fresh(run).next_step_at is None
 
 
+@pytest.mark.both
 def test_it_takes_the_plan_as_it_was_and_names_one_winner(stage: Stage) -> None:
     plan = stage.plan("app-01", "web-01")
     run = stage.start(plan)
@@ -110,6 +110,7 @@ def test_it_refuses_to_resume_what_is_not_paused(stage: Stage) -> None:
         control.start(actor=SYSTEM, plan_id=run.pk, kind=Kind.DRILL)
 
 
+@pytest.mark.both
 def test_it_journals_who_did_what_and_what_the_engine_did(stage: Stage) -> None:
     operator = Actor("ops@example.com", kind="system")
     plan = stage.plan("app-01", "web-01", pause={1})

@@ -26,7 +26,7 @@ from tests.support.failpoints import SPLITS
 from tests.support.processes import child_at, free_leases
 from tests.support.stage import Stage
 
-pytestmark = [pytest.mark.both, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 APPS = "app-01 app-02 app-03"
 
@@ -193,9 +193,21 @@ def bad_ones(ids: Sequence[str], count: int) -> list[str]:
     return list(ids[99 :: -(100 // count)][:count]) if count > 1 else [ids[63]]
 
 
-@pytest.mark.parametrize("count", [1, 3, 50])
-@pytest.mark.parametrize("how", ["listed, refused by name", "listed, refused without a name", "conflict nobody shows"])
-def test_each_good_one_of_a_hundred_launches_once(stage: Stage, count: int, how: str) -> None:
+LISTED, NAMELESS, UNSHOWN = "listed, refused by name", "listed, refused without a name", "conflict nobody shows"
+REST = [(LISTED, 3), (NAMELESS, 1), (NAMELESS, 50), (UNSHOWN, 3), (UNSHOWN, 50)]
+
+
+@pytest.mark.parametrize(
+    ("how", "count"),
+    [
+        (LISTED, 1),
+        (LISTED, 50),
+        (NAMELESS, 3),
+        (UNSHOWN, 1),
+        *(pytest.param(how, count, marks=pytest.mark.long) for how, count in REST),
+    ],
+)
+def test_each_good_one_of_a_hundred_launches_once(stage: Stage, how: str, count: int) -> None:
     ids = hundred(stage)
     bad = bad_ones(ids, count)
     code = "ConflictException" if "conflict" in how else "ValidationException"
@@ -219,7 +231,7 @@ def test_each_good_one_of_a_hundred_launches_once(stage: Stage, count: int, how:
         assert all(each.error.startswith("ValidationException: ") for each in told)
 
 
-@pytest.mark.parametrize("count", [1, 3, 50])
+@pytest.mark.parametrize("count", [1, 50])
 def test_a_hundred_with_some_gone_take_one_call(stage: Stage, count: int) -> None:
     ids = hundred(stage)
     bad = bad_ones(ids, count)
@@ -274,6 +286,7 @@ def test_parts_made_after_a_backup_are_found_again(stage: Stage) -> None:
     assert launched(stage.simulator) == dict.fromkeys(stage.ids(APPS), 1)
 
 
+@pytest.mark.both
 def test_the_split_holds_on_either_database(stage: Stage) -> None:
     """Positions stay unique however often a job is split."""
     stage.simulator.scenario("server_refused", servers=["app-01", "app-03"])

@@ -19,8 +19,6 @@ from tests.executions.terminating.test_termination import calls, ended, finished
 from tests.support.api_client import Api, answer, make_user
 from tests.support.stage import Stage
 
-pytestmark = pytest.mark.both
-
 WEB = "app-01 app-02 app-03"
 
 
@@ -90,6 +88,7 @@ def test_one_that_drs_refuses_keeps_no_other(stage: Stage, error: str, named: bo
     ended(stage, run, "COMPLETED")
 
 
+@pytest.mark.both
 def test_two_nameless_ones_of_many_are_found_by_halving(stage: Stage) -> None:
     run = stage.start(plan_of(wave_of(bulk(stage, us_east_1=16))))
     stage.until(run, "COMPLETED", "PARTIAL", step=60)
