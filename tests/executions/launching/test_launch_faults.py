@@ -197,7 +197,7 @@ def test_time_without_an_engine_does_not_count_towards_giving_up(stage: Stage) -
     stage.look()
     assert stage.fresh(run).status == "RUNNING"
     since = stage.clock()
-    stage.until(run, "FAILED")
+    stage.until(run, "FAILED", step=60)
     assert (stage.clock() - since).total_seconds() < 2600
 
 

@@ -92,7 +92,7 @@ def test_it_waits_for_the_job_that_has_its_server_and_names_it(stage: Stage) -> 
 
 def test_it_keeps_more_than_five_hundred_servers_within_the_quota(stage: Stage) -> None:
     run = stage.start(plan_of(wave_of(bulk(stage, us_east_1=520))))
-    stage.wait(lambda: "quota in us-east-1 is used up" in said(run), run)
+    stage.wait(lambda: "quota in us-east-1 is used up" in said(run), run, step=60)
     stage.until(run, "COMPLETED", step=60)
     assert len(stage.launches()) == 6
     assert ServerRun.objects.filter(launch_status="LAUNCHED").count() == 520

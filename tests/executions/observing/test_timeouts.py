@@ -164,7 +164,7 @@ def test_it_gives_a_completed_jobs_lagging_rows_a_bounded_grace(stage: Stage) ->
     stage.wait(lambda: LaunchJob.objects.get().status == "COMPLETED", run)
     assert stage.fresh(run).status == "LAUNCHING"
     seen = LaunchJob.objects.get().completed_seen_at
-    run = stage.until(run, "PARTIAL")
+    run = stage.until(run, "PARTIAL", step=60)
     assert seen is not None
     assert run.ended_at is not None
     assert 120 <= (run.ended_at - seen).total_seconds() < 240
