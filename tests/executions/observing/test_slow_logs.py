@@ -83,4 +83,7 @@ def test_a_log_that_cannot_be_read_hides_no_other_and_is_given_up_after_a_day(
     assert stage.fresh(first).next_step_at is not None
     stage.advance(24 * 3600)
     stage.wait(lambda: stage.fresh(first).next_step_at is None, first)
-    assert (LaunchJob.objects.get(job_id=bad).watched, f"{bad} is given up" in caplog.text) == (False, True)
+    assert (LaunchJob.objects.get(job_id=bad).watched, f"Giving up on the log of DRS job {bad}" in caplog.text) == (
+        False,
+        True,
+    )
