@@ -32,7 +32,7 @@ from reports.sentences import (
 WIDTH = A4[0] - 36 * mm
 INK, QUIET, LINE = colors.HexColor("#14213d"), colors.HexColor("#5b6472"), colors.HexColor("#c9d1dc")
 PLAN_SHARES = (0.3, 0.3, *[0.4 / (len(PLAN_COLUMNS) - 2)] * (len(PLAN_COLUMNS) - 2))
-CELL = 2_000  # characters
+CELL, LONG = 2_000, 500  # characters
 JOURNAL_LINES = 400  # the JSON has all of them
 SERVER_COLUMNS = (0.24, 0.11, 0.1, 0.28, 0.14, 0.13)
 DRY_RUN_COLUMNS = (0.24, 0.16, 0.6)
@@ -185,13 +185,14 @@ def _table(
         cells,
         [share * WIDTH for share in widths],
         repeatRows=1 if columns else 0,
+        splitInRow=int(any(len(cell) > LONG for row in rows for cell in row)),  # or one taller than a page fits nowhere
         style=[*padding, *lines],
         hAlign="LEFT",
     )
 
 
 def _short(cell: str) -> str:
-    """A row must fit on a page."""
+    """Nobody reads more of one."""
     return cell if len(cell) <= CELL else f"{cell[:CELL]} … (all of it is in the JSON)"
 
 

@@ -132,6 +132,13 @@ def test_a_pdf_takes_whatever_was_typed(runs: list[Execution], still: StillStage
     assert as_pdf(record).startswith(b"%PDF-")
 
 
+@pytest.mark.parametrize("servers", [100, 250, 1_000])
+def test_a_pdf_takes_a_wave_of_many_servers(runs: list[Execution], still: StillStage, servers: int) -> None:
+    record = report(runs[1].pk, still.clock())
+    record["plan"]["waves"][0]["serverIds"] = [f"s-{number:017x}" for number in range(servers)]
+    assert as_pdf(record).startswith(b"%PDF-")
+
+
 def test_a_dry_run_has_a_report_and_a_pack(still: StillStage, admin: Api, client: Client) -> None:
     """artifacts-01 never finished its first copy: DRS has nothing to launch."""
     plan = still.plan("ci-01 artifacts-01", region="us-west-2")
