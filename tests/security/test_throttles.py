@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.test import Client, override_settings
 
+from drs_simulator.testing import RunningSimulator
 from drsorch_site.settings import DEFAULT_RATES
 from tests.console import world
 from tests.security.conftest import Browser
@@ -30,7 +31,7 @@ def test_a_principal_has_its_share(admin: Api) -> None:
     assert 1 <= int(response["Retry-After"]) <= 60
 
 
-def test_only_runs_that_were_started_count_as_starts(admin: Api) -> None:
+def test_only_runs_that_were_started_count_as_starts(admin: Api, simulator: RunningSimulator) -> None:
     """Refusals do not, and what is sent again for a lost answer gets that answer however many were started since."""
 
     def cancel(started: dict[str, str]) -> None:
