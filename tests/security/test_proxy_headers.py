@@ -1,5 +1,7 @@
 """What a proxy would say of a request counts only where DRSORCH_TRUSTED_PROXY says that there is one."""
 
+from pathlib import Path
+
 import pytest
 import requests
 
@@ -26,8 +28,8 @@ FORGED = {
 }
 
 
-def test_no_header_moves_the_site_or_its_visitors() -> None:
-    with web_server(DRSORCH_THROTTLE_ANON="3/min") as server:
+def test_no_header_moves_the_site_or_its_visitors(tmp_path: Path) -> None:
+    with web_server(DRSORCH_THROTTLE_ANON="3/min", DRSORCH_CACHE_DIR=str(tmp_path)) as server:  # nobody was counted yet
         for name, value in FORGED.items():
             for path in ("", "/evil"):
                 answer = requests.get(
