@@ -3,6 +3,7 @@
 from html.parser import HTMLParser
 from typing import Any
 
+import pytest
 from django.test import Client
 from django.urls import reverse
 
@@ -11,6 +12,8 @@ from plans.models import RecoveryPlan, WaveServer
 from protection.models import ProtectionGroup, ServerAssignment
 from tests.console import world
 from tests.console.test_pages import HX
+
+pytestmark = pytest.mark.slow
 
 WAVES, SERVERS = 10, 100
 

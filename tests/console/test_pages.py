@@ -17,6 +17,8 @@ from executions.states import ExecutionStatus, Kind
 from tests.console import world
 from tests.console.world import EVIL
 
+pytestmark = pytest.mark.slow
+
 LISTS = ("dashboard", "groups", "plans", "executions", "servers", "notifications")
 HX = {"HX-Request": "true"}
 Queries = Any  # pytest-django gives its fixture no public type

@@ -19,6 +19,8 @@ from identity.roles import ROLES
 from tests.support.api_client import Api, answer, refusal
 from tests.support.stage import Stage
 
+pytestmark = pytest.mark.slow
+
 IDS = demo_server_ids()
 EVERYBODY = set(ROLES)
 PLANNERS = {"planner", "admin"}

@@ -4,7 +4,11 @@ import json
 import re
 import subprocess
 
+import pytest
+
 from tests.support.processes import ROOT
+
+pytestmark = pytest.mark.slow
 
 
 def test_it_lists_every_locked_package_with_version_and_hashes() -> None:

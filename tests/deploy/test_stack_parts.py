@@ -29,7 +29,7 @@ OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 DOMAIN = "dr.example.com"
 ROBOT, TEMPORARY, PASSWORD = "robot@example.com", "Temporary-horse-1", "Correct-horse-1"
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:moto")
+pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning:moto"), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

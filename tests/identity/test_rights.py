@@ -16,6 +16,8 @@ from tests.identity import rules
 from tests.identity.rules import API, CONSOLE, EVERYBODY, NOWHERE, OPEN, Rule
 from tests.support.api_client import Api, make_user
 
+pytestmark = pytest.mark.slow
+
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 

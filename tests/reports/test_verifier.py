@@ -22,6 +22,8 @@ from tests.reports.runs import OPERATOR, drilled, payments, trouble
 from tests.support.api_client import make_user
 from tests.support.still import StillStage
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 SHELL_DIGEST = "sha256sum *.py | LC_ALL=C sort | sha256sum"
 # Whatever Python might take from the folder or the archive that it is started beside.

@@ -12,6 +12,8 @@ from drsorch_site.configuration.databases import read_database
 from drsorch_site.configuration.public_url import check_exposure, read_address
 from identity.provider.cognito import WrongSetting
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = secrets.token_urlsafe(50)
 PRODUCTION = {"DRSORCH_PUBLIC_URL": "https://dr.example.com", "DJANGO_SECRET_KEY": SECRET}
