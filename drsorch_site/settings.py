@@ -231,6 +231,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 # `__Host-`: only https, only this host, only the whole site. Browsers refuse it over http, as on a developer's machine.
 COOKIE_PREFIX = "__Host-" if PUBLIC.is_https else ""
+SESSION_ENGINE = "identity.sessions"
 SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}session"
 SESSION_COOKIE_SECURE = PUBLIC.is_https
 SESSION_COOKIE_AGE = 12 * 3600

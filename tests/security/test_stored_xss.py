@@ -47,6 +47,15 @@ def test_the_judge_sees_a_payload_that_got_through(text: str) -> None:
     assert marks(inside)
 
 
+HARMLESS = (
+    "",
+    "text/plain",
+    "text/javascript",
+    "image/svg+xml",
+    "application/vnd.oai.openapi",
+)  # with no text of anybody's
+
+
 def _name_as_before(run: Execution) -> None:
     """Names with what nobody sees, which could be given once."""
     name = "Pay\u202erollxssmark\x1b[2J\n\u200b"
@@ -122,9 +131,7 @@ def test_hostile_texts_stay_texts_on_every_page_and_in_every_file(stage: Stage, 
             elif kind.startswith("application/json"):
                 assert is_json(body), address
             else:
-                assert kind.partition(";")[0] in ("", "text/plain", "text/javascript", "application/vnd.oai.openapi"), (
-                    kind
-                )
+                assert kind.partition(";")[0] in HARMLESS, kind
                 assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert shown > 20
     assert spelled > 20
