@@ -39,9 +39,10 @@ def seal(limit: int = BATCH) -> int:
 
 
 def _extend(waiting: list[int]) -> list[AuditSeal]:
-    head = AuditSeal.objects.order_by("-seq").first()
+    mark = SealMark.objects.filter(pk=SealMark.ONLY).values_list("seq", flat=True).first() or 0
+    head = AuditSeal.objects.order_by("-seq").first()  # after the mark: what others seal in between is no loss then
     seq, previous = (head.seq, head.digest) if head else (0, GENESIS)
-    seq = _after_a_cut(seq)
+    seq = _after_a_cut(seq, mark)
     sealed = set(AuditSeal.objects.filter(entry__in=waiting).values_list("entry", flat=True))
     made = []
     for entry in AuditEntry.objects.filter(pk__in=waiting).exclude(pk__in=sealed).order_by("pk"):
@@ -56,10 +57,9 @@ def _extend(waiting: list[int]) -> list[AuditSeal]:
     return made
 
 
-def _after_a_cut(last: int) -> int:
+def _after_a_cut(last: int, mark: int) -> int:
     """The number after which seals go on. Those that were cut off leave their numbers free, so that the loss is still
     seen when the journal has grown again."""
-    mark = SealMark.objects.filter(pk=SealMark.ONLY).values_list("seq", flat=True).first() or 0
     if mark > last:
         log.error("The journal was cut at its end: seals %s to %s are gone", last + 1, mark)
     return max(last, mark)

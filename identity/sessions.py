@@ -10,7 +10,10 @@ log = logging.getLogger(__name__)
 
 
 class SessionStore(InDatabase):
-    """Django's, but for the note that somebody was there: where that cannot be written, the request goes on without."""
+    """Django's, but for the note that somebody was there: where that cannot be written, the request goes on without.
+
+    The name is Django's, too: sessions are signed with it, and those of the version before stay good.
+    """
 
     def save(self, must_create: bool = False) -> None:
         try:

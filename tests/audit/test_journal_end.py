@@ -1,8 +1,9 @@
 """A journal that was cut at its end is seen by itself: no head that somebody noted is needed."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import count
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -16,6 +17,7 @@ from audit.sealing import seal, verify
 from executions.engine.sweep import Sweep
 from notify.models import Delivery, Subscription
 from notify.states import Channel, Event
+from tests.support.threads import at_once
 
 pytestmark = [pytest.mark.both, pytest.mark.django_db(transaction=True)]
 
@@ -164,3 +166,26 @@ def test_the_head_is_told_once_a_day_to_the_log_and_to_whoever_subscribed(
     append_only.guard(connection)
     assert not verify().problem
     assert "is not in the chain" in verify(sent.notice.data["head"]).problem
+
+
+@pytest.mark.parametrize("reads", [1, 2])
+def test_who_seals_at_the_same_moment_cuts_nothing_off(reads: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Another seals one of two entries after this one's first, or second, look at where the seals end."""
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite has one writer at a time")
+    write(2)
+    looks = count(1)
+
+    def meanwhile(execute: Callable[..., object], sql: str, params: object, many: bool, context: object) -> object:
+        found = execute(sql, params, many, context)
+        looked = sql.startswith("SELECT") and ('FROM "audit_auditseal"' in sql or 'FROM "audit_sealmark"' in sql)
+        if looked and next(looks) == reads:
+            at_once([lambda: seal(limit=1)])
+        return found
+
+    with connection.execute_wrapper(meanwhile):
+        seal()
+    assert next(looks) > reads + 1
+    assert verify().problem == ""
+    assert AuditSeal.objects.count() == 2
+    assert "cut" not in caplog.text

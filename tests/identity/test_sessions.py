@@ -5,10 +5,14 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.sessions.backends.base import UpdateError
+from django.contrib.sessions.backends.db import SessionStore as InDatabase
+from django.contrib.sessions.models import Session
 from django.test import Client
 
 from audit.models import AuditEntry
 from identity.session_expiry import STARTED, SessionClock
+from identity.sessions import SessionStore
 from tests.support.api_client import make_user, refusal
 
 POLL = {"X-Background": "1", "HX-Request": "true", "HX-Current-URL": "http://testserver/executions"}
@@ -182,3 +186,22 @@ def test_an_old_cookie_is_dead_after_sign_out(browser: Client, settings: Any) ->
     thief = Client()
     thief.cookies[settings.SESSION_COOKIE_NAME] = cookie
     assert thief.get("/session").status_code == 302
+
+
+@pytest.mark.django_db
+def test_sessions_of_the_version_before_stay_good() -> None:
+    before = InDatabase()
+    before["seen_at"] = 7
+    before.save()
+    assert SessionStore(before.session_key)["seen_at"] == 7
+
+
+@pytest.mark.django_db
+def test_a_session_that_was_ended_meanwhile_does_not_come_back() -> None:
+    mine = SessionStore()
+    mine.create()
+    SessionStore(mine.session_key).delete()
+    mine["seen_at"] = 7
+    with pytest.raises(UpdateError):
+        mine.save()
+    assert not Session.objects.filter(pk=mine.session_key).exists()
