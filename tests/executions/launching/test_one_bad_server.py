@@ -231,7 +231,7 @@ def test_each_good_one_of_a_hundred_launches_once(stage: Stage, how: str, count:
         assert all(each.error.startswith("ValidationException: ") for each in told)
 
 
-@pytest.mark.parametrize("count", [1, 50])
+@pytest.mark.parametrize("count", [1, pytest.param(3, marks=pytest.mark.long), 50])
 def test_a_hundred_with_some_gone_take_one_call(stage: Stage, count: int) -> None:
     ids = hundred(stage)
     bad = bad_ones(ids, count)
