@@ -43,6 +43,7 @@ def refusals(body: dict[str, Any]) -> list[str]:
     return [
         "VALIDATION_ERROR NUL" if texts == [NUL] else f"VALIDATION_ERROR {INDEX.sub('[]', path)}"
         for path, texts in fields.items()
+        if path  # without one it is said that there are more faults than are listed
     ] or [body["error"]]
 
 
