@@ -1,0 +1,18 @@
+"""A run and everything that belongs to it. The row is the workflow: engines only advance what stands here."""
+
+from executions.models.drs_jobs import JobEvent, LaunchJob, TerminationJob
+from executions.models.engine_rows import AwsErrors, Pacemaker, PlanReadiness
+from executions.models.run import Execution, ServerHold, ServerRun, WaveRun
+
+__all__ = [
+    "AwsErrors",
+    "Execution",
+    "JobEvent",
+    "LaunchJob",
+    "Pacemaker",
+    "PlanReadiness",
+    "ServerHold",
+    "ServerRun",
+    "TerminationJob",
+    "WaveRun",
+]

@@ -1,0 +1,118 @@
+"""Jobs of DRS that a run has asked for, and the lines of their logs."""
+
+import uuid
+from typing import TYPE_CHECKING
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from executions.states import JobStatus
+
+if TYPE_CHECKING:
+    from django.db.models.fields.related_descriptors import RelatedManager
+
+    from executions.models.run import ServerRun
+
+
+class LaunchJob(models.Model):
+    """One StartRecovery: at most 100 servers of one wave, account and region. Its id is the tag that finds it again."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    wave = models.ForeignKey("executions.WaveRun", on_delete=models.CASCADE, related_name="jobs")
+    position = models.PositiveIntegerField()
+    account_id = models.CharField(max_length=12)
+    region = models.CharField(max_length=32)
+    status = models.CharField(max_length=9, choices=JobStatus.choices(), default=JobStatus.QUEUED)
+    attempt = models.PositiveIntegerField(default=0)
+    refused_since = models.DateTimeField(null=True, help_text="Since when AWS has refused to take it, for one reason")
+    refused_as = models.CharField(max_length=24, blank=True, default="", db_default="", help_text="Why it last did")
+    intent_at = models.DateTimeField(null=True)
+    job_id = models.CharField(max_length=24, blank=True)
+    created_at = models.DateTimeField(null=True, help_text="When DRS made the job")
+    not_before = models.DateTimeField(null=True, help_text="When to send it, or look for it, again")
+    seen_at = models.DateTimeField(null=True, help_text="When DRS last told us of it")
+    completed_seen_at = models.DateTimeField(null=True, help_text="When we first saw it COMPLETED")
+    instances_seen_at = models.DateTimeField(null=True, help_text="When DRS last listed its instances, after its end")
+    cleared_at = models.DateTimeField(null=True, help_text="When DRS did not have it after a lost answer")
+    watched = models.BooleanField(default=False, help_text="Whether DRS still has news of it for us")
+    events_seen = models.PositiveIntegerField(default=0, help_text="How many lines of its log we have")
+    error_code = models.CharField(max_length=64, blank=True)
+    error_message = models.TextField(blank=True)
+
+    servers: "RelatedManager[ServerRun]"
+    events: "RelatedManager[JobEvent]"
+
+    class Meta:
+        ordering = ["wave", "position"]
+        constraints = [
+            models.UniqueConstraint(fields=["wave", "position"], name="launch_job_once"),
+            models.UniqueConstraint(fields=["job_id"], condition=~Q(job_id=""), name="drs_job_once"),
+        ]
+        indexes = [models.Index(fields=["wave"], condition=Q(watched=True), name="launch_job_watched")]
+
+    def __str__(self) -> str:
+        return self.job_id or f"{self.wave}, job {self.position + 1}"
+
+    @property
+    def state(self) -> JobStatus:
+        """The status with its label and tone."""
+        return JobStatus.of(self.status)
+
+
+class JobEvent(models.Model):
+    """One line of a DRS job's log, as DRS sent it, or derived where DRS sends none."""
+
+    job = models.ForeignKey(LaunchJob, on_delete=models.CASCADE, related_name="events")
+    at = models.DateTimeField()
+    event = models.CharField(max_length=64)
+    source_server_id = models.CharField(max_length=19, blank=True)
+    data = models.JSONField(default=dict)
+    derived = models.BooleanField(default=False)
+    digest = models.CharField(max_length=64, help_text="Of everything DRS sent, so that reading again adds nothing")
+
+    class Meta:
+        ordering = ["at", "id"]
+        constraints = [models.UniqueConstraint(fields=["job", "digest"], name="job_event_once")]
+
+    def __str__(self) -> str:
+        return f"{self.event} {self.source_server_id}".strip()
+
+
+class TerminationJob(models.Model):
+    """One TerminateRecoveryInstances: at most 200 instances of one account and region."""
+
+    execution = models.ForeignKey("executions.Execution", on_delete=models.CASCADE, related_name="terminations")
+    account_id = models.CharField(max_length=12)
+    region = models.CharField(max_length=32)
+    instance_ids = models.JSONField(default=list)
+    server_ids = models.JSONField(default=list, help_text="The source servers of these instances, in the same order")
+    failures = models.JSONField(default=dict, help_text="Code and message by instance that was not terminated")
+    watched = models.BooleanField(default=False, help_text="Whether DRS still has news of it for us")
+    status = models.CharField(max_length=9, choices=JobStatus.choices(), default=JobStatus.QUEUED)
+    intent_at = models.DateTimeField(null=True)
+    job_id = models.CharField(max_length=24, blank=True)
+    seen_at = models.DateTimeField(null=True, help_text="When DRS last told us of it")
+    requested_by = models.CharField(max_length=254)
+    requested_at = models.DateTimeField(db_default=Now(), editable=False)
+    error_code = models.CharField(max_length=64, blank=True)
+    error_message = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["job_id"], condition=~Q(job_id=""), name="terminate_job_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.job_id or f"termination {self.pk}"
+
+    @property
+    def state(self) -> JobStatus:
+        """The status with its label and tone."""
+        return JobStatus.of(self.status)
+
+    @property
+    def waits_for(self) -> str:
+        """Why DRS was not asked yet, or will be asked again; empty when it has it, or has refused it."""
+        return self.error_message if self.state is JobStatus.QUEUED else ""
