@@ -10,7 +10,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,6 +22,8 @@ Value = str | int | float | None
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS anchor (
+    seq INTEGER PRIMARY KEY, wall REAL NOT NULL, virtual REAL NOT NULL, speed REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS region (account TEXT, name TEXT, PRIMARY KEY (account, name));
 CREATE TABLE IF NOT EXISTS server (
     id TEXT PRIMARY KEY, account TEXT NOT NULL, region TEXT NOT NULL, hostname TEXT NOT NULL, body TEXT NOT NULL);
@@ -85,8 +87,7 @@ class Store:
         for table, column, kind in LATER_COLUMNS:
             if column not in {row["name"] for row in self.rows(f"PRAGMA table_info({table})")}:
                 self.run(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
-        anchors = json.loads(self.meta("anchors", "[]"))
-        self.clock = VirtualClock([Anchor(**anchor) for anchor in anchors], wall)
+        self.clock = VirtualClock(self._anchors(), wall)
         self.settings = Settings(**json.loads(self.meta("settings", "{}")))
         self.account: str = self.meta("account", DEFAULT_ACCOUNT)
         self.accounts: Mapping[str, str] = json.loads(self.meta("accounts", "{}"))
@@ -144,8 +145,16 @@ class Store:
     def set_meta(self, key: str, value: str) -> None:
         self.run("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", key, value)
 
+    def _anchors(self) -> Sequence[Anchor]:
+        rows = self.rows("SELECT wall, virtual, speed FROM anchor ORDER BY seq")
+        # State files of earlier versions have them all in one row.
+        return [Anchor(**row) for row in rows or json.loads(self.meta("anchors", "[]"))]
+
     def save_clock(self) -> None:
-        self.set_meta("anchors", json.dumps([asdict(anchor) for anchor in self.clock.anchors]))
+        """Only what is new: anchors are never changed, and a simulator that runs for long has thousands."""
+        known = self.number("SELECT COUNT(*) FROM anchor")
+        new = ((each.wall, each.virtual, each.speed) for each in self.clock.anchors[known:])
+        self.run_many("INSERT INTO anchor (wall, virtual, speed) VALUES (?, ?, ?)", new)
 
     def change_settings(self, changes: Mapping[str, float]) -> None:
         """Raises KeyError on an unknown setting, ValueError on a senseless one."""

@@ -1,5 +1,6 @@
 """The simulator as a real process: what was answered survives `kill -9`, SIGTERM ends it cleanly, polling is quick."""
 
+import json
 import os
 import socket
 import statistics
@@ -74,6 +75,24 @@ def test_only_loopback_clients_may_steer(tmp_path: Path) -> None:
         for remote, status in (("127.0.0.1", 200), ("::1", 200), ("10.0.0.9", 403)):
             assert respond(store, Request("GET", "/_control/health", {}, b"", remote)).status == status
     finally:
+        store.close()
+
+
+def test_the_clock_goes_on_from_a_state_file_of_before(tmp_path: Path) -> None:
+    """Where all anchors were one row of `meta`, which every jump ahead wrote anew."""
+    path = tmp_path / "state.sqlite3"
+    wall = time.time()
+    first = Store(path)
+    first.run("DELETE FROM anchor")
+    anchors = [{"wall": wall - 60, "virtual": 0.0, "speed": 1.0}, {"wall": wall - 30, "virtual": 500.0, "speed": 2.0}]
+    first.set_meta("anchors", json.dumps(anchors))
+    first.close()
+    for jumped in (0, 1000):  # read from the row of before, then from what was written down since
+        store = Store(path)
+        assert 560 <= store.clock.now() - jumped < 580
+        assert [store.clock.speed, store.clock.wall_of(10)] == [2.0, wall - 50]
+        store.clock.advance(1000)
+        store.save_clock()
         store.close()
 
 
