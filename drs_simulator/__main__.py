@@ -20,6 +20,7 @@ def main() -> None:
         options.fleet,
         options.speed,
         say=lambda line: print(line, flush=True),
+        scenarios=options.scenario,
     )
 
 

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, cast
 from uuid import uuid4
 
 from drs_simulator import control, operations
-from drs_simulator.protocol import call_log, rest_json
+from drs_simulator.protocol import call_log, ec2, rest_json
 from drs_simulator.protocol.call_log import Call, Outcome
-from drs_simulator.protocol.rest_json import STS_OPERATION, Identity, Reply, Request
+from drs_simulator.protocol.rest_json import QUERIES, STS_OPERATION, Identity, Reply, Request
 from drs_simulator.world import errors, scenarios
 from drs_simulator.world.errors import ApiError, Disconnect
 from drs_simulator.world.jobs import JOBS_QUOTA
-from drs_simulator.world.scenarios import Acts, Scenario
+from drs_simulator.world.scenario_kinds import Acts
+from drs_simulator.world.scenarios import Scenario
 from drs_simulator.world.state_file import Store
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Simulator:
     def respond(self, request: Request) -> Reply:
         """Answer one API request. Raises Disconnect when the connection is to be closed without an answer."""
         call = Call("", "", "", {}, *_sdk_headers(request))
-        identity = Identity("", "", "sts" if b"Action=" in request.body else "drs")
+        identity = Identity("", "", QUERIES.get(rest_json.query_action(request), "drs"))
         try:
             operation = rest_json.route(request)
             call = Call(operation, "", "", {}, *_sdk_headers(request))
@@ -110,8 +111,8 @@ class Simulator:
             return handled
 
     def _refuse(self, call: Call, entry: int, fault: Scenario) -> Reply:
-        if fault.kind.error:
-            error = refusal(call, fault.kind.error)
+        if fault.kind.error or "code" in fault.options:
+            error = refusal(call, fault.kind.error) if fault.kind.error else told(fault)
             call_log.close_entry(self.store, entry, Outcome(error.status, error.code))
             return _error_reply(error, _service_of(call))
         if fault.name == "late_landing":
@@ -152,6 +153,11 @@ def carry_out(store: Store, call: Call, now: float) -> Handled:
     if call.operation == STS_OPERATION:
         body = STS_ANSWER.format(account=call.account, request_id=uuid4())
         return Handled(Reply(200, body.encode(), "text/xml"), Outcome(200))
+    if call.operation in ec2.OPERATIONS:
+        try:
+            return Handled(Reply(200, ec2.answer(store, call, now).encode(), "text/xml"), Outcome(200))
+        except ApiError as error:
+            return Handled(_error_reply(error, "ec2"), Outcome(error.status, error.code))
     try:
         # Nested on purpose: an ApiError leaves this block before anything was written.
         done = operations.perform(store, call, now)
@@ -183,11 +189,19 @@ def refusal(call: Call, code: str) -> ApiError:
     return worded[code]() if code in worded else errors.simple_error(code)
 
 
+def told(fault: Scenario) -> ApiError:
+    """The error that a scenario spells out."""
+    return ApiError(fault.text("code"), fault.text("message"))
+
+
 def _service_of(call: Call) -> str:
-    return "sts" if call.operation == STS_OPERATION else "drs"
+    return QUERIES.get(call.operation, "drs")
 
 
 def _error_reply(error: ApiError, service_name: str) -> Reply:
+    if service_name == "ec2":
+        code = {"AccessDeniedException": "UnauthorizedOperation"}.get(error.code, error.code.removesuffix("Exception"))
+        return Reply(error.status, ec2.error(ApiError(code, error.message)).encode(), "text/xml")
     if service_name == "sts":
         # STS names an expired token without the suffix.
         code = error.code.removesuffix("Exception")

@@ -20,7 +20,7 @@ from drs_simulator.world import outside_changes, scenarios
 from drs_simulator.world.demo import demo_fleet
 from drs_simulator.world.fleet import fleet_from_json, generate_fleet
 from drs_simulator.world.jobs import job_from_row
-from drs_simulator.world.scenarios import Acts
+from drs_simulator.world.scenario_kinds import Acts
 from drs_simulator.world.state_file import Store
 
 Json = Mapping[str, object]
@@ -132,7 +132,12 @@ def reset(store: Store, body: Json) -> Json:
 
 def add_scenario(store: Store, body: Json) -> Json:
     options = dict(body)
-    scenario = scenarios.add(store, str(options.pop("name")), options)
+    return set_scenario(store, str(options.pop("name")), options)
+
+
+def set_scenario(store: Store, name: str, options: Mapping[str, object]) -> Json:
+    """Put it in force, or have it done where it acts at once. Raises ValueError for what makes no sense."""
+    scenario = scenarios.add(store, name, options)
     if scenario.kind.acts is not Acts.AT_ONCE:
         return scenario.as_json()
     scenarios.remove(store, scenario.id)
@@ -143,7 +148,10 @@ def add_scenario(store: Store, body: Json) -> Json:
 
 
 def list_scenarios(store: Store, body: Json) -> Json:
-    known = {name: {"summary": kind.summary, **(kind.options or {})} for name, kind in scenarios.KINDS.items()}
+    known = {
+        name: {"summary": kind.summary, "evidence": kind.evidence, "field": kind.field, **(kind.options or {})}
+        for name, kind in scenarios.KINDS.items()
+    }
     return {"scenarios": [each.as_json() for each in scenarios.in_force(store)], "known": known}
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from drs_simulator.protocol import responses
+from drs_simulator.protocol import odd_answers, responses
 from drs_simulator.protocol.call_log import Call
 from drs_simulator.protocol.paging import Keyed, Page, page_of
 from drs_simulator.protocol.responses import LaunchHistory, Moment
@@ -51,7 +51,8 @@ def perform(store: Store, call: Call, now: float) -> Done:
     """Carry out one call at virtual time `now`, inside a transaction. Raises ApiError as the service would."""
     if call.operation not in WITHOUT_INITIALIZATION and not store.is_initialized(call.account, call.region):
         raise uninitialized()
-    return OPERATIONS[call.operation](store, call, now)
+    done = OPERATIONS[call.operation](store, call, now)
+    return replace(done, body=odd_answers.changed(store, call, done.body, now))
 
 
 def _place(call: Call) -> Place:
@@ -66,7 +67,15 @@ def _moment(store: Store, call: Call, now: float) -> Moment:
     emptied = None if untold is None else bool(untold.options["emptied"])
     forgets = scenarios.view(store, call.region, "untold_launches", call.operation)
     how = forgets.text("how") if forgets else ""
-    return Moment(store, now, is_set("z_timestamps"), is_set("clear_instance_ids"), emptied, how)
+    return Moment(
+        store, now, is_set("z_timestamps"), is_set("clear_instance_ids"), emptied, _skew(store, call.region), how
+    )
+
+
+def _skew(store: Store, region: str) -> float:
+    """By how many seconds the service's clock is off."""
+    set_now = [each for each in scenarios.in_force(store, region) if each.name == "clock_skew"]
+    return sum(each.number("seconds") for each in set_now)
 
 
 def _filters(call: Call) -> Mapping[str, object]:
@@ -215,11 +224,12 @@ def _termination(store: Store, call: Call, instance_id: str, now: float) -> Targ
 
 def describe_jobs(store: Store, call: Call, now: float) -> Done:
     filters, moment = _filters(call), _moment(store, call, now)
+    _check_poison(store, call, _ids(filters, "jobIDs"))
     condition, values = _among("id", _ids(filters, "jobIDs"))
     for name, comparison in (("fromDate", ">="), ("toDate", "<=")):
         if filters.get(name):
             condition += f" AND created_wall {comparison} ?"
-            values.append(_filter_date(filters, name))
+            values.append(_filter_date(filters, name) - moment.skew)
 
     def fetch(after: Key, limit: int) -> list[Keyed[Job]]:
         sql = "SELECT * FROM job WHERE account = ? AND region = ? AND visible_at <= ? AND seq < ?" + condition
@@ -229,6 +239,17 @@ def describe_jobs(store: Store, call: Call, now: float) -> Done:
 
     page = page_of(store, call, fetch)
     return _listing(Page([responses.job_shape(moment, each) for each in page.items], page.next_token))
+
+
+def _check_poison(store: Store, call: Call, job_ids: Sequence[str]) -> None:
+    """Refuse a listing because of one id in it, if a scenario says so."""
+    poison = scenarios.view(store, call.region, "poison_id", call.operation)
+    for job_id in job_ids if poison is not None else ():
+        sql = "SELECT body FROM server JOIN job_server ON server.id = server_id JOIN job USING (seq) WHERE job.id = ?"
+        servers = [FleetServer(**json.loads(row["body"])) for row in store.rows(sql, job_id)]
+        if poison is not None and any(poison.concerns_server(each) for each in servers):
+            error = ApiError(poison.text("code"), f"Job {job_id} cannot be described")
+            raise error if poison.options["named"] else unnamed(error)
 
 
 def _filter_date(filters: Mapping[str, object], name: str) -> float:

@@ -9,16 +9,18 @@ import signal
 import socketserver
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
 
+from drs_simulator import control
 from drs_simulator.app import Simulator
 from drs_simulator.world.demo import demo_fleet
 from drs_simulator.world.errors import Disconnect
 from drs_simulator.world.fleet import Fleet, fleet_from_json
+from drs_simulator.world.scenarios import from_text
 from drs_simulator.world.state_file import Store
 
 if TYPE_CHECKING:
@@ -112,17 +114,38 @@ def read_fleet(name: str) -> Fleet:
     return demo_fleet() if name == "demo" else fleet_from_json(json.loads(Path(name).read_text()))
 
 
+def _scenario(text: str) -> tuple[str, Mapping[str, object]]:
+    try:
+        return from_text(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def add_arguments(parser: argparse.ArgumentParser, default_state: Path) -> None:
     """The options of `python -m drs_simulator`."""
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=5900, help="0 picks a free one")
     parser.add_argument("--state", type=Path, default=default_state, help="the file that keeps everything")
     parser.add_argument("--fleet", help="demo or a JSON file; replaces the servers in the state file")
+    parser.add_argument(
+        "--scenario",
+        action="append",
+        type=_scenario,
+        default=[],
+        metavar="NAME[:OPTION=VALUE,…]",
+        help="in force from the start, beside those of the state file; may be given several times",
+    )
     parser.add_argument("--speed", type=float, help="virtual seconds a second (default: as before, or 1)")
 
 
 def run(
-    host: str, port: int, state: Path, fleet: str | None, speed: float | None, say: Callable[[str], object]
+    host: str,
+    port: int,
+    state: Path,
+    fleet: str | None,
+    speed: float | None,
+    say: Callable[[str], object],
+    scenarios: Sequence[tuple[str, Mapping[str, object]]] = (),
 ) -> None:
     """Serve until SIGTERM or SIGINT; `say` gets one line with the address when ready. Main thread only."""
     store = Store(state)
@@ -131,6 +154,8 @@ def run(
     if speed is not None:
         store.clock.set_speed(speed)
         store.save_clock()
+    for name, options in scenarios:
+        control.set_scenario(store, name, options)
     server = SimulatorServer(host, port, Simulator(store))
     stop = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):

@@ -13,7 +13,7 @@ from drs_simulator.world.fleet import WITHOUT_SNAPSHOT, FleetServer
 from drs_simulator.world.jobs import RAW_ERRORS, Job, Place
 from drs_simulator.world.snapshots import RecoverySnapshot, lag_seconds
 from drs_simulator.world.state_file import Store
-from drs_simulator.world.timeline import Event, ServerPlan, Track, hex_id
+from drs_simulator.world.timeline import OF_THE_JOB, Event, Fate, ServerPlan, Track, hex_id
 
 if TYPE_CHECKING:
     from mypy_boto3_drs import literals
@@ -32,16 +32,17 @@ class Moment:
     z_style: bool = False
     hides_gone_ids: bool = False
     untold: bool | None = None  # whether an ended TERMINATE job has no participants, or only PENDING ones
+    skew: float = 0.0  # seconds by which every time told is off
     forgets: str = ""  # EMPTY: ended LAUNCH jobs show no participants; PENDING: they show rows that stay PENDING
 
     def stamp(self, virtual: float) -> str:
-        return timestamp(self.store.clock.wall_of(virtual), self.z_style)
+        return self.stamp_wall(self.store.clock.wall_of(virtual))
 
     def stamp_wall(self, wall: float) -> str:
-        return timestamp(wall, self.z_style)
+        return timestamp(wall + self.skew, self.z_style)
 
     def ago(self, seconds: float) -> str:
-        return timestamp(self.store.clock.wall() - seconds, self.z_style)
+        return self.stamp_wall(self.store.clock.wall() - seconds)
 
 
 def job_shape(moment: Moment, job: Job) -> shapes.JobTypeDef:
@@ -98,18 +99,24 @@ def _participant(
 def job_log_shape(moment: Moment, job: Job, event: Event) -> shapes.JobLogTypeDef:
     data: shapes.JobLogEventDataTypeDef = {}
     if event.server >= 0:
-        data = _event_data(job, event.name, job.spec.servers[event.server])
+        data = _event_data(job, event, job.spec.servers[event.server])
+    elif event.name in OF_THE_JOB:
+        failed = next((plan for plan in job.spec.servers if plan.fate is Fate.NETWORK_FAILED), None)
+        data["rawError"] = (failed.raw_error if failed else "") or RAW_ERRORS[Fate.NETWORK_FAILED]
     return {"logDateTime": moment.stamp(event.at), "event": event.name, "eventData": data}
 
 
-def _event_data(job: Job, event: str, plan: ServerPlan) -> shapes.JobLogEventDataTypeDef:
+def _event_data(job: Job, event: Event, plan: ServerPlan) -> shapes.JobLogEventDataTypeDef:
     data: shapes.JobLogEventDataTypeDef = {"sourceServerID": plan.server_id}
-    if event.startswith("CONVERSION_"):
-        data["conversionServerID"] = hex_id("i-", "conversion", job.spec.id, plan.server_id)
-    if event == "LAUNCH_END":
+    if event.name.startswith("CONVERSION_"):
+        data["conversionServerID"] = hex_id("i-", "conversion", job.spec.id, plan.server_id, event.attempt or "")
+    if cast("str", event.name) == "LAUNCH_END":  # not in the published enum
         data["targetInstanceID"] = plan.instance_id
-    if event.endswith(("_FAIL", "_FAILED", "_SKIPPED")):
-        data["rawError"] = plan.raw_error or RAW_ERRORS.get(plan.fate, "Failed to take a snapshot in time")
+    if event.attempt:
+        data["attemptCount"], data["maxAttemptsCount"] = event.attempt, plan.conversions
+    if event.name.endswith(("_FAIL", "_FAILED", "_SKIPPED")):
+        of_event = RAW_ERRORS[Fate.TERMINATE_FAILED] if event.name == "CLEANUP_FAIL" else ""
+        data["rawError"] = plan.raw_error or of_event or RAW_ERRORS.get(plan.fate, "Failed to take a snapshot in time")
     return data
 
 
@@ -266,7 +273,10 @@ def recovery_instance_shape(
         "tags": json.loads(row["tags"]),
         "pointInTimeSnapshotDateTime": _point_in_time(moment, row, server),
         "failback": {"state": "FAILBACK_NOT_STARTED"},
-        "dataReplicationInfo": {"dataReplicationState": "NOT_STARTED", "replicatedDisks": []},
+        "dataReplicationInfo": {
+            "dataReplicationState": "DISCONNECTED" if row["disconnected"] else "NOT_STARTED",
+            "replicatedDisks": [],
+        },
         "originEnvironment": "ON_PREMISES",
         "agentVersion": "4.12.26",
     }
@@ -277,7 +287,7 @@ def recovery_instance_shape(
 
 def _ec2_state(moment: Moment, row: sqlite3.Row) -> literals.EC2InstanceStateType:
     if row["ended_at"] is not None and moment.now >= row["ended_at"]:
-        return "TERMINATED"
+        return row["end_state"] or "TERMINATED"
     if row["cleanup_at"] is not None and moment.now >= row["cleanup_at"]:
         return "SHUTTING-DOWN"
     return "RUNNING" if moment.now >= row["appears_at"] + BOOT_SECONDS else "PENDING"

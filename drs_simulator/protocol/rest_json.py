@@ -37,6 +37,7 @@ SIMULATED = (
     "TagResource",
 )
 STS_OPERATION = "GetCallerIdentity"
+QUERIES = {STS_OPERATION: "sts", "DescribeInstances": "ec2", "DescribeInstanceStatus": "ec2"}  # by service
 
 _CREDENTIAL = re.compile(
     r"AWS4-HMAC-SHA256 Credential=([^/,\s]+)/\d{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request, *"
@@ -100,8 +101,8 @@ def operation_model(name: str) -> OperationModel:
 
 def route(request: Request) -> str:
     """The name of the operation asked for. Raises ValidationException (unknownOperation)."""
-    if request.path == "/" and b"Action=GetCallerIdentity" in request.body:
-        return STS_OPERATION
+    if request.path == "/" and (asked := query_action(request)) in QUERIES:
+        return asked
     if request.path.startswith("/tags/"):
         name = {"GET": "ListTagsForResource", "POST": "TagResource"}.get(request.method, "")
     else:
@@ -111,9 +112,15 @@ def route(request: Request) -> str:
     raise invalid([("operation", f"{request.method} {request.path} is not simulated")], "unknownOperation")
 
 
+def query_action(request: Request) -> str:
+    """What a request in the query protocol of STS and EC2 asks for; empty for any other."""
+    found = re.search(rb"(?:^|&)Action=([A-Za-z]+)", request.body)
+    return found.group(1).decode() if found else ""
+
+
 def parameters(request: Request, operation: str) -> dict[str, object]:
     """The checked parameters of a call. Raises ValidationException with a fieldList."""
-    if operation == STS_OPERATION:
+    if operation in QUERIES:
         return {name: values[0] for name, values in parse_qs(request.body.decode("latin-1")).items()}
     given = _json_object(request.body)
     if request.path.startswith("/tags/"):
@@ -200,7 +207,7 @@ def identify(request: Request) -> Identity:
 
 def check_signature_age(request: Request, service: str, now: float, max_age: float) -> None:
     """Refuse a request signed more than `max_age` seconds from `now` (epoch seconds), as AWS does."""
-    code = "SignatureDoesNotMatch" if service == "sts" else "InvalidSignatureException"
+    code = "InvalidSignatureException" if service == "drs" else "SignatureDoesNotMatch"
     signed = request.headers.get("x-amz-date", "")
     try:
         moment = datetime.strptime(signed, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()

@@ -14,7 +14,8 @@ from drs_simulator.world import scenarios
 from drs_simulator.world.clock import epoch, timestamp
 from drs_simulator.world.errors import conflict, invalid, not_found, quota_exceeded
 from drs_simulator.world.fleet import CUT_OFF, WITHOUT_SNAPSHOT, FleetServer
-from drs_simulator.world.scenarios import Acts, Scenario
+from drs_simulator.world.scenario_kinds import Acts
+from drs_simulator.world.scenarios import Scenario
 from drs_simulator.world.snapshots import snapshots
 from drs_simulator.world.state_file import Store
 from drs_simulator.world.timeline import Fate, JobSpec, ServerPlan, Snapshot, Timeline, hex_id, timeline
@@ -30,12 +31,16 @@ OCCUPIED = (
     " (SELECT seq FROM job WHERE account = ? AND region = ? AND ends_at > ?)"
 )
 
+CONVERSION = "Failed to convert: the conversion server did not report back"
 RAW_ERRORS: Mapping[Fate, str] = {
     Fate.LAUNCH_FAILED: "An error occurred (InsufficientInstanceCapacity) when calling the RunInstances operation: "
     "We currently do not have sufficient capacity in the Availability Zone you requested.",
-    Fate.CONVERSION_FAILED: "Failed to convert: the conversion server did not report back",
+    Fate.CONVERSION_FAILED: CONVERSION,
     Fate.SNAPSHOT_FAILED: "No recovery snapshot exists for this source server",
     Fate.SKIPPED: "Source server was skipped",
+    Fate.TEMPLATE_GONE: "An error occurred (InvalidLaunchTemplateId.NotFound) when calling the "
+    "CreateLaunchTemplateVersion operation: The specified launch template does not exist.",
+    Fate.NETWORK_FAILED: "Failed to recover the source network: the CloudFormation stack ended as ROLLBACK_COMPLETE",
     Fate.TERMINATE_FAILED: "An error occurred (OperationNotPermitted) when calling the TerminateInstances operation: "
     "The instance may not be terminated. Modify its 'disableApiTermination' instance attribute and try again.",
 }
@@ -175,6 +180,22 @@ def _with_fate(fate: Fate) -> Callable[[ServerPlan, Scenario], ServerPlan]:
     return lambda plan, scenario: replace(plan, fate=fate, raw_error=scenario.text("raw_error") or RAW_ERRORS[fate])
 
 
+def _with_retries(plan: ServerPlan, scenario: Scenario) -> ServerPlan:
+    fails, of = int(scenario.number("fails")), int(scenario.number("of"))
+    fate = Fate.CONVERSION_FAILED if fails >= of else plan.fate
+    return replace(
+        plan, fate=fate, conversions_failed=fails, conversions=of, raw_error=scenario.text("raw_error") or CONVERSION
+    )
+
+
+def _with_protected_instance(plan: ServerPlan, scenario: Scenario) -> ServerPlan:
+    """A launch that would end a protected instance fails, or goes on beside it: which of the two is unknown."""
+    if not plan.replaces:
+        return plan
+    fate = plan.fate if scenario.options["goes_on"] else Fate.CLEANUP_FAILED
+    return replace(plan, fate=fate, keeps_replaced=True)
+
+
 LAUNCH_SCENARIOS: Mapping[str, Callable[[ServerPlan, Scenario], ServerPlan]] = {
     "launch_failed": _with_fate(Fate.LAUNCH_FAILED),
     "conversion_fail": _with_fate(Fate.CONVERSION_FAILED),
@@ -186,9 +207,17 @@ LAUNCH_SCENARIOS: Mapping[str, Callable[[ServerPlan, Scenario], ServerPlan]] = {
     "never_settles": lambda plan, scenario: replace(plan, fate=Fate.NEVER_SETTLES),
     "slow_server": lambda plan, scenario: replace(plan, slow=scenario.number("factor")),
     "late_instance_id": lambda plan, scenario: replace(plan, id_delay=scenario.number("seconds")),
+    "template_gone": _with_fate(Fate.TEMPLATE_GONE),
+    "network_recovery_fails": _with_fate(Fate.NETWORK_FAILED),
+    "conversion_retried": _with_retries,
+    "termination_protection": _with_protected_instance,
+    "dies_at_once": lambda plan, scenario: replace(
+        plan, end_state=scenario.text("state"), end_delay=scenario.number("seconds")
+    ),
 }
 TERMINATE_SCENARIOS: Mapping[str, Callable[[ServerPlan, Scenario], ServerPlan]] = {
     "terminate_fails": _with_fate(Fate.TERMINATE_FAILED),
+    "termination_protection": lambda plan, scenario: replace(plan, fate=Fate.TERMINATE_FAILED),
     "slow_server": LAUNCH_SCENARIOS["slow_server"],
 }
 
@@ -235,7 +264,7 @@ def _plan_instances(store: Store, made: Job, target: Target, index: int) -> None
         return
     store.run(
         "INSERT INTO instance (id, account, region, server_id, job_id, is_drill, snapshot_at, snapshot_wall,"
-        " appears_at, tags) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " appears_at, ended_at, end_state, tags) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         plan.instance_id,
         made.place.account,
         made.place.region,
@@ -245,6 +274,8 @@ def _plan_instances(store: Store, made: Job, target: Target, index: int) -> None
         track.time_of("SNAPSHOT_START"),
         _older_snapshot(store, target, plan),
         track.launched_at,
+        track.launched_at + plan.end_delay if plan.end_state else None,
+        plan.end_state,
         json.dumps(dict(target.server.tags)),
     )
 

@@ -1,9 +1,12 @@
-"""What somebody else does to instances, beside the API that this simulator answers.
+"""What somebody else does to instances, jobs and accounts, beside the API that this simulator answers.
 
 - Terminated in EC2: DRS goes on listing the instance, with `ec2InstanceState` TERMINATED. Likely. For how long, and
   what DRS says to a TerminateRecoveryInstances of it, is unknown: here it is accepted; `refuses_instance` refuses it.
 - Disconnected and deleted from DRS, as at the end of a failover: DRS does not list it any more, a termination is
   refused as of one that does not exist, and it runs on in EC2. Known, but for the code of the refusal.
+- Stopped in EC2, or disconnected from DRS: listed on. Known.
+- Jobs deleted, or past their retention: no answer shows them. Known; of a job that runs, unknown.
+- Credentials of another account, after a restart: that account's servers and jobs are shown, which are none. Known.
 """
 
 from __future__ import annotations
@@ -16,29 +19,63 @@ from drs_simulator.world.jobs import live_instance
 from drs_simulator.world.scenarios import Scenario
 from drs_simulator.world.state_file import Store
 
+NEVER = 9e15
+
 
 def act(store: Store, scenario: Scenario, now: float) -> list[str]:
-    """Do it to the present instances of the scenario's servers; answers their ids. Raises ValueError for none."""
+    """Do it; answers the ids of the instances, jobs or accounts concerned. Raises ValueError for none."""
+    return ACTIONS[scenario.name](store, scenario, now)
+
+
+def _servers(store: Store, scenario: Scenario) -> list[FleetServer]:
     rows = store.rows("SELECT body FROM server")
     servers = [FleetServer(**json.loads(row["body"])) for row in rows]
-    concerned = [each for each in servers if scenario.concerns_server(each) and scenario.concerns_region(each.region)]
-    found = [row["id"] for each in concerned if (row := live_instance(store, each.id, now)) is not None]
-    if not found:
-        raise ValueError(f"{scenario.name} needs servers with an instance")
-    for instance in found:
-        ACTIONS[scenario.name](store, instance, now)
-    return found
+    return [each for each in servers if scenario.concerns_server(each) and scenario.concerns_region(each.region)]
 
 
-def _terminate_in_ec2(store: Store, instance: str, now: float) -> None:
-    store.run("UPDATE instance SET ended_at = ? WHERE id = ?", now, instance)
+def _to_instances(change: str) -> Callable[[Store, Scenario, float], list[str]]:
+    """A change of the present instances of the scenario's servers, which names the time `:now`."""
+
+    def act(store: Store, scenario: Scenario, now: float) -> list[str]:
+        present = (live_instance(store, each.id, now) for each in _servers(store, scenario))
+        found = [str(row["id"]) for row in present if row is not None]
+        if not found:
+            raise ValueError(f"{scenario.name} needs servers with an instance")
+        for instance in found:
+            values = [now] * change.count("?")
+            store.run(f"UPDATE instance SET {change} WHERE id = ?", *values, instance)  # noqa: S608  # constants below
+        return found
+
+    return act
 
 
-def _leave(store: Store, instance: str, now: float) -> None:
-    store.run("UPDATE instance SET gone_at = ?, left_drs = 1 WHERE id = ?", now, instance)
+def _delete_jobs(store: Store, scenario: Scenario, now: float) -> list[str]:
+    until = NEVER if scenario.options["running"] else now
+    deleted = []
+    for each in _servers(store, scenario):
+        sql = "SELECT id FROM job JOIN job_server USING (seq) WHERE server_id = ? AND ends_at <= ? AND visible_at < ?"
+        deleted += [str(row["id"]) for row in store.rows(sql, each.id, until, NEVER)]
+    for job_id in set(deleted):
+        store.run("UPDATE job SET visible_at = ? WHERE id = ?", NEVER, job_id)
+    return sorted(set(deleted))
 
 
-ACTIONS: Mapping[str, Callable[[Store, str, float], None]] = {
-    "ec2_terminated": _terminate_in_ec2,
-    "left_drs": _leave,
+def _become_another(store: Store, scenario: Scenario, now: float) -> list[str]:
+    account = scenario.text("account")
+    store.accounts = {**store.accounts, scenario.text("access_key"): account}
+    store.set_meta("accounts", json.dumps(store.accounts))
+    if scenario.options["initialized"]:
+        regions = {str(row["name"]) for row in store.rows("SELECT name FROM region")}
+        rows = ((account, each) for each in regions if scenario.concerns_region(each))
+        store.run_many("INSERT OR IGNORE INTO region (account, name) VALUES (?, ?)", rows)
+    return [account]
+
+
+ACTIONS: Mapping[str, Callable[[Store, Scenario, float], list[str]]] = {
+    "ec2_terminated": _to_instances("ended_at = ?, end_state = 'TERMINATED'"),
+    "ec2_stopped": _to_instances("ended_at = ?, end_state = 'STOPPED'"),
+    "disconnected": _to_instances("disconnected = 1"),
+    "left_drs": _to_instances("gone_at = ?, left_drs = 1"),
+    "jobs_deleted": _delete_jobs,
+    "other_account": _become_another,
 }

@@ -1,4 +1,4 @@
-"""The failure scenarios: one table says what each is; the functions below decide when one strikes."""
+"""The scenarios in force: `scenario_table` says what each is; the functions below decide when one strikes."""
 
 from __future__ import annotations
 
@@ -7,132 +7,16 @@ import random
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import cast
 
 from drs_simulator.world.fleet import FleetServer
+from drs_simulator.world.scenario_kinds import COMMON, Acts, Kind
+from drs_simulator.world.scenarios_of_answers import CHANGES, ITEMS, VIEWS
+from drs_simulator.world.scenarios_of_calls import LIVES_OF_JOBS, REFUSALS
 from drs_simulator.world.state_file import Store
 
-
-class Acts(Enum):
-    """At which point a scenario comes into play."""
-
-    INSTEAD = "the call is not carried out"
-    BEFORE = "something happens, then the call is carried out"
-    AFTER = "the call is carried out, its answer suffers"
-    CREATION = "a job's row is made differently"
-    SERVER = "a server in a new job fares differently"
-    VIEW = "answers look different while it is set"
-    AT_ONCE = "acts when it is set"
-
-
-@dataclass(frozen=True)
-class Kind:
-    """One named scenario. `options` are its own options with their defaults; `operations` the default filter."""
-
-    acts: Acts
-    summary: str
-    options: Mapping[str, object] | None = None
-    operations: tuple[str, ...] = ()
-    error: str = ""
-
-
-LAUNCHERS = ("StartRecovery", "TerminateRecoveryInstances")
-SERVERS: Mapping[str, object] = {"servers": []}
-FAILING: Mapping[str, object] = {"servers": [], "raw_error": ""}
-
-KINDS: Mapping[str, Kind] = {
-    "throttle": Kind(Acts.INSTEAD, "429, no effect", error="ThrottlingException"),
-    "access_denied": Kind(Acts.INSTEAD, "403, no effect", error="AccessDeniedException"),
-    "expired_token": Kind(Acts.INSTEAD, "403, no effect", error="ExpiredTokenException"),
-    "internal_error_before": Kind(Acts.INSTEAD, "500, no effect", error="InternalServerException"),
-    "uninitialized": Kind(Acts.INSTEAD, "400, no effect", error="UninitializedAccountException"),
-    "quota_exceeded": Kind(Acts.INSTEAD, "402, no effect", operations=LAUNCHERS, error="ServiceQuotaExceededException"),
-    "conflict": Kind(Acts.INSTEAD, "409, no effect", operations=LAUNCHERS, error="ConflictException"),
-    "drop_connection_before": Kind(Acts.INSTEAD, "connection closed, no effect"),
-    "unreachable": Kind(Acts.INSTEAD, "held open `seconds` real seconds, then closed, no effect", {"seconds": 60.0}),
-    "late_landing": Kind(
-        Acts.INSTEAD, "connection closed; the effect lands `seconds` later", {"seconds": 20.0}, LAUNCHERS
-    ),
-    "hang": Kind(
-        Acts.BEFORE,
-        "answered `seconds` real seconds late; effect at the end, or (`when`: after) at once",
-        {"seconds": 5.0, "when": "before"},
-    ),
-    "internal_error_after_effect": Kind(Acts.AFTER, "the effect stays, the answer is a 500", operations=LAUNCHERS),
-    "drop_connection_after_effect": Kind(Acts.AFTER, "the effect stays, no answer", operations=LAUNCHERS),
-    "broken_json": Kind(Acts.AFTER, "the effect stays, the answer is half a JSON document"),
-    "visibility_delay": Kind(Acts.CREATION, "a new job is in no DescribeJobs for `seconds`", {"seconds": 30.0}),
-    "launch_end_event": Kind(Acts.CREATION, "new jobs log LAUNCH_END with a targetInstanceID"),
-    "steady_times": Kind(Acts.CREATION, "every wait of new jobs takes the middle of its range"),
-    "launch_failed": Kind(Acts.SERVER, "LAUNCH_FAILED with `raw_error`", FAILING),
-    "conversion_fail": Kind(Acts.SERVER, "CONVERSION_FAIL with `raw_error`", FAILING),
-    "snapshot_fail_uses_previous": Kind(Acts.SERVER, "SNAPSHOT_FAIL, then launched from an older snapshot", FAILING),
-    "snapshot_fail_no_previous": Kind(Acts.SERVER, "SNAPSHOT_FAIL and no older snapshot: FAILED", FAILING),
-    "server_skipped": Kind(Acts.SERVER, "SERVER_SKIPPED: FAILED", FAILING),
-    "never_settles": Kind(Acts.SERVER, "the job completes, the server's row stays PENDING", SERVERS),
-    "slow_server": Kind(Acts.SERVER, "every phase takes `factor` times as long", {"servers": [], "factor": 4.0}),
-    "late_instance_id": Kind(
-        Acts.SERVER,
-        "the job shows the instance id `seconds` (virtual) after LAUNCHED, negative: never",
-        {"servers": [], "seconds": 60.0},
-    ),
-    "terminate_fails": Kind(Acts.SERVER, "TERMINATE job: CLEANUP_FAIL, FAILED, the instance stays", FAILING),
-    "refuses_instance": Kind(
-        Acts.VIEW,
-        "TerminateRecoveryInstances with an instance of `servers` is refused with `error`, which names it or not",
-        {"servers": [], "error": "ValidationException", "named": True},
-        ("TerminateRecoveryInstances",),
-    ),
-    "terminate_untold": Kind(
-        Acts.VIEW, "an ended TERMINATE job's participants are PENDING, or (`emptied`) missing", {"emptied": True}
-    ),
-    "ec2_terminated": Kind(
-        Acts.AT_ONCE, "instances of `servers` are terminated in EC2; DRS goes on listing them, as TERMINATED", SERVERS
-    ),
-    "left_drs": Kind(
-        Acts.AT_ONCE, "instances of `servers` are disconnected and deleted from DRS, and run on in EC2", SERVERS
-    ),
-    "clear_instance_ids": Kind(Acts.VIEW, "LAUNCH jobs of instances since gone show TERMINATED and no id"),
-    "untold_launches": Kind(
-        Acts.VIEW,
-        "LAUNCH jobs that have ended show no participants, or (`how`: PENDING) rows that stay PENDING, without an id",
-        {"how": "EMPTY"},
-        ("DescribeJobs",),
-    ),
-    "refusal_style": Kind(
-        Acts.VIEW,
-        "unknown ids are refused with `code`; not `named`: refusals of a launch name no server",
-        {"code": "ResourceNotFoundException", "named": True},
-        ("StartRecovery",),
-    ),
-    "server_refused": Kind(
-        Acts.VIEW,
-        "a StartRecovery with one of `servers` is refused with `code`, which names it only when `named`",
-        {"servers": [], "code": "ValidationException", "named": False},
-        ("StartRecovery",),
-    ),
-    "no_launch_settings": Kind(Acts.VIEW, "GetLaunchConfiguration of `servers` (all when empty) is a 404", SERVERS),
-    # Unknown whether the real service ever does; its model allows it, and taking that for a drill ends production.
-    "no_is_drill": Kind(Acts.VIEW, "recovery instances of `servers` (all when empty) have no isDrill", SERVERS),
-    "short_pages": Kind(Acts.VIEW, "pages of `size` items, every `empty_every`th empty", {"size": 1, "empty_every": 2}),
-    "z_timestamps": Kind(Acts.VIEW, "timestamps end in Z"),
-    "foreign_job": Kind(
-        Acts.AT_ONCE,
-        "somebody else's job takes `servers`",
-        {"servers": [], "initiated_by": "START_DRILL", "tags": {}},
-    ),
-}
-# `times`: strikes left to give (null: any number) · `after`: matching calls let through first · `probability`
-# with `seed`: strikes at random · `operation`: a name or a list · `region`: all when empty.
-COMMON: Mapping[str, object] = {
-    "times": None,
-    "after": 0,
-    "probability": 1.0,
-    "seed": 0,
-    "operation": [],
-    "region": "",
-}
+KINDS: Mapping[str, Kind] = {**REFUSALS, **LIVES_OF_JOBS, **VIEWS, **ITEMS, **CHANGES}
+ASIDE = ("GetCallerIdentity", "DescribeInstances", "DescribeInstanceStatus")
 
 
 @dataclass(frozen=True)
@@ -159,10 +43,10 @@ class Scenario:
         return self.options["region"] in ("", region)
 
     def concerns_operation(self, operation: str) -> bool:
-        """STS is only struck when named: an account look-up must not use up a strike meant for DRS."""
+        """STS and EC2 are only struck when named: a look-up there must not use up a strike meant for DRS."""
         chosen = self.options["operation"] or self.kind.operations
         names = [chosen] if isinstance(chosen, str) else cast("list[str]", chosen)
-        return operation in names if names else operation != "GetCallerIdentity"
+        return operation in names if names else operation not in ASIDE
 
     def concerns_server(self, server: FleetServer) -> bool:
         servers = cast("list[str]", self.options["servers"])
@@ -187,6 +71,34 @@ def add(store: Store, name: str, options: Mapping[str, object]) -> Scenario:
     merged = {**defaults, **options}
     new_id = store.run("INSERT INTO scenario (name, options) VALUES (?, ?)", name, json.dumps(merged))
     return Scenario(new_id, name, merged, 0, 0)
+
+
+def from_text(text: str) -> tuple[str, dict[str, object]]:
+    """`name`, or `name:option=value,option=value`, as a command line has it; a list's values are joined by `+`.
+
+    Raises ValueError for an unknown name or option.
+    """
+    name, _, rest = text.partition(":")
+    if name not in KINDS:
+        raise ValueError(f"unknown scenario {name!r}; known: {', '.join(sorted(KINDS))}")
+    defaults = {**COMMON, **(KINDS[name].options or {})}
+    options: dict[str, object] = {}
+    for pair in filter(None, rest.split(",")):
+        option, _, value = pair.partition("=")
+        if option not in defaults:
+            raise ValueError(f"scenario {name} has no option {option}; it has {', '.join(defaults)}")
+        options[option] = _value(value, defaults[option])
+    return name, options
+
+
+def _value(text: str, default: object) -> object:
+    if isinstance(default, list):
+        return text.split("+")
+    if isinstance(default, bool):
+        return text.lower() in ("true", "yes", "1")
+    if isinstance(default, str):
+        return text
+    return float(text)
 
 
 def _check_option(option: str, value: object, default: object) -> None:
@@ -246,3 +158,14 @@ def view(store: Store, region: str, name: str, operation: str) -> Scenario | Non
         if scenario.name == name and scenario.concerns_operation(operation) and strikes(store, scenario):
             return scenario
     return None
+
+
+def as_table() -> str:
+    """All scenarios as the README has them."""
+    head = "| scenario | what happens | does DRS do that? | own options |\n|---|---|---|---|\n"
+    return head + "\n".join(_table_row(name, kind) for name, kind in KINDS.items())
+
+
+def _table_row(name: str, kind: Kind) -> str:
+    options = ", ".join(f"`{option}`" for option in kind.options or {} if option != "servers")
+    return f"| `{name}` | {kind.acts.value}: {kind.summary} | {kind.evidence} | {options} |"

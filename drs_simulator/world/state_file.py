@@ -38,7 +38,7 @@ CREATE TABLE IF NOT EXISTS instance (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL, account TEXT NOT NULL, region TEXT NOT NULL,
     server_id TEXT NOT NULL, job_id TEXT NOT NULL, is_drill INTEGER NOT NULL, snapshot_at REAL, snapshot_wall REAL,
     appears_at REAL NOT NULL, cleanup_at REAL, gone_at REAL, ended_at REAL, left_drs INTEGER NOT NULL DEFAULT 0,
-    tags TEXT NOT NULL);
+    end_state TEXT NOT NULL DEFAULT '', disconnected INTEGER NOT NULL DEFAULT 0, tags TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS instance_server ON instance (server_id);
 CREATE TABLE IF NOT EXISTS landing (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, lands_at REAL NOT NULL, journal_id INTEGER NOT NULL, call TEXT NOT NULL);
@@ -52,7 +52,12 @@ CREATE TABLE IF NOT EXISTS journal (
 CREATE INDEX IF NOT EXISTS journal_operation ON journal (operation, id);
 """
 # What state files of earlier versions lack.
-LATER_COLUMNS = (("instance", "ended_at", "REAL"), ("instance", "left_drs", "INTEGER NOT NULL DEFAULT 0"))
+LATER_COLUMNS = (
+    ("instance", "ended_at", "REAL"),
+    ("instance", "left_drs", "INTEGER NOT NULL DEFAULT 0"),
+    ("instance", "end_state", "TEXT NOT NULL DEFAULT ''"),  # what it is since `ended_at`; empty: TERMINATED
+    ("instance", "disconnected", "INTEGER NOT NULL DEFAULT 0"),
+)
 RUN_TABLES = ("job", "job_server", "instance", "landing", "scenario", "journal")
 
 

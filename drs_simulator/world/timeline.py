@@ -25,6 +25,9 @@ class Fate(StrEnum):
     CONVERSION_FAILED = "conversion_failed"
     SNAPSHOT_FAILED = "snapshot_failed"
     SKIPPED = "skipped"
+    TEMPLATE_GONE = "template_gone"
+    NETWORK_FAILED = "network_failed"
+    CLEANUP_FAILED = "cleanup_failed"
     NEVER_SETTLES = "never_settles"
     TERMINATED = "terminated"
     TERMINATE_FAILED = "terminate_failed"
@@ -51,6 +54,12 @@ class ServerPlan:
     raw_error: str = ""
     # The job shows the instance id so many seconds after LAUNCHED; negative: never.
     id_delay: float | None = None
+    # How many attempts to convert fail, of how many; all of them: so does the server.
+    conversions_failed: int = 0
+    conversions: int = 3
+    keeps_replaced: bool = False  # the instance that it replaces cannot be ended
+    end_state: str = ""  # of its instance in EC2, so many seconds after LAUNCHED
+    end_delay: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -70,11 +79,12 @@ class JobSpec:
 
 
 class Event(NamedTuple):
-    """One log item; `server` indexes JobSpec.servers, -1 for the job itself."""
+    """One log item; `server` indexes JobSpec.servers, -1 for the job itself. `attempt` is 0 where none is told."""
 
     at: float
     name: JobLogEventType
     server: int
+    attempt: int = 0
 
 
 class Change(NamedTuple):
@@ -123,6 +133,7 @@ class Step(NamedTuple):
     wait: tuple[float, float]
     event: str = ""
     status: str = ""
+    attempt: int = 0
 
 
 # Seconds. Together a server takes 6 to 11 minutes at speed 1.
@@ -147,6 +158,17 @@ _SNAPSHOT_STEPS = {
 }
 
 
+_FAILING_EARLY = {
+    Fate.CLEANUP_FAILED: [Step(QUICK, status="FAILED")],
+    Fate.TEMPLATE_GONE: [
+        Step(QUICK, "UPDATE_LAUNCH_TEMPLATE_START"),
+        Step(QUICK, "UPDATE_LAUNCH_TEMPLATE_FAILED", "FAILED"),
+    ],
+    Fate.NETWORK_FAILED: [Step(LAUNCH, "NETWORK_RECOVERY_FAIL", "FAILED")],
+}
+OF_THE_JOB = frozenset({"NETWORK_RECOVERY_FAIL"})  # events that name no server
+
+
 def _steps(plan: ServerPlan, launch_end_event: bool) -> Iterator[Step]:
     """The script of one server."""
     if plan.fate is Fate.SKIPPED:
@@ -158,13 +180,23 @@ def _steps(plan: ServerPlan, launch_end_event: bool) -> Iterator[Step]:
         yield Step(TERMINATE, *(("CLEANUP_FAIL", "FAILED") if failed else ("CLEANUP_END", "TERMINATED")))
         return
     if plan.replaces:
-        yield from (Step(QUICK, "CLEANUP_START"), Step(CLEANUP, "CLEANUP_END"))
+        yield Step(QUICK, "CLEANUP_START")
+        yield Step(CLEANUP, "CLEANUP_FAIL" if plan.keeps_replaced else "CLEANUP_END")
+    if plan.fate in _FAILING_EARLY:
+        yield from _FAILING_EARLY[plan.fate]
+        return
     if plan.fate is Fate.SNAPSHOT_FAILED:
         yield from (Step(QUICK, "SNAPSHOT_START"), Step(SNAPSHOT, "SNAPSHOT_FAIL"))
         yield Step(QUICK, "USING_PREVIOUS_SNAPSHOT_FAILED", "FAILED")
         return
     yield from _SNAPSHOT_STEPS[plan.snapshot]
-    yield Step(QUICK, "CONVERSION_START")
+    for attempt in range(1, plan.conversions_failed + 1):
+        yield Step(QUICK, "CONVERSION_START", attempt=attempt)
+        is_last = attempt == plan.conversions
+        yield Step(CONVERSION, "CONVERSION_FAIL", "FAILED" if is_last else "", attempt)
+        if is_last:
+            return
+    yield Step(QUICK, "CONVERSION_START", attempt=plan.conversions_failed and plan.conversions_failed + 1)
     if plan.fate is Fate.CONVERSION_FAILED:
         yield Step(CONVERSION, "CONVERSION_FAIL", "FAILED")
         return
@@ -198,7 +230,8 @@ def _track(spec: JobSpec, index: int, started_at: float) -> Track:
         at += _random_seconds(dice, step.wait, steady=spec.steady) * plan.slow
         if step.event:
             # LAUNCH_END is not in the published enum; the scenario that sends it wants exactly that.
-            events.append(Event(at, cast("JobLogEventType", step.event), index))
+            of = -1 if step.event in OF_THE_JOB else index
+            events.append(Event(at, cast("JobLogEventType", step.event), of, step.attempt))
         if step.status:
             changes.append(Change(at, cast("LaunchStatusType", step.status)))
         if step.status == "LAUNCHED":

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from drs_simulator import demo_server_ids, generate_fleet
 from drs_simulator.control import respond
 from drs_simulator.protocol.rest_json import Request
-from drs_simulator.testing import running_simulator, simulator_process
+from drs_simulator.testing import RunningSimulator, running_simulator, simulator_process
 from drs_simulator.world.state_file import Store
 
 IDS = demo_server_ids()
@@ -57,10 +57,14 @@ def test_it_serves_by_itself_until_it_is_told_to_stop(tmp_path: Path) -> None:
     """Without the product: only its own package is there, as after `pipx install ./drs_simulator`."""
     (tmp_path / "drs_simulator").symlink_to(Path(__file__).parents[2] / "drs_simulator")
     command = [sys.executable, "-m", "drs_simulator", "--port", "0", "--state", "state", "--fleet", "demo"]
+    command += ["--scenario", "tags_lost:servers=app-01", "--scenario", "throttle:times=2,probability=0.5"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
     assert process.stdout is not None
     try:
-        assert "DRS simulator at http://127.0.0.1:" in process.stdout.readline()
+        line = process.stdout.readline()
+        assert "DRS simulator at http://127.0.0.1:" in line
+        scenarios = RunningSimulator(line.split(" at ")[1].split()[0]).scenarios()
+        assert [(each["name"], each["probability"]) for each in scenarios] == [("tags_lost", 1), ("throttle", 0.5)]
         process.terminate()
         assert process.wait(10) == 0
     finally:
