@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from enum import Enum, StrEnum
+from typing import assert_never
 
 _ID = re.compile(r"[a-z]+-[0-9a-zA-Z]+")  # of a source server, an instance or a job
 
@@ -13,6 +14,28 @@ class Effect(StrEnum):
     REJECTED = "rejected"  # certainly not; worth another try later
     FATAL = "fatal"  # certainly not, and trying again will not help
     UNCERTAIN = "uncertain"  # perhaps: look before you repeat
+
+    @property
+    def is_final(self) -> bool:
+        """Whether trying again will not help."""
+        match self:
+            case Effect.FATAL:
+                return True
+            case Effect.REJECTED | Effect.UNCERTAIN:
+                return False
+            case _:
+                assert_never(self)
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether AWS gave no clear answer."""
+        match self:
+            case Effect.UNCERTAIN:
+                return True
+            case Effect.REJECTED | Effect.FATAL:
+                return False
+            case _:
+                assert_never(self)
 
 
 class Trouble(Enum):

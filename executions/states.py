@@ -26,6 +26,26 @@ class ExecutionStatus(Status):
         return self in FINAL
 
     @property
+    def fell_short(self) -> bool:
+        """Whether it ended with less than it was started for, and nobody wanted that: it can be tried again."""
+        match self:
+            case ExecutionStatus.PARTIAL | ExecutionStatus.FAILED:
+                return True
+            case (
+                ExecutionStatus.PENDING
+                | ExecutionStatus.RUNNING
+                | ExecutionStatus.POLLING
+                | ExecutionStatus.LAUNCHING
+                | ExecutionStatus.PAUSED
+                | ExecutionStatus.CANCELLING
+                | ExecutionStatus.COMPLETED
+                | ExecutionStatus.CANCELLED
+            ):
+                return False
+            case _:
+                assert_never(self)
+
+    @property
     def moved_by(self) -> "MovedBy":
         """Who advances a run in it."""
         match self:
@@ -58,6 +78,7 @@ FINAL = frozenset(each for each in ExecutionStatus if each.moved_by is MovedBy.N
 ACTIVE = frozenset(ExecutionStatus) - FINAL
 POLLED = frozenset(each for each in ExecutionStatus if each.moved_by is MovedBy.SWEEP)
 STEPPED = ACTIVE - POLLED
+FELL_SHORT = frozenset(each for each in ExecutionStatus if each.fell_short)
 
 
 class WaveStatus(Status):
@@ -73,17 +94,37 @@ class WaveStatus(Status):
     SKIPPED = "SKIPPED", "Skipped", Tone.NEUTRAL
 
     @property
+    def stage(self) -> "WaveStage":
+        match self:
+            case WaveStatus.PENDING | WaveStatus.PAUSED:
+                return WaveStage.AHEAD
+            case WaveStatus.INITIATED | WaveStatus.POLLING | WaveStatus.LAUNCHING:
+                return WaveStage.BEGUN
+            case WaveStatus.COMPLETED | WaveStatus.FAILED | WaveStatus.SKIPPED:
+                return WaveStage.OVER
+            case _:
+                assert_never(self)
+
+    @property
     def is_final(self) -> bool:
-        return self in WAVE_FINAL
+        return self.stage is WaveStage.OVER
 
     @property
     def has_begun(self) -> bool:
         """Whether its launch was at least intended."""
-        return self in WAVE_BEGUN
+        return self.stage is WaveStage.BEGUN
 
 
-WAVE_FINAL = frozenset({WaveStatus.COMPLETED, WaveStatus.FAILED, WaveStatus.SKIPPED})
-WAVE_BEGUN = frozenset({WaveStatus.INITIATED, WaveStatus.POLLING, WaveStatus.LAUNCHING})
+class WaveStage(Enum):
+    """Nothing of it was sent, its launch was at least intended, or it is over."""
+
+    AHEAD = "ahead"
+    BEGUN = "begun"
+    OVER = "over"
+
+
+WAVE_FINAL = frozenset(each for each in WaveStatus if each.is_final)
+WAVE_BEGUN = frozenset(each for each in WaveStatus if each.has_begun)
 
 
 class LaunchStatus(Status):
@@ -104,6 +145,21 @@ class LaunchStatus(Status):
                 return True
             case _:
                 assert_never(self)
+
+    @property
+    def came_up(self) -> bool:
+        """Whether its instance was started, whatever became of it since."""
+        match self:
+            case LaunchStatus.LAUNCHED | LaunchStatus.TERMINATED:
+                return True
+            case LaunchStatus.PENDING | LaunchStatus.IN_PROGRESS | LaunchStatus.FAILED:
+                return False
+            case _:
+                assert_never(self)
+
+
+UNSETTLED = frozenset(each for each in LaunchStatus if not each.is_settled)
+CAME_UP = frozenset(each for each in LaunchStatus if each.came_up)
 
 
 class Phase(Status):
@@ -129,9 +185,40 @@ class JobStatus(Status):
     WITHDRAWN = "WITHDRAWN", "Not sent", Tone.NEUTRAL
 
     @property
+    def stage(self) -> "JobStage":
+        match self:
+            case JobStatus.QUEUED:
+                return JobStage.WAITS
+            case JobStatus.INITIATED:
+                return JobStage.SENT
+            case JobStatus.PENDING | JobStatus.STARTED:
+                return JobStage.OPEN
+            case JobStatus.COMPLETED:
+                return JobStage.ENDED
+            case JobStatus.REJECTED | JobStatus.WITHDRAWN:
+                return JobStage.NEVER
+            case _:
+                assert_never(self)
+
+    @property
     def is_open(self) -> bool:
         """Whether DRS works on it."""
-        return self in (JobStatus.PENDING, JobStatus.STARTED)
+        return self.stage is JobStage.OPEN
+
+
+class JobStage(Enum):
+    """Where a request is between us and DRS."""
+
+    WAITS = "waits"  # here; it will be sent
+    SENT = "sent"  # perhaps at DRS: its answer is not known
+    OPEN = "open"  # DRS works on it
+    ENDED = "ended"  # DRS has done with it
+    NEVER = "never"  # DRS never had it, and will not
+
+
+JOB_UNCONFIRMED = frozenset(each for each in JobStatus if each.stage in (JobStage.WAITS, JobStage.SENT))
+JOB_MAY_RUN = frozenset(each for each in JobStatus if each.stage in (JobStage.SENT, JobStage.OPEN))
+JOB_TOLD = frozenset(each for each in JobStatus if each.stage in (JobStage.OPEN, JobStage.ENDED))  # DRS's own words
 
 
 class InstanceState(StrEnum):

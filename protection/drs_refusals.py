@@ -8,20 +8,32 @@ from drs.errors import DrsError, Trouble
 RETRY_AFTER_SECONDS = 15
 
 
-_CODES = {
-    Trouble.ACCESS_DENIED: "DRS_ACCESS_DENIED",
-    Trouble.OTHER_ACCOUNT: "DRS_ACCESS_DENIED",
-    Trouble.REGION_NOT_ENABLED: "REGION_NOT_ENABLED",
-    Trouble.KEY_OR_REGION: "REGION_NOT_ENABLED",
-    Trouble.NOT_INITIALIZED: "REGION_NOT_ENABLED",
-    Trouble.THROTTLED: "DRS_THROTTLED",
-}
 _CLASSES = {"DRS_ACCESS_DENIED": BadGateway, "REGION_NOT_ENABLED": BadRequest}
 
 
 def code_of(trouble: Trouble) -> str:
     """The contract's code for DRS that could not be asked, in refusals and in warnings."""
-    return _CODES.get(trouble, "DRS_UNAVAILABLE")
+    match trouble:
+        case Trouble.ACCESS_DENIED | Trouble.OTHER_ACCOUNT:
+            return "DRS_ACCESS_DENIED"
+        case Trouble.REGION_NOT_ENABLED | Trouble.KEY_OR_REGION | Trouble.NOT_INITIALIZED:
+            return "REGION_NOT_ENABLED"
+        case Trouble.THROTTLED:
+            return "DRS_THROTTLED"
+        case (
+            Trouble.CONFLICT
+            | Trouble.QUOTA
+            | Trouble.CREDENTIALS
+            | Trouble.UNREACHABLE
+            | Trouble.NOT_SENT
+            | Trouble.INVALID
+            | Trouble.NOT_FOUND
+            | Trouble.REFUSED
+            | Trouble.UNCERTAIN
+        ):
+            return "DRS_UNAVAILABLE"
+        case _:
+            assert_never(trouble)
 
 
 def drs_trouble(error: DrsError) -> DomainError:

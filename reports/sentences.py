@@ -16,17 +16,6 @@ if TYPE_CHECKING:
 
     from reports.report_data import AttemptShape, FindingShape, MeasuredShape, RecordShape, SplitShape, TargetShape
 
-PARTS = {
-    Part.PERSON: "waiting for a person",
-    Part.QUOTA: "until AWS accepted the launch",
-    Part.QUEUE: "queued at AWS",
-    Part.CLEANUP: "cleaning up earlier instances",
-    Part.SNAPSHOT: "snapshot",
-    Part.CONVERSION: "conversion",
-    Part.LAUNCH: "launch",
-    Part.OTHER: "between waves",
-}
-
 
 def clock(seconds: int | None) -> str:
     """Unix seconds as a time in UTC."""
@@ -170,10 +159,17 @@ def reached(found: "TargetShape") -> str:
     """A figure and how it stands to its target, in a few words."""
     figure = "–" if found["seconds"] is None else span(found["seconds"])
     state = Reached.of(found["reached"])
-    if state is Reached.NO_TARGET or found["seconds"] is None:
+    if found["seconds"] is None:
         return figure
-    missed = f" by {span(found['missedBySeconds'])}" if state is Reached.MISSED else ""
-    return f"{figure}, {state.label.lower()}{missed}"
+    match state:
+        case Reached.NO_TARGET:
+            return figure
+        case Reached.MISSED:
+            return f"{figure}, missed by {span(found['missedBySeconds'])}"
+        case Reached.MET | Reached.NOT_REACHED | Reached.UNKNOWN:
+            return f"{figure}, {state.label.lower()}"
+        case _:
+            assert_never(state)
 
 
 def gates(record: "RecordShape") -> list[list[str]]:
@@ -191,7 +187,7 @@ def gates(record: "RecordShape") -> list[list[str]]:
 
 def parts(split: "SplitShape") -> list[list[str]]:
     """Where the time went, without the parts that took none."""
-    found = [[PARTS[part][0].upper() + PARTS[part][1:], span(split[part.value])] for part in Part if split[part.value]]
+    found = [[part.words[0].upper() + part.words[1:], span(split[part.value])] for part in Part if split[part.value]]
     return found or [["Nothing was launched", "–"]]
 
 

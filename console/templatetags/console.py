@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, assert_never
 
 from django import template
 from django.utils import timezone
@@ -17,16 +17,30 @@ from contract.status import Status, Tone
 
 register = template.Library()
 
-ICONS = {
-    Tone.NEUTRAL: "minus-circle",
-    Tone.ATTENTION: "pause-circle",
-    Tone.SUCCESS: "check-circle",
-    Tone.PARTIAL: "exclamation-circle",
-    Tone.DANGER: "x-circle",
-}
+OWN_ICON = "spinner"  # heroicons has no plain one
+
+
+def icon_of(tone: Tone) -> str:
+    """The name of the icon that stands for a tone."""
+    match tone:
+        case Tone.NEUTRAL:
+            return "minus-circle"
+        case Tone.PROGRESS:
+            return OWN_ICON
+        case Tone.ATTENTION:
+            return "pause-circle"
+        case Tone.SUCCESS:
+            return "check-circle"
+        case Tone.PARTIAL:
+            return "exclamation-circle"
+        case Tone.DANGER:
+            return "x-circle"
+        case _:
+            assert_never(tone)
+
+
 # Where the tone's own icon would say something else than the word.
 ICONS_BY_VALUE = {"PENDING": "clock", "QUEUED": "clock", "CANCELLED": "no-symbol", "LAGGING": "exclamation-triangle"}
-# heroicons has no plain spinner.
 SPINNER = mark_safe(
     '<svg class="spin" aria-hidden="true" viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2.5"'
     ' stroke-linecap="round"><path d="M20.5 15A9 9 0 1 1 15 3.5"/></svg>'
@@ -43,22 +57,20 @@ def _outline(name: str) -> SafeString:
 @register.simple_tag
 def icon(name: str) -> SafeString:
     """An icon beside a word; it says nothing to a screen reader. `tone:x` is the icon of a tone."""
-    if name == "spinner":
-        return SPINNER
-    return _outline(name)
+    return SPINNER if name == OWN_ICON else _outline(name)
 
 
 @register.simple_tag
 def tone_icon(tone: Tone) -> SafeString:
     """The icon that stands for a tone."""
-    return SPINNER if tone is Tone.PROGRESS else _outline(ICONS[tone])
+    return icon(icon_of(tone))
 
 
 @register.simple_tag
 @lru_cache(maxsize=1)
 def sprite() -> SafeString:
     """The icons of all statuses, drawn once a page: a run of 1,000 servers refers to them 2,000 times."""
-    names = sorted({*ICONS.values(), *ICONS_BY_VALUE.values()})
+    names = sorted({*(icon_of(each) for each in Tone), *ICONS_BY_VALUE.values()} - {OWN_ICON})
     drawn = [(f"i-{name}", _outline(name)) for name in names] + [("i-spinner", SPINNER)]
     symbols = [svg.replace("<svg", f'<symbol id="{key}"').replace("</svg>", "</symbol>") for key, svg in drawn]
     return mark_safe(f"<svg hidden>{''.join(symbols)}</svg>")  # noqa: S308  (icons of the package)
@@ -67,8 +79,8 @@ def sprite() -> SafeString:
 @lru_cache(maxsize=256)
 def _status(kind: type[Status], value: str, pill: bool) -> SafeString:
     each = kind.of(value)
-    name = ICONS_BY_VALUE.get(value) or ICONS.get(each.tone, "spinner")
-    spins = mark_safe(' class="spin"') if name == "spinner" else ""
+    name = ICONS_BY_VALUE.get(value) or icon_of(each.tone)
+    spins = mark_safe(' class="spin"') if name == OWN_ICON else ""
     picture = format_html('<svg aria-hidden="true"{}><use href="#i-{}"/></svg>', spins, name)
     shape = mark_safe(" data-pill") if pill else ""
     return format_html('<span class="status" data-tone="{}"{}>{}{}</span>', each.tone, shape, picture, each.label)

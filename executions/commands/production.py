@@ -22,16 +22,13 @@ from contract.errors import Conflict
 from contract.plurals import counted
 from executions.codes.ours import Code
 from executions.models import Execution, LaunchJob, ServerRun
-from executions.states import JobStatus, Kind, LaunchStatus
+from executions.states import JOB_MAY_RUN, UNSETTLED, JobStatus, Kind, LaunchStatus
 from protection.inventory import recovery_instances
 from protection.inventory.recovery_instances import InstancesKnown
 from protection.models import ProtectionGroup, RecoveryInstance, SourceServer
 
 END_RECOVERIES = "executions.terminate_recovery"
 NAMED = 3  # how many instances a sentence names
-
-_UNSETTLED = (LaunchStatus.PENDING, LaunchStatus.IN_PROGRESS)
-_AT_DRS = (JobStatus.INITIATED, JobStatus.PENDING, JobStatus.STARTED)  # or perhaps at DRS: sent, and not confirmed
 
 
 class InstanceShape(TypedDict):
@@ -95,7 +92,7 @@ def production(server_ids: Sequence[str], attempts: Collection[uuid.UUID] = ()) 
 
 def _ours(server_ids: Sequence[str], attempts: Collection[uuid.UUID]) -> list[ProductionInstance]:
     """Recovery instances of runs that are up, and those that may still launch of launches that no run waited for."""
-    coming = Q(launch_status__in=_UNSETTLED) & (Q(job__watched=True) | Q(job__status__in=_AT_DRS))
+    coming = Q(launch_status__in=UNSETTLED) & (Q(job__watched=True) | Q(job__status__in=JOB_MAY_RUN))
     # Given up, perhaps: DRS ended the job and left the server open, and is asked for it on.
     coming |= Q(launch_status=LaunchStatus.FAILED, job__status=JobStatus.COMPLETED, job__watched=True)
     rows = ServerRun.objects.filter(Q(launch_status=LaunchStatus.LAUNCHED) | coming)

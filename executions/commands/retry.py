@@ -23,7 +23,7 @@ from executions.measuring import recorded_figures
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun, WaveRun
 from executions.runs import notifications
 from executions.runs.allowed.conflicts import refuse_held, refuse_second_run
-from executions.runs.attempts import RETRIED, LeftOut, attempts_among, why_not
+from executions.runs.attempts import LeftOut, attempts_among, why_not
 from executions.runs.journal import note
 from executions.states import LaunchStatus, WaveStatus
 from plans import services as plan_services
@@ -155,7 +155,7 @@ def _create(
 ) -> Execution:
     """All rows of the retry. Plan, groups and the earlier run are locked in the order in which a start locks them."""
     unlocked = control.get(execution_id)
-    if unlocked.dry_run or unlocked.state not in RETRIED:  # nothing to wait for: a plan that runs may be its own
+    if unlocked.dry_run or not unlocked.state.fell_short:  # nothing to wait for: a plan that runs may be its own
         _refuse(unlocked)
     plan_id = unlocked.plan_id
     if plan_id is not None:

@@ -24,7 +24,7 @@ from executions.models import Execution, LaunchJob
 from executions.pacemaker import beating, is_alive
 from executions.runs.allowed.actions import actions_of
 from executions.runs.allowed.terminable_instances import terminable_counts
-from executions.runs.attempts import RETRIED, attempts_of, retry_of
+from executions.runs.attempts import attempts_of, retry_of
 from executions.states import TerminationStatus
 from executions.terminating.outcome import result
 
@@ -70,8 +70,8 @@ def _context(request: HttpRequest, live: Live) -> dict[str, Any]:
         "execution": live.execution,
         "standing": standing,
         "actions": actions_of(live.execution, actor_for(request), stands=bool(standing)),
-        "attempts": attempts_of(live.execution) if live.execution.attempt > 1 or live.state in RETRIED else [],
-        "retry": retry_of(live.execution, actor_for(request)) if live.state in RETRIED else None,
+        "attempts": attempts_of(live.execution) if live.execution.attempt > 1 or live.state.fell_short else [],
+        "retry": retry_of(live.execution, actor_for(request)) if live.state.fell_short else None,
         "cleanup": result(live.execution) if live.state.is_final else None,
     }
 

@@ -16,7 +16,7 @@ from django.db import transaction
 from contract.clock import Clock, unix
 from contract.plurals import counted
 from drs.client import Drs
-from drs.errors import DrsError, Effect, Trouble
+from drs.errors import DrsError, Trouble
 from drs.shapes import SourceServer as DrsServer
 from executions.codes.ours import Code
 from executions.codes.readiness import Against
@@ -149,7 +149,7 @@ def _after_aws_failure(
     if error.trouble is Trouble.OTHER_ACCOUNT:
         _wait_for_credentials(run, error, now)
         return False
-    if error.effect is not Effect.FATAL and tries < TRIES:
+    if not error.effect.is_final and tries < TRIES:
         run.release(now + d.backoff(tries - 1, settings.POLL_SECONDS), failures=tries, aws_error=str(error))
         return False
     text = f"It could not be checked. {error.code}: {error.message}"

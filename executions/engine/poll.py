@@ -38,7 +38,7 @@ from executions.runs import transitions
 from executions.runs.aws_calls import AwsCalls, CallPool
 from executions.runs.claim import LARGE_COLUMNS, LEASE, Run, unconfirmed_launches
 from executions.runs.unresponsive_regions import UNSAVED
-from executions.states import STEPPED, WAVE_BEGUN, WAVE_FINAL, JobStatus
+from executions.states import JOB_UNCONFIRMED, STEPPED, WAVE_BEGUN, WAVE_FINAL, JobStatus
 from executions.terminating import follow_up
 
 log = logging.getLogger(__name__)
@@ -290,7 +290,7 @@ def _question(poll: RegionPoll) -> Question:
 
 def _release_finished(execution: Execution, token: uuid.UUID, now: datetime) -> None:
     """A run that is over: look again while DRS, in any region, has news of it or a termination is unsettled."""
-    unsettled = execution.terminations.filter(Q(status__in=follow_up.UNSETTLED) | Q(watched=True))
+    unsettled = execution.terminations.filter(Q(status__in=JOB_UNCONFIRMED) | Q(watched=True))
     under_way = unsettled.exists() or transitions.is_watched(execution) or unconfirmed_launches(execution).exists()
     at = d.next_poll_slot(now, settings.POLL_SECONDS) if under_way else None
     Execution.objects.filter(pk=execution.pk, claim=token).update(claim=None, next_step_at=at)

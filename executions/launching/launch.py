@@ -16,7 +16,7 @@ from django.db.models import Min
 
 from contract.clock import Clock, unix
 from drs.client import Drs, SendWindow
-from drs.errors import DrsError, Effect, Trouble
+from drs.errors import DrsError, Trouble
 from drs.shapes import Job
 from executions.codes.ours import Code
 from executions.launching.occupied_by import by_occupant, jobs_of_ours, occupied_by
@@ -47,13 +47,6 @@ LAUNCH_TAG = "drsorch:launch"
 EXECUTION_TAG = "drsorch:execution"
 LOOK_BACK = timedelta(minutes=10)  # before the wave began, for clocks that differ
 OCCUPANTS_SINCE = timedelta(hours=6)  # no DRS job runs for longer
-
-_FATAL_CODES = {
-    Trouble.ACCESS_DENIED: Code.DRS_ACCESS_DENIED,
-    Trouble.NOT_INITIALIZED: Code.REGION_NOT_INITIALIZED,
-    Trouble.REGION_NOT_ENABLED: Code.REGION_NOT_INITIALIZED,
-}
-_MAY_BE_ONE_SERVERS = (Trouble.INVALID, Trouble.NOT_FOUND, Trouble.REFUSED)
 
 
 def launch(run: Run, wave: WaveRun, job_id: uuid.UUID, clock: Clock) -> AwsCalls[None]:
@@ -286,22 +279,30 @@ def _after_unclear(run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, mes
 def _after_failure(
     run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, servers: Sequence[str], clock: Clock
 ) -> AwsCalls[None]:
-    effect = error.effect
-    match effect:
-        case Effect.UNCERTAIN:
+    trouble = error.trouble
+    match trouble:
+        case Trouble.UNCERTAIN:
             text = f"AWS gave no clear answer to a launch ({error.code}); checking AWS for it."
             _after_unclear(run, wave, job, error, text, clock())
-        case Effect.FATAL | Effect.REJECTED if error.trouble in _MAY_BE_ONE_SERVERS:
+        case Trouble.INVALID | Trouble.NOT_FOUND | Trouble.REFUSED:
             yield from _after_refused(run, wave, job, error, servers, clock)
-        case Effect.FATAL:
-            code = _FATAL_CODES.get(error.trouble, Code.LAUNCH_REJECTED)
-            reject(run, wave, job, code, f"{error.code}: {error.message}", clock())
-        case Effect.REJECTED if error.trouble in (Trouble.CONFLICT, Trouble.QUOTA):
+        case Trouble.ACCESS_DENIED:
+            reject(run, wave, job, Code.DRS_ACCESS_DENIED, f"{error.code}: {error.message}", clock())
+        case Trouble.NOT_INITIALIZED | Trouble.REGION_NOT_ENABLED:
+            reject(run, wave, job, Code.REGION_NOT_INITIALIZED, f"{error.code}: {error.message}", clock())
+        case Trouble.CONFLICT | Trouble.QUOTA:
             yield from _after_busy(run, wave, job, error, servers, clock)
-        case Effect.REJECTED:
+        case (
+            Trouble.THROTTLED
+            | Trouble.CREDENTIALS
+            | Trouble.KEY_OR_REGION
+            | Trouble.UNREACHABLE
+            | Trouble.NOT_SENT
+            | Trouble.OTHER_ACCOUNT
+        ):
             retry_later(run, wave, job, error, waiting_for(error), clock())
         case _:
-            assert_never(effect)
+            assert_never(trouble)
 
 
 def _after_refused(

@@ -12,12 +12,11 @@ from typing import TypedDict
 
 from contract.clock import unix
 from executions.measuring.forecast_model import CriticalServer, History, ServerToLaunch, WaveToLaunch, simulate
-from executions.measuring.rta_rpa import Part, rows_of, server_path
+from executions.measuring.rta_rpa import Part, part_of, rows_of, server_path
 from executions.models import Execution, JobEvent, ServerRun, WaveRun
 from executions.states import ExecutionStatus, LaunchStatus, Outlook, Phase, WaveStatus, phase_after
 
 STEPS = (Part.QUEUE, Part.CLEANUP, Part.SNAPSHOT, Part.CONVERSION, Part.LAUNCH)
-_STEP_OF = {Phase.CLEANUP: 1, Phase.SNAPSHOT: 2, Phase.CONVERSION: 3, Phase.LAUNCH: 4}
 ENOUGH = 5  # launches, before which nothing is current_forecast
 RUNS = 20  # how many of the newest runs count
 SAMPLES_PER_RUN = 100
@@ -153,7 +152,8 @@ def _current_steps(waves: Sequence[WaveRun]) -> dict[tuple[int, str], tuple[int,
     lines = JobEvent.objects.filter(job__wave__in=[wave for wave in waves if wave.state.has_begun]).order_by("at", "pk")
     found: dict[tuple[int, str], tuple[int, datetime]] = {}
     for wave, server, event, at in lines.values_list("job__wave", "source_server_id", "event", "at"):
-        step = _STEP_OF.get(phase_after(event, Phase.QUEUED), 0)
+        part = part_of(phase_after(event, Phase.QUEUED))
+        step = STEPS.index(part) if part else 0
         if step > found.get((wave, server), (0, at))[0]:
             found[wave, server] = step, at
     return found

@@ -16,10 +16,9 @@ from audit.models import AuditEntry
 from contract.clock import unix
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
 from executions.runs.journal import note
-from executions.states import ExecutionStatus, LaunchStatus, WaveStatus
+from executions.states import CAME_UP, ExecutionStatus, LaunchStatus, WaveStatus
 
 Launches = dict[str, list[str | int | None]] | None
-UP = (LaunchStatus.LAUNCHED, LaunchStatus.TERMINATED)
 
 
 def start_figures(execution: Execution) -> dict[str, Any]:
@@ -53,10 +52,10 @@ def ends_of(entries: Iterable[AuditEntry]) -> dict[tuple[str, int], Launches]:
 def is_late(server: ServerRun, wave: WaveRun, told: Launches) -> bool:
     """Launched, and not known to be when the wave ended. `told` is what the entry of its end has; where that has
     nothing, the launch time stands in. `drsorch_verify.derive.is_late` says the same by itself."""
-    if server.state not in UP or server.launched_at is None:
+    if not server.state.came_up or server.launched_at is None:
         return False
     if told is not None:
-        return told.get(server.source_server_id, [""])[0] not in UP
+        return told.get(server.source_server_id, [""])[0] not in CAME_UP
     if wave.state is WaveStatus.COMPLETED:
         return False
     return wave.ended_at is None or unix(server.launched_at) >= unix(wave.ended_at)

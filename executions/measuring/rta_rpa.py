@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import assert_never
 
 from contract.clock import unix
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
 from executions.runs.attempts import attempts_among
-from executions.states import LaunchStatus, Phase, Reached, phase_after
+from executions.states import Phase, Reached, phase_after
 
 
 class Part(StrEnum):
@@ -28,13 +29,43 @@ class Part(StrEnum):
     LAUNCH = "launch"
     OTHER = "other"
 
+    @property
+    def words(self) -> str:
+        """As a report names it."""
+        match self:
+            case Part.PERSON:
+                return "waiting for a person"
+            case Part.QUOTA:
+                return "until AWS accepted the launch"
+            case Part.QUEUE:
+                return "queued at AWS"
+            case Part.CLEANUP:
+                return "cleaning up earlier instances"
+            case Part.SNAPSHOT | Part.CONVERSION | Part.LAUNCH:
+                return self.value
+            case Part.OTHER:
+                return "between waves"
+            case _:
+                assert_never(self)
 
-_PART_OF = {
-    Phase.CLEANUP: Part.CLEANUP,
-    Phase.SNAPSHOT: Part.SNAPSHOT,
-    Phase.CONVERSION: Part.CONVERSION,
-    Phase.LAUNCH: Part.LAUNCH,
-}
+
+def part_of(phase: Phase) -> Part | None:
+    """What a server's time is spent on in this phase; None before DRS begins with it and after its end."""
+    match phase:
+        case Phase.CLEANUP:
+            return Part.CLEANUP
+        case Phase.SNAPSHOT:
+            return Part.SNAPSHOT
+        case Phase.CONVERSION:
+            return Part.CONVERSION
+        case Phase.LAUNCH:
+            return Part.LAUNCH
+        case Phase.QUEUED | Phase.DONE:
+            return None
+        case _:
+            assert_never(phase)
+
+
 Split = dict[Part, int]
 
 
@@ -195,7 +226,7 @@ def _wave(wave: WaveRows, execution: Execution) -> WaveFigures:
 
 
 def _server(row: ServerRun, wave: WaveRows, job: LaunchJob, execution: Execution) -> ServerFigures:
-    launched = row.state in (LaunchStatus.LAUNCHED, LaunchStatus.TERMINATED) and row.launched_at is not None
+    launched = row.state.came_up and row.launched_at is not None
     outage, point = execution.outage_at, row.point_in_time
     later = outage is not None and point is not None and unix(point) > unix(outage)
     rpo = None if later else _seconds_between(point, outage or execution.counts_from)
@@ -262,8 +293,8 @@ def server_path(server: ServerRun, wave: WaveRows, job: LaunchJob) -> list[Stret
     phase = Phase.QUEUED
     for event in wave.events.get(server.source_server_id, ()):
         phase = phase_after(event.event, phase)
-        if phase in _PART_OF:
-            turns.append((_PART_OF[phase], event.at))
+        if part := part_of(phase):
+            turns.append((part, event.at))
     return _stretches(turns, end)
 
 

@@ -11,12 +11,11 @@ from django.db.models.functions import Coalesce
 
 from executions import queue
 from executions.models import Execution, LaunchJob, Pacemaker, WaveRun
-from executions.states import ExecutionStatus, WaveStatus
+from executions.states import FELL_SHORT, ExecutionStatus, WaveStatus
 from notify.models import Delivery
 from protection.models import RegionInventory
 
 MOST_WAVES = 100  # as many values as CloudWatch takes of one figure in one line
-BAD = (ExecutionStatus.FAILED, ExecutionStatus.PARTIAL)
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def _by_status() -> dict[ExecutionStatus, int]:
 def _failed(since: datetime, until: datetime) -> int:
     """Found by when they ended: there are few; by status, the whole history would be read."""
     ended = Execution.objects.filter(ended_at__gt=since, ended_at__lte=until)
-    count: int = ended.aggregate(n=Count("pk", filter=Q(status__in=BAD)))["n"]
+    count: int = ended.aggregate(n=Count("pk", filter=Q(status__in=FELL_SHORT)))["n"]
     return count
 
 

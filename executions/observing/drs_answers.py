@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from audit.safe_text import storable
 from drs.client import Drs
-from drs.errors import DrsError, Effect
+from drs.errors import DrsError
 from drs.shapes import JOB_COMPLETED, TERMINATE, Job, JobLogItem, Participant, RecoveryInstance
 from executions.models import JobEvent, LaunchJob, ServerRun
 from executions.states import JobStatus, LaunchStatus, Phase, phase_after
@@ -85,7 +85,7 @@ def read_logs_and_instances(question: Question, jobs: Mapping[str, Job]) -> Answ
             answer.logs[job.job_id] = drs.job_log(job.job_id)
         except Exception as error:  # of one log, whatever it is: the others must not wait for it
             log.warning("Reading the log of DRS job %s failed: %s", job.job_id, error)
-            if isinstance(error, DrsError) and error.effect is Effect.REJECTED:
+            if isinstance(error, DrsError) and not (error.effect.is_final or error.effect.is_unknown):
                 break  # throttled, or not to be reached: that is so for all of them
             answer.unread.add(job.job_id)
     return answer
@@ -203,7 +203,7 @@ def _give_up_missing_job(changes: JobChanges, servers: Sequence[ServerRun], aske
 def _next_status(now: LaunchStatus, told: str) -> LaunchStatus:
     """A server's status after DRS told one: what was launched stays launched, what is settled stays settled, and
     what began is never pending again."""
-    if told not in _SERVER_STATUSES - {LaunchStatus.PENDING} or now in (LaunchStatus.LAUNCHED, LaunchStatus.TERMINATED):
+    if told not in _SERVER_STATUSES - {LaunchStatus.PENDING} or now.came_up:
         return now
     status = LaunchStatus.of(told)
     return status if status.is_settled or not now.is_settled else now
@@ -309,7 +309,7 @@ def _still_watched(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer,
     if any(_is_open(each, told.get(each.source_server_id, ""), job) for each in servers):
         return now <= job.completed_seen_at + LOST_AFTER
     complete = all(_is_fully_known(each, told.get(each.source_server_id, "")) for each in servers)
-    silent = answer.error is not None and answer.error.effect is Effect.UNCERTAIN  # about instances
+    silent = answer.error is not None and answer.error.effect.is_unknown  # about instances
     return not complete and now <= job.completed_seen_at + (LOST_AFTER if silent else LATE_ANSWERS)
 
 

@@ -13,10 +13,7 @@ from contract.errors import Conflict
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun
 from executions.runs.allowed.actions import Action, Verb, action_of
 from executions.runs.allowed.conflicts import held_servers, second_run
-from executions.states import ExecutionStatus, JobStatus, LaunchStatus, TerminationStatus
-
-RETRIED = (ExecutionStatus.PARTIAL, ExecutionStatus.FAILED)
-OPEN = (JobStatus.INITIATED, JobStatus.PENDING, JobStatus.STARTED)
+from executions.states import JOB_MAY_RUN, LaunchStatus, TerminationStatus
 
 
 class LeftOut(TypedDict):
@@ -49,7 +46,7 @@ def _tried(executions: Collection[Execution]) -> dict[uuid.UUID, Lineage]:
     tried: dict[uuid.UUID, list[Execution]] = defaultdict(list)
     found = Execution.objects.filter(Q(pk__in=firsts) | Q(first_attempt_id__in=firsts))
     columns = ("id", "attempt", "first_attempt_id", "status", "termination_status", "ended_at")
-    open_jobs = LaunchJob.objects.filter(wave__execution=OuterRef("pk"), status__in=OPEN)
+    open_jobs = LaunchJob.objects.filter(wave__execution=OuterRef("pk"), status__in=JOB_MAY_RUN)
     rows: list[Any] = list(found.annotate(is_busy=Exists(open_jobs)).order_by("attempt", "started_at").only(*columns))
     for each in rows:
         tried[each.first_attempt_id or each.pk].append(each)
@@ -99,7 +96,7 @@ def why_not(execution: Execution, lineage: Lineage | None = None) -> str:
     """Why a run cannot be tried again, as a sentence; empty when it can, unless another run is in the way."""
     if execution.dry_run:
         return "A dry run launched nothing. Start a new one."
-    if execution.state not in RETRIED:
+    if not execution.state.fell_short:
         return f"Only a failed or partial run can be tried again; this one is {execution.state.label.lower()}."
     lineage = lineage or _tried([execution])[execution.pk]
     later = next((each for each in lineage.attempts if each.attempt > execution.attempt), None)

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import assert_never
 
 from contract.plurals import counted
 from executions.codes.ours import Code
@@ -326,9 +327,22 @@ def running_status(wave: WaveStatus, *, cancelled: bool) -> ExecutionStatus:
     """The status of a run whose current wave has this status."""
     if cancelled:
         return ExecutionStatus.CANCELLING
-    if wave is WaveStatus.LAUNCHING:
-        return ExecutionStatus.LAUNCHING
-    return ExecutionStatus.POLLING if wave is WaveStatus.POLLING else ExecutionStatus.RUNNING
+    match wave:
+        case WaveStatus.LAUNCHING:
+            return ExecutionStatus.LAUNCHING
+        case WaveStatus.POLLING:
+            return ExecutionStatus.POLLING
+        case (
+            WaveStatus.PENDING
+            | WaveStatus.PAUSED
+            | WaveStatus.INITIATED
+            | WaveStatus.COMPLETED
+            | WaveStatus.FAILED
+            | WaveStatus.SKIPPED
+        ):
+            return ExecutionStatus.RUNNING
+        case _:
+            assert_never(wave)
 
 
 def next_poll_slot(now: datetime, seconds: float) -> datetime:

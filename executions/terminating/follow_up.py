@@ -10,7 +10,7 @@ from django.db import transaction
 from audit.safe_text import storable
 from contract.clock import Clock
 from drs.client import Drs
-from drs.errors import DrsError, Effect
+from drs.errors import DrsError
 from drs.shapes import JOB_COMPLETED, TERMINATE, Job, JobLogItem
 from executions.codes.ours import Code
 from executions.models import Execution, ServerRun, TerminationJob
@@ -18,15 +18,13 @@ from executions.observing.drs_answers import LATE_ANSWERS, LOST_AFTER
 from executions.runs.aws_calls import AwsCalls
 from executions.runs.journal import note
 from executions.runs.retry_policy import wake_waiting
-from executions.states import JobStatus, TerminationStatus
+from executions.states import JOB_TOLD, JobStatus, TerminationStatus
 from executions.terminating.instances import GONE, UNCONFIRMED_AFTER, mark_terminated, mark_unknown, roll_up
 from executions.terminating.send import confirm, launch_jobs, refuse, send_queued
 
 log = logging.getLogger(__name__)
 
 CLOCKS_DIFFER = timedelta(minutes=2)  # a job that is older than its intent by more is not ours
-_TOLD = (JobStatus.PENDING, JobStatus.STARTED, JobStatus.COMPLETED)  # DRS's own words for a job
-UNSETTLED = (JobStatus.QUEUED, JobStatus.INITIATED)
 
 _LOST = {"code": Code.TERMINATION_LOST.value, "message": Code.TERMINATION_LOST.meaning}
 TERMINATED, FAILED = "TERMINATED", "FAILED"  # DRS's words for a server of a TERMINATE job
@@ -41,7 +39,7 @@ def save_progress(job: TerminationJob, found: Job | None, asked_at: datetime, no
         return False
     if found is None:
         _give_up_missing_job(job, asked_at, now)
-    elif found.status not in _TOLD:
+    elif found.status not in JOB_TOLD:
         log.warning("DRS reports an unknown status %r for job %s", found.status, job.job_id)
     elif found.status == JOB_COMPLETED:
         told = _server_statuses(found)
@@ -94,7 +92,7 @@ def _log_of(drs: Drs, job_id: str, *, is_late: bool) -> list[JobLogItem]:
     try:
         return drs.job_log(job_id)
     except DrsError as error:
-        if error.effect is Effect.FATAL or is_late:
+        if error.effect.is_final or is_late:
             return []
         raise
 

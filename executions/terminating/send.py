@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from typing import assert_never
 
 from django.conf import settings
 from django.db import transaction
@@ -15,18 +16,15 @@ from django.db.models import QuerySet
 
 from contract.clock import Clock
 from drs.client import Drs, SendWindow
-from drs.errors import DrsError, Effect, Trouble
+from drs.errors import DrsError, Trouble
 from drs.shapes import Job
 from executions.models import Execution, LaunchJob, TerminationJob
 from executions.runs import transitions
 from executions.runs.aws_calls import AwsCalls
 from executions.runs.journal import note
-from executions.states import JobStatus
+from executions.states import JOB_TOLD, JobStatus
 from executions.terminating.instances import lock_run, roll_up, wake_by
 
-DRS_STATUSES = frozenset({JobStatus.PENDING, JobStatus.STARTED, JobStatus.COMPLETED})
-# Refusals whose reason may lie in one of the instances. Which of them DRS sends is not known.
-ABOUT_ONE_INSTANCE = frozenset({Trouble.CONFLICT, Trouble.INVALID, Trouble.NOT_FOUND})
 SECONDS = 20.0  # how long a person waits while DRS refuses part after part; an engine goes on with the rest
 
 Parts = list[TerminationJob]
@@ -66,10 +64,36 @@ def _send_one(execution: Execution, job: TerminationJob, window: SendWindow, clo
 
 def _after_refusal(execution: Execution, job: TerminationJob, error: DrsError, now: datetime) -> Parts:
     """After no clear answer nothing is written: the engine finds out."""
-    if error.effect is Effect.UNCERTAIN:
-        return []
+    trouble = error.trouble
+    match trouble:
+        case Trouble.UNCERTAIN:
+            return []
+        case Trouble.CONFLICT | Trouble.INVALID | Trouble.NOT_FOUND:
+            return _after_refused_instance(execution, job, error, now)
+        case (
+            Trouble.THROTTLED
+            | Trouble.QUOTA
+            | Trouble.CREDENTIALS
+            | Trouble.KEY_OR_REGION
+            | Trouble.UNREACHABLE
+            | Trouble.NOT_SENT
+            | Trouble.OTHER_ACCOUNT
+            | Trouble.ACCESS_DENIED
+            | Trouble.REFUSED
+            | Trouble.NOT_INITIALIZED
+            | Trouble.REGION_NOT_ENABLED
+        ):
+            refuse(execution, job, error.code, error.message, now)
+            return []
+        case _:
+            assert_never(trouble)
+
+
+def _after_refused_instance(execution: Execution, job: TerminationJob, error: DrsError, now: datetime) -> Parts:
+    """One of the instances may be what is refused, of several: the others are asked for by themselves. Which of these
+    refusals DRS sends is not known."""
     parts: Parts = []
-    if error.trouble in ABOUT_ONE_INSTANCE and len(job.instance_ids) > 1:
+    if len(job.instance_ids) > 1:
         apart = _still_launching(execution, job, error) or error.names(job.instance_ids, job.server_ids)
         if not apart:
             return _halve(execution, job, error, now)
@@ -153,7 +177,7 @@ def _wait_for_launch(
 
 def confirm(execution: Execution, job: TerminationJob, found: Job, now: datetime) -> None:
     """DRS has the request as this job. Of two requests that would have the same job, the second is not confirmed."""
-    status = found.status if found.status in DRS_STATUSES else JobStatus.PENDING  # its polls tell
+    status = found.status if found.status in JOB_TOLD else JobStatus.PENDING  # its polls tell
     with transaction.atomic():
         lock_run(execution)
         if TerminationJob.objects.filter(job_id=found.job_id).exists():

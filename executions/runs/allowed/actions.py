@@ -212,8 +212,7 @@ def no_terminate(
         stands = bool(terminable_counts([execution]).get(execution.pk))
     if not stands:
         return Refusal(code, _none_stands(TerminationStatus.of(execution.termination_status)), is_done=True)
-    can_be_retried = execution.state in (ExecutionStatus.PARTIAL, ExecutionStatus.FAILED)
-    if can_be_retried and (later := _counting_on(execution, attempts)):
+    if execution.state.fell_short and (later := _counting_on(execution, attempts)):
         text = f"Attempt {later.attempt} of this run is {later.state.label.lower()} and counts on these instances."
         return Refusal(code, text, details={"executionId": str(later.pk)})
     return None
