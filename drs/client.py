@@ -5,15 +5,16 @@ poller gives up quickly, because the next sweep asks again; the launcher, whose 
 token, never repeats anything by itself. Clients are built once a process, after any fork.
 """
 
+import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import boto3
 from botocore.config import Config
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from mypy_boto3_drs import DrsClient
     from mypy_boto3_drs.type_defs import DescribeJobsRequestPaginateTypeDef
 
+log = logging.getLogger(__name__)
+
+REMEMBERED = 1000  # items that could not be read, so that each is logged once
 IDS_A_CALL = 200  # the model's cap for id filters
 SERVERS_PER_JOB = 100  # DRS quota L-B827C881, of terminations likely, too; the model would take 200
 SEND_WINDOW_SECONDS = 30.0
@@ -64,6 +68,7 @@ class SendWindow:
 
 
 _current = threading.local()
+_unreadable: set[str] = set()
 
 
 @contextmanager
@@ -125,6 +130,19 @@ def available_regions() -> list[str]:
     return sorted(session.get_available_regions("drs") + session.get_available_regions("drs", "aws-us-gov"))
 
 
+def _readable(read: Callable[[Mapping[str, Any]], T], items: Iterable[object]) -> Iterator[T]:
+    """What can be read of a page: an odd item, of a stranger perhaps, keeps nobody from the others. Each is logged
+    once a process."""
+    for item in items:
+        try:
+            yield read(cast("Mapping[str, Any]", item))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            text = f"{item!r:.300}"
+            if len(_unreadable) < REMEMBERED and text not in _unreadable:
+                _unreadable.add(text)
+                log.warning("Skipping an item of a DRS answer that cannot be read (%s): %s", error, text)
+
+
 def _utc_z(at: datetime) -> str:
     # DRS refuses the +00:00 that isoformat() writes: it wants a literal Z.
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -172,7 +190,7 @@ class Drs:
     def _source_servers(self, ids: Sequence[str] | None) -> Iterator[SourceServer]:
         filters = {"sourceServerIDs": list(ids)} if ids else {}
         for page in self._reader.get_paginator("describe_source_servers").paginate(filters=filters):  # type: ignore[arg-type]
-            yield from map(SourceServer.read, page["items"])
+            yield from _readable(SourceServer.read, page["items"])
 
     def jobs(self, job_ids: Sequence[str]) -> list[Job]:
         """The jobs of `job_ids` that DRS shows now; a job just made may not be shown yet."""
@@ -188,7 +206,7 @@ class Drs:
 
     def _jobs(self, request: "DescribeJobsRequestPaginateTypeDef") -> Iterator[Job]:
         for page in self._reader.get_paginator("describe_jobs").paginate(**request):
-            yield from map(Job.read, page["items"])
+            yield from _readable(Job.read, page["items"])
 
     def job_log(self, job_id: str) -> list[JobLogItem]:
         """The whole log of a job, oldest first."""
@@ -197,8 +215,7 @@ class Drs:
 
     def _job_log(self, job_id: str) -> Iterator[JobLogItem]:
         for page in self._reader.get_paginator("describe_job_log_items").paginate(jobID=job_id):
-            whole = (item for item in page["items"] if item.get("event") and item.get("logDateTime"))
-            yield from map(JobLogItem.read, whole)
+            yield from _readable(JobLogItem.read, page["items"])
 
     def recovery_instances(self, source_server_ids: Sequence[str] | None = None) -> list[RecoveryInstance]:
         """The recovery instances that exist now for these source servers, or in the whole region; of any job."""
@@ -213,7 +230,7 @@ class Drs:
     def _recovery_instances(self, source_server_ids: Sequence[str] | None) -> Iterator[RecoveryInstance]:
         filters = {"sourceServerIDs": list(source_server_ids)} if source_server_ids else {}
         for page in self._reader.get_paginator("describe_recovery_instances").paginate(filters=filters):  # type: ignore[arg-type]
-            yield from map(RecoveryInstance.read, page["items"])
+            yield from _readable(RecoveryInstance.read, page["items"])
 
     def latest_snapshot(self, source_server_id: str) -> datetime | None:
         """When the newest point in time was taken that this server can be launched from; None when there is none."""

@@ -1,4 +1,8 @@
-"""What DRS tells us, as frozen dataclasses: only the members that we use, times aware and in UTC."""
+"""What DRS tells us, as frozen dataclasses: only the members that we use, times aware and in UTC.
+
+Of a job, DRS's model requires its id, of anything else nothing: what is missing, null or of another type than it should
+be is read as unknown, and takes nothing else with it. What has no id cannot be read: ValueError.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,8 +19,39 @@ def moment(text: str) -> datetime:
     return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
 
 
-def _moment_or_none(text: str | None) -> datetime | None:
-    return moment(text) if text else None
+def _moment_or_none(text: object) -> datetime | None:
+    try:
+        return moment(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _mappings(value: object) -> list[Mapping[str, Any]]:
+    """The members of a list that are objects."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _tags(value: object) -> dict[str, str]:
+    return {name: each for name, each in _mapping(value).items() if isinstance(each, str)}
+
+
+def _id(item: Mapping[str, Any], *names: str) -> str:
+    found = next((text for name in names if (text := _text(item.get(name)))), "")
+    if not found:
+        raise ValueError(f"no {names[0]}")
+    return found
 
 
 @dataclass(frozen=True)
@@ -27,6 +62,20 @@ class Hardware:
     ram_bytes: int = 0
     disk_bytes: int = 0
     os: str = ""
+
+
+@dataclass(frozen=True)
+class ReplicationTrouble:
+    """What DRS says is wrong with a server, in its words, or that it replicates the other way; empty where nothing is.
+
+    A server may be CONTINUOUS all the same.
+    """
+
+    replication_error: str = ""
+    staging_status: str = ""
+    staging_account: str = ""
+    staging_error: str = ""
+    direction: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,33 +91,59 @@ class SourceServer:
     last_launch_result: str
     recovery_instance_id: str
     hardware: Hardware = field(default_factory=Hardware)
+    trouble: ReplicationTrouble = field(default_factory=ReplicationTrouble)
 
     @property
     def name(self) -> str:
-        """What a person calls it: Name tag, then hostname, fqdn, id."""
-        return self.tags.get("Name") or self.hostname or self.fqdn or self.source_server_id
+        """What a person calls it: Name tag, then hostname, fqdn, id. Blanks are no name."""
+        names = (self.tags.get("Name", ""), self.hostname, self.fqdn)
+        return next((each.strip() for each in names if each.strip()), self.source_server_id)
 
     @classmethod
     def read(cls, item: Mapping[str, Any]) -> "SourceServer":
-        properties = item.get("sourceProperties") or {}
-        hints = properties.get("identificationHints") or {}
-        replication = item.get("dataReplicationInfo") or {}
+        properties = _mapping(item.get("sourceProperties"))
+        hints = _mapping(properties.get("identificationHints"))
+        replication = _mapping(item.get("dataReplicationInfo"))
         return cls(
-            source_server_id=item["sourceServerID"],
-            hostname=hints.get("hostname", ""),
-            fqdn=hints.get("fqdn", ""),
-            tags=dict(item.get("tags") or {}),
-            replication_state=replication.get("dataReplicationState", "STOPPED"),
-            lag_duration=replication.get("lagDuration"),
-            last_launch_result=item.get("lastLaunchResult", "NOT_STARTED"),
-            recovery_instance_id=item.get("recoveryInstanceId", ""),
+            source_server_id=_id(item, "sourceServerID"),
+            hostname=_text(hints.get("hostname")),
+            fqdn=_text(hints.get("fqdn")),
+            tags=_tags(item.get("tags")),
+            replication_state=_text(replication.get("dataReplicationState")) or "STOPPED",
+            lag_duration=_text(replication.get("lagDuration")) or None,
+            last_launch_result=_text(item.get("lastLaunchResult")) or "NOT_STARTED",
+            recovery_instance_id=_text(item.get("recoveryInstanceId")),
             hardware=Hardware(
-                cpu_cores=sum(cpu.get("cores", 0) for cpu in properties.get("cpus") or []),
-                ram_bytes=properties.get("ramBytes", 0),
-                disk_bytes=sum(disk.get("bytes", 0) for disk in properties.get("disks") or []),
-                os=(properties.get("os") or {}).get("fullString", ""),
+                cpu_cores=sum(_number(cpu.get("cores")) for cpu in _mappings(properties.get("cpus"))),
+                ram_bytes=_number(properties.get("ramBytes")),
+                disk_bytes=sum(_number(disk.get("bytes")) for disk in _mappings(properties.get("disks"))),
+                os=_text(_mapping(properties.get("os")).get("fullString")),
             ),
+            trouble=_trouble(item, replication),
         )
+
+
+def _trouble(item: Mapping[str, Any], replication: Mapping[str, Any]) -> ReplicationTrouble:
+    told, area = _mapping(replication.get("dataReplicationError")), _mapping(item.get("stagingArea"))
+    words = dict.fromkeys(each for each in (_text(told.get("error")), _text(told.get("rawError"))) if each)
+    return ReplicationTrouble(
+        replication_error=": ".join(words),
+        staging_status=_text(area.get("status")),
+        staging_account=_text(area.get("stagingAccountID")),
+        staging_error=_text(area.get("errorMessage")),
+        direction=_text(item.get("replicationDirection")),
+    )
+
+
+@dataclass(frozen=True)
+class LaunchAction:
+    """What DRS runs on an instance after its launch, and how that went."""
+
+    name: str
+    category: str
+    optional: bool
+    status: str
+    failure_reason: str
 
 
 @dataclass(frozen=True)
@@ -78,11 +153,35 @@ class Participant:
     source_server_id: str
     launch_status: str
     recovery_instance_id: str = ""
+    launch_actions: tuple[LaunchAction, ...] = ()
+
+    @classmethod
+    def read(cls, item: Mapping[str, Any]) -> "Participant":
+        return cls(
+            _id(item, "sourceServerID"),
+            _text(item.get("launchStatus")) or "PENDING",
+            _text(item.get("recoveryInstanceID")),
+            tuple(map(_launch_action, _mappings(_mapping(item.get("launchActionsStatus")).get("runs")))),
+        )
+
+
+def _launch_action(run: Mapping[str, Any]) -> LaunchAction:
+    action = _mapping(run.get("action"))
+    return LaunchAction(
+        name=_text(action.get("name")) or _text(action.get("actionId")),
+        category=_text(action.get("category")),
+        optional=action.get("optional") is True,
+        status=_text(run.get("status")),
+        failure_reason=_text(run.get("failureReason")),
+    )
 
 
 @dataclass(frozen=True)
 class Job:
-    """A DRS job. Its status says nothing of success: count the participants' launch statuses."""
+    """A DRS job. Its status says nothing of success: count the participants' launch statuses.
+
+    One whose time DRS does not tell is not `dated`: it was made at `created_at`, when it was read, or before.
+    """
 
     job_id: str
     type: str
@@ -92,25 +191,22 @@ class Job:
     ended_at: datetime | None
     participants: tuple[Participant, ...]
     tags: Mapping[str, str]
+    dated: bool = True
 
     @classmethod
     def read(cls, item: Mapping[str, Any]) -> "Job":
+        created_at = _moment_or_none(item.get("creationDateTime"))
+        participants = (each for each in _mappings(item.get("participatingServers")) if each.get("sourceServerID"))
         return cls(
-            job_id=item["jobID"],
-            type=item.get("type", "LAUNCH"),
-            initiated_by=item.get("initiatedBy", ""),
-            status=item.get("status", "PENDING"),
-            created_at=moment(item["creationDateTime"]),
+            job_id=_id(item, "jobID"),
+            type=_text(item.get("type")) or "LAUNCH",
+            initiated_by=_text(item.get("initiatedBy")),
+            status=_text(item.get("status")) or "PENDING",
+            created_at=created_at or datetime.now(UTC),
             ended_at=_moment_or_none(item.get("endDateTime")),
-            participants=tuple(
-                Participant(
-                    each["sourceServerID"],
-                    each.get("launchStatus", "PENDING"),
-                    each.get("recoveryInstanceID", ""),
-                )
-                for each in item.get("participatingServers") or []
-            ),
-            tags=dict(item.get("tags") or {}),
+            participants=tuple(map(Participant.read, participants)),
+            tags=_tags(item.get("tags")),
+            dated=created_at is not None,
         )
 
 
@@ -124,11 +220,11 @@ class JobLogItem:
 
     @property
     def source_server_id(self) -> str:
-        return str(self.data.get("sourceServerID", ""))
+        return _text(self.data.get("sourceServerID"))
 
     @classmethod
     def read(cls, item: Mapping[str, Any]) -> "JobLogItem":
-        return cls(moment(item["logDateTime"]), item["event"], dict(item.get("eventData") or {}))
+        return cls(moment(item["logDateTime"]), _id(item, "event"), dict(_mapping(item.get("eventData"))))
 
 
 @dataclass(frozen=True)
@@ -146,10 +242,10 @@ class RecoveryInstance:
     @classmethod
     def read(cls, item: Mapping[str, Any]) -> "RecoveryInstance":
         return cls(
-            recovery_instance_id=item["recoveryInstanceID"],
-            source_server_id=item.get("sourceServerID", ""),
-            ec2_state=item.get("ec2InstanceState", ""),
-            job_id=item.get("jobID", ""),
-            is_drill=item.get("isDrill"),
+            recovery_instance_id=_id(item, "recoveryInstanceID", "ec2InstanceID"),
+            source_server_id=_text(item.get("sourceServerID")),
+            ec2_state=_text(item.get("ec2InstanceState")),
+            job_id=_text(item.get("jobID")),
+            is_drill=item.get("isDrill") if isinstance(item.get("isDrill"), bool) else None,
             point_in_time=_moment_or_none(item.get("pointInTimeSnapshotDateTime")),
         )
