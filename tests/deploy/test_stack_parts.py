@@ -13,8 +13,6 @@ from typing import Any
 import jmespath  # type: ignore[import-untyped]
 import pytest
 import yaml
-from moto.cognitoidp.models import COGNITO_TOTP_MFA_SECRET, cognitoidp_backends
-from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from identity.provider.cognito import read_provider
 from identity.provider.id_token import Verifier
@@ -65,6 +63,9 @@ def fetch_token(settings: dict[str, str], **more: str) -> subprocess.CompletedPr
 
 def set_up_authenticator(pool: str) -> str:
     """As the sign-in pages have somebody do, who may see the key of it."""
+    from moto.cognitoidp.models import COGNITO_TOTP_MFA_SECRET, cognitoidp_backends  # see `account`
+    from moto.core.models import DEFAULT_ACCOUNT_ID
+
     cognitoidp_backends[DEFAULT_ACCOUNT_ID][REGION].admin_get_user(pool, ROBOT).token_verified = True
     preferred = {"Enabled": True, "PreferredMfa": True}
     client("cognito-idp").admin_set_user_mfa_preference(

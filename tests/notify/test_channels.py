@@ -19,8 +19,6 @@ import pytest
 from django.conf import settings
 from django.test import override_settings
 from django.utils import timezone
-from moto.server import ThreadedMotoServer
-from moto.ses.models import ses_backends
 
 from drsorch_site.configuration.mail import read_mail
 from identity.provider.cognito import WrongSetting
@@ -231,6 +229,8 @@ def test_signing_keys_are_kept_encrypted() -> None:
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[str]:
+    from moto.server import ThreadedMotoServer  # not above: every process that collects tests would wait for it
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -285,6 +285,8 @@ def test_ses_sends_mail(at_aws: Any) -> None:
     sent = outgoing("oncall@example.com", "EMAIL")
     with override_settings(MAIL=chosen, DEFAULT_FROM_EMAIL="drsorch@example.com", **chosen.settings):
         mail.send(sent)
+    from moto.ses.models import ses_backends
+
     (kept,) = ses_backends["123456789012"]["us-east-1"].sent_messages
     assert (kept.source, set(kept.destinations)) == ("drsorch@example.com", {"oncall@example.com"})
     assert message_from_string(kept.raw_data)["Message-ID"] == f"<{sent.delivery_id}@127.0.0.1>"

@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 from django.urls import URLPattern, URLResolver
-from drf_spectacular.validation import validate_schema
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from contract.rest.examples import SRS
 from contract.rest.schema import STATUSES
@@ -27,7 +25,16 @@ def document(admin: Api) -> dict[str, Any]:
     return found
 
 
+def validate(schema: dict[str, Any], value: Any) -> None:
+    # Not above: to import it takes a second of a processor, of every process that collects tests.
+    from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+
+    Draft202012Validator(schema).validate(value)
+
+
 def test_it_is_valid_openapi_31(document: dict[str, Any]) -> None:
+    from drf_spectacular.validation import validate_schema  # imports jsonschema, see below
+
     assert document["openapi"].startswith("3.1")
     validate_schema(document)  # type: ignore[no-untyped-call]
 
@@ -97,7 +104,7 @@ def test_answers_are_as_described(
     body = answer(admin.get(path.format(**keys)))
     described = document["paths"][operation]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
     closed = _closed({**described, "components": document["components"]})
-    Draft202012Validator(closed).validate(body)
+    validate(closed, body)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +122,7 @@ def test_what_a_get_answers_is_a_body_that_a_put_describes(
     keys = {"subscription": world.subscription().pk, "plan": plan.pk, "group": plan.waves.all()[0].groups.get().pk}
     described = document["paths"][operation]["put"]["requestBody"]["content"]["application/json"]["schema"]
     body = answer(admin.get(path.format(**keys)))
-    Draft202012Validator({**described, "components": document["components"]}).validate(body)
+    validate({**described, "components": document["components"]}, body)
     answer(admin.put(path.format(**keys), body))
 
 
@@ -126,7 +133,7 @@ def test_it_shows_the_specifications_examples_and_they_are_well_formed(document:
             media = part.get("content", {}).get("application/json", {})
             for title, example in media.get("examples", {}).items():
                 described = _closed({**media["schema"], "components": document["components"]})
-                Draft202012Validator(described).validate(example["value"])
+                validate(described, example["value"])
                 shown.setdefault(operation["operationId"], []).append(title)
     assert {name: len(titles) for name, titles in shown.items()} == {
         name: len(example.get("requests", ())) + ("response" in example) for name, example in SRS.items()

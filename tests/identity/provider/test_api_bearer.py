@@ -8,7 +8,6 @@ import boto3
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
-from moto.server import ThreadedMotoServer
 
 from identity.models import Identity
 from identity.provider.cognito import Provider
@@ -73,6 +72,8 @@ class Pool:
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
+    from moto.server import ThreadedMotoServer  # not above: every process that collects tests would wait for it
+
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

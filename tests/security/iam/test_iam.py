@@ -7,6 +7,7 @@ import ast
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,7 @@ def actions(name: str, effect: str = "Allow") -> set[str]:
     return {action for each in statements(name) if each["Effect"] == effect for action in each["Action"]}
 
 
+@cache  # EC2's takes a second to read
 def model(service: str) -> ServiceModel:
     found: ServiceModel = botocore.session.get_session().get_service_model(service)
     return found
