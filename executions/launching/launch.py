@@ -1,7 +1,8 @@
 """Launching servers exactly once, although StartRecovery has no idempotency token.
 
 Intent committed, then the call, then the job id committed. What was intended and never confirmed is looked up at
-DRS by its tag before anything is sent again, and sent again only when no earlier request can still be accepted.
+DRS before anything is sent again, and sent again only when no earlier request can still be accepted. What AWS has
+certainly refused needs no such look.
 """
 
 import uuid
@@ -19,6 +20,16 @@ from drs.client import Drs, SendWindow
 from drs.errors import DrsError, Trouble
 from drs.shapes import Job
 from executions.codes.ours import Code
+from executions.launching.adopt import (
+    CLOCKS_DIFFER,
+    EXECUTION_TAG,
+    LAUNCH_TAG,
+    adopt,
+    adopt_found,
+    clear_failures,
+    look_since,
+    named_by_instances,
+)
 from executions.launching.occupied_by import by_occupant, jobs_of_ours, occupied_by
 from executions.launching.refusals import (
     excluding,
@@ -33,7 +44,7 @@ from executions.launching.refusals import (
     start_wave,
     waiting_for,
 )
-from executions.models import Execution, LaunchJob, WaveRun
+from executions.models import LaunchJob, WaveRun
 from executions.runs import decide as d
 from executions.runs import transitions
 from executions.runs.account_check import waits_for_credentials
@@ -41,11 +52,8 @@ from executions.runs.aws_calls import AwsCalls
 from executions.runs.claim import ClaimLost, Run, unconfirmed_launches
 from executions.runs.journal import note
 from executions.runs.retry_policy import count_refusal, exclude_idle_time, is_out_of_time
-from executions.states import WAVE_BEGUN, JobStatus, WaveStatus
+from executions.states import JobStatus
 
-LAUNCH_TAG = "drsorch:launch"
-EXECUTION_TAG = "drsorch:execution"
-LOOK_BACK = timedelta(minutes=10)  # before the wave began, for clocks that differ
 OCCUPANTS_SINCE = timedelta(hours=6)  # no DRS job runs for longer
 
 
@@ -53,7 +61,7 @@ def launch(run: Run, wave: WaveRun, job_id: uuid.UUID, clock: Clock) -> AwsCalls
     """Send one job of a wave. Raises ClaimLost when the run was taken over before the intent was recorded."""
     job = LaunchJob.objects.get(pk=job_id)
     exclude_idle_time(job, clock())
-    if job.attempt and (yield from _adopt_if_found(run, wave, job, clock, _split_in_conflict)):
+    if job.attempt and (yield from _look_before_sending_again(run, wave, job, clock)):
         return
     if (yield from waits_for_credentials(run, wave, job, clock)):
         return
@@ -119,64 +127,21 @@ def _record_intent(run: Run, wave: WaveRun, job: LaunchJob, now: datetime) -> No
         )
 
 
-def adopt(run: Run, wave: WaveRun, job: LaunchJob, found: Job, now: datetime, verb: str = "launch.sent") -> None:
-    """Record the DRS job of a launch. Not guarded by the claim: a job id is never thrown away. The run is locked
-    first, as by whoever writes news of its servers."""
-    with transaction.atomic():
-        list(Execution.objects.select_for_update().filter(pk=run.execution.pk).values_list("pk"))
-        unrecorded = LaunchJob.objects.filter(pk=job.pk, job_id="")
-        done = unrecorded.update(
-            job_id=found.job_id,
-            status=JobStatus.of(found.status),
-            created_at=found.created_at,
-            watched=True,  # `seen_at` stays empty: nothing is concluded before a poll has looked at the servers
-            not_before=None,
-            refused_since=None,
-            refused_as="",
-        )
-        if not done:
-            known = LaunchJob.objects.values_list("job_id", flat=True).get(pk=job.pk)
-            _report_double_launch(run, job, {known, found.job_id})
-            return
-        # The deadline counts from the job's own creation, so that adopting it late does not lengthen the wave; AWS's
-        # clock is believed only as far as it agrees with ours, which dated the intent.
-        created = min(max(found.created_at, job.intent_at or now), now)
-        deadline = created + timedelta(seconds=settings.WAVE_TIMEOUT_SECONDS)
-        begun = WaveRun.objects.filter(pk=wave.pk, status__in=WAVE_BEGUN)
-        others = LaunchJob.objects.filter(wave=wave.pk, status=JobStatus.QUEUED).exclude(refused_as="")
-        if not others.exists():  # else it says what they wait for
-            begun.update(status_message="")
-        begun.filter(status=WaveStatus.INITIATED).update(status=WaveStatus.POLLING)
-        # Launched by a database that was lost: the backup knows nothing of it.
-        unknown = WaveRun.objects.filter(pk=wave.pk, status=WaveStatus.PENDING)
-        unknown.update(status=WaveStatus.POLLING, started_at=found.created_at)
-        if wave.deadline_at is None or deadline > wave.deadline_at:
-            WaveRun.objects.filter(pk=wave.pk).update(deadline_at=deadline)
-        _clear_failures(run)
-        transitions.touch(run.execution, now, [wave])
-        note(run.execution, verb, wave=wave.number, launch=str(job.pk), region=job.region, jobId=found.job_id)
-
-
-def _clear_failures(run: Run) -> None:
-    execution = run.execution
-    if execution.failures or execution.failing_since:
-        execution.failures, execution.failing_since, execution.aws_error = 0, None, ""
-        execution.save(update_fields=["failures", "failing_since", "aws_error"])
-
-
-def _report_double_launch(run: Run, job: LaunchJob, job_ids: set[str]) -> None:
-    """A double launch must never happen: if it does, record it in the journal as such."""
-    if len(job_ids) > 1:
-        note(
-            run.execution,
-            "launch.doubled",
-            outcome=Code.DOUBLE_LAUNCH,
-            launch=str(job.pk),
-            jobIds=sorted(job_ids),
-        )
-
-
 # Finding a launch whose answer was lost
+
+
+def _look_before_sending_again(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> AwsCalls[bool]:
+    """Whether DRS told something that leaves nothing to send now. It is asked where an earlier attempt got no clear
+    answer, and where it may tell which of several servers is busy."""
+    if job.cleared_at is not None:
+        return (yield from _adopt_if_found(run, wave, job, clock, _split_in_conflict))
+    if job.refused_as != Trouble.CONFLICT.name or len(_servers(job)) == 1:
+        return False
+    try:
+        jobs = yield partial(Drs(job.region, job.account_id, reading="poller").jobs_since, look_since(run, wave))
+    except DrsError:
+        return False
+    return _split_in_conflict(run, wave, job, jobs, clock())
 
 
 def _adopt_if_found(
@@ -188,9 +153,10 @@ def _adopt_if_found(
 ) -> AwsCalls[bool]:
     """Look for the launch at DRS and take it over; True when there was nothing left to send, or nothing to see now.
     `then` is what else the jobs may tell of one that DRS does not have; it says whether that was all."""
+    drs = Drs(job.region, job.account_id, reading="poller")
     try:
-        since = _begun_at(run, wave) - LOOK_BACK
-        jobs = yield partial(Drs(job.region, job.account_id, reading="poller").jobs_since, since)
+        jobs = yield partial(drs.jobs_since, look_since(run, wave))
+        jobs = yield from named_by_instances(drs, run, wave, job, jobs)
     except DrsError as error:
         text = f"AWS does not say whether it received the launch: {error.message}"
         now = clock()
@@ -199,33 +165,20 @@ def _adopt_if_found(
         return True
     # Of a run that is polled, too, the polls say whether the other regions answer.
     if f" in {job.region}: " in run.execution.aws_error or not transitions.is_watched(run.execution):
-        _clear_failures(run)
-    return adopt_tagged(run, wave, job, jobs, clock) or then(run, wave, job, jobs, clock())
-
-
-def _begun_at(run: Run, wave: WaveRun) -> datetime:
-    return wave.started_at or run.execution.started_at
-
-
-def adopt_tagged(run: Run, wave: WaveRun, job: LaunchJob, jobs: Sequence[Job], clock: Clock) -> bool:
-    """Take over the oldest of the jobs that carries this launch's tag, if any does."""
-    tagged = sorted((each for each in jobs if each.tags.get(LAUNCH_TAG) == str(job.pk)), key=lambda e: e.created_at)
-    if not tagged:
-        return False
-    adopt(run, wave, job, tagged[0], clock(), "launch.adopted")
-    _report_double_launch(run, job, {each.job_id for each in tagged})
-    return True
+        clear_failures(run)
+    return adopt_found(run, wave, job, jobs, clock) or then(run, wave, job, jobs, clock())
 
 
 def adopt_late(run: Run, clock: Clock) -> AwsCalls[None]:
     """Unconfirmed launches of an abandoned run: never sent again, but adopted if DRS shows them after all."""
     for job in unconfirmed_launches(run.execution).select_related("wave"):
-        since, asked_at = _begun_at(run, job.wave) - LOOK_BACK, clock()
+        drs, asked_at = Drs(job.region, job.account_id, reading="poller"), clock()
         try:
-            jobs = yield partial(Drs(job.region, job.account_id, reading="poller").jobs_since, since)
+            jobs = yield partial(drs.jobs_since, look_since(run, job.wave))
+            jobs = yield from named_by_instances(drs, run, job.wave, job, jobs)
         except DrsError:
             continue  # asked again at the next poll
-        if not adopt_tagged(run, job.wave, job, jobs, clock) and not _may_still_be_accepted(run, job, asked_at):
+        if not adopt_found(run, job.wave, job, jobs, clock) and not _may_still_be_accepted(run, job, asked_at):
             LaunchJob.objects.filter(pk=job.pk, status=JobStatus.INITIATED, job_id="").update(
                 status=JobStatus.WITHDRAWN
             )
@@ -332,12 +285,12 @@ def _after_busy(
         jobs = yield partial(Drs(job.region, job.account_id, reading="poller").jobs_since, since)
     except DrsError:
         text = f"{error.message} AWS does not say which job is using it."
-        if error.trouble is Trouble.CONFLICT:
+        if not _is_other_job(job):
             _after_unclear(run, wave, job, error, text, clock())
         else:
             retry_later(run, wave, job, error, text, clock())
         return
-    if adopt_tagged(run, wave, job, jobs, clock):
+    if not _is_other_job(job) and adopt_found(run, wave, job, jobs, clock):
         return
     ours = jobs_of_ours(jobs)
     text, parts = occupied_by(jobs, servers, error, ours), []
@@ -364,7 +317,7 @@ def _occupants_since(run: Run, wave: WaveRun, servers: Sequence[str], now: datet
         servers__source_server_id__in=servers, status__in=[JobStatus.PENDING, JobStatus.STARTED]
     )
     oldest: datetime | None = open_jobs.aggregate(oldest=Min("created_at"))["oldest"]
-    return min(_begun_at(run, wave) - LOOK_BACK, now - OCCUPANTS_SINCE, (oldest or now) - LOOK_BACK)
+    return min(look_since(run, wave), now - OCCUPANTS_SINCE, (oldest or now) - CLOCKS_DIFFER)
 
 
 def _split_in_conflict(run: Run, wave: WaveRun, job: LaunchJob, jobs: Sequence[Job], now: datetime) -> bool:

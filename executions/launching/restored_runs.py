@@ -21,7 +21,7 @@ from contract.clock import Clock, db_clock
 from drs.client import Drs
 from drs.errors import DrsError, Trouble
 from drs.shapes import Job
-from executions.launching import launch, refusals
+from executions.launching import adopt, refusals
 from executions.models import Execution, LaunchJob
 from executions.runs import decide as d
 from executions.runs import transitions
@@ -81,7 +81,7 @@ def find_launches(run: Run, clock: Clock) -> AwsCalls[bool]:
     for job in unconfirmed_launches(run.execution).select_related("wave"):
         by_place[job.account_id, job.region].append(job)
     silent: list[DrsError] = []
-    since = run.execution.started_at - launch.LOOK_BACK
+    since = run.execution.started_at - adopt.LOOK_BACK
     for (account, region), jobs in sorted(by_place.items()):
         try:
             known = yield partial(Drs(region, account, reading="poller").jobs_since, since)
@@ -93,7 +93,7 @@ def find_launches(run: Run, clock: Clock) -> AwsCalls[bool]:
             known = []  # where DRS was never set up nothing was launched
         _make_rows_of_parts(run, jobs, known, clock())
         for job in unconfirmed_launches(run.execution).filter(account_id=account, region=region).select_related("wave"):
-            launch.adopt_tagged(run, job.wave, job, known, clock)
+            adopt.adopt_found(run, job.wave, job, known, clock)
         _allow_sending(run, account, region, clock())
     if silent:
         _ask_later(run, silent, clock())
@@ -107,8 +107,8 @@ def _make_rows_of_parts(run: Run, jobs: Sequence[LaunchJob], known: Sequence[Job
     servers that DRS names, so that they are found like any other and nothing of them is sent again."""
     tags = {str(each) for each in LaunchJob.objects.filter(wave__execution=run.execution).values_list("pk", flat=True)}
     for found in known:
-        tag = found.tags.get(launch.LAUNCH_TAG, "")
-        if found.tags.get(launch.EXECUTION_TAG) != str(run.execution.pk) or tag in tags or not _is_id(tag):
+        tag = found.tags.get(adopt.LAUNCH_TAG, "")
+        if found.tags.get(adopt.EXECUTION_TAG) != str(run.execution.pk) or tag in tags or not _is_id(tag):
             continue
         named = [each.source_server_id for each in found.participants]
         for job in jobs:

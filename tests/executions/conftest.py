@@ -8,7 +8,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from drs_simulator.testing import RunningSimulator
-from executions.launching import launch
+from executions.launching import adopt
 from executions.terminating import follow_up
 from tests.support.stage import Stage
 from tests.support.still import StillStage, still_stage
@@ -27,7 +27,8 @@ connection_created.connect(_hurry)
 @pytest.fixture
 def stage(transactional_db: None, simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     # The stage's clock runs ahead of the one that dates the simulator's jobs, by more than any real difference.
-    monkeypatch.setattr(launch, "LOOK_BACK", timedelta(days=3650))
+    monkeypatch.setattr(adopt, "LOOK_BACK", timedelta(days=3650))
+    monkeypatch.setattr(adopt, "CLOCKS_DIFFER", timedelta(days=3650))
     monkeypatch.setattr(follow_up, "CLOCKS_DIFFER", timedelta(days=3650))
     made = Stage(simulator)
     yield made

@@ -42,7 +42,7 @@ def engine_without_reconciliation() -> None:
         return False
 
     setattr(launch, "_adopt_if_found", look_nowhere)  # noqa: B010
-    setattr(launch, "adopt_tagged", lambda *_: False)  # noqa: B010
+    setattr(launch, "adopt_found", lambda *_: False)  # noqa: B010
     call_command("engine")
 
 

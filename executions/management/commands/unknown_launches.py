@@ -17,7 +17,7 @@ from contract.names import visible
 from drs.client import Drs
 from drs.errors import DrsError
 from drs.shapes import Job
-from executions.launching.launch import EXECUTION_TAG, LAUNCH_TAG
+from executions.launching.adopt import EXECUTION_TAG, LAUNCH_TAG
 from executions.models import LaunchJob
 from executions.states import JobStatus
 from protection.inventory.source_servers import accounts_of, regions_in_use

@@ -14,7 +14,7 @@ from audit.models import AuditEntry
 from contract.clock import db_clock
 from drs.client import Drs
 from executions.engine import advance
-from executions.launching import launch
+from executions.launching import adopt, launch
 from executions.models import Execution, LaunchJob, WaveRun
 from executions.runs.aws_calls import AwsCalls, CallPool, run_inline
 from executions.runs.claim import LEASE, ClaimLost, claim, load
@@ -121,10 +121,10 @@ def test_it_shouts_when_a_launch_has_two_jobs(stage: Stage) -> None:
     Execution.objects.update(claim=token)
     held = load(run.pk, token)
     (known,) = Drs("us-east-1").jobs([job.job_id])
-    launch.adopt(held, held.waves[0], job, known, stage.clock())
+    adopt.adopt(held, held.waves[0], job, known, stage.clock())
     assert not AuditEntry.objects.filter(verb="launch.doubled").exists()
     other = type(known)(**{**known.__dict__, "job_id": "drsjob-30000000000000000"})
-    launch.adopt(held, held.waves[0], job, other, stage.clock())
+    adopt.adopt(held, held.waves[0], job, other, stage.clock())
     assert LaunchJob.objects.get().job_id == known.job_id
     entry = AuditEntry.objects.get(verb="launch.doubled")
     assert entry.outcome == "DOUBLE_LAUNCH"

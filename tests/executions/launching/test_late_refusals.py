@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from django.test import override_settings
 
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
@@ -92,15 +93,22 @@ def test_a_full_quota_is_no_lost_answer_when_aws_does_not_say_who_fills_it(stage
     assert not AuditEntry.objects.filter(verb="launch.unclear").exists()
 
 
-def test_a_conflict_is_looked_into_before_anything_is_sent_again(stage: Stage) -> None:
-    """It may be with this very launch, so nothing is concluded before AWS has listed its jobs."""
-    stage.simulator.scenario("conflict", operation="StartRecovery", times=1)
-    stage.simulator.scenario("throttle", operation="DescribeJobs", times=1)
+def test_a_conflict_that_may_be_with_this_very_launch_is_looked_into_before_anything_is_sent_again(
+    stage: Stage,
+) -> None:
+    """An attempt before got no clear answer, so nothing is concluded before AWS has listed its jobs."""
+    stage.simulator.scenario("drop_connection_before", operation="StartRecovery", times=1)
     run = stage.start(stage.plan("app-01"))
     stage.look()
+    LaunchJob.objects.update(status="QUEUED", cleared_at=stage.clock(), not_before=None)
+    stage.simulator.scenario("conflict", operation="StartRecovery", times=1)
+    stage.simulator.scenario("throttle", operation="DescribeJobs", after=1, times=1)
+    stage.advance(16)
+    stage.look()
     assert LaunchJob.objects.get().status == "INITIATED"
-    assert AuditEntry.objects.get(verb="launch.unclear").outcome == "ConflictException"
-    stage.until(run, "COMPLETED")
+    assert AuditEntry.objects.filter(verb="launch.unclear", outcome="ConflictException").count() == 1
+    with override_settings(LAUNCH_QUARANTINE_SECONDS=30):
+        stage.until(run, "COMPLETED")
     assert len(stage.launches()) == 1
 
 

@@ -292,7 +292,7 @@ def test_a_launch_without_reconciliation_would_be_doubled(stage: Stage, monkeypa
         return False
 
     monkeypatch.setattr(launch, "_adopt_if_found", look_nowhere)
-    monkeypatch.setattr(launch, "adopt_tagged", lambda *_: False)
+    monkeypatch.setattr(launch, "adopt_found", lambda *_: False)
     stage.simulator.scenario("drop_connection_after_effect", operation="StartRecovery", times=1)
     stage.until(stage.start(stage.plan("app-01")), "COMPLETED")
     assert len(stage.launches()) == 2

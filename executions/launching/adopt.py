@@ -1,0 +1,164 @@
+"""Taking over a launch that DRS has: the job with its tag, or, where tags do not come back, one of the same servers.
+
+Whoever finds it records it; a job id is never thrown away.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from contract.clock import Clock
+from drs.client import Drs
+from drs.shapes import TERMINATE, Job, Participant
+from executions.codes.ours import Code
+from executions.models import Execution, LaunchJob, WaveRun
+from executions.runs import transitions
+from executions.runs.aws_calls import AwsCalls
+from executions.runs.claim import Run
+from executions.runs.journal import note
+from executions.states import WAVE_BEGUN, JobStatus, LaunchStatus, WaveStatus
+
+LAUNCH_TAG = "drsorch:launch"
+EXECUTION_TAG = "drsorch:execution"
+LOOK_BACK = timedelta(minutes=10)  # before the wave began, for clocks that differ
+CLOCKS_DIFFER = timedelta(minutes=5)  # AWS takes no request that is signed by a clock that differs by more
+
+
+def look_since(run: Run, wave: WaveRun) -> datetime:
+    """Since when DRS is asked for jobs that may be launches of a wave."""
+    return _begun_at(run, wave) - LOOK_BACK
+
+
+def _begun_at(run: Run, wave: WaveRun) -> datetime:
+    return wave.started_at or run.execution.started_at
+
+
+def adopt_found(run: Run, wave: WaveRun, job: LaunchJob, jobs: Sequence[Job], clock: Clock) -> bool:
+    """Take over the oldest of the jobs that is this launch, if any is."""
+    tagged = _oldest_first(each for each in jobs if each.tags.get(LAUNCH_TAG) == str(job.pk))
+    if tagged:
+        adopt(run, wave, job, tagged[0], clock(), "launch.adopted")
+        _report_double_launch(run, job, {each.job_id for each in tagged})
+        return True
+    servers = set(job.servers.values_list("source_server_id", flat=True))
+    alike = [each for each in untagged(run, wave, job, jobs) if _servers_of(each) == servers]
+    if alike:
+        adopt(run, wave, job, alike[0], clock(), "launch.adopted", foundBy="servers")
+    return bool(alike)
+
+
+def _servers_of(found: Job) -> set[str]:
+    return {each.source_server_id for each in found.participants}
+
+
+def untagged(run: Run, wave: WaveRun, job: LaunchJob, jobs: Iterable[Job]) -> list[Job]:
+    """Jobs without our tag that may be this launch all the same, oldest first: of its kind, made after it may have
+    been sent, and of no other launch of ours. Of a launch that was certainly refused, each time, none is."""
+    since = _sent_since(run, wave, job)
+    if since is None:
+        return []
+    kind = "START_RECOVERY" if run.execution.purpose.is_recovery else "START_DRILL"
+    found = [
+        each
+        for each in jobs
+        if LAUNCH_TAG not in each.tags
+        and each.type != TERMINATE
+        and each.initiated_by in ("", kind)
+        and each.created_at >= since - CLOCKS_DIFFER
+    ]
+    ids = [each.job_id for each in found]
+    owned = set(LaunchJob.objects.filter(job_id__in=ids).values_list("job_id", flat=True)) if ids else set()
+    return _oldest_first(each for each in found if each.job_id not in owned)
+
+
+def named_by_instances(
+    drs: Drs, run: Run, wave: WaveRun, job: LaunchJob, jobs: Sequence[Job]
+) -> AwsCalls[Sequence[Job]]:
+    """The same jobs; those that have neither a tag nor participants have the servers whose instances name them. Asks
+    only where there are such."""
+    bare = {each.job_id for each in untagged(run, wave, job, jobs) if not each.participants}
+    if not bare:
+        return jobs
+    servers = list(job.servers.values_list("source_server_id", flat=True))
+    named: dict[str, list[Participant]] = defaultdict(list)
+    for each in (yield partial(drs.recovery_instances, servers)):
+        named[each.job_id].append(Participant(each.source_server_id, LaunchStatus.LAUNCHED, each.recovery_instance_id))
+    return [replace(each, participants=tuple(named[each.job_id])) if each.job_id in bare else each for each in jobs]
+
+
+def _sent_since(run: Run, wave: WaveRun, job: LaunchJob) -> datetime | None:
+    """Since when a request for this launch may have been accepted without our knowing; None when none was."""
+    if run.execution.restored_at is not None:
+        return run.execution.started_at  # a database that was lost may have sent it
+    if job.cleared_at is not None:
+        return _begun_at(run, wave)  # an earlier attempt got no clear answer
+    return job.intent_at if job.state is JobStatus.INITIATED else None
+
+
+def _oldest_first(jobs: Iterable[Job]) -> list[Job]:
+    return sorted(jobs, key=lambda each: each.created_at)
+
+
+def adopt(
+    run: Run, wave: WaveRun, job: LaunchJob, found: Job, now: datetime, verb: str = "launch.sent", **told: Any
+) -> None:
+    """Record the DRS job of a launch. Not guarded by the claim: a job id is never thrown away. The run is locked
+    first, as by whoever writes news of its servers."""
+    with transaction.atomic():
+        list(Execution.objects.select_for_update().filter(pk=run.execution.pk).values_list("pk"))
+        unrecorded = LaunchJob.objects.filter(pk=job.pk, job_id="")
+        done = unrecorded.update(
+            job_id=found.job_id,
+            status=JobStatus.of(found.status),
+            created_at=found.created_at,
+            watched=True,  # `seen_at` stays empty: nothing is concluded before a poll has looked at the servers
+            not_before=None,
+            refused_since=None,
+            refused_as="",
+        )
+        if not done:
+            known = LaunchJob.objects.values_list("job_id", flat=True).get(pk=job.pk)
+            _report_double_launch(run, job, {known, found.job_id})
+            return
+        # The deadline counts from the job's own creation, so that adopting it late does not lengthen the wave; AWS's
+        # clock is believed only as far as it agrees with ours, which dated the intent.
+        created = min(max(found.created_at, job.intent_at or now), now)
+        deadline = created + timedelta(seconds=settings.WAVE_TIMEOUT_SECONDS)
+        begun = WaveRun.objects.filter(pk=wave.pk, status__in=WAVE_BEGUN)
+        others = LaunchJob.objects.filter(wave=wave.pk, status=JobStatus.QUEUED).exclude(refused_as="")
+        if not others.exists():  # else it says what they wait for
+            begun.update(status_message="")
+        begun.filter(status=WaveStatus.INITIATED).update(status=WaveStatus.POLLING)
+        # Launched by a database that was lost: the backup knows nothing of it.
+        unknown = WaveRun.objects.filter(pk=wave.pk, status=WaveStatus.PENDING)
+        unknown.update(status=WaveStatus.POLLING, started_at=found.created_at)
+        if wave.deadline_at is None or deadline > wave.deadline_at:
+            WaveRun.objects.filter(pk=wave.pk).update(deadline_at=deadline)
+        clear_failures(run)
+        transitions.touch(run.execution, now, [wave])
+        note(run.execution, verb, wave=wave.number, launch=str(job.pk), region=job.region, jobId=found.job_id, **told)
+
+
+def clear_failures(run: Run) -> None:
+    execution = run.execution
+    if execution.failures or execution.failing_since:
+        execution.failures, execution.failing_since, execution.aws_error = 0, None, ""
+        execution.save(update_fields=["failures", "failing_since", "aws_error"])
+
+
+def _report_double_launch(run: Run, job: LaunchJob, job_ids: set[str]) -> None:
+    """A double launch must never happen: if it does, record it in the journal as such."""
+    if len(job_ids) > 1:
+        note(
+            run.execution,
+            "launch.doubled",
+            outcome=Code.DOUBLE_LAUNCH,
+            launch=str(job.pk),
+            jobIds=sorted(job_ids),
+        )
