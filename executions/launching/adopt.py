@@ -3,6 +3,7 @@
 Whoever finds it records it; a job id is never thrown away.
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -24,9 +25,12 @@ from executions.runs.claim import Run
 from executions.runs.journal import note
 from executions.states import WAVE_BEGUN, JobStatus, LaunchStatus, WaveStatus
 
+log = logging.getLogger(__name__)
+
 LAUNCH_TAG = "drsorch:launch"
 EXECUTION_TAG = "drsorch:execution"
 LOOK_BACK = timedelta(minutes=10)  # before the wave began, for clocks that differ
+_TOLD = (JobStatus.PENDING, JobStatus.STARTED, JobStatus.COMPLETED)
 CLOCKS_DIFFER = timedelta(minutes=5)  # AWS takes no request that is signed by a clock that differs by more
 
 
@@ -69,6 +73,7 @@ def untagged(run: Run, wave: WaveRun, job: LaunchJob, jobs: Iterable[Job]) -> li
         for each in jobs
         if LAUNCH_TAG not in each.tags
         and each.type != TERMINATE
+        and each.dated
         and each.initiated_by in ("", kind)
         and each.created_at >= since - CLOCKS_DIFFER
     ]
@@ -115,7 +120,7 @@ def adopt(
         unrecorded = LaunchJob.objects.filter(pk=job.pk, job_id="")
         done = unrecorded.update(
             job_id=found.job_id,
-            status=JobStatus.of(found.status),
+            status=_status(found),
             created_at=found.created_at,
             watched=True,  # `seen_at` stays empty: nothing is concluded before a poll has looked at the servers
             not_before=None,
@@ -143,6 +148,14 @@ def adopt(
         clear_failures(run)
         transitions.touch(run.execution, now, [wave])
         note(run.execution, verb, wave=wave.number, launch=str(job.pk), region=job.region, jobId=found.job_id, **told)
+
+
+def _status(found: Job) -> JobStatus:
+    """DRS's word for the job. One that we do not know counts as PENDING, until DRS says something else."""
+    told = next((each for each in _TOLD if each.value == found.status), None)
+    if told is None:
+        log.warning("DRS reports an unknown status %r for job %s", found.status, found.job_id)
+    return told or JobStatus.PENDING
 
 
 def clear_failures(run: Run) -> None:

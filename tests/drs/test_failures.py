@@ -28,6 +28,7 @@ def plain_server() -> Iterator[str]:
         yield f"https://127.0.0.1:{server.getsockname()[1]}"
 
 
+@pytest.mark.field("A13")
 def test_tls_that_fails_before_the_request_is_not_sent(plain_server: str) -> None:
     once = Config(retries={"total_max_attempts": 1, "mode": "standard"})
     client = boto3.client("drs", region_name="us-east-1", endpoint_url=plain_server, config=once)

@@ -62,6 +62,7 @@ def hasty_launcher(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     client._build.cache_clear()
 
 
+@pytest.mark.field("A28")
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_it_adopts_a_launch_that_was_answered_too_late(stage: Stage, hasty_launcher: None, when: str) -> None:
     stage.simulator.scenario("hang", operation="StartRecovery", seconds=1.5, when=when, times=1)
@@ -230,6 +231,16 @@ def test_it_waits_for_its_own_jobs_however_long_and_takes_a_freed_slot_at_once(s
     stage.look()
     job.refresh_from_db()
     assert job.job_id
+
+
+@pytest.mark.field("A21")
+def test_a_status_that_nobody_knows_is_no_reason_to_lose_the_job(stage: Stage) -> None:
+    stage.simulator.scenario("unknown_status", operation="StartRecovery")
+    run = stage.start(stage.plan("app-01"))
+    stage.look()
+    assert LaunchJob.objects.get().job_id == stage.launches()[0]["job_id"]
+    assert AuditEntry.objects.filter(verb="launch.sent").count() == 1
+    stage.until(run, "COMPLETED")
 
 
 def test_an_unknown_key_may_also_mean_a_region_that_is_not_enabled(

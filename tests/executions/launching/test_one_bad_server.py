@@ -56,6 +56,7 @@ def occupy(stage: Stage, hostname: str, factor: float = 1e6) -> None:
     stage.simulator.clear_scenarios("slow_server")
 
 
+@pytest.mark.field("A1")
 def test_a_server_that_is_gone_from_drs_fails_alone_before_the_send(stage: Stage) -> None:
     run = stage.start(stage.plan(APPS, "web-01", on_failure={0: "CONTINUE"}))
     stage.simulator.delete_servers("app-02")
@@ -101,6 +102,7 @@ def test_a_server_that_goes_between_look_and_send_fails_with_awss_words(stage: S
     assert (refused.outcome, len(refused.detail["parts"])) == (code, 2)
 
 
+@pytest.mark.field("A13")
 @pytest.mark.parametrize("named", [True, False])
 def test_a_4xx_with_a_code_that_nobody_knows_is_a_refusal_with_awss_words(stage: Stage, named: bool) -> None:
     """Only a server that it names is taken out: nothing says that it lies in one of them."""
@@ -112,6 +114,7 @@ def test_a_4xx_with_a_code_that_nobody_knows_is_a_refusal_with_awss_words(stage:
     assert calls(stage) == (2 if named else 1)
 
 
+@pytest.mark.field("A2")
 def test_only_the_free_ones_go_at_once_when_one_is_in_somebodys_stuck_job(stage: Stage) -> None:
     occupy(stage, "app-02")
     run = stage.start(stage.plan(APPS))
@@ -137,6 +140,7 @@ def test_a_busy_server_is_launched_when_it_is_free(stage: Stage, named: bool) ->
     assert sorted(len(call["params"]["sourceServers"]) for call in ours) == [1, 2]
 
 
+@pytest.mark.field("A3")
 def test_a_server_in_a_job_of_ours_is_waited_for_as_long_as_that_job_runs(stage: Stage) -> None:
     stage.simulator.scenario("slow_server", servers=["app-02"], factor=16)
     plan = stage.plan("app-02", name="Slow drill")
