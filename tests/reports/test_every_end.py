@@ -75,6 +75,7 @@ def given_up(stage: Stage, run: Execution) -> Execution:
 # What one end needs said beside what the walks below do
 
 
+@pytest.mark.field("B3")
 def test_a_run_that_was_given_up_says_what_is_to_come_and_then_what_came(stage: Stage) -> None:
     """DRS dates the launches long before the run was given up, and says so only afterwards."""
     stage.simulator.scenario("launch_end_event")
@@ -161,6 +162,7 @@ def test_a_run_that_was_given_up_by_the_version_before(stage: Stage) -> None:
     assert history.problems(report, [each for each in entries if each["id"] not in later]) == []
 
 
+@pytest.mark.field("B8")
 def test_figures_that_are_still_being_read_are_said_to_be(stage: Stage) -> None:
     plan = stage.plan("app-01")
     RecoveryPlan.objects.filter(pk=plan.pk).update(rpo_minutes=5)
@@ -301,6 +303,7 @@ def misbehave(stage: Stage, dice: random.Random) -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 3, *(pytest.param(each, marks=pytest.mark.long) for each in (1, 2, 4, 5, 6, 7))])
+@pytest.mark.field("B3")
 def test_the_pack_of_every_run_holds_whenever_it_is_made(stage: Stage, seed: int) -> None:
     dice = random.Random(seed)
     plans = [

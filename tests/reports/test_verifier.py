@@ -104,6 +104,7 @@ def snapshot(folder: Path) -> dict[str, bytes]:
     return {str(each): each.read_bytes() for each in sorted(folder.rglob("*")) if each.is_file()}
 
 
+@pytest.mark.field("B10")
 def test_it_verifies_by_itself_with_the_standard_library_alone(
     installed: Installed, fresh: bytes, tmp_path: Path
 ) -> None:
@@ -123,6 +124,7 @@ def test_it_verifies_by_itself_with_the_standard_library_alone(
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.field("B10")
 def test_there_is_no_program_in_a_pack_and_none_that_is_forged_in_runs(
     installed: Installed, pack: bytes, tmp_path: Path
 ) -> None:

@@ -188,7 +188,7 @@ def tutorial(camera: Camera, stage: Product, engine: ExitStack) -> None:
     stage.simulator.control("DELETE", "scenarios")
     page.get_by_role("link", name="Try again").click()
     camera.take("tutorial-retry", whole=False)
-    page.get_by_role("dialog").get_by_role("button", name="Launch 3 servers again").click()
+    page.get_by_role("dialog").get_by_role("button", name="Launch them again").click()
 
 
 def tutorial_end(camera: Camera) -> None:

@@ -176,6 +176,7 @@ def deeper(frames: int, send: Callable[[], Any]) -> Any:
 
 
 @pytest.mark.parametrize(("path", "name"), list(sendings()))
+@pytest.mark.field("B11")
 def test_no_body_takes_long_or_gets_a_long_answer(
     admin: Api, simulator: RunningSimulator, path: str, name: str
 ) -> None:
@@ -231,6 +232,7 @@ def made(dice: random.Random, size: int) -> bytes:
 
 # Six of them cover all four routes; all in --all.
 @pytest.mark.parametrize("seed", [pytest.param(each, marks=() if each < 6 else pytest.mark.long) for each in range(24)])
+@pytest.mark.field("B11")
 def test_twice_the_body_takes_no_more_than_twice_the_time(admin: Api, simulator: RunningSimulator, seed: int) -> None:
     """Square growth would be sixteen times from one size to the next."""
     path = random.Random(seed).choice(ROUTES)

@@ -21,6 +21,7 @@ def entries() -> list[AuditEntry]:
 
 
 @pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.field("B2")
 def test_it_keeps_what_stands_and_says_so(stage: Stage, kind: Kind) -> None:
     run = stage.until(stage.start(stage.plan("app-01 app-02"), kind), "COMPLETED")
     stage.wait(lambda: not run.waves.filter(jobs__watched=True).exists(), run)
@@ -39,6 +40,7 @@ def test_it_keeps_what_stands_and_says_so(stage: Stage, kind: Kind) -> None:
     assert answer(admin.delete("/executions")) == {"deletedCount": 1, "totalScanned": 1, "kept": []}
 
 
+@pytest.mark.field("B1")
 def test_a_recovery_is_guarded_although_everything_that_could_be_was_deleted(stage: Stage) -> None:
     plan = stage.plan("app-01")
     run = stage.until(stage.start(plan, Kind.RECOVERY), "COMPLETED")

@@ -32,6 +32,7 @@ def drill(plan: RecoveryPlan, **body: object) -> dict[str, object]:
     return {"planId": str(plan.pk), "executionType": "DRILL", **body}
 
 
+@pytest.mark.field("B1")
 def test_an_operator_cannot_end_a_recovery_by_a_drill(stage: Stage) -> None:
     plan = recovered(stage)
     told = Api(make_user("operator")).post("/executions", drill(plan))

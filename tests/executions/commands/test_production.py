@@ -47,6 +47,7 @@ def noted() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", ["DRILL", "RECOVERY"])
+@pytest.mark.field("B1")
 def test_what_was_launched_outside_is_ended_by_nobody_unasked(stage: Stage, kind: str) -> None:
     plan = stage.plan("app-01 app-02")
     launched_outside(stage, "app-01")
@@ -89,6 +90,7 @@ def test_a_drill_that_was_launched_outside_is_replaced_as_before(stage: Stage) -
     assert "endsRecoveryInstances" not in noted()
 
 
+@pytest.mark.field("B1")
 def test_what_drs_does_not_call_a_drill_counts_as_production(stage: Stage) -> None:
     plan = stage.plan("app-01 app-02")
     launched_outside(stage, "app-01", is_drill=True)
@@ -97,6 +99,7 @@ def test_what_drs_does_not_call_a_drill_counts_as_production(stage: Stage) -> No
     assert RecoveryInstance.objects.get().is_drill is None
 
 
+@pytest.mark.field("B1")
 def test_what_a_forgotten_run_launched_is_known_by_the_inventory(stage: Stage) -> None:
     plan = stage.plan("app-01")
     run = stage.until(stage.start(plan, Kind.RECOVERY), "COMPLETED")
@@ -105,6 +108,7 @@ def test_what_a_forgotten_run_launched_is_known_by_the_inventory(stage: Stage) -
     assert [named["recoveryInstanceId"]] == running(stage, "app-01")
 
 
+@pytest.mark.field("B1")
 def test_our_own_rows_guard_also_where_the_inventory_knows_nothing(stage: Stage) -> None:
     plan = stage.plan("app-01")
     run = stage.until(stage.start(plan, Kind.RECOVERY), "COMPLETED")
@@ -139,6 +143,7 @@ def silence(stage: Stage) -> None:
     RegionInventory.objects.update(instances_as_of="2020-01-01T00:00Z")
 
 
+@pytest.mark.field("B1")
 def test_a_drill_that_could_not_be_checked_does_not_start(stage: Stage) -> None:
     plan = stage.plan("app-01")
     silence(stage)

@@ -64,6 +64,7 @@ def hasty_launcher(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.field("A28")
 @pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.field("A28")
 def test_it_adopts_a_launch_that_was_answered_too_late(stage: Stage, hasty_launcher: None, when: str) -> None:
     stage.simulator.scenario("hang", operation="StartRecovery", seconds=1.5, when=when, times=1)
     run = stage.start(stage.plan("app-01"))

@@ -70,6 +70,7 @@ def test_a_server_that_is_gone_from_drs_fails_alone_before_the_send(stage: Stage
     assert set(launched(stage.simulator)) == set(stage.ids("app-01 app-03 web-01"))
 
 
+@pytest.mark.field("A1")
 def test_a_job_all_of_whose_servers_are_gone_is_rejected_without_a_call(stage: Stage) -> None:
     run = stage.start(stage.plan("app-01 app-02", "web-01", on_failure={0: "CONTINUE"}))
     stage.simulator.delete_servers("app-01", "app-02")
@@ -88,6 +89,7 @@ def test_a_look_that_is_not_answered_keeps_no_launch_from_being_sent(stage: Stag
 
 @pytest.mark.parametrize("named", [True, False])
 @pytest.mark.parametrize("code", ["ResourceNotFoundException", "ValidationException"])
+@pytest.mark.field("A1")
 def test_a_server_that_goes_between_look_and_send_fails_with_awss_words(stage: Stage, code: str, named: bool) -> None:
     run = stage.start(stage.plan(APPS))
     stage.simulator.scenario("throttle", operation="DescribeSourceServers", times=1)
@@ -104,6 +106,7 @@ def test_a_server_that_goes_between_look_and_send_fails_with_awss_words(stage: S
 
 @pytest.mark.field("A13")
 @pytest.mark.parametrize("named", [True, False])
+@pytest.mark.field("A13")
 def test_a_4xx_with_a_code_that_nobody_knows_is_a_refusal_with_awss_words(stage: Stage, named: bool) -> None:
     """Only a server that it names is taken out: nothing says that it lies in one of them."""
     stage.simulator.scenario("server_refused", servers=["app-02"], code="TagPolicyException", named=named)
@@ -131,6 +134,7 @@ def test_only_the_free_ones_go_at_once_when_one_is_in_somebodys_stuck_job(stage:
 
 
 @pytest.mark.parametrize("named", [True, False])
+@pytest.mark.field("A2")
 def test_a_busy_server_is_launched_when_it_is_free(stage: Stage, named: bool) -> None:
     stage.simulator.scenario("refusal_style", named=named)
     occupy(stage, "app-02", factor=2)

@@ -80,6 +80,7 @@ def never_arrived(stage: Stage) -> Execution:
 
 
 @pytest.mark.parametrize("begun", [not_sent_yet, under_way, answer_lost, never_arrived])
+@pytest.mark.field("A17")
 def test_a_run_waits_for_credentials_of_its_account_and_goes_on_by_itself(
     stage: Stage, begun: Callable[[Stage], Execution]
 ) -> None:
@@ -109,6 +110,7 @@ def test_a_run_that_was_not_sent_can_be_cancelled_meanwhile(stage: Stage) -> Non
     assert (stage.fresh(run).status, stage.launches()) == ("CANCELLED", [])
 
 
+@pytest.mark.field("A17")
 def test_a_dry_run_finds_nothing_wanting_in_another_account(stage: Stage) -> None:
     plan = stage.plan("app-01 app-02")
     run = control.start(actor=SYSTEM, plan_id=plan.pk, kind=Kind.DRILL, dry_run=True, clock=stage.clock)
@@ -119,6 +121,7 @@ def test_a_dry_run_finds_nothing_wanting_in_another_account(stage: Stage) -> Non
     assert stage.until(run, "COMPLETED", "FAILED", step=60).status == "COMPLETED"
 
 
+@pytest.mark.field("A17")
 def test_a_termination_that_is_under_way_waits_too(stage: Stage) -> None:
     run = stage.until(stage.start(stage.plan("app-01 app-02")), "COMPLETED")
     stage.wait(lambda: stage.fresh(run).next_step_at is None, run)
@@ -133,6 +136,7 @@ def test_a_termination_that_is_under_way_waits_too(stage: Stage) -> None:
     stage.wait(lambda: stage.fresh(run).termination_status == "COMPLETED", run)
 
 
+@pytest.mark.field("A17")
 def test_a_region_keeps_its_servers_whatever_another_account_reads(stage: Stage) -> None:
     stage.plan("app-01 app-02")
     before = list(SourceServer.objects.order_by("pk").values())
@@ -194,6 +198,7 @@ def test_nothing_is_sent_while_nobody_knows_whose_the_credentials_are(stage: Sta
     assert len(stage.launches()) == 1
 
 
+@pytest.mark.field("A17")
 def test_credentials_renewed_as_another_accounts_between_look_and_send_send_nothing(stage: Stage) -> None:
     """A role's credentials are renewed in place, by botocore, at any moment."""
     run = under_way(stage)

@@ -18,6 +18,7 @@ def job_end() -> datetime:
 
 @pytest.mark.parametrize("away", ["the engine", "DescribeJobs"])
 @pytest.mark.parametrize("logged", [True, False])
+@pytest.mark.field("A20")
 def test_a_launch_is_never_later_than_its_jobs_end(still: StillStage, away: str, logged: bool) -> None:
     if logged:
         still.simulator.scenario("launch_end_event")
@@ -45,6 +46,7 @@ def test_a_launch_is_never_later_than_its_jobs_end(still: StillStage, away: str,
 
 
 @pytest.mark.parametrize("how", ["EMPTY", "PENDING"])
+@pytest.mark.field("A4")
 def test_servers_of_which_an_ended_job_tells_nothing_are_looked_up(still: StillStage, how: str) -> None:
     still.simulator.scenario("untold_launches", how=how)
     still.simulator.scenario("launch_end_event")
@@ -61,6 +63,7 @@ def test_servers_of_which_an_ended_job_tells_nothing_are_looked_up(still: StillS
     assert len(still.launches()) == 1
 
 
+@pytest.mark.field("A4")
 def test_did_not_launch_is_said_after_drs_has_listed_the_instances(still: StillStage) -> None:
     still.simulator.scenario("never_settles", servers=["app-01"])
     run = still.until(still.start(still.plan("app-01 app-02")), "PARTIAL", step=15)
@@ -76,6 +79,7 @@ def test_did_not_launch_is_said_after_drs_has_listed_the_instances(still: StillS
 
 
 @pytest.mark.parametrize("launched", [True, False])
+@pytest.mark.field("A4")
 def test_nothing_is_concluded_while_drs_does_not_list_instances(still: StillStage, launched: bool) -> None:
     if launched:
         still.simulator.scenario("untold_launches")

@@ -59,6 +59,7 @@ def codes(found: Readiness) -> list[str]:
     return [each.code for each in found.reasons]
 
 
+@pytest.mark.field("B12")
 def test_without_an_engine_no_plan_is_ready_whatever_else_is_known() -> None:
     found = weighed(plan(engine_alive=False))
     assert (found.verdict, codes(found)) == (Verdict.NOT_READY, ["ENGINE_NOT_ALIVE"])
@@ -114,6 +115,7 @@ def test_the_data_of_a_server_that_is_cut_off_is_as_old_as_its_last_snapshot() -
     assert "RPO_EXCEEDED" in codes(weighed(plan(unread, OTHER, rpo_minutes=10)))  # its lag has grown since
 
 
+@pytest.mark.field("A23")
 def test_a_lag_that_drs_does_not_tell_is_not_none() -> None:
     """DRS leaves the lag out of a server that is behind; one that it tells is as old as its reading, too."""
     behind = replace(GOOD, replication_state="BACKLOG", lag_seconds=None)

@@ -54,6 +54,7 @@ def sent(stage: Stage) -> set[str]:
 # A6: one was terminated elsewhere
 
 
+@pytest.mark.field("A6")
 def test_one_that_drs_names_terminated_is_gone_already_and_the_others_go(stage: Stage) -> None:
     run = long_finished(stage)
     stage.simulator.scenario("ec2_terminated", servers=["app-01"])
@@ -70,6 +71,7 @@ def test_one_that_drs_names_terminated_is_gone_already_and_the_others_go(stage: 
 
 @pytest.mark.parametrize("error", ["ValidationException", "ResourceNotFoundException", "ConflictException"])
 @pytest.mark.parametrize("named", [True, False], ids=["named", "nameless"])
+@pytest.mark.field("A6")
 def test_one_that_drs_refuses_keeps_no_other(stage: Stage, error: str, named: bool) -> None:
     run = long_finished(stage)
     refused, others = instance("app-02"), {instance("app-01"), instance("app-03")}
@@ -89,6 +91,7 @@ def test_one_that_drs_refuses_keeps_no_other(stage: Stage, error: str, named: bo
 
 
 @pytest.mark.both
+@pytest.mark.field("A6")
 def test_two_nameless_ones_of_many_are_found_by_halving(stage: Stage) -> None:
     run = stage.start(plan_of(wave_of(bulk(stage, us_east_1=16))))
     stage.until(run, "COMPLETED", "PARTIAL", step=60)
@@ -128,6 +131,7 @@ def test_what_is_not_one_instances_fault_is_refused_at_once(stage: Stage) -> Non
 # A7: not in DRS any more
 
 
+@pytest.mark.field("A7")
 def test_one_that_drs_does_not_know_is_left_out_and_told_apart(stage: Stage) -> None:
     run = long_finished(stage)
     stage.simulator.scenario("left_drs", servers=["app-01"])
@@ -149,6 +153,7 @@ def test_one_that_drs_does_not_know_is_left_out_and_told_apart(stage: Stage) -> 
     assert entry.detail["instances"] == [lost]
 
 
+@pytest.mark.field("A7")
 def test_page_and_report_never_say_that_nothing_runs(stage: Stage) -> None:
     run = long_finished(stage)
     stage.simulator.scenario("left_drs", servers=WEB.split())
@@ -211,6 +216,7 @@ def test_a_later_launch_does_not_end_what_drs_does_not_know(stage: Stage) -> Non
 
 
 @pytest.mark.parametrize("emptied", [True, False], ids=["emptied", "pending"])
+@pytest.mark.field("A5")
 def test_untold_instances_are_looked_at_before_anything_is_said(stage: Stage, emptied: bool) -> None:
     run = long_finished(stage)
     stage.simulator.scenario("terminate_untold", emptied=emptied)
@@ -222,6 +228,7 @@ def test_untold_instances_are_looked_at_before_anything_is_said(stage: Stage, em
 
 
 @pytest.mark.parametrize("untold", [{"emptied": True}, {"emptied": False}, None], ids=["emptied", "pending", "told"])
+@pytest.mark.field("A5")
 def test_one_that_stands_has_failed_with_awss_words_and_its_name(stage: Stage, untold: dict[str, bool] | None) -> None:
     run = long_finished(stage)
     stage.simulator.scenario("terminate_fails", servers=["app-02"])
@@ -236,6 +243,7 @@ def test_one_that_stands_has_failed_with_awss_words_and_its_name(stage: Stage, u
     assert result(run).reasons == [str(Code.TERMINATION_FAILED.explanation)]
 
 
+@pytest.mark.field("A5")
 def test_nothing_is_said_while_drs_does_not_answer(stage: Stage) -> None:
     run = long_finished(stage)
     stage.simulator.scenario("terminate_untold")

@@ -33,6 +33,7 @@ def terminate(stage: Stage, run: Execution) -> control.TerminationResult:
     return control.terminate(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
 
 
+@pytest.mark.field("A17")
 def test_nothing_is_taken_for_gone_and_both_accounts_are_named(stage: Stage) -> None:
     run = finished(stage, stage.plan("app-01 app-02"))
     ours = LaunchJob.objects.get().account_id
