@@ -8,7 +8,7 @@ from django.db.models import Count, Exists, OuterRef, Q
 from django.db.models.functions import Now
 
 from contract.names import name_key
-from protection.states import ServerState, server_state
+from protection.states import ServerState, replication_trouble, server_state
 
 if TYPE_CHECKING:
     from django.db.models.fields.related_descriptors import RelatedManager
@@ -107,6 +107,14 @@ class SourceServer(models.Model):
     ram_bytes = models.BigIntegerField(default=0)
     disk_bytes = models.BigIntegerField(default=0)
     os = models.CharField(max_length=256, blank=True)
+    replication_error = models.CharField(max_length=1024, blank=True, default="", db_default="")
+    replication_direction = models.CharField(max_length=16, blank=True, default="", db_default="")
+    staging_status = models.CharField(max_length=32, blank=True, default="", db_default="")
+    staging_account = models.CharField(max_length=32, blank=True, default="", db_default="")
+    staging_error = models.CharField(max_length=1024, blank=True, default="", db_default="")
+    not_kept = models.CharField(
+        max_length=512, blank=True, default="", db_default="", help_text="What DRS tells that was cleaned or cut"
+    )
     launch_template_id = models.CharField(max_length=64, blank=True)
     latest_snapshot_at = models.DateTimeField(null=True, help_text="The newest point in time, as of details_as_of")
     details_as_of = models.DateTimeField(null=True, help_text="When snapshots and launch settings were read")
@@ -124,7 +132,17 @@ class SourceServer(models.Model):
     @property
     def state(self) -> ServerState:
         """Our word for DRS's replication state."""
-        return server_state(self.replication_state)
+        return server_state(self.replication_state, self.trouble)
+
+    @property
+    def trouble(self) -> str:
+        """What DRS says is wrong with it, in its words; empty when nothing is."""
+        return replication_trouble(
+            error=self.replication_error,
+            staging_status=self.staging_status,
+            staging_error=self.staging_error,
+            direction=self.replication_direction,
+        )
 
     @property
     def why_lagging(self) -> str:

@@ -18,7 +18,7 @@ from protection.models import (
     SourceServerQuerySet,
 )
 from protection.services import no_group
-from protection.states import server_state
+from protection.states import ServerState, replication_trouble, server_state
 
 
 class GroupReference(TypedDict):
@@ -26,12 +26,26 @@ class GroupReference(TypedDict):
     groupName: str
 
 
+class StagingArea(TypedDict):
+    """The staging account of a server, as DRS tells of it."""
+
+    status: str
+    accountId: str | None
+    errorMessage: str | None
+
+
 class ServerShape(TypedDict):
+    """A source server. DRS's own words are there where it has any: of an error of its replication, of a direction
+    other than FAILOVER, of a staging account."""
+
     sourceServerID: str
     hostname: str
     state: str | None
     replicationState: str | None
     lagDuration: str | None
+    replicationError: NotRequired[str]
+    replicationDirection: NotRequired[str]
+    stagingArea: NotRequired[StagingArea]
     assignedToProtectionGroup: GroupReference | None
     selectable: bool
 
@@ -87,8 +101,31 @@ class Known(NamedTuple):
     name: str
     replication_state: str
     lag_duration: str
+    replication_error: str
+    replication_direction: str
+    staging_status: str
+    staging_account: str
+    staging_error: str
+    not_kept: str
     seen_at: datetime
     gone_at: datetime | None
+
+    @property
+    def state(self) -> ServerState:
+        trouble = replication_trouble(
+            error=self.replication_error,
+            staging_status=self.staging_status,
+            staging_error=self.staging_error,
+            direction=self.replication_direction,
+        )
+        return server_state(self.replication_state, trouble)
+
+    @property
+    def staging_area(self) -> StagingArea | None:
+        if self.staging_status in ("", "NOT_EXTENDED"):
+            return None
+        account, error = self.staging_account or None, self.staging_error or None
+        return StagingArea(status=self.staging_status, accountId=account, errorMessage=error)
 
 
 def _known(servers: SourceServerQuerySet) -> list[Known]:
@@ -124,7 +161,8 @@ class Inventory:
         """What makes these answers less than fresh: unreadable regions, servers that DRS no longer has."""
         listed = list(groups)
         found = [warning for region in sorted({group.region for group in listed}) for warning in self._region(region)]
-        return found + [warning for group in listed for warning in self._gone(group)]
+        of_groups = (warning for group in listed for warning in (*self._gone(group), *self._not_kept(group)))
+        return found + list(of_groups)
 
     def _region(self, region: str) -> list[Warning]:
         row = self.regions.get(region)
@@ -148,18 +186,35 @@ class Inventory:
             if (server := self.servers.get(each)) is not None and server.gone_at is not None
         ]
 
+    def _not_kept(self, group: ProtectionGroup) -> list[Warning]:
+        known = (self.servers.get(each) for each in self.members[group.pk])
+        return [not_kept(each, group.region) for each in known if each is not None and each.not_kept]
+
+
+def not_kept(server: Known, region: str) -> Warning:
+    """What DRS tells of a server that no database keeps as it is."""
+    text = f"DRS tells of {server.name} what cannot be kept as it is; it was cleaned or cut: {server.not_kept}."
+    return Warning(code="SERVER_DATA_NOT_KEPT", region=region, message=text)
+
 
 def show_server(server_id: str, server: Known | None, group: GroupReference | None, *, selectable: bool) -> ServerShape:
     """One server; what is not known of it is null."""
-    return ServerShape(
+    shape = ServerShape(
         sourceServerID=server_id,
         hostname=server.name if server else server_id,
-        state=server_state(server.replication_state).value if server else None,
+        state=server.state.value if server else None,
         replicationState=server.replication_state if server else None,
         lagDuration=(server.lag_duration or None) if server else None,
         assignedToProtectionGroup=group,
         selectable=selectable,
     )
+    if server is not None and server.replication_error:
+        shape["replicationError"] = server.replication_error
+    if server is not None and server.replication_direction not in ("", "FAILOVER"):
+        shape["replicationDirection"] = server.replication_direction
+    if server is not None and (area := server.staging_area):
+        shape["stagingArea"] = area
+    return shape
 
 
 def _show_group(group: ProtectionGroup, inventory: Inventory) -> GroupShape:
@@ -198,7 +253,7 @@ def show_group(group_id: uuid.UUID) -> tuple[GroupShape, list[Warning]]:
 
 
 class DiscoveryShape(TypedDict):
-    """The source servers of a region."""
+    """The source servers of a region; with `warnings` where what DRS tells of one cannot be kept as it is."""
 
     region: str
     initialized: bool
@@ -207,6 +262,7 @@ class DiscoveryShape(TypedDict):
     totalCount: int
     availableCount: int
     assignedCount: int
+    warnings: NotRequired[list[Warning]]
 
 
 def show_discovery(inventory: RegionInventory, current: ProtectionGroup | None) -> DiscoveryShape:
@@ -217,7 +273,7 @@ def show_discovery(inventory: RegionInventory, current: ProtectionGroup | None) 
     taken = {server_id for server_id, home in homes.items() if home["groupId"] != own}
     shown = [show_server(each.pk, each, homes.get(each.pk), selectable=each.pk not in taken) for each in servers]
     available = sum(each["selectable"] for each in shown)
-    return DiscoveryShape(
+    shape = DiscoveryShape(
         region=inventory.region,
         initialized=inventory.initialized,
         asOf=unix(inventory.as_of),
@@ -226,6 +282,9 @@ def show_discovery(inventory: RegionInventory, current: ProtectionGroup | None) 
         availableCount=available if inventory.initialized else 0,
         assignedCount=len(shown) - available if inventory.initialized else 0,
     )
+    if inventory.initialized and (odd := [not_kept(each, inventory.region) for each in servers if each.not_kept]):
+        shape["warnings"] = odd
+    return shape
 
 
 def _homes(region: str) -> Mapping[str, GroupReference]:

@@ -2,6 +2,8 @@
 
 from contract.status import Status, Tone
 
+EXTENSION_ERROR, FAILBACK = "EXTENSION_ERROR", "FAILBACK"  # DRS's words
+
 
 class ServerState(Status):
     """Can this server be recovered with current data?"""
@@ -29,6 +31,21 @@ _BY_REPLICATION_STATE = {
 }
 
 
-def server_state(replication_state: str) -> ServerState:
-    """Our state for DRS's dataReplicationState; a state that AWS adds later counts as lagging, not as ready."""
-    return _BY_REPLICATION_STATE.get(replication_state, ServerState.LAGGING)
+def server_state(replication_state: str, trouble: str = "") -> ServerState:
+    """Our state for DRS's dataReplicationState; a state that AWS adds later counts as lagging, not as ready. What DRS
+    says is in trouble is not ready, whatever its replication does."""
+    state = _BY_REPLICATION_STATE.get(replication_state, ServerState.LAGGING)
+    return ServerState.STALLED if trouble and state is ServerState.READY_FOR_RECOVERY else state
+
+
+def replication_trouble(*, error: str, staging_status: str, staging_error: str, direction: str) -> str:
+    """What DRS says is wrong with a server beside the state of its replication, in its words; empty when nothing is."""
+    said = []
+    if staging_status == EXTENSION_ERROR:
+        why = f": {staging_error}" if staging_error else ""
+        said.append(f"DRS reports {EXTENSION_ERROR} for its staging account{why}.")
+    if error:
+        said.append(f"DRS reports a replication error: {error}.")
+    if direction == FAILBACK:
+        said.append(f"DRS replicates it in the direction {FAILBACK}, back to its source.")
+    return " ".join(said)

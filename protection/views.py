@@ -133,8 +133,9 @@ def group_detail(request: HttpRequest, group_id: uuid.UUID) -> HttpResponse:
 def state_counts() -> dict[str, Counter[ServerState]]:
     """Servers by region and state, in one query."""
     counts: dict[str, Counter[ServerState]] = {}
-    rows = SourceServer.objects.present().order_by().values("region", "replication_state").annotate(n=Count("pk"))
+    columns = ("replication_state", "replication_error", "replication_direction", "staging_status")
+    rows = SourceServer.objects.present().order_by().values("region", *columns).annotate(n=Count("pk"))
     for row in rows:
-        state = SourceServer(replication_state=row["replication_state"]).state
+        state = SourceServer(**{name: row[name] for name in columns}).state
         counts.setdefault(row["region"], Counter())[state] += row["n"]
     return counts

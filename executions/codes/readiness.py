@@ -69,6 +69,24 @@ class Against(OurCode):
             heading="Data older than the RPO allows",
         ),
     )
+    RPO_UNKNOWN = (
+        "RPO_UNKNOWN",
+        Entry(
+            "DRS does not tell how old the data is that a launch would bring up.",
+            "See its replication in the DRS console; until its lag is known, nobody can say that the RPO holds.",
+            HERE,
+            heading="Age of the data not known, so the RPO cannot be judged",
+        ),
+    )
+    REPLICATION_TROUBLE = (
+        "REPLICATION_TROUBLE",
+        Entry(
+            "DRS reports a replication error, an error of the staging account, or that the server is in a failback.",
+            "DRS's own words are beside the server; put right what they name, or launch from what was copied before.",
+            HERE,
+            heading="In trouble, DRS says",
+        ),
+    )
     DETAILS_UNKNOWN = (
         "DETAILS_UNKNOWN",
         Entry(

@@ -42,6 +42,8 @@ OF_SERVERS: Mapping[OurCode, Verdict] = {
     Against.RPO_EXCEEDED: Verdict.NOT_READY,
     Code.SERVER_CONFLICT: Verdict.NOT_READY,
     Against.DETAILS_UNKNOWN: Verdict.UNKNOWN,
+    Against.REPLICATION_TROUBLE: Verdict.NOT_READY,
+    Against.RPO_UNKNOWN: Verdict.UNKNOWN,
     Against.NOT_REPLICATING: WARNING,
     Against.LAGGING: WARNING,
     Against.BUSY_AT_DRS: WARNING,
@@ -61,6 +63,7 @@ class ServerFacts:
     known: bool = True
     gone: bool = False
     replication_state: str = ""
+    trouble: str = ""  # what DRS says is wrong with it, in its words
     lag_seconds: int | None = None
     seen_at: datetime | None = None
     latest_snapshot_at: datetime | None = None
@@ -233,6 +236,8 @@ def _server_reasons(facts: PlanFacts, now: datetime) -> Iterator[Reason]:
             concerned[finding.code].append(server)
     for code, servers in concerned.items():
         text = f"{code.entry.heading}: {names(servers)}."
+        if code is Against.REPLICATION_TROUBLE:  # AWS's words are the reason
+            text += "".join(f" {each.name}: {each.trouble}" for each in servers[:NAMED])
         yield Reason(code, OF_SERVERS[code], text, [server.id for server in servers])
 
 
@@ -254,8 +259,8 @@ def findings(server: ServerFacts, region: RegionFacts, rpo_minutes: int | None, 
 
 def data_age(server: ServerFacts, now: datetime) -> timedelta | None:
     """How old the data is that a launch would bring up now; None when nobody knows."""
-    if server.replication_state in CURRENT:  # it goes on copying, whenever it was read
-        return timedelta(seconds=server.lag_seconds or 0)
+    if server.replication_state in CURRENT and server.lag_seconds is not None:
+        return timedelta(seconds=server.lag_seconds)  # it goes on copying, whenever it was read
     if server.replication_state in CUT_OFF and server.latest_snapshot_at is not None:
         return now - server.latest_snapshot_at
     if server.lag_seconds is None or server.seen_at is None:
@@ -270,9 +275,13 @@ def _data_findings(server: ServerFacts, rpo_minutes: int | None, now: datetime) 
     if state in WITHOUT_SNAPSHOT or (read and server.latest_snapshot_at is None):
         yield Finding(Against.NO_SNAPSHOT, f"It has no recovery snapshot (replication: {state}).")
     elif state in CUT_OFF:
-        yield Finding(Against.NOT_REPLICATING, f"Its replication is {state}. {known}.")
+        yield Finding(Against.NOT_REPLICATING, f"Its replication is {state}. {known}. {server.trouble}".strip())
     elif state not in CURRENT:
         yield Finding(Against.LAGGING, f"Its replication is {state}. {known}.")
+    if server.trouble and state not in CUT_OFF:  # of what is cut off, a source that is gone, say, it is to be expected
+        yield Finding(Against.REPLICATION_TROUBLE, server.trouble)
+    if rpo_minutes is not None and old is None and state not in WITHOUT_SNAPSHOT:
+        yield Finding(Against.RPO_UNKNOWN, f"{known}, so nobody can say whether the RPO of {rpo_minutes} min holds.")
     if rpo_minutes is not None and old is not None and old > timedelta(minutes=rpo_minutes):
         yield Finding(Against.RPO_EXCEEDED, f"{known}; the RPO is {rpo_minutes} min.")
 

@@ -20,6 +20,7 @@ from executions.states import ExecutionStatus, Kind
 from plans.fields import STEERING
 from plans.models import RecoveryPlan, Wave, WaveServer
 from protection.models import RegionInventory, SourceServer
+from protection.states import replication_trouble
 from protection.views import STALE_ROUNDS
 
 Key = uuid.UUID
@@ -121,7 +122,8 @@ def servers_of(ids: Collection[str]) -> dict[str, ServerFacts]:
     """These servers as the inventory has them."""
     columns = (
         "pk", "name", "region", "gone_at", "replication_state", "lag_seconds", "seen_at", "latest_snapshot_at",
-        "launch_template_id", "details_as_of", "recovery_instance_id",
+        "launch_template_id", "details_as_of", "recovery_instance_id", "replication_error", "staging_status",
+        "staging_error", "replication_direction",
     )  # fmt: skip
     rows = list(SourceServer.objects.filter(pk__in=set(ids)).order_by().values_list(*columns))
     kinds = _instances({row[0]: row[10] for row in rows if row[10]})
@@ -132,6 +134,9 @@ def servers_of(ids: Collection[str]) -> dict[str, ServerFacts]:
             region=row[2],
             gone=row[3] is not None,
             replication_state=row[4],
+            trouble=replication_trouble(
+                error=row[11], staging_status=row[12], staging_error=row[13], direction=row[14]
+            ),
             lag_seconds=row[5],
             seen_at=row[6],
             latest_snapshot_at=row[7],

@@ -1,15 +1,18 @@
 """Keeps what DRS says about source servers in our database, so that pages never wait for AWS."""
 
+import logging
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
-from typing import Literal
+from functools import cache, lru_cache
+from typing import Literal, cast
 
 from django.db import transaction
+from django.db.models import CharField
 from django.utils.dateparse import parse_duration
 
+from audit.safe_text import storable
 from contract.clock import db_clock
 from contract.errors import Invalid
 from drs.account import account_id, other_account
@@ -19,6 +22,8 @@ from drs.shapes import SourceServer as DrsServer
 from protection.drs_refusals import drs_trouble
 from protection.inventory import recovery_instances
 from protection.models import ProtectionGroup, RegionInventory, SourceServer
+
+log = logging.getLogger(__name__)
 
 SERVER_ID = re.compile(r"s-[0-9a-zA-Z]{17}")  # DRS answers a ValidationException for anything else
 
@@ -38,9 +43,19 @@ _DESCRIPTION = [
     "ram_bytes",
     "disk_bytes",
     "os",
+    "replication_error",
+    "replication_direction",
+    "staging_status",
+    "staging_account",
+    "staging_error",
+    "not_kept",
     "seen_at",
     "gone_at",
 ]
+
+
+LARGEST = (2**31 - 1, 2**63 - 1, 2**63 - 1)  # what the columns of cores, memory and disks take
+_LABELS = {"os": "operating system", "replication_state": "replication state", "lag_duration": "lag"}
 
 
 @cache
@@ -89,27 +104,65 @@ def _no_servers(region: str, ids: Sequence[str], texts: Sequence[str]) -> Invali
 
 
 def _row(server: DrsServer, *, account: str, region: str, now: datetime) -> SourceServer:
-    lag = parse_duration(server.lag_duration) if server.lag_duration else None
+    """As the database takes it: what it refuses is spelled out, what is too long is cut, and the row says of what."""
+    lag, trouble = _lag_seconds(server.lag_duration), server.trouble
+    told = {
+        "name": server.name,
+        "hostname": server.hostname,
+        "fqdn": server.fqdn,
+        "replication_state": server.replication_state,
+        "lag_duration": server.lag_duration or "",
+        "last_launch_result": server.last_launch_result,
+        "recovery_instance_id": server.recovery_instance_id,
+        "os": server.hardware.os,
+        "replication_error": trouble.replication_error,
+        "replication_direction": trouble.direction,
+        "staging_status": trouble.staging_status,
+        "staging_account": trouble.staging_account,
+        "staging_error": trouble.staging_error,
+    }
+    texts = {name: storable(text)[: _longest(name)] for name, text in told.items()}
+    numbers = (server.hardware.cpu_cores, server.hardware.ram_bytes, server.hardware.disk_bytes)
+    cores, ram, disks = (each if 0 <= each <= most else 0 for each, most in zip(numbers, LARGEST, strict=True))
+    tags = storable(server.tags)
+    changed = [_LABELS.get(name, name) for name in told if texts[name] != told[name]]
+    changed += [*(["tags"] if tags != server.tags else []), *(["hardware"] if numbers != (cores, ram, disks) else [])]
     return SourceServer(
         source_server_id=server.source_server_id,
         account_id=account,
         region=region,
-        name=server.name[:256],
-        hostname=server.hostname[:256],
-        fqdn=server.fqdn[:256],
-        replication_state=server.replication_state,
-        lag_duration=server.lag_duration or "",
-        lag_seconds=int(lag.total_seconds()) if lag is not None else None,
-        last_launch_result=server.last_launch_result,
-        recovery_instance_id=server.recovery_instance_id,
-        tags=dict(server.tags),
-        cpu_cores=server.hardware.cpu_cores,
-        ram_bytes=server.hardware.ram_bytes,
-        disk_bytes=server.hardware.disk_bytes,
-        os=server.hardware.os[:256],
+        lag_seconds=lag,
+        tags=tags,
+        cpu_cores=cores,
+        ram_bytes=ram,
+        disk_bytes=disks,
+        not_kept=", ".join(changed),
         seen_at=now,
         gone_at=None,
+        **texts,
     )
+
+
+def _longest(column: str) -> int | None:
+    return cast("CharField[str, str]", SourceServer._meta.get_field(column)).max_length
+
+
+def _lag_seconds(text: str | None) -> int | None:
+    """None where DRS tells no lag, or one with months, which have no length: unknown is not up to date."""
+    try:
+        lag = parse_duration(text) if text else None
+    except (OverflowError, ValueError):
+        return None
+    return int(lag.total_seconds()) if lag is not None else None
+
+
+@lru_cache(maxsize=8192)
+def _is_id(text: str) -> bool:
+    """What is none has no place in any table, nor would DRS take it back."""
+    if SERVER_ID.fullmatch(text) is None:
+        log.warning("DRS lists a source server whose id is none: %r", text[:64])
+        return False
+    return True
 
 
 def store(region: str, account: str, servers: Iterable[DrsServer], *, whole_region: bool) -> None:
@@ -118,7 +171,7 @@ def store(region: str, account: str, servers: Iterable[DrsServer], *, whole_regi
     now = db_clock()
     others = SourceServer.objects.filter(region=region).exclude(account_id__in=[account, ""])
     foreign = set(others.values_list("pk", flat=True))
-    named = (server for server in servers if server.source_server_id not in foreign)
+    named = (each for each in servers if each.source_server_id not in foreign and _is_id(each.source_server_id))
     rows = [_row(server, account=account, region=region, now=now) for server in named]
     with transaction.atomic():
         SourceServer.objects.bulk_create(
