@@ -117,13 +117,16 @@ def test_the_data_of_a_server_that_is_cut_off_is_as_old_as_its_last_snapshot() -
 
 @pytest.mark.field("A23")
 def test_a_lag_that_drs_does_not_tell_is_not_none() -> None:
-    """DRS leaves the lag out of a server that is behind; one that it tells is as old as its reading, too."""
+    """Whatever the state; one that it tells is as old as its reading, too."""
     behind = replace(GOOD, replication_state="BACKLOG", lag_seconds=None)
-    (found,) = findings(behind, REGION, 15, NOW)
+    found, unknown = findings(behind, REGION, 15, NOW)
     assert found.text == "Its replication is BACKLOG. DRS does not report how old its data is."
+    assert unknown.code == "RPO_UNKNOWN"
     (found,) = findings(replace(behind, lag_seconds=30), REGION, 15, NOW)
     assert found.text == "Its replication is BACKLOG. Its data is 90 s old."  # read a minute ago
-    assert data_age(replace(GOOD, lag_seconds=None), NOW) == timedelta()
+    assert data_age(replace(GOOD, lag_seconds=None), NOW) is None
+    assert weighed(plan(replace(GOOD, lag_seconds=None), OTHER, rpo_minutes=15)).verdict is Verdict.UNKNOWN
+    assert weighed(plan(replace(GOOD, lag_seconds=None), OTHER)).verdict is Verdict.READY
 
 
 @pytest.mark.parametrize(
