@@ -11,9 +11,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # gunicorn read
 from contract import log_context
 
 bind = "0.0.0.0:8000"  # a container's own address; on a plain host the unit says 127.0.0.1
-worker_class = "gthread"  # threads wait for AWS and the database at little cost (docs/adr/0022-gunicorn-threads.md)
+# Threads wait for AWS and the database at little cost (docs/adr/0022-gunicorn-threads.md), and for no slow client
+# (docs/adr/0096-slow-clients.md).
+worker_class = "drsorch_site.web_worker.BufferingWorker"
 workers = 2
 threads = 8
+worker_connections = 500  # of a process, whose 1,024 open files are for its databases and AWS, too
 worker_tmp_dir = "/dev/shm"  # noqa: S108 # heartbeats in memory: a slow disk must not look like a hung worker
 keepalive = 75  # longer than the 60 s of a load balancer, or it reuses a connection that we are just closing
 timeout = 60

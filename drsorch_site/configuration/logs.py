@@ -15,17 +15,26 @@ HIDDEN = "[hidden]"
 SHORTEST_SECRET = 8
 LONGEST_REFUSAL = 500  # characters; a header that is no host name may have thousands
 
-# What is written before a secret (kept) and the secret (hidden), in headers, query strings and reprs.
+# What is written before a secret (kept) and the secret (hidden), in headers, query strings and reprs. Paths and names
+# in a line are strangers': each pattern takes a time linear in its length, so none begins with a repetition, and a word
+# that is looked through is looked through once.
 _NAMED = re.compile(
     r"""(?ix)
     ( \b(?:authorization|proxy-authorization|cookie|set-cookie)\b ['"]?\s*[:=]\s*['"]? ) [^'"\r\n]+
     | ( \b(?:bearer|basic)\s+ ) [a-z0-9._~+/=:-]{8,}
-    | ( \b[\w-]*(?:password|passwd|secret|secret_key|secret_access_key|api_key|token|csrf\w*|session(?:id)?)
+    | ( (?:password|passwd|secret|secret_key|secret_access_key|api_key|token|csrf\w{0,40}|session(?:id)?)
         ['"]?\s*[:=]\s*['"]? ) [^\s'"&,;)}\]]{4,}
     | ( [?&](?:code|state|id_token|access_token|refresh_token)= ) [^\s&'"]+
     """
 )
-_JWT = re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*")
+_DOTTED = re.compile(r"(?<![\w-])([\w-]++)\.[\w-]++\.[\w-]*+")
+_JWT = re.compile(r"\beyJ[\w-]")
+
+
+def _without_jwt(dotted: re.Match[str]) -> str:
+    """Three words between dots, of which the first is the header of a token."""
+    token = _JWT.search(dotted[1])
+    return dotted[0] if token is None else dotted[1][: token.start()] + HIDDEN
 
 
 class Scrubber:
@@ -38,7 +47,7 @@ class Scrubber:
     def text(self, text: str) -> str:
         if self.known is not None:
             text = self.known.sub(HIDDEN, text)
-        text = _JWT.sub(HIDDEN, text)
+        text = _DOTTED.sub(_without_jwt, text)
         return _NAMED.sub(lambda found: next(each for each in found.groups() if each is not None) + HIDDEN, text)
 
     def value(self, value: Any) -> Any:
