@@ -96,6 +96,7 @@ def _of_engine(found: Figures) -> Iterator[Metric]:
         text = "How long ago an engine sent a heartbeat; missing while none has ever run."
         yield _gauge("engine_heartbeat_age_seconds", text, found.heartbeat_age)
     yield _gauge("poll_lag_seconds", "How much later than it should DRS was heard of a job under way.", found.poll_lag)
+    yield _gauge("executions_stalled", "Runs of which AWS has told nothing for three polls.", found.stalled)
     yield _gauge("due_executions", "Runs that are due and were not looked at yet.", found.due)
     if found.queued_tasks is not None:
         yield _gauge("queue_tasks", "Tasks that wait at the broker.", found.queued_tasks)

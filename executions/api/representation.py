@@ -116,6 +116,7 @@ class ExecutionSummary(TypedDict):
     endTime: int | None
     duration: int
     outageTime: int | None
+    stalledSince: int | None
     forecast: ForecastShape | None
     currentWave: int | None
     totalWaves: int
@@ -174,6 +175,7 @@ def _summary(execution: Execution, actor: Actor, now: datetime, tried: Lineage, 
         endTime=unix(execution.ended_at),
         duration=_seconds(execution.started_at, execution.ended_at or now),
         outageTime=unix(execution.outage_at),
+        stalledSince=unix(execution.stalled_since),
         forecast=show_forecast(execution, now),
         currentWave=_number(shown_wave(waves)),
         totalWaves=execution.total_waves,

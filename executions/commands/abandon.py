@@ -1,4 +1,4 @@
-"""A person gives up on AWS's answer: the way out of a run whose region stays silent.
+"""A person gives up on AWS's answer: the way out of a run whose region stays silent, or does not show its job.
 
 The engine concludes nothing from silence, so such a run would hold its servers for as long as the silence lasts. What
 was sent is not forgotten: its jobs stay watched, and late instances are recorded as those of a wave that timed out.
@@ -30,7 +30,7 @@ from executions.states import JobStatus, LaunchStatus, WaveStatus, roll_up
 
 @attempt("execution.abandon", "execution", subject="execution_id")
 def abandon(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: Clock = db_clock) -> Execution:
-    """End a run whose wave waits for a region that has long been silent; its servers are free at once.
+    """End a run whose wave waits for what AWS has not told for ten minutes; its servers are free at once.
 
     Raises Forbidden; Invalid; NotFound; BadRequest (EXECUTION_NOT_ABANDONABLE).
     """
@@ -43,8 +43,9 @@ def abandon(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: 
         now, before = clock(), execution.status
         actions.is_done(execution, actions.no_abandon(execution, now))
         wave = cast("WaveRun", wave_in_flight(execution))  # without one it is refused
-        regions = sorted({job.region for job in silent_jobs(execution, wave)})
-        text = _why(execution, regions, execution.failing_since or now, actor)
+        silent = silent_jobs(execution, wave, now)
+        regions = sorted({job.region for job in silent})
+        text = _why(execution, regions, min(silent.values()), actor)
         ended, skipped = _end(execution, wave, text, now)
         note(
             execution,
@@ -63,7 +64,10 @@ def abandon(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: 
 
 
 def _why(execution: Execution, regions: list[str], since: datetime, actor: Actor) -> str:
-    told = "has sent no answer that could be saved" if is_unsaved(execution.aws_error) else "has not answered"
+    if execution.failing_since is None:
+        told = "answers, but has not shown the job of this launch"
+    else:
+        told = "has sent no answer that could be saved" if is_unsaved(execution.aws_error) else "has not answered"
     return (
         f"DRS in {' and '.join(regions)} {told} since {utc(since)}, and"
         f" {actor.name} gave up waiting. AWS may still launch servers; late instances are recorded."

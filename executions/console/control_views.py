@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from audit.request_actor import actor_for
@@ -100,11 +101,12 @@ def execution_abandon(request: HtmxHttpRequest, execution_id: uuid.UUID) -> Http
             except DomainError as refusal:
                 problem = refusal
     wave = wave_in_flight(execution)
-    regions = sorted({job.region for job in silent_jobs(execution, wave)}) if wave else []
+    silent = silent_jobs(execution, wave, timezone.now()) if wave else {}
     context = {
         "execution": execution,
         "wave": wave,
-        "regions": regions,
+        "regions": sorted({job.region for job in silent}),
+        "since": min(silent.values(), default=None),
         "phrase": GIVE_UP,
         "typed": typed,
         "error": error,

@@ -21,6 +21,7 @@ from executions.metrics import failed_aws_calls
 from executions.models import Execution
 from executions.readiness import stored_verdicts
 from executions.runs.aws_calls import AwsCalls, CallPool
+from executions.runs.stalled import mark_stalled
 from executions.states import STEPPED
 from protection.inventory import launch_details, recovery_instances
 from protection.inventory import source_servers as inventory
@@ -54,6 +55,7 @@ class Sweep:
         self.next_inventory_check: datetime | None = None
         self.next_seal_check: datetime | None = None
         self.next_head_check: datetime | None = None
+        self.next_stall_check: datetime | None = None
 
     def once(self) -> None:
         """Sweep. Idle: two queries. With any number of unchanged polls: a fixed number."""
@@ -69,6 +71,7 @@ class Sweep:
         _isolated(partial(self._seal, now))
         _isolated(partial(self._tell_head, now))
         _isolated(failed_aws_calls.keep)
+        _isolated(partial(self._mark_stalled, now))
 
     def collect(self, max_wait: float = MAX_WAIT_SECONDS) -> None:
         """Go on with whatever AWS has answered; waves that are over make the next ones launch."""
@@ -126,6 +129,11 @@ class Sweep:
             self.next_seal_check = now + SEAL_CHECK
             if sealing.seal() == sealing.BATCH:
                 self.next_seal_check = now
+
+    def _mark_stalled(self, now: datetime) -> None:
+        if self.next_stall_check is None or now >= self.next_stall_check:
+            self.next_stall_check = now + timedelta(seconds=settings.POLL_SECONDS)
+            mark_stalled(now)
 
     def _tell_head(self, now: datetime) -> None:
         if self.next_head_check is None or now >= self.next_head_check:

@@ -122,6 +122,7 @@ def adopt(
             job_id=found.job_id,
             status=_status(found),
             created_at=found.created_at,
+            recorded_at=now,
             watched=True,  # `seen_at` stays empty: nothing is concluded before a poll has looked at the servers
             not_before=None,
             refused_since=None,

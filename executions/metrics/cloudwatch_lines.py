@@ -41,6 +41,7 @@ def lines(now: datetime, since: datetime) -> list[dict[str, Any]]:
         "ExecutionsActive": (COUNT, sum(n for status, n in found.by_status.items() if not status.is_final)),
         "ExecutionsFailed": (COUNT, found.failed),
         "PauseWaiting": (SECONDS, found.pause_waiting),
+        "ExecutionsStalled": (COUNT, found.stalled),
         "PollLag": (SECONDS, found.poll_lag),
         "QueueDepth": (COUNT, found.due),
         "NotificationsPending": (COUNT, found.notifications),

@@ -28,6 +28,7 @@ class Figures:
     heartbeat_age: float | None
     pause_waiting: float
     poll_lag: float
+    stalled: int
     due: int
     queued_tasks: int | None
     notifications: int
@@ -48,6 +49,7 @@ def read(now: datetime, since: datetime) -> Figures:
         heartbeat_age=heartbeat_age(now),
         pause_waiting=_age(now, _paused_since()),
         poll_lag=max(_age(now, due["at"]), _age(now, _heard_of()) - settings.POLL_SECONDS, 0.0),
+        stalled=Execution.objects.active().filter(stalled_since__isnull=False).count(),
         due=due["n"],
         queued_tasks=queue.queued(),
         notifications=notifications["n"],

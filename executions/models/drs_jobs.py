@@ -30,6 +30,7 @@ class LaunchJob(models.Model):
     intent_at = models.DateTimeField(null=True)
     job_id = models.CharField(max_length=24, blank=True)
     created_at = models.DateTimeField(null=True, help_text="When DRS made the job")
+    recorded_at = models.DateTimeField(null=True, help_text="When we learned its id")
     not_before = models.DateTimeField(null=True, help_text="When to send it, or look for it, again")
     seen_at = models.DateTimeField(null=True, help_text="When DRS last told us of it")
     completed_seen_at = models.DateTimeField(null=True, help_text="When we first saw it COMPLETED")

@@ -60,6 +60,7 @@ class Execution(models.Model):
     claim = models.UUIDField(null=True, help_text="Fencing token of whoever works on it")
     failures = models.PositiveIntegerField(default=0, help_text="AWS calls failed in a row")
     failing_since = models.DateTimeField(null=True)
+    stalled_since = models.DateTimeField(null=True, help_text="Since when AWS has told nothing of it, for three polls")
     aws_error = models.TextField(blank=True)
     restored_at = models.DateTimeField(null=True, help_text="Read from a backup, and nobody has resumed it since")
 
@@ -191,7 +192,9 @@ class ServerRun(models.Model):
     terminated_at = models.DateTimeField(null=True)
     used_previous_snapshot = models.BooleanField(default=False)
     point_in_time = models.DateTimeField(null=True, help_text="The moment whose data the instance was launched with")
+    lag_seconds = models.PositiveIntegerField(null=True, help_text="How far its data lagged when its launch was sent")
     error = models.TextField(blank=True)
+    error_code = models.CharField(max_length=64, blank=True, default="", db_default="", help_text="Our code of it")
     findings = models.JSONField(default=list, help_text="What a dry run found: codes, severities and sentences")
 
     class Meta:

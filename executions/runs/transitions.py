@@ -55,4 +55,5 @@ def end_columns(execution: Execution, status: ExecutionStatus, now: datetime) ->
         "next_step_at": now if is_watched(execution) else None,
         "aws_error": "",
         "failing_since": None,
+        "stalled_since": None,
     }

@@ -1,14 +1,16 @@
-"""Whether a run waits for a region of AWS that does not answer, and may be given up. Only reads."""
+"""Whether a run waits for news that AWS does not give, and may be given up. Only reads."""
 
 from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from executions.models import Execution, LaunchJob, WaveRun
+from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.runs.current_wave import current_wave
-from executions.states import JobStatus
+from executions.states import JobStatus, LaunchStatus
 
 SILENT_FOR = timedelta(minutes=10)
+STALLED_POLLS = 3
+OPEN_SERVERS = (LaunchStatus.PENDING, LaunchStatus.IN_PROGRESS)
 UNSAVED = "The answer from AWS for this run could not be saved"  # begins `aws_error` when AWS is not to blame
 UNSAVED_1_0 = "What AWS told of this run cannot be written down"  # the same, as version 1.0 wrote it
 
@@ -16,6 +18,11 @@ UNSAVED_1_0 = "What AWS told of this run cannot be written down"  # the same, as
 def is_unsaved(aws_error: str) -> bool:
     """Whether AWS answers, but the answer cannot be saved."""
     return aws_error.startswith((UNSAVED, UNSAVED_1_0))
+
+
+def stalled_before(now: datetime) -> datetime:
+    """What was last told before then has been silent for three polls."""
+    return now - STALLED_POLLS * timedelta(seconds=settings.POLL_SECONDS)
 
 
 def unconfirmed_jobs(execution: Execution) -> list[LaunchJob]:
@@ -32,32 +39,41 @@ def wave_in_flight(execution: Execution) -> WaveRun | None:
     return wave if wave and (wave.state.has_begun or unconfirmed_jobs(execution)) else None
 
 
-def silent_jobs(execution: Execution, wave: WaveRun) -> list[LaunchJob]:
-    """Launches of the wave that DRS has not reported on since it stopped answering; of a restored run, of any wave."""
-    since = execution.failing_since
-    if since is None:
-        return []
-    sent = [job for job in wave.jobs.all() if job.state.is_open or job.state is JobStatus.INITIATED]
-    return unconfirmed_jobs(execution) or [job for job in sent if job.seen_at is None or job.seen_at < since]
+def silent_jobs(execution: Execution, wave: WaveRun, now: datetime) -> dict[LaunchJob, datetime]:
+    """Launches of the wave of which DRS has told nothing for three polls, whatever it tells of others, and since when;
+    of a restored run, of any wave."""
+    return {job: at for job, at in _waited_for(execution, wave).items() if at < stalled_before(now)}
+
+
+def _waited_for(execution: Execution, wave: WaveRun) -> dict[LaunchJob, datetime]:
+    """Launches that the run waits for AWS to tell of, and when it last did."""
+    jobs = unconfirmed_jobs(execution) or wave.jobs.all()
+    heard = ((job, _heard_of(execution, job)) for job in jobs)
+    return {job: at for job, at in heard if at is not None}
+
+
+def _heard_of(execution: Execution, job: LaunchJob) -> datetime | None:
+    if job.state.is_open:
+        return job.seen_at or job.recorded_at or job.created_at
+    if job.state is JobStatus.INITIATED:
+        return execution.failing_since  # whoever looks for it says so
+    if job.state is JobStatus.COMPLETED and job.instances_seen_at is None:
+        is_open = ServerRun.objects.filter(job=job, launch_status__in=OPEN_SERVERS).exists()
+        return job.completed_seen_at if is_open else None
+    return None
 
 
 def not_abandonable(execution: Execution, now: datetime) -> str:
-    """Why nobody may give up on AWS's answer yet; empty when they may."""
+    """Why nobody may give up on AWS's answer yet; empty when they may. What DRS answers about other jobs is no reason
+    to go on waiting for this one."""
     if execution.state.is_final:
         return "The run is over."
-    if execution.failing_since is None:
+    if execution.failing_since is None and execution.stalled_since is None:
         return "AWS is answering. Cancel the run instead."
     wave = wave_in_flight(execution)
-    if wave is None or not silent_jobs(execution, wave):
+    waited_for = _waited_for(execution, wave) if wave else {}
+    if not waited_for:
         return "No wave is waiting for AWS. Cancel the run instead."
-    if now < execution.failing_since + SILENT_FOR:
+    if now < min(waited_for.values()) + SILENT_FOR:
         return "AWS has not answered for less than 10 minutes. The engine keeps trying."
-    waits_for_aws_alone = execution.cancel_requested_at is not None or unconfirmed_jobs(execution)
-    if not waits_for_aws_alone and now <= _deadline(wave, now):
-        return "The wave has not timed out yet. Wait, or cancel the run first."
     return ""
-
-
-def _deadline(wave: WaveRun, now: datetime) -> datetime:
-    """When it was due; a wave of which no job is known yet is due a timeout after its start."""
-    return wave.deadline_at or (wave.started_at or now) + timedelta(seconds=settings.WAVE_TIMEOUT_SECONDS)

@@ -57,6 +57,8 @@ VERBS = {
     "execution.resume": "Resumed before {wave}",
     "execution.cancel": "Cancel requested",
     "execution.abandon": "Gave up waiting for AWS",
+    "execution.stalled": "AWS has told nothing of the run for three polls",
+    "execution.heard_of": "AWS tells of the run again",
     "execution.ended": "Run ended: {ending}",
     "execution.evidence": "Evidence pack created",
     "execution.restored": "Restored from a backup, checking AWS for launches made since",

@@ -269,7 +269,14 @@ class Live:
         return self.execution.aws_error if self.is_unsaved else f"AWS: {self.execution.aws_error}"
 
     @property
+    def silent_since(self) -> datetime | None:
+        """Since when AWS has not answered, or has told nothing of this run."""
+        return self.execution.failing_since or self.execution.stalled_since
+
+    @property
     def silence(self) -> str:
+        if self.execution.failing_since is None:
+            return "Stalled: AWS answers, but has not shown this run's job since"
         if self.is_elsewhere:
             return "The engine's AWS credentials have been for another account since"
         if self.is_unsaved:
@@ -283,7 +290,7 @@ class Live:
             return ""
         if not self.engine_alive:
             return "No engine is running, so this run does not advance."
-        if self.execution.failing_since is None:
+        if self.silent_since is None:
             return ""
         if self.is_unsaved:
             return "Tell an administrator: the cause is in the engine's log."

@@ -1,0 +1,103 @@
+"""A run of which AWS tells nothing, although it may answer: it says so, an alarm goes off, and a person can end it."""
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from audit.actor import SYSTEM
+from audit.models import AuditEntry
+from contract.clock import unix
+from contract.errors import DomainError
+from executions.commands.abandon import abandon
+from executions.metrics import figures
+from executions.models import Execution, LaunchJob, ServerHold, ServerRun
+from tests.support.api_client import Api, make_user
+from tests.support.stage import Stage
+
+pytestmark = pytest.mark.slow
+
+
+def shown(run: Execution) -> int | None:
+    answer = Api(make_user("viewer")).get(f"/executions/{run.pk}").json()
+    listed = Api(make_user("viewer")).get("/executions").json()["items"]
+    assert next(each for each in listed if each["executionId"] == str(run.pk))["stalledSince"] == answer["stalledSince"]
+    found: int | None = answer["stalledSince"]
+    return found
+
+
+def page_of(run: Execution) -> str:
+    client = Client()
+    client.force_login(make_user("admin"))
+    return client.get(reverse("execution", args=[run.pk])).content.decode()
+
+
+def stalled_count(stage: Stage) -> int:
+    return figures.read(stage.clock(), stage.clock()).stalled
+
+
+def pass_by(stage: Stage, seconds: int) -> None:
+    for _ in range(seconds // 15):
+        stage.advance(15)
+        stage.look()
+
+
+@pytest.fixture
+def hidden(stage: Stage) -> Execution:
+    """DRS answers, shows other jobs, and not the one of this run."""
+    other = stage.start(stage.plan("web-01"))
+    run = stage.start(stage.plan("app-01 app-02"))
+    stage.wait(lambda: LaunchJob.objects.exclude(job_id="").count() == 2, run, step=5)
+    stage.simulator.scenario("slow_server", servers=["web-01"], factor=4)
+    stage.simulator.scenario("jobs_deleted", servers=["app-01", "app-02"], running=True)
+    assert other.pk != run.pk
+    return run
+
+
+@pytest.mark.field("A15")
+def test_it_is_said_after_three_polls_and_ended_by_a_person_after_ten_minutes(stage: Stage, hidden: Execution) -> None:
+    pass_by(stage, 30)
+    assert (stage.fresh(hidden).stalled_since, stalled_count(stage)) == (None, 0)
+    with pytest.raises(DomainError, match="AWS is answering"):
+        abandon(actor=SYSTEM, execution_id=hidden.pk, clock=stage.clock)
+    pass_by(stage, 60)
+    run = stage.fresh(hidden)
+    heard = LaunchJob.objects.get(wave__execution=run)
+    assert shown(run) == unix(heard.seen_at or heard.recorded_at)
+    assert "Stalled: AWS answers, but has not shown this run" in page_of(run)
+    assert "Give up on AWS" not in page_of(run)
+    assert stalled_count(stage) == 1
+    with pytest.raises(DomainError, match="less than 10 minutes"):
+        abandon(actor=SYSTEM, execution_id=hidden.pk, clock=stage.clock)
+    pass_by(stage, 600)
+    run = abandon(actor=SYSTEM, execution_id=hidden.pk, clock=stage.clock)
+    assert (run.status, run.error_code, run.stalled_since) == ("FAILED", "AWS_NOT_ANSWERING", None)
+    assert "answers, but has not shown the job of this launch since" in run.error_message
+    assert not ServerHold.objects.filter(execution=run).exists()
+    assert stalled_count(stage) == 0
+
+
+@pytest.mark.field("A15")
+def test_it_goes_on_by_itself_when_the_job_shows_again(stage: Stage) -> None:
+    run = stage.start(stage.plan("app-01"))
+    stage.wait(lambda: LaunchJob.objects.exclude(job_id="").exists(), run, step=5)
+    stage.simulator.scenario("throttle", operation="DescribeJobs")
+    pass_by(stage, 90)
+    assert stage.fresh(run).stalled_since is not None
+    revision = stage.fresh(run).revision
+    stage.simulator.clear_scenarios()
+    stage.wait(lambda: stage.fresh(run).stalled_since is None, run, step=15)
+    assert stage.fresh(run).revision > revision
+    verbs = list(AuditEntry.objects.filter(verb__in=["execution.stalled", "execution.heard_of"]).order_by("pk"))
+    assert [each.verb for each in verbs] == ["execution.stalled", "execution.heard_of"]
+    stage.until(run, "COMPLETED")
+
+
+@pytest.mark.field("A27")
+def test_what_comes_up_after_it_was_given_up_is_recorded(stage: Stage) -> None:
+    run = stage.start(stage.plan("app-01"))
+    stage.wait(lambda: LaunchJob.objects.exclude(job_id="").exists(), run, step=5)
+    stage.simulator.scenario("internal_error_before", operation="DescribeJobs")
+    pass_by(stage, 690)
+    abandon(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    stage.simulator.clear_scenarios()
+    stage.wait(lambda: ServerRun.objects.get().launch_status == "LAUNCHED", run, step=60)
