@@ -138,11 +138,15 @@ def enter(browser: Browser, simulator: RunningSimulator, tracebacks: Tracebacks)
     def made(role: str) -> House:
         client = administrator(browser) if role == "admin" else browser(role) if role else Client()
         client.raise_request_exception = False
-        return House(client, tracebacks)
+        houses.append(House(client, tracebacks))
+        return houses[-1]
 
+    houses: list[House] = []
     document()  # made once a process
     with override_settings(THROTTLES=UNTHROTTLED):
         yield made
+    if FULL:
+        print(f"{sum(each.asked for each in houses):,} requests, {sum(len(each.found) for each in houses)} failures")
 
 
 def addresses(names: dict[str, Any]) -> list[str]:
