@@ -40,9 +40,11 @@ def commits(item: pytest.Item) -> bool:
 
 
 def pytest_collection_finish() -> None:
-    """What was imported stays: the collector need not walk it again and again."""
+    """What was imported stays: the collector need not walk it again and again; and little of a test is garbage that
+    only the collector finds."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def changed_files(since: str) -> list[str]:

@@ -23,7 +23,7 @@ OTHERS = "999999999999"
 
 def finished(stage: Stage, plan: RecoveryPlan) -> Execution:
     """A run that ended ten minutes ago, longer than an instance takes to be listed."""
-    run = stage.until(stage.start(plan), "COMPLETED", step=15)
+    run = stage.until(stage.start(plan), "COMPLETED")
     stage.wait(lambda: stage.fresh(run).next_step_at is None, run)
     stage.advance(600)
     return run
