@@ -43,6 +43,8 @@ _ONCE: "_RetryDict" = {"total_max_attempts": 1, "mode": "standard"}
 _CONFIGS = {
     "reader": Config(connect_timeout=3, read_timeout=10, max_pool_connections=16),
     "poller": Config(connect_timeout=3, read_timeout=8, max_pool_connections=32, retries=_ONCE),
+    # Before a launch that may end production: whoever waits for it waits no longer than it takes AWS to answer at all.
+    "guard": Config(connect_timeout=2, read_timeout=5, max_pool_connections=16, retries=_ONCE),
     "launcher": Config(connect_timeout=3, read_timeout=20, max_pool_connections=16, retries=_ONCE),
 }
 
@@ -154,12 +156,12 @@ class Drs:
 
     `account` is the account that is meant: nothing is asked of another one, nor sent to it (Trouble.OTHER_ACCOUNT).
     Without it the account of the credentials is meant, whichever that is: for whoever has just asked for that one.
-    `reading` is `reader` where a person waits, `poller` where the next sweep asks again.
+    `reading` is `reader` where a person waits, `poller` where the next sweep asks again, `guard` before a launch.
     """
 
     region: str
     account: str = ""
-    reading: Literal["reader", "poller"] = "reader"
+    reading: Literal["reader", "poller", "guard"] = "reader"
 
     @property
     def _reader(self) -> "DrsClient":

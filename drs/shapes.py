@@ -11,6 +11,7 @@ from typing import Any
 
 JOB_COMPLETED = "COMPLETED"  # DRS knows no failed job: a job whose servers all failed is COMPLETED, too
 TERMINATE = "TERMINATE"  # the type of a job that ends instances
+GONE = frozenset({"TERMINATED", "NOT_FOUND"})  # states of an instance that no launch can end any more
 
 
 def moment(text: str) -> datetime:
@@ -238,6 +239,11 @@ class RecoveryInstance:
     job_id: str
     is_drill: bool | None
     point_in_time: datetime | None
+
+    @property
+    def may_be_production(self) -> bool:
+        """Whether it is there and DRS does not call it a drill's."""
+        return self.is_drill is not True and self.ec2_state not in GONE
 
     @classmethod
     def read(cls, item: Mapping[str, Any]) -> "RecoveryInstance":

@@ -301,7 +301,7 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "",
 }
 
-# Notifications. By http, for a receiver on a developer's machine, only where nothing is at production_risk.
+# Notifications. By http, for a receiver on a developer's machine, only where nothing is at risk.
 WEBHOOK_PLAIN = DEBUG
 EMAIL_TIMEOUT = 5  # for each step of the conversation with the mail server
 if MAIL:

@@ -8,6 +8,7 @@ from django.db.models import Count, Exists, OuterRef, Q
 from django.db.models.functions import Now
 
 from contract.names import name_key
+from drs.shapes import GONE
 from protection.states import ServerState, replication_trouble, server_state
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ class RecoveryInstanceQuerySet(models.QuerySet["RecoveryInstance"]):
 
     def production(self) -> "RecoveryInstanceQuerySet":
         """Instances that are there and not known to be a drill's, whoever launched them."""
-        return self.exclude(is_drill=True).exclude(ec2_state__in=["TERMINATED", "NOT_FOUND"])
+        return self.exclude(is_drill=True).exclude(ec2_state__in=sorted(GONE))
 
 
 class RecoveryInstance(models.Model):

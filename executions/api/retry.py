@@ -15,7 +15,7 @@ from executions.commands import control, retry
 from executions.commands.production import look_at_run
 from executions.models import Execution
 from executions.runs.attempts import why_not
-from protection.inventory.recovery_instances import ANEW, InstancesKnown
+from protection.inventory.recovery_instances import InstancesKnown
 
 
 class RetryIn(StrictSerializer):
@@ -59,7 +59,7 @@ class Retry(ApiView):
             execution = Execution.objects.filter(pk=key).first()
             if execution is None or not control.may_start(actor, execution.purpose) or why_not(execution):
                 return None
-            return look_at_run(execution, believed=ANEW)
+            return look_at_run(execution)
 
         def work(looked: InstancesKnown | None) -> Execution:
             return retry.retry(

@@ -50,7 +50,7 @@ from executions.commands.production import look_at_plan
 from executions.models import Execution
 from executions.runs.allowed.actions import CONTROL
 from executions.states import ExecutionStatus, JobStatus, Kind
-from protection.inventory.recovery_instances import ANEW, InstancesKnown
+from protection.inventory.recovery_instances import InstancesKnown
 
 KINDS = [kind.value for kind in Kind]
 STATUSES = [status.value for status in ExecutionStatus]
@@ -193,7 +193,7 @@ def _start(request: Request, given: dict[str, Any], plan_id: uuid.UUID) -> Respo
     def look() -> InstancesKnown | None:
         if dry_run or not control.may_start(actor, kind):
             return None
-        return look_at_plan(plan_id, believed=ANEW)
+        return look_at_plan(plan_id)
 
     def work(looked: InstancesKnown | None) -> Execution:
         return control.start(

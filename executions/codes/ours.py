@@ -201,9 +201,9 @@ class Code(OurCode):
         "PRODUCTION_RUNNING",
         Entry(
             "Instances run that may be production, and a launch of their servers would terminate them.",
-            "Look at each instance first. Who may terminate recoveries starts all the same by saying that production"
-            " is replaced.",
-            (START,),
+            "Look at each instance first. Who may terminate recoveries starts, or tries again, all the same by saying"
+            " that production is replaced.",
+            (START, RUN),
         ),
     )
     PRODUCTION_NOT_CHECKED = (

@@ -11,7 +11,7 @@ from audit.actor import Actor
 from contract.errors import BadRequest
 from drs.client import SERVERS_PER_JOB
 from executions.codes.ours import Code
-from executions.commands.production import Consent, require_ending
+from executions.commands.production import ENDED, Consent, require_ending
 from executions.measuring import recorded_figures
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun, WaveRun
 from executions.runs import notifications
@@ -63,6 +63,7 @@ def create(
         started_at=now,
         outage_at=outage_at,
         next_step_at=now,
+        agreed_instances=production.get(ENDED),
         **PLAN.shared(plan, Execution),
     )
     _copy_waves(execution, waves)

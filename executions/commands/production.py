@@ -10,7 +10,7 @@ import hashlib
 import uuid
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypedDict
 
 from django.db.models import Q
@@ -28,6 +28,7 @@ from protection.inventory.recovery_instances import InstancesKnown
 from protection.models import ProtectionGroup, RecoveryInstance, SourceServer
 
 END_RECOVERIES = "executions.terminate_recovery"
+ENDED = "endsRecoveryInstances"  # what whoever started a run let go, in the journal
 NAMED = 3  # how many instances a sentence names
 
 
@@ -208,14 +209,14 @@ def in_words(found: Sequence[ProductionInstance]) -> str:
 # Before a start
 
 
-def look_at_plan(plan_id: uuid.UUID, *, believed: timedelta = recovery_instances.BELIEVED) -> InstancesKnown:
-    """Have DRS asked which instances run where this plan launches, if that was not done for `believed`."""
-    return recovery_instances.look(places_of_plan(plan_id), believed=believed)
+def look_at_plan(plan_id: uuid.UUID) -> InstancesKnown:
+    """Have DRS asked anew which instances run where this plan launches."""
+    return recovery_instances.look(places_of_plan(plan_id), believed=recovery_instances.ANEW)
 
 
-def look_at_run(execution: Execution, *, believed: timedelta = recovery_instances.BELIEVED) -> InstancesKnown:
+def look_at_run(execution: Execution) -> InstancesKnown:
     """The same, where this run has launched."""
-    return recovery_instances.look(places_of_run(execution), believed=believed)
+    return recovery_instances.look(places_of_run(execution), believed=recovery_instances.ANEW)
 
 
 def places_of_plan(plan_id: uuid.UUID) -> list[recovery_instances.Place]:
@@ -249,7 +250,7 @@ def require_ending(
                 f"AWS would first terminate {words}, which may run production. To start this {run} all the same, send"
             )
             raise Conflict(Code.PRODUCTION_RUNNING, f"{text} replaceProduction: true.", details=named)
-        detail |= {"endsRecoveryInstances": [each.id for each in found], "replaceProduction": True}
+        detail |= {ENDED: [each.id for each in found], "replaceProduction": True}
     if consent.looked.silent:
         if not kind.is_recovery:
             raise next(iter(consent.looked.silent.values()))

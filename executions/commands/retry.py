@@ -18,7 +18,7 @@ from drs.client import SERVERS_PER_JOB
 from executions import queue
 from executions.codes.ours import Code
 from executions.commands import control
-from executions.commands.production import Consent, look_at_run, require_ending
+from executions.commands.production import ENDED, Consent, look_at_run, require_ending
 from executions.measuring import recorded_figures
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun, WaveRun
 from executions.runs import notifications
@@ -182,6 +182,7 @@ def _create(
         first_started_at=earlier.first_started_at or earlier.started_at,
         attempt=earlier.attempt + 1,
         left_out=_named(left),
+        agreed_instances=production.get(ENDED),
         initiated_by=initiated_by.strip() or actor.name,
         started_by=actor.name,
         started_at=now,

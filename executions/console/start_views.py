@@ -121,7 +121,7 @@ class ProductionRisk:
 
     @property
     def is_typed(self) -> bool:
-        """Whether the plan's name is asked for: production is at production_risk."""
+        """Whether the plan's name is asked for: production is at risk."""
         return self.is_recovery or bool(self.recoveries)
 
     def mistyped(self, request: HttpRequest, name: str) -> str:

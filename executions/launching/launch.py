@@ -31,7 +31,10 @@ from executions.launching.adopt import (
     named_by_instances,
 )
 from executions.launching.occupied_by import by_occupant, jobs_of_ours, occupied_by
+from executions.launching.production_guard import spares_production
 from executions.launching.refusals import (
+    GONE,
+    Part,
     excluding,
     halves,
     leave_out,
@@ -68,6 +71,8 @@ def launch(run: Run, wave: WaveRun, job_id: uuid.UUID, clock: Clock) -> AwsCalls
     if (yield from _leave_out_gone(run, wave, job, clock)):
         return
     servers = _servers(job)
+    if not (yield from spares_production(run, wave, job, servers, clock)):
+        return
     window = SendWindow(settings.SEND_WINDOW_SECONDS)  # opened before the intent is dated, so it never ends too late
     _record_intent(run, wave, job, clock())
     try:
@@ -92,7 +97,7 @@ def _leave_out_gone(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> Aw
     """DRS refuses a job as a whole because of one server that it does not know any more: such a server is left out.
     True when none remains. Before the intent, and never in its way: a silence says nothing of any server."""
     gone = yield from _unlisted(job, _servers(job))
-    return bool(gone) and leave_out(run, wave, job, gone, clock())
+    return bool(gone) and leave_out(run, wave, job, [Part(gone, Code.SERVER_GONE, GONE)], clock())
 
 
 def _unlisted(job: LaunchJob, servers: Sequence[str]) -> AwsCalls[list[str]]:

@@ -30,6 +30,9 @@ GONE = (
 )
 
 
+NAMED = 3  # how many reasons an entry of the journal tells
+
+
 @dataclass(frozen=True)
 class Part:
     """Some servers of a refused job. With an `error_code` they have failed; with `waits` they are busy in another DRS
@@ -200,8 +203,11 @@ def recreate_part(job: LaunchJob, servers: QuerySet[ServerRun], key: uuid.UUID) 
         LaunchJob.objects.filter(pk=job.pk).update(status=JobStatus.REJECTED, error_message=text)
 
 
-def leave_out(run: Run, wave: WaveRun, job: LaunchJob, gone: Sequence[str], now: datetime) -> bool:
-    """What DRS does not list fails before the others are sent. True when nothing is left to send. Raises ClaimLost."""
+def leave_out(run: Run, wave: WaveRun, job: LaunchJob, parts: Sequence[Part], now: datetime) -> bool:
+    """These have failed before the others are sent, for one reason, whose words may differ. True when nothing is left
+    to send. Raises ClaimLost."""
+    servers = [server for each in parts for server in each.servers]
+    code, text = parts[0].error_code, parts[0].text
     with transaction.atomic():
         run.write(now)
         mine = LaunchJob.objects.select_for_update().filter(
@@ -209,23 +215,23 @@ def leave_out(run: Run, wave: WaveRun, job: LaunchJob, gone: Sequence[str], now:
         )
         if not mine.exists():
             raise ClaimLost
-        every = job.servers.count() == len(gone)
+        every = job.servers.count() == len(servers)
+        for part in parts[1:] if every else parts:
+            _create_part(job, part, now, over=False)
         if every:
-            mine.update(status=JobStatus.REJECTED, error_code=Code.SERVER_GONE, error_message=GONE)
-            _fail(job, GONE)
+            mine.update(status=JobStatus.REJECTED, error_code=code, error_message=text)
+            _fail(job, text)
             start_wave(wave, now)
-        else:
-            _create_part(job, Part(gone, Code.SERVER_GONE, GONE), now, over=False)
         transitions.touch(run.execution, now, [wave])
         note(
             run.execution,
             "launch.left_out",
-            outcome=Code.SERVER_GONE,
+            outcome=code,
             wave=wave.number,
             launch=str(job.pk),
             region=job.region,
-            servers=list(gone),
-            text=GONE,
+            servers=servers,
+            text=" ".join(dict.fromkeys(each.text for each in parts[:NAMED])),
         )
     return every
 

@@ -70,6 +70,9 @@ class Execution(models.Model):
     first_started_at = models.DateTimeField(null=True, help_text="Of a retry: when the first attempt was started")
     attempt = models.PositiveIntegerField(default=1, help_text="1 for a run that retries no other")
     left_out = models.JSONField(null=True, help_text="Of a retry: servers that whoever started it left out")
+    agreed_instances = models.JSONField(
+        null=True, help_text="Ids of instances, or of servers without one yet, that its start may end as production"
+    )
     forecast = models.JSONField(null=True, help_text="When it will be over, in the shape that measuring.forecast makes")
     phase_times = models.JSONField(default=list, help_text="What its launches took, for the forecasts of later runs")
 

@@ -39,14 +39,15 @@ def waits_for_credentials(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock)
         if not account.is_known(job.account_id):
             yield partial(account.check, job.region, job.account_id)
     except DrsError as error:
-        _wait(run, wave, job, error, clock())
+        wait_for_answer(run, wave, job, error, clock())
         return True
     if account.OPERATION in run.execution.aws_error and not transitions.is_watched(run.execution):
         run.write(clock(), failures=0, failing_since=None, aws_error="")
     return False
 
 
-def _wait(run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, now: datetime) -> None:
+def wait_for_answer(run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, now: datetime) -> None:
+    """Of a launch that was not intended yet, what must be known first was not told: it is asked again soon."""
     failures, since = run.execution.failures, run.execution.failing_since or now
     later = now + d.backoff(min(failures, MAX_DOUBLINGS), settings.POLL_SECONDS)
     status = d.running_status(wave.state, cancelled=False)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Literal
 
 from django.db import transaction
 
@@ -48,12 +49,12 @@ class Reading:
     began: float = field(default_factory=time.monotonic)
 
 
-def fetch(region: str, account: str) -> Reading:
+def fetch(region: str, account: str, reading: Literal["poller", "guard"] = "poller") -> Reading:
     """Ask DRS for every recovery instance of an account and region, all pages. Touches no database, so it may run in a
     thread."""
     began = time.monotonic()
     try:
-        return Reading(region, account, Drs(region, account, reading="poller").recovery_instances(), began=began)
+        return Reading(region, account, Drs(region, account, reading=reading).recovery_instances(), began=began)
     except DrsError as error:
         if error.trouble is Trouble.NOT_INITIALIZED:  # DRS was never set up there, so it has launched nothing
             return Reading(region, account, began=began)
@@ -144,11 +145,27 @@ def look(places: Collection[Place], *, believed: timedelta = BELIEVED) -> Instan
     failed: dict[Place, DrsError] = {}
     if old:
         with ThreadPoolExecutor(len(old)) as threads:
-            for place, reading in zip(old, threads.map(lambda place: fetch(place[1], place[0]), old), strict=True):
+            for place, reading in zip(old, threads.map(_fetch_at_start, old), strict=True):
                 keep(reading)
                 if reading.error is not None:
                     failed[place] = reading.error
+                else:
+                    _learn_launches(place)
     return known(places, failed)
+
+
+def _fetch_at_start(place: Place) -> Reading:
+    return fetch(place[1], place[0], reading="guard")
+
+
+def _learn_launches(place: Place) -> None:
+    """Who launched what is new there; while DRS does not say, nobody knows."""
+    account, region = place
+    if unknown := unknown_jobs(region, account):
+        try:
+            keep_jobs(region, unknown, Drs(region, account, reading="guard").jobs(unknown))
+        except DrsError:
+            return  # a start does not depend on it, and the next reading asks again
 
 
 def known(places: Collection[Place], failed: Mapping[Place, DrsError] | None = None) -> InstancesKnown:

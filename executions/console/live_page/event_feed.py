@@ -72,7 +72,9 @@ VERBS = {
     "launch.cleared": "AWS has no job of the unanswered launch of {wave}, sending it again",
     "launch.adopted": "The launch of {wave} in {region} was found at AWS{by}",
     "launch.split": "The servers of a launch of {wave} that AWS refused go on in {parts}",
-    "launch.left_out": "Servers of {wave} that DRS does not list are left out",
+    "launch.left_out": "Not launched with {wave}: {servers}",
+    "launch.replaces": "The launch of {wave} replaces {instances} that may be production",
+    "launch.unchecked": "AWS did not say what the launch of {wave} replaces",
     "launch.news": "AWS reported more about the launch of {wave} in {region}",
     "launch.ended": "The launch of {wave} in {region} is fully recorded",
     "launch.doubled": "One launch has two DRS jobs ({jobs}): tell an administrator",
@@ -90,8 +92,10 @@ VERBS = {
 # Verbs whose own text says more than the sentence.
 EXPLAINED = {
     "execution.abandon",
+    "launch.left_out",
     "launch.refused",
     "launch.rejected",
+    "launch.unchecked",
     "wave.failed",
     "wave.skipped",
     "terminate.refused",
@@ -99,7 +103,10 @@ EXPLAINED = {
     "terminate.waits",
 }
 BAD = {
+    "launch.left_out",
     "launch.rejected",
+    "launch.replaces",
+    "launch.unchecked",
     "launch.doubled",
     "wave.failed",
     "terminate.refused",
@@ -162,6 +169,7 @@ def journal_line(entry: AuditEntry) -> Line:
 
 def _facts(entry: AuditEntry) -> dict[str, Any]:
     detail = entry.detail
+    servers = detail.get("servers")  # a list of ids where some are left out, a count when a run is tried again
     skipped = detail.get("waves")  # a list of numbers here, a count when a run starts
     numbers = skipped if isinstance(skipped, list) else [detail.get("wave")]
     attempt = detail.get("attempt") or 1
@@ -169,7 +177,8 @@ def _facts(entry: AuditEntry) -> dict[str, Any]:
     return {
         "wave": _waves([number for number in numbers if isinstance(number, int)]),
         "number": detail.get("attempt"),
-        "count": counted(detail.get("servers") or 0, "server"),
+        "count": counted(0 if isinstance(servers, list) else servers or 0, "server"),
+        "servers": counted(len(servers) if isinstance(servers, list) else 0, "server"),
         "region": detail.get("region", "its region"),
         "attempt": f", attempt {attempt}" if attempt > 1 else "",
         "ending": statuses.get(entry.outcome, entry.outcome),

@@ -50,7 +50,7 @@ def noted() -> dict[str, Any]:
 @pytest.mark.field("B1")
 def test_what_was_launched_outside_is_ended_by_nobody_unasked(stage: Stage, kind: str) -> None:
     plan = stage.plan("app-01 app-02")
-    launched_outside(stage, "app-01")
+    job = launched_outside(stage, "app-01")
     (instance,), (server, _) = running(stage, "app-01"), stage.ids("app-01 app-02")
     starter = make_user("operator")
     starter.user_permissions.add(Permission.objects.get(codename="start_recovery"))
@@ -59,6 +59,7 @@ def test_what_was_launched_outside_is_ended_by_nobody_unasked(stage: Stage, kind
     (named,) = details["instances"]
     assert details["right"] == "executions.terminate_recovery"
     assert named["recoveryInstanceId"] == instance
+    assert (named["launchedBy"].split(" (")[0], bool(named["since"])) == (f"outside this product, DRS job {job}", True)
     assert (named["sourceServerId"], named["hostname"]) == (server, SourceServer.objects.get(pk=server).name)
     assert f"1 running recovery instance ({named['hostname']} {instance})" in told.json()["message"]
     manager = Api(make_user("recovery-manager"))
