@@ -11,7 +11,7 @@ from audit.actor import SYSTEM, Actor, person
 from contract.errors import DomainError
 from drs_simulator.testing import NearSimulator
 from executions.commands import control
-from executions.launching.launch import LAUNCH_TAG
+from executions.launching.adopt import LAUNCH_TAG
 from executions.models import Execution
 from executions.states import Kind
 from plans.models import RecoveryPlan

@@ -9,6 +9,7 @@ from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from executions.commands.abandon import abandon
 from executions.models import Execution, LaunchJob, ServerRun
+from executions.states import Kind
 from tests.support.stage import Stage
 from tests.support.still import StillStage
 
@@ -67,7 +68,7 @@ def test_an_ended_job_that_forgot_its_servers_is_known_by_their_instances(still:
 
 
 OTHERS: dict[str, dict[str, Any]] = {
-    "of another kind": {"initiated_by": "START_RECOVERY"},
+    "of another kind": {"kind": Kind.RECOVERY},
     "of fewer servers": {"servers": ["app-01"]},
     "of long before": {"before": 400},
 }
@@ -83,14 +84,14 @@ def test_what_is_not_the_launch_is_never_taken_for_it(still: StillStage, which: 
         "initiated_by": "START_DRILL",
         **OTHERS[which],
     }
-    before = job.pop("before", 0)
+    before, kind = job.pop("before", 0), job.pop("kind", Kind.DRILL)
     still.simulator.scenario("tags_lost")
     still.simulator.scenario("drop_connection_before", operation="StartRecovery", times=1)
     plan = still.plan(APPS)
     if before:
         still.simulator.scenario("foreign_job", **job)
         still.advance(400)
-    run = still.start(plan)
+    run = still.start(plan, kind)
     still.look()
     if not before:
         still.simulator.scenario("foreign_job", **job)
