@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('executions', '0014_forecast_help_text'),
+        ('executions', '0015_stalled_and_lag'),
     ]
 
     operations = [
