@@ -10,6 +10,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 
 from contract.clock import unix
 from contract.naming.lookalikes import NameWarning
+from plans import startable
 from plans.fields import WAVE, Dependency, WaveShape
 from plans.models import RecoveryPlan, RecoveryPlanQuerySet, Wave, WaveGroup, WaveServer
 from plans.services import no_plan
@@ -178,13 +179,13 @@ def _show_plan(
 def _blocked_reason(
     plan: RecoveryPlan, active: RunFacts | None, conflicts: Sequence[ServerConflict], *, has_waves: bool
 ) -> str | None:
+    if not has_waves:
+        return startable.no_waves(plan.name)
     if active is not None and not active["dry_run"]:
-        return f"“{plan.name}” is already running ({active['status'].lower()}, by {active['started_by']})."
+        return startable.is_running(plan.name, active["status"], active["started_by"])
     if conflicts:
-        names = "”, “".join(dict.fromkeys(each["planName"] for each in conflicts))
-        count = len(conflicts)
-        return f"{count} {'server is' if count == 1 else 'servers are'} in use by a run of “{names}”."
-    return None if has_waves else "The plan has no waves."
+        return startable.servers_held(len(conflicts), [each["planName"] for each in conflicts])
+    return None
 
 
 K = TypeVar("K")

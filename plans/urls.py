@@ -3,8 +3,8 @@
 from django.urls import URLPattern
 
 from console.page_access import page
-from plans import plan_editor
 from plans import views as plans
+from plans.editor import plan_editor
 
 urlpatterns: list[URLPattern] = [
     page("recovery-plans", plans.plan_list, "plans"),

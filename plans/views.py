@@ -1,6 +1,7 @@
 """Pages of recovery plans. Questions about their runs are asked through the plan's reverse names."""
 
 import uuid
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from console.pages import HtmxHttpRequest, page_of, wants_fragment
+from plans import startable
 from plans.forms import PlanSearch
 from plans.models import RecoveryPlan, Wave, WaveServer
 
@@ -22,15 +24,18 @@ class Run(Protocol):
     pk: uuid.UUID
     plan_id: uuid.UUID | None
     started_at: datetime
+    started_by: str
+    status: str
 
 
 @dataclass(frozen=True)
 class Holder:
-    """A run that has servers of a plan: whose, and how far it is."""
+    """A run that has servers of a plan: whose, how far it is, and how many it has."""
 
     pk: uuid.UUID
     plan_name: str
     status: str
+    servers: int
 
 
 @dataclass(frozen=True)
@@ -42,18 +47,29 @@ class PlanRow:
     servers: int
     last: Run | None
     active: Run | None
-    holder: Holder | None
+    holders: Sequence[Holder]
 
     @property
     def blocked(self) -> str:
         """Why it cannot be started now, as a sentence; empty when it can."""
-        if not self.waves:
-            return "The plan has no waves."
+        if self.no_waves:
+            return self.no_waves
         if self.active is not None:
-            return "It is being run now."
-        if self.holder is None:
+            return startable.is_running(self.plan.name, self.active.status, self.active.started_by)
+        if not self.holders:
             return ""
-        return f"Servers are in use by a run of “{self.holder.plan_name}” ({self.holder.status.lower()})."
+        return startable.servers_held(
+            sum(each.servers for each in self.holders), [each.plan_name for each in self.holders]
+        )
+
+    @property
+    def holder(self) -> Holder | None:
+        return next(iter(self.holders), None)
+
+    @property
+    def no_waves(self) -> str:
+        """Why not even a dry run of it can be started."""
+        return "" if self.waves else startable.no_waves(self.plan.name)
 
     @property
     def blocked_by(self) -> uuid.UUID | None:
@@ -67,10 +83,13 @@ def plan_rows(plans: Sequence[RecoveryPlan]) -> list[PlanRow]:
     ids = [plan.pk for plan in plans]
     waves = _count(Wave.objects.filter(plan__in=ids).order_by().values_list("plan_id").annotate(Count("pk")))
     servers = _count(WaveServer.objects.filter(plan__in=ids).order_by().values_list("plan_id").annotate(Count("pk")))
-    held = WaveServer.objects.filter(plan__in=ids, assignment__hold__isnull=False).order_by("pk")
+    held = WaveServer.objects.filter(plan__in=ids, assignment__hold__isnull=False)
     run = "assignment__hold__execution"
     columns = ("plan_id", run, f"{run}__plan_name", f"{run}__status")
-    holders = {plan: Holder(pk, name, status) for plan, pk, name, status in held.values_list(*columns)}
+    counted = held.values(*columns).annotate(servers_held=Count("pk")).order_by(run)
+    holders: dict[uuid.UUID, list[Holder]] = defaultdict(list)
+    for plan, pk, name, status, count in counted.values_list(*columns, "servers_held"):
+        holders[plan].append(Holder(pk, name, status, count))
     active, last = _runs(ids)
     return [
         PlanRow(
@@ -79,7 +98,7 @@ def plan_rows(plans: Sequence[RecoveryPlan]) -> list[PlanRow]:
             servers.get(plan.pk, 0),
             last.get(plan.pk),
             active.get(plan.pk),
-            holders.get(plan.pk),
+            holders.get(plan.pk, ()),
         )
         for plan in plans
     ]

@@ -36,7 +36,7 @@ PRODUCT = set(ROOMS) - {"drs_simulator"}
 
 # The floors of `executions`, from the top: each may import what is below it. Rooms of one floor do not know each other.
 FLOORS = (
-    {"api", "console", "admin", "management", "tasks", "apps"},
+    {"api", "console", "admin", "management", "tasks", "apps", "templatetags"},
     {"commands", "engine"},
     {"launching", "terminating", "metrics"},
     {"observing", "measuring", "readiness"},

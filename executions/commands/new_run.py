@@ -19,6 +19,7 @@ from executions.runs.allowed.conflicts import refuse_held_servers, refuse_second
 from executions.runs.journal import note
 from executions.states import Kind
 from plans import services as plan_services
+from plans import startable
 from plans.fields import PLAN, WAVE
 from plans.models import RecoveryPlan, Wave, WaveServer
 from protection.models import ProtectionGroup, SourceServer
@@ -43,7 +44,7 @@ def create(
     list(ProtectionGroup.objects.select_for_update().filter(waves__plan=plan).order_by("pk").values_list("pk"))
     waves = list(plan.waves.prefetch_related(_PLACED, "group_links", "depends_on"))
     if not waves:
-        raise BadRequest(Code.PLAN_HAS_NO_WAVES, f"“{plan.name}” has no waves. Add one, then start again.")
+        raise BadRequest(Code.PLAN_HAS_NO_WAVES, startable.no_waves(plan.name))
     production: dict[str, Any] = {}
     if not dry_run:
         refuse_second_run(plan)

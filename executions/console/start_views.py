@@ -77,7 +77,6 @@ def _start(request: HtmxHttpRequest, plan_id: uuid.UUID, kind: Kind, fragment: s
         "typed": request.POST.get("confirm", ""),
         "error": error,
         "outage": request.POST.get("outage", ""),
-        "may_dry_run": control.may_start(actor, Kind.DRILL),
         "may_start": production_risk.may_start,
     }
     trail = [("Recovery plans", reverse("plans")), (plan.name, reverse("plan", args=[plan.pk]))]

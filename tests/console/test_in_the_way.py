@@ -26,7 +26,9 @@ def test_a_start_that_another_plans_run_blocks_says_whose_and_leads_there(chief:
     run = world.paused("Nightly drill")
     plan = world.sharing(run, "Payments")
     known()
-    told = "Servers are in use by a run of “Nightly drill” (paused)."
+    count = plan.waves.all()[0].servers.count()
+    some = "1 of this plan&#x27;s servers is" if count == 1 else f"{count} of this plan&#x27;s servers are"
+    told = f"{some} in use by a run of “Nightly drill”. Wait for its end or cancel it."
     for name, arguments in (
         ("plans", ()),
         ("plan", (plan.pk,)),

@@ -200,7 +200,7 @@ def test_it_tells_those_who_may_only_look_why_buttons_are_off(onlooker: Client) 
 def test_it_says_why_a_plan_cannot_be_started_now(console: Client) -> None:
     run = world.paused("Payments")
     text = words(look(console, "plans"))
-    assert "It is being run now" in text
+    assert "“Payments” is already running" in text
     assert reverse("execution", args=[run.pk]) in look(console, "plans")
 
 

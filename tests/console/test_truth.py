@@ -15,7 +15,7 @@ from executions.launching import restored_runs
 from executions.models import Execution, LaunchJob, ServerRun
 from executions.runs.unresponsive_regions import UNSAVED
 from executions.states import ExecutionStatus, Kind, WaveStatus
-from plans.draft import PlanDraft
+from plans.editor.draft import PlanDraft
 from protection.models import SourceServer
 from tests.console import world
 from tests.console.polls.test_live import fragments, poll

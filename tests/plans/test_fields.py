@@ -11,7 +11,7 @@ from audit.models import AuditEntry
 from drs_simulator.testing import RunningSimulator
 from executions.readiness.assessment import changes_since
 from executions.readiness.facts import facts_of
-from plans.draft import PlanDraft, differences
+from plans.editor.draft import PlanDraft, differences
 from plans.fields import PLAN, STEERING, WAVE, Field, Fields, Kind
 from plans.models import RecoveryPlan
 from reports.sentences import plan as rows_of_the_plan

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from contract.errors import Conflict
 from executions.codes.ours import Code
 from executions.models import Execution, ServerHold
+from plans import startable
 from plans.models import RecoveryPlan, WaveServer
 
 
@@ -19,8 +20,7 @@ def second_run(running: Execution, plan_name: str, because: str = "") -> Conflic
     """The refusal of a start while `running` is under way."""
     return Conflict(
         Code.PLAN_ALREADY_EXECUTING,
-        because
-        or f"“{plan_name}” is already running ({running.state.label.lower()}, started by {running.started_by}).",
+        because or startable.is_running(plan_name, running.status, running.started_by),
         details={"executionId": str(running.pk), "status": running.status},
     )
 
@@ -49,7 +49,5 @@ def held_servers(waves: Mapping[str, int], holders: Mapping[str, Execution]) -> 
         }
         for server, holder in sorted(holders.items(), key=lambda each: (waves[each[0]], each[0]))
     ]
-    names = "”, “".join(sorted({str(each["planName"]) for each in conflicts}))
-    held = f"{len(conflicts)} of this plan's servers {'is' if len(conflicts) == 1 else 'are'} in use"
-    text = f"{held} by a run of “{names}”. Wait for its end or cancel it."
+    text = startable.servers_held(len(conflicts), [holder.plan_name for holder in holders.values()])
     return Conflict(Code.SERVER_CONFLICT, text, details={"conflicts": conflicts})

@@ -100,7 +100,7 @@ def test_it_answers_what_no_page_of_ours_asks(console: Client) -> None:
 def test_the_page_of_a_plan_says_when_its_run_is_over(console: Client) -> None:
     run = world.paused("Payments")
     html = look(console, "plan", run.plan_id)
-    assert "It is being run now" in words(html)
+    assert "“Payments” is already running" in words(html)
     address = asked(html, "/executions/rows")
     run = world.change(run, status=ExecutionStatus.LAUNCHING)
     answer = poll(console, address).content.decode()

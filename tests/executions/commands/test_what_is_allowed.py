@@ -5,16 +5,20 @@ from datetime import datetime, timedelta
 from functools import partial
 
 import pytest
+from django.db import transaction
 
 from audit.actor import Actor, person
 from contract.errors import DomainError
 from executions.commands import control, retry
 from executions.commands.abandon import abandon
-from executions.models import Execution, LaunchJob, ServerRun, TerminationJob, WaveRun
+from executions.models import Execution, LaunchJob, ServerHold, ServerRun, TerminationJob, WaveRun
 from executions.runs.allowed.actions import Action, Verb, actions_of
+from executions.runs.allowed.starts import starts_of
 from executions.runs.attempts import retry_of
 from executions.states import FINAL, ExecutionStatus, Kind
-from plans.models import RecoveryPlan
+from plans.models import RecoveryPlan, WaveServer
+from plans.representation import show_plan
+from plans.views import plan_rows
 from protection.inventory.recovery_instances import InstancesKnown
 from tests.support.api_client import make_user
 from tests.support.stage import Stage
@@ -161,3 +165,53 @@ def test_a_button_is_open_when_the_service_does_it_and_else_says_the_same(stage:
                 assert button.allowed is (facts() != before), where
                 assert said == button.reason or (not said and verb in REPEATABLE), where
                 run = None if button.allowed else run
+
+
+# Starting a plan
+
+
+STARTS = {
+    "drill": partial(control.start, kind=Kind.DRILL, looked=InstancesKnown()),
+    "recovery": partial(control.start, kind=Kind.RECOVERY, looked=InstancesKnown()),
+    "dry_run": partial(control.start, kind=Kind.DRILL, dry_run=True),
+}
+
+
+def others_run(stage: Stage, plan: RecoveryPlan, status: str) -> None:
+    """A run of another plan, with servers of this one for as long as it is active."""
+    is_over, now = status in FINAL, stage.clock()
+    due = {"ended_at": now} if is_over else {"next_step_at": now}
+    run = Execution.objects.create(plan_name="Other", kind=Kind.DRILL, status=status, total_waves=2, **due)
+    for server in WaveServer.objects.filter(plan=plan) if not is_over else ():
+        ServerHold.objects.create(assignment_id=server.assignment_id, execution=run, wave_number=0)
+
+
+def own_run(stage: Stage, plan: RecoveryPlan, status: str) -> None:
+    make(plan, stage.ids("app-01 web-01"), status, Kind.DRILL, stage.clock())
+
+
+def emptied(stage: Stage, plan: RecoveryPlan, status: str) -> None:
+    plan.waves.all().delete()
+
+
+@pytest.mark.parametrize("twist", [own_run, others_run, emptied])
+@pytest.mark.parametrize("status", [each.value for each in ExecutionStatus])
+def test_a_start_button_is_open_when_the_start_works_and_else_says_the_same(
+    stage: Stage, status: str, twist: Callable[[Stage, RecoveryPlan, str], None]
+) -> None:
+    plan = stage.plan("app-01", "web-01")
+    twist(stage, plan, status)
+    for role in ROLES:
+        actor = person(make_user(role))
+        (row,) = plan_rows([plan])
+        found = starts_of(actor, no_waves=row.no_waves, blocked=row.blocked)
+        assert show_plan(plan.pk)["blockedReason"] == (row.blocked or None)
+        for way, start in STARTS.items():
+            button, said = getattr(found, way), ""
+            try:
+                with transaction.atomic():
+                    start(actor=actor, plan_id=plan.pk, clock=stage.clock)
+                    transaction.set_rollback(True)
+            except DomainError as refusal:
+                said = refusal.message
+            assert (button.reason, button.allowed) == (said, not said), f"{way} by {role}, {twist.__name__} {status}"

@@ -16,7 +16,7 @@ from audit.request_actor import actor_for
 from console.pages import HtmxHttpRequest, Question, go, wants_fragment
 from contract.errors import DomainError, VersionConflict
 from plans import services
-from plans.draft import PlanDraft, WaveDraft, differences
+from plans.editor.draft import PlanDraft, WaveDraft, differences
 from plans.fields import PLAN, WAVE
 from plans.forms import DeclaredForm
 from plans.models import RecoveryPlan

@@ -1,0 +1,17 @@
+"""Whether the reader of a page can start a plan, for its buttons."""
+
+from django import template
+from django.http import HttpRequest
+
+from audit.request_actor import actor_for
+from executions.runs.allowed.starts import Starts, starts_of
+from plans.views import PlanRow
+
+register = template.Library()
+
+
+@register.simple_tag(takes_context=True)
+def starts(context: template.RequestContext, row: PlanRow) -> Starts:
+    """What whoever reads this page can start of the plan of `row`."""
+    request: HttpRequest = context["request"]
+    return starts_of(actor_for(request), no_waves=row.no_waves, blocked=row.blocked)
