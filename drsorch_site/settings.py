@@ -322,7 +322,7 @@ Q_CLUSTER = {
     "queue_limit": WORKERS,
     "bulk": 1,
     "poll": 0.2,
-    "timeout": 40,  # more than a beat (10 s) and the slowest AWS call (3 + 20 s)
+    "timeout": 40,  # more than the slowest AWS call (3 + 20 s), and what comes before and after it
     "retry": 120,  # more than timeout x (queue_limit / workers + 1)
     "ack_failures": True,
     "max_attempts": 1,  # our rows retry, the broker does not

@@ -16,26 +16,18 @@ SILENT_AFTER = timedelta(seconds=30)
 
 
 def take(holder: uuid.UUID, now: datetime) -> bool:
-    """Become the one that beats, unless another's turn still lasts."""
-    Pacemaker.objects.get_or_create(pk=1)
-    free = Pacemaker.objects.filter(Q(until=None) | Q(until__lt=now), pk=1)
-    return bool(free.update(holder=holder, until=now + TURN, beat_at=now))
-
-
-def renew(holder: uuid.UUID, now: datetime) -> bool:
-    """Go on beating; False when the turn was lost."""
-    return bool(Pacemaker.objects.filter(pk=1, holder=holder).update(until=now + TURN, beat_at=now))
+    """Become the one that beats, or go on, unless another's turn still lasts. No turn lasts longer than TURN: one that
+    seems to was given by a clock that was wrong."""
+    mine_or_free = Q(holder=holder) | Q(until=None) | Q(until__lt=now) | Q(until__gt=now + 2 * TURN)
+    turn = {"holder": holder, "until": now + TURN, "beat_at": now}
+    if Pacemaker.objects.filter(mine_or_free, pk=1).update(**turn):
+        return True
+    return not Pacemaker.objects.exists() and Pacemaker.objects.get_or_create(pk=1, defaults=turn)[1]
 
 
 def hand_over(holder: uuid.UUID) -> None:
     """Let the next one take its turn at once."""
     Pacemaker.objects.filter(pk=1, holder=holder).update(until=None, holder=None)
-
-
-def is_silent(now: datetime) -> bool:
-    """Whether it is nobody's turn, or an engine has not beaten within its own, so that a new beat is needed."""
-    row = Pacemaker.objects.filter(pk=1).first()
-    return row is None or row.until is None or row.beat_at is None or (now - row.beat_at > TURN)
 
 
 def beating() -> QuerySet[Pacemaker]:

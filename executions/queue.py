@@ -1,6 +1,6 @@
 """How work is enqueued. It imports nothing of the engine: who asks for a step need not know how one is made.
 
-Tasks go by the names under which earlier releases enqueued them; `executions/tasks.py` has what is behind them.
+Tasks go by the name under which earlier releases enqueued them; `executions/tasks.py` has what is behind it.
 """
 
 import logging
@@ -13,7 +13,7 @@ from django_q.tasks import async_task, queue_size
 
 log = logging.getLogger(__name__)
 
-STEP, BEAT, REVIVE = "executions.tasks.step", "executions.tasks.beat", "executions.tasks.revive"
+STEP = "executions.tasks.step"
 
 
 def nudge(execution_id: uuid.UUID) -> None:
@@ -21,11 +21,11 @@ def nudge(execution_id: uuid.UUID) -> None:
     enqueue(STEP, str(execution_id))
 
 
-def enqueue(task: str, *args: str, **options: int) -> bool:
+def enqueue(task: str, *args: str) -> bool:
     """Whether the broker took the task."""
     try:
-        async_task(task, *args, q_options={"save": False, "broker": _broker(os.getpid()), **options})
-    except Exception:  # whatever the broker raises: rows decide, and the beat or the schedule finds them
+        async_task(task, *args, q_options={"save": False, "broker": _broker(os.getpid())})
+    except Exception:  # whatever the broker raises: rows decide, and the beat finds them
         log.warning("Could not enqueue %s %s", task, args, exc_info=True)
         return False
     return True

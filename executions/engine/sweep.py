@@ -31,25 +31,29 @@ log = logging.getLogger(__name__)
 BATCH = 500
 INLINE_SECONDS = 2.0  # how long a sweep itself steps runs before it looks at the polls again
 MAX_WAIT_SECONDS = 0.5  # how long a sweep waits for answers before it goes on
-OFFERED_TO_WORKERS = 8  # how many due runs are offered to idle workers
+OFFERED_TO_WORKERS = 8  # how many due runs are offered to idle workers at once
+LEFT_TO_WORKERS = 0.4  # seconds in which a worker has begun with what it was offered, if there is one
+FORGOTTEN_AFTER = 1.0  # seconds after which a run may be offered again
 INVENTORY_CHECK = timedelta(seconds=5)
 SEAL_CHECK = timedelta(seconds=5)
 HEAD_CHECK = timedelta(minutes=10)
 
 
 class Sweep:
-    """Lives as long as a beat. `nudge` offers a run to idle workers; `is_idle` tells whether there are any."""
+    """Lives as long as a beat. `nudge` offers a run to workers; `queued` tells how many tasks they have before them. A
+    run that was offered and is still due at the next look is advanced here: delivery is never trusted."""
 
     def __init__(
         self,
         *,
         clock: Clock = db_clock,
         nudge: Callable[[uuid.UUID], None] = lambda _: None,
-        is_idle: Callable[[], bool] = lambda: False,
+        queued: Callable[[], int | None] = lambda: None,
     ) -> None:
         self.clock = clock
         self.nudge = nudge
-        self.is_idle = is_idle
+        self.queued = queued
+        self.offered: dict[uuid.UUID, float] = {}  # until when a run is left to the workers
         self.pool = CallPool()
         self.poller = Poller(self.pool, clock)
         self.next_inventory_check: datetime | None = None
@@ -103,15 +107,23 @@ class Sweep:
         self.pool.close()
 
     def _step(self, due: Sequence[uuid.UUID]) -> None:
-        """Advance what is due here, for a while, and let idle workers share it."""
-        if len(due) > 1 and self.is_idle():
-            for pk in due[1 : 1 + OFFERED_TO_WORKERS]:
-                self.nudge(pk)
+        """Advance what is due: some by idle workers, all that they leave or have no time for here, for a while."""
         until = time.monotonic() + INLINE_SECONDS
-        for pk in due:
+        for pk in self._without_offered(due):
             self.pool.start(step_calls(pk, self.clock))
             if time.monotonic() > until:
                 return
+
+    def _without_offered(self, due: Sequence[uuid.UUID]) -> Sequence[uuid.UUID]:
+        """Offer a few to the workers, if they have nothing else to do; what is left."""
+        began = time.monotonic()
+        self.offered = {pk: until for pk, until in self.offered.items() if until > began - FORGOTTEN_AFTER}
+        fresh = [pk for pk in due if pk not in self.offered]
+        room = OFFERED_TO_WORKERS if fresh and self.queued() == 0 else 0
+        for pk in fresh[:room]:
+            self.nudge(pk)
+            self.offered[pk] = began + LEFT_TO_WORKERS
+        return [pk for pk in due if self.offered.get(pk, 0.0) <= time.monotonic()]
 
     def _refresh_inventory(self, now: datetime) -> None:
         """Start reading regions whose servers were not read for a while, and weigh a few plans."""

@@ -13,7 +13,6 @@ import signal
 import threading
 import time
 from argparse import ArgumentParser
-from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event
@@ -32,6 +31,7 @@ from django_q.conf import Conf
 from contract.clock import db_clock
 from contract.database_errors import is_outage
 from executions import pacemaker, tasks
+from executions.engine.beat import Beat
 from executions.metrics import cloudwatch_lines
 from notify.delivery_worker import LAST_WAIT_SECONDS, DeliveryWorker
 
@@ -39,8 +39,8 @@ log = logging.getLogger(__name__)
 
 BROKEN = 70  # EX_SOFTWARE: the supervisor must start a new engine
 WATCH_SECONDS = 2.0
-STOP_SECONDS = 55.0  # a beat of 10 s, and the slowest calls to AWS after it
-HEARTBEAT_FILE_SECONDS = 60.0  # an older one counts as none: a round may wait for the database, or beat by itself
+STOP_SECONDS = 55.0  # the slowest calls to AWS that are under way, and what follows from them
+HEARTBEAT_FILE_SECONDS = 60.0  # an older one counts as none: a round may wait for the database
 PR_SET_PDEATHSIG = 1
 
 
@@ -125,11 +125,15 @@ class Command(BaseCommand):
         cluster = OneUnitCluster()
         cluster.start()
         self._tell(f"Engine running with {Conf.WORKERS} workers (pid {os.getpid()}).")
-        # A thread of this process, which has nothing else to do: no receiver can hold up a worker or the beat.
-        stop = threading.Event()
+        # Threads of this process, which has nothing else to do: a worker that hangs holds up neither, nor they another.
+        stop, beat = threading.Event(), Beat()
         worker = threading.Thread(target=DeliveryWorker().run, args=[stop], name="notifications")
+        beating = threading.Thread(target=beat.run, name="beat", daemon=True)
         worker.start()
-        self._watch(cluster, stop)
+        beating.start()
+        self._watch(cluster, beat, beating)
+        stop.set()
+        self._stop(cluster, beating)
         worker.join(LAST_WAIT_SECONDS)
 
     def _tell(self, text: str) -> None:
@@ -165,20 +169,26 @@ class Command(BaseCommand):
                     " and servers would be launched twice. Set it to on for this database or role, then start again."
                 )
 
-    def _watch(self, cluster: OneUnitCluster, stop: threading.Event) -> None:
-        """Revive a lost beat until the cluster is told to stop, or breaks."""
+    def _watch(self, cluster: OneUnitCluster, beat: Beat, beating: threading.Thread) -> None:
+        """Until the cluster is told to stop. A part that broke ends the whole."""
+        rounds = -1
         while not cluster.stopping:
-            if cluster.is_broken:
-                log.critical("The engine's sentinel ended; exiting so that a supervisor can restart the engine.")
+            if cluster.is_broken or not beating.is_alive():
+                log.critical("The sentinel or the beat ended; exiting so that a supervisor can restart the engine.")
                 os._exit(BROKEN)
-            if self._try(tasks.revive) and cluster.is_well:
+            if beat.rounds != rounds and cluster.is_well:
+                rounds = beat.rounds
                 self._touch_heartbeat_file()
             if settings.LOG_FORMAT == "json":  # which CloudWatch reads figures from, and no person at a terminal
-                self._try(cloudwatch_lines.report_if_due)
+                self._report_figures()
             time.sleep(WATCH_SECONDS)
-        stop.set()
-        self._try(tasks.stop_beating)
-        if not cluster.stop():
+        beat.stopping.set()
+
+    def _stop(self, cluster: OneUnitCluster, beating: threading.Thread) -> None:
+        until = time.monotonic() + STOP_SECONDS
+        stopped = cluster.stop()
+        beating.join(max(0.0, until - time.monotonic()))
+        if not stopped or beating.is_alive():
             os._exit(BROKEN)
         with suppress(OSError):  # none was given, or it is somebody else's: the stop was orderly all the same
             heartbeat_file().unlink()
@@ -189,15 +199,12 @@ class Command(BaseCommand):
         except OSError as error:  # such as a file of somebody else's, which stops no recovery
             log.warning("This engine's heartbeat file cannot be written: %s", error)
 
-    def _try(self, work: Callable[[], object]) -> bool:
-        """Whether the database could be asked."""
+    def _report_figures(self) -> None:
         try:
-            work()
+            cloudwatch_lines.report_if_due()
         except DatabaseTrouble as error:
             if is_outage(error):
                 log.warning("The database cannot be queried (%s); retrying.", error)
             else:
-                log.exception("A query of the engine's watchdog failed; retrying.")
+                log.exception("The figures could not be counted; retrying.")
             connections.close_all()
-            return False
-        return True

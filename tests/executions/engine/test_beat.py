@@ -1,17 +1,20 @@
 """The beat goes on while a region of AWS hangs, also where only one worker is there to do everything."""
 
 import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from threading import Thread
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
 from django_q.models import OrmQ
 
-from contract.clock import db_clock
-from executions import pacemaker, queue, tasks
-from executions.models import Execution, LaunchJob
+from contract.clock import SteadyClock, db_clock
+from executions import pacemaker, queue
+from executions.engine.beat import HOLDER, STANDBY_SECONDS, Beat
+from executions.models import LaunchJob, Pacemaker
 from plans.models import RecoveryPlan
 from tests.executions.launching.test_many_servers import bulk, plan_of, wave_of
 from tests.support.processes import eventually, running_engine
@@ -31,85 +34,82 @@ def sent_in(region: str) -> bool:
     return LaunchJob.objects.filter(region=region).exclude(job_id="").exists()
 
 
+@contextmanager
+def beating() -> Iterator[Beat]:
+    """A beat in a thread of its own; at the end it stops, and has finished what was under way."""
+    beat = Beat(SteadyClock(), uuid.uuid4())
+    thread = Thread(target=beat.run)
+    thread.start()
+    try:
+        yield beat
+    finally:
+        beat.stopping.set()
+        thread.join(30)
+    assert not thread.is_alive()
+
+
 def test_one_worker_launches_in_one_region_while_another_hangs(stage: Stage, east_and_west: list[RecoveryPlan]) -> None:
     east, west = east_and_west
     stage.simulator.scenario("hang", region="us-east-1", seconds=20)
     with running_engine(DRSORCH_WORKERS="1"):
-        eventually(lambda: not pacemaker.is_silent(db_clock()), what="the first beat")
+        eventually(pacemaker.is_alive, what="the first beat")
         began, ages = time.monotonic(), []
         stage.start(east)
-        eventually(lambda: time.monotonic() - began > 11, what="the end of the first beat")
+        eventually(lambda: time.monotonic() - began > 3, what="the worker's wait for the region that hangs")
         assert not sent_in("us-east-1")
         stage.start(west)
         eventually(lambda: sent_in("us-west-2"), 5, what="the launch in the region that answers")
-        while time.monotonic() - began < 26:
+        while time.monotonic() - began < 12:
             ages.append(db_clock() - (pacemaker.last_beat() or db_clock()))
             time.sleep(0.2)
         assert max(ages) < timedelta(seconds=5)
         call_command("engine", "--check")
-        assert OrmQ.objects.count() <= 5, "no beats pile up behind the one that goes on, and two steps"
+        assert OrmQ.objects.count() <= 4, "no steps pile up behind the one that waits"
 
 
-def test_a_beat_sweeps_on_while_a_region_hangs(
-    stage: Stage, east_and_west: list[RecoveryPlan], monkeypatch: pytest.MonkeyPatch
+def test_a_beat_sweeps_on_while_a_region_hangs_and_finishes_what_is_under_way_when_it_stops(
+    stage: Stage, east_and_west: list[RecoveryPlan]
 ) -> None:
-    monkeypatch.setattr(tasks, "BEAT_SECONDS", 0.1)
     stage.simulator.scenario("hang", operation="StartRecovery", region="us-east-1", seconds=4)
     east, west = east_and_west
     stage.start(east)
-    beat = Thread(target=_beat)
-    beat.start()
-    time.sleep(1)
-    stage.start(west)
-    eventually(lambda: sent_in("us-west-2"), 2.5, what="the launch in the region that answers")
-    assert not sent_in("us-east-1")
-    beat.join(20)
+    with beating():
+        eventually(lambda: bool(stage.simulator.journal("StartRecovery")), 5, what="the request")
+        stage.start(west)
+        eventually(lambda: sent_in("us-west-2"), 2.5, what="the launch in the region that answers")
+        assert not sent_in("us-east-1")
     assert sent_in("us-east-1")
-    assert pacemaker.is_silent(db_clock()), "it has passed its turn on"
+    assert Pacemaker.objects.get().until is None, "it has handed its turn over"
 
 
-def test_it_keeps_the_turn_if_a_step_was_nudged_right_before_the_next_beat(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whoever takes that step may hang in it, with the beat behind it in the queue."""
-    plan = stage.plan("app-01")
-    stage.simulator.scenario("hang", operation="StartRecovery", seconds=2)
-    sweep, enqueue, runs = stage.sweep, queue.enqueue, list[Execution]()
-
-    def start_first(task: str, *args: str, **options: int) -> bool:
-        if not runs and task.endswith("beat"):
-            runs.append(stage.start(plan))
-        return enqueue(task, *args, **options)
-
-    monkeypatch.setattr(tasks, "enqueue", start_first)
-    assert pacemaker.take(tasks.HOLDER, db_clock())
-    assert not tasks._pass_on(sweep, time.monotonic() + 60)
-    assert sweep.is_busy
-    assert not pacemaker.is_silent(db_clock())
-    sweep.drain()
-    assert tasks._pass_on(sweep, time.monotonic() + 60)
-    assert pacemaker.is_silent(db_clock())
+def test_a_second_beat_stands_by_until_the_first_one_stops(stage: Stage) -> None:
+    with beating() as second:
+        with beating() as first:
+            eventually(lambda: first.rounds > 2 and second.rounds > 2, what="some rounds of both")
+            (holder,) = Pacemaker.objects.values_list("holder", flat=True)
+            assert holder in (first.holder, second.holder)
+        eventually(
+            lambda: Pacemaker.objects.get().holder == second.holder, STANDBY_SECONDS + 3, what="the second one's turn"
+        )
 
 
-def test_an_engine_that_stops_begins_no_beat_and_ends_a_busy_one(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "STOPPING", bytearray(1))
-    monkeypatch.setattr(tasks, "BEAT_SECONDS", 0.1)
-    stage.simulator.scenario("hang", operation="StartRecovery", seconds=3)
-    stage.start(stage.plan("app-01"))
-    beat = Thread(target=_beat)
-    beat.start()
-    eventually(lambda: bool(stage.simulator.journal("StartRecovery")), 5, what="the request")
-    tasks.stop_beating()
-    beat.join(10)
-    assert LaunchJob.objects.get().job_id, "what is under way is finished"
-    queued = OrmQ.objects.count()
-    tasks.beat()
-    assert OrmQ.objects.count() == queued
-    assert pacemaker.is_silent(db_clock())
+def test_what_no_worker_takes_is_done_at_the_next_look(stage: Stage) -> None:
+    """There is no worker at all; nor is anything offered twice."""
+    run = stage.start(stage.plan("app-01"))
+    OrmQ.objects.all().delete()
+    with beating():
+        eventually(lambda: bool(OrmQ.objects.count()), 3, what="the offer")
+        eventually(lambda: stage.fresh(run).status == "POLLING", 3, what="the launch")
+    assert OrmQ.objects.count() == 1
+    assert queue.queued() == 1
 
 
-def _beat() -> None:
-    try:
-        tasks.beat()
-    finally:
-        connection.close()
+def test_one_engine_beats_and_another_takes_over_from_a_silent_or_mistaken_one(stage: Stage) -> None:
+    now, other = db_clock(), uuid.uuid4()
+    assert pacemaker.take(HOLDER, now)
+    assert not pacemaker.take(other, now)
+    assert pacemaker.take(HOLDER, now + timedelta(seconds=4)), "it goes on"
+    assert not pacemaker.take(other, now + timedelta(seconds=8))
+    assert pacemaker.take(other, now + timedelta(seconds=10))
+    Pacemaker.objects.update(until=now + timedelta(minutes=20))  # by a clock that had jumped
+    assert pacemaker.take(HOLDER, now)

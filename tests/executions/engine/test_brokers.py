@@ -19,7 +19,7 @@ from botocore.exceptions import ReadTimeoutError
 from django_q.conf import Conf
 
 from drsorch_site import settings as site_settings
-from executions import brokers, pacemaker, queue, tasks
+from executions import brokers, pacemaker, queue
 from executions.models import Execution
 from tests.support.processes import eventually, running_engine
 from tests.support.stage import Stage
@@ -92,7 +92,7 @@ def test_it_delivers_a_task_and_forgets_it_when_acknowledged(kind: str) -> None:
         assert broker.queue_size() == 0
         assert queue.enqueue(queue.STEP, "x")
         assert broker.queue_size() == 1
-        assert not tasks._queue_is_empty()
+        assert queue.queued() == 1
         ((ack, body),) = broker.dequeue()
         assert body
         if ack is not None:
@@ -106,7 +106,7 @@ def test_it_completes_a_drill_over_each_broker(stage: Stage, kind: str) -> None:
     port = free_port()
     stage.simulator.set_speed(300)
     with SERVERS[kind](port), chosen(kind, port) as environment, running_engine(**environment) as engine:
-        eventually(lambda: not pacemaker.is_silent(stage.clock()), what="the beat")
+        eventually(pacemaker.is_alive, what="the beat")
         run = stage.start(stage.plan("app-01", "web-01"))
         eventually(lambda: stage.fresh(run).status == "COMPLETED", what="the end")
         assert engine.stop() == 0

@@ -13,8 +13,9 @@ from django.db import connection
 from django.test import override_settings
 
 from audit.actor import SYSTEM
-from executions import pacemaker, tasks
+from executions import pacemaker
 from executions.commands import control
+from executions.engine.beat import HOLDER
 from executions.management.commands.engine import HEARTBEAT_FILE_SECONDS, heartbeat_file
 from executions.models import LaunchJob, Pacemaker
 from tests.support.processes import eventually, free_leases, running_engine, state_of
@@ -86,7 +87,7 @@ def state(tmp_path: Path) -> Iterator[Path]:
 def test_its_check_tells_whether_an_engine_beats(stage: Stage, state: Path) -> None:
     with pytest.raises(CommandError, match="no engine has ever run"):
         call_command("engine", "--check")
-    pacemaker.take(tasks.HOLDER, stage.clock())
+    pacemaker.take(HOLDER, stage.clock())
     call_command("engine", "--check")
     Pacemaker.objects.update(beat_at=stage.clock() - timedelta(seconds=31))
     with pytest.raises(CommandError, match="no engine has sent a heartbeat for 31 s"):
