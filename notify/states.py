@@ -17,6 +17,7 @@ class Event(TextChoices):
     FINISHED = "FINISHED", "finished"
     FAILED = "FAILED", "failed"
     TIMED_OUT = "TIMED_OUT", "timed out"
+    LATE = "LATE", "instances came up late"
     JOURNAL = "JOURNAL", "journal head, once a day"
     TEST = "TEST", "test"
 

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from executions.measuring import recorded_figures
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
 from executions.observing.drs_answers import Answer, JobChanges, compare
-from executions.runs import retry_policy, transitions
+from executions.runs import notifications, retry_policy, transitions
 from executions.runs.claim import LARGE_COLUMNS
 from executions.states import WAVE_FINAL, JobStatus, LaunchStatus, WaveStatus
 from executions.terminating import follow_up, replaced_instances
@@ -55,12 +55,13 @@ def save(items: Sequence[JobChanges], now: datetime) -> None:
         if each.trouble is not None:
             raise each.trouble
     LaunchJob.objects.bulk_update([each.job for each in items], _JOB_COLUMNS, batch_size=500)
-    _save_servers(
+    up = _save_servers(
         [server for each in items for server in each.servers], {column for each in items for column in each.columns}
     )
     _save_events(items)
     runs = {each.job.wave.execution_id: each.job.wave.execution for each in items}
     _record_late_changes(items, runs)
+    _tell_of_late_instances(up, now)
     for each in items:
         if each.ended:
             recorded_figures.record_launch_end(runs[each.job.wave.execution_id], each.job)
@@ -88,16 +89,30 @@ def _record_late_changes(items: Iterable[JobChanges], runs: Mapping[uuid.UUID, E
                 recorded_figures.record_server_changes(runs[each.job.wave.execution_id], each.job, each.servers)
 
 
-def _save_servers(servers: Sequence[ServerRun], columns: Collection[str]) -> None:
-    """Somebody may have terminated instances since the rows were read: that stands."""
-    if not servers:
+def _tell_of_late_instances(up: Sequence[ServerRun], now: datetime) -> None:
+    """Servers that are up now of waves that were over without them: nobody waits for those any more."""
+    if not up:
         return
+    over = WaveRun.objects.filter(pk__in={each.wave_id for each in up}, status__in=WAVE_FINAL)
+    late: dict[Execution, list[ServerRun]] = defaultdict(list)
+    for wave in over.select_related("execution").order_by("number"):
+        late[wave.execution] += [each for each in up if each.wave_id == wave.pk]
+    for execution, servers in late.items():
+        notifications.late(execution, servers, now)
+
+
+def _save_servers(servers: Sequence[ServerRun], columns: Collection[str]) -> list[ServerRun]:
+    """Somebody may have terminated instances since the rows were read: that stands. Answers those newly launched."""
+    if not servers:
+        return []
     rows = ServerRun.objects.select_for_update().filter(pk__in=[each.pk for each in servers]).order_by("pk")
     now = dict(rows.values_list("pk", "launch_status"))
     for server in servers:
         if now.get(server.pk) == LaunchStatus.TERMINATED:
             server.launch_status = LaunchStatus.TERMINATED
     ServerRun.objects.bulk_update(servers, columns, batch_size=500)
+    launched = (each for each in servers if each.launch_status == LaunchStatus.LAUNCHED)
+    return [each for each in launched if now.get(each.pk) != LaunchStatus.LAUNCHED]
 
 
 def _save_events(items: Iterable[JobChanges]) -> None:

@@ -61,6 +61,20 @@ def is_late(server: ServerRun, wave: WaveRun, told: Launches) -> bool:
     return wave.ended_at is None or unix(server.launched_at) >= unix(wave.ended_at)
 
 
+def late_servers(execution: Execution, waves: Iterable[WaveRun]) -> list[ServerRun]:
+    """Servers that are up although their wave had ended without them. No query where no wave has failed."""
+    failed = {wave.pk: wave for wave in waves if wave.state is WaveStatus.FAILED}
+    if not failed:
+        return []
+    ends = ends_of(AuditEntry.objects.filter(subject_kind="execution", subject_id=str(execution.pk)))
+    up = ServerRun.objects.filter(wave__in=list(failed), launch_status=LaunchStatus.LAUNCHED)
+    return [
+        each
+        for each in up.order_by("wave__number", "position")
+        if is_late(each, failed[each.wave_id], ends.get((str(execution.pk), failed[each.wave_id].number)))
+    ]
+
+
 def record_skipped_waves(execution: Execution, waves: Iterable[WaveRun], reason: str, actor: Actor = ENGINE) -> None:
     """Waves that will not run, and why."""
     note(execution, "wave.skipped", actor=actor, waves=[wave.number for wave in waves], text=reason)

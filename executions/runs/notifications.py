@@ -19,6 +19,7 @@ from notify.outbox import Message
 from notify.states import Event
 
 RESUMERS = "control_execution"
+NAMED = 5  # how many servers a message names
 
 
 def started(execution: Execution, now: datetime) -> None:
@@ -58,6 +59,15 @@ def timed_out(execution: Execution, wave: WaveRun, code: str, text: str, now: da
     """A wave took too long at AWS, or nobody resumed the run for too long."""
     what = f"timed out in wave {wave.number + 1} ({wave.name})"
     _publish(Event.TIMED_OUT, execution, now, what, _advised(text, code), **_of_wave(wave))
+
+
+def late(execution: Execution, servers: Sequence[ServerRun], now: datetime) -> None:
+    """Instances came up of waves that were given up, or had timed out: they run, and somebody must decide of them."""
+    names = ", ".join(each.hostname for each in servers[:NAMED])
+    more = f" and {len(servers) - NAMED} more" if len(servers) > NAMED else ""
+    lines = [f"They run and cost money until they are terminated: {names}{more}."]
+    what = f"launched {counted(len(servers), 'instance')} late: the wave had been given up"
+    _publish(Event.LATE, execution, now, what, lines, servers=[each.source_server_id for each in servers])
 
 
 def ended(execution: Execution, now: datetime, *, by: str = "") -> None:

@@ -8,9 +8,11 @@ from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from contract.clock import unix
 from contract.errors import DomainError
+from executions.commands import control
 from executions.commands.abandon import abandon
 from executions.metrics import figures
-from executions.models import Execution, LaunchJob, ServerHold, ServerRun
+from executions.models import Execution, LaunchJob, ServerHold, ServerRun, TerminationJob
+from notify.models import Notice, Subscription
 from tests.support.api_client import Api, make_user
 from tests.support.stage import Stage
 
@@ -93,11 +95,36 @@ def test_it_goes_on_by_itself_when_the_job_shows_again(stage: Stage) -> None:
 
 
 @pytest.mark.field("A27")
-def test_what_comes_up_after_it_was_given_up_is_recorded(stage: Stage) -> None:
-    run = stage.start(stage.plan("app-01"))
+def test_what_comes_up_after_it_was_given_up_is_told_of_and_can_be_terminated(stage: Stage) -> None:
+    Subscription.objects.create(
+        name="Night shift", channel="WEBHOOK", target="https://example.com/night", events=["FAILED", "LATE"]
+    )
+    run = stage.start(stage.plan("app-01 app-02"))
     stage.wait(lambda: LaunchJob.objects.exclude(job_id="").exists(), run, step=5)
     stage.simulator.scenario("internal_error_before", operation="DescribeJobs")
     pass_by(stage, 690)
     abandon(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    assert "came up after" not in page_of(run)
     stage.simulator.clear_scenarios()
-    stage.wait(lambda: ServerRun.objects.get().launch_status == "LAUNCHED", run, step=60)
+    stage.wait(lambda: not ServerRun.objects.exclude(launch_status="LAUNCHED").exists(), run, step=60)
+    notice = Notice.objects.get(event="LATE")
+    assert notice.subject.endswith("launched 2 instances late: the wave had been given up")
+    assert "app-01, app-02" in notice.text
+    assert notice.data["servers"] == stage.ids("app-01 app-02")
+    assert "2 servers came up after the wave had been given up: app-01, app-02." in page_of(run)
+    control.terminate(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    assert len(TerminationJob.objects.get().instance_ids) == 2
+    stage.wait(lambda: stage.fresh(run).termination_status == "COMPLETED", run, step=60)
+    assert "came up after" not in page_of(run)
+
+
+@pytest.mark.field("A27")
+def test_one_that_comes_up_after_the_others_were_terminated_stands_again(stage: Stage) -> None:
+    stage.simulator.scenario("slow_server", servers=["app-02"], factor=16)
+    run = stage.until(stage.start(stage.plan("app-01", "app-02")), "PARTIAL", limit=7200)
+    control.terminate(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    stage.wait(lambda: ServerRun.objects.get(hostname="app-01").launch_status == "TERMINATED", run, step=60)
+    stage.wait(lambda: ServerRun.objects.get(hostname="app-02").launch_status == "LAUNCHED", run, limit=20000)
+    assert stage.fresh(run).termination_status == "PARTIAL"
+    control.terminate(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    stage.wait(lambda: stage.fresh(run).termination_status == "COMPLETED", run, step=60)

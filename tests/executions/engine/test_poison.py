@@ -227,10 +227,11 @@ def test_only_trouble_with_the_database_itself_ends_a_sweep(pool: CallPool) -> N
 
 
 def of_wave(wave: int) -> Callable[[str, Any], bool]:
-    """Picks every write to this wave's row; keys of rows are what such statements end in."""
+    """Picks every write to this wave's row by its key; a wave's number may be the same."""
 
     def picks(sql: str, params: Any) -> bool:
-        return sql.startswith('UPDATE "executions_waverun"') and wave in tuple(params or ())
+        by_key = sql.startswith('UPDATE "executions_waverun"') and '"executions_waverun"."id" =' in sql
+        return by_key and wave in tuple(params or ())
 
     return picks
 
