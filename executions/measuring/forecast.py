@@ -209,6 +209,7 @@ class ShownForecast:
     due: datetime | None
     outlook: Outlook | None
     needed: int = ENOUGH
+    after_resume: tuple[int, int, int] | None = None  # of a paused run, in seconds: earliest, expected, latest
 
     @property
     def last(self) -> str:
@@ -222,10 +223,12 @@ def current_forecast(execution: Execution, now: datetime) -> ShownForecast | Non
     if kept is None or execution.ended_at is not None:
         return None
     at = datetime.fromtimestamp(kept["at"], UTC)
-    since = now if execution.state is ExecutionStatus.PAUSED else at
-    band = None
+    is_paused = execution.state is ExecutionStatus.PAUSED
+    since = now if is_paused else at
+    band = left = None
     if kept["earliest"] is not None and kept["remaining"] is not None and kept["latest"] is not None:
-        band = _band_now(since, (kept["earliest"], kept["remaining"], kept["latest"]), now)
+        left = (kept["earliest"], kept["remaining"], kept["latest"])
+        band = _band_now(since, left, now)
     due = execution.rto_minutes and execution.counts_from + timedelta(minutes=execution.rto_minutes)
     runs, overdue = kept.get("runs", 0), kept["latest"] is not None and now > since + timedelta(seconds=kept["latest"])
     return ShownForecast(
@@ -241,6 +244,7 @@ def current_forecast(execution: Execution, now: datetime) -> ShownForecast | Non
         outlook=_outlook(band, due, now, enough_runs=runs >= RUNS_FOR_OUTLOOK and not overdue)
         if due and band
         else None,
+        after_resume=left if is_paused else None,
     )
 
 

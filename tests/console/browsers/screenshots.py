@@ -138,8 +138,21 @@ def start_drill(camera: Camera, question: str = "") -> None:
     page.get_by_role("link", name=f"Start drill of {PLAN}").click()
     expect(page.locator("#weighed")).to_be_visible()
     if question:
+        expect(page.locator("#weighed")).to_contain_text("Ready with warnings")
         camera.take(question, whole=False)
     page.get_by_role("dialog").get_by_role("button", name="Start drill").click()
+
+
+def wait_until_ready(page: Page) -> None:
+    """Until an engine has read everything that a verdict on the plan needs."""
+    page.goto("/recovery-plans")
+    page.get_by_role("link", name=PLAN, exact=True).click()
+    for _ in range(60):
+        if "Ready with warnings" in page.locator("#assessed").inner_text():
+            return
+        page.wait_for_timeout(2000)
+        page.reload()
+    raise TimeoutError("the plan did not become ready")
 
 
 def wait_until(page: Page, status: str) -> None:
@@ -176,6 +189,7 @@ def tutorial(camera: Camera, stage: Product, engine: ExitStack) -> None:
     page = camera.page
     failing = {"name": "launch_failed", "servers": ["app-02"], "raw_error": RAW_ERROR}
     stage.simulator.control("POST", "scenarios", failing)
+    wait_until_ready(page)
     start_drill(camera, "tutorial-start")
     expect(page.locator("h1 + .status")).to_have_text("Launching", timeout=30_000)
     engine.close()
@@ -187,6 +201,7 @@ def tutorial(camera: Camera, stage: Product, engine: ExitStack) -> None:
     camera.take("tutorial-failed", height=900)
     stage.simulator.control("DELETE", "scenarios")
     page.get_by_role("link", name="Try again").click()
+    expect(page.get_by_role("dialog").get_by_text("Attempt 2 launches")).to_be_visible()
     camera.take("tutorial-retry", whole=False)
     page.get_by_role("dialog").get_by_role("button", name="Launch them again").click()
 

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from django.test import Client
+
 from audit.actor import SYSTEM
 from contract.clock import unix
 from executions.commands import control
@@ -9,7 +11,7 @@ from executions.measuring.forecast import current_forecast
 from executions.models import Execution
 from plans.models import RecoveryPlan
 from tests.console import world
-from tests.support.api_client import Api, answer
+from tests.support.api_client import Api, answer, make_user
 from tests.support.still import StillStage
 
 
@@ -80,6 +82,10 @@ def test_the_end_of_a_paused_run_moves_on_and_gates_are_not_counted(still: Still
     told = current_forecast(run, still.clock())
     assert told is not None
     assert (told.gates, told.expected) == (0, still.clock() + timedelta(seconds=525))
+    client = Client()
+    client.force_login(make_user("viewer"))
+    page = client.get(f"/executions/{run.pk}").content.decode()
+    assert "8 min 45 s after the resume" in page  # a moment would be past before anybody resumes
     control.resume(actor=SYSTEM, execution_id=run.pk, clock=still.clock)
     still.look()
     told = current_forecast(still.fresh(run), still.clock())
