@@ -17,10 +17,28 @@ HERE = Path(__file__).resolve().parent
 TEMPLATES = HERE / "cloudformation"
 POLICIES = HERE / "iam"
 
-# The policies of each process, and the parameter that must be "true" for one of them.
-ROLES = {"Web": ("web", "terminate", "queue"), "Engine": ("engine", "terminate", "notify", "queue")}
-SWITCHES = {"terminate": "AllowTermination", "queue": "WithQueue"}
-ACCOUNT, REGIONS = "123456789012", ["us-east-1", "us-west-2"]  # as written in deploy/iam, for people to replace
+# The policies of each process, and the parameter that must be "true" for one of them (for `keys`: not empty).
+OPTIONS = ("launch-actions", "existing-instances", "flexible-types", "dedicated-hosts", "keys")
+CORE = ("engine", "templates", "terminate")
+ROLES = {
+    "Web": ("web", "terminate", "queue", "check"),
+    "Engine": (*CORE, *OPTIONS, "notify", "queue", "check"),
+}
+SWITCHES = {
+    "terminate": "AllowTermination",
+    "queue": "WithQueue",
+    "check": "CheckRights",
+    "launch-actions": "LaunchActions",
+    "existing-instances": "ExistingInstances",
+    "flexible-types": "FlexibleTypes",
+    "dedicated-hosts": "DedicatedHosts",
+}
+KEYS = "KmsKeyArns"
+CONDITIONS = {**SWITCHES, "keys": KEYS}
+# As written in deploy/iam, for people to replace.
+ACCOUNT, REGIONS = "123456789012", ["us-east-1", "us-west-2"]
+KEY = [f"arn:aws:kms:us-west-2:{ACCOUNT}:key/KEY"]
+TASK_ROLES = [f"arn:aws:iam::{ACCOUNT}:role/drsorch-engine", f"arn:aws:iam::{ACCOUNT}:role/drsorch-web"]
 
 # Settings of the web processes, and the output of the root stack that holds each.
 OUTPUTS = {
@@ -40,8 +58,9 @@ class Trouble(Exception):
 def iam_template() -> dict[str, Any]:
     """The template of the task roles: the statements of deploy/iam, with the account and the regions filled in."""
     names = sorted({name for policies in ROLES.values() for name in policies})
-    resources: dict[str, Any] = {f"{name.title()}Policy": _managed_policy(name) for name in names}
+    resources: dict[str, Any] = {f"{logical(name)}Policy": _policy(name) for name in names}
     resources |= {f"{process}Role": _task_role(policies) for process, policies in ROLES.items()}
+    switches = sorted(SWITCHES.values())
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": "DRS Orchestration: what web and engine may do. Made of deploy/iam by script/package --iam.",
@@ -50,12 +69,25 @@ def iam_template() -> dict[str, Any]:
                 "Type": "CommaDelimitedList",
                 "Description": "The regions that servers are recovered in and to; reading is limited to them.",
             },
+            KEYS: {
+                "Type": "CommaDelimitedList",
+                "Default": "",
+                "Description": "Keys of yours that encrypt the volumes (deploy/iam/keys.json); empty for none.",
+            },
             **{switch: _switch(name) for name, switch in sorted(SWITCHES.items())},
         },
-        "Conditions": {switch: {"Fn::Equals": [{"Ref": switch}, "true"]} for switch in sorted(SWITCHES.values())},
+        "Conditions": {
+            **{switch: {"Fn::Equals": [{"Ref": switch}, "true"]} for switch in switches},
+            KEYS: {"Fn::Not": [{"Fn::Equals": [{"Fn::Join": [",", {"Ref": KEYS}]}, ""]}]},
+        },
         "Resources": resources,
         "Outputs": {f"{process}Role": {"Value": {"Fn::GetAtt": [f"{process}Role", "Arn"]}} for process in ROLES},
     }
+
+
+def logical(name: str) -> str:
+    """What a policy is called in the template."""
+    return name.title().replace("-", "")
 
 
 def _switch(name: str) -> dict[str, Any]:
@@ -67,17 +99,23 @@ def _switch(name: str) -> dict[str, Any]:
     }
 
 
-def _managed_policy(name: str) -> dict[str, Any]:
+def _policy(name: str) -> dict[str, Any]:
     document = _filled_in(json.loads((POLICIES / f"{name}.json").read_text()))
     resource: dict[str, Any] = {"Type": "AWS::IAM::ManagedPolicy", "Properties": {"PolicyDocument": document}}
-    return {"Condition": SWITCHES[name], **resource} if name in SWITCHES else resource
+    if name == "check":  # it names the roles, so it cannot be there before them: it is put into them
+        roles = [{"Ref": f"{process}Role"} for process, policies in ROLES.items() if name in policies]
+        properties = {"PolicyName": name, "PolicyDocument": document, "Roles": roles}
+        resource = {"Type": "AWS::IAM::Policy", "Properties": properties}
+    return {"Condition": CONDITIONS[name], **resource} if name in CONDITIONS else resource
 
 
 def _task_role(policies: tuple[str, ...]) -> dict[str, Any]:
     attached: list[dict[str, Any]] = []
     for name in policies:
-        policy = {"Ref": f"{name.title()}Policy"}
-        attached.append({"Fn::If": [SWITCHES[name], policy, {"Ref": "AWS::NoValue"}]} if name in SWITCHES else policy)
+        if name != "check":
+            policy = {"Ref": f"{logical(name)}Policy"}
+            switched = {"Fn::If": [CONDITIONS.get(name), policy, {"Ref": "AWS::NoValue"}]}
+            attached.append(switched if name in CONDITIONS else policy)
     trust = {
         "Effect": "Allow",
         "Action": "sts:AssumeRole",
@@ -98,6 +136,10 @@ def _filled_in(value: Any) -> Any:
         return {key: _filled_in(each) for key, each in value.items()}
     if value == REGIONS:
         return {"Ref": "DrsRegions"}
+    if value == KEY:
+        return {"Ref": KEYS}
+    if value == TASK_ROLES:
+        return [{"Fn::GetAtt": [f"{process}Role", "Arn"]} for process in ("Engine", "Web")]
     if isinstance(value, list):
         return [_filled_in(each) for each in value]
     if isinstance(value, str) and value.startswith("arn:aws:"):

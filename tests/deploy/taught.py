@@ -16,6 +16,7 @@ from moto.core.common_models import CloudFormationModel
 from moto.ec2.models.route_tables import RouteTable
 from moto.ecs.models import EC2ContainerServiceBackend
 from moto.elbv2.models import FakeLoadBalancer, FakeTargetGroup
+from moto.iam.models import Role
 from moto.rds.models import DBInstance, DBParameterGroup
 
 from tests.deploy.cloud import MADE, OF_SNAPSHOT_GIB, client
@@ -209,6 +210,35 @@ def _delete_all(stack: Any, plain: Callable[[Any], None] = parsing.ResourceMap.d
     plain(stack)
 
 
+def _role(
+    cls: Any,
+    /,
+    name: str,
+    given: dict[str, Any],
+    account: str,
+    region: str,
+    plain: Callable[..., Role] = Role.create_from_cloudformation_json.__func__,  # type: ignore[attr-defined]
+    **more: Any,
+) -> Role:
+    """moto passes over the managed policies of a role."""
+    role = plain(cls, name, given, account, region, **more)
+    for arn in given["Properties"].get("ManagedPolicyArns", []):
+        client("iam").attach_role_policy(RoleName=role.name, PolicyArn=arn)
+    return role
+
+
+def _delete_role(
+    cls: Any,
+    name: str,
+    *rest: Any,
+    plain: Callable[..., None] = Role.delete_from_cloudformation_json.__func__,  # type: ignore[attr-defined]
+) -> None:
+    """And does not take them away with it."""
+    for each in client("iam").list_attached_role_policies(RoleName=name)["AttachedPolicies"]:
+        client("iam").detach_role_policy(RoleName=name, PolicyArn=each["PolicyArn"])
+    plain(cls, name, *rest)
+
+
 TOLD: tuple[tuple[Any, str, Any], ...] = (
     (models, "yaml_tag_constructor", _tagged),
     (responses, "yaml_tag_constructor", _tagged),
@@ -224,6 +254,8 @@ TOLD: tuple[tuple[Any, str, Any], ...] = (
     (EC2ContainerServiceBackend, "_calculate_task_resource_requirements", _needs_nothing),
     (RouteTable, "delete_from_cloudformation_json", classmethod(_delete_table)),
     (CognitoIdpBackend, "admin_initiate_auth", _sign_in),
+    (Role, "create_from_cloudformation_json", classmethod(_role)),
+    (Role, "delete_from_cloudformation_json", classmethod(_delete_role)),
 )
 for owner, name, what in TOLD:
     setattr(owner, name, what)

@@ -261,17 +261,41 @@ def test_the_roles_have_the_statements_of_deploy_iam(cloud: str) -> None:
     """What IAM was given, compared with the files: moto's account is the one that they name as an example."""
     template = TEMPLATES / "iam.json"
     assert json.loads(template.read_text()) == stacks.iam_template(), "run script/package --iam"
-    build("roles", template, DrsRegions=",".join(stacks.REGIONS), AllowTermination="true", WithQueue="true")
+    build("roles", template, DrsRegions=",".join(stacks.REGIONS), KmsKeyArns=stacks.KEY[0], **switches("true"))
     files = {path.stem: json.loads(path.read_text())["Statement"] for path in stacks.POLICIES.glob("*.json")}
-    assert policies_of("roles") == {f"{name.title()}Policy": statements for name, statements in files.items()}
+    del files["check"]  # inside the roles, below
+    assert policies_of("roles") == {f"{stacks.logical(name)}Policy": statements for name, statements in files.items()}
     resources = json.loads(template.read_text())["Resources"]
     for process, policies in stacks.ROLES.items():
         attached = json.dumps(resources[f"{process}Role"]["Properties"]["ManagedPolicyArns"])
-        assert set(re.findall(r'"(\w+)Policy"', attached)) == {name.title() for name in policies}
+        assert set(re.findall(r'"(\w+)Policy"', attached)) == {stacks.logical(name) for name in policies} - {"Check"}
 
 
-def test_termination_and_the_queue_can_be_withheld(cloud: str) -> None:
-    build("few-roles", TEMPLATES / "iam.json", DrsRegions="eu-west-1", AllowTermination="false", WithQueue="false")
+def switches(value: str) -> dict[str, str]:
+    return dict.fromkeys(stacks.SWITCHES.values(), value)
+
+
+def role_of(stack: str, process: str) -> str:
+    """The name of a role that a stack made."""
+    resources = client("cloudformation").list_stack_resources(StackName=stack)["StackResourceSummaries"]
+    [found] = [each["PhysicalResourceId"] for each in resources if each["LogicalResourceId"] == f"{process}Role"]
+    return str(found)
+
+
+def test_each_role_may_ask_what_both_may_do(cloud: str) -> None:
+    build("asking-roles", TEMPLATES / "iam.json", DrsRegions="eu-west-1", **switches("true"))
+    roles = {process: role_of("asking-roles", process) for process in stacks.ROLES}
+    arns = sorted(client("iam").get_role(RoleName=name)["Role"]["Arn"] for name in roles.values())
+    for name in roles.values():
+        document = client("iam").get_role_policy(RoleName=name, PolicyName="check")["PolicyDocument"]
+        [asking] = [each for each in document["Statement"] if each["Sid"] == "AskAboutOurRoles"]
+        assert sorted(asking["Resource"]) == arns
+
+
+def test_what_a_site_does_not_use_can_be_withheld(cloud: str) -> None:
+    build("few-roles", TEMPLATES / "iam.json", DrsRegions="eu-west-1", **switches("false"))
     found = policies_of("few-roles")
-    assert set(found) == {"WebPolicy", "EnginePolicy", "NotifyPolicy"}
+    assert set(found) == {"WebPolicy", "EnginePolicy", "TemplatesPolicy", "NotifyPolicy"}
     assert found["WebPolicy"][0]["Condition"]["StringEquals"]["aws:RequestedRegion"] == ["eu-west-1"]
+    for process in stacks.ROLES:
+        assert client("iam").list_role_policies(RoleName=role_of("few-roles", process))["PolicyNames"] == []

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from typing import TypeAlias
 
 Value: TypeAlias = str | list[str]
@@ -105,8 +106,13 @@ def comparison(operator: str) -> tuple[Callable[[str, str], bool], bool]:
 
 def is_like(pattern: str, value: str) -> bool:
     """`*` is any run of characters, `?` any one."""
+    return _compiled(pattern).fullmatch(value) is not None
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
     parts = ({"*": ".*", "?": "."}.get(each, re.escape(each)) for each in pattern)
-    return re.fullmatch("".join(parts), value, re.DOTALL) is not None
+    return re.compile("".join(parts), re.DOTALL)
 
 
 def is_arn_like(pattern: str, value: str) -> bool:

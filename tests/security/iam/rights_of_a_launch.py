@@ -50,6 +50,8 @@ class Row:
 
     def context(self) -> Context:
         told: dict[str, str | list[str]] = {"aws:RequestedRegion": REGION, "aws:PrincipalAccount": ACCOUNT}
+        if owner := arn(self.kind, self.account).split(":")[4:5]:
+            told |= {"aws:ResourceAccount": owner[0]} if owner[0] else {}
         if self.via:
             told |= {"aws:ViaAWSService": "true", "aws:CalledVia": list(self.via)}
         service = self.action.partition(":")[0]
@@ -70,8 +72,8 @@ class Row:
 
 
 def arn(kind: str, account: str = ACCOUNT) -> str:
-    if kind == "*":
-        return "*"
+    if kind == "*" or kind.startswith("arn:"):
+        return kind
     if kind.startswith("role/"):
         return f"arn:aws:iam::{account}:{kind}"
     service = "drs" if kind in OF_DRS else "ec2"
@@ -113,7 +115,6 @@ def making() -> Iterator[Row]:
     for creating in ("RunInstances", "CreateVolume", "CreateSnapshot", "CreateNetworkInterface", "CreateSecurityGroup"):
         tagging = replace(made, oracle=26, creating=creating)
         yield from each("CreateTags", f"{ALL_DISKS} network-interface", tagging)
-    yield from each("CreateTags", ALL_DISKS, replace(made, oracle=40, creating="CreateFleet"))
 
 
 def using() -> Iterator[Row]:
@@ -127,7 +128,6 @@ def using() -> Iterator[Row]:
     yield from each("DeleteSnapshot", "snapshot", replace(managed, oracle=9))
     running = "StartInstances StopInstances TerminateInstances ModifyInstanceAttribute"
     yield from each(f"{running} GetConsoleOutput GetConsoleScreenshot", "instance", replace(managed, oracle=13))
-    yield from each("GetConsoleOutput GetConsoleScreenshot", "instance", replace(ec2, oracle=21, tags=(LAUNCH_INTO,)))
     yield from each("AssociateIamInstanceProfile", "instance", replace(managed, oracle=38))
     group = "AuthorizeSecurityGroupIngress AuthorizeSecurityGroupEgress RevokeSecurityGroupEgress"
     yield from each(group, "security-group", replace(managed, oracle=14))
@@ -148,13 +148,9 @@ def templates_and_roles() -> Iterator[Row]:
             yield Row("iam:PassRole", f"role/service-role/{role}", 8, via=via, passed_to="ec2.amazonaws.com")
 
 
-def other_settings() -> Iterator[Row]:
-    """Instance types by requirements, instances to launch into, networks of another account, extended servers."""
+def networks() -> Iterator[Row]:
+    """Network interfaces that DRS makes, and networks of another account."""
     ec2 = of("ec2", None)
-    yield from each("CreateFleet", "instance fleet volume subnet image launch-template", replace(ec2, oracle=39))
-    yield from each("GetInstanceTypesFromInstanceRequirements", "*", replace(ec2, oracle=3))
-    into = replace(ec2, oracle=21, tags=(LAUNCH_INTO,))
-    yield from each("AttachVolume DetachVolume StartInstances", "instance", into)
     made = replace(ec2, request_tags=(MANAGED,))
     yield from each("CreateNetworkInterface", "network-interface", replace(made, oracle=42))
     yield from each("CreateNetworkInterface", "subnet security-group", replace(ec2, oracle=43))
@@ -162,8 +158,6 @@ def other_settings() -> Iterator[Row]:
     yield from each("CreateNetworkInterfacePermission", "network-interface", permission)
     shared = replace(ec2, oracle=25, account=OTHER_ACCOUNT, why="shared by another account")
     yield from each("RunInstances", "subnet security-group", shared)
-    hosts = "dedicated-host placement-group key-pair capacity-reservation"
-    yield from each("RunInstances", hosts, replace(ec2, why="named in the launch template"))
 
 
 def seen_in_the_field() -> Iterator[Row]:
@@ -174,7 +168,20 @@ def seen_in_the_field() -> Iterator[Row]:
     yield from each("DeleteVolume AttachVolume CreateSnapshot", "volume", job)
     yield from each("CreateVolume", "volume", replace(ec2, request_tags=(JOB,), why=job.why))
     untagged = "StartInstances StopInstances TerminateInstances ModifyInstanceAttribute AttachVolume DetachVolume"
-    yield from each(untagged, "instance", replace(ec2, why="template without the managed tag"))
+    boot = "AssociateIamInstanceProfile GetConsoleOutput GetConsoleScreenshot"
+    yield from each(f"{untagged} {boot}", "instance", replace(ec2, why="template without the managed tag"))
+    both = replace(ec2, tags=(MANAGED, LAUNCH_INTO), oracle=13, why="a recovery instance that is launched into again")
+    yield from each("StartInstances StopInstances TerminateInstances ModifyInstanceAttribute", "instance", both)
+    yield from each("GetConsoleOutput GetConsoleScreenshot", "instance", both)
+    yield from each("AttachVolume DetachVolume", "instance", replace(both, oracle=20))
+    yield from each("AssociateIamInstanceProfile", "instance", replace(both, oracle=38))
+    volume = replace(ec2, tags=(MANAGED, LAUNCH_INTO), why="tags of the source are copied")
+    yield from each("AttachVolume", "volume", replace(volume, oracle=22))
+    drs = replace(of("drs", 1), why="perhaps: the reference does not say")
+    yield from each("TagResource ListTagsForResource", "recovery-instance", drs)
+    yield from each("TagResource", "source-server", drs)
+    deleted = replace(ec2, tags=(JOB,), why="snapshot of a launch without the managed tag")
+    yield from each("DeleteSnapshot", "snapshot", deleted)
     yield from each("RunInstances", "instance", replace(ec2, why="template without the managed tag"))
     shared = replace(ec2, why="shared by a staging account: its tags are not seen here")
     yield from each("CreateVolume", "snapshot", shared)
@@ -185,14 +192,20 @@ def terminate() -> Iterator[Row]:
     yield Row("drs:TerminateRecoveryInstances", "recovery-instance", 1, via=())
     yield from each("DescribeSourceServers", "*", of("drs", 1))
     ec2 = of("ec2", None)
+    yield from each("DetachVolume", "volume", replace(ec2, oracle=23, why="before the instance ends"))
+    both = replace(ec2, tags=(MANAGED, LAUNCH_INTO), why="tags of the source are copied")
+    yield from each("DetachVolume", "volume", replace(both, oracle=23))
+    yield from each("DetachVolume", "instance", replace(both, oracle=20))
+    yield from each("TerminateInstances", "instance", replace(both, oracle=13))
+    yield from each("DetachVolume", "instance", replace(ec2, oracle=20, tags=(MANAGED,)))
     yield from each("DescribeInstances DescribeVolumes", "*", replace(ec2, oracle=3))
     managed = replace(ec2, tags=(MANAGED,))
     yield from each("TerminateInstances", "instance", replace(managed, oracle=13))
     yield from each("DeleteVolume", "volume", replace(managed, oracle=12))
-    yield from each("TerminateInstances", "instance", replace(ec2, why="template without the managed tag"))
+    yield from each("TerminateInstances DetachVolume", "instance", replace(ec2, why="template without the managed tag"))
     yield from each("DeleteVolume", "volume", replace(ec2, tags=(JOB,), why="without the managed tag"))
 
 
-LAUNCH = [*start(), *making(), *using(), *templates_and_roles(), *other_settings(), *seen_in_the_field()]
+LAUNCH = [*start(), *making(), *using(), *templates_and_roles(), *networks(), *seen_in_the_field()]
 TERMINATE = [*terminate()]
 BOTH = list(dict.fromkeys(LAUNCH + TERMINATE))
