@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+from executions.states import ExecutionStatus, JobStatus, LaunchStatus, Phase, TerminationStatus, Verdict, WaveStatus
+from notify.states import DeliveryStatus
+from protection.states import ServerState
 from tests.console.browsers.screenshots import RAW_ERROR
 from tests.test_architecture import ROOMS, repository_files
 
@@ -127,3 +131,20 @@ def test_it_is_spelled_the_american_way() -> None:
     ours = re.compile(rf"(?:templates|static|{'|'.join(ROOMS)})/.*\.(?:py|html|js|css)")
     texts |= {name: (ROOT / name).read_text() for name in repository_files() if ours.fullmatch(name)}
     assert {name: found for name, text in texts.items() if (found := BRITISH.findall(text))} == {}
+
+
+def test_the_concepts_explain_every_status_and_term() -> None:
+    page = (DOCS / "concepts.md").read_text()
+    _, statuses = page.split("## Statuses, and who moves them on")
+    kinds = (ExecutionStatus, WaveStatus, LaunchStatus, Phase, JobStatus, TerminationStatus, ServerState, Verdict)
+    labels = [each.label for kind in (*kinds, DeliveryStatus) for each in kind]
+    assert [each for each in labels if not re.search(rf"\b{re.escape(each)}\b", statuses)] == []
+    tables = [ExecutionStatus, WaveStatus, LaunchStatus, JobStatus, TerminationStatus]
+    rows = Counter(re.findall(r"^\| ([A-Z][^|]*) \|", statuses, re.MULTILINE))
+    assert rows == Counter(each.label for kind in tables for each in kind)
+    terms = [
+        *["group", "plan", "wave", "run", "gate", "hold", "claim", "intent", "adoption", "evidence", "seal", "ledger"],
+        "launch job",
+    ]
+    told = " ".join(re.findall(r"^\| \*\*(.*?)\|", page, re.MULTILINE))
+    assert [each for each in terms if not re.search(rf"\b{each}\b", told)] == []
