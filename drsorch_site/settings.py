@@ -216,6 +216,7 @@ if PROVIDER:  # one way in at a time: then no password of ours opens anything, t
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]  # nobody locks an administrator out from elsewhere
+AXES_CLIENT_IP_CALLABLE = "identity.throttles.origin_of"
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_DISABLE_ACCESS_LOG = True  # the journal has it

@@ -5,7 +5,7 @@ Neither has /readyz, whose answer is kept for a second instead: load balancers m
 
 import math
 from collections.abc import Callable
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -99,13 +99,25 @@ class _Addresses(_Rate, AnonRateThrottle):
         return str(self.cache_format % {"scope": self.scope, "ident": origin(request.META.get("REMOTE_ADDR", ""))})
 
 
+NAT64 = IPv6Network("64:ff9b::/96")
+
+
 def origin(address: str) -> str:
-    """What one stranger can hardly have many of: an IPv4 address, or the network that a home or a host gets of IPv6."""
+    """What one stranger can hardly have many of: an IPv4 address, or the network that a home or a host gets of IPv6.
+    An IPv4 address that IPv6 wraps, as a socket for both or a translator does, is itself: all of them are in one
+    network, and strangers must not count for each other."""
     try:
-        found = ip_address(address)
+        found = ip_address(address.partition("%")[0])
     except ValueError:
         return ""
+    if isinstance(found, IPv6Address) and (found.ipv4_mapped or found in NAT64):
+        found = IPv4Address(int(found) & 0xFFFF_FFFF)
     return str(IPv6Address(int(found) >> 64 << 64)) if isinstance(found, IPv6Address) else str(found)
+
+
+def origin_of(request: HttpRequest) -> str:
+    """Whose tries django-axes counts together: who has one IPv6 address has 2**64 of them."""
+    return origin(request.META.get("REMOTE_ADDR", "")) or "0.0.0.0"  # noqa: S104  # a column, not an interface
 
 
 class _AnonymousRate(_Addresses):

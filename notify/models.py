@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from notify.states import Channel, DeliveryStatus, Event
+from notify.states import Channel, DeliveryStatus, Event, label_of
 from plans.models import RecoveryPlan
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Subscription(models.Model):
     @property
     def what(self) -> str:
         """The events in words."""
-        return ", ".join(Event(each).label for each in self.events)
+        return ", ".join(label_of(each) for each in self.events)
 
 
 class Notice(models.Model):

@@ -22,6 +22,11 @@ class Event(TextChoices):
     TEST = "TEST", "test"
 
 
+def label_of(event: str) -> str:
+    """An event in words; one of a newer version, which may run beside this one during an upgrade, by its name."""
+    return Event(event).label if event in Event else event.lower().replace("_", " ")
+
+
 SUBSCRIBABLE = [each for each in Event if each is not Event.TEST]
 OF_RUNS = [each for each in SUBSCRIBABLE if each is not Event.JOURNAL]
 

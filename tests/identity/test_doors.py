@@ -59,6 +59,12 @@ def test_the_doors_to_the_provider_are_counted_too(cognito: Provider, client: Cl
 def test_one_network_of_ipv6_is_one_address() -> None:
     assert origin("2001:db8::1") == origin("2001:db8::ffff:1") != origin("2001:db8:0:1::1")
     assert origin("192.0.2.1") != origin("192.0.2.2")
+    for wrapped in (
+        "::ffff:192.0.2.{}",
+        "64:ff9b::192.0.2.{}",
+        "::ffff:192.0.2.{}%eth0",
+    ):  # strangers do not share a count
+        assert [origin(wrapped.format(n)) for n in (1, 2)] == ["192.0.2.1", "192.0.2.2"]
 
 
 def test_the_first_lock_is_in_the_journal_and_the_others_are_not(db: None) -> None:
@@ -100,3 +106,18 @@ def test_readyz_is_looked_up_once_a_second(db: None, django_assert_num_queries: 
     health.latest.made_at -= 1.1
     Client().get("/readyz")
     assert health.latest.made_at > time.monotonic() - 1
+
+
+def test_a_door_is_closed_for_a_whole_network_of_ipv6(db: None) -> None:
+    """Whoever has one address of IPv6 has as many as they like."""
+    name = make_user("viewer").username
+
+    def tries(network: str, number: int) -> int:
+        return (
+            Client()
+            .post("/sign-in", {"username": name, "password": "x"}, REMOTE_ADDR=f"{network}::{number:x}")
+            .status_code
+        )
+
+    assert [tries("2001:db8:1:1", number) for number in range(1, 7)] == [422] * 4 + [429] * 2
+    assert tries("2001:db8:1:2", 1) == 422

@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from audit.models import AuditEntry
 from notify.channels import signing
-from notify.models import Delivery, Subscription
+from notify.models import Delivery, Notice, Subscription
+from notify.states import Event
 from tests.console import world
 from tests.support.api_client import Api, answer, make_user, refusal
 
@@ -187,3 +188,19 @@ def test_the_administration_makes_changes_and_deletes(chief: Client) -> None:
     assert chief.post(delete, {"post": "yes"}).status_code == 302
     verbs = AuditEntry.objects.filter(refused=False).order_by("id").values_list("verb", flat=True)
     assert list(verbs) == ["subscription.create", "subscription.update", "subscription.delete"]
+
+
+def test_an_event_of_a_newer_version_hinders_no_reading(admin: Api, chief: Client) -> None:
+    """During an upgrade, or after going back, rows know events that this version does not."""
+    known = world.subscription()
+    Subscription.objects.update(events=["FAILED", "MOON_ROSE"])
+    world.delivery(known)
+    Notice.objects.update(event="MOON_ROSE")
+    assert admin.get("/notification-subscriptions").json()["items"][0]["events"] == ["FAILED", "MOON_ROSE"]
+    assert admin.get("/notification-deliveries").json()["items"][0]["event"] == "MOON_ROSE"
+    assert "failed, moon rose" in chief.get("/settings/notifications").content.decode()
+    for page in (f"/settings/notifications/{known.pk}", f"/admin/notify/subscription/{known.pk}/change/"):
+        assert chief.get(page).status_code == 200
+    for page in ("subscription", "notice", "delivery"):
+        assert chief.get(f"/admin/notify/{page}/").status_code == 200
+    assert known in Subscription.objects.wanting(Event.FAILED, None)
