@@ -110,8 +110,12 @@ class Stage:
                 raise AssertionError(f"still {self.picture(execution)} after {limit} s")
             self.advance(step)
             passed += step
-            self.look()
+            self.look_again()
         return self.fresh(execution)
+
+    def look_again(self) -> None:
+        """After a step of waiting."""
+        self.look()
 
     def fresh(self, execution: Execution) -> Execution:
         return Execution.objects.get(pk=execution.pk)
