@@ -88,6 +88,7 @@ def _poll_state(request: HttpRequest) -> PollState:
         active.values(n=_figure("COUNT", "pk")),
         active.values(n=_figure("SUM", "revision")),
         Execution.objects.final().order_by("-ended_at").values("ended_at")[:1],
+        Execution.objects.hidden().order_by("-hidden_at").values("hidden_at")[:1],
         RegionInventory.objects.filter(tried_at__isnull=False).order_by("-tried_at").values("tried_at")[:1],
         *(weighed.filter(verdict=each).values(n=_figure("COUNT", "pk")) for each in Verdict),
         believed.values(n=_figure("COUNT", "pk")),
@@ -113,7 +114,7 @@ def _dashboard(poll_state: PollState) -> dict[str, object]:
     return {
         "active": [Live(each, progress=progress, engine_alive=poll_state.engine_alive) for each in shown],
         "active_count": poll_state.active,
-        "last": Execution.objects.final().newest_first()[:ROWS],
+        "last": Execution.objects.final().shown().newest_first()[:ROWS],
         "overview": overview(timezone.now(), ROWS, engine_alive=poll_state.engine_alive),
         **_readiness(),
         **_due_drills(),

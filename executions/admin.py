@@ -30,7 +30,7 @@ def _abandon(actor: Actor, run: Any) -> None:
 @admin.register(Execution)
 class ExecutionAdmin(ReadOnly):
     list_display = ["plan_name", "kind", "status", "started_by", "started_at", "ended_at", "next_step_at", "aws_error"]
-    list_filter = ["status", "kind", "dry_run"]
+    list_filter = ["status", "kind", "dry_run", ("hidden_at", admin.EmptyFieldListFilter)]
     search_fields = ["plan_name", "started_by"]
     actions = ["cancel", "resume", "abandon"]
 

@@ -30,6 +30,14 @@ class ExecutionQuerySet(models.QuerySet["Execution"]):
         """Runs that are over."""
         return self.filter(ended_at__isnull=False)  # in these words SQLite finds the index
 
+    def shown(self) -> "ExecutionQuerySet":
+        """Runs that lists show, unless somebody asks for those that were hidden."""
+        return self.filter(hidden_at=None)
+
+    def hidden(self) -> "ExecutionQuerySet":
+        """Runs that somebody has cleared from the lists."""
+        return self.filter(hidden_at__isnull=False)
+
     def newest_first(self) -> "ExecutionQuerySet":
         """The order of every list and of its cursor."""
         return self.order_by("-started_at", "-id")

@@ -134,6 +134,7 @@ class ExecutionSummary(TypedDict):
     leftOut: list[LeftOut]
     pauseRequested: bool
     actions: ActionsShape
+    hiddenTime: int | None
     revision: int
 
 
@@ -202,6 +203,7 @@ def _summary(execution: Execution, actor: Actor, now: datetime, tried: Lineage, 
             abandon=_action(actions.abandon),
             retry=_action(retry_of(execution, actor, tried)),
         ),
+        hiddenTime=unix(execution.hidden_at),
         revision=execution.revision,
     )
 
@@ -302,13 +304,15 @@ class TerminationAnswer(TypedDict):
 
 
 class KeptShape(TypedDict):
-    """A finished run that was not deleted, and why, as a sentence."""
+    """A finished run that stays in the lists, and why, as a sentence."""
 
     executionId: str
     reason: str
 
 
 class BulkDeleted(TypedDict):
+    """How many runs were hidden: their rows stay, and GET by id finds them."""
+
     deletedCount: int
     totalScanned: int
     kept: list[KeptShape]

@@ -46,6 +46,7 @@ from executions.api.start_response import accepted
 from executions.codes.ours import Code
 from executions.commands import control
 from executions.commands.abandon import abandon
+from executions.commands.hide_finished import HIDE
 from executions.commands.production import look_at_plan
 from executions.models import Execution
 from executions.runs.allowed.actions import CONTROL
@@ -98,14 +99,15 @@ class ExecutionQuery(StrictSerializer):
     status = OneOf(choices=STATUSES, required=False)
     executionType = OneOf(choices=KINDS, required=False)
     dryRun = OneOf(choices=["true", "false"], required=False)
+    hidden = OneOf(choices=["true", "false"], required=False)
     limit = Text(required=False, described=LIMIT)
     nextToken = Text(required=False, described=TOKEN)
 
 
 class ExecutionList(ApiView):
-    """The history, newest first; new runs; and its clean-up."""
+    """The history, newest first; new runs; and clearing it."""
 
-    rights = {"POST": control.ANY_START, "DELETE": AnyOf("delete finished runs", ("executions.delete_execution",))}
+    rights = {"POST": control.ANY_START, "DELETE": AnyOf("hide finished runs", (HIDE,))}
 
     @describes(
         "listExecutions",
@@ -138,18 +140,18 @@ class ExecutionList(ApiView):
 
     @describes(
         "deleteFinishedExecutions",
-        "Delete every finished run without running instances or outstanding AWS answers",
+        "Hide every finished run without running instances or outstanding AWS answers; nothing is deleted",
         answers={200: BulkDeleted},
         refusals=["FORBIDDEN"],
     )
     def delete(self, request: Request) -> Response:
-        cleared = control.delete_finished(actor=actor_for(request))
-        kept = [KeptShape(executionId=str(each.execution_id), reason=each.reason) for each in cleared.kept]
-        return Response(BulkDeleted(deletedCount=cleared.deleted, totalScanned=cleared.scanned, kept=kept))
+        done = control.hide_finished(actor=actor_for(request))
+        kept = [KeptShape(executionId=str(each.execution_id), reason=each.reason) for each in done.kept]
+        return Response(BulkDeleted(deletedCount=done.hidden, totalScanned=done.scanned, kept=kept))
 
 
 def _filtered(asked: dict[str, Any]) -> Any:
-    runs = Execution.objects.all()
+    runs = Execution.objects.hidden() if asked.get("hidden") == "true" else Execution.objects.shown()
     if "planId" in asked:
         plan_id = _plan_id(asked["planId"])
         runs = runs.filter(Q(plan=plan_id) | Q(plan=None, plan_copy__planId=str(plan_id)))  # its history outlives it

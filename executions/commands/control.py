@@ -19,7 +19,7 @@ from contract.names import hidden_fault
 from contract.rights import AnyOf
 from executions import queue
 from executions.commands import new_run
-from executions.commands.clear_history import delete_finished
+from executions.commands.hide_finished import hide_finished
 from executions.commands.production import Consent, look_at_plan
 from executions.models import Execution, WaveRun
 from executions.runs import notifications, transitions
@@ -32,7 +32,7 @@ from executions.terminating.terminate import terminate
 from plans.models import RecoveryPlan
 from protection.inventory.recovery_instances import InstancesKnown
 
-__all__ = ["Failure", "TerminationResult", "cancel", "delete_finished", "get", "pause", "resume", "start", "terminate"]
+__all__ = ["Failure", "TerminationResult", "cancel", "get", "hide_finished", "pause", "resume", "start", "terminate"]
 
 COMMENT_MAX = 512
 ANY_START = AnyOf("start runs", (right_to_start(Kind.DRILL)[0], right_to_start(Kind.RECOVERY)[0]))

@@ -48,6 +48,14 @@ class RunFilter(forms.Form):
         empty_value=None,
     )
 
+    hidden = forms.TypedChoiceField(
+        label="Hidden runs",
+        required=False,
+        choices=[("", "Without hidden runs"), ("yes", "Hidden runs only")],
+        coerce=lambda value: value == "yes",
+        empty_value=None,
+    )
+
     def __init__(self, request: HttpRequest, **options: Any) -> None:
         super().__init__(request.GET, label_suffix="", **options)
 

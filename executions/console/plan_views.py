@@ -38,6 +38,6 @@ def plan_detail(request: HttpRequest, plan_id: uuid.UUID) -> HttpResponse:
         "readiness": Readiness.of(known.get(each) for each in ids),
         "assessed": readiness_of([plan.pk], db_clock())[plan.pk],
         "regions": [each for each in region_ages() if each.inventory.region in used],
-        "runs": plan.executions.order_by("-started_at", "-id")[:LAST_RUNS],
+        "runs": plan.executions.shown().newest_first()[:LAST_RUNS],
     }
     return render(request, "plans/plan_detail.html", context)

@@ -16,6 +16,7 @@ from django_htmx.http import HTMX_STOP_POLLING
 from audit.request_actor import actor_for
 from console.pages import HtmxHttpRequest, known_revision, wants_fragment
 from contract.rest.paging import page
+from executions.commands.hide_finished import HIDE
 from executions.console.forms import RunFilter
 from executions.console.live_page.event_feed import feed
 from executions.console.live_page.page_content import Live
@@ -40,11 +41,18 @@ def execution_list(request: HtmxHttpRequest) -> HttpResponse:
     """The history, newest first, filtered by what the address says; `after` is where the next rows begin."""
     form = RunFilter(request)
     chosen = form.chosen()
+    known = Execution.objects.hidden() if chosen.pop("hidden", False) else Execution.objects.shown()
     after = request.GET.get("after") or None
-    runs, token = page(Execution.objects.filter(**chosen), time="started_at", limit=RUNS_A_PAGE, token=after)
-    filters = {name: request.GET[name] for name in chosen}
+    runs, token = page(known.filter(**chosen), time="started_at", limit=RUNS_A_PAGE, token=after)
+    filters = {name: request.GET[name] for name in form.chosen()}
     more = urlencode({**filters, "after": token}) if token else ""
-    context = {"form": form, "runs": runs, "more": more, "is_filtered": bool(chosen)}
+    context = {
+        "form": form,
+        "runs": runs,
+        "more": more,
+        "is_filtered": bool(filters),
+        "may_hide": actor_for(request).may(HIDE),
+    }
     template = "executions/_executions.html" if wants_fragment(request) else "executions/execution_list.html"
     return render(request, template, context)
 

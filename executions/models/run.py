@@ -70,6 +70,7 @@ class Execution(models.Model):
     first_started_at = models.DateTimeField(null=True, help_text="Of a retry: when the first attempt was started")
     attempt = models.PositiveIntegerField(default=1, help_text="1 for a run that retries no other")
     left_out = models.JSONField(null=True, help_text="Of a retry: servers that whoever started it left out")
+    hidden_at = models.DateTimeField(null=True, help_text="When it left the lists; all else of it stays")
     agreed_instances = models.JSONField(
         null=True, help_text="Ids of instances, or of servers without one yet, that its start may end as production"
     )
@@ -117,6 +118,8 @@ class Execution(models.Model):
             models.Index(
                 fields=["first_attempt_id"], condition=Q(first_attempt_id__isnull=False), name="execution_attempts"
             ),
+            models.Index(fields=["-started_at", "-id"], condition=Q(hidden_at=None), name="execution_shown"),
+            models.Index(fields=["hidden_at"], condition=Q(hidden_at__isnull=False), name="execution_hidden"),
             models.Index(fields=["claim"], condition=Q(claim__isnull=False), name="execution_claimed"),
         ]
 

@@ -173,13 +173,13 @@ def test_it_records_once_for_each_accepted_action(admin: Api, simulator: Running
     admin.delete("/executions")
     verbs = AuditEntry.objects.order_by("id").values_list("verb", "refused", "actor")[before:]
     assert list(verbs) == [
-        (verb, False, admin.user.email) for verb in ("execution.start", "execution.cancel", "execution.delete")
+        (verb, False, admin.user.email) for verb in ("execution.start", "execution.cancel", "execution.hide")
     ]
     started, cancelled, deleted = AuditEntry.objects.order_by("id")[before:]
     assert started.before == {"activeExecutionId": None}
     assert started.after == {"activeExecutionId": run, "status": "PENDING"}
     assert (cancelled.before, cancelled.after) == ({"status": "PENDING"}, {"status": "CANCELLED"})
-    assert (deleted.before, deleted.after) == ({"executions": {run: "CANCELLED"}}, {"executions": {}})
+    assert (deleted.detail, deleted.after) == ({"executionIds": [run]}, {"hidden": True})
 
 
 def test_it_records_an_action_that_found_nothing_to_do(admin: Api) -> None:
@@ -192,7 +192,7 @@ def test_it_records_an_action_that_found_nothing_to_do(admin: Api) -> None:
     assert [(each.verb, each.detail.get("comment"), each.detail.get("changed")) for each in found] == [
         ("execution.cancel", "Enough.", None),
         ("execution.cancel", "I said enough.", False),
-        ("execution.delete", None, False),
+        ("execution.hide", None, False),
     ]
 
 

@@ -150,7 +150,7 @@ _READ = (
     "dashboard dashboard-live groups group servers plans plan executions execution execution-live job-logs"
     " job-logs-live job-logs-text execution-rows engine-back settings shortcuts journal journal-entry session"
     " start-drill start-recovery pause-execution resume-execution cancel-execution terminate-execution retry-execution"
-    " delete-group delete-plan delete-subscription notifications password abandon-execution"
+    " delete-group delete-plan delete-subscription notifications password abandon-execution hide-executions"
 )
 CONSOLE = [
     *(Rule(name, "GET", EVERYBODY) for name in _READ.split()),
@@ -183,6 +183,7 @@ CONSOLE = [
     Rule("abandon-execution", "POST", CONTROL),
     Rule("resume-execution", "POST", CONTROL),
     Rule("cancel-execution", "POST", CONTROL),
+    Rule("hide-executions", "POST", DELETE_RUNS),
     Rule("terminate-execution", "POST", END_DRILL, lambda scene: {"name": scene.run.plan_name}, Scene.drilled),
     Rule("terminate-execution", "POST", END_RECOVERY, lambda scene: {"name": scene.run.plan_name}, Scene.recovered),
 ]

@@ -75,7 +75,7 @@ def test_a_person_ends_it_and_what_turns_up_later_is_recorded(stage: Stage, tmp_
     assert stage.picture(run) == ("CANCELLED" if cancelled else "PARTIAL", ["FAILED"])
     assert AuditEntry.objects.get(verb="execution.abandon", outcome="ok").detail["regions"] == [FIRST]
     assert ServerHold.objects.count() == 0
-    assert control.delete_finished(actor=SYSTEM).deleted == 0
+    assert control.hide_finished(actor=SYSTEM).hidden == 0
     stage.simulator.clear_scenarios()
     stage.wait(lambda: stage.fresh(run).next_step_at is None, run)
     assert ServerRun.objects.filter(launch_status="LAUNCHED").count() == 2

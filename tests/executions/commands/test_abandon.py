@@ -11,7 +11,7 @@ from django.utils import timezone
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from contract.errors import DomainError
-from executions.commands import clear_history, control
+from executions.commands import control, hide_finished
 from executions.commands.abandon import abandon
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun
 from tests.executions.launching.test_many_servers import bulk, plan_of, wave_of
@@ -116,12 +116,12 @@ def test_a_launch_in_doubt_keeps_its_run_from_being_deleted(stage: Stage) -> Non
     run = stage.start(stage.plan("app-01"))
     wait(stage, 35)
     abandon(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
-    owed = clear_history.Kept(run.pk, "AWS has not said yet what became of all its launches.")
-    assert control.delete_finished(actor=SYSTEM) == clear_history.Cleared(0, 1, [owed])
+    owed = hide_finished.Kept(run.pk, "AWS has not said yet what became of all its launches.")
+    assert control.hide_finished(actor=SYSTEM) == hide_finished.Hidden(0, 1, [owed])
     with transaction.atomic():
-        assert clear_history._delete(SYSTEM, [run.pk]) == 0  # it was clear when the list was made
+        assert hide_finished._hide(SYSTEM, [run.pk], stage.clock()) == 0  # it was clear when the list was made
     stage.simulator.clear_scenarios()
     stage.wait(lambda: stage.fresh(run).next_step_at is None, run)
     assert ServerRun.objects.get().recovery_instance_id.startswith("i-")
-    up = clear_history.Kept(run.pk, "1 instance still stands. Terminate first, then delete.")
-    assert control.delete_finished(actor=SYSTEM) == clear_history.Cleared(0, 1, [up])
+    up = hide_finished.Kept(run.pk, "1 instance still stands. Terminate first, then hide.")
+    assert control.hide_finished(actor=SYSTEM) == hide_finished.Hidden(0, 1, [up])

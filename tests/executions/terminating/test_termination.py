@@ -188,8 +188,8 @@ def test_it_waits_for_the_launch_job_to_end_and_asks_again(stage: Stage) -> None
     assert (job.status, LaunchJob.objects.get().job_id in job.waits_for) == ("QUEUED", True)
     assert len(terminate(stage, run).waiting) == 1
     assert calls(stage) == 1, "a second request has nothing to ask for"
-    cleared = control.delete_finished(actor=SYSTEM)
-    assert (cleared.deleted, [each.reason for each in cleared.kept]) == (0, ["AWS is terminating its instances."])
+    cleared = control.hide_finished(actor=SYSTEM)
+    assert (cleared.hidden, [each.reason for each in cleared.kept]) == (0, ["AWS is terminating its instances."])
     gone = ServerRun.objects.filter(hostname="app-02", launch_status="TERMINATED")
     stage.wait(gone.exists, run, step=300, limit=20_000)
     job.refresh_from_db()

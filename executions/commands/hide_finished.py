@@ -1,11 +1,11 @@
-"""Clearing the history: runs that are over go, but for those whose instances stand or of which DRS owes an answer.
-
-What a run launched must not be forgotten while it runs: its rows are what guards it, and what finds it again.
+"""Clearing the history: runs that are over leave the lists, but for those whose instances stand or of which AWS owes an
+answer. Nothing is deleted: report, logs, evidence, forecasts and guards have their rows as before.
 """
 
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -15,53 +15,66 @@ from django.db.models.functions import Coalesce
 from audit.actor import Actor
 from audit.journal import attempt, record
 from contract.chunks import chunks
+from contract.clock import Clock, db_clock
 from contract.plurals import counted
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
 from executions.states import FINAL, JobStatus, LaunchStatus
 
 BATCH = 200
+HIDE = "executions.delete_execution"  # Django's own right of these rows, from when they were deleted
+VERB = "execution.hide"
 
 
 @dataclass(frozen=True)
 class Kept:
-    """A finished run that stays, and why, as a sentence."""
+    """A finished run that stays in the lists, and why, as a sentence."""
 
     execution_id: uuid.UUID
     reason: str
 
 
 @dataclass(frozen=True)
-class Cleared:
-    """How many runs were deleted of how many there were, and which finished ones were kept."""
+class Hidden:
+    """How many runs left the lists of how many were in them, and which finished ones were kept."""
 
-    deleted: int
+    hidden: int
     scanned: int
     kept: list[Kept] = field(default_factory=list)
 
 
-@attempt("execution.delete", "execution")
-def delete_finished(*, actor: Actor) -> Cleared:
-    """Delete every run that is over, of which nothing stands and of which DRS owes nothing. The journal stays."""
-    actor.require("executions.delete_execution", "delete finished runs")
-    scanned, deleted = Execution.objects.count(), 0
+@attempt(VERB, "execution")
+def hide_finished(*, actor: Actor, clock: Clock = db_clock) -> Hidden:
+    """Hide every run that is over, of which nothing stands and of which AWS owes nothing."""
+    actor.require(HIDE, "hide finished runs")
+    scanned, hidden = Execution.objects.shown().count(), 0
     for batch in chunks(list(_done().values_list("pk", flat=True)), BATCH):
         with transaction.atomic():
-            deleted += _delete(actor, batch)
+            hidden += _hide(actor, batch, clock())
     kept = list(_kept())
     for some in chunks(kept, BATCH):
         _note(actor, {"kept": [{"executionId": str(each.execution_id), "reason": each.reason} for each in some]})
-    if not deleted and not kept:
+    if not hidden and not kept:
         _note(actor, {})
-    return Cleared(deleted, scanned, kept)
+    return Hidden(hidden, scanned, kept)
+
+
+def what_would_be_hidden() -> Hidden:
+    """What it would do now, for the question before it."""
+    return Hidden(_done().count(), Execution.objects.shown().count(), list(_kept()))
+
+
+def is_done_with() -> Q:
+    """Of runs that are over: nothing of them stands, is being terminated, or is still to be told."""
+    return Q(~Exists(_standing()), ~Exists(_ending()), ~Exists(_launching()))
 
 
 def _note(actor: Actor, detail: dict[str, Any]) -> None:
     unchanged = {"changed": False, **detail}
-    record(actor, "execution.delete", subject_kind="execution", subject_id="finished", detail=unchanged)
+    record(actor, VERB, subject_kind="execution", subject_id="finished", detail=unchanged)
 
 
 def _over() -> QuerySet[Execution]:
-    return Execution.objects.filter(status__in=sorted(FINAL))
+    return Execution.objects.shown().filter(status__in=sorted(FINAL))
 
 
 def _standing() -> QuerySet[ServerRun]:
@@ -81,11 +94,11 @@ def _launching() -> QuerySet[LaunchJob]:
 
 
 def _done() -> QuerySet[Execution]:
-    return _over().filter(~Exists(_standing()), ~Exists(_ending()), ~Exists(_launching()))
+    return _over().filter(is_done_with())
 
 
 def _kept() -> Iterator[Kept]:
-    runs = _over().filter(Exists(_standing()) | Exists(_ending()) | Exists(_launching()))
+    runs = _over().filter(~is_done_with())
     number = _standing().order_by().values("wave__execution").annotate(n=Count("pk")).values("n")
     runs = runs.order_by("-started_at", "-pk")
     up = Coalesce(Subquery(number, output_field=IntegerField()), 0)
@@ -97,23 +110,23 @@ def _reason(up: int, is_ending: bool) -> str:
     if is_ending:
         return "AWS is terminating its instances."
     if up:
-        return f"{counted(up, 'instance')} still {'stands' if up == 1 else 'stand'}. Terminate first, then delete."
+        return f"{counted(up, 'instance')} still {'stands' if up == 1 else 'stand'}. Terminate first, then hide."
     return "AWS has not said yet what became of all its launches."
 
 
-def _delete(actor: Actor, ids: Sequence[uuid.UUID]) -> int:
-    """Delete those of `ids` that may still go when nobody else can write them; answers how many."""
+def _hide(actor: Actor, ids: Sequence[uuid.UUID], now: datetime) -> int:
+    """Hide those of `ids` that may still go when nobody else can write them; answers how many."""
     list(Execution.objects.select_for_update().filter(pk__in=ids).order_by("pk").values_list("pk"))
-    batch = dict(_done().filter(pk__in=ids).values_list("pk", "status"))
+    batch = [str(each) for each in _done().filter(pk__in=ids).values_list("pk", flat=True)]
     if batch:
-        Execution.objects.filter(pk__in=list(batch)).delete()
+        Execution.objects.filter(pk__in=batch).update(hidden_at=now)
         record(
             actor,
-            "execution.delete",
+            VERB,
             subject_kind="execution",
             subject_id="finished",
-            detail={"executionIds": [str(each) for each in batch]},
-            before={"executions": {str(each): status for each, status in batch.items()}},
-            after={"executions": {}},
+            detail={"executionIds": batch},
+            before={"hidden": False},
+            after={"hidden": True},
         )
     return len(batch)
