@@ -28,7 +28,7 @@ from tests.support.api_client import Api, answer, make_user, refusal
 from tests.support.packs import found_wrong
 from tests.support.stage import Stage
 
-pytestmark = [pytest.mark.both, pytest.mark.field("B2")]
+pytestmark = pytest.mark.both
 
 
 def entries() -> list[AuditEntry]:
@@ -47,6 +47,7 @@ def cleaned_up(stage: Stage, hosts: str = "app-01 app-02") -> Execution:
     return stage.wait(lambda: bool(stage.fresh(run).termination_status == "COMPLETED"), run)
 
 
+@pytest.mark.field("B2")
 @pytest.mark.parametrize("kind", list(Kind))
 def test_it_keeps_what_stands_and_says_so(stage: Stage, kind: Kind) -> None:
     run = up(stage, kind)
@@ -73,6 +74,7 @@ def everything(run: Execution, at: Any) -> list[Any]:
     return [told, as_csv(told), as_pdf(told), calls(fresh), evidence_pack.account(run.pk, at).entries]
 
 
+@pytest.mark.field("B2")
 def test_report_logs_evidence_and_forecast_are_the_same_to_the_byte(stage: Stage) -> None:
     run, now = cleaned_up(stage), stage.clock()
     viewer = Api(make_user("viewer"))
@@ -112,6 +114,7 @@ def test_a_drill_that_was_hidden_still_counts_as_a_drill(stage: Stage) -> None:
     assert "never drilled" not in after
 
 
+@pytest.mark.field("B2")
 def test_a_recovery_is_guarded_although_everything_that_could_be_was_hidden(stage: Stage) -> None:
     plan = stage.plan("app-01")
     run = stage.until(stage.start(plan, Kind.RECOVERY), "COMPLETED")

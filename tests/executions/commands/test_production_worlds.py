@@ -18,7 +18,7 @@ from plans.models import RecoveryPlan
 from tests.support.api_client import make_user
 from tests.support.stage import Stage
 
-pytestmark = [pytest.mark.both, pytest.mark.field("B1")]
+pytestmark = pytest.mark.both
 
 JOB = 3600.0  # longer than any launch takes
 SERVERS = ("app-01", "app-02", "web-01", "web-02")
@@ -99,6 +99,7 @@ def worlds(stage: Stage, seeds: range) -> dict[str, int]:
     return ends
 
 
+@pytest.mark.field("B1")
 def test_no_drill_of_an_operator_ends_production(stage: Stage) -> None:
     ends = worlds(stage, range(12))
     assert {"FORBIDDEN", "PARTIAL"} <= ends.keys(), ends

@@ -14,7 +14,7 @@ from tests.executions.commands.test_production import asked, launched_outside, r
 from tests.support.api_client import Api, answer, make_user, refusal
 from tests.support.stage import Stage
 
-pytestmark = [pytest.mark.both, pytest.mark.field("B1")]
+pytestmark = pytest.mark.both
 
 
 def by_operator(stage: Stage, *tiers: str, **options: Any) -> Execution:
@@ -34,6 +34,7 @@ def noted(run: Execution, verb: str) -> list[AuditEntry]:
     return list(AuditEntry.objects.filter(verb=verb, subject_id=str(run.pk)).order_by("id"))
 
 
+@pytest.mark.field("B1")
 def test_launched_outside_between_the_start_and_its_send(stage: Stage) -> None:
     run = by_operator(stage, "app-01 app-02 app-03")
     launched_outside(stage, "app-02")
@@ -54,6 +55,7 @@ def test_launched_outside_between_the_start_and_its_send(stage: Stage) -> None:
     assert (problem.code, production in problem.text) == ("PRODUCTION_RUNNING", True)
 
 
+@pytest.mark.field("B1")
 def test_launched_outside_between_the_start_and_wave_2(stage: Stage) -> None:
     run = by_operator(stage, "web-01", "app-01 app-02", pause={1})
     stage.until(run, "PAUSED")
@@ -72,6 +74,7 @@ def test_launched_outside_between_the_start_and_wave_2(stage: Stage) -> None:
     assert [each in told[name] for name, each in zip(("app-01", "app-02"), production, strict=True)] == [True, True]
 
 
+@pytest.mark.field("B1")
 def test_by_an_operator_of_another_account(stage: Stage) -> None:
     """Whoever assumes a role in this account: DRS tells the job and no name. It is DRS's word that counts."""
     run = by_operator(stage, "app-01")
@@ -125,6 +128,7 @@ def test_a_recovery_goes_on_and_says_what_it_replaces(stage: Stage) -> None:
     assert running(stage, "app-01") != [instance]
 
 
+@pytest.mark.field("B1")
 def test_a_drill_waits_while_drs_does_not_say_what_runs(stage: Stage) -> None:
     run = by_operator(stage, "app-01")
     stage.simulator.scenario("throttle", operation="DescribeRecoveryInstances")
