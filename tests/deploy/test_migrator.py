@@ -13,6 +13,8 @@ import yaml
 from tests.deploy.cloud import account, client
 from tests.deploy.templates import Loader
 
+pytestmark = pytest.mark.slow  # moto takes seconds to import
+
 TEMPLATE = Path(__file__).resolve().parents[2] / "deploy" / "cloudformation" / "services.yaml"
 
 

@@ -22,6 +22,7 @@ from drs_simulator.world.state_file import Store
 IDS = demo_server_ids()
 
 
+@pytest.mark.slow
 def test_kill_nine_loses_nothing_that_was_answered(tmp_path: Path) -> None:
     state = tmp_path / "state.sqlite3"
     with simulator_process(state, "demo", speed=2.0) as first:
@@ -109,6 +110,7 @@ def test_one_connection_serves_many_requests() -> None:
                 assert connection.recv(65_536).startswith(b"HTTP/1.1 200 OK")
 
 
+@pytest.mark.slow
 def test_polling_two_hundred_jobs_is_quick() -> None:
     with running_simulator(generate_fleet(200), max_jobs=500, max_servers_in_jobs=500) as sim:
         client = sim.client()

@@ -80,6 +80,7 @@ any_v6 = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=2000, deadline=None)
 @given(any_v4)
 @example(V4("192.0.0.8"))
@@ -90,6 +91,7 @@ def test_of_ipv4_the_public_internet_is_allowed_and_nothing_else(address: ipaddr
     assert allowed(address) == (not named(address, NOT_PUBLIC_V4) and not special)
 
 
+@pytest.mark.slow
 @settings(max_examples=2000, deadline=None)
 @given(any_v6)
 @example(V6("fec0::1"))
@@ -109,6 +111,7 @@ def test_of_ipv6_only_global_unicast_is_allowed(address: ipaddress.IPv6Address) 
         assert address.is_global
 
 
+@pytest.mark.slow
 @settings(max_examples=1000, deadline=None)
 @given(any_v4, st.sampled_from(sorted(WRAPPED)))
 def test_what_is_wrapped_is_judged_as_what_is_inside(inner: ipaddress.IPv4Address, how: str) -> None:

@@ -48,6 +48,7 @@ def test_a_formula_gets_a_quote(before: str, sign: str) -> None:
     assert safe(f"{before}{sign}1+1") == f"{before}'{sign}1+1"
 
 
+@pytest.mark.slow
 @settings(max_examples=2_000)
 @given(texts, texts)
 def test_no_text_begins_a_formula_in_any_locale(one: str, other: str) -> None:

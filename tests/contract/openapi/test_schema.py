@@ -32,6 +32,7 @@ def validate(schema: dict[str, Any], value: Any) -> None:
     Draft202012Validator(schema).validate(value)
 
 
+@pytest.mark.slow
 def test_it_is_valid_openapi_31(document: dict[str, Any]) -> None:
     from drf_spectacular.validation import validate_schema  # imports jsonschema, see below
 

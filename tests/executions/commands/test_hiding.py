@@ -167,6 +167,7 @@ def test_a_launch_in_doubt_is_not_hidden_under_the_lock(db: None) -> None:
     assert (kept.execution_id, kept.reason) == (run.pk, "AWS has not said yet what became of all its launches.")
 
 
+@pytest.mark.slow
 def test_twenty_runs_that_stand_cost_no_more_queries_than_one(db: None) -> None:
     def queries() -> int:
         with CaptureQueriesContext(connection) as asked:

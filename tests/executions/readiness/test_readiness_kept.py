@@ -135,6 +135,7 @@ def counted(plans: list[RecoveryPlan]) -> int:
     return len(queries)
 
 
+@pytest.mark.slow
 def test_five_hundred_plans_cost_as_many_queries_as_one(db: None) -> None:
     """How long that takes is in bench/readiness.py."""
     world.region()
