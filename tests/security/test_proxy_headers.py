@@ -62,3 +62,34 @@ def test_an_odd_charset_or_path_is_no_error_of_the_server() -> None:
         for name in ("SCRIPT_NAME", "SCRIPT-URL", "Redirect-Url"):
             answer = requests.get(f"{server.url}/healthz", headers={name: b"\xff\xfe"}, timeout=20)
             assert answer.status_code == 200, name
+
+
+def test_behind_a_trusted_proxy_its_word_counts_and_what_came_before_it_does_not(tmp_path: Path) -> None:
+    """As a load balancer sends it: what it saw itself stands last in X-Forwarded-For, after what a client wrote."""
+    settings = {
+        "DRSORCH_TRUSTED_PROXY": "true",
+        "DRSORCH_PUBLIC_URL": "https://dr.example.com",
+        "DJANGO_ALLOWED_HOSTS": "dr.example.com",
+        "DRSORCH_THROTTLE_ANON": "3/min",
+        "DRSORCH_CACHE_DIR": str(tmp_path),
+        "DJANGO_SECRET_KEY": "behind-a-proxy-0123456789-abcdefghijklmnopqrstuvwxyz",
+    }
+    with web_server(**settings) as server:
+
+        def ask(path: str, seen: str = "198.51.100.1", **headers: str) -> requests.Response:
+            told = {"Host": "dr.example.com", "X-Forwarded-Proto": "https", "X-Forwarded-For": seen, **headers}
+            return requests.get(f"{server.url}{path}", headers=told, allow_redirects=False, timeout=20)
+
+        page = ask("/executions")
+        assert page.headers["Location"] == "/sign-in?next=%2Fexecutions"
+        assert "max-age=31536000" in page.headers["Strict-Transport-Security"]
+        plain = ask("/executions", **{"X-Forwarded-Proto": "http"})
+        assert (plain.status_code, plain.headers["Location"]) == (301, "https://dr.example.com/executions")
+        for name, value in FORGED.items():
+            if name not in ("X-Forwarded-Proto", "X-Forwarded-For"):
+                answer = ask("/executions", **{name: value})
+                assert answer.headers["Location"] == "/sign-in?next=%2Fexecutions", name
+        # Whoever makes up an address before it is counted by the one that the proxy saw; others are not.
+        tried = [ask("/api/v1/executions", f"203.0.113.{number}, 192.0.2.7").status_code for number in range(5)]
+        assert tried == [401, 401, 401, 429, 429]
+        assert ask("/api/v1/executions", "192.0.2.7, 192.0.2.8").status_code == 401
