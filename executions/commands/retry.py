@@ -240,8 +240,8 @@ def _copy(made: Execution, left: WaveLeft, attempt: int, now: datetime) -> None:
         status = WaveStatus.COMPLETED if is_up else WaveStatus.SKIPPED
         text = _why_not_run(left, attempt, is_up=is_up)
     said = WAVE.shared(left.wave, WaveRun)
-    # A gate that was passed is not waited at again: whoever retries decides to go on.
-    said["pause_before"] &= left.wave.paused_at is None and bool(left.servers)
+    # A gate that was passed is not waited at again; one whose pause expired, or that was cancelled at, was not passed.
+    said["pause_before"] &= left.wave.resumed_at is None and bool(left.servers)
     wave = WaveRun.objects.create(
         execution=made,
         number=left.wave.number,

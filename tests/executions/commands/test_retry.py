@@ -1,6 +1,7 @@
 """Trying again: only what did not come up, once, and with what stands counted as done."""
 
 import threading
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -88,6 +89,21 @@ def test_gates_that_were_passed_are_not_waited_at_again_and_later_ones_are(stage
     first = failed(stage, run)
     second = stage.until(again(stage, first), "PAUSED")
     assert stage.picture(second)[1] == ["COMPLETED", "COMPLETED", "PAUSED"]
+
+
+@pytest.mark.field("B4")
+def test_a_gate_whose_pause_expired_is_waited_at_again(stage: Stage) -> None:
+    """Nobody has looked at it: a launch behind it still needs a person."""
+    plan = stage.plan("db-primary-01", "app-01", "web-01", pause={1, 2})
+    first = stage.until(stage.start(plan), "PAUSED")
+    stage.offset += timedelta(seconds=31_536_001)
+    first = failed(stage, first)
+    assert (first.error_code, stage.picture(first)[1]) == ("PAUSE_EXPIRED", ["COMPLETED", "SKIPPED", "SKIPPED"])
+    before = len(stage.launches())
+    second = stage.until(again(stage, first), "PAUSED")
+    assert stage.picture(second)[1] == ["COMPLETED", "PAUSED", "PENDING"]
+    assert len(stage.launches()) == before
+    assert [each.pause_before for each in stage.waves(second)] == [False, True, True]
 
 
 def test_of_two_retries_at_once_one_wins(stage: Stage) -> None:
