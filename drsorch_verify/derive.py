@@ -12,6 +12,7 @@ from typing import Any
 Json = dict[str, Any]
 PARTS = ("person", "quota", "queue", "cleanup", "snapshot", "conversion", "launch", "other")
 UP = ("LAUNCHED", "TERMINATED")
+CLOCKS_DIFFER = 60  # seconds by which a snapshot that was taken for a launch may seem older than its intent
 GIVEN_UP = ("WAVE_TIMEOUT", "AWS_NOT_ANSWERING")  # waves that ended while AWS went on
 
 _PHASE = {
@@ -90,11 +91,12 @@ def server_figures(record: Json, wave: Json, server: Json) -> Json:
     """rtoSeconds, tookSeconds, split and rpo of one server."""
     turns = server_turns(wave, server)
     used = any(event["event"] == "USING_PREVIOUS_SNAPSHOT" for event in server["events"])
+    rpo = target(_rpo(record, wave, server), record["rpoMinutes"], reached=launched(server))
     return {
         "rtoSeconds": between(record["firstStartTime"], server["launchTime"]),
         "tookSeconds": between(wave["startTime"], server["launchTime"]),
         "split": split(turns, server["launchTime"] or 0),
-        "rpo": target(_rpo(record, server), record["rpoMinutes"], reached=launched(server)),
+        "rpo": _still_read(rpo) if _is_reading(record, wave, server) else rpo,
         "usedPreviousSnapshot": used,
     }
 
@@ -115,37 +117,90 @@ def wave_figures(record: Json, wave: Json) -> Json:
 
 def run_figures(record: Json) -> Json:
     """Everything under `measured`: over all attempts, each server as the last one left it."""
-    servers = servers_of(record)
+    homes = _homes(record)
+    servers = [server for _, server in homes]
     complete = bool(servers) and all(launched(each) for each in servers)
     end = max((each["launchTime"] for each in servers if each["launchTime"] is not None), default=None)
-    return {
+    known = [_rpo(record, wave, each) for wave, each in homes if launched(each)]
+    start = _reference(record) if counts_from_outage(record) else record["firstStartTime"]
+    figures = {
         "complete": complete,
         "servers": len(servers),
         "launchedServers": sum(launched(each) for each in servers),
         "referenceTime": _reference(record),
-        "rto": target(between(record["firstStartTime"], end), record["rtoMinutes"], reached=complete),
-        "rpo": _worst(record, servers),
-        "rpoUnknownServers": sum(launched(each) and _rpo(record, each) is None for each in servers),
-        "laterThanOutageServers": sum(launched(each) and _is_later(record, each) for each in servers),
+        "rto": target(between(start, end), record["rtoMinutes"], reached=complete),
+        "rpo": _worst(record, homes),
+        "rpoUnknownServers": known.count(None),
+        "laterThanOutageServers": sum(launched(each) and _is_later(record, wave, each) for wave, each in homes),
         "previousSnapshotServers": sum(launched(each) and each["usedPreviousSnapshot"] for each in servers),
         "split": split(_run_turns(record, end) if end is not None else [], end or 0),
     }
+    if counts_from_outage(record):
+        reading = sum(_is_reading(record, wave, each) for wave, each in homes)
+        figures |= {
+            "rtoFromStartSeconds": between(record["firstStartTime"], end),
+            "rpoLagSeconds": _lag_of_worst(record, homes),
+            "rpoUnknownServers": known.count(None) - reading,
+            "rpoReadingServers": reading,
+        }
+    return figures
 
 
-def servers_of(record: Json) -> list[Json]:
-    """Every server of the run and of the attempts before it, as its last attempt left it."""
+def counts_from_outage(record: Json) -> bool:
+    """Before version 1.1.0 the recovery time counted from the start, whatever outage was declared, and the recovery
+    point left out the source's lag."""
+    return "rtoFromStartSeconds" in record["measured"]
+
+
+def _homes(record: Json) -> list[tuple[Json, Json]]:
+    """Every server of the run and of the attempts before it, as its last attempt left it, with its wave."""
     waves = [wave for each in [*record["earlier"], record] for wave in each["waves"]]
-    return list({server["sourceServerId"]: server for wave in waves for server in wave["servers"]}.values())
+    return list({server["sourceServerId"]: (wave, server) for wave in waves for server in wave["servers"]}.values())
 
 
-def _is_later(record: Json, server: Json) -> bool:
+def _is_later(record: Json, wave: Json, server: Json) -> bool:
     """Data from after the declared outage: then the outage was not then, and the RPA is not known."""
-    outage, point = record["outageTime"], server["pointInTime"]
-    return outage is not None and point is not None and point > outage
+    outage, data = record["outageTime"], _data_time(wave, server)
+    return outage is not None and data is not None and data > outage
 
 
-def _rpo(record: Json, server: Json) -> int | None:
-    return None if _is_later(record, server) else between(server["pointInTime"], _reference(record))
+def _rpo(record: Json, wave: Json, server: Json) -> int | None:
+    return None if _is_later(record, wave, server) else between(_data_time(wave, server), _reference(record))
+
+
+def _data_time(wave: Json, server: Json) -> int | None:
+    return None if server["pointInTime"] is None else server["pointInTime"] - _lag(wave, server)
+
+
+def _lag(wave: Json, server: Json) -> int:
+    """A snapshot that was taken for the launch has data as old as the source's lag when the launch was sent."""
+    lag, point = server.get("lagSeconds"), server["pointInTime"]
+    intent = next(each["intentTime"] for each in wave["jobs"] if each["launchId"] == server["launchId"])
+    if server["usedPreviousSnapshot"] or lag is None or point is None or intent is None:
+        return 0
+    return lag if point >= intent - CLOCKS_DIFFER else 0
+
+
+def _lag_of_worst(record: Json, homes: Sequence[tuple[Json, Json]]) -> int:
+    known = [
+        (rpo, at, _lag(wave, each))
+        for at, (wave, each) in enumerate(homes)
+        if launched(each) and (rpo := _rpo(record, wave, each)) is not None
+    ]
+    return max(known)[2] if known else 0
+
+
+def _is_reading(record: Json, wave: Json, server: Json) -> bool:
+    """Whether a server is up and AWS was still asked how old its data is."""
+    if not counts_from_outage(record) or not launched(server) or server["pointInTime"] is not None:
+        return False
+    return any(
+        each["launchId"] == server["launchId"] and each["jobId"] and each["moreExpected"] for each in wave["jobs"]
+    )
+
+
+def _still_read(found: Json) -> Json:
+    return {**found, "reached": "READING"} if found["reached"] == "UNKNOWN" else found
 
 
 def target(seconds: int | None, minutes: int | None, *, reached: bool) -> Json:
@@ -165,15 +220,15 @@ def target(seconds: int | None, minutes: int | None, *, reached: bool) -> Json:
     return {"reached": word, "seconds": seconds, "targetSeconds": wanted, "missedBySeconds": missed_by}
 
 
-def _worst(record: Json, servers: Sequence[Json]) -> Json:
-    up = [each for each in servers if launched(each)]
-    known = [rpo for each in up if (rpo := _rpo(record, each)) is not None]
-    whole = len(up) == len(servers)
+def _worst(record: Json, homes: Sequence[tuple[Json, Json]]) -> Json:
+    up = [(wave, each) for wave, each in homes if launched(each)]
+    known = [rpo for wave, each in up if (rpo := _rpo(record, wave, each)) is not None]
+    whole = len(up) == len(homes)
     found = target(max(known, default=None), record["rpoMinutes"], reached=bool(known) or whole)
     gone = len(record["earlier"]) < record["attempt"] - 1
-    if found["reached"] == "MET" and (gone or len(known) < len(servers)):
+    if found["reached"] == "MET" and (gone or len(known) < len(homes)):
         found["reached"] = "UNKNOWN" if whole else "NOT_REACHED"
-    return found
+    return _still_read(found) if any(_is_reading(record, wave, each) for wave, each in homes) else found
 
 
 def _run_turns(record: Json, end: int) -> list[Turn]:

@@ -106,7 +106,12 @@ def _of_attempt(tried: Json, told: Sequence[Json], *, launches: bool) -> list[st
         anchors = _anchors(told)
         for wave in tried["waves"]:
             name = f"wave {wave['waveNumber'] + 1}"
-            problems = [*_of_wave(wave, told, start), *_of_jobs(wave, told), *_of_servers(wave, anchors)]
+            problems = [
+                *_of_wave(wave, told, start),
+                *_of_jobs(wave, told),
+                *_of_servers(wave, anchors),
+                *_of_lags(wave, told),
+            ]
             found += [f"{name}: {text}" for text in problems]
     return found
 
@@ -204,6 +209,19 @@ def _of_servers(wave: Json, anchors: Json) -> list[str]:
         if launch is None and (late or early):  # what the journal has of its time is what was known then
             found.append(f"{name} was launched at a time when its launch was not under way")
     return found
+
+
+def _of_lags(wave: Json, told: Sequence[Json]) -> list[str]:
+    """The lag of each source is that of the last intent to launch it; older intents have none."""
+    lags: Json = {}
+    for entry in told:
+        if entry["verb"] == "launch.intent" and not entry["refused"]:
+            lags |= entry["detail"].get("lags", {})
+    return [
+        f"the lag of {each['hostname']} is not what the journal says it was when its launch was sent"
+        for each in wave["servers"]
+        if "lagSeconds" in each and each["lagSeconds"] != lags.get(each["sourceServerId"])
+    ]
 
 
 def _ended(entries: Iterable[Json]) -> list[Json]:

@@ -8,6 +8,7 @@ import io
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from itertools import compress
 from typing import Any, Literal
 
 from drsorch_verify.visible import visible
@@ -35,11 +36,13 @@ COLUMNS = [
     "conversionSeconds",
     "launchSeconds",
     "pointInTime",
+    "lagSeconds",
     "rpoSeconds",
     "rpoReached",
     "usedPreviousSnapshot",
     "error",
 ]
+LAG = "lagSeconds"
 # What a spreadsheet would take for the beginning of a formula, in full width as well; at the beginning of a cell, or
 # behind a semicolon, which many locales take for the end of one, quoted or not.
 FORMULA = "=+@|%\uff1d\uff0b\uff20\uff5c\uff05\ufe62\ufe66\ufe6a\ufe6b\ufe63\uff0d\u2212-"
@@ -61,10 +64,12 @@ def as_csv_before(record: Json) -> str:
 def _table(record: Json, quoting: Literal[0, 1], shown: Callable[[object], object]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, quoting=quoting)
-    writer.writerow(COLUMNS)
+    has_lag = any("lagSeconds" in each for wave in record["waves"] for each in wave["servers"])
+    kept = [has_lag or name != LAG for name in COLUMNS]  # it was not there before version 1.1.0
+    writer.writerow(compress(COLUMNS, kept))
     for wave in record["waves"]:
         for server in wave["servers"]:
-            writer.writerow([shown(cell) for cell in _cells(record, wave, server)])
+            writer.writerow([shown(cell) for cell in compress(_cells(record, wave, server), kept)])
     return out.getvalue()
 
 
@@ -101,6 +106,7 @@ def _cells(record: Json, wave: Json, server: Json) -> list[object]:
         split["conversion"],
         split["launch"],
         _iso(server["pointInTime"]),
+        server.get(LAG),
         server["rpo"]["seconds"],
         server["rpo"]["reached"],
         "yes" if server["usedPreviousSnapshot"] else "no",

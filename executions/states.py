@@ -261,6 +261,7 @@ class Reached(Status):
     MET = "MET", "Met", Tone.SUCCESS
     MISSED = "MISSED", "Missed", Tone.DANGER
     NOT_REACHED = "NOT_REACHED", "Not every server launched", Tone.DANGER
+    READING = "READING", "Still being read", Tone.NEUTRAL
     UNKNOWN = "UNKNOWN", "Not known", Tone.NEUTRAL
     NO_TARGET = "NO_TARGET", "No target", Tone.NEUTRAL
 

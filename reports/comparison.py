@@ -9,7 +9,7 @@ from executions.models import Execution
 
 class ComparisonShape(TypedDict):
     """The finished run of the plan before this one's first attempt. Changes are this run's figure less the previous
-    one's, in seconds; null unless both are of one kind and brought every server up (`complete`).
+    one's, in seconds from the start of each; null unless both are of one kind and brought every server up (`complete`).
     """
 
     executionId: str
@@ -41,10 +41,10 @@ def compare(execution: Execution, figures: Measured) -> ComparisonShape | None:
         status=before.status,
         startTime=unix(before.started_at),
         complete=old.complete,
-        rtoSeconds=old.rto.seconds,
+        rtoSeconds=old.from_start,
         rpoSeconds=old.rpo.seconds,
         launchedServers=sum(each.launched for each in old.servers),
-        rtoChangeSeconds=_change(figures.rto.seconds, old.rto.seconds) if alike else None,
+        rtoChangeSeconds=_change(figures.from_start, old.from_start) if alike else None,
         rpoChangeSeconds=_change(figures.rpo.seconds, old.rpo.seconds) if alike else None,
         planChanged=before.plan_copy.get("version") != execution.plan_copy.get("version"),
     )

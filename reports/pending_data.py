@@ -19,11 +19,6 @@ def expected(waves: Sequence[WaveRows]) -> list[str]:
     return [*found, "A report or evidence pack made later has it."] if found else []
 
 
-def is_reading(waves: Iterable[WaveRows]) -> bool:
-    """Whether the age of a launched server's data is not known yet, and AWS is still asked for it."""
-    return any(each.point_in_time is None and each.launched_at for wave in waves for each in _told_on(wave))
-
-
 def _of_wave(wave: WaveRows) -> Iterable[str]:
     name, more = f"wave {wave.run.number + 1}", _told_on(wave)
     for job in wave.jobs:

@@ -29,7 +29,7 @@ from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
 from executions.runs.attempts import LeftOut
 from reports.comparison import ComparisonShape, compare
 from reports.failures import FailureShape, failures
-from reports.pending_data import expected, is_open, is_reading
+from reports.pending_data import expected, is_open
 from reports.sentences import verdict
 from reports.terminations import CleanupShape, cleanup
 
@@ -51,7 +51,8 @@ class SplitShape(TypedDict):
 
 
 class TargetShape(TypedDict):
-    """A figure against its target: MET, MISSED (by how much), NOT_REACHED, UNKNOWN or NO_TARGET."""
+    """A figure against its target: MET, MISSED (by how much), NOT_REACHED, READING (AWS is still asked), UNKNOWN or
+    NO_TARGET."""
 
     reached: str
     seconds: int | None
@@ -80,6 +81,7 @@ class ServerShape(TypedDict):
     recoveryInstanceId: str | None
     launchTime: int | None
     pointInTime: int | None
+    lagSeconds: int | None
     usedPreviousSnapshot: bool
     late: bool
     error: str | None
@@ -128,8 +130,9 @@ class WaveShape(TypedDict):
 
 
 class MeasuredShape(TypedDict):
-    """The recovery time achieved (`rto`: from the first attempt's start to the last server launched) and the recovery
-    point achieved (`rpo`: of the worst server, from `referenceTime`), each against its target.
+    """The recovery time achieved (`rto`: to the last server launched) and the recovery point achieved (`rpo`: of the
+    worst server, `rpoLagSeconds` of it the lag of its source), each against its target and from `referenceTime`: the
+    declared outage, or the first attempt's start. `rtoFromStartSeconds` is the recovery time from that start.
 
     Over all servers of all attempts so far, each as the last one left it.
     """
@@ -139,8 +142,11 @@ class MeasuredShape(TypedDict):
     launchedServers: int
     referenceTime: int
     rto: TargetShape
+    rtoFromStartSeconds: int | None
     rpo: TargetShape
+    rpoLagSeconds: int
     rpoUnknownServers: int
+    rpoReadingServers: int
     laterThanOutageServers: int
     previousSnapshotServers: int
     split: SplitShape
@@ -215,9 +221,7 @@ def record(execution: Execution, now: datetime) -> RecordShape:
     return RecordShape(
         format=FORMAT,
         generatedTime=unix(now),
-        verdict=verdict(
-            execution, figures, reading=is_reading([*rows, *(wave for each in before for wave in each.waves)])
-        ),
+        verdict=verdict(execution, figures),
         expected=expected(rows),
         executionId=str(execution.pk),
         planId=execution.plan_copy.get("planId"),
@@ -273,8 +277,11 @@ def _measured(figures: Measured) -> MeasuredShape:
         launchedServers=sum(each.launched for each in figures.servers),
         referenceTime=unix(figures.reference),
         rto=_target(figures.rto),
+        rtoFromStartSeconds=figures.from_start,
         rpo=_target(figures.rpo),
+        rpoLagSeconds=figures.rpo_lag,
         rpoUnknownServers=figures.rpo_unknown,
+        rpoReadingServers=figures.rpo_reading,
         laterThanOutageServers=figures.later_than_outage,
         previousSnapshotServers=figures.previous_snapshots,
         split=_split(figures.split),
@@ -354,6 +361,7 @@ def _server(figures: ServerFigures, events: Sequence[JobEvent], *, late: bool) -
         recoveryInstanceId=row.recovery_instance_id or None,
         launchTime=unix(row.launched_at),
         pointInTime=unix(row.point_in_time),
+        lagSeconds=row.lag_seconds,
         usedPreviousSnapshot=row.used_previous_snapshot,
         late=late,
         error=row.error or None,

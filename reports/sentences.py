@@ -22,8 +22,8 @@ def clock(seconds: int | None) -> str:
     return "–" if seconds is None else utc(datetime.fromtimestamp(seconds, UTC))
 
 
-def verdict(execution: Execution, figures: Measured, *, reading: bool = False) -> str:
-    """The whole run in a sentence or three. `reading`: the age of some server's data is still being read from AWS."""
+def verdict(execution: Execution, figures: Measured) -> str:
+    """The whole run in a sentence or three."""
     total, up = len(figures.servers), sum(each.launched for each in figures.servers)
     again = f", attempt {execution.attempt}" if execution.attempt > 1 else ""
     what = f"{'Dry run of a ' + execution.purpose.label.lower() if execution.dry_run else execution.purpose.label}"
@@ -35,10 +35,12 @@ def verdict(execution: Execution, figures: Measured, *, reading: bool = False) -
         return f"{head}, {found}. Nothing was launched.{f' A run would take about {span(seconds)}.' if seconds else ''}"
     launched = f"{up} of {total} {'server' if total == 1 else 'servers'} launched"
     since = " of the first attempt's start" if execution.attempt > 1 else ""
-    took = f" in {span(figures.rto.seconds)}{since}" if figures.complete else ""
+    took = f" in {span(figures.from_start)}{since}" if figures.complete else ""
     against = [
         _against_target("RTA", "RTO", figures.rto, complete=figures.complete),
-        _against_target("RPA", "RPO", figures.rpo, complete=True, reading=reading),
+        *(["The RTA counts from the declared outage."] if figures.complete and execution.outage_at else []),
+        _against_target("RPA", "RPO", figures.rpo, complete=True),
+        *([f"{span(figures.rpo_lag)} of the RPA is replication lag."] if figures.rpo_lag else []),
     ]
     left_out = f", {len(execution.left_out)} left out" if execution.left_out else ""
     text = " ".join([f"{head}, {launched}{took}{left_out}.", *against])
@@ -51,7 +53,7 @@ def verdict(execution: Execution, figures: Measured, *, reading: bool = False) -
     return text
 
 
-def _against_target(achieved: str, objective: str, found: Verdict, *, complete: bool, reading: bool = False) -> str:
+def _against_target(achieved: str, objective: str, found: Verdict, *, complete: bool) -> str:
     """What was achieved (RTA, RPA) against its objective (RTO, RPO). `drsorch_verify.derive` looks for these words."""
     target = f"the {objective} of {span(found.target)}"
     match found.reached:
@@ -64,8 +66,10 @@ def _against_target(achieved: str, objective: str, found: Verdict, *, complete: 
             return f"{achieved} {span(found.seconds)}: {target} was missed by {span(found.missed_by)}."
         case Reached.NOT_REACHED:
             return f"T{target[1:]} was not met: not every server launched."
+        case Reached.READING:
+            return f"Whether {target} was met is still being read from AWS."
         case Reached.UNKNOWN:
-            return f"Whether {target} was met is {'still being read from AWS' if reading else 'not known'}."
+            return f"Whether {target} was met is not known."
         case _:
             assert_never(found.reached)
 
@@ -85,7 +89,7 @@ def facts(record: "RecordShape") -> list[list[str]]:
         ["Started", clock(record["startTime"])],
         ["Ended", clock(record["endTime"])],
         *([["Production lost", clock(outage)]] if outage is not None else []),
-        *([] if record["dryRun"] else [["Recovery time achieved (RTA)", _rta(measured)]]),
+        *([] if record["dryRun"] else [["Recovery time achieved (RTA)", _rta(measured, outage)]]),
         *(
             []
             if record["dryRun"]
@@ -133,12 +137,13 @@ def _later(count: int) -> str:
     return f"The data of {_servers(count)} is later than the declared outage"
 
 
-def _rta(measured: "MeasuredShape") -> str:
-    """A time is an RTA only when every server is up."""
+def _rta(measured: "MeasuredShape", outage: int | None) -> str:
+    """A time is an RTA only when every server is up. With a declared outage, from both."""
     found = measured["rto"]
-    if measured["complete"]:
-        return reached(found)
-    return not_reached(found["seconds"])
+    text = reached(found) if measured["complete"] else not_reached(found["seconds"])
+    if outage is None or found["seconds"] is None:
+        return text
+    return f"{text} (from the declared outage; {span(measured['rtoFromStartSeconds'])} from the start)"
 
 
 def not_reached(seconds: int | None) -> str:
@@ -149,7 +154,10 @@ def _rpa_note(measured: "MeasuredShape") -> str:
     unknown, old, later = (
         measured["rpoUnknownServers"], measured["previousSnapshotServers"], measured["laterThanOutageServers"],
     )  # fmt: skip
-    notes = [f"not known for {unknown}"] if unknown else []
+    reading, lag = measured["rpoReadingServers"], measured["rpoLagSeconds"]
+    notes = [f"{span(lag)} of it replication lag"] if lag else []
+    notes += [f"still being read for {reading}"] if reading else []
+    notes += [f"not known for {unknown}"] if unknown else []
     notes += [_later(later)[0].lower() + _later(later)[1:]] if later else []
     notes += [f"{old} from an earlier snapshot"] if old else []
     return f" ({', '.join(notes)})" if notes else ""
@@ -160,13 +168,13 @@ def reached(found: "TargetShape") -> str:
     figure = "–" if found["seconds"] is None else span(found["seconds"])
     state = Reached.of(found["reached"])
     if found["seconds"] is None:
-        return figure
+        return state.label.lower() if state is Reached.READING else figure
     match state:
         case Reached.NO_TARGET:
             return figure
         case Reached.MISSED:
             return f"{figure}, missed by {span(found['missedBySeconds'])}"
-        case Reached.MET | Reached.NOT_REACHED | Reached.UNKNOWN:
+        case Reached.MET | Reached.NOT_REACHED | Reached.READING | Reached.UNKNOWN:
             return f"{figure}, {state.label.lower()}"
         case _:
             assert_never(state)

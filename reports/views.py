@@ -89,5 +89,6 @@ def _server(server: Any) -> dict[str, Any]:
         "late": server["late"],
         "findings": [each["message"] for each in server["findings"]],
         "rpo": reached(server["rpo"]),
+        "lag": span(server["lagSeconds"]) if server["lagSeconds"] else "",
         "missed": server["rpo"]["reached"] == Reached.MISSED,
     }

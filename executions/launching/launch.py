@@ -6,7 +6,7 @@ certainly refused needs no such look.
 """
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import assert_never
@@ -18,7 +18,7 @@ from django.db.models import Min
 from contract.clock import Clock, unix
 from drs.client import Drs, SendWindow
 from drs.errors import DrsError, Trouble
-from drs.shapes import Job
+from drs.shapes import Job, SourceServer
 from executions.codes.ours import Code
 from executions.launching.adopt import (
     CLOCKS_DIFFER,
@@ -47,7 +47,7 @@ from executions.launching.refusals import (
     start_wave,
     waiting_for,
 )
-from executions.models import LaunchJob, WaveRun
+from executions.models import LaunchJob, ServerRun, WaveRun
 from executions.runs import decide as d
 from executions.runs import transitions
 from executions.runs.account_check import waits_for_credentials
@@ -56,7 +56,9 @@ from executions.runs.claim import ClaimLost, Run, unconfirmed_launches
 from executions.runs.journal import note
 from executions.runs.retry_policy import count_refusal, exclude_idle_time, is_out_of_time
 from executions.states import JobStatus
+from protection.inventory.source_servers import seconds_of_lag
 
+Listed = Mapping[str, SourceServer]  # by id, as DRS lists them
 OCCUPANTS_SINCE = timedelta(hours=6)  # no DRS job runs for longer
 
 
@@ -68,13 +70,14 @@ def launch(run: Run, wave: WaveRun, job_id: uuid.UUID, clock: Clock) -> AwsCalls
         return
     if (yield from waits_for_credentials(run, wave, job, clock)):
         return
-    if (yield from _leave_out_gone(run, wave, job, clock)):
+    listed = yield from _listed(job)
+    if listed is not None and _leave_out_gone(run, wave, job, listed, clock()):
         return
     servers = _servers(job)
     if not (yield from spares_production(run, wave, job, servers, clock)):
         return
     window = SendWindow(settings.SEND_WINDOW_SECONDS)  # opened before the intent is dated, so it never ends too late
-    _record_intent(run, wave, job, clock())
+    _record_intent(run, wave, job, {each: _lag_of(each, listed) for each in servers}, clock())
     try:
         answer = yield partial(
             Drs(job.region, job.account_id).start_recovery,
@@ -93,24 +96,37 @@ def _servers(job: LaunchJob) -> list[str]:
     return list(job.servers.order_by("position").values_list("source_server_id", flat=True))
 
 
-def _leave_out_gone(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> AwsCalls[bool]:
-    """DRS refuses a job as a whole because of one server that it does not know any more: such a server is left out.
-    True when none remains. Before the intent, and never in its way: a silence says nothing of any server."""
-    gone = yield from _unlisted(job, _servers(job))
-    return bool(gone) and leave_out(run, wave, job, [Part(gone, Code.SERVER_GONE, GONE)], clock())
-
-
-def _unlisted(job: LaunchJob, servers: Sequence[str]) -> AwsCalls[list[str]]:
-    """Those of the servers that DRS, if it answers, does not list."""
+def _listed(job: LaunchJob) -> AwsCalls[Listed | None]:
+    """What DRS tells of the servers of a job that it lists; None when it does not answer, which is in no launch's
+    way: a silence says nothing of any server."""
     try:
-        found = yield partial(Drs(job.region, job.account_id, reading="poller").source_servers, servers)
+        found = yield partial(Drs(job.region, job.account_id, reading="poller").source_servers, _servers(job))
     except DrsError:
-        return []
-    listed = {each.source_server_id for each in found}
-    return [each for each in servers if each not in listed]
+        return None
+    return {each.source_server_id: each for each in found}
 
 
-def _record_intent(run: Run, wave: WaveRun, job: LaunchJob, now: datetime) -> None:
+def _leave_out_gone(run: Run, wave: WaveRun, job: LaunchJob, listed: Listed, now: datetime) -> bool:
+    """DRS refuses a job as a whole because of one server that it does not know any more: such a server is left out.
+    True when none remains."""
+    gone = [each for each in _servers(job) if each not in listed]
+    return bool(gone) and leave_out(run, wave, job, [Part(gone, Code.SERVER_GONE, GONE)], now)
+
+
+def _lag_of(server: str, listed: Listed | None) -> int | None:
+    """How far the data of a server lags now, by DRS's word of this moment."""
+    return seconds_of_lag(listed[server].lag_duration) if listed and server in listed else None
+
+
+def _keep_lags(job: LaunchJob, lags: Mapping[str, int | None]) -> None:
+    """A snapshot that is taken now has no younger data than that: the recovery point achieved holds it."""
+    rows = list(ServerRun.objects.filter(job=job, source_server_id__in=list(lags)).only("source_server_id"))
+    for row in rows:
+        row.lag_seconds = lags[row.source_server_id]
+    ServerRun.objects.bulk_update(rows, ["lag_seconds"], batch_size=500)
+
+
+def _record_intent(run: Run, wave: WaveRun, job: LaunchJob, lags: Mapping[str, int | None], now: datetime) -> None:
     """Commit that this job is about to be sent: from here on it must be looked for before it is sent again."""
     with transaction.atomic():
         run.write(now, status=d.running_status(wave.state, cancelled=False))
@@ -120,6 +136,7 @@ def _record_intent(run: Run, wave: WaveRun, job: LaunchJob, now: datetime) -> No
             raise ClaimLost
         job.status, job.attempt, job.intent_at = JobStatus.INITIATED, job.attempt + 1, now
         start_wave(wave, now)
+        _keep_lags(job, lags)
         transitions.touch(run.execution, now, [wave])
         note(
             run.execution,
@@ -129,6 +146,7 @@ def _record_intent(run: Run, wave: WaveRun, job: LaunchJob, now: datetime) -> No
             region=job.region,
             attempt=job.attempt,
             intentTime=unix(now),
+            lags=dict(lags),
         )
 
 
@@ -270,8 +288,9 @@ def _after_refused(
     found by halving. Only the culprit fails; a request that is wrong by itself fails with all of them."""
     text, bad = f"{error.code}: {error.message}", frozenset(error.names(servers, servers))
     code = Code.SERVER_GONE if error.trouble is Trouble.NOT_FOUND and bad else Code.LAUNCH_REJECTED
-    if not bad and len(servers) > 1 and (unlisted := (yield from _unlisted(job, servers))):
-        bad, code = frozenset(unlisted), Code.SERVER_GONE
+    if not bad and len(servers) > 1 and (listed := (yield from _listed(job))) is not None:
+        gone = frozenset(servers).difference(listed)
+        bad, code = gone, Code.SERVER_GONE if gone else code
     if bad and len(bad) < len(servers):
         split(run, wave, job, excluding(servers, bad, code, text), error, "", clock())
     elif not bad and len(servers) > 1 and error.trouble is not Trouble.REFUSED:

@@ -229,7 +229,7 @@ def current_forecast(execution: Execution, now: datetime) -> ShownForecast | Non
     if kept["earliest"] is not None and kept["remaining"] is not None and kept["latest"] is not None:
         left = (kept["earliest"], kept["remaining"], kept["latest"])
         band = _band_now(since, left, now)
-    due = execution.rto_minutes and execution.counts_from + timedelta(minutes=execution.rto_minutes)
+    due = execution.rto_minutes and execution.measured_from + timedelta(minutes=execution.rto_minutes)
     runs, overdue = kept.get("runs", 0), kept["latest"] is not None and now > since + timedelta(seconds=kept["latest"])
     return ShownForecast(
         at=at,

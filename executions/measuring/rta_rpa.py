@@ -6,8 +6,8 @@ up to it exactly, and anybody can work a figure out from what is shown. `drsorch
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
 
@@ -67,6 +67,7 @@ def part_of(phase: Phase) -> Part | None:
 
 
 Split = dict[Part, int]
+CLOCKS_DIFFER = 60  # seconds by which a snapshot that was taken for a launch may seem older than its intent
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,9 @@ class Verdict:
 class ServerFigures:
     """One server. `rto` from the first attempt's start, `took` from its wave's; None when it was not launched.
 
-    `later` data is from after the declared outage: then the outage was not then, and the RPA is not known.
+    `lag` is how far the source lagged when the snapshot of this launch was taken: the RPA holds it. `later` data is
+    from after the declared outage: then the outage was not then, and the RPA is not known. While `reading`, AWS is
+    still asked how old the data is.
     """
 
     row: ServerRun
@@ -91,7 +94,9 @@ class ServerFigures:
     rto: int | None
     took: int | None
     split: Split
+    lag: int
     later: bool
+    reading: bool
     rpo: int | None
     rpo_verdict: Verdict
 
@@ -114,17 +119,20 @@ class WaveFigures:
 
 @dataclass(frozen=True)
 class Measured:
-    """A run with the attempts before it. The RTA counts from the first one's `start`, the RPA from `reference`: the
-    declared outage, or that start. `servers` are all that were to come up, each as its last attempt left it; `waves`
-    and `earlier` are those of this run and of each attempt before it.
+    """A run with the attempts before it. RTA and RPA, and their verdicts, count from `reference`: the declared outage,
+    or the first attempt's `start`; `from_start` is the recovery time from that start. `servers` are all that were to
+    come up, each as its last attempt left it; `waves` and `earlier` those of this run and of each attempt before it.
     """
 
     start: datetime
     reference: datetime
     complete: bool
     rto: Verdict
+    from_start: int | None
     rpo: Verdict
+    rpo_lag: int
     rpo_unknown: int
+    rpo_reading: int
     later_than_outage: int
     previous_snapshots: int
     split: Split
@@ -178,7 +186,7 @@ def measure(execution: Execution, waves: Sequence[WaveRows], before: Sequence[At
     """Every figure of a run and of the attempts before it, against the targets that its plan had at the start."""
     start, reference, over = (
         execution.counts_from,
-        execution.outage_at or execution.counts_from,
+        execution.measured_from,
         execution.state.is_final,
     )
     earlier = [[_wave(wave, execution) for wave in each.waves] for each in before]
@@ -193,13 +201,16 @@ def measure(execution: Execution, waves: Sequence[WaveRows], before: Sequence[At
         reference=reference,
         complete=complete,
         rto=_verdict(
-            _seconds_between(start, last) if complete or over else None,
+            _seconds_between(reference, last) if complete or over else None,
             _minutes_to_seconds(execution.rto_minutes),
             reached=complete,
             over=over,
         ),
+        from_start=_seconds_between(start, last) if complete or over else None,
         rpo=_worst_rpa(servers, _minutes_to_seconds(execution.rpo_minutes), over=over, gone=gone > 0),
-        rpo_unknown=sum(each.launched and each.rpo is None for each in servers),
+        rpo_lag=_lag_of_worst(servers),
+        rpo_unknown=sum(each.launched and each.rpo is None and not each.reading for each in servers),
+        rpo_reading=sum(each.reading for each in servers),
         later_than_outage=sum(each.launched and each.later for each in servers),
         previous_snapshots=sum(each.launched and each.row.used_previous_snapshot for each in servers),
         split=_sum(_path([*before, Attempt(execution, waves)], start, last) if last else []),
@@ -227,21 +238,37 @@ def _wave(wave: WaveRows, execution: Execution) -> WaveFigures:
 
 def _server(row: ServerRun, wave: WaveRows, job: LaunchJob, execution: Execution) -> ServerFigures:
     launched = row.state.came_up and row.launched_at is not None
-    outage, point = execution.outage_at, row.point_in_time
-    later = outage is not None and point is not None and unix(point) > unix(outage)
-    rpo = None if later else _seconds_between(point, outage or execution.counts_from)
+    outage, lag = execution.outage_at, _lag(row, job)
+    data = row.point_in_time and row.point_in_time - timedelta(seconds=lag)
+    later = outage is not None and data is not None and unix(data) > unix(outage)
+    rpo = None if later else _seconds_between(data, execution.measured_from)
+    verdict = _verdict(rpo, _minutes_to_seconds(execution.rpo_minutes), reached=launched, over=execution.state.is_final)
+    reading = launched and row.point_in_time is None and job.watched
     return ServerFigures(
         row=row,
         launched=launched,
         rto=_seconds_between(execution.counts_from, row.launched_at),
         took=_seconds_between(wave.run.started_at, row.launched_at),
         split=_sum(server_path(row, wave, job)),
+        lag=lag,
         later=later,
+        reading=reading,
         rpo=rpo,
-        rpo_verdict=_verdict(
-            rpo, _minutes_to_seconds(execution.rpo_minutes), reached=launched, over=execution.state.is_final
-        ),
+        rpo_verdict=_still_read(verdict) if reading else verdict,
     )
+
+
+def _lag(row: ServerRun, job: LaunchJob) -> int:
+    """A snapshot that was taken for this launch has data as old as the source's lag when the launch was sent. An
+    earlier one is as old as DRS says; of a lag that is not known nothing is added."""
+    point, intent = row.point_in_time, job.intent_at
+    if row.used_previous_snapshot or row.lag_seconds is None or point is None or intent is None:
+        return 0
+    return row.lag_seconds if unix(point) >= unix(intent) - CLOCKS_DIFFER else 0
+
+
+def _still_read(verdict: Verdict) -> Verdict:
+    return replace(verdict, reached=Reached.READING) if verdict.reached is Reached.UNKNOWN else verdict
 
 
 def _last(wave: WaveRows) -> ServerRun | None:
@@ -274,11 +301,17 @@ def _worst_rpa(servers: Sequence[ServerFigures], target: int | None, *, over: bo
     known = [each.rpo for each in servers if each.launched and each.rpo is not None]
     worst = max(known, default=None)
     verdict = _verdict(worst, target, reached=bool(known) or all(each.launched for each in servers), over=over)
-    if verdict.reached is not Reached.MET:
-        return verdict
-    if not all(each.launched for each in servers):
+    if verdict.reached is Reached.MET and not all(each.launched for each in servers):
         return Verdict(Reached.NOT_REACHED if over else Reached.UNKNOWN, worst, target)
-    return verdict if len(known) == len(servers) and not gone else Verdict(Reached.UNKNOWN, worst, target)
+    if verdict.reached is Reached.MET and (len(known) < len(servers) or gone):
+        verdict = Verdict(Reached.UNKNOWN, worst, target)
+    return _still_read(verdict) if any(each.reading for each in servers) else verdict
+
+
+def _lag_of_worst(servers: Sequence[ServerFigures]) -> int:
+    """How much of the run's RPA is the lag of its worst server; of several the one that stands last."""
+    known = [(each.rpo, at, each.lag) for at, each in enumerate(servers) if each.launched and each.rpo is not None]
+    return max(known)[2] if known else 0
 
 
 # Where the time went: stretches one after the other, each with its part

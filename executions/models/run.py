@@ -138,8 +138,13 @@ class Execution(models.Model):
 
     @property
     def counts_from(self) -> datetime:
-        """When its recovery time began to count: a retry does not restart the outage."""
+        """When its first attempt was started: a retry does not restart the outage."""
         return self.first_started_at or self.started_at
+
+    @property
+    def measured_from(self) -> datetime:
+        """When its recovery time begins to count: with the outage, if one was declared."""
+        return self.outage_at or self.counts_from
 
 
 class WaveRun(models.Model):

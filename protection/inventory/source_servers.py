@@ -103,9 +103,12 @@ def _no_servers(region: str, ids: Sequence[str], texts: Sequence[str]) -> Invali
     return Invalid({"sourceServerIds": texts}, code="INVALID_SERVER_IDS", details=details)
 
 
+LONGEST_LAG = 2**31 - 1  # seconds that the database takes
+
+
 def _row(server: DrsServer, *, account: str, region: str, now: datetime) -> SourceServer:
     """As the database takes it: what it refuses is spelled out, what is too long is cut, and the row says of what."""
-    lag, trouble = _lag_seconds(server.lag_duration), server.trouble
+    lag, trouble = seconds_of_lag(server.lag_duration), server.trouble
     told = {
         "name": server.name,
         "hostname": server.hostname,
@@ -147,13 +150,14 @@ def _longest(column: str) -> int | None:
     return cast("CharField[str, str]", SourceServer._meta.get_field(column)).max_length
 
 
-def _lag_seconds(text: str | None) -> int | None:
+def seconds_of_lag(text: str | None) -> int | None:
     """None where DRS tells no lag, or one with months, which have no length: unknown is not up to date."""
     try:
         lag = parse_duration(text) if text else None
     except (OverflowError, ValueError):
         return None
-    return int(lag.total_seconds()) if lag is not None else None
+    seconds = int(lag.total_seconds()) if lag is not None else None
+    return seconds if seconds is None or 0 <= seconds <= LONGEST_LAG else None
 
 
 @lru_cache(maxsize=8192)

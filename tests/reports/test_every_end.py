@@ -167,6 +167,7 @@ def test_figures_that_are_still_being_read_are_said_to_be(stage: Stage) -> None:
     plan = stage.plan("app-01")
     RecoveryPlan.objects.filter(pk=plan.pk).update(rpo_minutes=5)
     run = stage.start(plan)
+    stage.look()  # before a drill is sent, too, DRS is asked which instances run
     stage.simulator.scenario("internal_error_before", operation="DescribeRecoveryInstances")
     stage.until(run, "COMPLETED", step=15)
     report = packed(stage, run)[1]
@@ -206,6 +207,7 @@ def test_a_third_attempt_of_which_the_second_was_deleted(stage: Stage) -> None:
 @pytest.mark.parametrize("operation", ["DescribeJobLogItems", "DescribeRecoveryInstances"])
 def test_logs_and_instances_that_are_never_told(stage: Stage, operation: str) -> None:
     run = stage.start(stage.plan("app-01"))
+    stage.look()  # before a drill is sent, too, DRS is asked which instances run
     stage.simulator.scenario("internal_error_before", operation=operation)
     stage.until(run, "COMPLETED")
     for hours in (1, 12, 12, 1):

@@ -15,7 +15,8 @@ from executions.commands import control
 from executions.measuring.rta_rpa import Measured, Part, measure, rows_of
 from executions.models import Execution
 from executions.states import Kind, Reached
-from tests.support.api_client import Api, answer
+from plans.models import RecoveryPlan
+from tests.support.api_client import Api, answer, make_user
 from tests.support.still import StillStage
 
 
@@ -167,3 +168,81 @@ def test_a_failed_server_was_not_launched_from_an_earlier_snapshot(still: StillS
         (False, True), (True, False),
     ]  # fmt: skip
     assert figures.previous_snapshots == 0
+
+
+def minutes(count: int) -> timedelta:
+    return timedelta(minutes=count)
+
+
+@pytest.mark.field("B9")
+def test_the_rpa_holds_the_lag_that_the_source_had_at_the_intent(told: StillStage) -> None:
+    """Its snapshot is begun 12.5 s after the start, with data that was five minutes old."""
+    told.simulator.scenario("odd_lag", servers=["app-01"], lag="PT5M")
+    told.simulator.scenario("odd_lag", servers=["app-02"], lag="")
+    run = told.start(told.plan("app-01 app-02 app-03"))
+    told.look()
+    told.simulator.clear_scenarios("odd_lag")  # it caught up since: what counts is the lag at the intent
+    told.until(run, "COMPLETED", step=15)
+    told.advance(15)
+    told.look()
+    figures = measured(run, rpo_minutes=4)
+    late, unknown, current = figures.servers
+    assert [each.row.lag_seconds for each in figures.servers] == [300, None, 0]
+    assert (late.lag, late.rpo, late.rpo_verdict.reached) == (300, 288, Reached.MISSED)
+    assert (unknown.lag, unknown.rpo) == (0, 0)
+    assert (current.lag, current.rpo) == (0, 0)
+    assert (figures.rpo.seconds, figures.rpo_lag) == (288, 300)
+    report = answer(Api(make_user("admin")).get(f"/executions/{run.pk}/report"))
+    assert [each["lagSeconds"] for each in report["waves"][0]["servers"]] == [300, None, 0]
+    assert report["measured"]["rpoLagSeconds"] == 300
+    assert "5 min of the RPA is replication lag." in report["verdict"]
+
+
+@pytest.mark.field("B9")
+def test_an_earlier_snapshot_is_as_old_as_drs_says(told: StillStage) -> None:
+    """The lag of now says nothing of it; DRS's time does."""
+    told.simulator.scenario("odd_lag", servers=["app-01"], lag="PT5M")
+    told.simulator.scenario("snapshot_fail_uses_previous", servers=["app-01"])
+    run = told.until(told.start(told.plan("app-01")), "COMPLETED", step=15)
+    told.advance(15)
+    told.look()
+    (server,) = measured(run).servers
+    assert (server.row.lag_seconds, server.lag) == (300, 0)
+
+
+@pytest.mark.field("B7")
+def test_the_verdict_counts_from_the_declared_outage_and_both_are_shown(told: StillStage) -> None:
+    """Production was lost two hours before anybody started: a target of one hour is missed."""
+    plan = told.plan("app-01")
+    RecoveryPlan.objects.update(rto_minutes=60)
+    outage = told.clock() - minutes(120)
+    run = told.start(plan, Kind.RECOVERY, outage_at=outage)
+    told.until(run, "COMPLETED", step=15)
+    told.advance(15)
+    told.look()
+    figures = measured(run, rto_minutes=60)
+    assert (figures.from_start, figures.rto.seconds) == (517, 7717)
+    assert (figures.rto.reached, figures.rto.missed_by) == (Reached.MISSED, 4117)
+    assert sum(figures.split.values()) == figures.from_start
+    api = Api(make_user("admin"))
+    shown = answer(api.get(f"/executions/{run.pk}/report"))
+    assert (shown["measured"]["rto"]["seconds"], shown["measured"]["rtoFromStartSeconds"]) == (7717, 517)
+    assert "launched in 8 min 37 s. RTA 2 h 8 min: the RTO of 1 h was missed by 1 h 8 min." in shown["verdict"]
+    assert "The RTA counts from the declared outage." in shown["verdict"]
+
+
+@pytest.mark.field("B8")
+def test_while_drs_is_asked_how_old_the_data_is_it_is_being_read(told: StillStage) -> None:
+    run = told.start(told.plan("app-01"))
+    told.look()
+    told.simulator.scenario("throttle", operation="DescribeRecoveryInstances")
+    told.until(run, "COMPLETED", step=15)
+    figures = measured(run, rpo_minutes=5)
+    assert (figures.rpo.reached, figures.servers[0].rpo_verdict.reached) == (Reached.READING, Reached.READING)
+    assert (figures.rpo_reading, figures.rpo_unknown) == (1, 0)
+    shown = answer(Api(make_user("admin")).get(f"/executions/{run.pk}/report"))
+    assert "Whether the RPO of 5 min was met is still being read from AWS." in shown["verdict"]
+    told.simulator.clear_scenarios("throttle")
+    told.advance(15)
+    told.look()
+    assert measured(run, rpo_minutes=5).rpo.reached is Reached.MET
