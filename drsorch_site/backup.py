@@ -32,7 +32,7 @@ def back_up(target: Path) -> None:
         raise BackupError(f"{target} exists; name a new file.")
     part = target.with_name(f"{target.name}.part")
     try:
-        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
+        _make_private(part)
         if connection.vendor == "sqlite":
             _copy_sqlite(_database_file(), part)
             check_sqlite(part)
@@ -47,6 +47,13 @@ def back_up(target: Path) -> None:
         raise BackupError(f"{target} cannot be written: {error.strerror or error}.") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def _make_private(file: Path) -> None:
+    """An empty file of ours alone, in the place of whatever has its name: a folder may be shared, and what somebody put
+    there before could be read by them, lead elsewhere, or be changed until psql runs it."""
+    file.unlink(missing_ok=True)
+    os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def put_back(source: Path, known: set[tuple[str, str]]) -> None:
@@ -161,7 +168,7 @@ def _put_back_postgresql(source: Path, known: set[tuple[str, str]]) -> None:
     _check_known({(row[1], row[2]) for row in copied}, known)
     script = source.with_name(f"{source.name}.sql.part")
     try:
-        script.touch(0o600)
+        _make_private(script)
         _tool("pg_restore", "--no-owner", "--no-privileges", f"--file={script}", str(source))
         connection.close()
         _tool(

@@ -95,6 +95,21 @@ def test_it_overwrites_no_file(tmp_path: Path) -> None:
         call_command("backup", str(tmp_path / "nowhere" / "copy"))
 
 
+def test_what_lies_in_the_place_of_its_part_gets_nothing_of_it(tmp_path: Path) -> None:
+    """In a folder that others write to, somebody may have put a file of theirs there, or a link to one."""
+    theirs = tmp_path / "theirs"
+    theirs.write_text("")
+    theirs.chmod(0o666)
+    for name, lead in (("linked", Path.symlink_to), ("shared", Path.hardlink_to)):
+        copy = tmp_path / name
+        lead(tmp_path / f"{name}.part", theirs)
+        call_command("backup", str(copy), verbosity=0)
+        assert not copy.is_symlink()
+        assert copy.stat().st_mode & 0o777 == 0o600
+        assert copy.stat().st_size > 10_000
+        assert theirs.stat().st_size == 0
+
+
 def test_a_database_in_use_is_replaced_only_by_force(tmp_path: Path) -> None:
     file = tmp_path / "copy"
     call_command("backup", str(file))
