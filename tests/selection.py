@@ -1,9 +1,9 @@
 """Which test runs when: `script/test` chooses by marker expressions; by hand, pytest runs everything.
 
 A test's module or function says `both` where a database can make a difference, `postgresql` where only that one is
-worth it, `slow` where it takes more than a second of a processor, or its module a few, `browser` where it drives one, `long` where
-once before a release is enough, because a shorter test of the same runs every time. Two more are set here: `commits`
-for tests whose transactions are real, which take a world to build, and `changed` for those of files named in
+worth it, `slow` where it takes more than a second of a processor, or its module a few, `browser` where it drives one,
+`long` where once before a release is enough, because a shorter test of the same runs every time. Two more are set here:
+`commits` for tests whose transactions are real, which take a world to build, and `changed` for those of files named in
 TEST_CHANGED, which `python -m tests.selection` finds.
 """
 
