@@ -24,7 +24,7 @@ from drs import account as identity
 from drs import failed_call_counts
 from drs.classify_errors import HeldBackError, OtherCredentialsError, SendWindowClosedError, classify
 from drs.errors import DrsError, Trouble
-from drs.shapes import Job, JobLogItem, RecoveryInstance, SourceServer, moment
+from drs.shapes import Job, JobLogItem, LaunchSettings, RecoveryInstance, SourceServer, moment
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest
@@ -249,16 +249,20 @@ class Drs:
 
     def launch_template(self, source_server_id: str) -> str:
         """The EC2 launch template that this server is launched by; empty when it has no launch settings."""
+        settings = self.launch_settings(source_server_id)
+        return settings.template_id if settings else ""
 
-        def ask() -> str:
-            answer = self._reader.get_launch_configuration(sourceServerID=source_server_id)
-            return answer.get("ec2LaunchTemplateID", "")
+    def launch_settings(self, source_server_id: str) -> LaunchSettings | None:
+        """How this server is launched; None when it has no launch settings."""
+
+        def ask() -> LaunchSettings:
+            return LaunchSettings.read(self._reader.get_launch_configuration(sourceServerID=source_server_id))
 
         try:
             return self._call("GetLaunchConfiguration", ask)
         except DrsError as error:
             if error.trouble is Trouble.NOT_FOUND:
-                return ""
+                return None
             raise
 
     # Acting: never repeated here.

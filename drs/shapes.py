@@ -255,3 +255,23 @@ class RecoveryInstance:
             is_drill=item.get("isDrill") if isinstance(item.get("isDrill"), bool) else None,
             point_in_time=_moment_or_none(item.get("pointInTimeSnapshotDateTime")),
         )
+
+
+@dataclass(frozen=True)
+class LaunchSettings:
+    """How DRS launches one server, as far as it decides whether that works."""
+
+    template_id: str = ""
+    starts: bool = True  # whether the instance is started, or left stopped
+    has_actions: bool = False  # post-launch actions are on
+    existing_instance: str = ""  # the customer's, to launch into
+
+    @classmethod
+    def read(cls, given: Mapping[str, Any]) -> "LaunchSettings":
+        into = _mapping(given.get("launchIntoInstanceProperties"))
+        return cls(
+            template_id=_text(given.get("ec2LaunchTemplateID")),
+            starts=given.get("launchDisposition") != "STOPPED",
+            has_actions=given.get("postLaunchEnabled") is True,
+            existing_instance=_text(into.get("launchIntoEC2InstanceID")),
+        )

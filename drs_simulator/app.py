@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from uuid import uuid4
 
 from drs_simulator import control, operations
-from drs_simulator.protocol import call_log, ec2, rest_json
+from drs_simulator.protocol import call_log, ec2, rest_json, surroundings
 from drs_simulator.protocol.call_log import Call, Outcome
 from drs_simulator.protocol.rest_json import QUERIES, STS_OPERATION, Identity, Reply, Request
 from drs_simulator.world import errors, scenarios
@@ -158,6 +158,14 @@ def carry_out(store: Store, call: Call, now: float) -> Handled:
             return Handled(Reply(200, ec2.answer(store, call, now).encode(), "text/xml"), Outcome(200))
         except ApiError as error:
             return Handled(_error_reply(error, "ec2"), Outcome(error.status, error.code))
+    if call.operation in surroundings.ANSWERS:
+        try:
+            told = surroundings.answer(store, call)
+        except ApiError as error:
+            return Handled(_error_reply(error, _service_of(call)), Outcome(error.status, error.code))
+        if isinstance(told, str):
+            return Handled(Reply(200, told.encode(), "text/xml"), Outcome(200))
+        return Handled(Reply(200, json.dumps(told).encode(), "application/x-amz-json-1.1"), Outcome(200))
     try:
         # Nested on purpose: an ApiError leaves this block before anything was written.
         done = operations.perform(store, call, now)
@@ -202,7 +210,7 @@ def _error_reply(error: ApiError, service_name: str) -> Reply:
     if service_name == "ec2":
         code = {"AccessDeniedException": "UnauthorizedOperation"}.get(error.code, error.code.removesuffix("Exception"))
         return Reply(error.status, ec2.error(ApiError(code, error.message)).encode(), "text/xml")
-    if service_name == "sts":
+    if service_name in ("sts", "iam", "sns"):
         # STS names an expired token without the suffix.
         code = error.code.removesuffix("Exception")
         text = STS_ERROR.format(code=code, message=error.message, request_id=uuid4())

@@ -13,7 +13,7 @@ from typing import cast
 from urllib.parse import parse_qs
 
 from drs_simulator import operations
-from drs_simulator.protocol import call_log, responses
+from drs_simulator.protocol import call_log, responses, surroundings
 from drs_simulator.protocol.responses import Moment
 from drs_simulator.protocol.rest_json import Reply, Request
 from drs_simulator.world import outside_changes, scenarios
@@ -171,6 +171,7 @@ ACTIONS: Mapping[tuple[str, str], Callable[[Store, Json], Json]] = {
     ("POST", "speed"): set_speed,
     ("POST", "advance"): advance,
     ("POST", "settings"): change_settings,
+    ("POST", "surroundings"): surroundings.change,
     ("POST", "reset"): reset,
     ("POST", "scenarios"): add_scenario,
     ("GET", "scenarios"): list_scenarios,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from drs_simulator.protocol import odd_answers, responses
+from drs_simulator.protocol import odd_answers, responses, surroundings
 from drs_simulator.protocol.call_log import Call
 from drs_simulator.protocol.paging import Keyed, Page, page_of
 from drs_simulator.protocol.responses import LaunchHistory, Moment
@@ -319,7 +319,8 @@ def get_launch_configuration(store: Store, call: Call, now: float) -> Done:
     without = scenarios.view(store, call.region, "no_launch_settings", call.operation)
     if without is not None and without.concerns_server(server):
         raise not_found("LaunchConfiguration", server.id)
-    return Done(responses.launch_configuration_shape(server))
+    told = surroundings.launch_configuration(store, server.id, server.hostname)
+    return Done({**responses.launch_configuration_shape(server), **told})
 
 
 @dataclass(frozen=True)

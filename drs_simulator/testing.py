@@ -128,6 +128,10 @@ class RunningSimulator:
         """Change page_size, signature_max_age_seconds, max_jobs, max_servers_per_job or max_servers_in_jobs."""
         self.control("POST", "settings", changes)
 
+    def surroundings(self, **changes: object) -> None:
+        """Say what is beside DRS: policies, simulation, templates, launch, subnets, offered, quotas, topics."""
+        self.control("POST", "surroundings", changes)
+
     def reset(self) -> None:
         """Forget jobs, instances, scenarios and journal; the fleet stays."""
         self.control("POST", "reset", {})

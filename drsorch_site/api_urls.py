@@ -15,6 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("notify.api_urls")),
     path("", include("reports.api_urls")),
     path("", include("audit.reading.api_urls")),
+    path("", include("doctor.api_urls")),
     *route("schema", schema.SchemaView, "api-schema"),
     path("docs", docs, name="api-docs"),
     path("docs/", docs),

@@ -108,6 +108,10 @@ try:
     LOG_FORMAT = env.str("LOG_FORMAT", "console", validate=validate.OneOf(["json", "console"]))
     Q_BROKER = _broker(env.str("DRSORCH_BROKER", "orm"))
     AWS_REGION = env.str("AWS_REGION", env.str("AWS_DEFAULT_REGION", "us-east-1"))
+    ENGINE_ROLE = env.str(
+        "DRSORCH_ENGINE_ROLE", "", validate=validate.Regexp(r"(arn:[a-z-]+:iam::[0-9]{12}:role/.+)?$")
+    )
+    DELETION_PROTECTION = env.bool("DRSORCH_DELETION_PROTECTION", True)
     AWS_ENDPOINT_URL_DRS = plain_env.str("AWS_ENDPOINT_URL_DRS", "")
     if LAUNCH_QUARANTINE_SECONDS < SEND_WINDOW_SECONDS + 600 and not AWS_ENDPOINT_URL_DRS:
         raise EnvError(
@@ -122,6 +126,7 @@ except (WrongSetting, ValueError) as error:  # ValueError: X_FILE names no reada
 INSTALLED_APPS = [
     "drsorch_site.apps.SiteConfig",
     "identity.apps.IdentityConfig",
+    "doctor.apps.DoctorConfig",
     "executions",
     "notify",
     "plans",

@@ -21,6 +21,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("plans.urls")),
     path("", include("reports.urls")),
     page("settings", dashboard.settings_page, "settings"),
+    path("", include("doctor.urls")),
     path("", include("notify.urls")),
     page("shortcuts", dashboard.shortcuts, "shortcuts"),
     path("admin/", admin.site.urls),

@@ -35,6 +35,9 @@ SETTINGS = {
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_ENDPOINT_URL_DRS": SIMULATOR_URL,
     "AWS_ENDPOINT_URL_STS": SIMULATOR_URL,
+    "AWS_ENDPOINT_URL_EC2": SIMULATOR_URL,
+    "AWS_ENDPOINT_URL_IAM": SIMULATOR_URL,
+    "AWS_ENDPOINT_URL_SERVICE_QUOTAS": SIMULATOR_URL,
     "AWS_ENDPOINT_URL": "http://127.0.0.1:9",  # whatever else: refused at once
     "DJANGO_SETTINGS_MODULE": "drsorch_site.settings",
     "DJANGO_SECRET_KEY": "the-tests-need-no-secret-but-a-long-one",

@@ -16,10 +16,11 @@ ROOT = Path(__file__).resolve().parent.parent
 # What each room may import, besides itself. Nobody imports drsorch_site: Django reaches it by name.
 EVERYWHERE = {"audit", "contract"}
 ROOMS = {
-    "drsorch_site": {"reports", "executions", "notify", "plans", "protection", "identity", "console", "drs"}
+    "drsorch_site": {"doctor", "reports", "executions", "notify", "plans", "protection", "identity", "console", "drs"}
     | {"drsorch_verify"}
     | EVERYWHERE,
     "reports": {"executions", "plans", "protection", "console", "drs", "drsorch_verify"} | EVERYWHERE,
+    "doctor": {"executions", "notify", "plans", "protection", "console", "drs"} | EVERYWHERE,
     "drsorch_verify": set(),
     "executions": {"notify", "plans", "protection", "console", "drs"} | EVERYWHERE,
     "notify": {"plans", "protection", "console", "drs"} | EVERYWHERE,
@@ -61,6 +62,7 @@ AWS = (
     "drs/client.py",
     "drs/classify_errors.py",
     "drs/account.py",
+    "drs/surroundings.py",
     "drs_simulator/",
     BROKERS,
     "notify/channels/sns.py",

@@ -22,6 +22,7 @@ from botocore.model import (
     StructureShape,
 )
 
+from drs_simulator.protocol import surroundings
 from drs_simulator.world.errors import ApiError, invalid
 
 SIMULATED = (
@@ -37,7 +38,7 @@ SIMULATED = (
     "TagResource",
 )
 STS_OPERATION = "GetCallerIdentity"
-QUERIES = {STS_OPERATION: "sts", "DescribeInstances": "ec2", "DescribeInstanceStatus": "ec2"}  # by service
+QUERIES = {STS_OPERATION: "sts", "DescribeInstances": "ec2", "DescribeInstanceStatus": "ec2", **surroundings.QUERIES}
 
 _CREDENTIAL = re.compile(
     r"AWS4-HMAC-SHA256 Credential=([^/,\s]+)/\d{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request, *"
@@ -103,6 +104,8 @@ def route(request: Request) -> str:
     """The name of the operation asked for. Raises ValidationException (unknownOperation)."""
     if request.path == "/" and (asked := query_action(request)) in QUERIES:
         return asked
+    if target := surroundings.TARGETS.get(request.headers.get("x-amz-target", "")):
+        return target
     if request.path.startswith("/tags/"):
         name = {"GET": "ListTagsForResource", "POST": "TagResource"}.get(request.method, "")
     else:
@@ -123,6 +126,8 @@ def parameters(request: Request, operation: str) -> dict[str, object]:
     if operation in QUERIES:
         return {name: values[0] for name, values in parse_qs(request.body.decode("latin-1")).items()}
     given = _json_object(request.body)
+    if operation in surroundings.TARGETS.values():
+        return given
     if request.path.startswith("/tags/"):
         given["resourceArn"] = request.path.removeprefix("/tags/")
     shape = operation_model(operation).input_shape

@@ -183,11 +183,12 @@ class Store:
             self.set_meta("fleet_loaded_wall", str(self.fleet_loaded_wall))
 
     def reset(self) -> None:
-        """Forget jobs, instances, scenarios and journal; fleet, settings, speed and virtual time stay."""
+        """Forget jobs, instances, scenarios, surroundings and journal; fleet, settings, speed and virtual time stay."""
         self.resets += 1
         with self.transaction():
             for table in RUN_TABLES:
                 self.run(f"DELETE FROM {table}")  # noqa: S608  # constants above
+            self.run("DELETE FROM meta WHERE key = 'surroundings'")
 
     def server(self, server_id: str, account: str, region: str) -> FleetServer | None:
         sql = "SELECT body FROM server WHERE id = ? AND account = ? AND region = ?"

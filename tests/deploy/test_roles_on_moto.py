@@ -13,8 +13,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from deploy import stacks
+from drs_simulator.protocol.iam_policy import Decision, Request, Statement, decide
 from tests.deploy.cloud import REGION, account, build, client
-from tests.security.iam.policy import Decision, Request, Statement, decide
 from tests.security.iam.rights_of_a_launch import DRS, MANAGED
 
 HERE = "123456789012"

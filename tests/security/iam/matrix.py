@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from deploy import stacks
-from tests.security.iam.policy import Decision, Request, Statement, as_conditions, as_list, decide
+from drs_simulator.protocol.iam_policy import Decision, Request, Statement, as_conditions, as_list, decide
 from tests.security.iam.refused import DANGEROUS, LEFT_OUT, ONLY_THROUGH_DRS
 from tests.security.iam.rights_of_a_launch import (
     ACCOUNT,

@@ -8,7 +8,7 @@ nobody of this project has seen it on AWS. DRS calls EC2 in the name of whoever 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from tests.security.iam.policy import Context, Request
+from drs_simulator.protocol.iam_policy import Context, Request
 
 ACCOUNT, OTHER_ACCOUNT, REGION = "123456789012", "210987654321", "us-east-1"
 DRS = "drs.amazonaws.com"

@@ -7,7 +7,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from tests.security.iam.policy import Context
+from drs_simulator.protocol.iam_policy import Context
 from tests.security.iam.rights_of_a_launch import (
     ACCOUNT,
     ALL_DISKS,

@@ -23,20 +23,27 @@ IAM = ROOT / "deploy" / "iam"
 CALLERS = {"drs": ROOT / "drs/client.py", "sts": ROOT / "drs/account.py", "sqs": ROOT / "executions/brokers.py"}
 CALLERS |= {"sns": ROOT / "notify/channels/sns.py", "sesv2": ROOT / "notify/channels/ses.py"}
 PREFIXES = {"sesv2": "ses"}  # what IAM calls the service, where that is not its name in the SDK
-ROOMS = ("drs", "audit", "contract", "protection", "plans", "notify", "executions", "drsorch_site")
+# What is asked beside DRS, beforehand.
+BESIDE = ROOT / "drs/surroundings.py"
+ROOMS = ("doctor", "drs", "audit", "contract", "protection", "plans", "notify", "executions", "drsorch_site")
 POLICIES = sorted({name for names in stacks.ROLES.values() for name in names})
 
 # What asks DRS, and in which processes it runs: every module of the product that makes a `Drs`.
 ASKING = {
     "Web": {
+        "doctor/account.py",
+        "doctor/servers.py",
         "executions/terminating/send.py",
         "executions/terminating/terminate.py",
         "protection/inventory/recovery_instances.py",
         "protection/inventory/source_servers.py",
     },
     "Engine": {
+        "doctor/account.py",
+        "doctor/servers.py",
         "executions/engine/dry_run.py",
         "executions/launching/launch.py",
+        "executions/launching/production_guard.py",
         "executions/launching/restored_runs.py",
         "executions/management/commands/unknown_launches.py",  # in a task of its own, with the engine's role
         "executions/observing/drs_answers.py",
@@ -115,7 +122,7 @@ def test_it_finds_the_calls() -> None:
 def test_nobody_else_calls_aws() -> None:
     sources = [path for room in ROOMS for path in (ROOT / room).rglob("*.py") if "simulator" not in path.parts]
     users = {path for path in sources if ".client(" in path.read_text()}
-    assert users == set(CALLERS.values())
+    assert users == {*CALLERS.values()}
 
 
 @pytest.mark.parametrize("process", ["Web", "Engine"])
@@ -138,6 +145,16 @@ def test_the_policies_together_allow_nothing_in_drs_that_is_not_called() -> None
     ours = {each for each in allowed if each.startswith(("drs:", "sts:"))}
     assert ours == {each for each in needed if not each.startswith("ec2:")}
     assert {each for each in allowed if each.startswith("iam:")} == {"iam:PassRole", "iam:SimulatePrincipalPolicy"}
+
+
+@pytest.mark.parametrize("service", ["ec2", "iam", "service-quotas", "sns"])
+def test_the_policy_for_the_check_allows_exactly_what_it_calls(service: str) -> None:
+    names = {xform_name(each): each for each in model(service).operation_names}
+    prefix = {"service-quotas": "servicequotas"}.get(service, service)
+    found = {names[word] for word in _words(ast.parse(BESIDE.read_text())) if word in names}
+    assert {each for each in actions("check") if each.startswith(f"{prefix}:")} == {
+        f"{prefix}:{each}" for each in found
+    }
 
 
 def test_the_queue_policy_allows_exactly_what_the_broker_calls() -> None:

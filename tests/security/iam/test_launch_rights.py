@@ -13,6 +13,7 @@ import boto3
 import pytest
 
 from deploy import stacks
+from drs_simulator.protocol.iam_policy import Decision, Statement, as_conditions, as_list, decide
 from executions.codes.explain import explain
 from tests.security.iam.matrix import (
     ACTIONS_POLICY,
@@ -22,7 +23,6 @@ from tests.security.iam.matrix import (
     allowed_by,
     faults,
 )
-from tests.security.iam.policy import Decision, Statement, as_conditions, as_list, decide
 from tests.security.iam.refused import LEFT_OUT, ONLY_THROUGH_DRS
 from tests.security.iam.rights_of_a_launch import BOTH, Row
 from tests.security.iam.rights_of_options import ROWS

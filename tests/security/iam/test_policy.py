@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.security.iam.policy import Context, Decision, Request, Statement, Value, decide
+from drs_simulator.protocol.iam_policy import Context, Decision, Request, Statement, Value, decide
 
 VIA = "aws:CalledVia"
 TAG = "aws:ResourceTag/Team"
