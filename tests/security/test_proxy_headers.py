@@ -1,6 +1,7 @@
 """What a proxy would say of a request counts only where DRSORCH_TRUSTED_PROXY says that there is one."""
 
 from pathlib import Path
+from subprocess import DEVNULL
 
 import pytest
 import requests
@@ -74,7 +75,7 @@ def test_behind_a_trusted_proxy_its_word_counts_and_what_came_before_it_does_not
         "DRSORCH_CACHE_DIR": str(tmp_path),
         "DJANGO_SECRET_KEY": "behind-a-proxy-0123456789-abcdefghijklmnopqrstuvwxyz",
     }
-    with web_server(**settings) as server:
+    with web_server(DEVNULL, **settings) as server:
 
         def ask(path: str, seen: str = "198.51.100.1", **headers: str) -> requests.Response:
             told = {"Host": "dr.example.com", "X-Forwarded-Proto": "https", "X-Forwarded-For": seen, **headers}
