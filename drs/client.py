@@ -42,6 +42,8 @@ SEND_WINDOW_SECONDS = 30.0
 _ONCE: "_RetryDict" = {"total_max_attempts": 1, "mode": "standard"}
 _CONFIGS = {
     "reader": Config(connect_timeout=3, read_timeout=10, max_pool_connections=16),
+    # What can be asked again, while something else waits for the answer.
+    "glance": Config(connect_timeout=2, read_timeout=3, max_pool_connections=16, retries=_ONCE),
     "poller": Config(connect_timeout=3, read_timeout=8, max_pool_connections=32, retries=_ONCE),
     # Before a launch that may end production: whoever waits for it waits no longer than it takes AWS to answer at all.
     "guard": Config(connect_timeout=2, read_timeout=5, max_pool_connections=16, retries=_ONCE),
@@ -156,12 +158,13 @@ class Drs:
 
     `account` is the account that is meant: nothing is asked of another one, nor sent to it (Trouble.OTHER_ACCOUNT).
     Without it the account of the credentials is meant, whichever that is: for whoever has just asked for that one.
-    `reading` is `reader` where a person waits, `poller` where the next sweep asks again, `guard` before a launch.
+    `reading` is `reader` where a person waits, `poller` where the next sweep asks again, `guard` before a launch,
+    `glance` where something else waits meanwhile.
     """
 
     region: str
     account: str = ""
-    reading: Literal["reader", "poller", "guard"] = "reader"
+    reading: Literal["reader", "poller", "guard", "glance"] = "reader"
 
     @property
     def _reader(self) -> "DrsClient":

@@ -320,7 +320,11 @@ def get_launch_configuration(store: Store, call: Call, now: float) -> Done:
     if without is not None and without.concerns_server(server):
         raise not_found("LaunchConfiguration", server.id)
     told = surroundings.launch_configuration(store, server.id, server.hostname)
-    return Done({**responses.launch_configuration_shape(server), **told})
+    shape: dict[str, object] = {**responses.launch_configuration_shape(server), **told}
+    said = scenarios.view(store, call.region, "launch_disposition", call.operation)
+    if said is not None and said.concerns_server(server):
+        shape["launchDisposition"] = said.text("disposition")
+    return Done(shape)
 
 
 @dataclass(frozen=True)

@@ -324,8 +324,5 @@ _PHASE_AFTER = {
     "CONVERSION_END": Phase.CONVERSION,
     "LAUNCH_START": Phase.LAUNCH,
     "LAUNCH_END": Phase.DONE,
-    "LAUNCH_FAILED": Phase.DONE,
-    "CONVERSION_FAIL": Phase.DONE,
-    "SERVER_SKIPPED": Phase.DONE,
-    "USING_PREVIOUS_SNAPSHOT_FAILED": Phase.DONE,
+    "CONVERSION_FAIL": Phase.CONVERSION,  # DRS may try again; a server that has failed is done by its status
 }

@@ -28,6 +28,14 @@ VIEWS: Mapping[str, Kind] = {
     "no_launch_settings": Kind(
         Acts.VIEW, "GetLaunchConfiguration of `servers` (all when empty) is a 404", MODEL, SERVERS
     ),
+    "launch_disposition": Kind(
+        Acts.VIEW,
+        "the launch settings of `servers` say `disposition`; `dies_at_once` with STOPPED does it",
+        MODEL,
+        {"servers": [], "disposition": "STOPPED"},
+        ("GetLaunchConfiguration",),
+        field="A8",
+    ),
     "no_is_drill": Kind(
         Acts.VIEW,
         "recovery instances of `servers` (all when empty) have no isDrill",

@@ -3,20 +3,21 @@
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NotRequired, TypedDict
+from typing import NotRequired, TypedDict, cast
 
 from audit.actor import Actor
 from contract.clock import unix
+from executions.codes.ours import Code
 from executions.commands import control
 from executions.measuring.forecast import ForecastShape
 from executions.measuring.forecast import show as show_forecast
-from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
+from executions.models import Execution, ServerRun, WaveRun
 from executions.querysets import is_split
 from executions.runs.allowed.actions import Action, actions_of
 from executions.runs.allowed.terminable_instances import terminable_counts
 from executions.runs.attempts import LeftOut, Lineage, lineages, retry_of
 from executions.runs.current_wave import shown_wave, waiting_wave
-from executions.states import TerminationStatus
+from executions.states import LaunchStatus, TerminationStatus
 from protection.representation import Warning  # noqa: A004  (the contract's word)
 
 
@@ -64,15 +65,33 @@ class JobShape(TypedDict):
     status: str
 
 
+class LaunchActionShape(TypedDict):
+    """A post-launch action of DRS on the instance, with DRS's own words."""
+
+    name: str
+    category: str
+    optional: bool
+    status: str
+    failureReason: str | None
+
+
 class ServerRunShape(TypedDict):
+    """One server. `observedLate`: it came up at most so many seconds before `launchTime`; null: then, as DRS says.
+    `instanceState` is what DRS last said of the instance, of EC2, when it was looked at."""
+
     sourceServerId: str
     hostname: str
     launchStatus: str
     phase: str
+    phaseNote: str | None
     recoveryInstanceId: str | None
     recoveryInstanceState: str | None
+    instanceState: str | None
+    launchActions: list[LaunchActionShape]
     launchTime: int | None
+    observedLate: int | None
     error: str | None
+    errorCode: str | None
     findings: list[FindingShape]
 
 
@@ -225,6 +244,7 @@ def _number(wave: WaveRun | None) -> int | None:
 
 def _wave(wave: WaveRun, now: datetime) -> WaveRunShape:
     jobs = [job for job in wave.jobs.all() if not is_split(job)]
+    refused = {job.pk: job.error_code for job in jobs}
     return WaveRunShape(
         waveNumber=wave.number,
         waveName=wave.name,
@@ -239,20 +259,27 @@ def _wave(wave: WaveRun, now: datetime) -> WaveRunShape:
         duration=_seconds(wave.started_at, wave.ended_at or now) if wave.started_at else None,
         errorCode=wave.error_code or None,
         errorMessage=wave.error_message or None,
-        serverStatuses=[_server(server) for server in wave.servers.all()],
+        serverStatuses=[_server(server, refused.get(server.job_id, "")) for server in wave.servers.all()],
     )
 
 
-def _server(server: ServerRun) -> ServerRunShape:
+def _server(server: ServerRun, refused: str) -> ServerRunShape:
+    """`refused` is the code of its launch, if AWS refused that."""
+    failed = server.state is LaunchStatus.FAILED
     return ServerRunShape(
         sourceServerId=server.source_server_id,
         hostname=server.hostname,
         launchStatus=server.launch_status,
         phase=server.phase,
+        phaseNote=server.phase_note or None,
         recoveryInstanceId=server.recovery_instance_id or None,
         recoveryInstanceState="UNKNOWN" if server.is_unknown_to_drs else None,
+        instanceState=server.instance_state or None,
+        launchActions=cast("list[LaunchActionShape]", server.launch_actions or []),
         launchTime=unix(server.launched_at),
+        observedLate=server.observed_late,
         error=server.error or None,
+        errorCode=(server.error_code or refused or Code.SERVER_LAUNCH_FAILED.value) if failed else None,
         findings=server.findings,
     )
 
@@ -316,70 +343,3 @@ class BulkDeleted(TypedDict):
     deletedCount: int
     totalScanned: int
     kept: list[KeptShape]
-
-
-# Job logs
-
-
-class EventShape(TypedDict):
-    logDateTime: int
-    event: str
-    sourceServerId: str | None
-    hostname: str | None
-    conversionServerId: str | None
-    targetInstanceId: str | None
-    derived: bool
-    error: str | None
-
-
-class JobLogShape(TypedDict):
-    waveNumber: int
-    waveName: str
-    jobId: str | None
-    region: str
-    events: list[EventShape]
-    error: str | None
-
-
-class JobLogsAnswer(TypedDict):
-    """The logs of a run's DRS jobs, wave by wave."""
-
-    executionId: str
-    jobLogs: list[JobLogShape]
-
-
-def show_job_logs(execution: Execution) -> list[JobLogShape]:
-    """The log of every job that DRS has or has refused, wave by wave, oldest line first."""
-    jobs = (
-        LaunchJob.objects.filter(wave__execution=execution)
-        .select_related("wave")
-        .prefetch_related("events", "servers")
-        .order_by("wave__number", "position")
-    )
-    return [_job_log(job) for job in jobs if job.job_id or job.error_message]
-
-
-def _job_log(job: LaunchJob) -> JobLogShape:
-    names = {server.source_server_id: server.hostname for server in job.servers.all()}
-    return JobLogShape(
-        waveNumber=job.wave.number,
-        waveName=job.wave.name,
-        jobId=job.job_id or None,
-        region=job.region,
-        events=[_event(event, names.get(event.source_server_id)) for event in job.events.all()],
-        error=job.error_message or None,
-    )
-
-
-def _event(event: JobEvent, hostname: str | None) -> EventShape:
-    data = event.data
-    return EventShape(
-        logDateTime=unix(event.at),
-        event=event.event,
-        sourceServerId=event.source_server_id or None,
-        hostname=hostname,
-        conversionServerId=data.get("conversionServerID") or None,
-        targetInstanceId=data.get("targetInstanceID") or None,
-        derived=event.derived,
-        error=data.get("rawError") or None,
-    )

@@ -27,19 +27,18 @@ from contract.rest.serializers import (
 )
 from contract.rest.views import ApiView, read_id
 from contract.rights import AnyOf
+from executions.api.job_logs import JobLogsAnswer, show_job_logs
 from executions.api.representation import (
     BulkDeleted,
     CommandAnswer,
     ExecutionsAnswer,
     ExecutionShape,
     ExecutionStarted,
-    JobLogsAnswer,
     JobShape,
     KeptShape,
     TerminationAnswer,
     TerminationFailure,
     show_execution,
-    show_job_logs,
     show_list,
 )
 from executions.api.start_response import accepted

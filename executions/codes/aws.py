@@ -73,7 +73,7 @@ AWS_REASONS: Sequence[AwsReason] = (
         ),
     ),
     AwsReason(
-        ("LaunchTemplate",),
+        ("LaunchTemplate", "UPDATE_LAUNCH_TEMPLATE"),
         Explanation(
             "The server's launch template is missing or wrong.",
             "Open the server's launch settings in the DRS console and save them again.",
@@ -134,6 +134,28 @@ AWS_REASONS: Sequence[AwsReason] = (
             "The copy could not be turned into a bootable machine.",
             "Check that the staging subnet reaches the DRS and S3 endpoints, and that DRS supports the operating"
             " system.",
+        ),
+    ),
+    AwsReason(
+        ("CLEANUP_FAIL", "disableApiTermination"),
+        Explanation(
+            "The instance of an earlier launch could not be removed: it may be protected from termination.",
+            "See whether somebody protected it on purpose; else take its termination protection off in EC2. Then try"
+            " again.",
+        ),
+    ),
+    AwsReason(
+        ("NETWORK_RECOVERY_FAIL", "NETWORK_CONFIGURATION_FAILED"),
+        Explanation(
+            "DRS could not recover the network of the job.",
+            "See the source network and its CloudFormation stack in the DRS console.",
+        ),
+    ),
+    AwsReason(
+        ("JOB_CANCEL",),
+        Explanation(
+            "DRS cancelled the job.",
+            "See in CloudTrail and in the DRS console who or what ended it, then try again.",
         ),
     ),
     AwsReason(

@@ -88,6 +88,17 @@ class Code(OurCode):
             heading="No longer in DRS",
         ),
     )
+    NOT_USABLE = (
+        "NOT_USABLE",
+        Entry(
+            "DRS launched the server, and its instance did not come up: it was terminated or stopped when it was looked"
+            " at.",
+            "See its state transition reason in EC2: often a key that may not be used, or a quota. One that shall be"
+            " launched stopped has the launch disposition STOPPED in DRS's launch settings.",
+            (RUN,),
+            is_reason=True,
+        ),
+    )
     PAUSE_EXPIRED = (
         "PAUSE_EXPIRED",
         Entry("Nobody resumed the run within a year.", "Start the plan again.", (RUN,), is_reason=True),

@@ -32,7 +32,7 @@ from executions.launching import launch
 from executions.measuring.forecast import has_forecast, is_stale
 from executions.models import Execution, LaunchJob, TerminationJob
 from executions.observing.drs_answers import Answer, JobChanges, Question, ask, read_logs_and_instances
-from executions.observing.open_servers import open_servers, report_unlisted
+from executions.observing.open_servers import open_servers, report_unlisted, unseen_servers
 from executions.runs import decide as d
 from executions.runs import transitions
 from executions.runs.aws_calls import AwsCalls, CallPool
@@ -285,7 +285,7 @@ def _question(poll: RegionPoll) -> Question:
     logs = (ids[turn:] + ids[:turn])[:LOGS_PER_POLL]
     endings = [ending.job_id for ending in poll.terminations]
     account, region = poll.place
-    return Question(region, account, (*ids, *endings), frozenset(logs))
+    return Question(region, account, (*ids, *endings), frozenset(logs), unseen=unseen_servers(ids))
 
 
 def _release_finished(execution: Execution, token: uuid.UUID, now: datetime) -> None:

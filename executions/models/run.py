@@ -1,6 +1,7 @@
 """A run with its waves and servers, and which servers it holds."""
 
 import uuid
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -195,11 +196,20 @@ class ServerRun(models.Model):
     hostname = models.CharField(max_length=256)
     launch_status = models.CharField(max_length=11, choices=LaunchStatus.choices(), default=LaunchStatus.PENDING)
     phase = models.CharField(max_length=10, choices=Phase.choices(), default=Phase.QUEUED)
+    phase_note = models.CharField(max_length=40, blank=True, default="", db_default="", help_text="Which attempt it is")
     recovery_instance_id = models.CharField(max_length=19, blank=True)
     recovery_instance_state = models.CharField(
         max_length=16, blank=True, default="", db_default="", help_text="UNKNOWN when DRS does not list it any more"
     )
+    instance_state = models.CharField(
+        max_length=16, blank=True, default="", db_default="", help_text="DRS's ec2InstanceState when it was looked at"
+    )
+    launch_actions = models.JSONField(null=True, help_text="What DRS ran on the instance, and how that went")
     launched_at = models.DateTimeField(null=True)
+    observed_late = models.PositiveIntegerField(
+        null=True, help_text="At most so many seconds before launched_at it came up; null: then, by DRS's own word"
+    )
+    failed_at = models.DateTimeField(null=True, help_text="When DRS was first seen to have failed it")
     terminated_at = models.DateTimeField(null=True)
     used_previous_snapshot = models.BooleanField(default=False)
     point_in_time = models.DateTimeField(null=True, help_text="The moment whose data the instance was launched with")
@@ -222,6 +232,20 @@ class ServerRun(models.Model):
         return LaunchStatus.of(self.launch_status)
 
     @property
+    def told_actions(self) -> list[dict[str, object]]:
+        """What DRS ran on the instance, a sentence each; what has failed first."""
+        told = [
+            {"text": _sentence(each), "is_bad": each["status"] == "FAILED" and not each["optional"]}
+            for each in self.launch_actions or []
+        ]
+        return sorted(told, key=lambda each: not each["is_bad"])
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there is more to say of it than its columns do."""
+        return bool(self.error or self.used_previous_snapshot or self.findings or self.launch_actions)
+
+    @property
     def is_unknown_to_drs(self) -> bool:
         """Whether it came up and DRS does not list it any more, so that it may run on in EC2."""
         return self.state is LaunchStatus.LAUNCHED and self.recovery_instance_state == InstanceState.UNKNOWN
@@ -240,6 +264,12 @@ class ServerRun(models.Model):
     def stage(self) -> Phase:
         """The phase with its label and tone."""
         return Phase.of(self.phase)
+
+
+def _sentence(action: Mapping[str, object]) -> str:
+    optional = " (optional)" if action["optional"] else ""
+    reason = f": {action['failureReason']}" if action["failureReason"] else ""
+    return f"Post-launch action “{action['name']}”{optional} {str(action['status']).lower().replace('_', ' ')}{reason}."
 
 
 class ServerHold(models.Model):

@@ -9,6 +9,7 @@ import json
 import logging
 import random
 import time
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,52 +17,104 @@ from datetime import datetime, timedelta
 from audit.safe_text import storable
 from drs.client import Drs
 from drs.errors import DrsError
-from drs.shapes import JOB_COMPLETED, TERMINATE, Job, JobLogItem, Participant, RecoveryInstance
+from drs.shapes import JOB_COMPLETED, TERMINATE, Job, JobLogItem, RecoveryInstance
 from executions.models import JobEvent, LaunchJob, ServerRun
-from executions.states import JobStatus, LaunchStatus, Phase, phase_after
+from executions.observing import server_outcome
+from executions.observing.server_outcome import CAUSE_READING, GONE, STOPPED, LaunchTimeBounds, Told, is_settled
+from executions.states import JobStatus, LaunchStatus, Phase
 
 log = logging.getLogger(__name__)
 
 LATE_ANSWERS = timedelta(minutes=15)  # how long after its end a job is still asked for missing ids and log lines
 READING_SECONDS = 10.0  # when a round of logs and instances reads no more; the next poll goes on
+CAUSES_AT_ONCE = 5  # logs of failed jobs that a poll reads before it says what failed; the others come with all logs
+ACTIONS_WITHIN = timedelta(hours=1)  # how long after a job's end its post-launch actions are followed
+QUIET_SECONDS = 60.0  # how long a place is not looked at so after it did not answer: nobody waits for it each time
 LOST_AFTER = timedelta(days=1)  # DRS answers and has not shown a job, or its log, for so long: it was deleted
+
+
+quiet: dict[tuple[str, str], float] = {}  # until when, by region and account, on this process's monotonic clock
 
 
 @dataclass(frozen=True)
 class Question:
     """Jobs of one account and region to ask for; `logs` are those whose log is read as well. `open_servers` are, by
     job, servers of which DRS has not told yet that they launched: when the job has ended, it is asked for their
-    instances."""
+    instances. `unseen` are, by job, servers that are not known to have come up, or why not: their instances, and the
+    log of what failed, are asked for at once."""
 
     region: str
     account: str
     job_ids: tuple[str, ...]
     logs: frozenset[str]
     open_servers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    unseen: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
 @dataclass
 class Answer:
     """What DRS said. A job or log that is missing was not observed, which says nothing about it; `unread` are jobs
-    whose log was asked for and cannot be read."""
+    whose log was asked for and cannot be read. `stopped_on_purpose` are servers whose launch settings say so."""
 
     jobs: dict[str, Job] = field(default_factory=dict)
     logs: dict[str, list[JobLogItem]] = field(default_factory=dict)
     unread: set[str] = field(default_factory=set)
     instances: dict[tuple[str, str], RecoveryInstance] = field(default_factory=dict)
+    stopped_on_purpose: set[str] = field(default_factory=set)
     listed: bool = False  # whether DRS said which instances there are
     error: DrsError | None = None
 
 
 def ask(question: Question) -> Answer:
-    """One DescribeJobs for all jobs. HTTP only."""
+    """One DescribeJobs for all jobs, and a quick look at what has just come up or failed. HTTP only."""
     answer = Answer()
     try:
         drs = Drs(question.region, question.account, reading="poller")
         answer.jobs = {job.job_id: job for job in drs.jobs(question.job_ids)}
     except DrsError as error:
         answer.error = error
+        return answer
+    if time.monotonic() < quiet.get((question.region, question.account), 0.0):
+        return answer
+    news = [job for job in answer.jobs.values() if job.type != TERMINATE and job.job_id in question.unseen]
+    try:
+        _look_at_instances(question, news, answer)
+        _read_causes(question, news, answer)
+    except DrsError as error:  # it is asked for again with the logs; what DRS says of the jobs stands
+        quiet[question.region, question.account] = time.monotonic() + QUIET_SECONDS
+        log.info("A look at new instances or causes in %s failed: %s", question.region, error)
     return answer
+
+
+def _among(job: Job, status: LaunchStatus, servers: Collection[str]) -> list[str]:
+    told = (each for each in job.participants if each.launch_status == status)
+    return [each.source_server_id for each in told if each.source_server_id in servers]
+
+
+def _look_at_instances(question: Question, jobs: Sequence[Job], answer: Answer) -> None:
+    """DRS calls a server launched: is its instance there? Asked before anything is built on it."""
+    up = {each for job in jobs for each in _among(job, LaunchStatus.LAUNCHED, question.unseen[job.job_id])}
+    if not up:
+        return
+    drs = Drs(question.region, question.account, reading="glance")
+    answer.instances = {(each.job_id, each.source_server_id): each for each in drs.recovery_instances(sorted(up))}
+    answer.stopped_on_purpose = _stopped_on_purpose(drs, question, answer)
+
+
+def _stopped_on_purpose(drs: Drs, question: Question, answer: Answer) -> set[str]:
+    """Of servers of whose instances nobody knows yet whether they came up: those that shall be launched stopped."""
+    new = {(job_id, server) for job_id, servers in question.unseen.items() for server in servers}
+    stopped = [key for key, each in answer.instances.items() if each.ec2_state in STOPPED and key in new]
+    settings = {server: drs.launch_settings(server) for _, server in stopped}
+    return {server for server, each in settings.items() if each is not None and not each.starts}
+
+
+def _read_causes(question: Question, jobs: Sequence[Job], answer: Answer) -> None:
+    """A server failed: its log says why. A failure and its cause are told together."""
+    drs = Drs(question.region, question.account, reading="glance")
+    failed = [job for job in jobs if _among(job, LaunchStatus.FAILED, question.unseen[job.job_id])]
+    for job in failed[:CAUSES_AT_ONCE]:
+        answer.logs[job.job_id] = drs.job_log(job.job_id)
 
 
 def read_logs_and_instances(question: Question, jobs: Mapping[str, Job]) -> Answer:
@@ -75,6 +128,7 @@ def read_logs_and_instances(question: Question, jobs: Mapping[str, Job]) -> Answ
     try:
         answer.instances = _instances(drs, launches, question.open_servers)
         answer.listed = True
+        answer.stopped_on_purpose = _stopped_on_purpose(drs, question, answer)
     except DrsError as error:
         log.warning("DescribeRecoveryInstances failed: %s", error)
         answer.error = error
@@ -129,27 +183,17 @@ class JobChanges:
     changed: bool = False
     needs_decision: bool = False  # the state of the job or of a server is another: the run may have to go on
     ended: bool = False  # DRS has no more news of it
+    still_there: set[str] = field(default_factory=set)  # servers whose instance of an earlier launch stands, too
     log_given_up: bool = False  # its log could not be read for a day
     trouble: Exception | None = None  # why what DRS told could not even be compared
 
 
 _RANK = [JobStatus.PENDING.value, JobStatus.STARTED.value, JobStatus.COMPLETED.value]
-_GONE = frozenset({"TERMINATED", "NOT_FOUND"})
-_SERVER_STATUSES = frozenset(each.value for each in LaunchStatus)
-_SERVER_COLUMNS = (
-    "launch_status",
-    "phase",
-    "recovery_instance_id",
-    "launched_at",
-    "used_previous_snapshot",
-    "point_in_time",
-    "error",
-)
 
 
 def compare(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer, asked_at: datetime) -> JobChanges:
     """What `answer`, asked for at that time, tells that the rows do not know yet."""
-    found, changes = answer.jobs.get(job.job_id), JobChanges(job)
+    found, changes, seen_before = answer.jobs.get(job.job_id), JobChanges(job), job.seen_at
     if found is None:
         _give_up_missing_job(changes, servers, asked_at)
         return changes
@@ -165,17 +209,20 @@ def compare(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer, asked_
     if answer.listed and found.status == JOB_COMPLETED:
         changes.changed |= job.instances_seen_at is None or any(not each.state.is_settled for each in servers)
         job.instances_seen_at = asked_at
-    participants = {each.source_server_id: each for each in found.participants}
+    bounds = LaunchTimeBounds.of(job, found, asked_at, seen_before)
+    told = _told_by_server(job, servers, found, answer)
+    new: list[ServerRun] = []
     for server in servers:
-        participant = participants.get(server.source_server_id)
-        instance, before = _instance_of(job, server, answer, lines or []), server.state
-        if columns := _update_server(
-            server, participant, instance, lines or [], _LaunchTimeBounds.of(job, found, asked_at)
-        ):
+        before = server.state
+        if columns := server_outcome.update(server, told[server.source_server_id], bounds):
             changes.servers.append(server)
             changes.columns |= columns
             changes.needs_decision |= server.state is not before
-    changes.events += _derived_launch_ends(job, changes.servers, lines or [])
+            if server.state is not before:
+                new.append(server)
+    others = (each for (job_id, _), each in answer.instances.items() if job_id != job.job_id)
+    changes.still_there = {each.source_server_id for each in others if each.ec2_state not in GONE}
+    changes.events += _derived_launch_ends(job, new if lines is None else changes.servers, lines or [])
     watched = _still_watched(job, servers, answer, asked_at)
     changes.ended = job.watched and not watched
     changes.log_given_up = changes.ended and lines is None
@@ -183,6 +230,24 @@ def compare(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer, asked_
     changes.changed |= changes.needs_decision or bool(changes.servers)
     job.watched = watched
     return changes
+
+
+def _told_by_server(job: LaunchJob, servers: Iterable[ServerRun], found: Job, answer: Answer) -> Mapping[str, Told]:
+    lines: dict[str, list[JobLogItem]] = defaultdict(list)
+    for each in answer.logs.get(job.job_id, ()):
+        lines[each.source_server_id].append(each)
+    rows = {each.source_server_id: each for each in found.participants}
+    return {
+        server.source_server_id: Told(
+            participant=rows.get(server.source_server_id),
+            instance=_instance_of(job, server, answer, lines[server.source_server_id]),
+            lines=lines[server.source_server_id],
+            of_job=lines[""],
+            log_read=job.job_id in answer.logs,
+            is_stopped_on_purpose=server.source_server_id in answer.stopped_on_purpose,
+        )
+        for server in servers
+    }
 
 
 def _give_up_missing_job(changes: JobChanges, servers: Sequence[ServerRun], asked_at: datetime) -> None:
@@ -200,21 +265,6 @@ def _give_up_missing_job(changes: JobChanges, servers: Sequence[ServerRun], aske
     changes.changed = changes.needs_decision = changes.ended = True
 
 
-def _next_status(now: LaunchStatus, told: str) -> LaunchStatus:
-    """A server's status after DRS told one: what was launched stays launched, what is settled stays settled, and
-    what began is never pending again."""
-    if told not in _SERVER_STATUSES - {LaunchStatus.PENDING} or now.came_up:
-        return now
-    status = LaunchStatus.of(told)
-    return status if status.is_settled or not now.is_settled else now
-
-
-def _is_outcome_known(participant: Participant) -> bool:
-    """Whether DRS has said what became of the server."""
-    told = participant.launch_status
-    return told in _SERVER_STATUSES and LaunchStatus.of(told).is_settled
-
-
 def _instance_of(
     job: LaunchJob, server: ServerRun, answer: Answer, lines: Sequence[JobLogItem]
 ) -> RecoveryInstance | None:
@@ -222,81 +272,9 @@ def _instance_of(
     found = answer.instances.get((job.job_id, server.source_server_id))
     if found is not None:
         return found
-    mine = [each for each in lines if each.source_server_id == server.source_server_id and each.event == "LAUNCH_END"]
-    named = {str(each.data.get("targetInstanceID", "")) for each in mine}
+    named = {str(each.data.get("targetInstanceID", "")) for each in lines if each.event == "LAUNCH_END"}
     others = (each for (_, source), each in answer.instances.items() if source == server.source_server_id)
     return next((each for each in others if each.recovery_instance_id in named), None)
-
-
-@dataclass(frozen=True)
-class _LaunchTimeBounds:
-    """Between which times a server of a job came up: after the intent to launch it and, by DRS's word, before the job's
-    end, however late we look. AWS's clock is believed only as far as it agrees with ours. `ended` jobs tell no more."""
-
-    earliest: datetime | None
-    latest: datetime
-    ended: bool
-
-    @classmethod
-    def of(cls, job: LaunchJob, found: Job, asked_at: datetime) -> "_LaunchTimeBounds":
-        latest = min(asked_at, found.ended_at or asked_at)
-        return cls(job.intent_at, max(latest, job.intent_at or latest), found.status == JOB_COMPLETED)
-
-    def within(self, at: datetime) -> datetime:
-        return min(max(at, self.earliest or at), self.latest)
-
-
-def _update_server(
-    server: ServerRun,
-    participant: Participant | None,
-    instance: RecoveryInstance | None,
-    lines: Sequence[JobLogItem],
-    bounds: _LaunchTimeBounds,
-) -> set[str]:
-    """Bring one server up to date; answers the columns that changed. What an ended job does not tell, its instance
-    does."""
-    before = {name: getattr(server, name) for name in _SERVER_COLUMNS}
-    mine = [item for item in lines if item.source_server_id == server.source_server_id]
-    if participant is not None:
-        server.launch_status = _next_status(server.state, participant.launch_status)
-    told = participant.recovery_instance_id if participant else ""
-    if instance is not None:
-        told = told or instance.recovery_instance_id
-        server.point_in_time = instance.point_in_time or server.point_in_time
-        untold = participant is None or not _is_outcome_known(participant)
-        if bounds.ended and untold and instance.ec2_state not in _GONE:
-            server.launch_status = _next_status(server.state, LaunchStatus.LAUNCHED)
-    server.recovery_instance_id = told or server.recovery_instance_id
-    for item in mine:
-        server.phase = phase_after(item.event, Phase.of(server.phase))
-        server.used_previous_snapshot |= item.event == "USING_PREVIOUS_SNAPSHOT"
-    if server.state.is_settled:
-        server.phase = Phase.DONE
-    if server.state is LaunchStatus.LAUNCHED:
-        told_at = next((item.at for item in mine if item.event == "LAUNCH_END"), None)  # read later than the status
-        server.launched_at = bounds.within(told_at or server.launched_at or bounds.latest)
-        server.error = ""
-    if server.state is LaunchStatus.FAILED and not server.error:
-        server.error = _failure_text(mine)
-    return {name for name, value in before.items() if getattr(server, name) != value}
-
-
-LAUNCH_FAILURES = (
-    "LAUNCH_FAILED",
-    "CONVERSION_FAIL",
-    "SERVER_SKIPPED",
-    "USING_PREVIOUS_SNAPSHOT_FAILED",
-    "SNAPSHOT_FAIL",
-)
-
-
-def _failure_text(lines: Sequence[JobLogItem]) -> str:
-    """AWS's own words for a failed launch, from the last failure in the log that has any."""
-    failures = [item for item in lines if item.event in LAUNCH_FAILURES]
-    if not failures:
-        return ""
-    told = next((item for item in reversed(failures) if item.data.get("rawError")), failures[-1])
-    return str(storable(f"{told.event}: {told.data.get('rawError') or 'AWS gave no reason.'}"))
 
 
 def _still_watched(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer, now: datetime) -> bool:
@@ -306,25 +284,34 @@ def _still_watched(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer,
     if job.job_id not in answer.logs:
         return job.job_id not in answer.unread or now <= job.completed_seen_at + LOST_AFTER
     told = {each.source_server_id: each.launch_status for each in answer.jobs[job.job_id].participants}
+    if any(each.state is LaunchStatus.FAILED and each.error == CAUSE_READING for each in servers):
+        return True
     if any(_is_open(each, told.get(each.source_server_id, ""), job) for each in servers):
         return now <= job.completed_seen_at + LOST_AFTER
+    if any(_has_open_action(each) for each in servers):
+        return now <= job.completed_seen_at + ACTIONS_WITHIN
     complete = all(_is_fully_known(each, told.get(each.source_server_id, "")) for each in servers)
     silent = answer.error is not None and answer.error.effect.is_unknown  # about instances
     return not complete and now <= job.completed_seen_at + (LOST_AFTER if silent else LATE_ANSWERS)
 
 
+def _has_open_action(server: ServerRun) -> bool:
+    """Whether something still runs on its instance after the launch."""
+    return any(each["status"] == "IN_PROGRESS" for each in server.launch_actions or [])
+
+
 def _is_open(server: ServerRun, told: str, job: LaunchJob) -> bool:
     """Whether it is not settled what became of a server, or was settled without DRS: neither its job tells, nor was
     DRS asked for the instances of the job."""
-    is_told = told in _SERVER_STATUSES and LaunchStatus.of(told).is_settled
-    return not server.state.is_settled or (not is_told and job.instances_seen_at is None)
+    return not server.state.is_settled or (not is_settled(told) and job.instances_seen_at is None)
 
 
 def _is_fully_known(server: ServerRun, told: str) -> bool:
     """Judged by what DRS told: it may launch a server after all that we have given up."""
     if server.state is LaunchStatus.LAUNCHED:
-        return bool(server.recovery_instance_id and server.point_in_time)
-    return server.state is LaunchStatus.TERMINATED or (told in _SERVER_STATUSES and LaunchStatus.of(told).is_settled)
+        is_up = server.instance_state not in ("", "PENDING")
+        return bool(server.recovery_instance_id and server.point_in_time and is_up)
+    return server.state is LaunchStatus.TERMINATED or is_settled(told)
 
 
 def _event(job: LaunchJob, item: JobLogItem) -> JobEvent:

@@ -1,12 +1,16 @@
 """Servers that an ended job has left open: given up only when DRS, asked which instances there are, lists none."""
 
 from collections import defaultdict
+from collections.abc import Collection
 from datetime import datetime
+
+from django.db.models import Q
 
 from audit.safe_text import storable
 from drs.shapes import JOB_COMPLETED
 from executions.models import ServerRun, WaveRun
 from executions.observing.drs_answers import Answer, Question
+from executions.observing.server_outcome import WITHOUT_CAUSE
 from executions.runs import transitions
 from executions.states import WAVE_BEGUN, LaunchStatus
 
@@ -20,6 +24,18 @@ def open_servers(answer: Answer) -> dict[str, list[str]]:
     rows = ServerRun.objects.filter(job__job_id__in=ended).exclude(launch_status__in=known)
     found: dict[str, list[str]] = defaultdict(list)
     for job_id, server in rows.values_list("job__job_id", "source_server_id"):
+        found[job_id].append(server)
+    return found
+
+
+def unseen_servers(job_ids: Collection[str]) -> dict[str, list[str]]:
+    """By job: servers of whose instances nobody has looked at one yet, and failed ones without AWS's words."""
+    rows = ServerRun.objects.filter(job__job_id__in=list(job_ids), instance_state="")
+    settled = Q(launch_status=LaunchStatus.TERMINATED) | Q(launch_status=LaunchStatus.FAILED) & ~Q(
+        error__in=WITHOUT_CAUSE
+    )
+    found: dict[str, list[str]] = defaultdict(list)
+    for job_id, server in rows.exclude(settled).values_list("job__job_id", "source_server_id"):
         found[job_id].append(server)
     return found
 

@@ -44,7 +44,8 @@ def _of_wave(wave: WaveFailures) -> Iterable[Failure]:
     refused = {job.pk: job.error_code for job in wave.jobs if job.error_code}
     own = Code.SERVER_LAUNCH_FAILED.value if run.error_code in refused.values() else run.error_code
     found = [
-        Failure(number, each.hostname, each.error, refused.get(each.job_id, own)) for each in wave.servers
+        Failure(number, each.hostname, each.error, each.error_code or refused.get(each.job_id, own))
+        for each in wave.servers
     ]  # the code of a refused launch is not every server's
     told = {run.error_message, *(each.text for each in found)}
     found += [

@@ -8,12 +8,14 @@ from datetime import datetime
 
 from django.db.models import QuerySet
 
-from executions.models import LaunchJob, ServerRun
+from executions.models import JobEvent, LaunchJob, ServerRun
 from executions.observing.drs_answers import JobChanges
 from executions.runs.claim import LARGE_COLUMNS
 from executions.runs.journal import note
 from executions.states import InstanceState, Kind, LaunchStatus
 from executions.terminating.instances import mark_terminated, roll_up
+
+KEPT = "CLEANUP_FAIL"  # what the log says of an instance that could not be removed
 
 
 def instances_up(server_ids: Collection[str], kind: Kind) -> QuerySet[ServerRun]:
@@ -47,9 +49,16 @@ def mark_replaced(changes: Iterable[JobChanges], now: datetime) -> None:
 
 
 def _replaced_servers(changes: JobChanges) -> set[str]:
-    """Servers whose earlier instance is gone: DRS says so, or has launched the next one."""
+    """Servers whose earlier instance is gone: DRS says so, or has launched the next one and does not list the earlier
+    one beside it, nor say that it could not be removed."""
     told = {event.source_server_id for event in changes.events if event.event == "CLEANUP_END"}
-    return told | {server.source_server_id for server in changes.servers if server.state is LaunchStatus.LAUNCHED}
+    up = {server.source_server_id for server in changes.servers if server.state is LaunchStatus.LAUNCHED}
+    new = up - told - changes.still_there
+    if new:
+        new -= {event.source_server_id for event in changes.events if event.event == KEPT}
+        kept = JobEvent.objects.filter(job=changes.job, event=KEPT, source_server_id__in=new)
+        new -= set(kept.values_list("source_server_id", flat=True))
+    return told | new
 
 
 def _is_older(one: LaunchJob, other: LaunchJob) -> bool:

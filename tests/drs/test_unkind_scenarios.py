@@ -315,3 +315,9 @@ def test_credentials_are_another_accounts(sim: RunningSimulator) -> None:
     other = sim.client(access_key="AKIAOTHER")
     assert (other.describe_source_servers()["items"], other.describe_jobs()["items"]) == ([], [])
     assert len(sim.client().describe_jobs()["items"]) == 1
+
+
+def test_launch_settings_may_say_that_an_instance_stays_stopped(sim: RunningSimulator) -> None:
+    sim.scenario("launch_disposition", servers=["app-01"])
+    told = {name: sim.client().get_launch_configuration(sourceServerID=IDS[name]) for name in ("app-01", "app-02")}
+    assert [told[name]["launchDisposition"] for name in ("app-01", "app-02")] == ["STOPPED", "STARTED"]

@@ -44,6 +44,12 @@ EVENTS = {
     "LAUNCH_START": "Launching the instance",
     "LAUNCH_END": "Instance launched",
     "LAUNCH_FAILED": "Launch failed",
+    "UPDATE_LAUNCH_TEMPLATE_START": "Updating the launch template",
+    "UPDATE_LAUNCH_TEMPLATE_END": "Launch template updated",
+    "UPDATE_LAUNCH_TEMPLATE_FAILED": "The launch template could not be updated",
+    "NETWORK_RECOVERY_FAIL": "The network could not be recovered",
+    "DEPLOY_NETWORK_CONFIGURATION_FAILED": "The network's configuration could not be deployed",
+    "UPDATE_NETWORK_CONFIGURATION_FAILED": "The network's configuration could not be updated",
 }
 
 # What the journal's verbs say; the braces are filled by `_facts`.

@@ -18,7 +18,7 @@ from executions.codes.entry import OurCode, Where
 from executions.codes.explain import EVERY_CODE, explain, of_end
 from executions.codes.ours import Code
 from executions.console.live_page.event_feed import EVENTS
-from executions.observing.drs_answers import LAUNCH_FAILURES
+from executions.observing.server_outcome import FAILURES
 from executions.readiness.assessment import CURRENT, CUT_OFF, OF_SERVERS, WITHOUT_SNAPSHOT
 from protection import states as server_states
 from protection.drs_refusals import drs_trouble
@@ -35,6 +35,7 @@ OTHERS = {
       for name in getattr(kind, "__members__", ())),
     *EVENTS, *WITHOUT_SNAPSHOT, *CUT_OFF, *CURRENT,
     *(set(STATUSES) - VALUES),
+    "START_DRILL", "START_RECOVERY",
 }  # fmt: skip
 
 
@@ -114,7 +115,7 @@ def test_causes_are_explained_and_unknown_ones_admitted() -> None:
     assert "may not do" in explain("UnauthorizedOperation: You are not authorized").meaning
     assert explain("something new") == UNKNOWN
     assert explain("something new", Code.SERVER_LAUNCH_FAILED) == UNKNOWN
-    for event in LAUNCH_FAILURES:
+    for event in FAILURES:
         assert (explain(f"{event}: AWS gave no reason.") is UNKNOWN) == (event == "LAUNCH_FAILED")
 
 

@@ -86,8 +86,8 @@ def test_nothing_is_concluded_while_drs_does_not_list_instances(still: StillStag
     else:
         still.simulator.scenario("never_settles", servers=["app-01"])
     run = still.start(still.plan("app-01"))
+    still.look()  # nothing is launched without asking what it would end
     still.simulator.scenario("throttle", operation="DescribeRecoveryInstances")
-    still.look()
     for _ in range(100):
         still.advance(60)
         still.look()

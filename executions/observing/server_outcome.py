@@ -1,0 +1,226 @@
+"""What an answer of DRS makes of one server: its status, instance and times, and AWS's words for what failed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import ceil
+
+from django.conf import settings
+
+from audit.safe_text import storable
+from drs.shapes import JOB_COMPLETED, Job, JobLogItem, LaunchAction, Participant, RecoveryInstance
+from executions.codes.ours import Code
+from executions.models import LaunchJob, ServerRun
+from executions.states import LaunchStatus, Phase, phase_after
+
+GONE = frozenset({"TERMINATED", "NOT_FOUND"})
+STOPPED = frozenset({"STOPPED", "STOPPING"})
+_NOT_UP = GONE | STOPPED | {"SHUTTING-DOWN"}
+_UNDECIDED = ("", "PENDING")  # states of an instance of which nobody can say yet that it came up
+SERVER_STATUSES = frozenset(each.value for each in LaunchStatus)
+_COLUMNS = (
+    "launch_status",
+    "phase",
+    "phase_note",
+    "recovery_instance_id",
+    "instance_state",
+    "launch_actions",
+    "launched_at",
+    "observed_late",
+    "failed_at",
+    "used_previous_snapshot",
+    "point_in_time",
+    "error",
+    "error_code",
+)
+
+CAUSE_READING = "The cause is still being read from AWS's job log."
+CAUSE_UNREAD = "AWS does not hand out the job's log, so the cause is not known yet."
+NO_REASON = "AWS gave no reason."
+WITHOUT_CAUSE = ("", CAUSE_READING, CAUSE_UNREAD, NO_REASON)
+_CAUSE_WITHIN_POLLS = 2
+
+
+@dataclass(frozen=True)
+class Told:
+    """What one answer tells of a server. `lines` are those of its log, `of_job` those that name no server; without
+    `log_read` there may be more."""
+
+    participant: Participant | None
+    instance: RecoveryInstance | None
+    lines: Sequence[JobLogItem] = ()
+    of_job: Sequence[JobLogItem] = ()
+    log_read: bool = False
+    is_stopped_on_purpose: bool = False
+
+
+@dataclass(frozen=True)
+class LaunchTimeBounds:
+    """Between which times a server of a job came up: after the intent to launch it and, by DRS's word, before the job's
+    end, however late we look. AWS's clock is believed only as far as it agrees with ours. `ended` jobs tell no more;
+    `seen_before` is when DRS was asked the time before."""
+
+    earliest: datetime | None
+    latest: datetime
+    ended: bool
+    asked_at: datetime
+    seen_before: datetime | None
+    wave_is_over: bool
+
+    @classmethod
+    def of(cls, job: LaunchJob, found: Job, asked_at: datetime, seen_before: datetime | None) -> "LaunchTimeBounds":
+        latest = min(asked_at, found.ended_at or asked_at)
+        ended, over = found.status == JOB_COMPLETED, job.wave.state.is_final
+        return cls(job.intent_at, max(latest, job.intent_at or latest), ended, asked_at, seen_before, over)
+
+    def within(self, at: datetime) -> datetime:
+        return min(max(at, self.earliest or at), self.latest)
+
+
+def update(server: ServerRun, told: Told, bounds: LaunchTimeBounds) -> set[str]:
+    """Bring one server up to date; answers the columns that changed. What an ended job does not tell, its instance
+    does."""
+    before = {name: getattr(server, name) for name in _COLUMNS}
+    was = server.state
+    if told.participant is not None:
+        server.launch_status = next_status(server.state, told.participant.launch_status)
+        server.launch_actions = _shown(told.participant.launch_actions) or server.launch_actions
+    _take_instance(server, told, bounds)
+    if server.state is LaunchStatus.LAUNCHED and _did_not_come_up(server, str(before["instance_state"]), told, bounds):
+        server.launch_status, server.error_code, server.launched_at = LaunchStatus.FAILED, Code.NOT_USABLE, None
+        server.error = f"DRS launched {server.recovery_instance_id}; EC2 shows it as {server.instance_state}: not up."
+    _take_phase(server, told.lines)
+    if server.state is LaunchStatus.LAUNCHED:
+        _take_times(server, told.lines, bounds, is_new=was is not LaunchStatus.LAUNCHED)
+        server.error = server.error_code = ""
+    if server.state is LaunchStatus.FAILED and server.error in WITHOUT_CAUSE:
+        server.failed_at = server.failed_at or bounds.asked_at
+        server.error = _failure_text(told) or _without_cause(server.failed_at, told, bounds.asked_at)
+    return {name for name, value in before.items() if getattr(server, name) != value}
+
+
+def next_status(now: LaunchStatus, told: str) -> LaunchStatus:
+    """A server's status after DRS told one: what was launched stays launched, what is settled stays settled, and
+    what began is never pending again."""
+    if told not in SERVER_STATUSES - {LaunchStatus.PENDING} or now in (LaunchStatus.LAUNCHED, LaunchStatus.TERMINATED):
+        return now
+    status = LaunchStatus.of(told)
+    return status if status.is_settled or not now.is_settled else now
+
+
+def is_settled(told: str) -> bool:
+    """Whether DRS, saying this, has said what became of a server."""
+    return told in SERVER_STATUSES and LaunchStatus.of(told).is_settled
+
+
+def _take_instance(server: ServerRun, told: Told, bounds: LaunchTimeBounds) -> None:
+    participant, instance = told.participant, told.instance
+    instance_id = participant.recovery_instance_id if participant else ""
+    if instance is not None:
+        instance_id = instance_id or instance.recovery_instance_id
+        server.instance_state = storable(instance.ec2_state)[:16] or server.instance_state
+        server.point_in_time = instance.point_in_time or server.point_in_time
+        untold = participant is None or not is_settled(participant.launch_status)
+        if bounds.ended and untold and instance.ec2_state not in GONE:
+            server.launch_status = next_status(server.state, LaunchStatus.LAUNCHED)
+    server.recovery_instance_id = instance_id or server.recovery_instance_id
+
+
+def _did_not_come_up(server: ServerRun, state_before: str, told: Told, bounds: LaunchTimeBounds) -> bool:
+    """Whether an instance was gone or stopped when it was first looked at: then its launch has failed, whatever DRS
+    says. What ends later has been up; what the launch settings say shall be stopped is as it should be."""
+    if server.instance_state not in _NOT_UP:
+        return False
+    if server.error_code == Code.NOT_USABLE:  # so until it is seen to be up
+        return True
+    is_on_purpose = told.is_stopped_on_purpose and server.instance_state in STOPPED
+    return state_before in _UNDECIDED and not bounds.wave_is_over and not is_on_purpose
+
+
+def _take_phase(server: ServerRun, lines: Sequence[JobLogItem]) -> None:
+    for item in lines:
+        server.phase = phase_after(item.event, Phase.of(server.phase))
+        server.phase_note = _attempt(item)
+        server.used_previous_snapshot |= item.event == "USING_PREVIOUS_SNAPSHOT"
+    if server.state.is_settled:
+        server.phase, server.phase_note = Phase.DONE, ""
+
+
+def _attempt(item: JobLogItem) -> str:
+    """Which of several attempts is under way after this line, as DRS counts them: one that failed is followed by the
+    next one."""
+    made, of = item.data.get("attemptCount"), item.data.get("maxAttemptsCount")
+    if not isinstance(made, int) or not isinstance(of, int):
+        return ""
+    under_way = made + 1 if item.event.endswith(("_FAIL", "_FAILED")) else made
+    return f"attempt {under_way} of {of}" if 1 < under_way <= of else ""
+
+
+def _take_times(server: ServerRun, lines: Sequence[JobLogItem], bounds: LaunchTimeBounds, *, is_new: bool) -> None:
+    """The log says when; until it is read, and where it does not, the launch was observed so many seconds late at
+    most."""
+    told_at = next((item.at for item in lines if item.event == "LAUNCH_END"), None)  # read later than the status
+    server.launched_at = bounds.within(told_at or server.launched_at or bounds.latest)
+    if told_at is not None:
+        server.observed_late = None
+        return
+    since = [bounds.earliest, *(item.at for item in lines)]
+    if is_new and bounds.seen_before is not None and bounds.seen_before < bounds.asked_at:
+        since.append(bounds.seen_before)
+    if not is_new and server.observed_late is not None:
+        since.append(server.launched_at - timedelta(seconds=server.observed_late))
+    known = [each for each in since if each is not None]
+    server.observed_late = max(0, ceil((server.launched_at - max(known)).total_seconds())) if known else None
+
+
+FAILURES = (
+    "LAUNCH_FAILED",
+    "CONVERSION_FAIL",
+    "SERVER_SKIPPED",
+    "USING_PREVIOUS_SNAPSHOT_FAILED",
+    "SNAPSHOT_FAIL",
+    "CLEANUP_FAIL",
+    "UPDATE_LAUNCH_TEMPLATE_FAILED",
+    "NETWORK_RECOVERY_FAIL",
+    "DEPLOY_NETWORK_CONFIGURATION_FAILED",
+    "UPDATE_NETWORK_CONFIGURATION_FAILED",
+    "JOB_CANCEL",
+)
+
+
+def _failure_text(told: Told) -> str:
+    """AWS's own words for a failed launch, from the last failure in the log that has any: of the server, else of the
+    whole job."""
+    own = [item for item in told.lines if is_failure(item.event)]
+    of_job = [item for item in told.of_job if is_failure(item.event)]
+    worded = next((item for item in (*reversed(own), *reversed(of_job)) if item.data.get("rawError")), None)
+    said = worded or next(iter((*reversed(own), *reversed(of_job))), None)
+    if said is None:
+        return ""
+    return str(storable(f"{said.event}: {said.data.get('rawError') or NO_REASON}"))
+
+
+def is_failure(event: str) -> bool:
+    """Whether an event tells of something that failed; events that AWS adds are named alike."""
+    return event in FAILURES or event.endswith(("_FAIL", "_FAILED"))
+
+
+def _without_cause(failed_at: datetime, told: Told, asked_at: datetime) -> str:
+    """What is said while the log has no word of it: that it is being read, for two polls."""
+    if asked_at < failed_at + timedelta(seconds=_CAUSE_WITHIN_POLLS * settings.POLL_SECONDS):
+        return CAUSE_READING
+    return NO_REASON if told.log_read else CAUSE_UNREAD
+
+
+def _shown(actions: Sequence[LaunchAction]) -> list[dict[str, object]]:
+    """As the row keeps them, and the API shows them."""
+    return [
+        {
+            "name": storable(each.name),
+            "category": storable(each.category),
+            "optional": each.optional,
+            "status": storable(each.status),
+            "failureReason": storable(each.failure_reason) or None,
+        }
+        for each in actions
+    ]
