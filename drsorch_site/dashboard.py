@@ -19,6 +19,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from console.pages import HtmxHttpRequest, Question
 from contract.status import Tone
+from doctor.first_steps import steps as first_steps
 from drsorch_site.page_context import THEMES
 from drsorch_verify.sources import digest as verifier_digest
 from executions.console.live_page.page_content import Live
@@ -52,7 +53,8 @@ def favicon(request: HttpRequest) -> HttpResponse:
 @require_safe
 def dashboard(request: HttpRequest) -> HttpResponse:
     """Is anything running, can recovery be trusted today, what happened last."""
-    return render(request, "dashboard.html", _dashboard(_poll_state(request)))
+    context = {**_dashboard(_poll_state(request)), "shows_first_steps": first_steps.is_needed()}
+    return render(request, "dashboard.html", context)
 
 
 @require_safe

@@ -1,0 +1,106 @@
+"""The first steps on the dashboard, and what their buttons do."""
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from audit.request_actor import actor_for
+from console.pages import HtmxHttpRequest
+from contract.errors import DomainError
+from doctor.api import ADMIN
+from doctor.first_steps import services
+from doctor.first_steps import steps as way
+from doctor.first_steps.suggestions import Suggestion, grouped, suggestions
+from executions.pacemaker import is_alive
+from plans.models import RecoveryPlan
+from protection.models import SourceServer
+
+IGNORED = "ignored_suggestions"
+
+
+@require_safe
+def first_steps(request: HtmxHttpRequest) -> HttpResponse:
+    """The list, loaded by the dashboard: it asks AWS, which the dashboard never does."""
+    return _page(request)
+
+
+def _page(request: HttpRequest, problem: DomainError | None = None) -> HttpResponse:
+    found = suggestions(_ignored(request))
+    context: dict[str, object] = {
+        "problem": problem,
+        "is_demo": way.is_demo(),
+        "plans": RecoveryPlan.objects.order_by("name_key")[:5],
+    }
+    if way.is_demo():
+        context |= {"engine_alive": is_alive(), "is_needed": not way.drilled()}
+    else:
+        found_steps = way.steps(afresh="again" in request.GET) if _is_admin(request) else []
+        known = grouped([server for each in found for server in each.servers])
+        context |= {
+            "is_needed": way.is_needed() if _is_admin(request) else not way.drilled(),
+            "steps": found_steps,
+            "next": next((each.key for each in found_steps if not each.done), ""),
+            "regions": [each for each in way.regions() if each.servers or each.state.startswith("could")],
+            "suggestions": found,
+            "grouped": set(known),
+            "candidates": way.candidates(),
+        }
+    template = "doctor/_first_steps.html" if getattr(request, "htmx", False) else "doctor/first_steps.html"
+    status = problem.status if problem else 200
+    return render(request, template, context, status=status)
+
+
+def _is_admin(request: HttpRequest) -> bool:
+    return any(map(request.user.has_perm, ADMIN.names))
+
+
+def _ignored(request: HttpRequest) -> list[str]:
+    return list(request.session.get(IGNORED, []))
+
+
+@require_POST
+def scan_regions(request: HttpRequest) -> HttpResponse:
+    services.scan(actor=actor_for(request))
+    return redirect("dashboard")
+
+
+def _suggestion(request: HttpRequest) -> Suggestion:
+    """The one that a form is about, as the inventory suggests it now. Raises Http404 when it does not any more."""
+    key = request.POST.get("suggestion", "")
+    for each in suggestions():
+        if each.key == key:
+            return each
+    raise Http404("There is no such suggestion any more.")
+
+
+@require_POST
+def accept_suggestion(request: HttpRequest) -> HttpResponse:
+    """Make the groups and the plan, with the name and the servers that the form kept."""
+    try:
+        plan = services.accept(
+            actor=actor_for(request),
+            suggestion=_suggestion(request),
+            name=request.POST.get("name", "").strip(),
+            server_ids=request.POST.getlist("server"),
+        )
+    except DomainError as error:
+        return _page(request, error)
+    return redirect("plan", plan.pk)
+
+
+@require_POST
+def ignore_suggestion(request: HttpRequest) -> HttpResponse:
+    """For this session; a suggestion is no state of anything."""
+    request.session[IGNORED] = sorted({*_ignored(request), _suggestion(request).key})
+    return redirect("dashboard")
+
+
+@require_POST
+def drill_one(request: HttpRequest) -> HttpResponse:
+    """A plan of one server, and the question of its drill."""
+    server = get_object_or_404(SourceServer, pk=request.POST.get("server", ""))
+    try:
+        plan = services.plan_of_one(actor=actor_for(request), server=server)
+    except DomainError as error:
+        return _page(request, error)
+    return redirect("start-drill", plan.pk)
