@@ -239,6 +239,7 @@ class RecoveryInstance:
     job_id: str
     is_drill: bool | None
     point_in_time: datetime | None
+    failback_state: str = ""
 
     @property
     def may_be_production(self) -> bool:
@@ -254,6 +255,7 @@ class RecoveryInstance:
             job_id=_text(item.get("jobID")),
             is_drill=item.get("isDrill") if isinstance(item.get("isDrill"), bool) else None,
             point_in_time=_moment_or_none(item.get("pointInTimeSnapshotDateTime")),
+            failback_state=_text(_mapping(item.get("failback")).get("state")),
         )
 
 

@@ -226,6 +226,7 @@ class InstanceState(StrEnum):
 
     KNOWN = ""
     UNKNOWN = "UNKNOWN"
+    STOPPED = "STOPPED"  # in EC2, by somebody else
 
 
 class Kind(Status):

@@ -9,6 +9,7 @@ from drsorch_verify.derive import span
 from executions.measuring.rta_rpa import Measured, Part, Verdict
 from executions.models import Execution
 from executions.states import LaunchStatus, Reached, TerminationStatus
+from executions.terminating.cleanup_proof import sentences as proof_sentences
 from plans.fields import WAVE_SETTINGS, WAVE_TEXTS
 
 if TYPE_CHECKING:
@@ -259,6 +260,15 @@ def ending(record: "RecordShape") -> list[list[str]]:
     label = TerminationStatus.of(cleanup["status"]).label
     running = f", {cleanup['stillRunning']} still running" if cleanup["stillRunning"] else ""
     rows = [["Clean-up", "Nothing was launched" if record["dryRun"] else label + running]]
+    if cleanup["stopped"]:
+        rows.append(["Stopped in EC2", ", ".join(cleanup["stopped"])])
+    if cleanup["alreadyGone"]:
+        rows.append(["Already gone when asked for", ", ".join(cleanup["alreadyGone"])])
+    rows += [[f"Not terminated: {each['recoveryInstanceId'] or '–'}", each["message"]] for each in cleanup["failed"]]
+    rows += [
+        [f"Asked DRS at {clock(each['askedTime'])}", text]
+        for each, text in zip(cleanup["proof"] or (), proof_sentences(cleanup["proof"]), strict=True)
+    ]
     if cleanup["unknownToDrs"]:
         rows.append(["Unknown to DRS, may still run in EC2", ", ".join(cleanup["unknownToDrs"])])
     rows += [

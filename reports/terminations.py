@@ -6,7 +6,9 @@ from typing import TypedDict
 from contract.clock import unix
 from executions.measuring.rta_rpa import WaveRows
 from executions.models import Execution
-from executions.states import LaunchStatus
+from executions.states import InstanceState, LaunchStatus
+from executions.terminating.cleanup_proof import PlaceProof
+from executions.terminating.outcome import Failure, result
 
 
 class CleanupJobShape(TypedDict):
@@ -19,17 +21,35 @@ class CleanupJobShape(TypedDict):
     errorMessage: str | None
 
 
+class CleanupFailureShape(TypedDict):
+    """An instance that was not terminated, and why, in AWS's words where it gave any."""
+
+    recoveryInstanceId: str | None
+    code: str
+    message: str
+
+
 class CleanupShape(TypedDict):
+    """`accepted` by DRS for termination, `alreadyGone` without that, `failed`, and not known to DRS any more: each of
+    the instances that are not simply running is in one. `proof` is what DRS listed of them when all was over."""
+
     status: str
     stillRunning: int
+    stopped: list[str]
+    accepted: list[str]
+    alreadyGone: list[str]
+    failed: list[CleanupFailureShape]
     unknownToDrs: list[str]
+    proof: list[PlaceProof] | None
     jobs: list[CleanupJobShape]
 
 
 def cleanup(execution: Execution, rows: Sequence[WaveRows]) -> CleanupShape:
     """The terminations of a run read `with_waves`."""
     servers = [server for wave in rows for server in wave.servers]
-    running = sum(each.state is LaunchStatus.LAUNCHED and each.can_be_asked_for for each in servers)
+    stopped = [each.recovery_instance_id for each in servers if each.standing_state == InstanceState.STOPPED]
+    running = sum(each.state is LaunchStatus.LAUNCHED and each.can_be_asked_for for each in servers) - len(stopped)
+    told = result(execution)
     unknown = [each.recovery_instance_id or each.source_server_id for each in servers if each.is_unknown_to_drs]
     jobs = [
         CleanupJobShape(
@@ -43,4 +63,20 @@ def cleanup(execution: Execution, rows: Sequence[WaveRows]) -> CleanupShape:
         )
         for job in execution.terminations.all()
     ]
-    return CleanupShape(status=execution.termination_status, stillRunning=running, unknownToDrs=unknown, jobs=jobs)
+    return CleanupShape(
+        status=execution.termination_status,
+        stillRunning=running,
+        stopped=stopped,
+        accepted=told.terminated,
+        alreadyGone=told.already_gone,
+        failed=[_failure(each) for each in told.failed],
+        unknownToDrs=unknown,
+        proof=execution.cleanup_proof,
+        jobs=jobs,
+    )
+
+
+def _failure(each: Failure) -> CleanupFailureShape:
+    return CleanupFailureShape(
+        recoveryInstanceId=each.recovery_instance_id or None, code=each.code, message=each.message
+    )

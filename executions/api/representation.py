@@ -273,7 +273,7 @@ def _server(server: ServerRun, refused: str) -> ServerRunShape:
         phase=server.phase,
         phaseNote=server.phase_note or None,
         recoveryInstanceId=server.recovery_instance_id or None,
-        recoveryInstanceState="UNKNOWN" if server.is_unknown_to_drs else None,
+        recoveryInstanceState=server.standing_state or None,
         instanceState=server.instance_state or None,
         launchActions=cast("list[LaunchActionShape]", server.launch_actions or []),
         launchTime=unix(server.launched_at),

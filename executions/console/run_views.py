@@ -99,7 +99,7 @@ NEWS = (
             .values("seen_at")[:1]
         ),
     )
-    .values_list("revision", "ended_at", "next_step_at", "termination_status", "alive", "told_at")
+    .values_list("revision", "ended_at", "next_step_at", "termination_status", "proof_due", "alive", "told_at")
 )
 
 
@@ -111,8 +111,9 @@ def execution_live(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpRes
     seen = NEWS.filter(pk=execution_id).first()
     if seen is None:
         raise Http404
-    revision, ended_at, next_step_at, termination, alive, told_at = seen
+    revision, ended_at, next_step_at, termination, proof_due, alive, told_at = seen
     is_over = ended_at is not None and next_step_at is None and termination != TerminationStatus.IN_PROGRESS
+    is_over &= not proof_due
     since = known_revision(request)
     if revision == since and not is_over and request.GET.get("engine") == str(int(alive)):
         return HttpResponse(status=204, headers={"X-Told-At": told_at.isoformat()} if told_at else {})

@@ -23,6 +23,7 @@ from executions.readiness import stored_verdicts
 from executions.runs.aws_calls import AwsCalls, CallPool
 from executions.runs.stalled import mark_stalled
 from executions.states import STEPPED
+from executions.terminating import cleanup_proof, outside_changes
 from protection.inventory import launch_details, recovery_instances
 from protection.inventory import source_servers as inventory
 
@@ -169,7 +170,7 @@ def _read_region(region: str, clock: Clock) -> AwsCalls[None]:
     if inventory.keep(reading) is not None:
         return
     account = reading.account
-    yield from _read_instances(region, account)
+    yield from _read_instances(region, account, clock)
     jobs: Sequence[Job] | DrsError = yield partial(launch_details.fetch_jobs, region, account, clock())
     if isinstance(jobs, DrsError):
         launch_details.note_trouble(region, jobs)
@@ -186,9 +187,9 @@ def _read_region(region: str, clock: Clock) -> AwsCalls[None]:
             return
 
 
-def _read_instances(region: str, account: str) -> AwsCalls[None]:
-    """A region's recovery instances, and who launched those that are new. Whether DRS tells them or not, the rest of
-    the round goes on."""
+def _read_instances(region: str, account: str, clock: Clock) -> AwsCalls[None]:
+    """A region's recovery instances, what others did to those of runs, and who launched those that are new. Whether
+    DRS tells them or not, the rest of the round goes on."""
     found: recovery_instances.Reading = yield partial(recovery_instances.fetch, region, account)
     recovery_instances.keep(found)
     unknown = recovery_instances.unknown_jobs(region, account) if found.error is None else []
@@ -196,3 +197,6 @@ def _read_instances(region: str, account: str) -> AwsCalls[None]:
         launches: Sequence[Job] | DrsError = yield partial(launch_details.fetch_launches, region, account, unknown)
         if not isinstance(launches, DrsError):
             recovery_instances.keep_jobs(region, unknown, launches)
+    if found.error is None:
+        yield from outside_changes.note_changes(found, clock)
+        cleanup_proof.prove(found, clock())

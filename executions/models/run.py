@@ -72,6 +72,8 @@ class Execution(models.Model):
     attempt = models.PositiveIntegerField(default=1, help_text="1 for a run that retries no other")
     left_out = models.JSONField(null=True, help_text="Of a retry: servers that whoever started it left out")
     hidden_at = models.DateTimeField(null=True, help_text="When it left the lists; all else of it stays")
+    cleanup_proof = models.JSONField(null=True, help_text="What DRS listed after the clean-up, by account and region")
+    proof_due = models.BooleanField(default=False, db_default=False, help_text="Whether that is still to be asked")
     agreed_instances = models.JSONField(
         null=True, help_text="Ids of instances, or of servers without one yet, that its start may end as production"
     )
@@ -121,6 +123,7 @@ class Execution(models.Model):
             ),
             models.Index(fields=["-started_at", "-id"], condition=Q(hidden_at=None), name="execution_shown"),
             models.Index(fields=["hidden_at"], condition=Q(hidden_at__isnull=False), name="execution_hidden"),
+            models.Index(fields=["proof_due"], condition=Q(proof_due=True), name="execution_proof_due"),
             models.Index(fields=["claim"], condition=Q(claim__isnull=False), name="execution_claimed"),
         ]
 
@@ -205,6 +208,10 @@ class ServerRun(models.Model):
         max_length=16, blank=True, default="", db_default="", help_text="DRS's ec2InstanceState when it was looked at"
     )
     launch_actions = models.JSONField(null=True, help_text="What DRS ran on the instance, and how that went")
+    missing_since = models.DateTimeField(null=True, help_text="When DRS was first asked and did not list it any more")
+    failback_state = models.CharField(
+        max_length=48, blank=True, default="", db_default="", help_text="DRS's word, once somebody protects it"
+    )
     launched_at = models.DateTimeField(null=True)
     observed_late = models.PositiveIntegerField(
         null=True, help_text="At most so many seconds before launched_at it came up; null: then, by DRS's own word"
@@ -249,6 +256,11 @@ class ServerRun(models.Model):
     def is_unknown_to_drs(self) -> bool:
         """Whether it came up and DRS does not list it any more, so that it may run on in EC2."""
         return self.state is LaunchStatus.LAUNCHED and self.recovery_instance_state == InstanceState.UNKNOWN
+
+    @property
+    def standing_state(self) -> str:
+        """UNKNOWN or STOPPED of an instance that stands so; empty when it runs, or there is none."""
+        return self.recovery_instance_state if self.state is LaunchStatus.LAUNCHED else ""
 
     @property
     def can_be_asked_for(self) -> bool:

@@ -35,11 +35,12 @@ class Tally(Counter[tuple[LaunchStatus, Phase]]):
 @dataclass(frozen=True)
 class Progress:
     """The tallies of some runs' waves, their failed servers in order, and how many of those that came up DRS does not
-    know any more; all by the wave's key."""
+    know any more, or are stopped in EC2; all by the wave's key."""
 
     tallies: dict[int, Tally]
     failed: dict[int, list[ServerRun]]
     unknown: Mapping[int, int] = field(default_factory=dict)
+    stopped: Mapping[int, int] = field(default_factory=dict)
 
 
 def progress_of(executions: Iterable[Execution]) -> Progress:
@@ -48,13 +49,13 @@ def progress_of(executions: Iterable[Execution]) -> Progress:
     servers = ServerRun.objects.filter(wave__in=keys)
     kinds = ("wave_id", "launch_status", "phase", "recovery_instance_state")
     tallies: dict[int, Tally] = defaultdict(Tally)
-    unknown: Counter[int] = Counter()
+    states: dict[str, Counter[int]] = defaultdict(Counter)
     for wave, status, phase, instance, count in servers.order_by().values_list(*kinds).annotate(Count("pk")):
         tallies[wave][LaunchStatus.of(status), Phase.of(phase)] += count
-        if status == LaunchStatus.LAUNCHED and instance == InstanceState.UNKNOWN:
-            unknown[wave] += count
+        if status == LaunchStatus.LAUNCHED and instance:
+            states[instance][wave] += count
     failed: dict[int, list[ServerRun]] = defaultdict(list)
     if any(tally.having(LaunchStatus.FAILED) for tally in tallies.values()):
         for server in servers.filter(launch_status=LaunchStatus.FAILED):
             failed[server.wave_id].append(server)
-    return Progress(tallies, failed, unknown)
+    return Progress(tallies, failed, states[InstanceState.UNKNOWN], states[InstanceState.STOPPED])

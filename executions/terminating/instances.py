@@ -1,19 +1,24 @@
 """The instances of a run that is over: which stand, and what is written when one is gone or DRS does not know it."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db.models import QuerySet
 from django.db.models.functions import Coalesce, Least
 
+from drs.shapes import TERMINATE, Job
 from executions.models import Execution, ServerRun
 from executions.runs import transitions
 from executions.runs.allowed.terminable_instances import terminable_servers
 from executions.states import InstanceState, JobStatus, LaunchStatus, TerminationStatus
 
 UNCONFIRMED_AFTER = timedelta(seconds=60)
+LISTED_WITHIN = timedelta(minutes=5)  # a launched instance shows in DescribeRecoveryInstances by then
 # How DRS names an instance that is gone, or cannot come back.
 GONE = frozenset({"TERMINATED", "NOT_FOUND", "SHUTTING-DOWN"})
+
+_SEEN: dict[str, object] = {"missing_since": None}
 
 Place = tuple[str, str]  # account, region
 
@@ -55,14 +60,20 @@ def mark_terminated(execution: Execution, now: datetime, **which: object) -> lis
 
 def mark_unknown(execution: Execution, now: datetime, **which: object) -> list[ServerRun]:
     """DRS does not know these instances any more, and nothing tells that they ended: they may run on, in EC2."""
-    which |= {"recovery_instance_state": InstanceState.KNOWN}
+    which |= {"recovery_instance_state__in": [InstanceState.KNOWN, InstanceState.STOPPED]}
     return _mark(execution, now, {"recovery_instance_state": InstanceState.UNKNOWN}, which)
 
 
+def mark_stopped(execution: Execution, now: datetime, **which: object) -> list[ServerRun]:
+    """These instances are stopped in EC2: they serve nobody, and their disks cost money."""
+    which |= {"recovery_instance_state__in": [InstanceState.KNOWN, InstanceState.UNKNOWN]}
+    return _mark(execution, now, {"recovery_instance_state": InstanceState.STOPPED, **_SEEN, "instance_state": "STOPPED"}, which)
+
+
 def mark_known(execution: Execution, now: datetime, **which: object) -> list[ServerRun]:
-    """DRS lists these instances after all."""
-    which |= {"recovery_instance_state": InstanceState.UNKNOWN}
-    return _mark(execution, now, {"recovery_instance_state": InstanceState.KNOWN}, which)
+    """DRS lists these instances after all, or they run again."""
+    which |= {"recovery_instance_state__in": [InstanceState.UNKNOWN, InstanceState.STOPPED]}
+    return _mark(execution, now, {"recovery_instance_state": InstanceState.KNOWN, **_SEEN}, which)
 
 
 def _mark(execution: Execution, now: datetime, columns: dict[str, object], which: dict[str, object]) -> list[ServerRun]:
@@ -73,6 +84,25 @@ def _mark(execution: Execution, now: datetime, columns: dict[str, object], which
     if marked:
         transitions.touch(execution, now, {server.wave for server in marked})
     return marked
+
+
+def ended_by_job(server: ServerRun, jobs: Iterable[Job]) -> Job | None:
+    """The DRS job by which somebody terminated the instance: the next one of its server after its launch."""
+    launched_at = server.job.created_at
+    later = [
+        (job, each)
+        for job in jobs
+        for each in job.participants
+        if each.source_server_id == server.source_server_id
+        and job.job_id != server.job.job_id
+        and launched_at is not None
+        and job.created_at > launched_at
+    ]
+    if not later:
+        return None
+    job, part = min(later, key=lambda pair: pair[0].created_at)
+    is_of_it = part.recovery_instance_id in ("", server.recovery_instance_id)
+    return job if job.type == TERMINATE and part.launch_status == "TERMINATED" and is_of_it else None
 
 
 def roll_up(execution: Execution, now: datetime) -> None:
@@ -86,6 +116,9 @@ def roll_up(execution: Execution, now: datetime) -> None:
     else:
         status = TerminationStatus.COMPLETED
     if status != execution.termination_status:
-        Execution.objects.filter(pk=execution.pk).update(termination_status=status)
+        columns: dict[str, object] = {"termination_status": status}
+        if status in (TerminationStatus.COMPLETED, TerminationStatus.PARTIAL):
+            columns |= {"cleanup_proof": None, "proof_due": True}  # DRS is asked once more what it lists
+        Execution.objects.filter(pk=execution.pk).update(**columns)
         execution.termination_status = status
         transitions.touch(execution, now)

@@ -32,7 +32,7 @@ def mark_replaced(changes: Iterable[JobChanges], now: datetime) -> None:
         return
     last = max(job.intent_at for job, _ in cleaned if job.intent_at)
     # What DRS does not list it cannot have removed for a launch.
-    known = ServerRun.objects.filter(recovery_instance_state=InstanceState.KNOWN)
+    known = ServerRun.objects.exclude(recovery_instance_state=InstanceState.UNKNOWN)
     launched = known.filter(launch_status=LaunchStatus.LAUNCHED, job__intent_at__lt=last)
     rows = launched.filter(source_server_id__in={each for _, servers in cleaned for each in servers})
     instances_up = list(rows.select_related("wave__execution", "job").defer(*LARGE_COLUMNS))

@@ -10,7 +10,6 @@ only if something tells so.
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
@@ -21,7 +20,7 @@ from contract.clock import Clock, db_clock
 from contract.errors import DomainError, NotFound
 from drs.client import SERVERS_PER_JOB, Drs, SendWindow
 from drs.errors import DrsError
-from drs.shapes import TERMINATE, Job, RecoveryInstance
+from drs.shapes import Job, RecoveryInstance
 from executions.codes.ours import Code
 from executions.models import Execution, ServerRun, TerminationJob
 from executions.runs.allowed.actions import Verb, is_done, no_terminate, require_right
@@ -30,8 +29,10 @@ from executions.runs.journal import note
 from executions.states import JobStatus
 from executions.terminating.instances import (
     GONE,
+    LISTED_WITHIN,
     UNCONFIRMED_AFTER,
     Place,
+    ended_by_job,
     lock_run,
     mark_known,
     mark_terminated,
@@ -43,8 +44,6 @@ from executions.terminating.instances import (
 from executions.terminating.outcome import TerminationResult, result
 from executions.terminating.send import send
 from protection.drs_refusals import drs_trouble
-
-LISTED_WITHIN = timedelta(minutes=5)  # a launched instance shows in DescribeRecoveryInstances by then
 
 
 @attempt("execution.terminate", "execution", subject="execution_id")
@@ -149,7 +148,7 @@ def _mark_instances(
         elif state is not None:
             known.append(server.pk)
         elif _is_missing(server, listed_now.instances, clock):
-            is_over = server.recovery_instance_id in ended or _was_terminated(server, listed_now.jobs)
+            is_over = server.recovery_instance_id in ended or ended_by_job(server, listed_now.jobs) is not None
             (gone if is_over else unknown).append(server.pk)
     region = servers[0].job.region
     with transaction.atomic():
@@ -174,25 +173,6 @@ def _terminated_by_us(execution: Execution) -> set[str]:
         for instance in job.instance_ids
         if job.failures.get(instance, {}).get("code", Code.TERMINATION_LOST) == Code.TERMINATION_LOST
     }
-
-
-def _was_terminated(server: ServerRun, jobs: Iterable[Job]) -> bool:
-    """Whether somebody terminated the instance by DRS: the next job of its server after its launch did."""
-    launched = server.job.created_at
-    later = [
-        (job, each)
-        for job in jobs
-        for each in job.participants
-        if each.source_server_id == server.source_server_id
-        and job.job_id != server.job.job_id
-        and launched is not None
-        and job.created_at > launched
-    ]
-    if not later:
-        return False
-    job, part = min(later, key=lambda pair: pair[0].created_at)
-    is_of_it = part.recovery_instance_id in ("", server.recovery_instance_id)
-    return job.type == TERMINATE and part.launch_status == "TERMINATED" and is_of_it
 
 
 def _record_intents(

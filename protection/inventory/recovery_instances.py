@@ -172,7 +172,10 @@ def known(places: Collection[Place], failed: Mapping[Place, DrsError] | None = N
     """What the last readings are worth; `failed` is why those that were just tried told nothing."""
     wanted = sorted(set(places))
     times = [as_of for place in wanted if (as_of := _as_of(place))]
-    silent = {each: _why_silent(each, (failed or {}).get(each)) for each in wanted if not _is_known(each, BELIEVED)}
+    failed = failed or {}  # also where an answer of a moment ago is at hand: the question was asked, and not answered
+    silent = {
+        each: _why_silent(each, failed.get(each)) for each in wanted if each in failed or not _is_known(each, BELIEVED)
+    }
     return InstancesKnown(min(times) if times and len(times) == len(wanted) else None, silent)
 
 

@@ -89,11 +89,16 @@ def _instances(live: "Live") -> str:
     """What is left behind: of a drill instances that cost money, of a recovery production."""
     if not live.up:
         return "None of its instances is running."
-    up, unknown = live.up - live.unknown_to_drs, ""
+    up = live.up - live.unknown_to_drs - live.stopped
+    said = []
+    if live.stopped:
+        are = "instance is" if live.stopped == 1 else "instances are"
+        said.append(f"{live.stopped} {are} stopped in EC2, by somebody else: the disks still cost money.")
     if live.unknown_to_drs:
-        unknown = (
+        said.append(
             f"{counted(live.unknown_to_drs, 'instance')} unknown to DRS may still run in EC2: see the cleanup below."
         )
+    unknown = " ".join(said)
     if not up:
         return unknown
     if live.is_recovery:

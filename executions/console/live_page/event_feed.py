@@ -9,6 +9,7 @@ from audit.models import AuditEntry
 from contract.plurals import counted
 from executions.models import Execution, JobEvent, ServerRun
 from executions.states import ExecutionStatus
+from executions.terminating.cleanup_proof import sentences
 
 FEED_LINES = 30
 
@@ -93,6 +94,13 @@ VERBS = {
     "terminate.split": "AWS refused to terminate several instances in {region} at once, retrying with the others",
     "terminate.found_gone": "Already gone: {instances} in {region}",
     "terminate.unknown": "Unknown to DRS, may still run in EC2: {instances} in {region}",
+    "terminate.proved": "DRS was asked what is left of {instances}: {proof}",
+    "instance.terminated": "Somebody else terminated {instances} in {region}: {names}",
+    "instance.stopped": "Somebody stopped {instances} in {region}: {names}",
+    "instance.running": "Running again: {instances} in {region}, {names}",
+    "instance.left_drs": "DRS does not list {instances} in {region} any more, which may run on in EC2: {names}",
+    "instance.protected": "Somebody protects {instances} in {region} with DRS ({state}): {names}",
+    "instances.replaced": "A launch of {launcher} replaced {instances}",
     "terminate.ended": "Termination ended: {gone} terminated, {left} not",
 }
 # Verbs whose own text says more than the sentence.
@@ -117,6 +125,9 @@ BAD = {
     "wave.failed",
     "terminate.refused",
     "terminate.unknown",
+    "instance.terminated",
+    "instance.stopped",
+    "instance.left_drs",
     "execution.abandon",
     "execution.pause_expired",
     "execution.restored",
@@ -189,6 +200,10 @@ def _facts(entry: AuditEntry) -> dict[str, Any]:
         "attempt": f", attempt {attempt}" if attempt > 1 else "",
         "ending": statuses.get(entry.outcome, entry.outcome),
         "instances": counted(len(detail.get("instances") or []), "instance"),
+        "names": ", ".join(servers) if isinstance(servers, list) else "",
+        "state": detail.get("state", ""),
+        "launcher": detail.get("byPlan") or f"somebody else (DRS job {detail.get('byJob', 'unknown')})",
+        "proof": " ".join(sentences(detail.get("proof"))),
         "jobs": ", ".join(detail.get("jobIds") or []),
         "by": " by its servers, without its tags" if detail.get("foundBy") else "",
         "parts": counted(len(detail.get("parts") or []), "job"),

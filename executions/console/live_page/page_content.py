@@ -7,6 +7,7 @@ from functools import cached_property
 
 from django.utils import timezone
 
+from contract.clock import moment
 from contract.plurals import counted
 from drs import errors
 from executions.codes.aws import UNKNOWN
@@ -22,6 +23,7 @@ from executions.runs.failures import NO_REASON, Failure, WaveFailures, failures_
 from executions.runs.server_counts import Progress, Tally, progress_of
 from executions.runs.unresponsive_regions import is_unsaved
 from executions.states import ExecutionStatus, LaunchStatus, Phase, TerminationStatus, WaveStatus
+from executions.terminating.cleanup_proof import sentences
 
 # Runs of up to this many servers show finished waves open: everything fits on a screen.
 SMALL_RUN = 20
@@ -153,6 +155,7 @@ class Live:
         runs = list(execution.waves.all())
         # Of those that are up: DRS does not list their instances any more, which may run on in EC2.
         self.unknown_to_drs = sum(progress.unknown.get(run.pk, 0) for run in runs)
+        self.stopped = sum(progress.stopped.get(run.pk, 0) for run in runs)
         small = sum(progress.tallies[run.pk].total() for run in runs) <= SMALL_RUN
         self.waves = [
             WaveCard(
@@ -216,8 +219,14 @@ class Live:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing of the run moves any more: its clean-up is over, and DRS owes no news of a job."""
-        return self.has_rested and self.execution.next_step_at is None
+        """Whether nothing of the run moves any more: its clean-up is over and was looked at, and DRS owes no news."""
+        return self.has_rested and self.execution.next_step_at is None and not self.execution.proof_due
+
+    @property
+    def proof(self) -> list[tuple[datetime | None, str]]:
+        """What DRS listed after the clean-up, and when it was asked."""
+        proof = self.execution.cleanup_proof or []
+        return [(moment(each["askedTime"]), text) for each, text in zip(proof, sentences(proof), strict=True)]
 
     @property
     def has_rested(self) -> bool:

@@ -12,7 +12,7 @@ from executions.states import JobStatus, LaunchStatus, TerminationStatus
 
 def terminable_servers(execution: Execution) -> list[ServerRun]:
     """The servers whose instances can be asked to be terminated, in the order of their waves."""
-    covered = {instance for _, instance in _covered([execution.pk])}
+    covered = {instance for _, instance in covered_instances([execution.pk])}
     launched = ServerRun.objects.filter(wave__execution=execution, launch_status=LaunchStatus.LAUNCHED)
     servers = launched.select_related("wave", "job").order_by("wave__number", "position")
     return [each for each in servers if each.recovery_instance_id not in covered]
@@ -25,14 +25,15 @@ def terminable_counts(executions: Collection[Execution]) -> dict[uuid.UUID, int]
     counts = Counter(dict(launched.values_list("wave__execution_id").annotate(Count("pk"))))
     ending = [each.pk for each in executions if each.termination_status == TerminationStatus.IN_PROGRESS]
     if ending:
-        covered = _covered(ending)
+        covered = covered_instances(ending)
         up = launched.filter(wave__execution__in=ending)
         for key, instance in up.values_list("wave__execution_id", "recovery_instance_id"):
             counts[key] -= (key, instance) in covered
     return dict(+counts)
 
 
-def _covered(executions: Collection[uuid.UUID]) -> set[tuple[uuid.UUID, str]]:
+def covered_instances(executions: Collection[uuid.UUID]) -> set[tuple[uuid.UUID, str]]:
+    """Run and instance of whatever a termination under way covers."""
     jobs = TerminationJob.objects.filter(execution__in=executions).order_by()
     under_way = jobs.exclude(status__in=[JobStatus.REJECTED, JobStatus.COMPLETED])
     return {(key, each) for key, ids in under_way.values_list("execution_id", "instance_ids") for each in ids}

@@ -1,0 +1,185 @@
+"""What somebody else has done to instances that runs launched, seen in the inventory: each becomes an event of its run.
+
+The inventory lists all of a region's recovery instances once a minute. One that is stopped, terminated or replaced is
+told at once; one that is not listed any more when that is so twice, because DRS may leave one out of an answer.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.db import transaction
+
+from contract.clock import Clock
+from drs.client import Drs
+from drs.errors import DrsError
+from drs.shapes import Job, RecoveryInstance
+from executions.models import Execution, LaunchJob, ServerRun
+from executions.runs.allowed.terminable_instances import covered_instances
+from executions.runs.aws_calls import AwsCalls
+from executions.runs.claim import LARGE_COLUMNS
+from executions.runs.journal import note
+from executions.states import WAVE_FINAL, InstanceState, LaunchStatus
+from executions.terminating.instances import (
+    GONE,
+    LISTED_WITHIN,
+    ended_by_job,
+    mark_known,
+    mark_stopped,
+    mark_terminated,
+    mark_unknown,
+    roll_up,
+)
+from protection.inventory.recovery_instances import Reading
+
+HALTED = frozenset({"STOPPED", "STOPPING"})
+NOT_PROTECTED = frozenset({"", "FAILBACK_NOT_STARTED"})
+
+Servers = list[ServerRun]
+
+
+@dataclass
+class Changes:
+    """What is new of the servers of one account and region."""
+
+    ended: Servers = field(default_factory=list)
+    stopped: Servers = field(default_factory=list)
+    back: Servers = field(default_factory=list)
+    replaced: dict[str, Servers] = field(default_factory=lambda: defaultdict(list))  # by the DRS job that did
+    protected: dict[str, Servers] = field(default_factory=lambda: defaultdict(list))  # by DRS's word for it
+    missing: Servers = field(default_factory=list)  # for the second time
+
+
+def asked_at(reading: Reading, now: datetime) -> datetime:
+    """When DRS was asked, on the clock of `now`."""
+    return now - timedelta(seconds=time.monotonic() - reading.began)
+
+
+def note_changes(reading: Reading, clock: Clock) -> AwsCalls[None]:
+    """Compare what DRS lists in a region with what runs launched there, and write down what is new."""
+    as_of = asked_at(reading, clock())
+    changes = _compare(_standing(reading), reading.instances, as_of)
+    ended: dict[str, Servers] = defaultdict(list)
+    if changes.missing:
+        since = min(each.job.created_at or as_of for each in changes.missing)
+        try:
+            jobs = yield partial(Drs(reading.region, reading.account, reading="poller").jobs_since, since)
+        except DrsError:
+            changes.missing = []  # asked again with the next round
+        else:
+            ended = _ended_by_jobs(changes.missing, jobs)
+    over = {server.pk for servers in ended.values() for server in servers}
+    lost = [each for each in changes.missing if each.pk not in over]
+    now = clock()
+    _tell(changes.ended, "instance.terminated", reading.region, mark_terminated, now)
+    for job_id, servers in ended.items():
+        _tell(servers, "instance.terminated", reading.region, mark_terminated, now, byJob=job_id)
+    for job_id, servers in changes.replaced.items():
+        _tell(servers, "instances.replaced", reading.region, mark_terminated, now, **_launched_by(job_id))
+    _tell(lost, "instance.left_drs", reading.region, mark_unknown, now)
+    _tell(changes.stopped, "instance.stopped", reading.region, mark_stopped, now)
+    _tell(changes.back, "instance.running", reading.region, mark_known, now)
+    for state, servers in changes.protected.items():
+        _tell(servers, "instance.protected", reading.region, None, now, state=state)
+
+
+def _standing(reading: Reading) -> Servers:
+    """Instances that runs launched there, in waves that are over, and that no termination of ours is ending."""
+    rows = ServerRun.objects.filter(
+        launch_status=LaunchStatus.LAUNCHED,
+        job__account_id=reading.account,
+        job__region=reading.region,
+        wave__status__in=sorted(WAVE_FINAL),
+    )
+    rows = rows.exclude(recovery_instance_id="").select_related("wave__execution", "job").defer(*LARGE_COLUMNS)
+    found = list(rows)
+    covered = covered_instances({each.wave.execution_id for each in found})
+    return [each for each in found if (each.wave.execution_id, each.recovery_instance_id) not in covered]
+
+
+def _compare(standing: Servers, listed: Sequence[RecoveryInstance], as_of: datetime) -> Changes:
+    by_id = {each.recovery_instance_id: each for each in listed}
+    by_server = {each.source_server_id: each for each in listed if each.ec2_state not in GONE}
+    changes, first, found_again = Changes(), list[int](), list[int]()
+    for server in standing:
+        instance = by_id.get(server.recovery_instance_id)
+        if instance is not None:
+            _compare_listed(changes, server, instance)
+            if server.missing_since is not None:
+                found_again.append(server.pk)
+        elif (other := by_server.get(server.source_server_id)) and other.job_id not in ("", server.job.job_id):
+            changes.replaced[other.job_id].append(server)
+        elif server.is_unknown_to_drs or (server.launched_at or as_of) > as_of - LISTED_WITHIN:
+            continue
+        elif server.missing_since is None:
+            first.append(server.pk)
+        elif server.missing_since < as_of:
+            changes.missing.append(server)
+    if first:
+        ServerRun.objects.filter(pk__in=first).update(missing_since=as_of)
+    if found_again:
+        ServerRun.objects.filter(pk__in=found_again).update(missing_since=None)
+    return changes
+
+
+def _compare_listed(changes: Changes, server: ServerRun, instance: RecoveryInstance) -> None:
+    if instance.ec2_state in GONE:
+        changes.ended.append(server)
+    elif instance.ec2_state in HALTED:
+        if server.recovery_instance_state != InstanceState.STOPPED:
+            changes.stopped.append(server)
+    elif server.recovery_instance_state != InstanceState.KNOWN:
+        changes.back.append(server)
+    if instance.failback_state != server.failback_state and instance.failback_state not in NOT_PROTECTED:
+        changes.protected[instance.failback_state].append(server)
+
+
+def _ended_by_jobs(missing: Iterable[ServerRun], jobs: Sequence[Job]) -> dict[str, Servers]:
+    """Those of the missing that a DRS job terminated, by the job."""
+    found: dict[str, Servers] = defaultdict(list)
+    for server in missing:
+        if job := ended_by_job(server, jobs):
+            found[job.job_id].append(server)
+    return found
+
+
+def _launched_by(job_id: str) -> Mapping[str, str]:
+    """Whose launch replaced it: a run's, or somebody else's."""
+    launch = LaunchJob.objects.filter(job_id=job_id).select_related("wave__execution").first()
+    if launch is None:
+        return {"byJob": job_id}
+    run = launch.wave.execution
+    return {"byJob": job_id, "byExecution": str(run.pk), "byPlan": run.plan_name}
+
+
+def _tell(
+    servers: Servers,
+    verb: str,
+    region: str,
+    mark: Callable[..., list[ServerRun]] | None,
+    now: datetime,
+    **facts: object,
+) -> None:
+    """Mark them and have the journal of each run say so; what was marked by somebody else meanwhile is not told."""
+    by_run: dict[Execution, Servers] = defaultdict(list)
+    for each in servers:
+        by_run[each.wave.execution].append(each)
+    for execution, mine in by_run.items():
+        with transaction.atomic():
+            keys = [each.pk for each in mine]
+            new = mark(execution, now, pk__in=keys) if mark else _protect(mine, str(facts["state"]))
+            if not new:
+                continue
+            names = [each.hostname for each in new]
+            ids = [each.recovery_instance_id for each in new]
+            note(execution, verb, facts=facts, region=region, instances=ids, servers=names)
+            if execution.state.is_final:
+                roll_up(execution, now)
+
+
+def _protect(servers: Servers, state: str) -> Servers:
+    ServerRun.objects.filter(pk__in=[each.pk for each in servers]).update(failback_state=state)
+    return servers
