@@ -11,6 +11,7 @@ from typing import Any
 
 JOB_COMPLETED = "COMPLETED"  # DRS knows no failed job: a job whose servers all failed is COMPLETED, too
 TERMINATE = "TERMINATE"  # the type of a job that ends instances
+_NOT_PROTECTED = frozenset({"", "FAILBACK_NOT_STARTED"})
 GONE = frozenset({"TERMINATED", "NOT_FOUND"})  # states of an instance that no launch can end any more
 
 
@@ -240,6 +241,11 @@ class RecoveryInstance:
     is_drill: bool | None
     point_in_time: datetime | None
     failback_state: str = ""
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether somebody has begun to replicate it back, which DRS calls protecting it."""
+        return self.failback_state not in _NOT_PROTECTED
 
     @property
     def may_be_production(self) -> bool:

@@ -67,7 +67,9 @@ def mark_unknown(execution: Execution, now: datetime, **which: object) -> list[S
 def mark_stopped(execution: Execution, now: datetime, **which: object) -> list[ServerRun]:
     """These instances are stopped in EC2: they serve nobody, and their disks cost money."""
     which |= {"recovery_instance_state__in": [InstanceState.KNOWN, InstanceState.UNKNOWN]}
-    return _mark(execution, now, {"recovery_instance_state": InstanceState.STOPPED, **_SEEN, "instance_state": "STOPPED"}, which)
+    return _mark(
+        execution, now, {"recovery_instance_state": InstanceState.STOPPED, **_SEEN, "instance_state": "STOPPED"}, which
+    )
 
 
 def mark_known(execution: Execution, now: datetime, **which: object) -> list[ServerRun]:

@@ -36,7 +36,6 @@ from executions.terminating.instances import (
 from protection.inventory.recovery_instances import Reading
 
 HALTED = frozenset({"STOPPED", "STOPPING"})
-NOT_PROTECTED = frozenset({"", "FAILBACK_NOT_STARTED"})
 
 Servers = list[ServerRun]
 
@@ -133,7 +132,7 @@ def _compare_listed(changes: Changes, server: ServerRun, instance: RecoveryInsta
             changes.stopped.append(server)
     elif server.recovery_instance_state != InstanceState.KNOWN:
         changes.back.append(server)
-    if instance.failback_state != server.failback_state and instance.failback_state not in NOT_PROTECTED:
+    if instance.is_protected and instance.failback_state != server.failback_state:
         changes.protected[instance.failback_state].append(server)
 
 
