@@ -75,7 +75,9 @@ def mark_stopped(execution: Execution, now: datetime, **which: object) -> list[S
 def mark_known(execution: Execution, now: datetime, **which: object) -> list[ServerRun]:
     """DRS lists these instances after all, or they run again."""
     which |= {"recovery_instance_state__in": [InstanceState.UNKNOWN, InstanceState.STOPPED]}
-    return _mark(execution, now, {"recovery_instance_state": InstanceState.KNOWN, **_SEEN}, which)
+    return _mark(
+        execution, now, {"recovery_instance_state": InstanceState.KNOWN, **_SEEN, "instance_state": "RUNNING"}, which
+    )
 
 
 def _mark(execution: Execution, now: datetime, columns: dict[str, object], which: dict[str, object]) -> list[ServerRun]:

@@ -148,7 +148,7 @@ def test_protected_with_drs(stage: Stage) -> None:
 
 
 def test_nothing_is_concluded_while_drs_is_silent_or_just_after_a_launch(stage: Stage) -> None:
-    run = stage.until(stage.start(stage.plan("app-01")), "COMPLETED", step=15)
+    run = up(stage, "app-01")
     stage.packs.touched = True
     ServerRun.objects.update(launched_at=stage.clock())
     stage.simulator.scenario("left_drs", servers=["app-01"])
