@@ -307,8 +307,8 @@ def status_problems(
     `ends` are the waves' ends as the journal has them; `launched_by_end` is how many servers it had up at the run's.
     """
     found = [text for wave in record["waves"] if (text := _wave_problem(wave, ends.get(wave["waveNumber"])))]
-    waves = [wave["status"] for wave in record["waves"]]
-    if cancelled:
+    waves = ["COMPLETED" if wave.get("skipped") else wave["status"] for wave in record["waves"]]
+    if cancelled or (waves and all(wave.get("skipped") for wave in record["waves"])):
         expected = {"CANCELLED"}
     elif all(status == "COMPLETED" for status in waves) and not record.get("leftOut"):
         expected = {"COMPLETED"}
@@ -346,8 +346,9 @@ def is_late(wave: Json, server: Json, end: Json | None) -> bool:
 
 def _wave_problem(wave: Json, end: Json | None) -> str:
     name, status = f"wave {wave['waveNumber'] + 1}", wave["status"]
-    whole = all(launched(each) for each in wave["servers"])
-    late = any(is_late(wave, each, end) for each in wave["servers"])
+    needed = [each for each in wave["servers"] if not each.get("optional") and not each.get("excluded")]
+    whole = all(launched(each) for each in needed)
+    late = any(is_late(wave, each, end) for each in needed)
     told = end is not None and "launches" in end["detail"]
     if status == "COMPLETED" and (not whole or (told and late)):
         return f"{name} is COMPLETED, but not every server of it was launched"

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from drsorch_verify import chain, derive
+from drsorch_verify import chain, derive, steered
 
 Json = dict[str, Any]
 _ASKED = ("execution.terminate", "terminate.sent")
@@ -39,7 +39,7 @@ def problems(record: Json, entries: Sequence[Json]) -> list[str]:
     for each in attempts:
         about = "" if each is record else f"attempt {each['attempt']}, "
         told = [entry for entry in entries if entry["subject_id"] == each["executionId"] and not entry["refused"]]
-        found += [f"report: {about}{text}" for text in _of_attempt(each, told, launches=not record["dryRun"])]
+        found += [f"report: {about}{text}" for text in _of_attempt(record, each, told, launches=not record["dryRun"])]
     found += [f"report: {text}" for text in _of_cleanup(record, entries)]
     return found + _of_lines(record, entries)
 
@@ -90,7 +90,7 @@ def _start(entries: Sequence[Json], run: str) -> Json | None:
 # What happened
 
 
-def _of_attempt(tried: Json, told: Sequence[Json], *, launches: bool) -> list[str]:
+def _of_attempt(record: Json, tried: Json, told: Sequence[Json], *, launches: bool) -> list[str]:
     cancel, start = _last(told, "execution.cancel"), _start(told, tried["executionId"])
     ended, given_up = _last(told, "execution.ended"), _last(told, "execution.abandon")
     found = _of_statuses(tried, told, cancel, ended) if launches else []
@@ -113,6 +113,8 @@ def _of_attempt(tried: Json, told: Sequence[Json], *, launches: bool) -> list[st
                 *_of_jobs(wave, told),
                 *_of_servers(wave, anchors),
                 *_of_lags(wave, told),
+                *steered.of_wave(wave, told),
+                *steered.of_optional(wave, record["plan"]),
             ]
             found += [f"{name}: {text}" for text in problems]
     return found
@@ -191,8 +193,14 @@ def _of_jobs(wave: Json, told: Sequence[Json]) -> list[str]:
 
 
 def _log(wave: Json, job: Json) -> list[list[Any]]:
-    mine = [server for server in wave["servers"] if server["launchId"] == job["launchId"]]
-    return sorted([each["sourceServerId"], event["time"], event["event"]] for each in mine for event in each["events"])
+    lines = [
+        (server["sourceServerId"], event)
+        for server in wave["servers"]
+        for launch in (server, *server.get("earlierLaunches", ()))
+        if launch["launchId"] == job["launchId"]
+        for event in launch["events"]
+    ]
+    return sorted([server, event["time"], event["event"]] for server, event in lines)
 
 
 def _of_servers(wave: Json, anchors: Json) -> list[str]:

@@ -275,6 +275,13 @@ class Outlook(Status):
     LIKELY_MISSED = "LIKELY_MISSED", "Likely missed", Tone.DANGER
 
 
+class Dependents(StrEnum):
+    """What becomes of the waves that depend on one that a person skips."""
+
+    SKIP = "SKIP"
+    RUN = "RUN"
+
+
 class Verdict(Status):
     """Whether a run of a plan would work now, best first."""
 

@@ -32,6 +32,9 @@ class WaveSpec:
     depends_on: Sequence[int] = of_class(default_factory=tuple)
     pause_before: bool = False
     on_failure: str = OnFailure.STOP
+    wait_minutes_before: int = 0
+    timeout_minutes: int | None = None
+    optional_server_ids: Sequence[str] = of_class(default_factory=tuple)
 
 
 class PlanSpec(TypedDict, total=False):
@@ -56,10 +59,13 @@ class WaveShape(TypedDict):
     protectionGroupIds: list[str]
     protectionGroupId: str | None
     serverIds: list[str]
+    optionalServerIds: list[str]
     dependsOnWaves: list[int]
     dependencies: list[Dependency]
     pauseBeforeWave: bool
     onFailure: str
+    waitMinutesBefore: int
+    timeoutMinutes: int | None
 
 
 class Kind(Enum):
@@ -84,6 +90,9 @@ class Field:
     hint: str = ""
     not_first: str = ""  # why the first wave cannot have it
     steers: bool = False  # whether a run takes another way with it
+    least: int = 1  # of minutes
+    without: str = "no target"  # what no minutes mean
+    most: int = MINUTES_MAX
 
     @cached_property
     def stored(self) -> Any:
@@ -114,9 +123,13 @@ class Field:
                 return hidden_fault(value, stored)
             case Kind.CHOICE if value not in dict(self.stored.choices):
                 return f"Use {' or '.join(dict(self.stored.choices))}."
-            case Kind.MINUTES if value is not None and not 1 <= value <= MINUTES_MAX:
-                return f"Whole minutes from 1 to {MINUTES_MAX:,}, or nothing for no target."
+            case Kind.MINUTES if value is not None and not self.least <= value <= self.most:
+                return f"Whole minutes from {self.least} to {self.most:,}{self._or_nothing}."
         return ""
+
+    @property
+    def _or_nothing(self) -> str:
+        return f", or nothing for {self.without}" if self.stored.null else ""
 
     def words(self, value: Any) -> str:
         """The value for people; empty where there is none."""
@@ -194,6 +207,14 @@ WAVE = Fields(
             Wave, "pause_before", "pauseBeforeWave", "Pause before",
             "Pause before this wave until somebody resumes the run", "pause",
             not_first="The first wave cannot have a pause before it.", steers=True,
+        ),
+        Field(
+            Wave, "wait_minutes_before", "waitMinutesBefore", "Wait before", "Minutes to wait before this wave", "wait",
+            "0 for none; somebody can end the wait", steers=True, least=0, most=1_440,
+        ),
+        Field(
+            Wave, "timeout_minutes", "timeoutMinutes", "Timeout", "Minutes that its servers may take", "timeout",
+            "empty for this installation’s setting", steers=True, least=5, most=1_440, without="the setting",
         ),
         Field(Wave, "on_failure", "onFailure", "On failure", "If one of its servers fails", "failure", steers=True),
     )

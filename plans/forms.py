@@ -84,8 +84,11 @@ class DeclaredForm(forms.Form):
             case Kind.CHOICE:
                 return value or field.default
             case Kind.MINUTES:
-                text = str(value or "").strip()
-                return (int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else -1) if text else None
+                text = str("" if value is None else value).strip()
+                nothing = None if field.stored.null else field.default
+                return (
+                    (int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else -1) if text else nothing
+                )
             case Kind.TEXT:
                 return (value or "").strip()
             case other:
@@ -109,7 +112,14 @@ class WaveForm(DeclaredForm):
     typed = forms.CharField(required=False)
     group = Several()
     server = Several()
+    optional = Several()
     needs = Several()
+
+    def texts(self) -> list[BoundField]:
+        return self.inputs(Kind.TEXT)
+
+    def settings(self) -> list[BoundField]:
+        return self.inputs(Kind.FLAG, Kind.CHOICE, Kind.MINUTES)
 
     def become_first(self) -> list[Field]:
         """Ask for nothing that the first wave cannot have. Returns those of these fields that it had."""

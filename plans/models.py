@@ -18,6 +18,7 @@ class OnFailure(models.TextChoices):
 
     STOP = "STOP", "Stop the plan"
     CONTINUE = "CONTINUE", "Continue with the next wave"
+    PAUSE = "PAUSE", "Pause until somebody decides"
 
     @property
     def stops_plan(self) -> bool:
@@ -25,7 +26,18 @@ class OnFailure(models.TextChoices):
         match self:
             case OnFailure.STOP:
                 return True
-            case OnFailure.CONTINUE:
+            case OnFailure.CONTINUE | OnFailure.PAUSE:
+                return False
+            case _:
+                assert_never(self)
+
+    @property
+    def asks_a_person(self) -> bool:
+        """Whether the run waits after a wave that failed, until somebody says how it goes on."""
+        match self:
+            case OnFailure.PAUSE:
+                return True
+            case OnFailure.STOP | OnFailure.CONTINUE:
                 return False
             case _:
                 assert_never(self)
@@ -81,6 +93,12 @@ class Wave(models.Model):
     name = models.CharField(max_length=128)
     description = models.CharField(max_length=512, blank=True)
     pause_before = models.BooleanField(default=False)
+    wait_minutes_before = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="How long the run waits before it"
+    )
+    timeout_minutes = models.PositiveIntegerField(
+        null=True, blank=True, help_text="How long its servers may take; empty for the installation's setting"
+    )
     on_failure = models.CharField(max_length=8, choices=OnFailure.choices, default=OnFailure.STOP)
     groups = models.ManyToManyField(ProtectionGroup, through="WaveGroup", related_name="waves")
     depends_on = models.ManyToManyField("self", symmetrical=False, related_name="dependents")
@@ -124,6 +142,7 @@ class WaveServer(models.Model):
         related_name="wave_servers",
     )
     position = models.PositiveIntegerField()
+    optional = models.BooleanField(default=False, db_default=False, help_text="Whether its wave completes without it")
 
     class Meta:
         ordering = ["wave", "position"]

@@ -204,19 +204,25 @@ def _waves(plans: Keys) -> dict[uuid.UUID, list[WaveShape]]:
     links = WaveGroup.objects.filter(wave__plan__in=plans).order_by("wave", "position")
     groups = _gathered(links.values_list("wave_id", "group_id"))
     members = WaveServer.objects.filter(plan__in=plans).order_by("wave", "position")
-    servers = _gathered(members.values_list("wave_id", "assignment__source_server_id"))
+    placed = list(members.values_list("wave_id", "assignment__source_server_id", "optional"))
+    servers = _gathered((wave, server) for wave, server, _ in placed)
+    optional = _gathered((wave, server) for wave, server, is_optional in placed if is_optional)
     through = Wave.depends_on.through.objects.filter(from_wave__plan__in=plans).order_by("to_wave__number")
     needs = _gathered(through.values_list("from_wave_id", "to_wave__number"))
     rows = Wave.objects.filter(plan__in=plans).order_by("plan", "number")
     columns = [each.column for each in WAVE]
     return _gathered(
-        (plan, _show_wave(number, values, [str(each) for each in groups[pk]], servers[pk], needs[pk]))
+        (plan, _show_wave(number, values, [str(each) for each in groups[pk]], (servers[pk], optional[pk]), needs[pk]))
         for pk, plan, number, *values in rows.values_list("pk", "plan_id", "number", *columns)
     )
 
 
 def _show_wave(
-    number: int, values: Sequence[Any], groups: list[str], servers: list[str], needs: list[int]
+    number: int,
+    values: Sequence[Any],
+    groups: list[str],
+    servers: tuple[list[str], list[str]],  # all of them, and those that are optional
+    needs: list[int],
 ) -> WaveShape:
     shown = {
         "waveId": f"wave-{number}",
@@ -224,7 +230,8 @@ def _show_wave(
         "executionOrder": number,
         "protectionGroupIds": groups,
         "protectionGroupId": groups[0] if groups else None,
-        "serverIds": servers,
+        "serverIds": servers[0],
+        "optionalServerIds": servers[1],
         "dependsOnWaves": needs,
         "dependencies": [Dependency(dependsOnWaveId=f"wave-{each}") for each in needs],
         **dict(zip(_NAMES, values, strict=True)),

@@ -36,6 +36,12 @@ def _check_wave(number: int, wave: WaveSpec, stored: Collection[str]) -> Problem
         fields["protectionGroupIds"] = ["At least one protection group is required."]
     if not wave.server_ids:
         fields["serverIds"] = ["At least one server is required."]
+    servers = set(wave.server_ids)
+    strangers = [each for each in wave.optional_server_ids if each not in servers]
+    if strangers:
+        fields["optionalServerIds"] = [
+            f"{each} is not a server of this wave (serverIds)." for each in strangers[: MOST_FAULTS + 1]
+        ]
     wrong = [each for each in wave.depends_on if not 0 <= each < number][: MOST_FAULTS + 1]
     if wrong:
         fields["dependsOnWaves"] = [
@@ -133,8 +139,9 @@ def _save_waves(plan: RecoveryPlan, specs: Sequence[WaveSpec]) -> None:
         for position, group_id in enumerate(dict.fromkeys(spec.group_ids))
     )
     WaveServer.objects.bulk_create(
-        WaveServer(plan=plan, wave=wave, assignment_id=server_id, position=position)
+        WaveServer(plan=plan, wave=wave, assignment_id=server_id, position=position, optional=server_id in optional)
         for wave, spec in pairs
+        for optional in (set(spec.optional_server_ids),)
         for position, server_id in enumerate(spec.server_ids)
     )
     for wave, spec in pairs:
@@ -153,6 +160,7 @@ def as_kept(plan: RecoveryPlan, waves: Iterable[Wave] | None = None) -> dict[str
                 **WAVE.named(wave),
                 "protectionGroupIds": [str(link.group_id) for link in wave.group_links.all()],
                 "serverIds": [server.source_server_id for server in wave.servers.all()],
+                "optionalServerIds": [each.source_server_id for each in wave.servers.all() if each.optional],
                 "dependsOnWaves": sorted(each.number for each in wave.depends_on.all()),
             }
             for wave in waves

@@ -10,7 +10,7 @@ from rest_framework.fields import empty
 
 from contract.errors import Invalid
 from contract.rest.serializers import Flag, OneOf, StrictSerializer, Text, Texts, Whole, Wholes, spelling
-from plans.fields import MINUTES_MAX, WAVE, Field, Kind, WaveShape, WaveSpec
+from plans.fields import WAVE, Field, Kind, WaveShape, WaveSpec
 
 Given = Mapping[str, Any]
 Fields = dict[str, list[str]]
@@ -37,7 +37,7 @@ def input_of(field: Field, **options: Any) -> serializers.Field[Any, Any, Any, A
         case Kind.CHOICE:
             return OneOf(choices=list(dict(field.stored.choices)), required=False)
         case Kind.MINUTES:
-            return Whole(required=False, allow_null=True, min_value=1, max_value=MINUTES_MAX)
+            return Whole(required=False, allow_null=field.stored.null, min_value=field.least, max_value=field.most)
         case other:
             assert_never(other)
 
@@ -65,6 +65,7 @@ class WaveIn(StrictSerializer):
     protectionGroupIds = Texts(required=False)
     protectionGroupId = Text(required=False)
     serverIds = Texts(required=False)
+    optionalServerIds = Texts(required=False)
     dependsOnWaves = Wholes(required=False)
     dependencies = DependencyIn(many=True, required=False)
 
@@ -161,6 +162,7 @@ class Waves:
         return WaveSpec(
             group_ids=self._groups(place, wave),
             server_ids=wave.get("serverIds", []),
+            optional_server_ids=wave.get("optionalServerIds", []),
             depends_on=self._needs(place, wave),
             **WAVE.given({"waveName": f"Wave {number + 1}", **wave}),
         )

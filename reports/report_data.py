@@ -25,12 +25,13 @@ from executions.measuring.rta_rpa import (
     measure,
     rows_of,
 )
-from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
+from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.runs.attempts import LeftOut
 from reports.comparison import ComparisonShape, compare
 from reports.failures import FailureShape, failures
 from reports.pending_data import expected, is_open
 from reports.sentences import verdict
+from reports.steered import EarlierLaunchShape, EventShape, LeftOutShape, earlier_launches, left_out
 from reports.terminations import CleanupShape, cleanup
 
 FORMAT = "drsorch-report/2"
@@ -60,11 +61,6 @@ class TargetShape(TypedDict):
     missedBySeconds: int | None
 
 
-class EventShape(TypedDict):
-    time: int
-    event: str
-
-
 class FindingShape(TypedDict):
     """What a dry run found."""
 
@@ -85,8 +81,11 @@ class ServerShape(TypedDict):
     usedPreviousSnapshot: bool
     late: bool
     error: str | None
+    optional: bool
+    excluded: LeftOutShape | None
     findings: list[FindingShape]
     events: list[EventShape]
+    earlierLaunches: list[EarlierLaunchShape]
     rtoSeconds: int | None
     tookSeconds: int | None
     split: SplitShape
@@ -118,6 +117,12 @@ class WaveShape(TypedDict):
     pausedTime: int | None
     resumedTime: int | None
     resumedBy: str | None
+    askedTime: int | None
+    answeredTime: int | None
+    answeredBy: str | None
+    startsAt: int | None
+    attempt: int
+    skipped: LeftOutShape | None
     waitedSeconds: int
     errorCode: str | None
     errorMessage: str | None
@@ -319,6 +324,12 @@ def _wave(figures: WaveFigures, rows: WaveRows, ends: Ends) -> WaveShape:
         pausedTime=unix(run.paused_at),
         resumedTime=unix(run.resumed_at),
         resumedBy=run.resumed_by or None,
+        askedTime=unix(run.asked_at),
+        answeredTime=unix(run.answered_at),
+        answeredBy=run.answered_by or None,
+        startsAt=unix(run.starts_at),
+        attempt=run.attempt,
+        skipped=left_out(run.skipped),
         waitedSeconds=figures.waited,
         errorCode=run.error_code or None,
         errorMessage=run.error_message or None,
@@ -327,12 +338,7 @@ def _wave(figures: WaveFigures, rows: WaveRows, ends: Ends) -> WaveShape:
         lastServerId=figures.last.source_server_id if figures.last else None,
         split=_split(figures.split),
         jobs=[_job(job) for job in rows.jobs],
-        servers=[
-            _server(
-                each, rows.events.get(each.row.source_server_id, ()), late=recorded_figures.is_late(each.row, run, told)
-            )
-            for each in figures.servers
-        ],
+        servers=[_server(each, rows, late=recorded_figures.is_late(each.row, run, told)) for each in figures.servers],
     )
 
 
@@ -351,8 +357,9 @@ def _job(job: LaunchJob) -> JobShape:
     )
 
 
-def _server(figures: ServerFigures, events: Sequence[JobEvent], *, late: bool) -> ServerShape:
+def _server(figures: ServerFigures, rows: WaveRows, *, late: bool) -> ServerShape:
     row: ServerRun = figures.row
+    events = rows.events.get(row.source_server_id, ())
     return ServerShape(
         sourceServerId=row.source_server_id,
         hostname=row.hostname,
@@ -365,8 +372,11 @@ def _server(figures: ServerFigures, events: Sequence[JobEvent], *, late: bool) -
         usedPreviousSnapshot=row.used_previous_snapshot,
         late=late,
         error=row.error or None,
+        optional=row.optional,
+        excluded=left_out(row.excluded),
         findings=row.findings,
         events=[EventShape(time=unix(event.at), event=event.event) for event in events],
+        earlierLaunches=earlier_launches(rows.earlier.get(row.source_server_id, ())),
         rtoSeconds=figures.rto,
         tookSeconds=figures.took,
         split=_split(figures.split),

@@ -43,7 +43,8 @@ def verdict(execution: Execution, figures: Measured) -> str:
         _against_target("RPA", "RPO", figures.rpo, complete=True),
         *([f"{span(figures.rpo_lag)} of the RPA is replication lag."] if figures.rpo_lag else []),
     ]
-    left_out = f", {len(execution.left_out)} left out" if execution.left_out else ""
+    missing = len(execution.left_out or ()) or execution.servers_left_out
+    left_out = f", {missing} left out" if missing else ""
     text = " ".join([f"{head}, {launched}{took}{left_out}.", *against])
     if figures.previous_snapshots:
         many = figures.previous_snapshots > 1

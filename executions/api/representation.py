@@ -1,9 +1,9 @@
 """Runs as the API shows them, from our own rows alone: a fixed number of queries, however many there are."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import NotRequired, TypedDict, cast
+from typing import Any, NotRequired, TypedDict, cast
 
 from audit.actor import Actor
 from contract.clock import unix
@@ -16,7 +16,7 @@ from executions.querysets import is_split
 from executions.runs.allowed.actions import Action, actions_of
 from executions.runs.allowed.terminable_instances import terminable_counts
 from executions.runs.attempts import LeftOut, Lineage, lineages, retry_of
-from executions.runs.current_wave import shown_wave, waiting_wave
+from executions.runs.current_wave import failed_waiting_wave, shown_wave, waiting_wave
 from executions.states import LaunchStatus, TerminationStatus
 from protection.representation import Warning  # noqa: A004  (the contract's word)
 
@@ -75,6 +75,14 @@ class LaunchActionShape(TypedDict):
     failureReason: str | None
 
 
+class LeftOutShape(TypedDict):
+    """Who skipped a wave or left a server out, when, and why."""
+
+    by: str
+    time: int
+    reason: str
+
+
 class ServerRunShape(TypedDict):
     """One server. `observedLate`: it came up at most so many seconds before `launchTime`; null: then, as DRS says.
     `instanceState` is what DRS last said of the instance, of EC2, when it was looked at."""
@@ -92,6 +100,8 @@ class ServerRunShape(TypedDict):
     observedLate: int | None
     error: str | None
     errorCode: str | None
+    optional: bool
+    excluded: LeftOutShape | None
     findings: list[FindingShape]
 
 
@@ -102,6 +112,12 @@ class WaveRunShape(TypedDict):
     statusMessage: str
     dependsOnWaves: list[int]
     pauseBeforeWave: bool
+    onFailure: str
+    waitMinutesBefore: int
+    startsAt: int | None
+    timeoutMinutes: int | None
+    skipped: LeftOutShape | None
+    attempt: int
     jobId: str | None
     jobs: list[JobShape]
     startTime: int | None
@@ -142,6 +158,7 @@ class ExecutionSummary(TypedDict):
     rtoMinutes: int | None
     rpoMinutes: int | None
     pausedBeforeWave: int | None
+    pausedAfterWave: int | None
     instancesTerminated: bool
     terminationStatus: str
     errorCode: str | None
@@ -151,6 +168,7 @@ class ExecutionSummary(TypedDict):
     attempt: int
     attempts: list[AttemptShape]
     leftOut: list[LeftOut]
+    serversLeftOut: int
     pauseRequested: bool
     actions: ActionsShape
     hiddenTime: int | None
@@ -202,6 +220,7 @@ def _summary(execution: Execution, actor: Actor, now: datetime, tried: Lineage, 
         rtoMinutes=execution.rto_minutes,
         rpoMinutes=execution.rpo_minutes,
         pausedBeforeWave=_number(waiting_wave(waves)),
+        pausedAfterWave=_number(failed_waiting_wave(waves)) if not execution.state.is_final else None,
         instancesTerminated=execution.termination_status == TerminationStatus.COMPLETED,
         terminationStatus=execution.termination_status,
         errorCode=execution.error_code or None,
@@ -213,6 +232,7 @@ def _summary(execution: Execution, actor: Actor, now: datetime, tried: Lineage, 
             AttemptShape(executionId=str(each.pk), attempt=each.attempt, status=each.status) for each in tried.attempts
         ],
         leftOut=execution.left_out or [],
+        serversLeftOut=execution.servers_left_out,
         pauseRequested=execution.pause_requested_at is not None and execution.ended_at is None,
         actions=ActionsShape(
             pause=_action(actions.pause),
@@ -252,6 +272,12 @@ def _wave(wave: WaveRun, now: datetime) -> WaveRunShape:
         statusMessage=wave.status_message,
         dependsOnWaves=wave.depends_on,
         pauseBeforeWave=wave.pause_before,
+        onFailure=wave.on_failure,
+        waitMinutesBefore=wave.wait_minutes_before,
+        startsAt=unix(wave.starts_at),
+        timeoutMinutes=wave.timeout_minutes,
+        skipped=_left_out(wave.skipped),
+        attempt=wave.attempt,
         jobId=next((job.job_id for job in jobs if job.job_id), None),
         jobs=[JobShape(jobId=job.job_id or None, region=job.region, status=job.status) for job in jobs],
         startTime=unix(wave.started_at),
@@ -261,6 +287,10 @@ def _wave(wave: WaveRun, now: datetime) -> WaveRunShape:
         errorMessage=wave.error_message or None,
         serverStatuses=[_server(server, refused.get(server.job_id, "")) for server in wave.servers.all()],
     )
+
+
+def _left_out(kept: Mapping[str, Any] | None) -> LeftOutShape | None:
+    return None if kept is None else LeftOutShape(by=kept["by"], time=kept["time"], reason=kept["reason"])
 
 
 def _server(server: ServerRun, refused: str) -> ServerRunShape:
@@ -280,6 +310,8 @@ def _server(server: ServerRun, refused: str) -> ServerRunShape:
         observedLate=server.observed_late,
         error=server.error or None,
         errorCode=(server.error_code or refused or Code.SERVER_LAUNCH_FAILED.value) if failed else None,
+        optional=server.optional,
+        excluded=_left_out(server.excluded),
         findings=server.findings,
     )
 

@@ -3,7 +3,7 @@
 from django.urls import URLPattern
 
 from contract.rest.views import route
-from executions.api import readiness, retry
+from executions.api import readiness, retry, steering
 from executions.api import views as executions
 
 urlpatterns: list[URLPattern] = [
@@ -12,6 +12,10 @@ urlpatterns: list[URLPattern] = [
     *route("executions", executions.ExecutionList, "api-executions"),
     *route("executions/<str:execution_id>", executions.ExecutionDetail, "api-execution"),
     *route("executions/<str:execution_id>/retry", retry.Retry, "api-execution-retry"),
+    *route("executions/<str:execution_id>/waves/<str:wave>/skip", steering.SkipWave, "api-wave-skip"),
+    *route("executions/<str:execution_id>/waves/<str:wave>/retry", steering.RetryWave, "api-wave-retry"),
+    *route("executions/<str:execution_id>/waves/<str:wave>/start-now", steering.StartWaveNow, "api-wave-start-now"),
+    *route("executions/<str:execution_id>/servers/<str:server>/exclude", steering.ExcludeServer, "api-server-exclude"),
     *route("executions/<str:execution_id>/resume", executions.Resume, "api-execution-resume"),
     *route("executions/<str:execution_id>/cancel", executions.Cancel, "api-execution-cancel"),
     *route("executions/<str:execution_id>/pause", executions.Pause, "api-execution-pause"),

@@ -48,7 +48,7 @@ from executions.commands.abandon import abandon
 from executions.commands.hide_finished import HIDE
 from executions.commands.production import look_at_plan
 from executions.models import Execution
-from executions.runs.allowed.actions import CONTROL
+from executions.runs.allowed.actions import CONTROL, right_to_start
 from executions.states import ExecutionStatus, JobStatus, Kind
 from protection.inventory.recovery_instances import InstancesKnown
 
@@ -85,6 +85,13 @@ class CommandIn(StrictSerializer):
     """What may be said to a command."""
 
     comment = Text(required=False, max_length=control.COMMENT_MAX)
+
+
+class ResumeIn(CommandIn):
+    """`waveNumber` is the wave before which, or after whose failure, the run is seen to wait: when it waits elsewhere
+    by now, nothing is resumed."""
+
+    waveNumber = Whole(required=False, min_value=0)
 
 
 CANCEL: dict[str, Any] = {
@@ -262,19 +269,25 @@ class Abandon(ApiView):
 class Resume(ApiView):
     """Let a paused run go on."""
 
-    rights = {"POST": AnyOf("resume runs", (CONTROL,))}
+    rights = {"POST": AnyOf("resume runs", (CONTROL, right_to_start(Kind.RECOVERY)[0]))}
 
     @describes(
         "resumeExecution",
         "Resume a paused run, or withdraw a pause that has not taken effect yet",
         answers={200: CommandAnswer},
-        body=CommandIn,
+        body=ResumeIn,
         refusals=("FORBIDDEN", "NOT_FOUND", Code.EXECUTION_NOT_PAUSED),
     )
     def post(self, request: Request, execution_id: str) -> Response:
-        execution = control.resume(**_command(request, execution_id))
+        given = read_body(request, ResumeIn)
+        execution = control.resume(
+            actor=actor_for(request),
+            execution_id=_id(execution_id),
+            comment=given.get("comment", ""),
+            wave=given.get("waveNumber"),
+        )
         # The command wrote this revision: either into the wave that it resumed, or into none.
-        resumed = execution.waves.filter(resumed_at__isnull=False, revision=execution.revision).exists()
+        resumed = execution.waves.filter(revision=execution.revision).exists()
         return _state(execution, "Execution resumed successfully" if resumed else "The pause was withdrawn")
 
 

@@ -233,6 +233,30 @@ class Code(OurCode):
             (START,),
         ),
     )
+    WAVE_HAS_BEGUN = (
+        "WAVE_HAS_BEGUN",
+        Entry(
+            "A launch of the wave was sent, or may have been, or the wave is over.",
+            "Read the run again. What has been launched is terminated after the run's end.",
+            (START,),
+        ),
+    )
+    WAVE_NOT_RETRYABLE = (
+        "WAVE_NOT_RETRYABLE",
+        Entry(
+            "The run is not paused after a failure of this wave, or no server of it has failed.",
+            "Let the plan pause after failed waves (onFailure: PAUSE); when a run has ended, try the run again.",
+            (START,),
+        ),
+    )
+    WAVE_NOT_WAITING = (
+        "WAVE_NOT_WAITING",
+        Entry("The wave does not wait for a time.", "Read the run again: it may have begun.", (START,)),
+    )
+    SERVER_NOT_EXCLUDABLE = (
+        "SERVER_NOT_EXCLUDABLE",
+        Entry("It is the last server of its wave.", "Skip the wave instead.", (START,)),
+    )
     EXECUTION_NOT_PAUSABLE = (
         "EXECUTION_NOT_PAUSABLE",
         Entry("There is no wave left to pause before.", "Let the run go on, or cancel it.", (START,)),

@@ -24,7 +24,7 @@ from executions.runs import notifications, transitions
 from executions.runs.allowed import actions
 from executions.runs.allowed.actions import Verb
 from executions.runs.journal import note
-from executions.runs.unresponsive_regions import is_unsaved, silent_jobs, wave_in_flight
+from executions.runs.silence.unresponsive_regions import is_unsaved, silent_jobs, wave_in_flight
 from executions.states import JobStatus, LaunchStatus, WaveStatus, roll_up
 
 
@@ -93,7 +93,8 @@ def _end(execution: Execution, wave: WaveRun, text: str, now: datetime) -> tuple
     for each in given_up:
         each.status, each.ended_at, each.status_message = WaveStatus.FAILED, now, text
         each.error_code, each.error_message = Code.AWS_NOT_ANSWERING, text
-        if not each.servers.exclude(launch_status=LaunchStatus.LAUNCHED).exists():  # a silent region is another wave's
+        left = each.servers.exclude(launch_status=LaunchStatus.LAUNCHED).filter(excluded__isnull=True)
+        if not left.exists():  # a silent region is another wave's
             each.status, each.status_message, each.error_code, each.error_message = WaveStatus.COMPLETED, "", "", ""
         each.save(update_fields=["status", "ended_at", "status_message", "error_code", "error_message"])
     rest = list(execution.waves.filter(status__in=[WaveStatus.PENDING, WaveStatus.PAUSED]))

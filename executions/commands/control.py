@@ -25,6 +25,7 @@ from executions.models import Execution, WaveRun
 from executions.runs import notifications, transitions
 from executions.runs.allowed import actions, conflicts
 from executions.runs.allowed.actions import Verb, right_to_start
+from executions.runs.current_wave import failed_waiting_wave
 from executions.runs.journal import note
 from executions.states import ExecutionStatus, Kind, WaveStatus
 from executions.terminating.outcome import Failure, TerminationResult
@@ -143,7 +144,7 @@ def require(actor: Actor, verb: Verb, execution_id: uuid.UUID) -> None:
         raise no_execution(execution_id)
 
 
-def _locked(execution_id: uuid.UUID) -> Execution:
+def locked(execution_id: uuid.UUID) -> Execution:
     """The run as it is now; it stays so until the transaction ends."""
     execution = Execution.objects.select_for_update().filter(pk=execution_id).first()
     if execution is None:
@@ -163,7 +164,7 @@ def resume(
     require(actor, Verb.RESUME, execution_id)
     check_comment(comment)
     with transaction.atomic():
-        execution, now = _locked(execution_id), clock()
+        execution, now = locked(execution_id), clock()
         actions.is_done(execution, actions.no_resume(execution, wave))
         if execution.state is ExecutionStatus.PAUSED:
             _resume_paused(actor, execution, comment, now)
@@ -174,7 +175,10 @@ def resume(
 
 
 def _resume_paused(actor: Actor, execution: Execution, comment: str, now: datetime) -> None:
-    _command(execution, now, status=ExecutionStatus.RUNNING, restored_at=None)
+    change(execution, now, status=ExecutionStatus.RUNNING, restored_at=None)
+    if failed := failed_waiting_wave(execution.waves.all()):
+        _answer(actor, execution, failed, comment, now)
+        return
     wave = WaveRun.objects.get(execution=execution, status=WaveStatus.PAUSED)
     wave.status, wave.status_message = _after_pause(wave), ""
     wave.resumed_at, wave.resumed_by = now, actor.name
@@ -185,6 +189,15 @@ def _resume_paused(actor: Actor, execution: Execution, comment: str, now: dateti
     notifications.resumed(execution, wave, now)
 
 
+def _answer(actor: Actor, execution: Execution, failed: WaveRun, comment: str, now: datetime) -> None:
+    """Go on after a failed wave, which counts as failed: what depends on it is skipped."""
+    failed.answered_at, failed.answered_by, failed.revision = now, actor.name, execution.revision
+    failed.save(update_fields=["answered_at", "answered_by", "revision"])
+    facts = {"afterWave": failed.number, "resumedTime": unix(now)}
+    _note(actor, "execution.resume", execution, comment, before=ExecutionStatus.PAUSED, **facts)
+    notifications.resumed_after(execution, failed, now)
+
+
 def _after_pause(wave: WaveRun) -> WaveStatus:
     """A wave that was restored from a backup may pause with some of its launches sent."""
     return WaveStatus.PENDING if wave.started_at is None else WaveStatus.INITIATED
@@ -192,7 +205,7 @@ def _after_pause(wave: WaveRun) -> WaveStatus:
 
 def _withdraw_pause(actor: Actor, execution: Execution, comment: str, now: datetime) -> None:
     """A pause that was asked for and has not come yet is taken back."""
-    _command(execution, now, pause_requested_at=None)
+    change(execution, now, pause_requested_at=None)
     _note(actor, "execution.pause_withdrawn", execution, comment)
 
 
@@ -202,11 +215,11 @@ def pause(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: Cl
     require(actor, Verb.PAUSE, execution_id)
     check_comment(comment)
     with transaction.atomic():
-        execution, now = _locked(execution_id), clock()
+        execution, now = locked(execution_id), clock()
         if actions.is_done(execution, actions.no_pause(execution)):
             _note(actor, "execution.pause", execution, comment, changed=False)
             return execution
-        _command(execution, now, pause_requested_at=now)
+        change(execution, now, pause_requested_at=now)
         _note(actor, "execution.pause", execution, comment)
     return execution
 
@@ -218,7 +231,7 @@ def cancel(*, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: C
     require(actor, Verb.CANCEL, execution_id)
     check_comment(comment)
     with transaction.atomic():
-        execution, now = _locked(execution_id), clock()
+        execution, now = locked(execution_id), clock()
         if actions.is_done(execution, actions.no_cancel(execution)):
             _note(actor, "execution.cancel", execution, comment, changed=False)
             return execution
@@ -238,20 +251,20 @@ def _cancel(execution: Execution, now: datetime) -> None:
     if execution.state in (ExecutionStatus.PENDING, ExecutionStatus.PAUSED) and not paused.exists():
         _cancel_idle(execution, now)
         return
-    _command(execution, now, status=ExecutionStatus.CANCELLING, cancel_requested_at=now)
+    change(execution, now, status=ExecutionStatus.CANCELLING, cancel_requested_at=now)
     paused.update(status=WaveStatus.INITIATED, revision=execution.revision)
 
 
 def _cancel_idle(execution: Execution, now: datetime) -> None:
     ending = transitions.end_columns(execution, ExecutionStatus.CANCELLED, now)
-    _command(execution, now, cancel_requested_at=now, **ending)
+    change(execution, now, cancel_requested_at=now, **ending)
     waves = list(execution.waves.filter(status__in=[WaveStatus.PENDING, WaveStatus.PAUSED]))
     transitions.skip(waves, "The run was cancelled before this wave.", now)
     transitions.release(execution)
     transitions.touch(execution, now, waves)
 
 
-def _command(execution: Execution, now: datetime, **columns: object) -> None:
+def change(execution: Execution, now: datetime, **columns: object) -> None:
     """Change a locked run, and take it from any engine that holds it."""
     columns = {
         "claim": None,

@@ -120,6 +120,7 @@ def _copy_waves(execution: Execution, waves: Sequence[Wave]) -> None:
     jobs: list[LaunchJob] = []
     servers: list[ServerRun] = []
     for run, wave in zip(runs, waves, strict=True):
+        optional = {each.source_server_id for each in wave.servers.all() if each.optional}
         for job, ids in _jobs_of(run, wave):
             jobs.append(job)
             servers += [
@@ -129,6 +130,7 @@ def _copy_waves(execution: Execution, waves: Sequence[Wave]) -> None:
                     position=position,
                     source_server_id=each,
                     hostname=names.get(each, each),
+                    optional=each in optional,
                 )
                 for position, each in ids
             ]

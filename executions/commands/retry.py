@@ -268,6 +268,7 @@ def _copy(made: Execution, left: WaveLeft, attempt: int, now: datetime) -> None:
                 position=server.position,
                 source_server_id=server.source_server_id,
                 hostname=server.hostname,
+                optional=server.optional,
             )
             for server in servers
         )

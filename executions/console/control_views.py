@@ -22,7 +22,7 @@ from executions.console.live_page.page_content import Live
 from executions.models import Execution
 from executions.runs.allowed.actions import NO_WAVE, actions_of
 from executions.runs.allowed.terminable_instances import terminable_servers
-from executions.runs.unresponsive_regions import silent_jobs, wave_in_flight
+from executions.runs.silence.unresponsive_regions import silent_jobs, wave_in_flight
 from executions.terminating.instances import launched
 from executions.terminating.outcome import result
 

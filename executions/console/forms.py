@@ -1,6 +1,7 @@
 """What people choose and type about runs."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 from django import forms
 from django.forms.utils import flatatt
@@ -9,7 +10,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from executions.commands.control import COMMENT_MAX
-from executions.states import ExecutionStatus, Kind
+from executions.models import ServerRun
+from executions.states import Dependents, ExecutionStatus, Kind
 from plans.models import RecoveryPlan
 
 
@@ -75,3 +77,49 @@ class CommentForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 2}),
         help_text="Optional.",
     )
+
+
+class ReasonForm(forms.Form):
+    """Why, for whoever reads the report."""
+
+    reason = forms.CharField(
+        label="Reason",
+        max_length=COMMENT_MAX,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="Kept in the journal and in the report.",
+        error_messages={"required": "Say why, in a few words."},
+    )
+
+
+class SkipForm(ReasonForm):
+    """Why a wave is skipped, and what becomes of the waves that need it."""
+
+    dependents = forms.ChoiceField(
+        label="Waves that need it",
+        choices=[(Dependents.SKIP, "Skip them as well"), (Dependents.RUN, "Run them all the same")],
+        widget=forms.RadioSelect,
+        initial=Dependents.SKIP,
+        required=False,
+    )
+
+    def __init__(self, data: Any = None, *, has_dependents: bool, **options: Any) -> None:
+        super().__init__(data, **options)
+        if not has_dependents:
+            del self.fields["dependents"]
+
+
+class RetryWaveForm(CommentForm):
+    """Which of the failed servers are launched again."""
+
+    servers = forms.MultipleChoiceField(
+        label="Servers that failed",
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"required": "Tick at least one server."},
+    )
+
+    field_order = ["servers", "comment"]
+
+    def __init__(self, data: Any = None, *, servers: Sequence[ServerRun], **options: Any) -> None:
+        super().__init__(data, initial={"servers": [each.source_server_id for each in servers]}, **options)
+        choices = [(each.source_server_id, each.hostname) for each in servers]
+        cast("forms.MultipleChoiceField", self.fields["servers"]).choices = choices

@@ -12,6 +12,7 @@ from executions.console import retry_views as retry_pages
 from executions.console import run_views as executions
 from executions.console import source_server_views as inventory
 from executions.console import start_views as start
+from executions.console import steering_views as steering
 
 urlpatterns: list[URLPattern] = [
     page("source-servers", inventory.server_list, "servers"),
@@ -26,6 +27,10 @@ urlpatterns: list[URLPattern] = [
     page("executions/<uuid:execution_id>/live", executions.execution_live, "execution-live"),
     page("executions/<uuid:execution_id>/pause", control.execution_pause, "pause-execution"),
     page("executions/<uuid:execution_id>/resume", control.execution_resume, "resume-execution"),
+    page("executions/<uuid:execution_id>/waves/<int:wave>/skip", steering.wave_skip, "skip-wave"),
+    page("executions/<uuid:execution_id>/waves/<int:wave>/retry", steering.wave_retry, "retry-wave"),
+    page("executions/<uuid:execution_id>/waves/<int:wave>/start-now", steering.wave_start_now, "start-wave-now"),
+    page("executions/<uuid:execution_id>/servers/<str:server>/exclude", steering.server_exclude, "exclude-server"),
     page("executions/<uuid:execution_id>/cancel", control.execution_cancel, "cancel-execution"),
     page("executions/<uuid:execution_id>/abandon", control.execution_abandon, "abandon-execution"),
     page("executions/<uuid:execution_id>/retry", retry_pages.execution_retry, "retry-execution"),

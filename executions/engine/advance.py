@@ -9,20 +9,20 @@ from django.conf import settings
 from django.db import transaction
 
 from contract import log_context
-from contract.clock import Clock, db_clock, unix
+from contract.clock import Clock, db_clock
 from executions.codes.ours import Code
+from executions.engine import pauses
 from executions.engine.dry_run import dry_run_turn
 from executions.launching import launch
 from executions.launching.restored_runs import find_launches
 from executions.measuring import recorded_figures
 from executions.measuring.forecast import is_stale, phase_times, updated_forecast
-from executions.models import LaunchJob, WaveRun
-from executions.runs import decide as d
-from executions.runs import notifications, transitions
+from executions.models import LaunchJob, ServerRun, WaveRun
+from executions.runs import decide, notifications, transitions
+from executions.runs import decisions as d
 from executions.runs.aws_calls import AwsCalls, run_inline
 from executions.runs.claim import ClaimLost, Run, claim, load
 from executions.runs.current_wave import current_wave
-from executions.runs.journal import note
 from executions.states import STEPPED, ExecutionStatus, JobStatus, LaunchStatus, WaveStatus
 from protection.inventory.launch_details import Round
 
@@ -60,7 +60,7 @@ def advance(
                     run.release(clock())
                     return False
                 continue
-            decision = d.decide(run.view, now, poll_seconds=settings.POLL_SECONDS)
+            decision = decide.decide(run.view, now, poll_seconds=settings.POLL_SECONDS)
             log_context.note(execution_id=str(execution_id), wave=getattr(decision, "wave", None))
             if stop_at_launch and isinstance(decision, d.Launch):
                 run.release(now, status=ExecutionStatus.RUNNING)
@@ -78,7 +78,19 @@ def advance(
         return False
 
 
-DatabaseOnly = d.Withdraw | d.GiveUpUnsettled | d.SettleWave | d.Pause | d.ExpirePause | d.Skip | d.Finish | d.Wait
+DatabaseOnly = (
+    d.Withdraw
+    | d.GiveUpUnsettled
+    | d.SettleWave
+    | d.Pause
+    | d.PauseAfter
+    | d.StartWait
+    | d.ExpirePause
+    | d.ExpirePauseAfter
+    | d.Skip
+    | d.Finish
+    | d.Wait
+)
 
 
 def _apply_decision(run: Run, decision: DatabaseOnly, now: datetime) -> bool:
@@ -93,9 +105,15 @@ def _apply_decision(run: Run, decision: DatabaseOnly, now: datetime) -> bool:
         case d.Skip(numbers, reason):
             _skip(run, [run.waves[number] for number in numbers], reason, now)
         case d.Pause(number):
-            _pause(run, run.waves[number], now)
+            pauses.pause_before(run, run.waves[number], now)
+        case d.PauseAfter(number):
+            pauses.pause_after(run, run.waves[number], now)
+        case d.StartWait(number, until):
+            pauses.start_wait(run, run.waves[number], until, now)
         case d.ExpirePause(number):
-            _expire(run, run.waves[number:], now)
+            pauses.expire(run, run.waves[number:], now)
+        case d.ExpirePauseAfter(number):
+            pauses.expire_after(run, run.waves[number], now)
         case d.Finish(status):
             _finish(run, status, now)
             return False
@@ -113,8 +131,10 @@ def _wait(run: Run, until: datetime, now: datetime) -> None:
     if wave is not None and wave.state.has_begun:
         jobs = [job.state for job in wave.jobs.all()]
         cancelled = run.execution.cancel_requested_at is not None
-        status = d.running_status(d.wave_status(jobs), cancelled=cancelled)
-    slot = d.next_poll_slot(now, settings.POLL_SECONDS)
+        status = decide.running_status(decide.wave_status(jobs), cancelled=cancelled)
+    elif wave is not None and status in (ExecutionStatus.POLLING, ExecutionStatus.LAUNCHING):
+        status = ExecutionStatus.RUNNING  # it waits for the next wave's time
+    slot = decide.next_poll_slot(now, settings.POLL_SECONDS)
     if (status in STEPPED or until > slot) and transitions.is_watched(run.execution):
         until = min(until, slot)  # DRS still owes us news, of an earlier wave perhaps: only a polled run hears them
         status = ExecutionStatus.POLLING if status in STEPPED else status
@@ -153,7 +173,8 @@ def _withdraw(run: Run, wave: WaveRun, job_ids: Iterable[uuid.UUID], now: dateti
 def _give_up_unsettled(run: Run, wave: WaveRun, now: datetime) -> None:
     with transaction.atomic():
         run.write(now)
-        left = wave.servers.filter(launch_status__in=[LaunchStatus.PENDING, LaunchStatus.IN_PROGRESS])
+        unsettled = [LaunchStatus.PENDING, LaunchStatus.IN_PROGRESS]
+        left = wave.servers.filter(launch_status__in=unsettled, excluded__isnull=True)
         left.filter(job__instances_seen_at=None).update(launch_status=LaunchStatus.FAILED, error=UNLISTED)
         left.update(launch_status=LaunchStatus.FAILED, error=UNSETTLED)
         transitions.touch(run.execution, now, [wave])
@@ -167,31 +188,13 @@ def _skip(run: Run, waves: list[WaveRun], reason: str, now: datetime) -> None:
         recorded_figures.record_skipped_waves(run.execution, waves, reason)
 
 
-def _pause(run: Run, wave: WaveRun, now: datetime) -> None:
-    with transaction.atomic():
-        run.write(now, status=ExecutionStatus.PAUSED, pause_requested_at=None)
-        wave.status, wave.paused_at = WaveStatus.PAUSED, now
-        wave.resumed_at, wave.resumed_by = None, ""  # of a pause before
-        wave.save(update_fields=["status", "paused_at", "resumed_at", "resumed_by"])
-        transitions.touch(run.execution, now, [wave])
-        note(run.execution, "execution.paused", wave=wave.number, pausedTime=unix(now))
-        notifications.paused(run.execution, wave, now)
-
-
-def _expire(run: Run, waves: list[WaveRun], now: datetime) -> None:
-    text = Code.PAUSE_EXPIRED.meaning
-    with transaction.atomic():
-        run.write(now, error_code=Code.PAUSE_EXPIRED, error_message=text)
-        transitions.skip(waves, text, now)
-        transitions.touch(run.execution, now, waves)
-        note(run.execution, "execution.pause_expired", wave=waves[0].number)
-        notifications.timed_out(run.execution, waves[0], Code.PAUSE_EXPIRED, text, now)
-
-
 def _finish(run: Run, status: ExecutionStatus, now: datetime) -> None:
     failed = next((wave for wave in run.waves if wave.state is WaveStatus.FAILED), None)
+    servers = ServerRun.objects.filter(wave__execution=run.execution)
     with transaction.atomic():
         columns = transitions.end_columns(run.execution, status, now)
+        if status is ExecutionStatus.COMPLETED:
+            columns["servers_left_out"] = servers.exclude(launch_status=LaunchStatus.LAUNCHED).count()
         if failed is not None and not run.execution.error_code:
             columns |= {"error_code": failed.error_code, "error_message": failed.error_message}
         run.write(now, **columns, phase_times=phase_times(run.execution))

@@ -189,13 +189,14 @@ def _settle(run: Run, wave: WaveRun, now: datetime) -> None:
     """All servers of a wave were looked at: say in a sentence what a launch of it would meet."""
     rows = list(wave.servers.all())
     failed = sum(row.launch_status == LaunchStatus.FAILED for row in rows)
+    needed = any(row.launch_status == LaunchStatus.FAILED and not row.optional for row in rows)
     warned = sum(bool(row.findings) for row in rows) - failed
     said = [
         f"{counted(len(rows), 'server')} checked, nothing was launched: {failed} would fail, {warned} with warnings."
     ]
     with transaction.atomic():
         run.write(now)
-        wave.status = WaveStatus.FAILED if failed else WaveStatus.COMPLETED
+        wave.status = WaveStatus.FAILED if needed else WaveStatus.COMPLETED
         wave.ended_at, wave.status_message = now, " ".join([*said, *_consequences(run, wave)])
         wave.save(update_fields=["status", "ended_at", "status_message"])
         transitions.touch(run.execution, now, [wave])
@@ -211,8 +212,12 @@ def _consequences(run: Run, wave: WaveRun) -> Iterable[str]:
         yield f"It would be skipped: wave {stopper + 1} would fail, and the plan stops there."
     elif missing is not None:
         yield f"It would be skipped: it depends on wave {missing + 1}, which would not complete."
+    if wave.wait_minutes_before:
+        yield f"A run waits {wave.wait_minutes_before} min before it."
     if wave.pause_before:
         yield "A run pauses before it."
+    if wave.state is WaveStatus.FAILED and OnFailure(wave.on_failure).asks_a_person:
+        yield "A run would pause after it, until somebody decides how it goes on."
 
 
 def _not_completing(waves: Iterable[WaveRun]) -> tuple[set[int], set[int]]:
@@ -237,8 +242,9 @@ def _cancel(run: Run, now: datetime) -> None:
 
 def _finish(run: Run, now: datetime) -> None:
     """The verdict on the whole plan, the quotas, and how long a run would take."""
-    failed = ServerRun.objects.filter(wave__execution=run.execution, launch_status=LaunchStatus.FAILED).count()
-    status = ExecutionStatus.FAILED if failed else ExecutionStatus.COMPLETED
+    bad = ServerRun.objects.filter(wave__execution=run.execution, launch_status=LaunchStatus.FAILED)
+    failed = bad.count()
+    status = ExecutionStatus.FAILED if bad.filter(optional=False).exists() else ExecutionStatus.COMPLETED
     total = ServerRun.objects.filter(wave__execution=run.execution).count()
     columns = transitions.end_columns(run.execution, status, now)
     columns["rehearsal"] = {

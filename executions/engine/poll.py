@@ -37,7 +37,7 @@ from executions.runs import decide as d
 from executions.runs import transitions
 from executions.runs.aws_calls import AwsCalls, CallPool
 from executions.runs.claim import LARGE_COLUMNS, LEASE, Run, unconfirmed_launches
-from executions.runs.unresponsive_regions import UNSAVED
+from executions.runs.silence.unresponsive_regions import UNSAVED
 from executions.states import JOB_UNCONFIRMED, STEPPED, WAVE_BEGUN, WAVE_FINAL, JobStatus
 from executions.terminating import follow_up
 

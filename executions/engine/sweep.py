@@ -21,7 +21,7 @@ from executions.metrics import failed_aws_calls
 from executions.models import Execution
 from executions.readiness import stored_verdicts
 from executions.runs.aws_calls import AwsCalls, CallPool
-from executions.runs.stalled import mark_stalled
+from executions.runs.silence.stalled import mark_stalled
 from executions.states import STEPPED
 from executions.terminating import cleanup_proof, outside_changes
 from protection.inventory import launch_details, recovery_instances

@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 
 from contract.clock import Clock
@@ -135,7 +134,7 @@ def adopt(
         # The deadline counts from the job's own creation, so that adopting it late does not lengthen the wave; AWS's
         # clock is believed only as far as it agrees with ours, which dated the intent.
         created = min(max(found.created_at, job.intent_at or now), now)
-        deadline = created + timedelta(seconds=settings.WAVE_TIMEOUT_SECONDS)
+        deadline = created + wave.time_limit
         begun = WaveRun.objects.filter(pk=wave.pk, status__in=WAVE_BEGUN)
         others = LaunchJob.objects.filter(wave=wave.pk, status=JobStatus.QUEUED).exclude(refused_as="")
         if not others.exists():  # else it says what they wait for

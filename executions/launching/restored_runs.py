@@ -62,6 +62,7 @@ def _prepare_run(run: Execution) -> None:
     paused = run.waves.filter(status=WaveStatus.PAUSED)
     paused.filter(started_at=None).update(status=WaveStatus.PENDING, resumed_at=None)
     paused.update(status=WaveStatus.INITIATED)
+    run.waves.filter(asked_at__isnull=False, answered_at=None).update(asked_at=None)  # asked again once resumed
     current = current_wave(run.waves.order_by("number"))
     if current is not None:
         run.waves.filter(pk=current.pk).update(status_message=LOOKING)

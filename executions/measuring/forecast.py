@@ -63,9 +63,19 @@ def updated_forecast(execution: Execution, now: datetime) -> StoredForecast | No
     )
     if launches >= ENOUGH:
         outcome = simulate(ahead, history, f"{execution.pk}:{execution.revision}")
-        found["remaining"], found["critical"] = round(outcome.remaining), outcome.critical
-        found["earliest"], found["latest"] = round(outcome.earliest), round(outcome.latest)
+        waits = sum(_wait_ahead(wave, now) for wave in waves if wave.number in {each.number for each in ahead})
+        found["remaining"], found["critical"] = round(outcome.remaining + waits), outcome.critical
+        found["earliest"], found["latest"] = round(outcome.earliest + waits), round(outcome.latest + waits)
     return found
+
+
+def _wait_ahead(wave: WaveRun, now: datetime) -> float:
+    """Seconds that the plan leaves before a wave, as far as they are not over."""
+    if wave.state.has_begun:
+        return 0.0
+    if wave.starts_at is not None:
+        return max(0.0, (wave.starts_at - now).total_seconds())
+    return 60.0 * wave.wait_minutes_before
 
 
 def has_forecast(execution: Execution) -> bool:
@@ -113,8 +123,12 @@ def predict_duration(execution: Execution) -> Predicted:
     )
     if launches >= ENOUGH:
         outcome = simulate([WaveToLaunch(*each) for each in servers.items()], history, str(execution.pk))
-        found["predictedDuration"] = round(outcome.remaining)
-        found["predictedEarliest"], found["predictedLatest"] = round(outcome.earliest), round(outcome.latest)
+        waits = 60 * sum(execution.waves.values_list("wait_minutes_before", flat=True))
+        found["predictedDuration"] = round(outcome.remaining) + waits
+        found["predictedEarliest"], found["predictedLatest"] = (
+            round(outcome.earliest) + waits,
+            round(outcome.latest) + waits,
+        )
         found["basis"] = (
             f"From {launches} launches of {runs} {'run' if runs == 1 else 'runs'} measured here,"
             f" {own} of them of these servers; without pauses."
@@ -134,7 +148,9 @@ def _waves_to_run(execution: Execution, waves: Sequence[WaveRun], now: datetime)
     if execution.state is ExecutionStatus.CANCELLING:
         open_waves = [wave for wave in open_waves if wave.state.has_begun]
     rows = ServerRun.objects.filter(
-        wave__in=open_waves, launch_status__in=[LaunchStatus.PENDING, LaunchStatus.IN_PROGRESS]
+        wave__in=open_waves,
+        launch_status__in=[LaunchStatus.PENDING, LaunchStatus.IN_PROGRESS],
+        excluded__isnull=True,
     )
     entered = _current_steps(open_waves)
     begun = dict(rows.filter(job__intent_at__isnull=False).values_list("pk", "job__intent_at"))

@@ -94,7 +94,7 @@ def record_server_changes(execution: Execution, job: LaunchJob, servers: Iterabl
 
 def record_launch_end(execution: Execution, job: LaunchJob) -> None:
     """DRS has no more news of a launch: its servers, their snapshots and the digest of its log stand from now on."""
-    lines = JobEvent.objects.filter(job=job, source_server_id__in=job.servers.values("source_server_id"))
+    lines = JobEvent.objects.filter(job=job, source_server_id__in=job.wave.servers.values("source_server_id"))
     log = sorted(
         [server, unix(at), event] for server, at, event in lines.values_list("source_server_id", "at", "event")
     )

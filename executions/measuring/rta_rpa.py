@@ -5,7 +5,7 @@ Everything is in whole seconds, between moments cut to Unix seconds as the API s
 up to it exactly, and anybody can work a figure out from what is shown. `drsorch_verify` derives the same by itself.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -143,12 +143,14 @@ class Measured:
 
 @dataclass
 class WaveRows:
-    """The rows of a wave. `events` are the log lines of its servers by source server, oldest first."""
+    """The rows of a wave. `events` are the log lines of its servers by source server, oldest first; `earlier` those of
+    launches before the wave was retried."""
 
     run: WaveRun
     servers: Sequence[ServerRun]
     jobs: Sequence[LaunchJob]
-    events: Mapping[str, Sequence[JobEvent]] = field(default_factory=dict)
+    events: dict[str, list[JobEvent]] = field(default_factory=dict)
+    earlier: dict[str, list[JobEvent]] = field(default_factory=dict)
 
 
 @dataclass
@@ -164,14 +166,14 @@ Stretch = tuple[Part, datetime, datetime]
 
 def rows_of(execution: Execution) -> list[WaveRows]:
     """The rows that `measure` needs of a run read `with_waves`; one query more, for the log."""
-    lines: dict[int, dict[str, list[JobEvent]]] = {}
+    rows = {each.pk: WaveRows(each, list(each.servers.all()), list(each.jobs.all())) for each in execution.waves.all()}
+    last = {(wave, each.source_server_id): each.job_id for wave, of in rows.items() for each in of.servers}
     events = JobEvent.objects.filter(job__wave__execution=execution).exclude(source_server_id="")
     for event in events.select_related("job").order_by("at", "pk"):
-        lines.setdefault(event.job.wave_id, {}).setdefault(event.source_server_id, []).append(event)
-    return [
-        WaveRows(wave, list(wave.servers.all()), list(wave.jobs.all()), lines.get(wave.pk, {}))
-        for wave in execution.waves.all()
-    ]
+        server, wave = event.source_server_id, event.job.wave_id
+        kept = rows[wave].events if last.get((wave, server)) == event.job_id else rows[wave].earlier
+        kept.setdefault(server, []).append(event)
+    return list(rows.values())
 
 
 def attempts_before(execution: Execution) -> list[Attempt]:

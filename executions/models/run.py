@@ -2,9 +2,10 @@
 
 import uuid
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -76,6 +77,9 @@ class Execution(models.Model):
     proof_due = models.BooleanField(default=False, db_default=False, help_text="Whether that is still to be asked")
     agreed_instances = models.JSONField(
         null=True, help_text="Ids of instances, or of servers without one yet, that its start may end as production"
+    )
+    servers_left_out = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Of a run that completed: servers that are not up, by somebody's choice"
     )
     forecast = models.JSONField(null=True, help_text="When it will be over, in the shape that measuring.forecast makes")
     phase_times = models.JSONField(default=list, help_text="What its launches took, for the forecasts of later runs")
@@ -163,6 +167,14 @@ class WaveRun(models.Model):
     paused_at = models.DateTimeField(null=True)
     resumed_at = models.DateTimeField(null=True)
     resumed_by = models.CharField(max_length=254, blank=True)
+    wait_minutes_before = models.PositiveIntegerField(default=0, db_default=0)
+    starts_at = models.DateTimeField(null=True, help_text="When the wait before it is over")
+    timeout_minutes = models.PositiveIntegerField(null=True, help_text="How long it may take; null for the setting")
+    asked_at = models.DateTimeField(null=True, help_text="Since when the run waits after its failure for a decision")
+    answered_at = models.DateTimeField(null=True)
+    answered_by = models.CharField(max_length=254, blank=True, default="", db_default="")
+    skipped = models.JSONField(null=True, help_text="Who skipped it, when and why, and whether its dependents run")
+    attempt = models.PositiveIntegerField(default=1, db_default=1, help_text="1, and one more with each retry of it")
     depends_on = models.JSONField(default=list)
     on_failure = models.CharField(max_length=8, choices=OnFailure.choices, default=OnFailure.STOP)
     started_at = models.DateTimeField(null=True)
@@ -187,6 +199,17 @@ class WaveRun(models.Model):
     def state(self) -> WaveStatus:
         """The status with its label and tone."""
         return WaveStatus.of(self.status)
+
+    @property
+    def needs_answer(self) -> bool:
+        """Whether it failed, and the run waits until a person says how it goes on."""
+        return self.asked_at is not None and self.answered_at is None
+
+    @property
+    def time_limit(self) -> timedelta:
+        """How long its servers may take, from its last job on."""
+        minutes = self.timeout_minutes
+        return timedelta(minutes=minutes) if minutes else timedelta(seconds=settings.WAVE_TIMEOUT_SECONDS)
 
 
 class ServerRun(models.Model):
@@ -218,6 +241,8 @@ class ServerRun(models.Model):
     )
     failed_at = models.DateTimeField(null=True, help_text="When DRS was first seen to have failed it")
     terminated_at = models.DateTimeField(null=True)
+    optional = models.BooleanField(default=False, db_default=False, help_text="Whether its wave completes without it")
+    excluded = models.JSONField(null=True, help_text="Who left it out, when and why; it is never launched")
     used_previous_snapshot = models.BooleanField(default=False)
     point_in_time = models.DateTimeField(null=True, help_text="The moment whose data the instance was launched with")
     lag_seconds = models.PositiveIntegerField(null=True, help_text="How far its data lagged when its launch was sent")
@@ -250,7 +275,8 @@ class ServerRun(models.Model):
     @property
     def has_more(self) -> bool:
         """Whether there is more to say of it than its columns do."""
-        return bool(self.error or self.used_previous_snapshot or self.findings or self.launch_actions)
+        told = (self.error, self.used_previous_snapshot, self.findings, self.launch_actions, self.excluded)
+        return any(told)
 
     @property
     def is_unknown_to_drs(self) -> bool:

@@ -14,8 +14,8 @@ from django.db.models import F, QuerySet
 
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.querysets import SPLIT
-from executions.runs import decide as d
-from executions.states import STEPPED, JobStatus, LaunchStatus
+from executions.runs import decisions as d
+from executions.states import STEPPED, Dependents, JobStatus, LaunchStatus
 from plans.models import OnFailure
 
 # Columns of a wave's run that are large and nothing that the engine decides by, for `defer`.
@@ -83,6 +83,12 @@ def _wave_view(wave: WaveRun) -> d.WaveView:
         pause_before=wave.pause_before,
         paused_at=wave.paused_at,
         resumed=wave.resumed_at is not None,
+        wait=timedelta(minutes=wave.wait_minutes_before),
+        starts_at=wave.starts_at,
+        asked_at=wave.asked_at,
+        answered=wave.answered_at is not None,
+        runs_dependents=bool(wave.skipped and wave.skipped["dependents"] == Dependents.RUN),
+        left_out=wave.skipped is not None,
         depends_on=tuple(wave.depends_on),
         on_failure=OnFailure(wave.on_failure),
         deadline_at=wave.deadline_at,
@@ -91,11 +97,15 @@ def _wave_view(wave: WaveRun) -> d.WaveView:
 
 def _with_jobs(wave: WaveRun, view: d.WaveView) -> d.WaveView:
     jobs = list(LaunchJob.objects.filter(wave=wave).exclude(SPLIT).order_by("position"))
-    servers = ServerRun.objects.filter(wave=wave).exclude(job__status=JobStatus.WITHDRAWN)
+    servers = ServerRun.objects.filter(wave=wave, excluded__isnull=True).exclude(job__status=JobStatus.WITHDRAWN)
+    statuses = [
+        (optional, LaunchStatus.of(each)) for optional, each in servers.values_list("optional", "launch_status")
+    ]
     return replace(
         view,
         jobs=tuple(_job_view(job) for job in jobs),
-        servers=tuple(LaunchStatus.of(each) for each in servers.values_list("launch_status", flat=True)),
+        servers=tuple(each for optional, each in statuses if not optional),
+        optional=tuple(each for optional, each in statuses if optional),
     )
 
 

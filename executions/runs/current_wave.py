@@ -37,6 +37,24 @@ def shown_wave(waves: Iterable[S]) -> S | None:
     return current_wave(given) or (ran[-1] if ran else None)
 
 
+class HasQuestion(HasState, Protocol):
+    """A wave as a row, which tells whether a person was asked after its failure, and answered."""
+
+    @property
+    def asked_at(self) -> datetime | None: ...
+
+    @property
+    def answered_at(self) -> datetime | None: ...
+
+
+Q = TypeVar("Q", bound=HasQuestion)
+
+
+def failed_waiting_wave(waves: Iterable[Q]) -> Q | None:
+    """The failed one after which the run waits for a person."""
+    return next((wave for wave in waves if wave.asked_at is not None and wave.answered_at is None), None)
+
+
 def waiting_wave(waves: Iterable[W]) -> W | None:
     """The one before which the run waits for a person."""
     return next((wave for wave in waves if wave.state is WaveStatus.PAUSED), None)

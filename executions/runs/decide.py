@@ -1,21 +1,37 @@
 """What to do next with a run. Pure: rows in, one decision out; no I/O, no clock of its own.
 
-`decide` is the whole orchestration. The effects of each decision are in `engine` and `launch`.
+`decide` is the whole orchestration. Decisions are in `decisions`, their effects in `engine`, `launching`.
 """
 
 import math
 import random
-import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
 from contract.plurals import counted
 from executions.codes.ours import Code
-from executions.runs.current_wave import current_wave
+from executions.runs.decisions import (
+    Decision,
+    ExpirePause,
+    ExpirePauseAfter,
+    FindLaunches,
+    Finish,
+    GiveUpUnsettled,
+    JobView,
+    Launch,
+    Pause,
+    PauseAfter,
+    Reconcile,
+    RunView,
+    SettleWave,
+    Skip,
+    StartWait,
+    Wait,
+    WaveView,
+    Withdraw,
+)
 from executions.states import ExecutionStatus, JobStatus, LaunchStatus, WaveStatus, roll_up
-from plans.models import OnFailure
 
 PAUSE_LIMIT = timedelta(seconds=31_536_000)  # one year
 LAUNCH_SPACING = timedelta(seconds=15)  # between two jobs of one wave
@@ -24,174 +40,39 @@ UNLISTED_LIMIT = timedelta(days=1)  # how long DRS is asked which instances an e
 BACKOFF_LIMIT = timedelta(minutes=5)
 
 
-@dataclass(frozen=True)
-class JobView:
-    """One StartRecovery of the current wave. `seen_at` is when DRS last told us of it."""
-
-    key: uuid.UUID
-    status: JobStatus
-    attempt: int = 0
-    intent_at: datetime | None = None
-    not_before: datetime | None = None
-    seen_at: datetime | None = None
-    completed_seen_at: datetime | None = None
-    instances_seen_at: datetime | None = None  # when DRS, after the job's end, last said which instances there are
-    error_code: str = ""
-    error_message: str = ""
-
-
-@dataclass(frozen=True)
-class WaveView:
-    """One wave. `jobs` and `servers` are filled for the current wave only; servers of withdrawn jobs are left out."""
-
-    number: int
-    status: WaveStatus
-    pause_before: bool = False
-    paused_at: datetime | None = None
-    resumed: bool = False
-    depends_on: tuple[int, ...] = ()
-    on_failure: OnFailure = OnFailure.STOP
-    deadline_at: datetime | None = None
-    jobs: tuple[JobView, ...] = ()
-    servers: tuple[LaunchStatus, ...] = ()
-
-    @property
-    def state(self) -> WaveStatus:
-        """Its status, as rows call it."""
-        return self.status
-
-
-@dataclass(frozen=True)
-class RunView:
-    """A run as far as decisions need it."""
-
-    status: ExecutionStatus
-    waves: tuple[WaveView, ...]
-    cancelled: bool = False
-    pause_requested: bool = False
-    any_launched: bool = False
-    left_out: bool = False  # a retry that launches not all that is left
-    restored: bool = False  # from a backup, and no person has looked at it yet
-    unconfirmed_launches: bool = False  # and what it launched since that backup was not looked for yet
-
-    @property
-    def current(self) -> WaveView | None:
-        """The wave in progress or next to run."""
-        return current_wave(self.waves)
-
-
-# Decisions
-
-
-@dataclass(frozen=True)
-class Launch:
-    """Send this job, after recording the intent to."""
-
-    wave: int
-    job: uuid.UUID
-
-
-@dataclass(frozen=True)
-class Reconcile:
-    """A launch was intended and its outcome is unknown: look for it at DRS."""
-
-    wave: int
-    job: uuid.UUID
-
-
-@dataclass(frozen=True)
-class FindLaunches:
-    """The rows come from a backup: look at DRS for launches that they do not know, in every wave."""
-
-
-@dataclass(frozen=True)
-class Withdraw:
-    """Jobs not yet sent are no longer wanted."""
-
-    wave: int
-    jobs: tuple[uuid.UUID, ...]
-
-
-@dataclass(frozen=True)
-class GiveUpUnsettled:
-    """DRS ended the jobs but left server rows open: count those as failed."""
-
-    wave: int
-
-
-@dataclass(frozen=True)
-class SettleWave:
-    """The wave is over."""
-
-    wave: int
-    status: WaveStatus
-    code: str = ""
-    message: str = ""
-
-
-@dataclass(frozen=True)
-class Pause:
-    """Wait for a person before this wave."""
-
-    wave: int
-
-
-@dataclass(frozen=True)
-class ExpirePause:
-    """Nobody came for a year."""
-
-    wave: int
-
-
-@dataclass(frozen=True)
-class Skip:
-    """These waves will not run."""
-
-    waves: tuple[int, ...]
-    reason: str
-
-
-@dataclass(frozen=True)
-class Finish:
-    """The run is over."""
-
-    status: ExecutionStatus
-
-
-@dataclass(frozen=True)
-class Wait:
-    """Nothing to do before `until`; where a job is open, the sweep asks DRS then."""
-
-    until: datetime
-
-
-Decision = (
-    Launch
-    | Reconcile
-    | FindLaunches
-    | Withdraw
-    | GiveUpUnsettled
-    | SettleWave
-    | Pause
-    | ExpirePause
-    | Skip
-    | Finish
-    | Wait
-)
-
-
 def decide(run: RunView, now: datetime, *, poll_seconds: float) -> Decision:
     """The one next thing to do with a run that is not over."""
     if run.unconfirmed_launches:
         return FindLaunches()
     wave = run.current
+    if not run.cancelled and (asked := _unanswered(run, wave)):
+        return _ask(asked, now)
     if wave is None:
-        statuses = [each.status for each in run.waves]
-        left_out, any_launched = run.left_out, run.any_launched
-        return Finish(roll_up(statuses, any_launched=any_launched, cancelled=run.cancelled, left_out=left_out))
+        return Finish(_rolled_up(run))
     if wave.status.has_begun:
         return _in_flight(run, wave, now, poll_seconds)
     return _before_launch(run, wave, now)
+
+
+def _rolled_up(run: RunView) -> ExecutionStatus:
+    """Waves that people skipped do not make a run partial; one of which they skipped every wave is cancelled."""
+    statuses = [WaveStatus.COMPLETED if each.left_out else each.status for each in run.waves]
+    cancelled = run.cancelled or all(each.left_out for each in run.waves)
+    return roll_up(statuses, any_launched=run.any_launched, cancelled=cancelled, left_out=run.left_out)
+
+
+def _unanswered(run: RunView, current: WaveView | None) -> WaveView | None:
+    """The failed wave after which a person is asked; not before what is under way has ended."""
+    if current is not None and current.status.has_begun:
+        return None
+    return next((each for each in run.waves if each.needs_answer), None)
+
+
+def _ask(failed: WaveView, now: datetime) -> Decision:
+    if failed.asked_at is None:
+        return PauseAfter(failed.number)
+    expires = failed.asked_at + PAUSE_LIMIT
+    return ExpirePauseAfter(failed.number) if now >= expires else Wait(expires)
 
 
 def _before_launch(run: RunView, wave: WaveView, now: datetime) -> Decision:
@@ -204,7 +85,13 @@ def _before_launch(run: RunView, wave: WaveView, now: datetime) -> Decision:
     if wave.status is WaveStatus.PAUSED:
         expires = (wave.paused_at or now) + PAUSE_LIMIT
         return ExpirePause(wave.number) if now >= expires else Wait(expires)
-    if run.pause_requested or run.restored or (wave.pause_before and not wave.resumed):
+    if run.pause_requested or run.restored:
+        return Pause(wave.number)
+    if wave.wait and wave.starts_at is None:
+        return StartWait(wave.number, now + wave.wait)
+    if wave.starts_at is not None and now < wave.starts_at:
+        return Wait(wave.starts_at)
+    if wave.pause_before and not wave.resumed:
         return Pause(wave.number)
     first = wave.jobs[0]
     if first.not_before is not None and first.not_before > now:
@@ -219,7 +106,8 @@ def _skip_reason(run: RunView, wave: WaveView) -> Skip | None:
     if stopper is not None:
         rest = tuple(each.number for each in run.waves[wave.number :])
         return Skip(rest, f"Wave {stopper.number + 1} failed, and the plan stops there.")
-    missing = [each for each in earlier if each.number in wave.depends_on and each.status is not WaveStatus.COMPLETED]
+    needed = [each for each in earlier if each.number in wave.depends_on and not each.runs_dependents]
+    missing = [each for each in needed if each.status is not WaveStatus.COMPLETED]
     if missing:
         return Skip((wave.number,), f"It depends on wave {missing[0].number + 1}, which did not complete.")
     return None
@@ -264,7 +152,7 @@ def _next_send(wave: WaveView, queued: Sequence[JobView], now: datetime) -> date
 
 def judge_wave(wave: WaveView) -> SettleWave | GiveUpUnsettled | None:
     """Whether a wave is over: judged by its servers, never by a job's COMPLETED, and on fresh evidence only."""
-    if all(server.is_settled for server in wave.servers):
+    if all(server.is_settled for server in (*wave.servers, *wave.optional)):
         return _settled(wave)
     if any(job.status is JobStatus.QUEUED for job in wave.jobs):
         return None
@@ -274,6 +162,8 @@ def judge_wave(wave: WaveView) -> SettleWave | GiveUpUnsettled | None:
     at_drs = [job for job in wave.jobs if job.status.is_open or job.status is JobStatus.COMPLETED]
     if deadline is None or not all(_is_answered_after(deadline, job) for job in at_drs):
         return None
+    if all(server.is_settled for server in wave.servers):
+        return _settled(wave)
     missing, servers = sum(not server.is_settled for server in wave.servers), counted(len(wave.servers), "server")
     text = f"{missing} of {servers} not up in time. AWS goes on; late instances are recorded."
     return SettleWave(wave.number, WaveStatus.FAILED, Code.WAVE_TIMEOUT, text)
@@ -306,14 +196,22 @@ def _settled(wave: WaveView) -> SettleWave:
         return SettleWave(wave.number, WaveStatus.FAILED, message="The run was cancelled before every launch was sent.")
     failed = sum(server is not LaunchStatus.LAUNCHED for server in wave.servers)
     if not failed:
-        return SettleWave(wave.number, WaveStatus.COMPLETED)
+        return SettleWave(wave.number, WaveStatus.COMPLETED, message=_without_optional(wave))
     rejected = next((job for job in wave.jobs if job.status is JobStatus.REJECTED), None)
-    text = f"{failed} of {counted(len(wave.servers), 'server')} did not launch."
+    every = (*wave.servers, *wave.optional)
+    missing = sum(server is not LaunchStatus.LAUNCHED for server in every)
+    text = f"{missing} of {counted(len(every), 'server')} did not launch."
     if rejected is not None:
         told = rejected.error_message
         told = told if failed == len(wave.servers) else f"{text} {told}"
         return SettleWave(wave.number, WaveStatus.FAILED, rejected.error_code, told)
     return SettleWave(wave.number, WaveStatus.FAILED, Code.SERVER_LAUNCH_FAILED, text)
+
+
+def _without_optional(wave: WaveView) -> str:
+    """What a wave that completes says of its optional servers that are not up; empty when all are."""
+    missing = sum(server is not LaunchStatus.LAUNCHED for server in wave.optional)
+    return f"Completed without {missing} of {counted(len(wave.optional), 'optional server')}." if missing else ""
 
 
 def wave_status(jobs: Sequence[JobStatus]) -> WaveStatus:

@@ -48,6 +48,40 @@ def paused(execution: Execution, wave: WaveRun, now: datetime) -> None:
     _send(Event.PAUSED, execution, now, write)
 
 
+def paused_after(execution: Execution, wave: WaveRun, now: datetime) -> None:
+    """The run waits for a person, from now on, because `wave` failed."""
+
+    def write() -> Message:
+        roles = _roles()
+        whom = f"anyone who may resume runs ({', '.join(roles)})" if roles else "anyone who may resume runs"
+        return _message(
+            Event.PAUSED,
+            execution,
+            now,
+            f"is waiting for a decision after wave {wave.number + 1} ({wave.name}), which failed",
+            [
+                *_advised(wave.error_message or wave.status_message, wave.error_code),
+                f"Waiting for: {whom}",
+                f"Since: {utc(now)}",
+                f"Retry its failed servers, go on without them, or cancel: {address(execution)}#resume",
+            ],
+            waitingFor=roles,
+            pausedSince=unix(now),
+            resumeUrl=f"{address(execution)}#resume",
+            pausedAfterWave=wave.number,
+            **_of_wave(wave),
+        )
+
+    _send(Event.PAUSED, execution, now, write)
+
+
+def resumed_after(execution: Execution, wave: WaveRun, now: datetime) -> None:
+    """A person has let a run go on after a wave that failed."""
+    waited = int((now - wave.asked_at).total_seconds()) if wave.asked_at else 0
+    what = f"continues after wave {wave.number + 1} ({wave.name}), which failed, resumed by {wave.answered_by}"
+    _publish(Event.RESUMED, execution, now, what, resumedBy=wave.answered_by, waitedSeconds=waited, **_of_wave(wave))
+
+
 def resumed(execution: Execution, wave: WaveRun, now: datetime) -> None:
     """A person has let a paused run go on."""
     waited = int((now - wave.paused_at).total_seconds()) if wave.paused_at else 0
@@ -78,7 +112,10 @@ def ended(execution: Execution, now: datetime, *, by: str = "") -> None:
     def write() -> Message:
         servers = ServerRun.objects.filter(wave__execution=execution)
         total, up = servers.count(), servers.filter(launch_status=LaunchStatus.LAUNCHED).count()
-        what = f"{state.label.lower()}{f' by {by}' if by else ''}: {up} of {counted(total, 'server')} launched"
+        left_out = f", {execution.servers_left_out} left out" if execution.servers_left_out else ""
+        what = (
+            f"{state.label.lower()}{f' by {by}' if by else ''}{left_out}: {up} of {counted(total, 'server')} launched"
+        )
         lines = _advised(execution.error_message, execution.error_code)
         return _message(event, execution, now, what, lines, serversLaunched=up, serversTotal=total)
 

@@ -2,8 +2,6 @@
 
 from datetime import datetime, timedelta
 
-from django.conf import settings
-
 from drs.errors import Trouble
 from executions.models import Execution, LaunchJob
 from executions.states import JobStatus
@@ -29,7 +27,7 @@ def is_out_of_time(job: LaunchJob, now: datetime) -> bool:
     """Whether AWS has refused the launch for so long that it is given up."""
     limit = GIVE_UP_AFTER
     if job.refused_as == Trouble.QUOTA.name:  # it waits for others' launches, which may take as long as ours
-        limit = max(limit, timedelta(seconds=settings.WAVE_TIMEOUT_SECONDS))
+        limit = max(limit, job.wave.time_limit)
     return job.refused_since is not None and now > job.refused_since + limit
 
 

@@ -28,6 +28,7 @@ class WaveDraft:
         self.key, self.form = key, WaveForm(data, row, prefix=f"w-{key}", initial=initial)
         self.groups = _uuids(self._values("group"))
         self.servers = self._values("server")
+        self.optional = self._values("optional")
         self.needs = self._values("needs")
         self.typed: str = (self.form["typed"].value() or "").strip()
 
@@ -45,6 +46,7 @@ def _related(wave: Wave) -> dict[str, list[str]]:
     return {
         "group": [str(link.group_id) for link in wave.group_links.all()],
         "server": [server.source_server_id for server in wave.servers.all()],
+        "optional": [server.source_server_id for server in wave.servers.all() if server.optional],
         "needs": [str(each.number) for each in wave.depends_on.all()],
     }
 
@@ -180,6 +182,7 @@ class PlanDraft:
             WaveSpec(
                 group_ids=wave.groups,
                 server_ids=wave.servers,
+                optional_server_ids=[each for each in wave.optional if each in wave.servers],
                 depends_on=sorted(self.place(key) for key in wave.needs),
                 **wave.form.given(),
             )
@@ -215,6 +218,8 @@ def _wave_differences(theirs: PlanDraft, their: WaveDraft, mine: PlanDraft, my: 
             f"servers: theirs has {len(their.servers)}, yours {len(my.servers)};"
             f" {only[0]} only theirs, {only[1]} only yours"
         )
+    if set(their.optional) != set(my.optional):
+        yield "optional servers: they differ"
     if set(their.groups) != set(my.groups):
         yield "protection groups: they differ"
     if {theirs.place(key) for key in their.needs} != {mine.place(key) for key in my.needs}:

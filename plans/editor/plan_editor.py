@@ -29,6 +29,7 @@ PLAN_PLACES = {each.name: each.place for each in PLAN} | {"waves": "wave"}
 WAVE_PLACES = {each.name: each.place for each in WAVE} | {
     "protectionGroupIds": "typed",
     "serverIds": "server",
+    "optionalServerIds": "server",
     "dependsOnWaves": "needs",
 }
 
@@ -40,6 +41,7 @@ class ServerChoice:
     id: str
     server: SourceServer | None
     is_chosen: bool
+    is_optional: bool
     elsewhere: int
 
 
@@ -96,12 +98,13 @@ def _choices(
     known: Mapping[str, SourceServer],
     holder: Mapping[str, int],
 ) -> list[ServerChoice]:
-    chosen = set(wave.servers)
+    chosen, optional = set(wave.servers), set(wave.optional)
     return [
         ServerChoice(
             each,
             known.get(each),
             each in chosen,
+            each in optional,
             holder.get(each, 0) if each not in chosen and holder.get(each) != number else 0,
         )
         for each in ids

@@ -241,7 +241,7 @@ def test_it_closes_every_page_to_strangers(client: Client) -> None:
         "metrics",
     }
     open_pages |= {"oidc-begin", "oidc-callback"}  # tests/identity
-    unknown = {"uuid": "7c1f0a9e-0000-4000-8000-000000000000", "int": 1}
+    unknown = {"uuid": "7c1f0a9e-0000-4000-8000-000000000000", "int": 1, "string": "s-11111111111111111"}
     seen = 0
     for pattern in pages(get_resolver()):
         if pattern.name in open_pages or not pattern.name:

@@ -13,7 +13,7 @@ from audit.actor import SYSTEM
 from executions.commands import control
 from executions.launching import restored_runs
 from executions.models import Execution, LaunchJob, ServerRun
-from executions.runs.unresponsive_regions import UNSAVED
+from executions.runs.silence.unresponsive_regions import UNSAVED
 from executions.states import ExecutionStatus, Kind, WaveStatus
 from plans.editor.draft import PlanDraft
 from protection.models import SourceServer

@@ -50,6 +50,9 @@ class Asked:
     def command(self, run: Execution, verb: str) -> Any:
         return self.admin.post(f"/executions/{run.pk}/{verb}")
 
+    def steer(self, run: Execution, verb: str) -> Any:
+        return self.admin.post(f"/executions/{run.pk}/{verb}", {"reason": "Its disk is broken."})
+
     def execute(self, plan: RecoveryPlan | None, **body: Any) -> Any:
         assert plan is not None
         return self.admin.post(f"/recovery-plans/{plan.pk}/execute", DRILL | body, Idempotency_Key=str(plan.pk))
@@ -61,6 +64,10 @@ class Asked:
 
 def over() -> Execution:
     return world.ended(ExecutionStatus.COMPLETED)
+
+
+def of_single_servers() -> Execution:
+    return world.start(world.plan("", (1, 1)))
 
 
 def a_group() -> ProtectionGroup:
@@ -130,6 +137,11 @@ def while_the_database_fails(asked: Asked, error: Exception) -> Any:
         return asked.admin.get("/executions")
 
 
+def the_only_server_of_a_wave(asked: Asked) -> Any:
+    run = of_single_servers()
+    return asked.steer(run, f"servers/{run.waves.get(number=1).servers.get().source_server_id}/exclude")
+
+
 REQUESTS: dict[str, Callable[[Asked], Any]] = {
     "VALIDATION_ERROR": lambda asked: asked.group({"groupName": ""}),
     "MALFORMED_JSON": lambda asked: asked.admin.post("/executions", b"{"),
@@ -138,6 +150,10 @@ REQUESTS: dict[str, Callable[[Asked], Any]] = {
     "REGION_IMMUTABLE": lambda asked: asked.change(a_group(), {"region": "us-west-2"}),
     "PLAN_HAS_NO_WAVES": without_waves,
     "EXECUTION_NOT_PAUSED": lambda asked: asked.command(over(), "resume"),
+    "WAVE_HAS_BEGUN": lambda asked: asked.steer(over(), "waves/0/skip"),
+    "WAVE_NOT_RETRYABLE": lambda asked: asked.command(over(), "waves/0/retry"),
+    "WAVE_NOT_WAITING": lambda asked: asked.command(of_single_servers(), "waves/1/start-now"),
+    "SERVER_NOT_EXCLUDABLE": the_only_server_of_a_wave,
     "EXECUTION_NOT_CANCELLABLE": lambda asked: asked.command(over(), "cancel"),
     "EXECUTION_NOT_PAUSABLE": lambda asked: asked.command(over(), "pause"),
     "EXECUTION_NOT_ABANDONABLE": lambda asked: asked.command(over(), "abandon"),

@@ -1,6 +1,5 @@
 """What tags and names suggest, who may make it, and when the dashboard stops showing the way."""
 
-
 import pytest
 from django.test import Client
 

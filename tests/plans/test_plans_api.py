@@ -89,10 +89,13 @@ def test_both_dialects_say_the_same(admin: Api, groups: dict[str, str]) -> None:
         "protectionGroupIds": [groups["app"]],
         "protectionGroupId": groups["app"],
         "serverIds": [APP],
+        "optionalServerIds": [],
         "dependsOnWaves": [0],
         "dependencies": [{"dependsOnWaveId": "wave-0"}],
         "pauseBeforeWave": True,
         "onFailure": "STOP",
+        "waitMinutesBefore": 0,
+        "timeoutMinutes": None,
     }
 
 

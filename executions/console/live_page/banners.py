@@ -4,12 +4,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, assert_never
 
+from contract.clock import utc
 from contract.plurals import counted
 from contract.status import Tone
 from executions.states import ExecutionStatus, WaveStatus
 
 if TYPE_CHECKING:
-    from executions.console.live_page.page_content import Live
+    from collections.abc import Sequence
+
+    from executions.console.live_page.page_content import Live, WaveCard
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,9 @@ def _running(live: "Live") -> Banner:
         return Banner(Tone.ATTENTION, "Restored from a backup.", after=wave.run.status_message)
     doing = _doing(wave.run.state, engine_alive=live.engine_alive)
     title = f"{wave.title[0].upper()}{wave.title[1:]}, {doing}."
+    if wave.waits_until:
+        title = f"Waiting before {wave.title}, as the plan says."
+        return Banner(Tone.PROGRESS, title, after=f"It starts at {utc(wave.waits_until)}.")
     if wave.run.status_message:
         return Banner(Tone.ATTENTION if wave.is_refused else Tone.PROGRESS, title, after=wave.run.status_message)
     return Banner(
@@ -67,7 +73,36 @@ def _running(live: "Live") -> Banner:
     )
 
 
+def _asked(live: "Live", wave: "WaveCard") -> Banner:
+    """After a failed wave: what each way to go on leads to."""
+    needing = [each.number for each in live.waves if wave.run.number in each.run.depends_on and not each.has_begun]
+    ahead = [each.number for each in live.waves if each.number > wave.number and not each.run.state.is_final]
+    them = "it" if wave.failed == 1 else "them"
+    on = [number for number in ahead if number not in needing]
+    skipped = f"; {_waves(needing)} would be skipped, since {_need(needing)} it" if needing else ""
+    goes_on = f"go on without {them}: {_waves(on)} would run{skipped}" if on else f"end the run without {them}{skipped}"
+    return Banner(
+        Tone.ATTENTION,
+        f"{wave.title[0].upper()}{wave.title[1:]}, failed: {wave.failed} of {counted(wave.total, 'server')}.",
+        "It waits for a decision since",
+        wave.run.asked_at,
+        f"Retry {'it' if wave.failed == 1 else 'the failed servers'}, or {goes_on}.",
+    )
+
+
+def _waves(numbers: "Sequence[int]") -> str:
+    if len(numbers) == 1:
+        return f"wave {numbers[0]}"
+    return f"waves {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
+
+
+def _need(numbers: "Sequence[int]") -> str:
+    return "it needs" if len(numbers) == 1 else "they need"
+
+
 def _paused(live: "Live") -> Banner:
+    if live.asked_wave is not None:
+        return _asked(live, live.asked_wave)
     wave = live.paused_wave or live.current
     if wave is None:
         return Banner(Tone.ATTENTION, "Paused.")
@@ -108,6 +143,9 @@ def _instances(live: "Live") -> str:
 
 
 def _completed(live: "Live") -> Banner:
+    if live.left_out:
+        title = f"Completed, {live.left_out} left out: {live.launched} of {counted(live.total, 'server')} launched."
+        return Banner(Tone.PARTIAL, title, before="Finished", at=live.execution.ended_at, after=_instances(live))
     return Banner(
         Tone.SUCCESS,
         f"All {counted(live.total, 'server')} launched.",

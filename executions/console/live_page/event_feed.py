@@ -1,6 +1,6 @@
 """The event feed of a run: the job logs of DRS and our journal together, in words that a person says."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -59,9 +59,9 @@ VERBS = {
     "execution.retry": "Tried again, attempt {number}, {count} left to launch",
     "execution.pause": "Pause requested before the next wave",
     "execution.pause_withdrawn": "Pause withdrawn",
-    "execution.paused": "Paused before {wave}",
-    "execution.pause_expired": "The pause before {wave} expired",
-    "execution.resume": "Resumed before {wave}",
+    "execution.paused": "Paused {place}",
+    "execution.pause_expired": "The pause {place} expired",
+    "execution.resume": "Resumed {place}",
     "execution.cancel": "Cancel requested",
     "execution.abandon": "Gave up waiting for AWS",
     "execution.stalled": "AWS has told nothing of the run for three polls",
@@ -88,6 +88,10 @@ VERBS = {
     "wave.completed": "{wave} completed",
     "wave.failed": "{wave} failed",
     "wave.skipped": "{wave} skipped",
+    "wave.retried": "{count} of {wave} launched again, attempt {number} of the wave",
+    "wave.waits": "Waiting before {wave}, as the plan says",
+    "wave.started_now": "The wait before {wave} was ended",
+    "server.excluded": "{hostname} of {wave} left out",
     "terminate.sent": "AWS accepted the termination of {instances} in {region}",
     "terminate.waits": "The termination in {region} waits",
     "terminate.refused": "AWS refused to terminate instances in {region}",
@@ -112,6 +116,7 @@ EXPLAINED = {
     "launch.unchecked",
     "wave.failed",
     "wave.skipped",
+    "server.excluded",
     "terminate.refused",
     "terminate.split",
     "terminate.waits",
@@ -193,6 +198,8 @@ def _facts(entry: AuditEntry) -> dict[str, Any]:
     statuses = {each.value: each.label.lower() for each in ExecutionStatus}
     return {
         "wave": _waves([number for number in numbers if isinstance(number, int)]),
+        "place": _place(detail),
+        "hostname": detail.get("hostname", "a server"),
         "number": detail.get("attempt"),
         "count": counted(0 if isinstance(servers, list) else servers or 0, "server"),
         "servers": counted(len(servers) if isinstance(servers, list) else 0, "server"),
@@ -210,6 +217,14 @@ def _facts(entry: AuditEntry) -> dict[str, Any]:
         "gone": counted(len(detail.get("terminated") or []), "instance"),
         "left": len(detail.get("failed") or []),
     }
+
+
+def _place(detail: Mapping[str, Any]) -> str:
+    """Where a run waits, or waited."""
+    after = detail.get("afterWave")
+    if isinstance(after, int):
+        return f"after wave {after + 1}, which failed"
+    return f"before {_waves([number for number in [detail.get('wave')] if isinstance(number, int)])}"
 
 
 def _waves(numbers: Sequence[int]) -> str:

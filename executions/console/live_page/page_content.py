@@ -21,7 +21,7 @@ from executions.runs.account_check import is_elsewhere, without_call
 from executions.runs.current_wave import current_wave, shown_wave, waiting_wave
 from executions.runs.failures import NO_REASON, Failure, WaveFailures, failures_of
 from executions.runs.server_counts import Progress, Tally, progress_of
-from executions.runs.unresponsive_regions import is_unsaved
+from executions.runs.silence.unresponsive_regions import is_unsaved
 from executions.states import ExecutionStatus, LaunchStatus, Phase, TerminationStatus, WaveStatus
 from executions.terminating.cleanup_proof import sentences
 
@@ -54,6 +54,7 @@ class WaveCard:
     is_changed: bool = False
     is_dry_run: bool = False
     pause_asked: bool = False
+    is_over: bool = False  # the run, or it is being cancelled
 
     @property
     def has_gate(self) -> bool:
@@ -118,13 +119,24 @@ class WaveCard:
     def is_open(self) -> bool:
         """Whether the servers show at first, or why it waits; a person's own choice is kept by console.js."""
         state = self.run.state
-        is_told = bool(self.run.status_message) and not state.is_final
+        is_told = not state.is_final and (bool(self.run.status_message) or self.waits_until is not None)
         return state.has_begun or state is WaveStatus.FAILED or is_told or (self.has_begun and self.small_run)
 
     @property
     def is_waiting(self) -> bool:
         """Whether the run stands at this wave's gate."""
         return self.run.state is WaveStatus.PAUSED
+
+    @property
+    def is_steerable(self) -> bool:
+        """Whether it can be skipped and servers of it left out: nothing of it was sent, nor is it a dry run's."""
+        waits = self.run.state in (WaveStatus.PENDING, WaveStatus.PAUSED)
+        return waits and self.run.started_at is None and not self.is_dry_run and not self.is_over
+
+    @property
+    def waits_until(self) -> datetime | None:
+        """Until when the run waits before it, as its plan says."""
+        return self.run.starts_at if self.run.state is WaveStatus.PENDING and not self.is_over else None
 
     @property
     def needs(self) -> str:
@@ -165,6 +177,7 @@ class Live:
                 progress.failed[run.pk],
                 small_run=small,
                 is_dry_run=execution.dry_run,
+                is_over=self.state.is_final or execution.cancel_requested_at is not None,
                 is_changed=since is not None and run.revision > since,
             )
             for run in runs
@@ -253,6 +266,23 @@ class Live:
     @cached_property
     def paused_wave(self) -> WaveCard | None:
         return waiting_wave(self.waves)
+
+    @cached_property
+    def asked_wave(self) -> WaveCard | None:
+        """The wave that failed, and after which the run waits for a decision."""
+        return None if self.state.is_final else next((each for each in self.waves if each.run.needs_answer), None)
+
+    @property
+    def paused_since(self) -> datetime | None:
+        """Since when it waits for a person."""
+        if self.asked_wave is not None:
+            return self.asked_wave.run.asked_at
+        return self.paused_wave.run.paused_at if self.paused_wave else None
+
+    @property
+    def left_out(self) -> int:
+        """Servers that are not up of a run that completed all the same: skipped, left out, or optional and failed."""
+        return self.total - self.launched if self.state is ExecutionStatus.COMPLETED else 0
 
     @property
     def is_cancellable(self) -> bool:

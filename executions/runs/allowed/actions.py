@@ -10,13 +10,13 @@ from typing import assert_never
 from django.utils import timezone
 
 from audit.actor import Actor
-from contract.errors import BadRequest
+from contract.errors import BadRequest, Conflict, DomainError
 from contract.rights import not_allowed
 from executions.codes.ours import Code
 from executions.models import Execution
 from executions.runs.allowed.terminable_instances import terminable_counts
-from executions.runs.current_wave import waiting_wave
-from executions.runs.unresponsive_regions import not_abandonable
+from executions.runs.current_wave import failed_waiting_wave, waiting_wave
+from executions.runs.silence.unresponsive_regions import not_abandonable
 from executions.states import ExecutionStatus, Kind, TerminationStatus, WaveStatus
 
 CONTROL = "executions.control_execution"
@@ -32,6 +32,7 @@ class Verb(Enum):
     TERMINATE = "terminate"
     ABANDON = "abandon"
     RETRY = "retry"
+    STEER = "steer"
 
 
 @dataclass(frozen=True)
@@ -63,16 +64,19 @@ class Refusal:
     is_done: bool = False
     details: Mapping[str, str] = field(default_factory=dict)
 
-    def error(self, execution: Execution) -> BadRequest:
+    def error(self, execution: Execution) -> DomainError:
         """The same for the caller of a service."""
-        return BadRequest(self.code, self.reason, details={"status": execution.status, **self.details})
+        kind = Conflict if self.code is Code.WAVE_HAS_BEGUN else BadRequest
+        return kind(self.code, self.reason, details={"status": execution.status, **self.details})
 
 
 def right_of(verb: Verb, kind: Kind) -> tuple[str, str]:
     """The right that `verb` on a run of this kind needs, and what completes "You may not …"."""
     match verb:
-        case Verb.PAUSE | Verb.CANCEL | Verb.RESUME:
+        case Verb.PAUSE | Verb.CANCEL:
             return CONTROL, f"{verb.value} runs"
+        case Verb.RESUME | Verb.STEER:
+            return right_to_steer(verb, kind)
         case Verb.ABANDON:
             return CONTROL, "give up on AWS's answer"
         case Verb.TERMINATE:
@@ -81,6 +85,17 @@ def right_of(verb: Verb, kind: Kind) -> tuple[str, str]:
             return right_to_start(kind)
         case _:
             assert_never(verb)
+
+
+def right_to_steer(verb: Verb, kind: Kind) -> tuple[str, str]:
+    """Whoever lets a recovery go on has its next wave launched: that is for those who may start one."""
+    match kind:
+        case Kind.DRILL:
+            return CONTROL, f"{verb.value} runs"
+        case Kind.RECOVERY:
+            return right_to_start(kind)[0], f"{verb.value} recoveries"
+        case _:
+            assert_never(kind)
 
 
 def right_to_start(kind: Kind) -> tuple[str, str]:
@@ -189,13 +204,15 @@ def no_resume(execution: Execution, wave: int | None = None) -> Refusal | None:
 
 
 def _waits_elsewhere(execution: Execution, meant: int) -> Refusal | None:
-    waits = waiting_wave(execution.waves.all())
-    if waits is None or waits.number == meant:
+    waves = execution.waves.all()
+    failed, waits = failed_waiting_wave(waves), waiting_wave(waves)
+    there = failed or waits
+    if there is None or there.number == meant:
         return None
+    where = f"after wave {there.number + 1}, which failed" if failed else f"before wave {there.number + 1}"
     return Refusal(
         Code.EXECUTION_NOT_PAUSED,
-        f"The run has advanced: it is now paused before wave {waits.number + 1}. Nothing was resumed."
-        " Check what is up, then resume that wave.",
+        f"The run has advanced: it is now paused {where}. Nothing was resumed. Check what is up, then resume it there.",
     )
 
 

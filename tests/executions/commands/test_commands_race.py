@@ -9,7 +9,7 @@ from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from contract.errors import DomainError
 from executions.commands import control
-from executions.engine import advance
+from executions.engine import advance, pauses
 from executions.launching import launch
 from executions.models import Execution, LaunchJob, ServerHold
 from executions.runs.claim import ClaimLost, claim, load
@@ -97,7 +97,7 @@ def test_it_keeps_a_cancel_that_comes_while_the_engine_decides_to_pause(stage: S
     held = load(run.pk, token)
     control.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     with pytest.raises(ClaimLost):
-        advance._pause(held, held.waves[1], stage.clock())
+        pauses.pause_before(held, held.waves[1], stage.clock())
     stage.until(run, "CANCELLED")
     assert stage.picture(run) == ("CANCELLED", ["COMPLETED", "SKIPPED"])
 

@@ -9,7 +9,7 @@ from django.test import Client
 from executions.models import Execution, WaveRun
 from executions.runs.claim import _wave_view
 from executions.runs.current_wave import current_wave
-from executions.runs.decide import RunView
+from executions.runs.decisions import RunView
 from executions.states import WAVE_FINAL, ExecutionStatus, WaveStatus
 from tests.support.api_client import Api, answer
 

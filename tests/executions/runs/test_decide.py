@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executions.runs import decide as d
+from executions.runs import decide as decisive
+from executions.runs import decisions as d
 from executions.states import ExecutionStatus, JobStatus, LaunchStatus, WaveStatus, roll_up
 from plans.models import OnFailure
 
@@ -36,7 +37,7 @@ def run(*waves: d.WaveView, status: ExecutionStatus = E.RUNNING, **more: Any) ->
 
 
 def decide(view: d.RunView) -> d.Decision:
-    return d.decide(view, NOW, poll_seconds=POLL)
+    return decisive.decide(view, NOW, poll_seconds=POLL)
 
 
 COMPLETED, FAILED = wave(0, W.COMPLETED), wave(0, W.FAILED)
@@ -64,7 +65,7 @@ def test_it_decides_what_a_wave_that_has_not_begun_does(view: d.RunView, expecte
     if expected is not None:
         assert decide(view) == expected
     elif view.status is E.PAUSED:
-        assert decide(view) == d.Wait(ago(60) + d.PAUSE_LIMIT)
+        assert decide(view) == d.Wait(ago(60) + decisive.PAUSE_LIMIT)
     else:
         skip = decide(view)
         assert isinstance(skip, d.Skip)
@@ -85,8 +86,8 @@ IN_FLIGHT = [
         run(flying(job(J.INITIATED, not_before=NOW + timedelta(seconds=9)))),
         d.Wait(NOW + timedelta(seconds=9)),
     ),
-    ("polled", run(flying(SENT)), d.Wait(d.next_poll_slot(NOW, POLL))),
-    ("second job too early", run(flying(SENT, job(key=OTHER))), d.Wait(d.next_poll_slot(NOW, POLL))),
+    ("polled", run(flying(SENT)), d.Wait(decisive.next_poll_slot(NOW, POLL))),
+    ("second job too early", run(flying(SENT, job(key=OTHER))), d.Wait(decisive.next_poll_slot(NOW, POLL))),
     ("second job due", run(flying(replace(SENT, intent_at=ago(15)), job(key=OTHER))), d.Launch(0, OTHER)),
     ("second job, cancelled", run(flying(SENT, job(key=OTHER)), cancelled=True), d.Withdraw(0, (OTHER,))),
     ("refused for now", run(flying(job(not_before=NOW + timedelta(seconds=3)))), d.Wait(NOW + timedelta(seconds=3))),
@@ -105,7 +106,7 @@ def test_it_decides_what_a_wave_in_flight_does(view: d.RunView, expected: d.Deci
 
 
 def verdict(*jobs: d.JobView, servers: tuple[LaunchStatus, ...], **more: Any) -> tuple[str, str] | str | None:
-    told = d.judge_wave(flying(*jobs, servers=servers, **more))
+    told = decisive.judge_wave(flying(*jobs, servers=servers, **more))
     if isinstance(told, d.GiveUpUnsettled):
         return "give up"
     return (told.status.value, told.code) if told else None
@@ -181,16 +182,16 @@ def test_it_rolls_waves_up(waves: list[WaveStatus], launched: bool, cancelled: b
 @given(st.floats(9e8, 4e9), st.sampled_from([0.1, 1.0, 2.5, 15.0, 60.0]))
 def test_it_polls_on_one_grid_that_lies_ahead(moment: float, seconds: float) -> None:
     now = datetime.fromtimestamp(moment, UTC)
-    slot = d.next_poll_slot(now, seconds)
+    slot = decisive.next_poll_slot(now, seconds)
     assert timedelta(0) < slot - now <= timedelta(seconds=seconds + 0.001)
     assert abs(slot.timestamp() / seconds - round(slot.timestamp() / seconds)) < 1e-3
 
 
 @given(st.integers(0, 10_000), st.floats(0.75, 1.25), st.floats(0.1, 60))
 def test_it_backs_off_within_bounds(failures: int, jitter: float, seconds: float) -> None:
-    wait = d.backoff(failures, seconds, jitter)
-    assert timedelta(seconds=min(seconds, 300) * 0.74) <= wait <= d.BACKOFF_LIMIT * 1.25
-    assert d.backoff(failures + 1, seconds, jitter) >= wait
+    wait = decisive.backoff(failures, seconds, jitter)
+    assert timedelta(seconds=min(seconds, 300) * 0.74) <= wait <= decisive.BACKOFF_LIMIT * 1.25
+    assert decisive.backoff(failures + 1, seconds, jitter) >= wait
 
 
 # Properties of all situations
@@ -242,7 +243,7 @@ def test_it_never_sends_what_may_already_be_at_drs(view: d.RunView) -> None:
         assert not view.cancelled
         others = [each.intent_at for each in view.waves[0].jobs if each.status is not J.QUEUED and each.intent_at]
         if view.waves[0].status.has_begun:
-            assert all(NOW - each >= d.LAUNCH_SPACING for each in others)
+            assert all(NOW - each >= decisive.LAUNCH_SPACING for each in others)
 
 
 @given(runs)
@@ -283,5 +284,5 @@ def test_it_always_gets_on_or_waits_for_a_time_ahead(view: d.RunView) -> None:
     ],
 )
 def test_it_shows_a_begun_wave_by_its_jobs(statuses: list[JobStatus], expected: WaveStatus) -> None:
-    assert d.wave_status(statuses) is expected
-    assert d.running_status(expected, cancelled=True) is E.CANCELLING
+    assert decisive.wave_status(statuses) is expected
+    assert decisive.running_status(expected, cancelled=True) is E.CANCELLING

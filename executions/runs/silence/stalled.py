@@ -12,7 +12,7 @@ from django.db.models.functions import Coalesce
 from contract.clock import unix
 from executions.models import Execution, LaunchJob, ServerRun
 from executions.runs.journal import note
-from executions.runs.unresponsive_regions import OPEN_SERVERS, stalled_before
+from executions.runs.silence.unresponsive_regions import OPEN_SERVERS, stalled_before
 from executions.states import WAVE_BEGUN, JobStatus
 
 

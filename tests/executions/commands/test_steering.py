@@ -1,0 +1,160 @@
+"""Steering single waves and servers of a run: what each verb does, and what it refuses."""
+
+from typing import Any
+
+import pytest
+
+from audit.actor import SYSTEM
+from audit.models import AuditEntry
+from executions.models import Execution, ServerRun
+from plans.fields import WaveSpec
+from plans.models import RecoveryPlan
+from plans.services import create_plan
+from tests.support.api_client import Api, answer, make_user, refusal
+from tests.support.stage import Stage
+
+pytestmark = pytest.mark.both
+
+
+def planned(stage: Stage, *tiers: str, **columns: dict[int, Any]) -> RecoveryPlan:
+    """A plan with a wave for each line of host names; `columns` are fields of waves by their number."""
+    waves = [
+        WaveSpec(
+            name=f"Tier {number + 1}",
+            group_ids=[stage.group(hostnames).pk],
+            server_ids=stage.ids(hostnames),
+            **{name: values[number] for name, values in columns.items() if number in values},
+        )
+        for number, hostnames in enumerate(tiers)
+    ]
+
+    return create_plan(actor=SYSTEM, name="Steered", waves=waves)
+
+
+@pytest.fixture
+def api(admin: Api) -> Api:
+    return admin
+
+
+def shown(api: Api, run: Execution) -> Any:
+    return answer(api.get(f"/executions/{run.pk}"))
+
+
+def sent(stage: Stage) -> list[list[str]]:
+    """The servers of each StartRecovery that had its effect."""
+    return [sorted(each["sourceServerID"] for each in call["params"]["sourceServers"]) for call in stage.launches()]
+
+
+def failing(stage: Stage, hostname: str, times: int = 1) -> str:
+    (server,) = stage.ids(hostname)
+    stage.simulator.scenario("launch_failed", servers=[server], times=times)
+    return server
+
+
+def test_a_failed_wave_pauses_the_run_and_its_failed_servers_are_launched_again(stage: Stage, api: Api) -> None:
+    plan = planned(stage, "app-01 app-02", "web-01", on_failure={0: "PAUSE"}, depends_on={1: (0,)})
+    bad = failing(stage, "app-01")
+    run = stage.until(stage.start(plan), "PAUSED", "FAILED", "PARTIAL")
+    seen = shown(api, run)
+    assert (seen["status"], seen["pausedAfterWave"], seen["pausedBeforeWave"]) == ("PAUSED", 0, None)
+    assert [each["status"] for each in seen["waves"]] == ["FAILED", "PENDING"]
+    path = f"/executions/{run.pk}/waves"
+    refusal(api.post(f"{path}/1/retry"), 400, "WAVE_NOT_RETRYABLE")
+    fine = next(each for each in stage.ids("app-01 app-02") if each != bad)
+    assert list(refusal(api.post(f"{path}/0/retry", {"serverIds": [fine]}), 400, "VALIDATION_ERROR")["fields"]) == [
+        "serverIds"
+    ]
+    assert answer(api.post(f"{path}/0/retry", {"comment": "template mended"}))["status"] == "RUNNING"
+    run = stage.until(run, "COMPLETED", "PARTIAL", "PAUSED")
+    seen = shown(api, run)
+    assert [(each["status"], each["attempt"]) for each in seen["waves"]] == [("COMPLETED", 2), ("COMPLETED", 1)]
+    assert sent(stage) == [
+        sorted(stage.ids("app-01 app-02")),
+        [bad],
+        stage.ids("web-01"),
+    ]
+    refusal(api.post(f"{path}/0/retry"), 400, "WAVE_NOT_RETRYABLE")
+
+
+def test_going_on_counts_the_wave_as_failed_and_skips_what_depends_on_it(stage: Stage, api: Api) -> None:
+    plan = planned(stage, "app-01 app-02", "web-01", "web-02", on_failure={0: "PAUSE"}, depends_on={1: (0,)})
+    failing(stage, "app-01")
+    run = stage.until(stage.start(plan), "PAUSED")
+    refusal(api.post(f"/executions/{run.pk}/resume", {"waveNumber": 1}), 400, "EXECUTION_NOT_PAUSED")
+    answer(api.post(f"/executions/{run.pk}/resume", {"waveNumber": 0, "comment": "without it"}))
+    run = stage.until(run, "COMPLETED", "PARTIAL", "PAUSED")
+    assert stage.picture(run) == ("PARTIAL", ["FAILED", "SKIPPED", "COMPLETED"])
+
+
+@pytest.mark.parametrize("dependents", ["SKIP", "RUN"])
+def test_a_wave_is_skipped_and_its_dependents_are_or_run_all_the_same(stage: Stage, api: Api, dependents: str) -> None:
+    plan = planned(stage, "app-01", "app-02", "web-01", pause_before={1: True}, depends_on={2: (1,)})
+    run = stage.until(stage.start(plan), "PAUSED")
+    path = f"/executions/{run.pk}/waves"
+    assert list(refusal(api.post(f"{path}/1/skip", {"reason": " "}), 400, "VALIDATION_ERROR")["fields"]) == ["reason"]
+    refusal(api.post(f"{path}/0/skip", {"reason": "no"}), 409, "WAVE_HAS_BEGUN")
+    refusal(api.post(f"{path}/7/skip", {"reason": "no"}), 404, "NOT_FOUND")
+    for _ in range(2):  # again: nothing changes
+        answer(api.post(f"{path}/1/skip", {"reason": "Its storage is gone.", "dependents": dependents}))
+    run = stage.until(run, "COMPLETED", "PARTIAL", "PAUSED")
+    last = {"SKIP": "SKIPPED", "RUN": "COMPLETED"}[dependents]
+    assert stage.picture(run) == ("COMPLETED", ["COMPLETED", "SKIPPED", last])
+    seen = shown(api, run)
+    assert seen["waves"][1]["skipped"]["reason"] == "Its storage is gone."
+    assert AuditEntry.objects.filter(verb="wave.skipped", refused=False).count() == 1
+    assert len(stage.launches()) == (1 if dependents == "SKIP" else 2)
+
+
+def test_a_server_is_left_out_and_never_launched(stage: Stage, api: Api) -> None:
+    plan = planned(stage, "app-01", "web-01 web-02", pause_before={1: True})
+    run = stage.until(stage.start(plan), "PAUSED")
+    out, kept = stage.ids("web-01 web-02")
+    path = f"/executions/{run.pk}/servers"
+    refusal(api.post(f"{path}/{stage.ids('app-01')[0]}/exclude", {"reason": "late"}), 409, "WAVE_HAS_BEGUN")
+    refusal(api.post(f"{path}/s-11111111111111111/exclude", {"reason": "who"}), 404, "NOT_FOUND")
+    for _ in range(2):
+        answer(api.post(f"{path}/{out}/exclude", {"reason": "Its disk is broken."}))
+    refusal(api.post(f"{path}/{kept}/exclude", {"reason": "both"}), 400, "SERVER_NOT_EXCLUDABLE")
+    answer(api.post(f"/executions/{run.pk}/resume"))
+    run = stage.until(run, "COMPLETED", "PARTIAL", "FAILED")
+    assert stage.picture(run) == ("COMPLETED", ["COMPLETED", "COMPLETED"])
+    assert sent(stage) == [stage.ids("app-01"), [kept]]
+    server = ServerRun.objects.get(source_server_id=out)
+    assert (server.launch_status, (server.excluded or {})["reason"]) == ("PENDING", "Its disk is broken.")
+    assert AuditEntry.objects.filter(verb="server.excluded", refused=False).count() == 1
+
+
+def test_an_optional_server_does_not_fail_its_wave(stage: Stage, api: Api) -> None:
+    failing(stage, "app-02")
+    optional = stage.ids("app-02")
+    plan = planned(stage, "app-01 app-02", "web-01", optional_server_ids={0: optional}, depends_on={1: (0,)})
+    run = stage.until(stage.start(plan), "COMPLETED", "PARTIAL", "FAILED")
+    assert stage.picture(run) == ("COMPLETED", ["COMPLETED", "COMPLETED"])
+    assert shown(api, run)["waves"][0]["statusMessage"] == "Completed without 1 of 1 optional server."
+
+
+def test_a_wave_waits_for_its_time_or_is_started_now(stage: Stage, api: Api) -> None:
+    plan = planned(stage, "app-01", "web-01", wait_minutes_before={1: 30})
+    run = stage.start(plan)
+    stage.wait(lambda: stage.waves(run)[1].starts_at is not None, run)
+    stage.advance(1200)
+    stage.look()
+    assert (len(stage.launches()), shown(api, run)["waves"][1]["status"]) == (1, "PENDING")
+    assert shown(api, run)["waves"][1]["startsAt"]
+    path = f"/executions/{run.pk}/waves"
+    refusal(api.post(f"{path}/0/start-now"), 409, "WAVE_HAS_BEGUN")
+    answer(api.post(f"{path}/1/start-now"))
+    stage.look()
+    assert len(stage.launches()) == 2
+    assert stage.until(run, "COMPLETED").status == "COMPLETED"
+
+
+def test_an_operator_steers_drills_and_no_recoveries(stage: Stage) -> None:
+    operator = Api(make_user("operator"))
+    plan = planned(stage, "app-01", "web-01", pause_before={1: True})
+    run = stage.until(stage.start(plan), "PAUSED")
+    Execution.objects.filter(pk=run.pk).update(kind="RECOVERY")
+    for verb, body in (("resume", {}), ("waves/1/skip", {"reason": "x"}), ("waves/1/start-now", {})):
+        refusal(operator.post(f"/executions/{run.pk}/{verb}", body), 403, "FORBIDDEN")
+    Execution.objects.filter(pk=run.pk).update(kind="DRILL")
+    answer(operator.post(f"/executions/{run.pk}/resume"))
