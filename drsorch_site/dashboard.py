@@ -29,6 +29,7 @@ from executions.readiness.stored_verdicts import overview
 from executions.runs.server_counts import progress_of
 from executions.states import ExecutionStatus, JobStatus, Kind, Verdict
 from plans.models import RecoveryPlan
+from protection.inventory import launch_details
 from protection.models import RegionInventory, SourceServer
 from protection.states import ServerState
 from protection.views import region_ages, stale_before, state_counts
@@ -94,6 +95,7 @@ def _poll_state(request: HttpRequest) -> PollState:
         RegionInventory.objects.filter(tried_at__isnull=False).order_by("-tried_at").values("tried_at")[:1],
         *(weighed.filter(verdict=each).values(n=_figure("COUNT", "pk")) for each in Verdict),
         believed.values(n=_figure("COUNT", "pk")),
+        SourceServer.objects.present().order_by().values(n=_figure("COUNT", "details_as_of")),
         stale.values(n=_figure("COUNT", "pk")),
     )
     names = [f"figure{at}" for at in range(len(figures))]
@@ -148,6 +150,7 @@ def _readiness() -> dict[str, object]:
     return {
         "columns": [label for label, _, _ in COLUMNS],
         "regions": regions,
+        "details": launch_details.progress(),
         "unassigned": SourceServer.objects.present().unassigned().count(),
         "servers_total": sum(sum(each.values()) for each in counts.values()),
         "servers_ready": sum(each[ServerState.READY_FOR_RECOVERY] for each in counts.values()),

@@ -16,6 +16,7 @@ from drs.errors import DrsError
 from drs.shapes import Job
 from executions.engine import journal_head
 from executions.engine.advance import step_calls
+from executions.engine.details import DetailsReader
 from executions.engine.poll import Poller
 from executions.metrics import failed_aws_calls
 from executions.models import Execution
@@ -57,6 +58,7 @@ class Sweep:
         self.offered: dict[uuid.UUID, float] = {}  # until when a run is left to the workers
         self.pool = CallPool()
         self.poller = Poller(self.pool, clock)
+        self.details = DetailsReader(self.pool, clock)
         self.next_inventory_check: datetime | None = None
         self.next_seal_check: datetime | None = None
         self.next_head_check: datetime | None = None
@@ -132,8 +134,10 @@ class Sweep:
             return
         self.next_inventory_check = now + INVENTORY_CHECK
         every = timedelta(seconds=settings.INVENTORY_SECONDS)
-        for region in inventory.claim_due_regions(now, every=every):
-            self.pool.start(_read_region(region, self.clock))
+        claimed = inventory.claim_due_regions(now, every=every)
+        for region in claimed:
+            self.pool.start(_read_region(region, self.clock, self.details))
+        self.details.go_on(without=claimed)
         stored_verdicts.refresh(now)
 
     def _seal(self, now: datetime) -> None:
@@ -164,27 +168,21 @@ def _isolated(work: Callable[[], object]) -> None:
         log.exception("Part of a sweep failed; the rest continues")
 
 
-def _read_region(region: str, clock: Clock) -> AwsCalls[None]:
+def _read_region(region: str, clock: Clock, details: DetailsReader) -> AwsCalls[None]:
     """A region's servers; and if it answers, which instances and jobs run there, and the details of a few servers."""
     reading: inventory.Reading = yield partial(inventory.fetch, region, reading="poller")
     if inventory.keep(reading) is not None:
+        details.hold(region)
         return
     account = reading.account
     yield from _read_instances(region, account, clock)
     jobs: Sequence[Job] | DrsError = yield partial(launch_details.fetch_jobs, region, account, clock())
     if isinstance(jobs, DrsError):
         launch_details.note_trouble(region, jobs)
+        details.hold(region)
         return
     launch_details.keep_jobs(region, jobs, clock())
-    this_round = launch_details.Round()
-    for server in launch_details.due_servers(region, account, clock()):
-        detail: launch_details.Detail = yield partial(launch_details.fetch_detail, region, account, server)
-        if detail.error is not None:
-            launch_details.note_trouble(region, detail.error)
-            return
-        launch_details.keep_detail(detail, clock())
-        if this_round.is_over:
-            return
+    details.begin(region, account)
 
 
 def _read_instances(region: str, account: str, clock: Clock) -> AwsCalls[None]:

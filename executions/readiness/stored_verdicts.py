@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count, F, Q
+from django.db.models import Count, Exists, F, OuterRef, Q
 
 from executions.codes.readiness import Against
 from executions.models import Execution, PlanReadiness
@@ -19,6 +19,7 @@ from executions.readiness.assessment import Readiness, assess
 from executions.readiness.facts import believed_for, facts_of
 from executions.states import Verdict
 from plans.models import RecoveryPlan, WaveServer
+from protection.models import RegionInventory, SourceServer
 
 PLANS_A_ROUND = 50
 WEIGHED_EVERY = timedelta(minutes=2)
@@ -29,7 +30,8 @@ KEPT_REASONS = 5
 def refresh(now: datetime) -> int:
     """Weigh the plans that were never weighed, were changed or run since, or not lately; answers how many."""
     stale = Q(readiness=None) | Q(readiness__checked_at__lt=now - WEIGHED_EVERY)
-    due = RecoveryPlan.objects.filter(stale | ~Q(readiness__plan_version=F("version")) | _run_since(now))
+    changed = ~Q(readiness__plan_version=F("version"))
+    due = RecoveryPlan.objects.filter(stale | changed | _run_since(now) | _learned_since())
     oldest = due.order_by(F("readiness__checked_at").asc(nulls_first=True), "pk")
     plans = dict(oldest.values_list("pk", "version")[:PLANS_A_ROUND])
     if not plans:
@@ -69,6 +71,14 @@ def _run_since(now: datetime) -> Q:
     servers = WaveServer.objects.filter(plan__in=[plan for plan, *_ in moved]).values("assignment")
     sharing = WaveServer.objects.filter(assignment__in=servers).values("plan")
     return Q(pk__in=sharing, readiness__checked_at__lt=last + SETTLING)
+
+
+def _learned_since() -> Q:
+    """The plans of which too little was known, where servers of theirs, or a region, have been read since."""
+    members = WaveServer.objects.filter(plan=OuterRef(OuterRef("pk"))).values("assignment__source_server_id")
+    read = SourceServer.objects.filter(details_as_of__gt=OuterRef("readiness__checked_at"), pk__in=members)
+    regions = RegionInventory.objects.filter(jobs_as_of__gt=OuterRef("readiness__checked_at"))
+    return Q(Exists(read) | Exists(regions), readiness__verdict=Verdict.UNKNOWN)
 
 
 def _weighed(plans: Collection[uuid.UUID], now: datetime) -> dict[uuid.UUID, Readiness]:

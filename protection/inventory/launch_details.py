@@ -1,6 +1,6 @@
 """What the list of source servers does not tell and readiness needs: snapshots, launch settings, jobs that run.
 
-DRS tells snapshots and launch settings of one server a call, so a few servers are read a round, those never read first.
+DRS tells snapshots and launch settings of one server a call, so some servers are read a round, those never read first.
 """
 
 import time
@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Count, Exists, OuterRef, QuerySet
 
 from drs.client import Drs
 from drs.errors import DrsError
 from drs.shapes import JOB_COMPLETED, Job
 from protection.models import RegionInventory, ServerAssignment, SourceServer
 
-SERVERS_A_ROUND = 25
+SERVERS_A_ROUND = 40  # every five seconds: 4,000 in eight minutes
+READ_AGAIN_A_ROUND = 10  # of those that are known: 4,000 in half an hour
 SECONDS_A_ROUND = 5.0  # one slow region must not keep an engine from passing its turn on
 READ_AGAIN = timedelta(hours=1)
 JOBS_SINCE = timedelta(hours=6)  # no DRS job runs for longer
@@ -76,13 +77,39 @@ def note_trouble(region: str, error: DrsError) -> None:
     RegionInventory.objects.filter(region=region).update(details_error=f"{error.code}: {error.message}")
 
 
-def due_servers(region: str, account: str, now: datetime) -> list[str]:
-    """Servers of groups whose details are unknown or old, the oldest first, as many as one round reads."""
+def due_servers(region: str, account: str, now: datetime, *, limit: int = SERVERS_A_ROUND) -> list[str]:
+    """Servers of groups whose details are due: those never read, and a few of those that are old, the oldest first."""
+    servers = _grouped().filter(region=region, account_id=account)
+    unread = list(servers.filter(details_as_of=None).order_by("pk").values_list("pk", flat=True)[:limit])
+    old = servers.filter(details_as_of__lt=now - READ_AGAIN).order_by("details_as_of", "pk")
+    room = min(limit - len(unread), READ_AGAIN_A_ROUND)
+    return unread + list(old.values_list("pk", flat=True)[:room] if room else [])
+
+
+def _grouped() -> QuerySet[SourceServer]:
     grouped = ServerAssignment.objects.filter(source_server_id=OuterRef("pk"))
-    old = Q(details_as_of=None) | Q(details_as_of__lt=now - READ_AGAIN)
-    servers = SourceServer.objects.present().filter(old, Exists(grouped), region=region, account_id=account)
-    oldest = servers.order_by(F("details_as_of").asc(nulls_first=True), "pk")
-    return list(oldest.values_list("pk", flat=True)[:SERVERS_A_ROUND])
+    return SourceServer.objects.present().filter(Exists(grouped))
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How many of the servers of groups have been asked about by themselves."""
+
+    read: int
+    total: int
+
+    def __str__(self) -> str:
+        return f"Details of {self.read:,} of {self.total:,} servers read"
+
+    @property
+    def is_over(self) -> bool:
+        return self.read >= self.total
+
+
+def progress() -> Progress:
+    """One query."""
+    found = _grouped().aggregate(read=Count("details_as_of"), total=Count("pk"))
+    return Progress(found["read"], found["total"])
 
 
 class Round:
