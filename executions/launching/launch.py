@@ -59,6 +59,7 @@ from executions.states import JobStatus
 from protection.inventory.source_servers import seconds_of_lag
 
 Listed = Mapping[str, SourceServer]  # by id, as DRS lists them
+SHOWN_WITHIN = timedelta(minutes=5)  # after no request could be accepted any more; no listing is later than that
 OCCUPANTS_SINCE = timedelta(hours=6)  # no DRS job runs for longer
 
 
@@ -309,30 +310,33 @@ def _after_busy(
         jobs = yield partial(Drs(job.region, job.account_id, reading="poller").jobs_since, since)
     except DrsError:
         text = f"{error.message} AWS does not say which job is using it."
-        if not _is_other_job(job):
+        if not _is_other_job(job, clock()):
             _after_unclear(run, wave, job, error, text, clock())
         else:
             retry_later(run, wave, job, error, text, clock())
         return
-    if not _is_other_job(job) and adopt_found(run, wave, job, jobs, clock):
+    if not _is_other_job(job, clock()) and adopt_found(run, wave, job, jobs, clock):
         return
     ours = jobs_of_ours(jobs)
     text, parts = occupied_by(jobs, servers, error, ours), []
     if error.trouble is Trouble.CONFLICT:
-        parts = by_occupant(jobs, servers, ours, error.names(servers, servers) if _is_other_job(job) else ())
-        if not any(each.waits for each in parts) and job.refused_as == Trouble.CONFLICT.name and _is_other_job(job):
+        is_other = _is_other_job(job, clock())
+        parts = by_occupant(jobs, servers, ours, error.names(servers, servers) if is_other else ())
+        if not any(each.waits for each in parts) and job.refused_as == Trouble.CONFLICT.name and is_other:
             parts = halves(servers) if len(servers) > 1 else parts
     if len(parts) > 1:
         split(run, wave, job, parts, error, text, clock())
     else:
         is_ours = all(each.without_limit for each in parts) if parts else bool(ours)
-        retry_later(run, wave, job, error, text, clock(), without_limit=is_ours)
+        # Of several nobody knows which it is: they are halved before any of them is given up.
+        is_open = bool(parts) and len(servers) > 1 and not any(each.waits for each in parts)
+        retry_later(run, wave, job, error, text, clock(), without_limit=is_ours or is_open)
 
 
-def _is_other_job(job: LaunchJob) -> bool:
+def _is_other_job(job: LaunchJob, now: datetime) -> bool:
     """Whether a conflict with something that DRS does not show is certainly none with this very launch: a job that DRS
-    shows late must still be found by the launch's tag, so such a launch stays whole."""
-    return job.cleared_at is None
+    shows late must still be found by the launch's tag, so for a while such a launch stays whole."""
+    return job.cleared_at is None or now > job.cleared_at + SHOWN_WITHIN
 
 
 def _occupants_since(run: Run, wave: WaveRun, servers: Sequence[str], now: datetime) -> datetime:
@@ -351,7 +355,7 @@ def _split_in_conflict(run: Run, wave: WaveRun, job: LaunchJob, jobs: Sequence[J
     if job.refused_as != Trouble.CONFLICT.name or len(servers) == 1:
         return False
     parts = by_occupant(jobs, servers, jobs_of_ours(jobs), ())
-    if not any(each.waits for each in parts) and _is_other_job(job):
+    if not any(each.waits for each in parts) and _is_other_job(job, now):
         parts = halves(servers)
     if len(parts) == 1:
         return False

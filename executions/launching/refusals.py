@@ -178,7 +178,8 @@ def _create_part(job: LaunchJob, part: Part, now: datetime, *, over: bool) -> La
     last: int = LaunchJob.objects.filter(wave=job.wave_id).aggregate(last=Max("position"))["last"]
     made = LaunchJob(wave_id=job.wave_id, position=last + 1, account_id=job.account_id, region=job.region)
     made.status = JobStatus.WITHDRAWN if over else JobStatus.QUEUED
-    made.refused_as, made.refused_since, made.cleared_at = job.refused_as, job.refused_since, job.cleared_at
+    # How long it has been refused counts anew: of these servers nobody knows yet that they are not taken.
+    made.refused_as, made.cleared_at = job.refused_as, job.cleared_at
     if part.error_code:
         made.status, made.error_code, made.error_message = JobStatus.REJECTED, part.error_code, part.text
     elif part.waits:

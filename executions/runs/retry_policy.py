@@ -26,7 +26,7 @@ def count_refusal(job: LaunchJob, trouble: Trouble, now: datetime, *, without_li
 def is_out_of_time(job: LaunchJob, now: datetime) -> bool:
     """Whether AWS has refused the launch for so long that it is given up."""
     limit = GIVE_UP_AFTER
-    if job.refused_as == Trouble.QUOTA.name:  # it waits for others' launches, which may take as long as ours
+    if job.refused_as in (Trouble.QUOTA.name, Trouble.CONFLICT.name):  # others' launches may take as long as ours
         limit = max(limit, job.wave.time_limit)
     return job.refused_since is not None and now > job.refused_since + limit
 
