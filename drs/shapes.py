@@ -64,6 +64,7 @@ class Hardware:
     ram_bytes: int = 0
     disk_bytes: int = 0
     os: str = ""
+    instance_type: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,7 @@ class SourceServer:
                 ram_bytes=_number(properties.get("ramBytes")),
                 disk_bytes=sum(_number(disk.get("bytes")) for disk in _mappings(properties.get("disks"))),
                 os=_text(_mapping(properties.get("os")).get("fullString")),
+                instance_type=_text(properties.get("recommendedInstanceType")),
             ),
             trouble=_trouble(item, replication),
         )

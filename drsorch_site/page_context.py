@@ -25,6 +25,7 @@ class NavEntry:
 
 STARTS = ("start-drill", "start-recovery")
 COMMANDS = ("cancel-execution", "terminate-execution", "abandon-execution")
+RUNS = frozenset({"execution", "job-logs", "report", "instances", "end-instances", *COMMANDS})
 
 
 def _of(thing: str) -> tuple[str, ...]:
@@ -35,7 +36,7 @@ NAVIGATION = (
     NavEntry("Dashboard", "home", "dashboard", "d"),
     NavEntry("Protection groups", "shield-check", "groups", "g", frozenset({"group", *_of("group")})),
     NavEntry("Recovery plans", "queue-list", "plans", "p", frozenset({"plan", *_of("plan"), *STARTS})),
-    NavEntry("Executions", "play-circle", "executions", "e", frozenset({"execution", "job-logs", "report", *COMMANDS})),
+    NavEntry("Executions", "play-circle", "executions", "e", RUNS),
     NavEntry("Source servers", "server-stack", "servers", "s"),
     NavEntry("Journal", "book-open", "journal", "j", frozenset({"journal-entry"})),
     NavEntry(

@@ -98,6 +98,7 @@ try:
         scope: env.str(f"DRSORCH_THROTTLE_{scope.upper()}", rate, validate=validate.Regexp(r"[1-9]\d*/(s|min|h)$"))
         for scope, rate in DEFAULT_RATES.items()
     }
+    MONTHLY_PRICES: dict[str, float] = env.dict("DRSORCH_MONTHLY_PRICES", {}, subcast_values=float)
     MAIL = read_mail(env.str("DRSORCH_MAIL", ""))
     DEFAULT_FROM_EMAIL = env.str("DRSORCH_MAIL_FROM", f"drsorch@{PUBLIC.host.strip('[]')}", validate=validate.Email())
     WEBHOOK_NETWORKS = _networks(env.list("DRSORCH_WEBHOOK_NETWORKS", []))

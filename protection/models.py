@@ -108,6 +108,9 @@ class SourceServer(models.Model):
     ram_bytes = models.BigIntegerField(default=0)
     disk_bytes = models.BigIntegerField(default=0)
     os = models.CharField(max_length=256, blank=True)
+    instance_type = models.CharField(
+        max_length=32, blank=True, default="", db_default="", help_text="That DRS recommends for its instance"
+    )
     replication_error = models.CharField(max_length=1024, blank=True, default="", db_default="")
     replication_direction = models.CharField(max_length=16, blank=True, default="", db_default="")
     staging_status = models.CharField(max_length=32, blank=True, default="", db_default="")
@@ -161,9 +164,13 @@ class SourceServer(models.Model):
 class RecoveryInstanceQuerySet(models.QuerySet["RecoveryInstance"]):
     """How the inventory of recovery instances is read."""
 
+    def up(self) -> "RecoveryInstanceQuerySet":
+        """Instances that are there, stopped ones too, whoever launched them."""
+        return self.exclude(ec2_state__in=sorted(GONE))
+
     def production(self) -> "RecoveryInstanceQuerySet":
         """Instances that are there and not known to be a drill's, whoever launched them."""
-        return self.exclude(is_drill=True).exclude(ec2_state__in=sorted(GONE))
+        return self.up().exclude(is_drill=True)
 
 
 class RecoveryInstance(models.Model):

@@ -18,6 +18,8 @@ ACTIONS: dict[tuple[str, str], str] = {
     ("api-plan-execute", "POST"): "execution.start",
     ("api-executions", "POST"): "execution.start",
     ("api-executions", "DELETE"): "execution.hide",
+    ("api-instances-terminate", "POST"): "instance.terminate",
+    ("end-instances", "POST"): "instance.terminate",
     ("hide-executions", "POST"): "execution.hide",
     ("api-execution", "DELETE"): "execution.cancel",
     ("api-execution-resume", "POST"): "execution.resume",

@@ -3,12 +3,14 @@
 from django.urls import URLPattern
 
 from contract.rest.views import route
-from executions.api import readiness, retry, steering
+from executions.api import instances, readiness, retry, steering
 from executions.api import views as executions
 
 urlpatterns: list[URLPattern] = [
     *route("recovery-plans/<str:plan_id>/readiness", readiness.PlanReadinessView, "api-plan-readiness"),
     *route("recovery-plans/<str:plan_id>/execute", executions.PlanExecute, "api-plan-execute"),
+    *route("recovery-instances", instances.Instances, "api-instances"),
+    *route("recovery-instances/terminate", instances.EndInstances, "api-instances-terminate"),
     *route("executions", executions.ExecutionList, "api-executions"),
     *route("executions/<str:execution_id>", executions.ExecutionDetail, "api-execution"),
     *route("executions/<str:execution_id>/retry", retry.Retry, "api-execution-retry"),

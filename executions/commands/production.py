@@ -108,7 +108,7 @@ def _ours(server_ids: Sequence[str], attempts: Collection[uuid.UUID]) -> list[Pr
             hostname=hostname,
             recovery_instance_id=instance,
             is_up=LaunchStatus.of(status) is LaunchStatus.LAUNCHED,
-            launched_by=_by_run(Kind.RECOVERY, plan, run),
+            launched_by=of_run(Kind.RECOVERY, plan, run),
             since=launched_at,
             execution_id=run,
         )
@@ -122,7 +122,7 @@ def _ours(server_ids: Sequence[str], attempts: Collection[uuid.UUID]) -> list[Pr
 def _listed(server_ids: Sequence[str], attempts: Collection[uuid.UUID]) -> list[ProductionInstance]:
     """What DRS last listed of these servers and does not call a drill's, but for what a run has terminated since."""
     found = recovery_instances.production(server_ids)
-    ended = _ended(found)
+    ended = ended_since(found)
     jobs = _jobs(sorted({each.job_id for each in found if each.job_id}))
     servers = sorted({each.source_server_id for each in found})
     names = {
@@ -141,7 +141,7 @@ def _listed(server_ids: Sequence[str], attempts: Collection[uuid.UUID]) -> list[
                 hostname=names.get(each.source_server_id, each.source_server_id),
                 recovery_instance_id=each.pk,
                 is_up=True,
-                launched_by=run.words if run else _by_job(each),
+                launched_by=run.words if run else launched_outside(each),
                 since=each.launched_at,
                 execution_id=run.execution_id if run else None,
             )
@@ -149,7 +149,7 @@ def _listed(server_ids: Sequence[str], attempts: Collection[uuid.UUID]) -> list[
     return listed
 
 
-def _ended(found: Sequence[RecoveryInstance]) -> set[str]:
+def ended_since(found: Sequence[RecoveryInstance]) -> set[str]:
     """Which of these DRS itself named as terminated after it listed them: the inventory is read once a minute."""
     if not found:
         return set()
@@ -173,19 +173,20 @@ def _jobs(job_ids: Sequence[str]) -> dict[str, _Launch]:
     """The launches of ours among these DRS jobs."""
     columns = ("job_id", "wave__execution_id", "wave__execution__kind", "wave__execution__plan_name")
     return {
-        job: _Launch(run, _by_run(Kind.of(kind), plan, run))
+        job: _Launch(run, of_run(Kind.of(kind), plan, run))
         for chunk in chunks(job_ids)
         for job, run, kind, plan in LaunchJob.objects.filter(job_id__in=chunk).values_list(*columns)
     }
 
 
-def _by_run(kind: Kind, plan_name: str, execution_id: uuid.UUID) -> str:
+def of_run(kind: Kind, plan_name: str, execution_id: uuid.UUID) -> str:
+    """Who launched an instance that a run did."""
     return f"{kind.label} of {plan_name}, run {execution_id}"
 
 
-def _by_job(instance: RecoveryInstance) -> str:
+def launched_outside(instance: RecoveryInstance | None) -> str:
     """Not from here: the job says how, as long as DRS knows it."""
-    if not instance.job_id:
+    if instance is None or not instance.job_id:
         return ""
     how = f" ({instance.initiated_by})" if instance.initiated_by else ""
     return f"outside this product, DRS job {instance.job_id}{how}"

@@ -5,6 +5,7 @@ from django.urls import URLPattern
 from console.page_access import page
 from executions.console import control_views as control
 from executions.console import history_views as history
+from executions.console import instance_views as instances
 from executions.console import job_log_views as logs
 from executions.console import list_update_views as rows
 from executions.console import plan_views as plan_page
@@ -20,6 +21,8 @@ urlpatterns: list[URLPattern] = [
     page("recovery-plans/<uuid:plan_id>/start-drill", start.drill_start, "start-drill"),
     page("recovery-plans/<uuid:plan_id>/start-recovery", start.recovery_start, "start-recovery"),
     page("executions", executions.execution_list, "executions"),
+    page("recovery-instances", instances.instance_list, "instances"),
+    page("recovery-instances/terminate", instances.instances_end, "end-instances"),
     page("executions/hide", history.hide_finished, "hide-executions"),
     page("executions/rows", rows.execution_rows, "execution-rows"),
     page("executions/engine", rows.engine_back, "engine-back"),

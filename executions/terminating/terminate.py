@@ -48,9 +48,15 @@ from protection.drs_refusals import drs_trouble
 
 @attempt("execution.terminate", "execution", subject="execution_id")
 def terminate(
-    *, actor: Actor, execution_id: uuid.UUID, comment: str = "", clock: Clock = db_clock
+    *,
+    actor: Actor,
+    execution_id: uuid.UUID,
+    comment: str = "",
+    only: Collection[str] | None = None,
+    clock: Clock = db_clock,
 ) -> TerminationResult:
-    """Ask DRS to terminate every instance of a finished run that is still there. Again: the recorded result.
+    """Ask DRS to terminate every instance of a finished run that is still there, or `only` these. Again: the recorded
+    result.
 
     Raises Forbidden, NotFound, BadRequest (EXECUTION_STILL_RUNNING), and the contract's DRS errors when no region
     could even be asked which instances exist; one of several that could not is told in `failed`.
@@ -63,7 +69,7 @@ def terminate(
     silent = {} if has_nothing_left else _refresh_instances(execution, clock)
     _refuse_if_nothing_known(execution, silent)
     window = SendWindow(settings.SEND_WINDOW_SECONDS)  # opened before the intents: the engine judges them by their age
-    run_inline(send(execution, _record_intents(actor, execution, comment, clock, silent), window, clock))
+    run_inline(send(execution, _record_intents(actor, execution, comment, clock, silent, only), window, clock))
     return result(execution, silent)
 
 
@@ -175,8 +181,17 @@ def _terminated_by_us(execution: Execution) -> set[str]:
     }
 
 
+def _is_meant(server: ServerRun, only: Collection[str] | None) -> bool:
+    return server.can_be_asked_for and (only is None or server.recovery_instance_id in only)
+
+
 def _record_intents(
-    actor: Actor, execution: Execution, comment: str, clock: Clock, silent: Collection[Place]
+    actor: Actor,
+    execution: Execution,
+    comment: str,
+    clock: Clock,
+    silent: Collection[Place],
+    only: Collection[str] | None = None,
 ) -> list[TerminationJob]:
     """Commit what is about to be asked. The lock lets one of two requests at once find something to do."""
     with transaction.atomic():
@@ -195,7 +210,7 @@ def _record_intents(
                 requested_by=actor.name,
             )
             for (account, region), here in ({} if has_nothing_left else terminable_by_region(execution)).items()
-            if (account, region) not in silent and (servers := [each for each in here if each.can_be_asked_for])
+            if (account, region) not in silent and (servers := [each for each in here if _is_meant(each, only)])
             for at in range(0, len(servers), SERVERS_PER_JOB)
         ]
         before = {"terminationStatus": execution.termination_status}

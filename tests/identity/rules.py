@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from executions.models import Execution
+from executions.models import Execution, ServerRun
 from executions.states import ExecutionStatus, Kind
 from tests.console import world
 
@@ -93,6 +93,21 @@ def _subscription(scene: Scene) -> dict[str, Any]:
     return {"name": "New", "channel": "SNS", "target": world.TOPIC, "events": ["PAUSED"]}
 
 
+def _instances(scene: Scene) -> list[str]:
+    rows = ServerRun.objects.filter(wave__execution=scene.run)
+    return list(rows.exclude(recovery_instance_id="").values_list("recovery_instance_id", flat=True))
+
+
+def _end(scene: Scene) -> dict[str, Any]:
+    return {"recoveryInstanceIds": _instances(scene)}
+
+
+def _tick(scene: Scene) -> dict[str, Any]:
+    found = _instances(scene)
+    kind = "production " if Execution.objects.get(pk=scene.run.pk).purpose.is_recovery else ""
+    return {"instance": found, "confirm": f"terminate {kind}{len(found)}"}
+
+
 def _start(kind: str) -> Callable[[Scene], dict[str, Any]]:
     return lambda scene: {"PlanId": str(scene.ids["plan_id"]), "ExecutionType": kind, "InitiatedBy": "x"}
 
@@ -131,6 +146,9 @@ API = [
     Rule("api-execution-abandon", "POST", CONTROL),
     Rule("api-execution-terminate", "POST", END_DRILL, scene=Scene.drilled),
     Rule("api-execution-terminate", "POST", END_RECOVERY, scene=Scene.recovered),
+    Rule("api-instances", "GET", EVERYBODY),
+    Rule("api-instances-terminate", "POST", END_DRILL, _end, Scene.drilled),
+    Rule("api-instances-terminate", "POST", END_RECOVERY, _end, Scene.recovered),
     Rule("api-execution-job-logs", "GET", EVERYBODY),
     Rule("api-subscriptions", "GET", EVERYBODY),
     Rule("api-subscriptions", "POST", ADD_SUB, _subscription),
@@ -151,6 +169,7 @@ _READ = (
     " job-logs-live job-logs-text execution-rows engine-back settings shortcuts journal journal-entry session"
     " start-drill start-recovery pause-execution resume-execution cancel-execution terminate-execution retry-execution"
     " delete-group delete-plan delete-subscription notifications password abandon-execution hide-executions"
+    " instances end-instances"
 )
 CONSOLE = [
     *(Rule(name, "GET", EVERYBODY) for name in _READ.split()),
@@ -184,6 +203,8 @@ CONSOLE = [
     Rule("resume-execution", "POST", CONTROL),
     Rule("cancel-execution", "POST", CONTROL),
     Rule("hide-executions", "POST", DELETE_RUNS),
+    Rule("end-instances", "POST", END_DRILL, _tick, Scene.drilled),
+    Rule("end-instances", "POST", END_RECOVERY, _tick, Scene.recovered),
     Rule("terminate-execution", "POST", END_DRILL, lambda scene: {"name": scene.run.plan_name}, Scene.drilled),
     Rule("terminate-execution", "POST", END_RECOVERY, lambda scene: {"name": scene.run.plan_name}, Scene.recovered),
 ]

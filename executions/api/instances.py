@@ -1,0 +1,160 @@
+"""Recovery instances that run, over all runs and outsiders, over HTTP: listed, and some of them terminated."""
+
+from typing import TypedDict
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from audit.request_actor import actor_for
+from contract.clock import unix
+from contract.rest.schema import DRS, describes
+from contract.rest.serializers import OneOf, StrictSerializer, Text, Texts, read_body, read_query
+from contract.rest.views import ApiView
+from contract.rights import AnyOf, not_allowed
+from executions.api.representation import TerminationFailure
+from executions.commands import control
+from executions.commands.end_instances import end_instances
+from executions.commands.standing import UNKNOWN_KIND, Standing, known_regions, standing
+from executions.states import Kind
+
+INSTANCE_IDS = {"minItems": 1, "maxItems": 200, "uniqueItems": True}
+
+
+class StandingShape(TypedDict):
+    """A recovery instance that is there. `executionId` is null of one that was launched outside; `monthlyCost` is by
+    your price table, of the type that DRS recommends, null where there is none."""
+
+    recoveryInstanceId: str | None
+    sourceServerId: str
+    hostname: str
+    accountId: str
+    region: str
+    executionType: str
+    state: str
+    launchTime: int | None
+    executionId: str | None
+    planName: str | None
+    launchedBy: str | None
+    instanceType: str | None
+    monthlyCost: float | None
+    lastTerminationError: str | None
+    terminate: "EndShape"
+
+
+class EndShape(TypedDict):
+    allowed: bool
+    reason: str
+
+
+class RegionShape(TypedDict):
+    accountId: str
+    region: str
+    asOfTime: int | None
+    error: str | None
+
+
+class StandingAnswer(TypedDict):
+    """All of them, the oldest first, and when DRS last listed those of each region."""
+
+    items: list[StandingShape]
+    regions: list[RegionShape]
+
+
+class EndedAnswer(TypedDict):
+    """What DRS accepted for termination, what had ended before, what it does not know, and what failed."""
+
+    accepted: list[str]
+    alreadyGone: list[str]
+    unknown: list[TerminationFailure]
+    failed: list[TerminationFailure]
+    message: str
+
+
+class StandingQuery(StrictSerializer):
+    executionType = OneOf(choices=[*(each.value for each in Kind), UNKNOWN_KIND], required=False)
+
+
+class EndIn(StrictSerializer):
+    """Which instances to terminate, and a word for the journal."""
+
+    recoveryInstanceIds = Texts(described=INSTANCE_IDS)
+    comment = Text(required=False, max_length=control.COMMENT_MAX)
+
+
+class Instances(ApiView):
+    """What runs, whoever launched it."""
+
+    @describes(
+        "listRecoveryInstances",
+        "List the recovery instances that run, of all runs and of others",
+        answers={200: StandingAnswer},
+        query=StandingQuery,
+    )
+    def get(self, request: Request) -> Response:
+        kind, actor = read_query(request, StandingQuery).get("executionType"), actor_for(request)
+        items = [_show(each, may=actor.may(each.right)) for each in standing() if kind in (None, each.kind)]
+        regions = [
+            RegionShape(
+                accountId=each.account_id, region=each.region, asOfTime=unix(each.as_of), error=each.error or None
+            )
+            for each in known_regions()
+        ]
+        return Response(StandingAnswer(items=items, regions=regions))
+
+
+class EndInstances(ApiView):
+    """Terminate some of them."""
+
+    rights = {"POST": AnyOf("terminate instances", ("executions.terminate_drill", "executions.terminate_recovery"))}
+
+    @describes(
+        "terminateSomeRecoveryInstances",
+        "Terminate these recovery instances, of whichever runs or launched outside",
+        answers={200: EndedAnswer},
+        body=EndIn,
+        refusals=("FORBIDDEN", *DRS),
+    )
+    def post(self, request: Request) -> Response:
+        given = read_body(request, EndIn)
+        done = end_instances(
+            actor=actor_for(request), instance_ids=given["recoveryInstanceIds"], comment=given.get("comment", "")
+        )
+        said = (
+            (len(done.accepted), "accepted by DRS for termination"),
+            (len(done.already_gone), "already gone"),
+            (len(done.unknown), "unknown to DRS"),
+            (len(done.failed), "failed"),
+        )
+        return Response(
+            EndedAnswer(
+                accepted=done.accepted,
+                alreadyGone=done.already_gone,
+                unknown=[_failure(each) for each in done.unknown],
+                failed=[_failure(each) for each in done.failed],
+                message=", ".join(f"{count} {what}" for count, what in said if count),
+            )
+        )
+
+
+def _failure(each: control.Failure) -> TerminationFailure:
+    return TerminationFailure(recoveryInstanceId=each.recovery_instance_id, code=each.code, message=each.message)
+
+
+def _show(each: Standing, *, may: bool) -> StandingShape:
+    return StandingShape(
+        recoveryInstanceId=each.recovery_instance_id or None,
+        sourceServerId=each.source_server_id,
+        hostname=each.hostname,
+        accountId=each.account_id,
+        region=each.region,
+        executionType=each.kind,
+        state=each.state,
+        launchTime=unix(each.since),
+        executionId=str(each.execution_id) if each.execution_id else None,
+        planName=each.plan_name or None,
+        launchedBy=each.launched_by or None,
+        instanceType=each.instance_type or None,
+        monthlyCost=each.monthly_cost,
+        lastTerminationError=each.failure or None,
+        terminate=EndShape(allowed=may, reason="" if may else not_allowed(each.right, "terminate it").message),
+    )

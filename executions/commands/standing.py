@@ -1,0 +1,152 @@
+"""Recovery instances that run, whoever launched them: what DRS lists, and what runs launched that it does not list."""
+
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+
+from contract.chunks import chunks
+from executions.commands.production import ended_since, launched_outside, of_run
+from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
+from executions.runs.claim import LARGE_COLUMNS
+from executions.states import InstanceState, Kind, LaunchStatus
+from protection.models import RecoveryInstance, RegionInventory, SourceServer
+
+UNKNOWN_KIND = "UNKNOWN"  # DRS does not say; counts as production
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One instance that is there, as far as is known. `kind` is DRS's word, or of one that it does not list its run's;
+    `failure` is why the last attempt to terminate it did not."""
+
+    recovery_instance_id: str
+    source_server_id: str
+    hostname: str
+    account_id: str
+    region: str
+    kind: str
+    state: str
+    since: datetime | None
+    execution_id: uuid.UUID | None
+    plan_name: str
+    launched_by: str
+    failure: str
+    instance_type: str
+    monthly_cost: float | None
+    lease_ends_at: datetime | None = None
+
+    @property
+    def is_drill(self) -> bool:
+        return self.kind == Kind.DRILL
+
+    @property
+    def right(self) -> str:
+        """What terminating it needs: only what is known to be a drill's needs the smaller right."""
+        return "executions.terminate_drill" if self.is_drill else "executions.terminate_recovery"
+
+
+def standing() -> list[Standing]:
+    """Every one of them, the oldest first; a fixed number of queries for each thousand."""
+    ours = {each.recovery_instance_id or each.source_server_id: each for each in _launched()}
+    listed = list(RecoveryInstance.objects.up())
+    ended = ended_since(listed)
+    listed = [each for each in listed if each.pk not in ended]
+    jobs = _launches(each.job_id for each in listed)
+    servers = {each.source_server_id for each in listed} | {each.source_server_id for each in ours.values()}
+    known = {pk: row for some in chunks(sorted(servers)) for pk, row in SourceServer.objects.in_bulk(some).items()}
+    failures = _failures({each.wave.execution_id for each in ours.values()})
+    found = []
+    for instance in listed:
+        row = ours.pop(instance.pk, None)
+        run = row.wave.execution if row else jobs.get(instance.job_id)
+        kind = UNKNOWN_KIND if instance.is_drill is None else Kind.DRILL if instance.is_drill else Kind.RECOVERY
+        found.append(_standing(instance, row, run, kind, known.get(instance.source_server_id), failures))
+    for row in ours.values():  # not listed: not yet, or not any more
+        server = known.get(row.source_server_id)
+        found.append(_standing(None, row, row.wave.execution, Kind.of(row.wave.execution.kind), server, failures))
+    return sorted(found, key=lambda each: (each.since is None, each.since, each.hostname))
+
+
+def _launched() -> Iterable[ServerRun]:
+    rows = ServerRun.objects.filter(launch_status=LaunchStatus.LAUNCHED)
+    return rows.select_related("wave__execution", "job").defer(*LARGE_COLUMNS)
+
+
+def _launches(job_ids: Iterable[str]) -> dict[str, Execution]:
+    wanted = sorted({each for each in job_ids if each})
+    jobs = [
+        job
+        for some in chunks(wanted)
+        for job in LaunchJob.objects.filter(job_id__in=some).select_related("wave__execution").defer(*LARGE_COLUMNS)
+    ]
+    return {job.job_id: job.wave.execution for job in jobs}
+
+
+def _failures(executions: Iterable[uuid.UUID]) -> Mapping[str, str]:
+    """Why the last termination of each instance failed."""
+    found: dict[str, str] = {}
+    for some in chunks(sorted(executions)):
+        for job in TerminationJob.objects.filter(execution__in=some).order_by("pk"):
+            for each in job.instance_ids:
+                found.pop(each, None)
+            found |= {each: failure["message"] for each, failure in job.failures.items()}
+    return found
+
+
+def _standing(
+    instance: RecoveryInstance | None,
+    row: ServerRun | None,
+    run: Execution | None,
+    kind: str,
+    server: SourceServer | None,
+    failures: Mapping[str, str],
+) -> Standing:
+    key = instance.pk if instance else row.recovery_instance_id if row else ""
+    server_id = instance.source_server_id if instance else row.source_server_id if row else ""
+    type_ = server.instance_type if server else ""
+    since = (row.launched_at if row else None) or (instance.launched_at if instance else None)
+    return Standing(
+        recovery_instance_id=key,
+        source_server_id=server_id,
+        hostname=row.hostname if row else server.name if server else server_id,
+        account_id=instance.account_id if instance else row.job.account_id if row else "",
+        region=instance.region if instance else row.job.region if row else "",
+        kind=kind,
+        state=_state(instance, row),
+        since=since,
+        execution_id=run.pk if run else None,
+        plan_name=run.plan_name if run else "",
+        launched_by=of_run(Kind.of(run.kind), run.plan_name, run.pk) if run else launched_outside(instance),
+        failure=failures.get(key, ""),
+        instance_type=type_,
+        monthly_cost=settings.MONTHLY_PRICES.get(type_),
+        lease_ends_at=None,
+    )
+
+
+def _state(instance: RecoveryInstance | None, row: ServerRun | None) -> str:
+    if instance is not None:
+        return instance.ec2_state or UNKNOWN_KIND
+    return "UNKNOWN_TO_DRS" if row and row.recovery_instance_state == InstanceState.UNKNOWN else "NOT_LISTED_YET"
+
+
+@dataclass(frozen=True)
+class Known:
+    """When DRS last listed the instances of a region, and why that is not newer."""
+
+    account_id: str
+    region: str
+    as_of: datetime | None
+    error: str
+
+
+def known_regions() -> list[Known]:
+    """Of every region of the inventory."""
+    rows = RegionInventory.objects.filter(initialized=True)
+    return [
+        Known(each.instances_account_id or each.account_id, each.region, each.instances_as_of, each.instances_error)
+        for each in rows
+    ]

@@ -1,0 +1,92 @@
+"""Left running: every recovery instance that is there, whoever launched it, and the question before some are ended."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_safe
+
+from audit.request_actor import actor_for
+from console.pages import HtmxHttpRequest, Question, go
+from contract.errors import DomainError
+from contract.plurals import counted
+from executions.commands.end_instances import MOST, end_instances
+from executions.commands.standing import Standing, known_regions, standing
+from executions.console.forms import CommentForm
+
+SHOWN = 500  # rows of the page; the API lists all
+
+
+@require_safe
+def instance_list(request: HtmxHttpRequest) -> HttpResponse:
+    """What runs, the oldest first, with a box for each that this person may terminate."""
+    actor, found = actor_for(request), standing()
+    costs = [each.monthly_cost for each in found if each.monthly_cost is not None]
+    context = {
+        "rows": [(each, bool(each.recovery_instance_id) and actor.may(each.right)) for each in found[:SHOWN]],
+        "total": len(found),
+        "more": max(0, len(found) - SHOWN),
+        "regions": known_regions(),
+        "cost": sum(costs) if costs else None,
+        "unpriced": len(found) - len(costs),
+    }
+    return render(request, "executions/instance_list.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def instances_end(request: HtmxHttpRequest) -> HttpResponse:
+    """Name each of the ticked ones, have their number typed, then have DRS terminate them."""
+    actor, problem, error = actor_for(request), None, ""
+    asked = request.POST.getlist("instance") or request.GET.getlist("instance")
+    chosen = [each for each in standing() if each.recovery_instance_id in set(asked)][:MOST]
+    phrase = _phrase(chosen)
+    may = bool(chosen) and all(actor.may(each.right) for each in chosen)
+    form = CommentForm(request.POST if "confirm" in request.POST else None)
+    typed = request.POST.get("confirm", "")
+    if "confirm" in request.POST and form.is_valid():
+        if may and typed.strip().casefold() != phrase:
+            error = f"Type “{phrase}” to confirm. Nothing was terminated."
+        else:
+            try:
+                ids = [each.recovery_instance_id for each in chosen]
+                done = end_instances(actor=actor, instance_ids=ids, comment=form.cleaned_data["comment"])
+                text = f"{counted(len(done.accepted), 'instance')} accepted by DRS for termination"
+                gone = f", {len(done.already_gone)} already gone" if done.already_gone else ""
+                messages.success(request, f"{text}{gone}.")
+                for each in [*done.failed, *done.unknown]:
+                    messages.error(request, f"{each.name}: {each.message}")
+                return go(request, "instances")
+            except DomainError as refusal:
+                problem = refusal
+    context = {"chosen": chosen, "phrase": phrase, "may": may, "typed": typed, "error": error, "form": form}
+    question = Question(
+        "executions/_end_instances.html", "Terminate instances", [("Left running", reverse("instances"))]
+    )
+    return question.answer(request, context, problem=problem, status=422 if error or form.errors else 200)
+
+
+def _phrase(chosen: list[Standing]) -> str:
+    """What has to be typed; of what is not known to be a drill's it says what it may be."""
+    production = any(not each.is_drill for each in chosen)
+    return f"terminate {'production ' if production else ''}{len(chosen)}"
+
+
+@dataclass(frozen=True)
+class LeftRunning:
+    """What the dashboard says of one kind."""
+
+    count: int
+    kind: str
+    since: datetime | None
+
+
+def left_running() -> list[LeftRunning]:
+    """How many instances run of each kind, and since when the oldest of it does."""
+    found = standing()
+    counts = Counter(each.kind for each in found)
+    oldest = {kind: min((e.since for e in found if e.kind == kind and e.since), default=None) for kind in counts}
+    return [LeftRunning(count, kind, oldest[kind]) for kind, count in sorted(counts.items())]

@@ -1,0 +1,181 @@
+"""Left running: every recovery instance that is there, of a run or launched outside, and ending some of them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client, override_settings
+from django.test.utils import CaptureQueriesContext
+
+from audit.models import AuditEntry
+from executions.commands.standing import standing
+from executions.models import Execution, ServerRun
+from executions.states import ExecutionStatus, Kind
+from protection.models import RecoveryInstance
+from tests.console import world
+from tests.executions.commands.test_production import launched_outside, running
+from tests.executions.terminating.test_outside_changes import round_of_inventory, up
+from tests.support.api_client import Api, answer, make_user, refusal
+from tests.support.stage import Stage
+
+pytestmark = pytest.mark.both
+
+
+@pytest.fixture
+def prices() -> Iterator[None]:
+    with override_settings(MONTHLY_PRICES={"m5.xlarge": 70.0}):
+        yield
+
+
+def listed(api: Api, query: str = "") -> dict[str, Any]:
+    return {each["hostname"]: each for each in answer(api.get(f"/recovery-instances{query}"))["items"]}
+
+
+@pytest.fixture
+def full(stage: Stage) -> Stage:
+    """A drill's instance, a recovery's, one of a drill launched outside, and one of a recovery launched outside."""
+    up(stage, "app-01")
+    up(stage, "app-02", Kind.RECOVERY)
+    launched_outside(stage, "web-01", is_drill=True)
+    launched_outside(stage, "web-02")
+    round_of_inventory(stage)
+    return stage
+
+
+def test_all_that_runs_is_listed_whoever_launched_it(full: Stage, prices: None) -> None:
+    viewer = Api(make_user("viewer"))
+    found = listed(viewer)
+    assert {name: (each["executionType"], bool(each["executionId"])) for name, each in found.items()} == {
+        "app-01": ("DRILL", True),
+        "app-02": ("RECOVERY", True),
+        "web-01": ("DRILL", False),
+        "web-02": ("RECOVERY", False),
+    }
+    assert {each["state"] for each in found.values()} == {"RUNNING"}
+    assert found["web-02"]["launchedBy"].startswith("outside this product, DRS job drsjob-")
+    assert all(each["launchTime"] for each in found.values())
+    assert {each["monthlyCost"] for each in found.values()} <= {70.0, None}
+    assert any(each["monthlyCost"] == 70.0 for each in found.values())
+    assert set(listed(viewer, "?executionType=DRILL")) == {"app-01", "web-01"}
+    assert not any(each["terminate"]["allowed"] for each in found.values())
+    operator = listed(Api(make_user("operator")))
+    assert {name: each["terminate"]["allowed"] for name, each in operator.items()} == {
+        "app-01": True,
+        "app-02": False,
+        "web-01": True,
+        "web-02": False,
+    }
+    (region,) = [each for each in answer(viewer.get("/recovery-instances"))["regions"] if each["asOfTime"]]
+    assert (region["region"], region["error"]) == ("us-east-1", None)
+
+
+def test_some_are_terminated_with_the_right_for_each_kind(full: Stage) -> None:
+    ids = dict(zip(("app-01", "app-02", "web-01", "web-02"), running(full, "app-01 app-02 web-01 web-02"), strict=True))
+    path, operator = "/recovery-instances/terminate", Api(make_user("operator"))
+    both = {"recoveryInstanceIds": [ids["web-01"], ids["web-02"]]}
+    assert refusal(operator.post(path, both), 403, "FORBIDDEN")["right"] == "executions.terminate_recovery"
+    done = answer(operator.post(path, {"recoveryInstanceIds": [ids["app-01"], ids["web-01"], "i-00000000000000000"]}))
+    assert sorted(done["accepted"]) == sorted([ids["app-01"], ids["web-01"]])
+    assert [(each["recoveryInstanceId"], each["code"]) for each in done["unknown"]] == [
+        ("i-00000000000000000", "UNKNOWN_TO_DRS")
+    ]
+    assert done["failed"] == []
+    full.advance(3600)
+    full.look()
+    round_of_inventory(full)
+    assert set(listed(operator)) == {"app-02", "web-02"}
+    intent, sent = AuditEntry.objects.filter(subject_kind="recovery-instance").order_by("id")
+    assert (intent.verb, intent.detail["instances"]) == ("instance.terminate", [ids["web-01"]])
+    assert sent.detail["jobId"].startswith("drsjob-")
+    assert answer(operator.post(path, {"recoveryInstanceIds": [ids["web-01"]]}))["unknown"]
+    assert ServerRun.objects.get(hostname="app-02").launch_status == "LAUNCHED"
+
+
+def test_what_drs_says_now_counts_and_not_what_it_said(full: Stage) -> None:
+    """Since the page was read, somebody launched a recovery over the drill's instance."""
+    (old,) = running(full, "web-01")
+    launched_outside(full, "web-01")
+    (new,) = running(full, "web-01")
+    RecoveryInstance.objects.filter(pk=old).update(recovery_instance_id=new)
+    RecoveryInstance.objects.filter(pk=old).delete()
+    done = answer(Api(make_user("operator")).post("/recovery-instances/terminate", {"recoveryInstanceIds": [new]}))
+    assert [(each["code"], each["recoveryInstanceId"]) for each in done["failed"]] == [("FORBIDDEN", new)]
+    assert running(full, "web-01") == [new]
+
+
+def test_one_of_a_run_that_is_active_stays(stage: Stage) -> None:
+    run = stage.until(stage.start(stage.plan("app-01", "web-01", pause={1})), "PAUSED")
+    stage.advance(600)
+    round_of_inventory(stage)
+    (instance,) = running(stage, "app-01")
+    done = answer(Api(make_user("operator")).post("/recovery-instances/terminate", {"recoveryInstanceIds": [instance]}))
+    assert [each["code"] for each in done["failed"]] == ["EXECUTION_STILL_RUNNING"]
+    assert stage.fresh(run).status == "PAUSED"
+
+
+def test_only_the_chosen_ones_of_a_run_go(stage: Stage) -> None:
+    run = up(stage, "app-01 app-02 app-03")
+    (first, *_) = running(stage, "app-01 app-02 app-03")
+    done = answer(Api(make_user("operator")).post("/recovery-instances/terminate", {"recoveryInstanceIds": [first]}))
+    assert (done["accepted"], done["message"]) == ([first], "1 accepted by DRS for termination")
+    stage.wait(lambda: bool(stage.fresh(run).termination_status == "PARTIAL"), run)
+    rows = ServerRun.objects.filter(wave__execution=run).order_by("position")
+    assert [each.launch_status for each in rows] == ["TERMINATED", "LAUNCHED", "LAUNCHED"]
+
+
+def test_the_page_has_boxes_by_right_and_asks_by_name(full: Stage, prices: None) -> None:
+    client = Client()
+    client.force_login(make_user("operator"))
+    page = client.get("/recovery-instances").content.decode()
+    assert page.count('type="checkbox"') == 4
+    assert page.count('aria-label="Choose app-01">') == 1
+    assert 'aria-label="Choose app-02" disabled' in page
+    assert "a month by your price table" in page
+    ids = running(full, "app-01 web-01")
+    asked = client.post("/recovery-instances/terminate", {"instance": ids}).content.decode()
+    assert "Terminate 2 instances?" in asked
+    assert "terminate 2</code> to confirm" in asked
+    wrong = client.post("/recovery-instances/terminate", {"instance": ids, "confirm": "yes"})
+    assert (wrong.status_code, "Nothing was terminated." in wrong.content.decode()) == (422, True)
+    done = client.post("/recovery-instances/terminate", {"instance": ids, "confirm": "terminate 2"}, follow=True)
+    assert "2 instances accepted by DRS for termination." in done.content.decode()
+    production = running(full, "web-02")
+    refused = client.post("/recovery-instances/terminate", {"instance": production}).content.decode()
+    assert "which may run production" in refused
+    assert "You may not terminate recovery instances." in refused
+    assert client.post("/recovery-instances/terminate", {"instance": production, "confirm": "x"}).status_code == 403
+
+
+def test_the_dashboard_says_how_many_and_for_how_long(full: Stage) -> None:
+    client = Client()
+    client.force_login(make_user("viewer"))
+    page = client.get("/").content.decode()
+    assert ">2 drill instances</a> have been running, the oldest for" in page
+    assert ">2 recovery instances</a> have been running, the oldest for" in page
+
+
+def test_why_a_clean_up_failed_is_said(stage: Stage) -> None:
+    up(stage, "app-01")
+    stage.simulator.scenario("terminate_fails", servers=["app-01"])
+    round_of_inventory(stage)
+    operator = Api(make_user("operator"))
+    run = Execution.objects.get()
+    answer(operator.post(f"/executions/{run.pk}/terminate-instances"))
+    stage.wait(lambda: bool(stage.fresh(run).termination_status == "PARTIAL"), run)
+    told = listed(operator)["app-01"]["lastTerminationError"]
+    assert told.startswith("app-01: CLEANUP_FAIL: ")
+    assert "OperationNotPermitted" in told
+
+
+def test_many_cost_no_more_queries_than_few(db: None) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as asked:
+            assert standing()
+        return len(asked)
+
+    world.ended(ExecutionStatus.COMPLETED)
+    few = queries()
+    for _ in range(5):
+        world.ended(ExecutionStatus.COMPLETED)
+    assert queries() == few
