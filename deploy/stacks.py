@@ -40,6 +40,8 @@ ACCOUNT, REGIONS = "123456789012", ["us-east-1", "us-west-2"]
 KEY = [f"arn:aws:kms:us-west-2:{ACCOUNT}:key/KEY"]
 TASK_ROLES = [f"arn:aws:iam::{ACCOUNT}:role/drsorch-engine", f"arn:aws:iam::{ACCOUNT}:role/drsorch-web"]
 
+PLATFORMS = {"X86_64": "linux/amd64", "ARM64": "linux/arm64"}  # by the stack's Architecture, as Docker says it
+
 # Settings of the web processes, and the output of the root stack that holds each.
 OUTPUTS = {
     "DRSORCH_PUBLIC_URL": "ConsoleUrl",
@@ -165,23 +167,33 @@ def package(bucket: str, region: str | None) -> str:
     return prefix
 
 
-def is_there(stack: str, region: str | None) -> bool:
-    """Whether this stack has ever been made. Raises ClientError."""
+def parameters(stack: str, region: str | None) -> dict[str, str] | None:
+    """What a stack was deployed with; None for one that was never made. Raises ClientError."""
     try:
-        return bool(boto3.client("cloudformation", region_name=region).describe_stacks(StackName=stack)["Stacks"])
+        [found] = boto3.client("cloudformation", region_name=region).describe_stacks(StackName=stack)["Stacks"]
     except ClientError as error:
         if "does not exist" in str(error):
-            return False
+            return None
         raise
+    return {each["ParameterKey"]: each["ParameterValue"] for each in found.get("Parameters", [])}
 
 
-def deploy_command(bucket: str, prefix: str, stack: str, region: str | None, *, first: bool) -> str:
+def build_command(architecture: str) -> str:
+    """What builds the image for the tasks of a stack, whatever the machine that builds it is."""
+    return f"docker build --platform {PLATFORMS[architecture]} --tag REPOSITORY:TAG ."
+
+
+def deploy_command(
+    bucket: str, prefix: str, stack: str, region: str | None, *, first: bool, architecture: str = ""
+) -> str:
     """The command that makes the stack, or updates it: then what is not said stays as it is. What is in capitals is for
-    the reader to fill in."""
+    the reader to fill in. `architecture` where it is not the one that the stack has already."""
     begin = f"aws cloudformation deploy --stack-name {shlex.quote(stack)}"
     if region:
         begin += f" --region {shlex.quote(region)}"
     values = [f"TemplateBucket={shlex.quote(bucket)} TemplatePrefix={prefix}", "Image=REPOSITORY:TAG"]
+    if architecture:
+        values.append(f"Architecture={architecture}")
     if first:
         values += [
             "ConsoleDomain=dr.example.com CertificateArn=ARN SignInPrefix=NAME",
@@ -221,9 +233,14 @@ def environment(stack: str, region: str | None, *, with_secret: bool) -> dict[st
 
 
 def check_command(command: list[str]) -> None:
-    """Raises Trouble for a command whose file would go with its task, or could not be there."""
+    """Raises Trouble for a command that cannot do in a task what it does on a host, with the reason."""
     if command[:1] == ["backup"]:
         raise Trouble("the file would vanish with its task; take a snapshot: aws rds create-db-snapshot")
+    if command[:1] == ["api_token"]:
+        raise Trouble(
+            "tokens are issued by the stack's user pool, and one printed here would stay in the log;"
+            " scripts fetch theirs with ScriptSignIn=true as docs/sign-in.md says"
+        )
     if command[:1] == ["restore"] and "--in-place" not in command:
         raise Trouble("a task has no file to read; restore a snapshot with SnapshotId, then: restore --in-place")
 
@@ -283,6 +300,9 @@ def _arguments(given: list[str]) -> argparse.Namespace:
     what = packaging.add_mutually_exclusive_group(required=True)
     what.add_argument("--bucket", help="output BucketName of the stack made of artifacts.yaml")
     what.add_argument("--iam", action="store_true", help="write iam.json anew from deploy/iam, and nothing else")
+    packaging.add_argument(
+        "--architecture", choices=sorted(PLATFORMS), help="of the tasks; the default is what the stack has, or X86_64"
+    )
     reading = verbs.add_parser("environment", help="print the settings for signing in through the stack's user pool")
     reading.add_argument("--with-secret", action="store_true", help="fetch the client's secret, too")
     running = verbs.add_parser("run", help="run a manage.py command in a task of its own and wait for it")
@@ -308,8 +328,14 @@ def main(given: list[str]) -> int:
             write_iam()
         else:
             prefix = package(options.bucket, options.region)
-            first = not is_there(options.stack, options.region)
-            print(deploy_command(options.bucket, prefix, options.stack, options.region, first=first))
+            known = parameters(options.stack, options.region)
+            had = (known or {}).get("Architecture", "X86_64")
+            wanted = options.architecture or had
+            changed = wanted if wanted != had else ""
+            command = deploy_command(
+                options.bucket, prefix, options.stack, options.region, first=known is None, architecture=changed
+            )
+            print(f"{command}\n# Its image, built for Architecture={wanted}: {build_command(wanted)}")
     except (BotoCoreError, ClientError, Trouble) as error:
         print(f"deploy/stacks.py: {error}", file=sys.stderr)
         return 1

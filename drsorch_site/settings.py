@@ -109,6 +109,7 @@ try:
     LOG_FORMAT = env.str("LOG_FORMAT", "console", validate=validate.OneOf(["json", "console"]))
     Q_BROKER = _broker(env.str("DRSORCH_BROKER", "orm"))
     AWS_REGION = env.str("AWS_REGION", env.str("AWS_DEFAULT_REGION", "us-east-1"))
+    INSTALLATION = env.str("DRSORCH_INSTALLATION", "", validate=validate.Regexp(r"[A-Za-z0-9._-]{0,128}$"))
     ENGINE_ROLE = env.str(
         "DRSORCH_ENGINE_ROLE", "", validate=validate.Regexp(r"(arn:[a-z-]+:iam::[0-9]{12}:role/.+)?$")
     )

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
+
 from contract.clock import Clock, db_clock
 from executions.metrics import failed_aws_calls, figures
 from executions.models import Pacemaker
@@ -65,7 +67,9 @@ def lines(now: datetime, since: datetime) -> list[dict[str, Any]]:
 def _line(
     now: datetime, values: Mapping[str, tuple[str, float | Sequence[float]]], dimensions: Mapping[str, str]
 ) -> dict[str, Any]:
-    """CloudWatch's embedded metric format: what `_aws` describes stands beside it."""
+    """CloudWatch's embedded metric format: what `_aws` describes stands beside it. With a name of its own an
+    installation's figures do not mix with another's in the region."""
+    dimensions = {**({"Installation": settings.INSTALLATION} if settings.INSTALLATION else {}), **dimensions}
     directive = {
         "Namespace": NAMESPACE,
         "Dimensions": [list(dimensions)],

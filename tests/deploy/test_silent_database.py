@@ -145,3 +145,34 @@ def test_whoever_asks_or_waits_or_comes_notices_within_half_a_minute(road: Road)
     end.cancel()
     assert max(took) < NOTICED_WITHIN, took
     assert took[2] < 10, took
+
+
+def test_the_server_is_told_to_notice_hosts_that_vanish(road: Road) -> None:
+    """Its own defaults are two hours, and never for a transaction that nobody goes on with. What it is told of TCP it
+    shows as 0 here, where its end of the road is no TCP; a setting that it does not know it would refuse."""
+    with connected(road, pooled=False) as ours, ours.cursor() as cursor:
+        told = read_database("postgres://u:p@host/name", pooled=False)["OPTIONS"]["options"]
+        for name in ("tcp_keepalives_idle=10", "tcp_keepalives_interval=5", "tcp_keepalives_count=3"):
+            assert f"-c {name}" in told
+        assert "-c tcp_user_timeout=20000" in told
+        cursor.execute("SHOW idle_in_transaction_session_timeout")
+        assert cursor.fetchone() == ("45s",)
+
+
+def test_rows_of_a_host_that_vanished_inside_a_transaction_are_free_again(road: Road) -> None:
+    """With a second in place of the 45; the kernel drops what it sends from then on."""
+    ask(connection, "CREATE TABLE IF NOT EXISTS held (id int PRIMARY KEY)")
+    ask(connection, "INSERT INTO held VALUES (1) ON CONFLICT DO NOTHING")
+    try:
+        with connected(road, pooled=False) as ours:
+            ask(ours, "SET idle_in_transaction_session_timeout = 1000")
+            ours.set_autocommit(False)
+            ask(ours, "UPDATE held SET id = 1")
+            road.lose()
+            began = time.monotonic()
+            ask(connection, "SET lock_timeout = '20s'")
+            ask(connection, "UPDATE held SET id = 1")
+            assert time.monotonic() - began < 10
+    finally:
+        ask(connection, "SET lock_timeout = 0")
+        ask(connection, "DROP TABLE held")

@@ -95,6 +95,63 @@ def test_the_whole_installation_is_made(root: dict[str, str]) -> None:
     assert alarms >= {"EngineHeartbeatAge", "ExecutionsFailed", "PauseWaiting", "PollLag"}
 
 
+def test_the_figures_of_two_installations_do_not_mix(root: dict[str, str]) -> None:
+    """An alarm names the dimensions exactly that the processes put beside their figures."""
+    alarms = client("cloudwatch").describe_alarms()["MetricAlarms"]
+    of_figures = [each for each in alarms if each["Namespace"] == "DRSOrchestration"]
+    assert all([dimension["Name"] for dimension in each["Dimensions"]] == ["Installation"] for each in of_figures)
+    ours = {each["MetricName"] for each in of_figures if each["Dimensions"][0]["Value"] == STACK}
+    assert ours == {"EngineHeartbeatAge", "ExecutionsFailed", "ExecutionsStalled", "PauseWaiting", "PollLag"}
+    for service in ("WebService", "EngineService"):
+        [container] = task(root, service)["containerDefinitions"]
+        given = {each["name"]: each["value"] for each in container["environment"]}
+        assert given["DRSORCH_INSTALLATION"] == STACK
+        assert given["DRSORCH_DELETION_PROTECTION"] == "false"
+        assert "EngineRole" in given["DRSORCH_ENGINE_ROLE"]
+        assert "sslmode=verify-full&sslrootcert=" in given["DATABASE_URL"]
+
+
+def test_the_balancer_keeps_access_logs_in_a_bucket_that_lets_it(root: dict[str, str]) -> None:
+    """moto makes the bucket; what a balancer's attributes say it passes over, so they are read in the template."""
+    [nested] = [name for name in statuses() if name.startswith(f"{STACK}-Balancer")]
+    resources = client("cloudformation").list_stack_resources(StackName=nested)["StackResourceSummaries"]
+    made = {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in resources}
+    assert client("s3").head_bucket(Bucket=made["AccessLogs"])
+    assert "AccessLogsPolicy" in made
+    assert "Wall" not in made
+    template = (TEMPLATES / "balancer.yaml").read_text()
+    assert 'access_logs.s3.enabled, Value: !If [KeepsLogs, "true", "false"]' in template
+    assert "access_logs.s3.bucket, Value: !Select [0, [!Ref AccessLogs, !Ref AccessLogsPolicy]]" in template
+
+
+def test_nobody_is_woken_by_the_silence_of_engines_that_are_not_there(cloud: str) -> None:
+    given = {"BalancerName": "app/x", "TargetGroupName": "targetgroup/x", "DatabaseId": "x", "Installation": "none"}
+    build("no-engines", TEMPLATES / "alarms.yaml", EngineCount="0", **given)
+    made = {
+        each["MetricName"]
+        for each in client("cloudwatch").describe_alarms()["MetricAlarms"]
+        if {"Name": "Installation", "Value": "none"} in each["Dimensions"]
+    }
+    assert made == {"ExecutionsFailed", "ExecutionsStalled", "PauseWaiting", "PollLag"}
+    root = (TEMPLATES / "root.yaml").read_text()
+    assert re.search(r"  Alarms:\n    Type: AWS::CloudFormation::Stack\n    DependsOn: Services", root)
+    client("cloudformation").delete_stack(StackName="no-engines")
+
+
+def test_the_image_is_built_for_the_tasks_processor(bucket: str, overrides: dict[str, str]) -> None:
+    first = script("package", "--bucket", bucket, "--stack", "new")
+    assert "docker build --platform linux/amd64 " in first
+    assert "Architecture=" not in first.partition("\n#")[0]
+    arm = script("package", "--bucket", bucket, "--stack", "new", "--architecture", "ARM64")
+    assert "Architecture=ARM64" in arm.partition("\n#")[0]
+    assert "docker build --platform linux/arm64 " in arm
+
+
+def test_tokens_are_refused_with_the_reason() -> None:
+    with pytest.raises(stacks.Trouble, match=r"user pool.*ScriptSignIn"):
+        stacks.run(STACK, REGION, ["api_token", "--user", "me"])
+
+
 def task(root: dict[str, str], service: str) -> dict[str, Any]:
     """The task definition that a service runs."""
     [found] = client("ecs").describe_services(cluster=root["Cluster"], services=[root[service]])["services"]

@@ -84,6 +84,15 @@ def plain(lines: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 @pytest.mark.django_db
+def test_an_installation_marks_its_figures(caplog: pytest.LogCaptureFixture, settings: Any) -> None:
+    settings.INSTALLATION = "drsorch-east"
+    for line in reported(caplog):
+        (directive,) = line["_aws"]["CloudWatchMetrics"]
+        assert directive["Dimensions"][0][0] == "Installation"
+        assert line["Installation"] == "drsorch-east"
+
+
+@pytest.mark.django_db
 def test_a_failed_run_is_counted_once(caplog: pytest.LogCaptureFixture) -> None:
     assert plain(reported(caplog))["ExecutionsFailed"] == 0
     world.ended(ExecutionStatus.FAILED)
