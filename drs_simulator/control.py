@@ -6,6 +6,7 @@ Only loopback clients are answered: whoever may steer the simulator may also rea
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from ipaddress import ip_address
@@ -13,7 +14,7 @@ from typing import cast
 from urllib.parse import parse_qs
 
 from drs_simulator import operations
-from drs_simulator.protocol import call_log, responses, surroundings
+from drs_simulator.protocol import call_log, ec2, responses, surroundings
 from drs_simulator.protocol.responses import Moment
 from drs_simulator.protocol.rest_json import Reply, Request
 from drs_simulator.world import outside_changes, scenarios
@@ -69,7 +70,8 @@ def read_journal(store: Store, body: Json) -> Json:
 
 
 def state(store: Store, body: Json) -> Json:
-    """Settings, clock, regions, every job as the API shows it (with its region), instances and late calls."""
+    """Settings, clock, regions, every job as the API shows it (with its region), instances (DRS's, and all `ever`
+    launched, as EC2 knows them) and late calls."""
     now = store.clock.now()
     moment = Moment(store, now)
     jobs = [job_from_row(row) for row in store.rows("SELECT * FROM job ORDER BY seq")]
@@ -82,8 +84,14 @@ def state(store: Store, body: Json) -> Json:
         "servers": store.number("SELECT COUNT(*) FROM server"),
         "jobs": [{**asdict(each.place), **responses.job_shape(moment, each)} for each in jobs],
         "instances": [dict(row) for row in store.rows(alive, now, now)],
+        "ever": [_of_ec2(row, now) for row in store.rows("SELECT * FROM instance WHERE appears_at <= ?", now)],
         "landings": store.number("SELECT COUNT(*) FROM landing"),
     }
+
+
+def _of_ec2(row: sqlite3.Row, now: float) -> Json:
+    """An instance that was launched at some time, with what EC2 says of it now, whether or not DRS knows it."""
+    return {"id": row["id"], "server_id": row["server_id"], "job_id": row["job_id"], "state": ec2.state(row, now)}
 
 
 def load_fleet(store: Store, body: Json) -> Json:

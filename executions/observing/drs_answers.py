@@ -61,6 +61,7 @@ class Answer:
     unread: set[str] = field(default_factory=set)
     instances: dict[tuple[str, str], RecoveryInstance] = field(default_factory=dict)
     stopped_on_purpose: set[str] = field(default_factory=set)
+    looked_for: frozenset[str] = frozenset()  # jobs that DRS does not show, whose instances it was asked for
     listed: bool = False  # whether DRS said which instances there are
     error: DrsError | None = None
 
@@ -92,12 +93,16 @@ def _among(job: Job, status: LaunchStatus, servers: Collection[str]) -> list[str
 
 
 def _look_at_instances(question: Question, jobs: Sequence[Job], answer: Answer) -> None:
-    """DRS calls a server launched: is its instance there? Asked before anything is built on it."""
+    """DRS calls a server launched: is its instance there? Asked before anything is built on it. Of a job that DRS does
+    not show, its instances are all that can be known."""
     up = {each for job in jobs for each in _among(job, LaunchStatus.LAUNCHED, question.unseen[job.job_id])}
+    missing = [each for each in question.unseen if each not in answer.jobs]
+    up.update(server for each in missing for server in question.unseen[each])
     if not up:
         return
     drs = Drs(question.region, question.account, reading="glance")
     answer.instances = {(each.job_id, each.source_server_id): each for each in drs.recovery_instances(sorted(up))}
+    answer.looked_for = frozenset(missing)
     answer.stopped_on_purpose = _stopped_on_purpose(drs, question, answer)
 
 
@@ -195,7 +200,8 @@ def compare(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer, asked_
     """What `answer`, asked for at that time, tells that the rows do not know yet."""
     found, changes, seen_before = answer.jobs.get(job.job_id), JobChanges(job), job.seen_at
     if found is None:
-        _give_up_missing_job(changes, servers, asked_at)
+        _take_instances(changes, servers, answer, asked_at)
+        _give_up_missing_job(changes, servers, answer, asked_at)
         return changes
     lines = answer.logs.get(job.job_id)
     if lines is not None and len(lines) != job.events_seen:
@@ -250,10 +256,26 @@ def _told_by_server(job: LaunchJob, servers: Iterable[ServerRun], found: Job, an
     }
 
 
-def _give_up_missing_job(changes: JobChanges, servers: Sequence[ServerRun], asked_at: datetime) -> None:
-    """A job that DRS does not show was not observed, which says nothing; after a whole day it is taken for gone."""
+def _take_instances(changes: JobChanges, servers: Sequence[ServerRun], answer: Answer, asked_at: datetime) -> None:
+    """DRS does not show a job any more, and lists instances of it: those were launched."""
+    job = changes.job
+    bounds = LaunchTimeBounds(job.intent_at, asked_at, True, asked_at, job.seen_at, job.wave.state.is_final)
+    for server in servers:
+        instance = answer.instances.get((job.job_id, server.source_server_id))
+        if instance is not None and (columns := server_outcome.update(server, Told(None, instance), bounds)):
+            changes.servers.append(server)
+            changes.columns |= columns
+            changes.changed = changes.needs_decision = True
+    changes.events += _derived_launch_ends(job, changes.servers, [])
+
+
+def _give_up_missing_job(changes: JobChanges, servers: Sequence[ServerRun], answer: Answer, asked_at: datetime) -> None:
+    """A job that DRS does not show was not observed, which says nothing; after a whole day it is taken for gone, unless
+    DRS was not asked which of its instances there are."""
     job = changes.job
     if asked_at <= (job.seen_at or job.intent_at or asked_at) + LOST_AFTER:
+        return
+    if job.job_id not in answer.looked_for and any(not each.state.is_settled for each in servers):
         return
     for server in servers:
         if not server.state.is_settled:

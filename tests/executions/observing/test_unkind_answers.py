@@ -8,6 +8,7 @@ import pytest
 from django.urls import reverse
 
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun
+from executions.observing import drs_answers
 from executions.observing.server_outcome import CAUSE_READING, CAUSE_UNREAD
 from tests.support.api_client import Api
 from tests.support.still import StillStage
@@ -75,6 +76,35 @@ def test_a_stopped_instance_that_starts_after_all_is_up(still: StillStage) -> No
     still.wait(lambda: server().launch_status == "FAILED", run, step=15)
     server_row = ServerRun.objects.get(hostname="app-01")
     assert server_row.error_code == "NOT_USABLE"
+
+
+@pytest.mark.field("A15")
+def test_a_job_that_was_deleted_is_known_by_its_instances(still: StillStage, admin: Api) -> None:
+    run = still.start(still.plan("app-01 app-02", "web-01"))
+    still.look()
+    still.simulator.scenario("jobs_deleted", running=True, region="us-east-1")
+    still.wait(lambda: still.picture(run)[1][0] == "COMPLETED", run, step=15, limit=900)
+    told = shown(admin, run)
+    assert (told["launchStatus"], told["recoveryInstanceId"][:2], told["observedLate"] > 0) == ("LAUNCHED", "i-", True)
+    still.until(run, "COMPLETED", step=15)
+    assert len(still.launches()) == 2
+
+
+@pytest.mark.field("A15")
+def test_nothing_is_said_to_have_failed_before_drs_was_asked_for_its_instances(still: StillStage) -> None:
+    still.simulator.scenario("never_settles", servers=["app-01"])
+    run = still.start(still.plan("app-01"))
+    still.look()
+    still.simulator.scenario("jobs_deleted", running=True, region="us-east-1")
+    still.simulator.scenario("throttle", operation="DescribeRecoveryInstances")
+    for _ in range(30):
+        still.advance(3600)
+        still.look(1)
+    assert server().launch_status == "PENDING"
+    still.simulator.clear_scenarios("throttle")
+    drs_answers.quiet.clear()  # a minute of this machine's has not passed
+    still.until(run, "FAILED", step=600)
+    assert "has not shown the job" in server().error
 
 
 @pytest.mark.field("A9")
