@@ -3,12 +3,12 @@
 import uuid
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
-from typing import Any, NotRequired, TypedDict, TypeVar, cast
+from typing import Any, NamedTuple, NotRequired, TypedDict, TypeVar, cast
 
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import F, OuterRef, QuerySet, Subquery, TextField
+from django.db.models.functions import Cast
 
-from contract.clock import unix
+from contract.columns import IdText, UnixSeconds
 from contract.naming.lookalikes import NameWarning
 from plans import startable
 from plans.fields import WAVE, Dependency, WaveShape
@@ -65,15 +65,31 @@ class PlanDeleted(TypedDict):
     message: str
 
 
-class RunFacts(TypedDict):
+class RunFacts(NamedTuple):
     """What a plan tells of one of its runs."""
 
-    pk: uuid.UUID
+    shown_id: str
     status: str
-    started_at: datetime
-    ended_at: datetime | None
+    started: int
+    ended: int | None
     started_by: str
     dry_run: bool
+
+
+class PlanRow(NamedTuple):
+    """What is shown of a plan itself, as the API writes it. `key` is the id as the database's text: no reader's."""
+
+    key: str
+    shown_id: str
+    name: str
+    description: str
+    rto_minutes: int | None
+    rpo_minutes: int | None
+    created: int
+    updated: int
+    version: int
+    last_run: str | None
+    active_run: str | None
 
 
 Keys = QuerySet[RecoveryPlan, Any]
@@ -82,22 +98,30 @@ _NAMES = [each.name for each in WAVE]
 
 def show_plans(plans: RecoveryPlanQuerySet) -> list[PlanShape]:
     """These plans with their waves, their last run and whatever keeps them from being run."""
-    runs = _runs().filter(plan=OuterRef("pk")).values("pk")
-    found = plans.annotate(
-        last_run=Subquery(runs.filter(dry_run=False).order_by("-started_at", "-pk")[:1]),
-        active_run=Subquery(runs.filter(ended_at=None).order_by("dry_run", "pk")[:1]),
-    )
-    listed: list[Any] = list(found)
+    listed = _rows(plans)
     keys = plans.order_by().values("pk")  # asked for again, for hundreds of ids cost more to send than to find
     waves = _waves(keys)
     facts = _facts({key for plan in listed for key in (plan.last_run, plan.active_run) if key})
     conflicts = _conflicts(keys)
     return [
         _show_plan(
-            plan, waves[plan.pk], facts.get(plan.last_run), facts.get(plan.active_run), conflicts.get(plan.pk, [])
+            plan, waves[plan.key], facts.get(plan.last_run), facts.get(plan.active_run), conflicts.get(plan.key, [])
         )
         for plan in listed
     ]
+
+
+def _rows(plans: RecoveryPlanQuerySet) -> list[PlanRow]:
+    runs = _runs().filter(plan=OuterRef("pk")).annotate(shown_id=IdText("pk")).values("shown_id")
+    shown = plans.annotate(
+        key=Cast("pk", TextField()),
+        shown_id=IdText("pk"),
+        created=UnixSeconds("created_at"),
+        updated=UnixSeconds("updated_at"),
+        last_run=Subquery(runs.filter(dry_run=False).order_by("-started_at", "-pk")[:1]),
+        active_run=Subquery(runs.filter(ended_at=None).order_by("dry_run", "pk")[:1]),
+    )
+    return [PlanRow._make(row) for row in shown.values_list(*PlanRow._fields)]
 
 
 def show_plan(plan_id: uuid.UUID) -> PlanShape:
@@ -109,7 +133,8 @@ def show_plan(plan_id: uuid.UUID) -> PlanShape:
 
 def show_waves(plan_id: uuid.UUID) -> list[WaveShape]:
     """The waves of one plan; none of a plan that does not exist."""
-    return _waves(RecoveryPlan.objects.filter(pk=plan_id).values("pk")).get(plan_id, [])
+    found = _waves(RecoveryPlan.objects.filter(pk=plan_id).values("pk"))
+    return next(iter(found.values()), [])
 
 
 def _runs() -> Any:
@@ -117,36 +142,34 @@ def _runs() -> Any:
     return RecoveryPlan._meta.get_field("executions").related_model._default_manager
 
 
-def _facts(keys: Collection[uuid.UUID]) -> dict[uuid.UUID | None, RunFacts]:
-    names = ("pk", "status", "started_at", "ended_at", "started_by", "dry_run")
-    return {row["pk"]: row for row in _runs().filter(pk__in=keys).values(*names)}
+def _facts(keys: Collection[str]) -> dict[str | None, RunFacts]:
+    timed = _runs().annotate(shown_id=IdText("pk"), started=UnixSeconds("started_at"), ended=UnixSeconds("ended_at"))
+    rows = timed.filter(pk__in=keys).values_list(*RunFacts._fields)
+    return {row[0]: RunFacts._make(row) for row in rows}
 
 
-def _conflicts(keys: Keys) -> Mapping[uuid.UUID, list[ServerConflict]]:
+def _conflicts(keys: Keys) -> Mapping[str, list[ServerConflict]]:
     """Servers of these plans that another plan's run holds."""
     rows = (
         WaveServer.objects.filter(plan__in=keys, assignment__hold__isnull=False)
-        .order_by("plan", "wave__number", "position")
+        .exclude(assignment__hold__execution__plan_id=F("plan_id"))
+        .order_by("plan_id", "wave__number", "position")
         .values_list(
-            "plan_id",
+            Cast("plan_id", TextField()),
             "assignment__source_server_id",
-            "assignment__hold__execution__pk",
-            "assignment__hold__execution__plan_id",
+            IdText("assignment__hold__execution__pk"),
             "assignment__hold__execution__plan_name",
             "assignment__hold__execution__status",
         )
     )
-    found: dict[uuid.UUID, list[ServerConflict]] = defaultdict(list)
-    for plan_id, server_id, execution_id, holder_id, holder, status in rows:
-        if holder_id != plan_id:
-            found[plan_id].append(
-                ServerConflict(serverId=server_id, executionId=str(execution_id), planName=holder, status=status)
-            )
-    return found
+    return _gathered(
+        (key, ServerConflict(serverId=server_id, executionId=execution_id, planName=holder, status=status))
+        for key, server_id, execution_id, holder, status in rows
+    )
 
 
 def _show_plan(
-    plan: RecoveryPlan,
+    plan: PlanRow,
     waves: list[WaveShape],
     last: RunFacts | None,
     active: RunFacts | None,
@@ -154,7 +177,7 @@ def _show_plan(
 ) -> PlanShape:
     reason = _blocked_reason(plan, active, conflicts, has_waves=bool(waves))
     return PlanShape(
-        planId=str(plan.pk),
+        planId=plan.shown_id,
         planName=plan.name,
         description=plan.description,
         rtoMinutes=plan.rto_minutes,
@@ -162,14 +185,14 @@ def _show_plan(
         waves=waves,
         waveCount=len(waves),
         serverCount=sum(len(wave["serverIds"]) for wave in waves),
-        createdDate=unix(plan.created_at),
-        lastModifiedDate=unix(plan.updated_at),
+        createdDate=plan.created,
+        lastModifiedDate=plan.updated,
         version=plan.version,
-        lastExecutionId=str(last["pk"]) if last else None,
-        lastExecutionStatus=last["status"] if last else None,
-        lastStartTime=unix(last["started_at"]) if last else None,
-        lastEndTime=unix(last["ended_at"]) if last else None,
-        activeExecutionId=str(active["pk"]) if active else None,
+        lastExecutionId=last.shown_id if last else None,
+        lastExecutionStatus=last.status if last else None,
+        lastStartTime=last.started if last else None,
+        lastEndTime=last.ended if last else None,
+        activeExecutionId=active.shown_id if active else None,
         conflicts=conflicts,
         canExecute=reason is None,
         blockedReason=reason,
@@ -177,12 +200,12 @@ def _show_plan(
 
 
 def _blocked_reason(
-    plan: RecoveryPlan, active: RunFacts | None, conflicts: Sequence[ServerConflict], *, has_waves: bool
+    plan: PlanRow, active: RunFacts | None, conflicts: Sequence[ServerConflict], *, has_waves: bool
 ) -> str | None:
     if not has_waves:
         return startable.no_waves(plan.name)
-    if active is not None and not active["dry_run"]:
-        return startable.is_running(plan.name, active["status"], active["started_by"])
+    if active is not None and not active.dry_run:
+        return startable.is_running(plan.name, active.status, active.started_by)
     if conflicts:
         return startable.servers_held(len(conflicts), [each["planName"] for each in conflicts])
     return None
@@ -199,22 +222,25 @@ def _gathered(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
     return found
 
 
-def _waves(plans: Keys) -> dict[uuid.UUID, list[WaveShape]]:
+def _waves(plans: Keys) -> dict[str, list[WaveShape]]:
     """The waves of each plan in order. Tuples and not models, because a list holds thousands of them."""
-    links = WaveGroup.objects.filter(wave__plan__in=plans).order_by("wave", "position")
-    groups = _gathered(links.values_list("wave_id", "group_id"))
-    members = WaveServer.objects.filter(plan__in=plans).order_by("wave", "position")
+    links = WaveGroup.objects.filter(wave__plan__in=plans).order_by("wave_id", "position")
+    groups = _gathered(links.values_list("wave_id", IdText("group_id")))
+    members = WaveServer.objects.filter(plan__in=plans).order_by("wave_id", "position")
     placed = list(members.values_list("wave_id", "assignment__source_server_id", "optional"))
     servers = _gathered((wave, server) for wave, server, _ in placed)
     optional = _gathered((wave, server) for wave, server, is_optional in placed if is_optional)
     through = Wave.depends_on.through.objects.filter(from_wave__plan__in=plans).order_by("to_wave__number")
     needs = _gathered(through.values_list("from_wave_id", "to_wave__number"))
-    rows = Wave.objects.filter(plan__in=plans).order_by("plan", "number")
+    rows = Wave.objects.filter(plan__in=plans).order_by("plan_id", "number")
     columns = [each.column for each in WAVE]
     return _gathered(
-        (plan, _show_wave(number, values, [str(each) for each in groups[pk]], (servers[pk], optional[pk]), needs[pk]))
-        for pk, plan, number, *values in rows.values_list("pk", "plan_id", "number", *columns)
+        (plan, _show_wave(number, values, groups[pk], (servers[pk], optional[pk]), needs[pk]))
+        for pk, plan, number, *values in rows.values_list("pk", Cast("plan_id", TextField()), "number", *columns)
     )
+
+
+_SHOWN = list(WaveShape.__annotations__)
 
 
 def _show_wave(
@@ -236,4 +262,4 @@ def _show_wave(
         "dependencies": [Dependency(dependsOnWaveId=f"wave-{each}") for each in needs],
         **dict(zip(_NAMES, values, strict=True)),
     }
-    return cast("WaveShape", {name: shown[name] for name in WaveShape.__annotations__})
+    return cast("WaveShape", {name: shown[name] for name in _SHOWN})

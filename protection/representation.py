@@ -2,11 +2,15 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 from typing import NamedTuple, NotRequired, TypedDict
 
+from django.db.models import Q, TextField
+from django.db.models.functions import Cast
+
 from contract.clock import unix, utc
+from contract.columns import IdText, UnixSeconds
 from drs.errors import BY_CODE, Trouble
 from protection.drs_refusals import code_of
 from protection.models import (
@@ -18,7 +22,7 @@ from protection.models import (
     SourceServerQuerySet,
 )
 from protection.services import no_group
-from protection.states import ServerState, replication_trouble, server_state
+from protection.states import replication_trouble, server_state
 
 
 class GroupReference(TypedDict):
@@ -95,30 +99,31 @@ class GroupDeleted(TypedDict):
 
 
 class Known(NamedTuple):
-    """What is shown of a source server; a tuple and not a model, because a list holds thousands of them."""
+    """What is shown of a source server; a tuple and not a model, because a list holds thousands of them. Times are Unix
+    seconds. What has a default is true of few servers, and is read of those alone."""
 
     pk: str
     name: str
     replication_state: str
     lag_duration: str
-    replication_error: str
-    replication_direction: str
-    staging_status: str
-    staging_account: str
-    staging_error: str
-    not_kept: str
-    seen_at: datetime
-    gone_at: datetime | None
+    seen: int
+    gone: int | None = None
+    replication_error: str = ""
+    replication_direction: str = ""
+    staging_status: str = ""
+    staging_account: str = ""
+    staging_error: str = ""
+    not_kept: str = ""
 
     @property
-    def state(self) -> ServerState:
-        trouble = replication_trouble(
-            error=self.replication_error,
-            staging_status=self.staging_status,
-            staging_error=self.staging_error,
-            direction=self.replication_direction,
+    def state(self) -> str:
+        return _state(
+            self.replication_state,
+            self.replication_error,
+            self.replication_direction,
+            self.staging_status,
+            self.staging_error,
         )
-        return server_state(self.replication_state, trouble)
 
     @property
     def staging_area(self) -> StagingArea | None:
@@ -128,40 +133,91 @@ class Known(NamedTuple):
         return StagingArea(status=self.staging_status, accountId=account, errorMessage=error)
 
 
+@lru_cache(maxsize=256)
+def _state(replication_state: str, error: str, direction: str, staging_status: str, staging_error: str) -> str:
+    """Our word for its state; most servers of a list are in the same."""
+    trouble = replication_trouble(
+        error=error, staging_status=staging_status, staging_error=staging_error, direction=direction
+    )
+    return server_state(replication_state, trouble).value
+
+
+_COMMON = [name for name in Known._fields if name not in Known._field_defaults]
+_ORDINARY = Q(
+    gone_at=None,
+    replication_error="",
+    replication_direction__in=("", "FAILOVER"),
+    staging_status__in=("", "NOT_EXTENDED"),
+    not_kept="",
+)
+
+
 def _known(servers: SourceServerQuerySet) -> list[Known]:
-    return [Known(*row) for row in servers.values_list(*Known._fields)]
+    timed = servers.annotate(seen=UnixSeconds("seen_at"), gone=UnixSeconds("gone_at"))
+    odd = {row[0]: Known._make(row) for row in timed.exclude(_ORDINARY).values_list(*Known._fields)}
+    common = timed.values_list(*_COMMON)
+    return [odd.get(row[0]) or Known(*row) for row in common]
+
+
+class GroupRow(NamedTuple):
+    """What is shown of a group itself, as the API writes it. `key` is the id as the database's text: no reader's."""
+
+    key: str
+    shown_id: str
+    name: str
+    description: str
+    region: str
+    account_id: str
+    owner: str
+    created: int
+    updated: int
+    version: int
+
+
+def _rows(groups: ProtectionGroupQuerySet) -> list[GroupRow]:
+    shown = groups.annotate(
+        key=Cast("pk", TextField()),
+        shown_id=IdText("pk"),
+        created=UnixSeconds("created_at"),
+        updated=UnixSeconds("updated_at"),
+    )
+    return [GroupRow._make(row) for row in shown.values_list(*GroupRow._fields)]
+
+
+FEW = 200  # more are found quicker among all there are than one by one
 
 
 class Inventory:
     """What is known of the servers of some groups, and of their regions."""
 
-    def __init__(self, groups: ProtectionGroupQuerySet) -> None:
-        assigned = ServerAssignment.objects.filter(group__in=groups.order_by().values("pk"))
-        self.members: dict[uuid.UUID, list[str]] = defaultdict(list)
-        for group_id, server_id in assigned.order_by("group", "position").values_list("group_id", "source_server_id"):
-            self.members[group_id].append(server_id)
-        servers = SourceServer.objects.filter(pk__in=assigned.order_by().values("source_server_id"))
+    def __init__(self, groups: Collection[GroupRow]) -> None:
+        assigned = ServerAssignment.objects.order_by("group", "position")
+        servers = SourceServer.objects.filter(region__in={group.region for group in groups}).order_by()
+        if len(groups) <= FEW:
+            assigned = assigned.filter(group__in=[group.shown_id for group in groups])
+            servers = servers.filter(pk__in=assigned.order_by().values("source_server_id"))
+        self.members: dict[str, list[str]] = defaultdict(list)
+        for key, server_id in assigned.values_list(Cast("group_id", TextField()), "source_server_id"):
+            self.members[key].append(server_id)
         self.servers = {server.pk: server for server in _known(servers)}
         self.regions = {row.region: row for row in RegionInventory.objects.all()}
 
     def as_of(self, server_ids: Iterable[str], region: str) -> int | None:
         """When DRS was last read for the one of these servers that was read longest ago."""
         seen = [self._read_at(each, region) for each in server_ids]
-        times = [moment for moment in seen if moment is not None]
-        return unix(min(times)) if times else None
+        return min((moment for moment in seen if moment is not None), default=None)
 
-    def _read_at(self, server_id: str, region: str) -> datetime | None:
+    def _read_at(self, server_id: str, region: str) -> int | None:
         server = self.servers.get(server_id)
-        if server is not None and server.gone_at is None:
-            return server.seen_at
+        if server is not None and server.gone is None:
+            return server.seen
         row = self.regions.get(region)
-        return row.as_of if row else None
+        return unix(row.as_of) if row else None
 
-    def warnings(self, groups: Iterable[ProtectionGroup]) -> list[Warning]:
+    def warnings(self, groups: Collection[GroupRow]) -> list[Warning]:
         """What makes these answers less than fresh: unreadable regions, servers that DRS no longer has."""
-        listed = list(groups)
-        found = [warning for region in sorted({group.region for group in listed}) for warning in self._region(region)]
-        of_groups = (warning for group in listed for warning in (*self._gone(group), *self._not_kept(group)))
+        found = [warning for region in sorted({group.region for group in groups}) for warning in self._region(region)]
+        of_groups = (warning for group in groups for warning in (*self._gone(group), *self._not_kept(group)))
         return found + list(of_groups)
 
     def _region(self, region: str) -> list[Warning]:
@@ -175,19 +231,19 @@ class Inventory:
         text = f"{why} Servers are shown {since}."
         return [Warning(code=code_of(trouble), region=region, message=text)]
 
-    def _gone(self, group: ProtectionGroup) -> list[Warning]:
+    def _gone(self, group: GroupRow) -> list[Warning]:
         return [
             Warning(
                 code="SERVER_NOT_IN_DRS",
                 region=group.region,
                 message=f"{each} of “{group.name}” is no longer in DRS. Remove it from the group.",
             )
-            for each in self.members[group.pk]
-            if (server := self.servers.get(each)) is not None and server.gone_at is not None
+            for each in self.members[group.key]
+            if (server := self.servers.get(each)) is not None and server.gone is not None
         ]
 
-    def _not_kept(self, group: ProtectionGroup) -> list[Warning]:
-        known = (self.servers.get(each) for each in self.members[group.pk])
+    def _not_kept(self, group: GroupRow) -> list[Warning]:
+        known = (self.servers.get(each) for each in self.members[group.key])
         return [not_kept(each, group.region) for each in known if each is not None and each.not_kept]
 
 
@@ -199,29 +255,39 @@ def not_kept(server: Known, region: str) -> Warning:
 
 def show_server(server_id: str, server: Known | None, group: GroupReference | None, *, selectable: bool) -> ServerShape:
     """One server; what is not known of it is null."""
-    shape = ServerShape(
-        sourceServerID=server_id,
-        hostname=server.name if server else server_id,
-        state=server.state.value if server else None,
-        replicationState=server.replication_state if server else None,
-        lagDuration=(server.lag_duration or None) if server else None,
-        assignedToProtectionGroup=group,
-        selectable=selectable,
-    )
-    if server is not None and server.replication_error:
+    if server is None:
+        return ServerShape(
+            sourceServerID=server_id,
+            hostname=server_id,
+            state=None,
+            replicationState=None,
+            lagDuration=None,
+            assignedToProtectionGroup=group,
+            selectable=selectable,
+        )
+    shape: ServerShape = {
+        "sourceServerID": server_id,
+        "hostname": server.name,
+        "state": server.state,
+        "replicationState": server.replication_state,
+        "lagDuration": server.lag_duration or None,
+        "assignedToProtectionGroup": group,
+        "selectable": selectable,
+    }
+    if server.replication_error:
         shape["replicationError"] = server.replication_error
-    if server is not None and server.replication_direction not in ("", "FAILOVER"):
+    if server.replication_direction not in ("", "FAILOVER"):
         shape["replicationDirection"] = server.replication_direction
-    if server is not None and (area := server.staging_area):
+    if area := server.staging_area:
         shape["stagingArea"] = area
     return shape
 
 
-def _show_group(group: ProtectionGroup, inventory: Inventory) -> GroupShape:
-    ids = inventory.members[group.pk]
-    own = GroupReference(groupId=str(group.pk), groupName=group.name)
+def _show_group(group: GroupRow, inventory: Inventory) -> GroupShape:
+    ids = inventory.members[group.key]
+    own = GroupReference(groupId=group.shown_id, groupName=group.name)
     return GroupShape(
-        groupId=str(group.pk),
+        groupId=group.shown_id,
         groupName=group.name,
         description=group.description,
         region=group.region,
@@ -231,16 +297,16 @@ def _show_group(group: ProtectionGroup, inventory: Inventory) -> GroupShape:
         serverCount=len(ids),
         serverDetails=[show_server(each, inventory.servers.get(each), own, selectable=True) for each in ids],
         serverDetailsAsOf=inventory.as_of(ids, group.region),
-        createdDate=unix(group.created_at),
-        lastModifiedDate=unix(group.updated_at),
+        createdDate=group.created,
+        lastModifiedDate=group.updated,
         version=group.version,
     )
 
 
 def show_groups(groups: ProtectionGroupQuerySet) -> tuple[list[GroupShape], list[Warning]]:
     """These groups, and what to know about how fresh they are."""
-    listed = list(groups)
-    inventory = Inventory(groups)
+    listed = _rows(groups)
+    inventory = Inventory(listed)
     return [_show_group(group, inventory) for group in listed], inventory.warnings(listed)
 
 
