@@ -32,7 +32,7 @@ def no_exclude(
 
 def no_start_now(execution: Execution, wave: WaveRun, now: datetime) -> Refusal | None:
     """Why the wait before a wave cannot be ended."""
-    if wave.state is WaveStatus.PENDING and not execution.state.is_final:
+    if wave.state is WaveStatus.PENDING and not _is_over(execution):
         if wave.starts_at is None:
             text = f"Wave {wave.number + 1} is not waiting for a time."
             return Refusal(Code.WAVE_NOT_WAITING, text)
@@ -61,7 +61,7 @@ def is_retryable(server: ServerRun) -> bool:
 
 def _has_begun(execution: Execution, wave: WaveRun, jobs: Sequence[LaunchJob]) -> Refusal | None:
     waits = wave.state in (WaveStatus.PENDING, WaveStatus.PAUSED)
-    if execution.state.is_final or execution.dry_run or execution.cancel_requested_at or not waits:
+    if _is_over(execution) or not waits:
         return Refusal(Code.WAVE_HAS_BEGUN, _begun(execution, wave))
     if wave.started_at is not None or any(job.state is JobStatus.INITIATED for job in jobs):
         text = f"Launches of wave {wave.number + 1} were sent, or may have been."
@@ -69,12 +69,17 @@ def _has_begun(execution: Execution, wave: WaveRun, jobs: Sequence[LaunchJob]) -
     return None
 
 
+def _is_over(execution: Execution) -> bool:
+    """Whether nothing of it is still to be launched."""
+    return execution.state.is_final or execution.state is ExecutionStatus.CANCELLING or execution.dry_run
+
+
 def _begun(execution: Execution, wave: WaveRun) -> str:
     if execution.state.is_final:
         return "The run is over."
     if execution.dry_run:
         return "A dry run launches nothing."
-    if execution.cancel_requested_at is not None:
+    if execution.state is ExecutionStatus.CANCELLING:
         return "The run is being cancelled."
     if wave.state.is_final:
         return f"Wave {wave.number + 1} is over ({wave.state.label.lower()})."

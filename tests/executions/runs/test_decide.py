@@ -273,6 +273,103 @@ def test_it_always_gets_on_or_waits_for_a_time_ahead(view: d.RunView) -> None:
         assert isinstance(decision, d.Skip)
 
 
+# Several waves, the first of which may have failed, been skipped by a person, or wait for an answer.
+
+over_waves = st.builds(
+    d.WaveView,
+    number=st.just(0),
+    status=st.sampled_from([each for each in W if each.is_final]),
+    on_failure=st.sampled_from(OnFailure),
+    asked_at=moments,
+    answered=st.booleans(),
+    runs_dependents=st.booleans(),
+    left_out=st.booleans(),
+)
+next_waves = st.builds(
+    d.WaveView,
+    number=st.just(1),
+    status=st.sampled_from([W.PENDING, W.PAUSED]),
+    pause_before=st.booleans(),
+    paused_at=moments,
+    resumed=st.booleans(),
+    wait=st.sampled_from([timedelta(), timedelta(minutes=5)]),
+    starts_at=moments,
+    depends_on=st.sampled_from([(), (0,)]),
+    jobs=st.just((d.JobView(KEY, J.QUEUED),)),
+    servers=st.just((L.PENDING,)),
+)
+steered = st.builds(
+    lambda one, other, **rest: d.RunView(waves=(one, other), **rest),
+    over_waves,
+    next_waves,
+    status=st.sampled_from([E.RUNNING, E.PAUSED]),
+    cancelled=st.booleans(),
+    pause_requested=st.booleans(),
+)
+
+
+@given(steered)
+def test_it_never_launches_past_a_gate_a_wait_or_a_question(view: d.RunView) -> None:
+    decision, (before, wave) = decide(view), view.waves
+    if isinstance(decision, d.Launch):
+        assert not before.needs_answer
+        assert not view.cancelled
+        assert not view.pause_requested
+        assert wave.status is W.PENDING
+        assert wave.resumed or not wave.pause_before
+        assert wave.starts_at is not None or not wave.wait
+        assert wave.starts_at is None or wave.starts_at <= NOW
+        assert before.status is not W.FAILED or not before.on_failure.stops_plan
+        assert 0 not in wave.depends_on or before.status is W.COMPLETED or before.runs_dependents
+
+
+@given(steered)
+def test_it_asks_a_person_once_and_waits_for_the_answer(view: d.RunView) -> None:
+    decision, before = decide(view), view.waves[0]
+    if before.needs_answer and not view.cancelled:
+        assert isinstance(decision, d.PauseAfter if before.asked_at is None else d.Wait | d.ExpirePauseAfter)
+    if isinstance(decision, d.Wait):
+        assert decision.until > NOW
+
+
+@pytest.mark.parametrize(
+    ("required", "optional", "status", "message"),
+    [
+        ((L.LAUNCHED,), (L.FAILED,), W.COMPLETED, "Completed without 1 of 1 optional server."),
+        ((L.LAUNCHED,), (L.LAUNCHED,), W.COMPLETED, ""),
+        ((), (L.FAILED, L.FAILED), W.COMPLETED, "Completed without 2 of 2 optional servers."),
+        ((L.FAILED, L.LAUNCHED), (L.LAUNCHED,), W.FAILED, "1 of 3 servers did not launch."),
+    ],
+)
+def test_an_optional_server_decides_nothing(
+    required: tuple[LaunchStatus, ...], optional: tuple[LaunchStatus, ...], status: WaveStatus, message: str
+) -> None:
+    wave = d.WaveView(0, W.LAUNCHING, jobs=(d.JobView(KEY, J.COMPLETED),), servers=required, optional=optional)
+    settled = decisive.judge_wave(wave)
+    assert isinstance(settled, d.SettleWave)
+    assert (settled.status, settled.message) == (status, message)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "left_out", "expected"),
+    [
+        ([W.COMPLETED, W.SKIPPED], [False, True], E.COMPLETED),
+        ([W.COMPLETED, W.SKIPPED], [False, False], E.PARTIAL),
+        ([W.SKIPPED, W.SKIPPED], [True, True], E.CANCELLED),
+        ([W.FAILED, W.SKIPPED], [False, True], E.PARTIAL),
+    ],
+)
+def test_what_people_skip_makes_no_run_partial(
+    statuses: list[WaveStatus], left_out: list[bool], expected: ExecutionStatus
+) -> None:
+    waves = tuple(
+        d.WaveView(number, status, left_out=out, on_failure=OnFailure.CONTINUE)
+        for number, (status, out) in enumerate(zip(statuses, left_out, strict=True))
+    )
+    launched = W.COMPLETED in statuses or W.FAILED in statuses
+    assert decide(d.RunView(E.RUNNING, waves, any_launched=launched)) == d.Finish(expected)
+
+
 @pytest.mark.parametrize(
     ("statuses", "expected"),
     [
