@@ -11,7 +11,6 @@ from audit.models import AuditEntry
 from contract.clock import unix
 from executions.console.live_page.event_feed import journal_line
 from executions.measuring import recorded_figures
-from executions.measuring.recorded_figures import Launches
 from executions.measuring.rta_rpa import (
     Attempt,
     Measured,
@@ -27,6 +26,7 @@ from executions.measuring.rta_rpa import (
 )
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.runs.attempts import LeftOut
+from executions.runs.failures import code_of
 from reports.comparison import ComparisonShape, compare
 from reports.failures import FailureShape, failures
 from reports.pending_data import expected, is_open
@@ -35,7 +35,7 @@ from reports.steered import EarlierLaunchShape, EventShape, LeftOutShape, earlie
 from reports.terminations import CleanupShape, cleanup
 
 FORMAT = "drsorch-report/2"
-Ends = Mapping[tuple[str, int], Launches]
+Ends = Mapping[tuple[str, int], recorded_figures.Launches]
 
 
 class SplitShape(TypedDict):
@@ -81,6 +81,7 @@ class ServerShape(TypedDict):
     usedPreviousSnapshot: bool
     late: bool
     error: str | None
+    errorCode: str | None
     optional: bool
     excluded: LeftOutShape | None
     findings: list[FindingShape]
@@ -372,6 +373,7 @@ def _server(figures: ServerFigures, rows: WaveRows, *, late: bool) -> ServerShap
         usedPreviousSnapshot=row.used_previous_snapshot,
         late=late,
         error=row.error or None,
+        errorCode=code_of(row, next(each for each in rows.jobs if each.pk == row.job_id)) or None,
         optional=row.optional,
         excluded=left_out(row.excluded),
         findings=row.findings,

@@ -7,17 +7,17 @@ from typing import Any, NotRequired, TypedDict, cast
 
 from audit.actor import Actor
 from contract.clock import unix
-from executions.codes.ours import Code
 from executions.commands import control
 from executions.measuring.forecast import ForecastShape
 from executions.measuring.forecast import show as show_forecast
-from executions.models import Execution, ServerRun, WaveRun
+from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.querysets import is_split
 from executions.runs.allowed.actions import Action, actions_of
 from executions.runs.allowed.terminable_instances import terminable_counts
 from executions.runs.attempts import LeftOut, Lineage, lineages, retry_of
 from executions.runs.current_wave import failed_waiting_wave, shown_wave, waiting_wave
-from executions.states import LaunchStatus, TerminationStatus
+from executions.runs.failures import code_of
+from executions.states import TerminationStatus
 from protection.representation import Warning  # noqa: A004  (the contract's word)
 
 
@@ -264,7 +264,7 @@ def _number(wave: WaveRun | None) -> int | None:
 
 def _wave(wave: WaveRun, now: datetime) -> WaveRunShape:
     jobs = [job for job in wave.jobs.all() if not is_split(job)]
-    refused = {job.pk: job.error_code for job in jobs}
+    its_job = {job.pk: job for job in wave.jobs.all()}
     return WaveRunShape(
         waveNumber=wave.number,
         waveName=wave.name,
@@ -285,7 +285,7 @@ def _wave(wave: WaveRun, now: datetime) -> WaveRunShape:
         duration=_seconds(wave.started_at, wave.ended_at or now) if wave.started_at else None,
         errorCode=wave.error_code or None,
         errorMessage=wave.error_message or None,
-        serverStatuses=[_server(server, refused.get(server.job_id, "")) for server in wave.servers.all()],
+        serverStatuses=[_server(server, its_job[server.job_id]) for server in wave.servers.all()],
     )
 
 
@@ -293,9 +293,7 @@ def _left_out(kept: Mapping[str, Any] | None) -> LeftOutShape | None:
     return None if kept is None else LeftOutShape(by=kept["by"], time=kept["time"], reason=kept["reason"])
 
 
-def _server(server: ServerRun, refused: str) -> ServerRunShape:
-    """`refused` is the code of its launch, if AWS refused that."""
-    failed = server.state is LaunchStatus.FAILED
+def _server(server: ServerRun, job: LaunchJob) -> ServerRunShape:
     return ServerRunShape(
         sourceServerId=server.source_server_id,
         hostname=server.hostname,
@@ -309,7 +307,7 @@ def _server(server: ServerRun, refused: str) -> ServerRunShape:
         launchTime=unix(server.launched_at),
         observedLate=server.observed_late,
         error=server.error or None,
-        errorCode=(server.error_code or refused or Code.SERVER_LAUNCH_FAILED.value) if failed else None,
+        errorCode=code_of(server, job) or None,
         optional=server.optional,
         excluded=_left_out(server.excluded),
         findings=server.findings,

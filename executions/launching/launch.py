@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Min
 
+from audit.models import AuditEntry
 from contract.clock import Clock, unix
 from drs.client import Drs, SendWindow
 from drs.errors import DrsError, Trouble
@@ -226,10 +227,18 @@ def reconcile(run: Run, wave: WaveRun, job_id: uuid.UUID, clock: Clock) -> AwsCa
         text = "The answer to a launch was lost; checking AWS for the launch before anything is sent again."
         _look_up_later(run, wave, job, text, now)
     elif is_out_of_time(job, now):
-        reject(run, wave, job, Code.LAUNCH_REJECTED, "AWS never gave a clear answer, and started nothing.", now)
+        text = f"AWS never gave a clear answer, and started nothing.{_last_words(run, job)}"
+        reject(run, wave, job, Code.LAUNCH_REJECTED, text, now)
     else:
         job.cleared_at = now
         requeue(run, wave, job, now, not_before=now, message="", verb="launch.cleared")
+
+
+def _last_words(run: Run, job: LaunchJob) -> str:
+    """What AWS last answered to a launch, unclear as it was; of a process that died nothing was heard."""
+    told = AuditEntry.objects.filter(subject_kind="execution", subject_id=str(run.execution.pk), verb="launch.unclear")
+    last = next((each for each in told.order_by("-pk") if each.detail.get("launch") == str(job.pk)), None)
+    return f" It last answered: {last.detail['text']}" if last is not None and "text" in last.detail else ""
 
 
 def _look_up_later(run: Run, wave: WaveRun, job: LaunchJob, message: str, now: datetime) -> None:
@@ -247,7 +256,8 @@ def _after_unclear(run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, mes
     count_refusal(job, error.trouble, now)
     with transaction.atomic():
         _look_up_later(run, wave, job, message, now)
-        note(run.execution, "launch.unclear", outcome=error.code, wave=wave.number, launch=str(job.pk))
+        text = f"{error.code}: {error.message}"
+        note(run.execution, "launch.unclear", outcome=error.code, wave=wave.number, launch=str(job.pk), text=text)
 
 
 # A call that failed

@@ -129,7 +129,7 @@ def reject(run: Run, wave: WaveRun, job: LaunchJob, code: str, text: str, now: d
         rejected = {"status": JobStatus.REJECTED, "error_code": code, "error_message": text}
         if _lock_run(run) is None or not _unanswered(job).update(**rejected):
             return
-        _fail(job, text)
+        _fail(job, code, text)
         transitions.touch(run.execution, now, [wave])
         note(run.execution, "launch.rejected", outcome=code, wave=wave.number, launch=str(job.pk), text=text)
 
@@ -188,7 +188,7 @@ def _create_part(job: LaunchJob, part: Part, now: datetime, *, over: bool) -> La
     made.save(force_insert=True)
     ServerRun.objects.filter(job=job, source_server_id__in=part.servers).update(job=made)
     if part.error_code:
-        _fail(made, part.text)
+        _fail(made, part.error_code, part.text)
     return made
 
 
@@ -221,7 +221,7 @@ def leave_out(run: Run, wave: WaveRun, job: LaunchJob, parts: Sequence[Part], no
             _create_part(job, part, now, over=False)
         if every:
             mine.update(status=JobStatus.REJECTED, error_code=code, error_message=text)
-            _fail(job, text)
+            _fail(job, code, text)
             start_wave(wave, now)
         transitions.touch(run.execution, now, [wave])
         note(
@@ -237,8 +237,8 @@ def leave_out(run: Run, wave: WaveRun, job: LaunchJob, parts: Sequence[Part], no
     return every
 
 
-def _fail(job: LaunchJob, text: str) -> None:
-    job.servers.update(launch_status=LaunchStatus.FAILED, phase=Phase.DONE, error=text)
+def _fail(job: LaunchJob, code: str, text: str) -> None:
+    job.servers.update(launch_status=LaunchStatus.FAILED, phase=Phase.DONE, error=text, error_code=code)
 
 
 # What is certain of an attempt is not guarded by the claim, as little as a job id: whoever has the run by now would

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from executions.codes.explain import is_sum
 from executions.codes.ours import Code
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
+from executions.states import LaunchStatus
 
 NO_REASON = "AWS gave no reason."
 
@@ -37,6 +38,13 @@ def failures_of(execution: Execution, waves: Sequence[WaveFailures]) -> Iterator
         yield Failure(None, "The run", execution.error_message, execution.error_code)
     for wave in waves:
         yield from _of_wave(wave)
+
+
+def code_of(server: ServerRun, job: LaunchJob) -> str:
+    """Our code of what went wrong with a server; empty of one that has not failed."""
+    if server.state is not LaunchStatus.FAILED:
+        return ""
+    return server.error_code or job.error_code or Code.SERVER_LAUNCH_FAILED.value
 
 
 def _of_wave(wave: WaveFailures) -> Iterable[Failure]:

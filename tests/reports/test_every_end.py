@@ -2,17 +2,12 @@
 time that something new is known of an ended run (`tests.support.packs`)."""
 
 import json
-import random
-from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from audit.actor import SYSTEM
-from contract.errors import DomainError
 from drsorch_verify import archive, history
 from drsorch_verify.check import JOURNAL, REPORT, notes, problems
 from drsorch_verify.derive import is_late
@@ -20,7 +15,6 @@ from executions.commands import control
 from executions.commands.abandon import abandon
 from executions.commands.retry import retry
 from executions.models import Execution, LaunchJob, ServerRun
-from executions.states import Kind
 from plans.models import RecoveryPlan
 from reports import services as reports
 from tests.support.packs import found_wrong
@@ -214,129 +208,3 @@ def test_logs_and_instances_that_are_never_told(stage: Stage, operation: str) ->
         stage.advance(hours * 3600)
         stage.look()
     packed(stage, known(stage, run))
-
-
-# Walks: people, time and AWS in any order
-
-Step = Callable[[Stage, Execution, random.Random], object]
-WHOLE: dict[str, dict[str, object]] = {
-    "access_denied": {"operation": "StartRecovery", "times": 1},
-    "uninitialized": {"operation": "StartRecovery", "times": 1},
-    "quota_exceeded": {"operation": "StartRecovery", "times": 40},
-    "conflict": {"operation": "StartRecovery", "times": 3},
-    "late_landing": {"operation": "StartRecovery", "seconds": 60, "times": 1},
-    "drop_connection_after_effect": {"operation": "StartRecovery", "times": 1},
-    "drop_connection_before": {"operation": "StartRecovery", "times": 1},
-    "internal_error_before": {"operation": "DescribeJobs", "times": 80},
-    "broken_json": {"operation": "DescribeJobs", "times": 5},
-    "visibility_delay": {"seconds": 100},
-    "launch_end_event": {},
-    "clear_instance_ids": {},
-    "terminate_fails": {"times": 1},
-}
-OF_A_SERVER: dict[str, dict[str, object]] = {
-    "launch_failed": {},
-    "conversion_fail": {},
-    "server_skipped": {},
-    "snapshot_fail_no_previous": {},
-    "snapshot_fail_uses_previous": {},
-    "never_settles": {},
-    "slow_server": {"factor": 6},
-    "late_instance_id": {"seconds": 300},
-}
-TROUBLED = ("app-01", "app-02", "app-03", "web-01", "db-primary-01")
-HOSTS = (("app-01 app-02", "web-01", "web-02"), ("app-03", "db-primary-01 db-replica-01"))
-
-
-def let_pass(stage: Stage, dice: random.Random) -> None:
-    stage.advance(dice.choice([5, 60, 300, 700, 1900]))
-    stage.look()
-
-
-def try_again(stage: Stage, run: Execution, dice: random.Random) -> None:
-    retry(actor=SYSTEM, execution_id=run.pk, replace_production=True, clock=stage.clock)
-
-
-def end_instances(stage: Stage, run: Execution, dice: random.Random) -> None:
-    control.terminate(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
-
-
-def end_some_elsewhere(stage: Stage, run: Execution, dice: random.Random) -> None:
-    """Somebody terminates an instance in AWS's console."""
-    up = ServerRun.objects.filter(wave__execution=run, launch_status="LAUNCHED").exclude(recovery_instance_id="")
-    if run.next_step_at is None and (server := up.first()):
-        client = stage.simulator.client()
-        with suppress(ClientError):  # gone already, or under way
-            client.terminate_recovery_instances(recoveryInstanceIDs=[server.recovery_instance_id])
-        stage.advance(600)
-
-
-STEPS: tuple[Step, ...] = (
-    lambda stage, run, dice: cancel(stage, run),
-    lambda stage, run, dice: resume(stage, run),
-    lambda stage, run, dice: resume(stage, run),
-    lambda stage, run, dice: control.pause(actor=SYSTEM, execution_id=run.pk, clock=stage.clock),
-    lambda stage, run, dice: abandon(actor=SYSTEM, execution_id=run.pk, clock=stage.clock),
-    lambda stage, run, dice: abandon(actor=SYSTEM, execution_id=run.pk, clock=stage.clock),
-    try_again,
-    try_again,
-    end_instances,
-    end_some_elsewhere,
-)
-
-
-def begin(stage: Stage, plan: RecoveryPlan, dice: random.Random) -> Execution:
-    kind, dry = dice.choice([Kind.DRILL, Kind.RECOVERY]), dice.random() < 0.15
-    outage = stage.clock() - timedelta(minutes=dice.choice([1, 50])) if kind is Kind.RECOVERY else None
-    how = {"dry_run": dry, "outage_at": outage, "replace_production": True}
-    return stage.start(plan, kind, **how)
-
-
-def misbehave(stage: Stage, dice: random.Random) -> None:
-    if dice.random() < 0.5:
-        name = dice.choice(sorted(WHOLE))
-        stage.simulator.scenario(name, **WHOLE[name])
-    else:
-        name, host = (
-            dice.choice(sorted(OF_A_SERVER)),
-            dice.choice(["app-01", "app-02", "app-03", "web-01", "db-primary-01"]),
-        )
-        stage.simulator.scenario(name, servers=[host], times=dice.choice([1, 2]), **OF_A_SERVER[name])
-
-
-@pytest.mark.parametrize("seed", [0, 3, *(pytest.param(each, marks=pytest.mark.long) for each in (1, 2, 4, 5, 6, 7))])
-@pytest.mark.field("B3")
-def test_the_pack_of_every_run_holds_whenever_it_is_made(stage: Stage, seed: int) -> None:
-    dice = random.Random(seed)
-    plans = [
-        stage.plan(*HOSTS[0], pause={1}, on_failure={0: "CONTINUE"}, depends_on={2: (0,)}),
-        stage.plan(*HOSTS[1], on_failure={0: dice.choice(["STOP", "CONTINUE"])}),
-    ]
-    RecoveryPlan.objects.update(rto_minutes=30, rpo_minutes=5)
-    for _ in range(14):
-        for _ in range(dice.choice([0, 0, 1, 2])):
-            misbehave(stage, dice)
-        runs = list(Execution.objects.order_by("started_at"))
-        try:
-            if dice.random() < 0.4 or not runs:
-                begin(stage, dice.choice(plans), dice)
-            else:
-                dice.choice(STEPS)(stage, dice.choice(runs[-3:]), dice)
-        except DomainError:
-            pass  # it was refused, which is of no concern here
-        for _ in range(dice.choice([1, 2, 4])):
-            let_pass(stage, dice)
-    finish(stage)
-    assert Execution.objects.final().count() == Execution.objects.count() > 0
-
-
-def finish(stage: Stage) -> None:
-    """AWS behaves again, and somebody resumes what waits: then every run ends, and everything becomes known."""
-    stage.simulator.clear_scenarios()
-    for _ in range(200):
-        for run in Execution.objects.filter(status="PAUSED"):
-            resume(stage, run)
-        if not Execution.objects.exclude(next_step_at=None).exists():
-            return
-        stage.advance(300)
-        stage.look()

@@ -262,6 +262,7 @@ def test_it_gives_up_on_an_aws_that_never_answers_clearly(stage: Stage) -> None:
     stage.simulator.scenario("internal_error_before", operation="StartRecovery")
     run = stage.until(stage.start(stage.plan("app-01")), "FAILED", step=60, limit=7200)
     assert run.error_code == "LAUNCH_REJECTED"
+    assert "It last answered: InternalServerException: " in run.error_message
     assert len(stage.simulator.journal("StartRecovery")) == 3  # 11 minutes apart
 
 

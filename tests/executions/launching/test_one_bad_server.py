@@ -64,6 +64,7 @@ def test_a_server_that_is_gone_from_drs_fails_alone_before_the_send(stage: Stage
     assert fates(run) == {"app-01": "LAUNCHED", "app-02": "FAILED", "app-03": "LAUNCHED", "web-01": "LAUNCHED"}
     assert error_of("app-02").startswith("It is no longer in DRS")
     assert error_of("app-01") == ""
+    assert [each.error_code for each in ServerRun.objects.filter(wave__number=0)] == ["", "SERVER_GONE", ""]
     assert stage.picture(run)[1] == ["FAILED", "COMPLETED"]
     assert (run.error_code, calls(stage)) == ("SERVER_GONE", 2)
     assert run.error_message.startswith("1 of 3 servers did not launch. It is no longer in DRS")
@@ -112,6 +113,7 @@ def test_a_4xx_with_a_code_that_nobody_knows_is_a_refusal_with_awss_words(stage:
     stage.simulator.scenario("server_refused", servers=["app-02"], code="TagPolicyException", named=named)
     run = stage.until(stage.start(stage.plan(APPS)), "PARTIAL", "FAILED")
     failed = [hostname for hostname, status in fates(run).items() if status == "FAILED"]
+    assert set(ServerRun.objects.exclude(error="").values_list("error_code", flat=True)) == {"LAUNCH_REJECTED"}
     assert failed == (["app-02"] if named else APPS.split())
     assert all(error_of(each).startswith("TagPolicyException: ") for each in failed)
     assert calls(stage) == (2 if named else 1)
