@@ -286,7 +286,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_PARSER_CLASSES": ["contract.rest.parsers.StrictJSONParser"],
-    "DEFAULT_RENDERER_CLASSES": ["contract.rest.renderers.CompactJson"],
+    "DEFAULT_RENDERER_CLASSES": ["contract.rest.answers.renderers.CompactJson"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "contract.rest.negotiation.AlwaysJson",
     "DEFAULT_METADATA_CLASS": None,  # OPTIONS would describe views, the schema does that
     "DEFAULT_THROTTLE_CLASSES": [

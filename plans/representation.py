@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, NotRequired, TypedDict, TypeVar, cast
 from django.db.models import F, OuterRef, QuerySet, Subquery, TextField
 from django.db.models.functions import Cast
 
-from contract.columns import IdText, UnixSeconds
 from contract.naming.lookalikes import NameWarning
+from contract.rest.answers.columns import IdText, UnixSeconds
 from plans import startable
 from plans.fields import WAVE, Dependency, WaveShape
 from plans.models import RecoveryPlan, RecoveryPlanQuerySet, Wave, WaveGroup, WaveServer

@@ -10,7 +10,7 @@ from django.db.models import Q, TextField
 from django.db.models.functions import Cast
 
 from contract.clock import unix, utc
-from contract.columns import IdText, UnixSeconds
+from contract.rest.answers.columns import IdText, UnixSeconds
 from drs.errors import BY_CODE, Trouble
 from protection.drs_refusals import code_of
 from protection.models import (

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from contract.clock import unix
-from contract.columns import IdText, UnixSeconds
+from contract.rest.answers.columns import IdText, UnixSeconds
 from protection.models import ProtectionGroup, SourceServer
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both]
