@@ -128,7 +128,7 @@ def _launch_actions(change: Change, item: Item) -> None:
             "status": said.text("status") if is_over else "IN_PROGRESS",
             "action": {
                 "actionId": LAUNCH_ACTION,
-                "name": said.text("name"),
+                "name": said.text("action"),
                 "category": said.text("category"),
                 "optional": bool(said.options["optional"]),
                 "active": True,

@@ -109,11 +109,11 @@ ITEMS: Mapping[str, Kind] = {
     "missing_rows": Kind(Acts.ITEM, "jobs never show rows of `servers`", REPORTS, SERVERS, JOBS, field="A4"),
     "launch_actions": Kind(
         Acts.ITEM,
-        "post-launch action `name` of `servers`: IN_PROGRESS until `seconds` (virtual) after the end, then `status`",
+        "post-launch `action` of `servers`: IN_PROGRESS until `seconds` (virtual) after the end, then `status`",
         "known: launchActionsStatus of the model; that the job does not wait for them is likely",
         {
             "servers": [],
-            "name": "Verify HTTP response",
+            "action": "Verify HTTP response",
             "category": "VALIDATION",
             "optional": True,
             "status": "FAILED",

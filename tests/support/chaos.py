@@ -1,10 +1,12 @@
 """Two engines on one database whose processes are killed at random, and an AWS that misbehaves: what became of it.
 
-    script/chaos [--seconds N] [--kills N] [--database sqlite|postgres] [--control] [--seed N]
+    script/chaos [--database sqlite|postgres] [--seconds N] [--kills N] [--seed N] [--kind] [--scenario NAME:…] [--control]
 
 Launches many small runs with pauses, resumes and cancels, waits for all of them to end once the killing has stopped,
 and compares what was needed with what DRS was asked. Exits non-zero for any doubled, missed or unfinished launch.
-With --control, reconciliation is taken out of the engines: then doubles must show.
+Besides lost answers, DRS is as unkind as in the field (`UNKIND`), unless --kind; --scenario adds others of the
+simulator's. The evidence pack of every run is checked. With --control, reconciliation is taken out of the engines: then
+doubles must show.
 """
 
 import argparse
@@ -18,10 +20,14 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 import django
+
+from drs_simulator.world.scenarios import from_text
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = ("main", "sentinel", "worker", "worker", "worker", "helper", "tree")
@@ -44,6 +50,26 @@ def engine_without_reconciliation() -> None:
     setattr(launch, "_adopt_if_found", look_nowhere)  # noqa: B010
     setattr(launch, "adopt_found", lambda *_: False)  # noqa: B010
     call_command("engine")
+
+
+# Scenarios that strike at random, each by its probability: a call for those of answers, a server for those of jobs.
+UNKIND: tuple[tuple[str, float, dict[str, object]], ...] = (
+    ("strange_jobs", 0.5, {}),
+    ("tags_lost", 0.1, {"operation": ["StartRecovery", "DescribeJobs"]}),
+    ("unknown_status", 0.1, {}),
+    ("missing_members", 0.05, {"members": ["creationDateTime"], "operation": "DescribeJobs"}),
+    ("short_pages", 0.1, {"size": 20, "operation": "DescribeJobs"}),
+    ("late_rows", 0.2, {"seconds": 300.0}),
+    ("untold_launches", 0.1, {}),
+    ("late_instance_id", 0.1, {"seconds": 300.0}),
+    ("launch_actions", 0.2, {}),
+    ("launch_end_event", 0.3, {}),
+    ("conversion_retried", 0.05, {}),
+    ("launch_failed", 0.03, {}),
+    ("template_gone", 0.02, {}),
+    ("network_recovery_fails", 0.02, {}),
+    ("dies_at_once", 0.03, {}),
+)
 
 
 @dataclass
@@ -108,11 +134,14 @@ class Outcome:
     adopted: int = 0
     resent: int = 0
     unfinished: int = 0
+    packs: int = 0
+    wrong: list[str] = field(default_factory=list)  # what the verifier says of packs
+    struck: Counter[str] = field(default_factory=Counter)  # how often each scenario struck
     statuses: Counter[str] = field(default_factory=Counter)
 
     @property
     def is_good(self) -> bool:
-        return not (self.doubled or self.missed or self.unfinished)
+        return not (self.doubled or self.missed or self.unfinished or self.wrong)
 
     def show(self) -> str:
         kills = ", ".join(f"{count} {role}" for role, count in sorted(self.kills.items()))
@@ -120,7 +149,9 @@ class Outcome:
         return (
             f"kills {sum(self.kills.values())} ({kills}) · runs {self.runs} ({ends})\n"
             f"launches needed/sent {self.needed}/{self.sent} · doubled {self.doubled} · missed {self.missed}"
-            f" · adopted {self.adopted} · re-sent {self.resent} · unfinished {self.unfinished}"
+            f" · adopted {self.adopted} · re-sent {self.resent} · unfinished {self.unfinished}\n"
+            f"packs {self.packs}, of which do not verify {len(self.wrong)} {self.wrong[:3] or ''}\n"
+            f"scenarios: {', '.join(f'{count} {name}' for name, count in sorted(self.struck.items()))}"
         )
 
 
@@ -150,6 +181,7 @@ class Chaos:
         self.simulator.set_speed(150)  # a job takes three to five seconds
         read_region("us-east-1")
         ids = list(SourceServer.objects.order_by("pk").values_list("pk", flat=True))
+        self.servers = ids
         self.plans = []
         for number in range(0, SERVERS, 3):
             group = create_group(
@@ -163,6 +195,13 @@ class Chaos:
             ]
             self.plans.append(create_plan(actor=SYSTEM, name=f"p{number}", waves=waves).pk)
         self.misbehave()
+
+    def others_act(self) -> None:
+        """Somebody starts a drill of a server, in DRS's console, stops an instance, or takes one out of DRS."""
+        name = self.dice.choice(("foreign_job", "ec2_stopped", "ec2_terminated", "left_drs"))
+        with suppress(ValueError):  # it is busy, or has no instance
+            self.simulator.scenario(name, servers=[self.dice.choice(self.servers)], region="us-east-1")
+            self.outcome.struck[name] += 1
 
     def misbehave(self) -> None:
         """What goes wrong at AWS: late visibility, lost answers, late effects, throttling, 500s after the effect."""
@@ -182,6 +221,11 @@ class Chaos:
         for operation in ("DescribeJobs", "DescribeJobLogItems"):
             self.simulator.scenario("throttle", operation=operation, probability=0.05, seed=self.dice.randrange(1000))
         self.simulator.scenario("visibility_delay", seconds=1.0, probability=0.5)
+        for name, probability, more in () if self.options.kind else UNKIND:
+            self.simulator.scenario(name, probability=probability, seed=self.dice.randrange(1000), **more)
+        for text in self.options.scenario:
+            name, more = from_text(text)
+            self.simulator.scenario(name, **more)
 
     def act(self) -> None:
         """People at work: start what is idle, resume what is paused, now and then pause or cancel something."""
@@ -214,6 +258,8 @@ class Chaos:
             for engine in self.engines:
                 engine.keep_alive()
             self.act()
+            if not self.options.kind and self.dice.random() < 0.1:
+                self.others_act()
             time.sleep(self.dice.uniform(0.2, self.options.pace))
             if role := self.dice.choice(self.engines).strike(self.dice):
                 self.outcome.kills[role] += 1
@@ -224,6 +270,8 @@ class Chaos:
         from executions.commands import control as services
         from executions.models import Execution
 
+        for each in self.simulator.scenarios():
+            self.outcome.struck[str(each["name"])] += cast("int", each["hits"])
         self.simulator.clear_scenarios()
         end = time.monotonic() + self.options.patience
         while time.monotonic() < end and Execution.objects.active().exists():
@@ -236,21 +284,27 @@ class Chaos:
     def count(self) -> Outcome:
         """What was needed, by our books; what was done, by DRS's."""
         from audit.models import AuditEntry
+        from contract.clock import db_clock
         from executions.models import Execution, LaunchJob
+        from tests.support.packs import found_wrong
 
         outcome = self.outcome
         needed = set(map(str, LaunchJob.objects.exclude(wave__status="SKIPPED").values_list("pk", flat=True)))
-        jobs = self.simulator.state()["jobs"]
-        done = Counter(job["tags"]["drsorch:launch"] for job in jobs)  # type: ignore[attr-defined]
+        listed = cast("list[dict[str, Any]]", self.simulator.state()["jobs"])
+        jobs = [job for job in listed if "drsorch:launch" in job["tags"]]  # the others are somebody else's
+        done = Counter(job["tags"]["drsorch:launch"] for job in jobs)
         outcome.needed, outcome.sent = len(needed), sum(done.values())
         outcome.doubled = sum(count > 1 for count in done.values())
         outcome.missed = len(needed - set(done)) + len(set(done) - needed)
         known = set(LaunchJob.objects.exclude(job_id="").values_list("job_id", flat=True))
-        outcome.missed += sum(job["jobID"] not in known for job in jobs if done[job["tags"]["drsorch:launch"]] == 1)  # type: ignore[attr-defined]
+        outcome.missed += sum(job["jobID"] not in known for job in jobs if done[job["tags"]["drsorch:launch"]] == 1)
         outcome.adopted = AuditEntry.objects.filter(verb="launch.adopted").count()
         outcome.resent = AuditEntry.objects.filter(verb="launch.cleared").count()
         outcome.unfinished = Execution.objects.active().count()
         outcome.statuses = Counter(Execution.objects.values_list("status", flat=True))
+        for run in Execution.objects.final():
+            outcome.packs += 1
+            outcome.wrong += found_wrong(run, db_clock())
         return outcome
 
 
@@ -271,6 +325,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=10_000, help="stop killing after so many")
     parser.add_argument("--pace", type=float, default=1.5, help="seconds between two kills at most")
     parser.add_argument("--patience", type=float, default=120, help="how long to wait for the end afterwards")
+    parser.add_argument("--kind", action="store_true", help="answers are lost, but what DRS tells is whole")
+    parser.add_argument("--scenario", action="append", default=[], metavar="NAME[:OPTION=VALUE,…]", help="one more")
     parser.add_argument("--seed", type=int, default=random.randrange(10_000))
     parser.add_argument("--control", action="store_true", help="without reconciliation: doubles must show")
     options = parser.parse_args(arguments)
