@@ -18,6 +18,7 @@ class Event(TextChoices):
     FAILED = "FAILED", "failed"
     TIMED_OUT = "TIMED_OUT", "timed out"
     LATE = "LATE", "instances came up late"
+    LEASE = "LEASE", "a drill’s instances outlive their lease"
     JOURNAL = "JOURNAL", "journal head, once a day"
     TEST = "TEST", "test"
 

@@ -44,6 +44,8 @@ class PlanSpec(TypedDict, total=False):
     description: str
     rto_minutes: int | None
     rpo_minutes: int | None
+    drill_lease_hours: int | None
+    drill_lease_ends: str
 
 
 class Dependency(TypedDict):
@@ -93,6 +95,7 @@ class Field:
     least: int = 1  # of minutes
     without: str = "no target"  # what no minutes mean
     most: int = MINUTES_MAX
+    unit: str = "minutes"
 
     @cached_property
     def stored(self) -> Any:
@@ -124,7 +127,7 @@ class Field:
             case Kind.CHOICE if value not in dict(self.stored.choices):
                 return f"Use {' or '.join(dict(self.stored.choices))}."
             case Kind.MINUTES if value is not None and not self.least <= value <= self.most:
-                return f"Whole minutes from {self.least} to {self.most:,}{self._or_nothing}."
+                return f"Whole {self.unit} from {self.least} to {self.most:,}{self._or_nothing}."
         return ""
 
     @property
@@ -195,6 +198,14 @@ PLAN = Fields(
         Field(
             RecoveryPlan, "rpo_minutes", "rpoMinutes", "RPO", "RPO in minutes", "rpo",
             "optional: so much data may be lost",
+        ),
+        Field(
+            RecoveryPlan, "drill_lease_hours", "drillLeaseHours", "Drill lease", "Drill lease in hours", "lease",
+            "optional: so long a drill’s instances may run on after it", without="no lease", most=8_760, unit="hours",
+        ),
+        Field(
+            RecoveryPlan, "drill_lease_ends", "drillLeaseEnds", "When the lease ends", "When the lease ends",
+            "leaseends",
         ),
     )
 )  # fmt: skip

@@ -51,6 +51,13 @@ class RecoveryPlanQuerySet(models.QuerySet["RecoveryPlan"]):
         return self.filter(name_key__contains=name_key(text))
 
 
+class LeaseEnds(models.TextChoices):
+    """What happens to instances of a drill that have outlived their lease."""
+
+    TELL = "TELL", "Tell people"
+    TERMINATE = "TERMINATE", "Terminate them, an hour after a warning"
+
+
 class RecoveryPlan(models.Model):
     """An order of waves under a unique name."""
 
@@ -62,6 +69,12 @@ class RecoveryPlan(models.Model):
         null=True, blank=True, help_text="Recovered within so long, from the start"
     )
     rpo_minutes = models.PositiveIntegerField(null=True, blank=True, help_text="At most so much data lost")
+    drill_lease_hours = models.PositiveIntegerField(
+        null=True, blank=True, help_text="How long a drill's instances may run on after it"
+    )
+    drill_lease_ends = models.CharField(
+        max_length=9, choices=LeaseEnds.choices, default=LeaseEnds.TELL, db_default=LeaseEnds.TELL
+    )
     owner = models.CharField(max_length=254)
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(db_default=Now(), editable=False)

@@ -31,6 +31,8 @@ class PlanShape(TypedDict):
     description: str
     rtoMinutes: int | None
     rpoMinutes: int | None
+    drillLeaseHours: int | None
+    drillLeaseEnds: str
     waves: list[WaveShape]
     waveCount: int
     serverCount: int
@@ -182,6 +184,8 @@ def _show_plan(
         description=plan.description,
         rtoMinutes=plan.rto_minutes,
         rpoMinutes=plan.rpo_minutes,
+        drillLeaseHours=plan.drill_lease_hours,
+        drillLeaseEnds=plan.drill_lease_ends,
         waves=waves,
         waveCount=len(waves),
         serverCount=sum(len(wave["serverIds"]) for wave in waves),

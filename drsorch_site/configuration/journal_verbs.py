@@ -20,6 +20,8 @@ ACTIONS: dict[tuple[str, str], str] = {
     ("api-executions", "DELETE"): "execution.hide",
     ("api-instances-terminate", "POST"): "instance.terminate",
     ("end-instances", "POST"): "instance.terminate",
+    ("api-execution-lease", "POST"): "lease.extend",
+    ("extend-lease", "POST"): "lease.extend",
     ("hide-executions", "POST"): "execution.hide",
     ("api-execution", "DELETE"): "execution.cancel",
     ("api-execution-resume", "POST"): "execution.resume",

@@ -37,6 +37,7 @@ class StandingShape(TypedDict):
     launchedBy: str | None
     instanceType: str | None
     monthlyCost: float | None
+    leaseEndsTime: int | None
     lastTerminationError: str | None
     terminate: "EndShape"
 
@@ -155,6 +156,7 @@ def _show(each: Standing, *, may: bool) -> StandingShape:
         launchedBy=each.launched_by or None,
         instanceType=each.instance_type or None,
         monthlyCost=each.monthly_cost,
+        leaseEndsTime=unix(each.lease_ends_at) if each.lease_ends_at else None,
         lastTerminationError=each.failure or None,
         terminate=EndShape(allowed=may, reason="" if may else not_allowed(each.right, "terminate it").message),
     )

@@ -172,6 +172,9 @@ class ExecutionSummary(TypedDict):
     pauseRequested: bool
     actions: ActionsShape
     hiddenTime: int | None
+    drillLeaseHours: int | None
+    drillLeaseEnds: str
+    leaseEndsTime: int | None
     revision: int
 
 
@@ -243,6 +246,9 @@ def _summary(execution: Execution, actor: Actor, now: datetime, tried: Lineage, 
             retry=_action(retry_of(execution, actor, tried)),
         ),
         hiddenTime=unix(execution.hidden_at),
+        drillLeaseHours=execution.drill_lease_hours,
+        drillLeaseEnds=execution.drill_lease_ends,
+        leaseEndsTime=unix(execution.lease_ends_at),
         revision=execution.revision,
     )
 

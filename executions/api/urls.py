@@ -3,7 +3,7 @@
 from django.urls import URLPattern
 
 from contract.rest.views import route
-from executions.api import instances, readiness, retry, steering
+from executions.api import instances, lease, readiness, retry, steering
 from executions.api import views as executions
 
 urlpatterns: list[URLPattern] = [
@@ -20,6 +20,7 @@ urlpatterns: list[URLPattern] = [
     *route("executions/<str:execution_id>/servers/<str:server>/exclude", steering.ExcludeServer, "api-server-exclude"),
     *route("executions/<str:execution_id>/resume", executions.Resume, "api-execution-resume"),
     *route("executions/<str:execution_id>/cancel", executions.Cancel, "api-execution-cancel"),
+    *route("executions/<str:execution_id>/lease", lease.Lease, "api-execution-lease"),
     *route("executions/<str:execution_id>/pause", executions.Pause, "api-execution-pause"),
     *route("executions/<str:execution_id>/abandon", executions.Abandon, "api-execution-abandon"),
     *route("executions/<str:execution_id>/terminate-instances", executions.Terminate, "api-execution-terminate"),

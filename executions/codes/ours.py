@@ -289,3 +289,11 @@ class Code(OurCode):
             (START,),
         ),
     )
+    LEASE_NOT_EXTENDABLE = (
+        "LEASE_NOT_EXTENDABLE",
+        Entry(
+            "There is no lease to extend: the run is no drill, is active, or has no instance left.",
+            "The message says which.",
+            (START,),
+        ),
+    )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
+from django.utils import timezone
 
 from contract.chunks import chunks
 from executions.commands.production import ended_since, launched_outside, of_run
@@ -37,6 +38,11 @@ class Standing:
     instance_type: str
     monthly_cost: float | None
     lease_ends_at: datetime | None = None
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether it has outlived its drill's lease."""
+        return self.lease_ends_at is not None and self.lease_ends_at <= timezone.now()
 
     @property
     def is_drill(self) -> bool:
@@ -123,7 +129,7 @@ def _standing(
         failure=failures.get(key, ""),
         instance_type=type_,
         monthly_cost=settings.MONTHLY_PRICES.get(type_),
-        lease_ends_at=None,
+        lease_ends_at=run.lease_ends_at if run else None,
     )
 
 

@@ -82,6 +82,7 @@ class LeftRunning:
     count: int
     kind: str
     since: datetime | None
+    overdue: int = 0
 
 
 def left_running() -> list[LeftRunning]:
@@ -89,4 +90,5 @@ def left_running() -> list[LeftRunning]:
     found = standing()
     counts = Counter(each.kind for each in found)
     oldest = {kind: min((e.since for e in found if e.kind == kind and e.since), default=None) for kind in counts}
-    return [LeftRunning(count, kind, oldest[kind]) for kind, count in sorted(counts.items())]
+    overdue = Counter(each.kind for each in found if each.is_overdue)
+    return [LeftRunning(count, kind, oldest[kind], overdue[kind]) for kind, count in sorted(counts.items())]

@@ -7,6 +7,7 @@ from executions.console import control_views as control
 from executions.console import history_views as history
 from executions.console import instance_views as instances
 from executions.console import job_log_views as logs
+from executions.console import lease_views as lease
 from executions.console import list_update_views as rows
 from executions.console import plan_views as plan_page
 from executions.console import retry_views as retry_pages
@@ -29,6 +30,7 @@ urlpatterns: list[URLPattern] = [
     page("executions/<uuid:execution_id>", executions.execution_detail, "execution"),
     page("executions/<uuid:execution_id>/live", executions.execution_live, "execution-live"),
     page("executions/<uuid:execution_id>/pause", control.execution_pause, "pause-execution"),
+    page("executions/<uuid:execution_id>/lease", lease.lease_extend, "extend-lease"),
     page("executions/<uuid:execution_id>/resume", control.execution_resume, "resume-execution"),
     page("executions/<uuid:execution_id>/waves/<int:wave>/skip", steering.wave_skip, "skip-wave"),
     page("executions/<uuid:execution_id>/waves/<int:wave>/retry", steering.wave_retry, "retry-wave"),

@@ -24,7 +24,7 @@ from executions.readiness import stored_verdicts
 from executions.runs.aws_calls import AwsCalls, CallPool
 from executions.runs.silence.stalled import mark_stalled
 from executions.states import STEPPED
-from executions.terminating import cleanup_proof, outside_changes
+from executions.terminating import cleanup_proof, leases, outside_changes
 from protection.inventory import launch_details, recovery_instances
 from protection.inventory import source_servers as inventory
 
@@ -39,6 +39,7 @@ FORGOTTEN_AFTER = 1.0  # seconds after which a run may be offered again
 INVENTORY_CHECK = timedelta(seconds=5)
 SEAL_CHECK = timedelta(seconds=5)
 HEAD_CHECK = timedelta(minutes=10)
+LEASE_CHECK = timedelta(seconds=30)
 
 
 class Sweep:
@@ -63,6 +64,7 @@ class Sweep:
         self.next_seal_check: datetime | None = None
         self.next_head_check: datetime | None = None
         self.next_stall_check: datetime | None = None
+        self.next_lease_check: datetime | None = None
 
     def once(self) -> None:
         """Sweep. Idle: two queries. With any number of unchanged polls: a fixed number."""
@@ -79,6 +81,7 @@ class Sweep:
         _isolated(partial(self._tell_head, now))
         _isolated(failed_aws_calls.keep)
         _isolated(partial(self._mark_stalled, now))
+        _isolated(partial(self._look_at_leases, now))
 
     def collect(self, max_wait: float = MAX_WAIT_SECONDS) -> None:
         """Go on with whatever AWS has answered; waves that are over make the next ones launch."""
@@ -151,6 +154,12 @@ class Sweep:
         if self.next_stall_check is None or now >= self.next_stall_check:
             self.next_stall_check = now + timedelta(seconds=settings.POLL_SECONDS)
             mark_stalled(now)
+
+    def _look_at_leases(self, now: datetime) -> None:
+        if self.next_lease_check is None or now >= self.next_lease_check:
+            self.next_lease_check = now + LEASE_CHECK
+            for execution in leases.due(now):
+                self.pool.start(leases.look(execution, self.clock))
 
     def _tell_head(self, now: datetime) -> None:
         if self.next_head_check is None or now >= self.next_head_check:

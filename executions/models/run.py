@@ -22,7 +22,7 @@ from executions.states import (
     TerminationStatus,
     WaveStatus,
 )
-from plans.models import OnFailure, RecoveryPlan
+from plans.models import LeaseEnds, OnFailure, RecoveryPlan
 from protection.models import ServerAssignment
 
 if TYPE_CHECKING:
@@ -72,6 +72,15 @@ class Execution(models.Model):
     first_started_at = models.DateTimeField(null=True, help_text="Of a retry: when the first attempt was started")
     attempt = models.PositiveIntegerField(default=1, help_text="1 for a run that retries no other")
     left_out = models.JSONField(null=True, help_text="Of a retry: servers that whoever started it left out")
+    drill_lease_hours = models.PositiveIntegerField(null=True, help_text="The plan's when the run started")
+    drill_lease_ends = models.CharField(
+        max_length=9, choices=LeaseEnds.choices, default=LeaseEnds.TELL, db_default=LeaseEnds.TELL
+    )
+    lease_ends_at = models.DateTimeField(
+        null=True, help_text="Of a drill that is over: until when its instances may run"
+    )
+    lease_warned_at = models.DateTimeField(null=True, help_text="When people were warned of their termination")
+    lease_over_at = models.DateTimeField(null=True, help_text="When people were told, or the instances terminated")
     hidden_at = models.DateTimeField(null=True, help_text="When it left the lists; all else of it stays")
     cleanup_proof = models.JSONField(null=True, help_text="What DRS listed after the clean-up, by account and region")
     proof_due = models.BooleanField(default=False, db_default=False, help_text="Whether that is still to be asked")
@@ -127,6 +136,11 @@ class Execution(models.Model):
             ),
             models.Index(fields=["-started_at", "-id"], condition=Q(hidden_at=None), name="execution_shown"),
             models.Index(fields=["hidden_at"], condition=Q(hidden_at__isnull=False), name="execution_hidden"),
+            models.Index(
+                fields=["lease_ends_at"],
+                condition=Q(lease_ends_at__isnull=False, lease_over_at=None),
+                name="execution_leased",
+            ),
             models.Index(fields=["proof_due"], condition=Q(proof_due=True), name="execution_proof_due"),
             models.Index(fields=["claim"], condition=Q(claim__isnull=False), name="execution_claimed"),
         ]

@@ -104,6 +104,31 @@ def late(execution: Execution, servers: Sequence[ServerRun], now: datetime) -> N
     _publish(Event.LATE, execution, now, what, lines, servers=[each.source_server_id for each in servers])
 
 
+def lease_warning(execution: Execution, up: int, now: datetime) -> None:
+    """In an hour engines terminate what a drill has left running."""
+    what = f"has {counted(up, 'instance')} whose lease ends: they are terminated soon"
+    _tell_lease(execution, what, "Extend the lease, or have them terminated now", up, now)
+
+
+def lease_over(execution: Execution, up: int, now: datetime) -> None:
+    """A drill's instances have outlived their lease."""
+    what = f"has {counted(up, 'instance')} that {'has' if up == 1 else 'have'} outlived the lease"
+    _tell_lease(execution, what, "They cost money. Extend the lease, or terminate them", up, now)
+
+
+def lease_ended(execution: Execution, ids: Sequence[str], left: int, now: datetime) -> None:
+    """Engines have asked for what outlived its lease to be terminated; `left` of them were left alone."""
+    what = f"had {counted(len(ids), 'instance')} terminated, whose lease was over"
+    kept = f"{counted(left, 'instance')} left alone: production, in use by another run, or not listed" if left else ""
+    _tell_lease(execution, what, kept or "The run’s page says what became of them", len(ids), now)
+
+
+def _tell_lease(execution: Execution, what: str, line: str, up: int, now: datetime) -> None:
+    ends = unix(execution.lease_ends_at) if execution.lease_ends_at else None
+    lines = [*([f"Lease: until {utc(execution.lease_ends_at)}"] if execution.lease_ends_at else []), f"{line}."]
+    _publish(Event.LEASE, execution, now, what, lines, instances=up, leaseEndsTime=ends)
+
+
 def ended(execution: Execution, now: datetime, *, by: str = "") -> None:
     """The run is over: failed, or finished in any other way. Its row has its final columns already."""
     state = execution.state

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Collection, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import F, OuterRef, Subquery
 
@@ -56,4 +56,11 @@ def end_columns(execution: Execution, status: ExecutionStatus, now: datetime) ->
         "aws_error": "",
         "failing_since": None,
         "stalled_since": None,
+        "lease_ends_at": lease_end(execution, now),
     }
+
+
+def lease_end(execution: Execution, now: datetime) -> datetime | None:
+    """Until when the instances of a drill that ends now may run; None without a lease."""
+    hours = None if execution.dry_run or execution.purpose.is_recovery else execution.drill_lease_hours
+    return None if hours is None else now + timedelta(hours=hours)

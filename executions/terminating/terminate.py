@@ -69,7 +69,7 @@ def terminate(
     silent = {} if has_nothing_left else _refresh_instances(execution, clock)
     _refuse_if_nothing_known(execution, silent)
     window = SendWindow(settings.SEND_WINDOW_SECONDS)  # opened before the intents: the engine judges them by their age
-    run_inline(send(execution, _record_intents(actor, execution, comment, clock, silent, only), window, clock))
+    run_inline(send(execution, record_intents(actor, execution, comment, clock, silent, only), window, clock))
     return result(execution, silent)
 
 
@@ -185,7 +185,7 @@ def _is_meant(server: ServerRun, only: Collection[str] | None) -> bool:
     return server.can_be_asked_for and (only is None or server.recovery_instance_id in only)
 
 
-def _record_intents(
+def record_intents(
     actor: Actor,
     execution: Execution,
     comment: str,
@@ -193,7 +193,8 @@ def _record_intents(
     silent: Collection[Place],
     only: Collection[str] | None = None,
 ) -> list[TerminationJob]:
-    """Commit what is about to be asked. The lock lets one of two requests at once find something to do."""
+    """Commit what is about to be asked, of `only` these if they are given. The lock lets one of two requests at once
+    find something to do."""
     with transaction.atomic():
         lock_run(execution)
         has_nothing_left = is_done(execution, no_terminate(execution))  # now: it may have been tried again meanwhile

@@ -146,6 +146,7 @@ API = [
     Rule("api-execution-abandon", "POST", CONTROL),
     Rule("api-execution-terminate", "POST", END_DRILL, scene=Scene.drilled),
     Rule("api-execution-terminate", "POST", END_RECOVERY, scene=Scene.recovered),
+    Rule("api-execution-lease", "POST", CONTROL, lambda scene: {"hours": 1, "comment": "x"}, Scene.drilled),
     Rule("api-instances", "GET", EVERYBODY),
     Rule("api-instances-terminate", "POST", END_DRILL, _end, Scene.drilled),
     Rule("api-instances-terminate", "POST", END_RECOVERY, _end, Scene.recovered),
@@ -169,7 +170,7 @@ _READ = (
     " job-logs-live job-logs-text execution-rows engine-back settings shortcuts journal journal-entry session"
     " start-drill start-recovery pause-execution resume-execution cancel-execution terminate-execution retry-execution"
     " delete-group delete-plan delete-subscription notifications password abandon-execution hide-executions"
-    " instances end-instances"
+    " instances end-instances extend-lease"
 )
 CONSOLE = [
     *(Rule(name, "GET", EVERYBODY) for name in _READ.split()),
@@ -203,6 +204,7 @@ CONSOLE = [
     Rule("resume-execution", "POST", CONTROL),
     Rule("cancel-execution", "POST", CONTROL),
     Rule("hide-executions", "POST", DELETE_RUNS),
+    Rule("extend-lease", "POST", CONTROL, lambda scene: {"hours": "1", "comment": "x"}, Scene.drilled),
     Rule("end-instances", "POST", END_DRILL, _tick, Scene.drilled),
     Rule("end-instances", "POST", END_RECOVERY, _tick, Scene.recovered),
     Rule("terminate-execution", "POST", END_DRILL, lambda scene: {"name": scene.run.plan_name}, Scene.drilled),

@@ -98,6 +98,10 @@ VERBS = {
     "terminate.split": "AWS refused to terminate several instances in {region} at once, retrying with the others",
     "terminate.found_gone": "Already gone: {instances} in {region}",
     "terminate.unknown": "Unknown to DRS, may still run in EC2: {instances} in {region}",
+    "lease.warned": "Lease ends soon: {instances} will be terminated",
+    "lease.over": "{instances} outlived the lease",
+    "lease.ended": "Lease over: termination of {instances} requested",
+    "lease.extend": "Lease extended",
     "terminate.proved": "DRS was asked what is left of {instances}: {proof}",
     "instance.terminated": "Somebody else terminated {instances} in {region}: {names}",
     "instance.stopped": "Somebody stopped {instances} in {region}: {names}",
@@ -122,6 +126,7 @@ EXPLAINED = {
     "terminate.waits",
 }
 BAD = {
+    "lease.over",
     "launch.left_out",
     "launch.rejected",
     "launch.replaces",

@@ -74,7 +74,7 @@ def test_the_status_is_that_of_the_row_and_not_of_what_was_read_before_aws_was_a
     run = finished(stage, stage.plan("app-01 app-02"))
     run.termination_status = "IN_PROGRESS"  # as it was then; it ended meanwhile, and not all were terminated
     Execution.objects.update(termination_status="PARTIAL")
-    (job,) = termination._record_intents(SYSTEM, run, "", stage.clock, set())
+    (job,) = termination.record_intents(SYSTEM, run, "", stage.clock, set())
     assert stage.fresh(run).termination_status == "IN_PROGRESS"
     run.termination_status = "PARTIAL"
     send.refuse(run, job, "ThrottlingException", "Slow down.", stage.clock())

@@ -1,0 +1,131 @@
+"""Leases of drills: instances that run on after their drill for longer than its plan allows are told of, or terminated.
+
+Terminated is only what DRS, asked right before, calls this drill's: never production, and never what another run uses.
+People are warned an hour before, however late an engine looks.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import QuerySet
+
+from audit.actor import ENGINE
+from contract.clock import Clock, unix, utc
+from drs.client import Drs, SendWindow
+from drs.errors import DrsError
+from executions.models import Execution, ServerHold, ServerRun
+from executions.runs import notifications, transitions
+from executions.runs.allowed.actions import no_terminate
+from executions.runs.aws_calls import AwsCalls
+from executions.runs.journal import note
+from executions.states import Kind
+from executions.terminating.instances import GONE, Place, launched, lock_run, terminable_by_region
+from executions.terminating.send import send
+from executions.terminating.terminate import record_intents
+from plans.models import LeaseEnds
+
+WARNING = timedelta(hours=1)
+
+
+def due(now: datetime) -> QuerySet[Execution]:
+    """Drills that are over, of whose leases something is to be said or done."""
+    leased = Execution.objects.final().filter(kind=Kind.DRILL, lease_ends_at__isnull=False, lease_over_at=None)
+    return leased.filter(lease_ends_at__lte=now + WARNING).order_by("lease_ends_at")
+
+
+def look(execution: Execution, clock: Clock) -> AwsCalls[None]:
+    """Warn, tell, or terminate, whatever is due now."""
+    up, now = list(launched(execution)), clock()
+    ends = execution.lease_ends_at
+    if not up or ends is None:
+        return  # nothing stands; what comes up late is looked at again
+    if execution.drill_lease_ends != LeaseEnds.TERMINATE:
+        if now >= ends:
+            _tell(execution, up, now)
+    elif execution.lease_warned_at is None:
+        _warn(execution, up, max(ends, now + WARNING), now)
+    elif now >= ends:
+        yield from _end(execution, up, clock)
+
+
+def _tell(execution: Execution, up: Sequence[ServerRun], now: datetime) -> None:
+    with transaction.atomic():
+        if _mark(execution, lease_over_at=now):
+            note(execution, "lease.over", instances=_ids(up), leaseEndsTime=unix(execution.lease_ends_at))
+            notifications.lease_over(execution, len(up), now)
+            transitions.touch(execution, now)
+
+
+def _warn(execution: Execution, up: Sequence[ServerRun], ends: datetime, now: datetime) -> None:
+    with transaction.atomic():
+        if _mark(execution, lease_warned_at=now, lease_ends_at=ends):
+            execution.lease_ends_at = ends
+            note(execution, "lease.warned", instances=_ids(up), leaseEndsTime=unix(ends))
+            notifications.lease_warning(execution, len(up), now)
+            transitions.touch(execution, now)
+
+
+def _mark(execution: Execution, **columns: object) -> bool:
+    """Write it unless another engine was faster, or a person has extended the lease meanwhile."""
+    lock_run(execution)
+    same = Execution.objects.filter(
+        pk=execution.pk,
+        lease_over_at=None,
+        lease_warned_at=execution.lease_warned_at,
+        lease_ends_at=execution.lease_ends_at,
+    )
+    return bool(same.update(**columns))
+
+
+def _ids(servers: Sequence[ServerRun]) -> list[str]:
+    return [each.recovery_instance_id or each.source_server_id for each in servers]
+
+
+def _end(execution: Execution, up: Sequence[ServerRun], clock: Clock) -> AwsCalls[None]:
+    if no_terminate(execution) is not None:
+        return  # a later attempt counts on them, or they are being terminated: looked at again
+    held = set(
+        ServerHold.objects.filter(assignment__source_server_id__in=[each.source_server_id for each in up]).values_list(
+            "assignment__source_server_id", flat=True
+        )
+    )
+    mine: list[str] = []
+    for place, servers in terminable_by_region(execution).items():
+        try:
+            mine += yield from _drills(place, [each for each in servers if each.source_server_id not in held])
+        except DrsError:
+            return  # nothing is ended unseen; asked again at the next look
+    window, now = SendWindow(settings.SEND_WINDOW_SECONDS), clock()
+    with transaction.atomic():
+        if not _mark(execution, lease_over_at=now):
+            return
+        left = [each for each in _ids(up) if each not in mine]
+        note(execution, "lease.ended", instances=mine, leftAlone=left, leaseEndsTime=unix(execution.lease_ends_at))
+        notifications.lease_ended(execution, mine, len(left), now)
+        transitions.touch(execution, now)
+        comment = f"Their lease ended at {utc(execution.lease_ends_at or now)}."
+        jobs = record_intents(ENGINE, execution, comment, clock, (), mine) if mine else []
+    yield from send(execution, jobs, window, clock)
+
+
+def _drills(place: Place, servers: Sequence[ServerRun]) -> AwsCalls[list[str]]:
+    """Those of these servers' instances that DRS calls a drill's and lists with the job by which this run launched
+    them. Raises DrsError."""
+    account, region = place
+    if not servers:
+        return []
+    wanted = [each.source_server_id for each in servers]
+    listed = yield partial(Drs(region, account, reading="guard").recovery_instances, wanted)
+    jobs = {
+        each.recovery_instance_id: each.job_id
+        for each in listed
+        if each.is_drill is True and each.ec2_state not in GONE
+    }
+    return [
+        each.recovery_instance_id
+        for each in servers
+        if each.recovery_instance_id and jobs.get(each.recovery_instance_id) == each.job.job_id
+    ]
