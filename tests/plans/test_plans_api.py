@@ -120,6 +120,8 @@ def test_it_represents_a_plan(admin: Api, groups: dict[str, str]) -> None:
         "description": "",
         "rtoMinutes": None,
         "rpoMinutes": None,
+        "drillLeaseHours": None,
+        "drillLeaseEnds": "TELL",
         "waveCount": 2,
         "serverCount": 2,
         "version": 1,

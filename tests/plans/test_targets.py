@@ -97,7 +97,7 @@ def test_the_administration_sets_them(client: Client, plan: RecoveryPlan) -> Non
     client.force_login(make_user("admin"))
     address = reverse("admin:plans_recoveryplan_change", args=[plan.pk])
     shown = client.get(address).context["adminform"].form.initial
-    form = {"name": plan.name, "description": "", "version": 1, "waves": shown["waves"]}
+    form = {"name": plan.name, "description": "", "version": 1, "waves": shown["waves"], "drill_lease_ends": "TELL"}
     assert json.loads(shown["waves"])
     assert client.post(address, form | {"rto_minutes": "0"}).status_code == 200
     assert client.post(address, form | {"rto_minutes": "30", "rpo_minutes": ""}).status_code == 302

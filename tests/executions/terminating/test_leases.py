@@ -40,7 +40,7 @@ def verbs(run: Execution) -> list[str]:
 
 
 def notices() -> list[str]:
-    return [str(each.text) for each in Notice.objects.filter(event="LEASE").order_by("pk")]
+    return [str(each.text) for each in Notice.objects.filter(event="LEASE").order_by("happened_at")]
 
 
 def pass_hours(stage: Stage, hours: float) -> None:
