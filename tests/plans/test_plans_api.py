@@ -113,14 +113,14 @@ def test_the_dialects_may_be_mixed(admin: Api, groups: dict[str, str]) -> None:
 def test_it_represents_a_plan(admin: Api, groups: dict[str, str]) -> None:
     body = created(admin, short(groups))
     assert answer(admin.get(f"/recovery-plans/{body['planId']}")) == body
-    assert {
-        name: body[name] for name in body if name not in ("planId", "waves", "createdDate", "lastModifiedDate")
-    } == {
+    varying = ("planId", "waves", "createdDate", "lastModifiedDate")
+    assert {name: body[name] for name in body if name not in varying} == {
         "planName": "Plan",
         "description": "",
         "rtoMinutes": None,
         "rpoMinutes": None,
-        **{"drillLeaseHours": None, "drillLeaseEnds": "TELL"},
+        "drillLeaseHours": None,
+        "drillLeaseEnds": "TELL",
         "waveCount": 2,
         "serverCount": 2,
         "version": 1,
