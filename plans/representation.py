@@ -87,6 +87,8 @@ class PlanRow(NamedTuple):
     description: str
     rto_minutes: int | None
     rpo_minutes: int | None
+    drill_lease_hours: int | None
+    drill_lease_ends: str
     created: int
     updated: int
     version: int
