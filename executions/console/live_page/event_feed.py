@@ -117,6 +117,7 @@ EXPLAINED = {
     "launch.left_out",
     "launch.refused",
     "launch.rejected",
+    "launch.unclear",
     "launch.unchecked",
     "wave.failed",
     "wave.skipped",

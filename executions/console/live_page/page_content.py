@@ -8,13 +8,12 @@ from functools import cached_property
 from django.utils import timezone
 
 from contract.clock import moment
-from contract.plurals import counted
 from drs import errors
 from executions.codes.aws import UNKNOWN
 from executions.codes.explain import explain, is_sum, left_to_say
+from executions.console.live_page.after_the_end import last_up, late_text
 from executions.console.live_page.banners import Banner, banner_of
 from executions.measuring.forecast import ShownForecast, current_forecast
-from executions.measuring.recorded_figures import late_servers
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.querysets import is_split
 from executions.runs.account_check import is_elsewhere, without_call
@@ -223,12 +222,12 @@ class Live:
     @cached_property
     def late(self) -> str:
         """What came up after it was given up, in a sentence; empty when nothing did."""
-        late = late_servers(self.execution, [wave.run for wave in self.waves])
-        if not late:
-            return ""
-        more = f" and {len(late) - 5} more" if len(late) > 5 else ""
-        names = ", ".join(each.hostname for each in late[:5])
-        return f"{counted(len(late), 'server')} came up after the wave had been given up: {names}{more}."
+        return late_text(self.execution, [wave.run for wave in self.waves])
+
+    @cached_property
+    def last_up(self) -> datetime | None:
+        """When the last server was up, of a run that is over."""
+        return last_up(self.execution)
 
     @property
     def is_over(self) -> bool:

@@ -5,10 +5,13 @@ snapshot, 150 s snapshot, 2.5 s, 320 s conversion, 2.5 s + 2.5 s to the launch, 
 10 + 507.5 = 517.5 s, or, at half the speed, after 10 + 1015 = 1025 s. We ask DRS every 15 s, on the quarter minute.
 """
 
+import re
 import time
 from datetime import timedelta
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 
 from audit.actor import SYSTEM
 from executions.commands import control
@@ -229,6 +232,10 @@ def test_the_verdict_counts_from_the_declared_outage_and_both_are_shown(told: St
     assert (shown["measured"]["rto"]["seconds"], shown["measured"]["rtoFromStartSeconds"]) == (7717, 517)
     assert "launched in 8 min 37 s. RTA 2 h 8 min: the RTO of 1 h was missed by 1 h 8 min." in shown["verdict"]
     assert "The RTA counts from the declared outage." in shown["verdict"]
+    client = Client()
+    client.force_login(make_user("viewer"))
+    page = client.get(reverse("execution", args=[run.pk])).content.decode()
+    assert re.search(r"2 h 08 min</span> after production was lost, <span[^>]*>8 min 37 s</span> after the start", page)
 
 
 @pytest.mark.field("B8")
