@@ -31,7 +31,7 @@ from reports.comparison import ComparisonShape, compare
 from reports.failures import FailureShape, failures
 from reports.pending_data import expected, is_open
 from reports.sentences import verdict
-from reports.steered import EarlierLaunchShape, EventShape, LeftOutShape, earlier_launches, left_out
+from reports.steered import EarlierLaunchShape, EventShape, LeftOutShape, earlier_launches, left_out, why_left_out
 from reports.terminations import CleanupShape, cleanup
 
 FORMAT = "drsorch-report/2"
@@ -372,7 +372,7 @@ def _server(figures: ServerFigures, rows: WaveRows, *, late: bool) -> ServerShap
         lagSeconds=row.lag_seconds,
         usedPreviousSnapshot=row.used_previous_snapshot,
         late=late,
-        error=row.error or None,
+        error=row.error or why_left_out(row.excluded),
         errorCode=code_of(row, next(each for each in rows.jobs if each.pk == row.job_id)) or None,
         optional=row.optional,
         excluded=left_out(row.excluded),

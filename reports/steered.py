@@ -32,6 +32,11 @@ def left_out(kept: Mapping[str, Any] | None) -> LeftOutShape | None:
     return None if kept is None else LeftOutShape(by=kept["by"], time=kept["time"], reason=kept["reason"])
 
 
+def why_left_out(kept: Mapping[str, Any] | None) -> str | None:
+    """The same in a sentence, where a server that was launched has its error."""
+    return None if kept is None else f"Left out by {kept['by']}: {kept['reason']}"
+
+
 def earlier_launches(events: Sequence[JobEvent]) -> list[EarlierLaunchShape]:
     """What the logs of a server's launches before the last one said."""
     by_launch: dict[str, list[EventShape]] = {}

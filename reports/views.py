@@ -87,6 +87,7 @@ def _server(server: Any) -> dict[str, Any]:
         "point": clock(server["pointInTime"]),
         "old": server["usedPreviousSnapshot"],
         "late": server["late"],
+        "excluded": server["excluded"] and server["error"],
         "findings": [each["message"] for each in server["findings"]],
         "rpo": reached(server["rpo"]),
         "lag": span(server["lagSeconds"]) if server["lagSeconds"] else "",

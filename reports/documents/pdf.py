@@ -119,7 +119,7 @@ def _launched(wave: WaveShape) -> Any:
     rows = [
         [
             each["hostname"] + (f"\n{each['recoveryInstanceId']}" if each["recoveryInstanceId"] else ""),
-            each["launchStatus"].capitalize().replace("_", " ") + ("\nlate" if each["late"] else ""),
+            _became(each) + ("\nlate" if each["late"] else ""),
             _or_dash(each["rtoSeconds"]),
             _way(each),
             clock(each["pointInTime"]) + ("\nearlier snapshot" if each["usedPreviousSnapshot"] else ""),
@@ -129,6 +129,10 @@ def _launched(wave: WaveShape) -> Any:
     ]
     columns = ["Server and recovery instance", "Status", "Up after", "In the wave", "Data as of", "RPA"]
     return _table(columns, rows, SERVER_COLUMNS, SMALL)
+
+
+def _became(server: ServerShape) -> str:
+    return "Left out" if server["excluded"] else server["launchStatus"].capitalize().replace("_", " ")
 
 
 def _dry_run(wave: WaveShape) -> Any:

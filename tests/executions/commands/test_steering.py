@@ -122,6 +122,9 @@ def test_a_server_is_left_out_and_never_launched(stage: Stage, api: Api) -> None
     server = ServerRun.objects.get(source_server_id=out)
     assert (server.launch_status, (server.excluded or {})["reason"]) == ("PENDING", "Its disk is broken.")
     assert AuditEntry.objects.filter(verb="server.excluded", refused=False).count() == 1
+    told = f"Left out by {server.excluded['by'] if server.excluded else ''}: Its disk is broken."
+    assert told in api.get(f"/executions/{run.pk}/report?format=csv").content.decode()
+    assert shown(api, run)["serversLeftOut"] == 1
 
 
 def test_an_optional_server_does_not_fail_its_wave(stage: Stage, api: Api) -> None:
