@@ -158,6 +158,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "console.headers.ClientAddressMiddleware",
     "console.headers.ProbeHostMiddleware",
+    "contract.rest.answers.compression.CompressionMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "identity.throttles.AnonymousThrottleMiddleware",

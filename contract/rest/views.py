@@ -2,14 +2,17 @@
 
 import uuid
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, ClassVar
 
+from django.http import HttpRequest
 from django.urls import URLPattern, path
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from contract.errors import BadRequest, NotFound
+from contract.rest.answers.unchanged import is_known, tag_of_bytes
 from contract.rights import AnyOf
 
 
@@ -35,7 +38,19 @@ class ApiView(APIView):
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         final = super().finalize_response(request, response, *args, **kwargs)
         final.headers.setdefault("Cache-Control", "no-store")
+        if request.method == "GET" and final.status_code == 200 and isinstance(final, Response):
+            final.add_post_render_callback(partial(_unless_known, request._request))
         return final
+
+
+def _unless_known(request: HttpRequest, response: Response) -> None:
+    """Tag an answer by its own bytes, unless its view has tagged it, and do not send it to who has it already."""
+    if "ETag" in response.headers:
+        return
+    response.headers["ETag"] = etag = tag_of_bytes([response.content])
+    if is_known(request, etag):
+        response.status_code, response.content = 304, b""
+        del response.headers["Content-Type"]
 
 
 class NothingHere(ApiView):

@@ -2,7 +2,13 @@
 
 from typing import TypedDict
 
+from rest_framework.request import Request
+from rest_framework.response import Response
+
 from contract.clock import unix
+from contract.rest.schema import describes
+from contract.rest.views import ApiView, read_id
+from executions.commands import control
 from executions.models import Execution, JobEvent, LaunchJob
 
 
@@ -68,3 +74,12 @@ def _event(event: JobEvent, hostname: str | None) -> EventShape:
         derived=event.derived,
         error=data.get("rawError") or None,
     )
+
+
+class JobLogs(ApiView):
+    """The DRS job logs of a run, by wave."""
+
+    @describes("getJobLogs", "Get the DRS job logs of a run", answers={200: JobLogsAnswer}, refusals=["NOT_FOUND"])
+    def get(self, request: Request, execution_id: str) -> Response:
+        execution = control.get(read_id(execution_id, "execution", "executionId"))
+        return Response(JobLogsAnswer(executionId=str(execution.pk), jobLogs=show_job_logs(execution)))

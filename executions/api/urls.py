@@ -3,7 +3,7 @@
 from django.urls import URLPattern
 
 from contract.rest.views import route
-from executions.api import instances, lease, readiness, retry, steering
+from executions.api import instances, job_logs, lease, readiness, retry, steering
 from executions.api import views as executions
 
 urlpatterns: list[URLPattern] = [
@@ -24,5 +24,5 @@ urlpatterns: list[URLPattern] = [
     *route("executions/<str:execution_id>/pause", executions.Pause, "api-execution-pause"),
     *route("executions/<str:execution_id>/abandon", executions.Abandon, "api-execution-abandon"),
     *route("executions/<str:execution_id>/terminate-instances", executions.Terminate, "api-execution-terminate"),
-    *route("executions/<str:execution_id>/job-logs", executions.JobLogs, "api-execution-job-logs"),
+    *route("executions/<str:execution_id>/job-logs", job_logs.JobLogs, "api-execution-job-logs"),
 ]

@@ -12,6 +12,7 @@ from contract.clock import db_clock, moment
 from contract.errors import Invalid
 from contract.plurals import counted
 from contract.rest import paging
+from contract.rest.answers.unchanged import is_known
 from contract.rest.schema import DRS, IDEMPOTENCY_KEY, describes
 from contract.rest.serializers import (
     LIMIT,
@@ -27,7 +28,6 @@ from contract.rest.serializers import (
 )
 from contract.rest.views import ApiView, read_id
 from contract.rights import AnyOf
-from executions.api.job_logs import JobLogsAnswer, show_job_logs
 from executions.api.representation import (
     BulkDeleted,
     CommandAnswer,
@@ -42,6 +42,7 @@ from executions.api.representation import (
     show_list,
 )
 from executions.api.start_response import accepted
+from executions.api.unchanged_run import tag_of_run
 from executions.codes.ours import Code
 from executions.commands import control
 from executions.commands.abandon import abandon
@@ -223,9 +224,18 @@ class ExecutionDetail(ApiView):
 
     rights = {"DELETE": AnyOf("cancel runs", (CONTROL,))}
 
-    @describes("getExecution", "Get a run", answers={200: ExecutionShape}, refusals=["NOT_FOUND"])
+    @describes(
+        "getExecution",
+        "Get a run; with the ETag of an earlier answer in If-None-Match only if something has changed, else 304",
+        answers={200: ExecutionShape},
+        refusals=["NOT_FOUND"],
+    )
     def get(self, request: Request, execution_id: str) -> Response:
-        return Response(show_execution(_id(execution_id), actor_for(request), db_clock()))
+        key, actor, now = _id(execution_id), actor_for(request), db_clock()
+        tag = tag_of_run(key, actor, now)  # read before the rows: it may be older than the answer, never newer
+        if is_known(request, tag):
+            return Response(status=304, headers={"ETag": tag})
+        return Response(show_execution(key, actor, now), headers={"ETag": tag})
 
     @describes("cancelExecutionByDelete", "Cancel a run", body=CommandIn, **CANCEL)
     def delete(self, request: Request, execution_id: str) -> Response:
@@ -359,15 +369,6 @@ def _terminated(result: control.TerminationResult) -> str:
     if result.unknown:
         said.append(f"unknown to DRS, may run in EC2: {', '.join(each.name for each in result.unknown)}")
     return ", ".join(said) or "There are no instances to terminate"
-
-
-class JobLogs(ApiView):
-    """The DRS job logs of a run, by wave."""
-
-    @describes("getJobLogs", "Get the DRS job logs of a run", answers={200: JobLogsAnswer}, refusals=["NOT_FOUND"])
-    def get(self, request: Request, execution_id: str) -> Response:
-        execution = control.get(_id(execution_id))
-        return Response(JobLogsAnswer(executionId=str(execution.pk), jobLogs=show_job_logs(execution)))
 
 
 def _command(request: Request, execution_id: str) -> dict[str, Any]:
