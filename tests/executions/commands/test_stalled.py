@@ -45,7 +45,8 @@ def pass_by(stage: Stage, seconds: int) -> None:
 
 @pytest.fixture
 def hidden(stage: Stage) -> Execution:
-    """DRS answers, shows other jobs, and not the one of this run."""
+    """DRS answers, shows other jobs, and not the one of this run; nor do its instances come up meanwhile."""
+    stage.simulator.scenario("slow_server", servers=["app-01", "app-02"], factor=10)
     other = stage.start(stage.plan("web-01"))
     run = stage.start(stage.plan("app-01 app-02"))
     stage.wait(lambda: LaunchJob.objects.exclude(job_id="").count() == 2, run, step=5)
