@@ -98,6 +98,13 @@ try:
         scope: env.str(f"DRSORCH_THROTTLE_{scope.upper()}", rate, validate=validate.Regexp(r"[1-9]\d*/(s|min|h)$"))
         for scope, rate in DEFAULT_RATES.items()
     }
+    RETENTION_DAYS = env.int("DRSORCH_RETENTION_DAYS", 0, validate=validate.Range(min=0, max=36_500))
+    ARCHIVE = env.str("DRSORCH_ARCHIVE", "")
+    if RETENTION_DAYS and not ARCHIVE.startswith(("/", "s3://")):
+        raise EnvError(
+            'Environment variable "DRSORCH_ARCHIVE" invalid: with DRSORCH_RETENTION_DAYS it names where evidence packs'
+            " go before rows do, an absolute directory or s3://BUCKET/PREFIX"
+        )
     MONTHLY_PRICES: dict[str, float] = env.dict("DRSORCH_MONTHLY_PRICES", {}, subcast_values=float)
     MAIL = read_mail(env.str("DRSORCH_MAIL", ""))
     DEFAULT_FROM_EMAIL = env.str("DRSORCH_MAIL_FROM", f"drsorch@{PUBLIC.host.strip('[]')}", validate=validate.Email())

@@ -2,11 +2,14 @@
 
 import uuid
 
+from django.conf import settings
 from django_q.models import Schedule
 
 from executions.engine import advance
 from executions.engine.beat import CLOCK
 from executions.metrics import failed_aws_calls
+
+ARCHIVE = "archive hidden runs"
 
 
 def step(execution_id: str) -> None:
@@ -31,6 +34,18 @@ def ensure_schedule() -> None:
         defaults={
             "func": "django.core.management.call_command",
             "args": "'clearsessions'",
+            "schedule_type": Schedule.HOURLY,
+            "repeats": -1,
+        },
+    )
+    if not settings.RETENTION_DAYS:
+        Schedule.objects.filter(name=ARCHIVE).delete()
+        return
+    Schedule.objects.update_or_create(
+        name=ARCHIVE,
+        defaults={
+            "func": "django.core.management.call_command",
+            "args": "'archive_runs'",
             "schedule_type": Schedule.HOURLY,
             "repeats": -1,
         },

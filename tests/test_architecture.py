@@ -67,6 +67,7 @@ AWS = (
     BROKERS,
     "notify/channels/sns.py",
     "notify/channels/ses.py",
+    "reports/archiving/archive_store.py",
 )
 QUEUE = ("executions/queue.py", "executions/tasks.py", "executions/management/commands/engine.py", BROKERS)
 SETTINGS = ("drsorch_site/settings.py",)
