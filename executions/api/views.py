@@ -126,7 +126,7 @@ class ExecutionList(ApiView):
     def get(self, request: Request) -> Response:
         asked = read_query(request, ExecutionQuery)
         found, token = paging.page(
-            _filtered(asked).prefetch_related("waves"),
+            filtered(asked).prefetch_related("waves"),
             time="started_at",
             limit=paging.read_limit(asked.get("limit")),
             token=asked.get("nextToken"),
@@ -157,7 +157,7 @@ class ExecutionList(ApiView):
         return Response(BulkDeleted(deletedCount=done.hidden, totalScanned=done.scanned, kept=kept))
 
 
-def _filtered(asked: dict[str, Any]) -> Any:
+def filtered(asked: dict[str, Any]) -> Any:
     runs = Execution.objects.hidden() if asked.get("hidden") == "true" else Execution.objects.shown()
     if "planId" in asked:
         plan_id = _plan_id(asked["planId"])

@@ -29,6 +29,17 @@ if TYPE_CHECKING:
     from django.db.models.fields.related_descriptors import RelatedManager
 
 
+def _listed(name: str, condition: Q) -> list[models.Index]:
+    """The indexes that a list of runs needs, newest first, by what it may be filtered by."""
+    newest = ["-started_at", "-id"]
+    return [
+        models.Index(fields=newest, condition=condition, name=f"execution_{name}_newest"),
+        models.Index(fields=["status", *newest], condition=condition, name=f"execution_{name}_status"),
+        models.Index(fields=["kind", *newest], condition=condition, name=f"execution_{name}_kind"),
+        models.Index(fields=["kind", "status", *newest], condition=condition, name=f"execution_{name}_both"),
+    ]
+
+
 class Execution(models.Model):
     """One drill or recovery. `revision` grows by one with every change that a reader could see."""
 
@@ -134,7 +145,12 @@ class Execution(models.Model):
             models.Index(
                 fields=["first_attempt_id"], condition=Q(first_attempt_id__isnull=False), name="execution_attempts"
             ),
-            models.Index(fields=["-started_at", "-id"], condition=Q(hidden_at=None), name="execution_shown"),
+            # Each filter of the history, and type and status together: without these a page of something rare is looked
+            # for in the whole history. What was hidden is apart: it may be nearly everything.
+            *_listed("shown", Q(hidden_at=None)),
+            *_listed("hidden", Q(hidden_at__isnull=False)),
+            *_listed("dry", Q(dry_run=True, hidden_at=None)),
+            *_listed("dry_hidden", Q(dry_run=True, hidden_at__isnull=False)),
             models.Index(fields=["hidden_at"], condition=Q(hidden_at__isnull=False), name="execution_hidden"),
             models.Index(
                 fields=["lease_ends_at"],

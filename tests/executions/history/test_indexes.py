@@ -1,0 +1,77 @@
+"""Each filter of the history, alone and with the others, is answered from an index: nothing rare is looked for in all
+rows, and nothing is sorted."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import product
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import connection
+
+from contract.rest.paging import Cursor, page
+from executions.api.views import filtered
+
+pytestmark = [pytest.mark.django_db, pytest.mark.both]
+
+CHOICES: dict[str, list[str | None]] = {
+    "executionType": [None, "RECOVERY"],
+    "status": [None, "FAILED"],
+    "dryRun": [None, "true"],
+    "hidden": [None, "true"],
+}
+QUERIES = [
+    {name: value for name, value in zip(CHOICES, values, strict=True) if value} for values in product(*CHOICES.values())
+]
+
+
+def expected(asked: dict[str, str]) -> str:
+    """The index that has these rows and no other, newest first."""
+    kept = {(0, 0): "shown", (0, 1): "hidden", (1, 0): "dry", (1, 1): "dry_hidden"}[
+        "dryRun" in asked, "hidden" in asked
+    ]
+    by = {(0, 0): "newest", (1, 0): "kind", (0, 1): "status", (1, 1): "both"}[
+        "executionType" in asked, "status" in asked
+    ]
+    return f"execution_{kept}_{by}"
+
+
+@pytest.fixture
+def plans() -> Iterator[list[str]]:
+    """The plans of the queries that are asked meanwhile, with a database that takes an index wherever there is one."""
+    found: list[str] = []
+
+    def explain(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if '"executions_execution"."revision"' in sql:
+            execute(
+                ("EXPLAIN QUERY PLAN " if connection.vendor == "sqlite" else "EXPLAIN ") + sql, params, many, context
+            )
+            found.append("\n".join(str(row[-1]) for row in context["cursor"].fetchall()))
+        return execute(sql, params, many, context)
+
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off"
+            )
+    with connection.execute_wrapper(explain):
+        yield found
+
+
+@pytest.mark.parametrize("asked", QUERIES, ids=lambda asked: "+".join(asked) or "all")
+@pytest.mark.parametrize("is_first", [True, False], ids=["first page", "later page"])
+def test_no_list_looks_through_the_history(plans: list[str], asked: dict[str, str], is_first: bool) -> None:
+    token = None if is_first else Cursor(datetime(2026, 1, 1, tzinfo=UTC), UUID(int=1)).token()
+    page(filtered(asked), time="started_at", limit=50, token=token)
+    (plan,) = plans
+    assert f"{expected(asked)} " in f"{plan} ", plan
+    assert not re.search(r"TEMP B-TREE|Sort|Seq Scan", plan), plan
+
+
+@pytest.mark.parametrize("more", [{}, {"status": "FAILED"}, {"executionType": "RECOVERY", "status": "FAILED"}])
+def test_the_runs_of_a_plan_are_found_by_the_plan(plans: list[str], more: dict[str, str]) -> None:
+    page(filtered({"planId": str(UUID(int=1)), **more}), time="started_at", limit=50, token=None)
+    (plan,) = plans
+    assert not re.search(r"SCAN|Seq Scan", plan), plan
