@@ -1,0 +1,98 @@
+"""What stands beside DRS, as moto and the simulator answer for it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+
+from drs import surroundings
+from drs.errors import DrsError, Trouble
+from drs.surroundings import MANAGED, Surroundings
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning:moto")]
+
+REGION = "us-east-1"
+
+
+@pytest.fixture
+def moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    address = "http://{}:{}".format(*server.get_host_and_port())
+    for service in ("EC2", "SERVICE_QUOTAS", "SNS"):
+        monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", address)
+    surroundings._build.cache_clear()
+    yield address
+    surroundings._build.cache_clear()
+    server.stop()
+
+
+def at(address: str, service: str) -> Any:
+    make: Any = boto3.client
+    return make(service, region_name=REGION, endpoint_url=address)
+
+
+def template(ec2: Any, name: str, data: dict[str, Any]) -> str:
+    made = ec2.create_launch_template(LaunchTemplateName=name, LaunchTemplateData=data)
+    return str(made["LaunchTemplate"]["LaunchTemplateId"])
+
+
+def test_a_launch_template_is_read_as_ec2_tells_it(moto: str) -> None:
+    ec2 = at(moto, "ec2")
+    subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+    tags = [{"Key": MANAGED, "Value": "drs.amazonaws.com"}]
+    key = "arn:aws:kms:us-east-1:123456789012:key/mine"
+    whole = template(
+        ec2,
+        "whole",
+        {
+            "InstanceType": "m5.large",
+            "KeyName": "ops",
+            "NetworkInterfaces": [{"DeviceIndex": 0, "SubnetId": subnet}],
+            "BlockDeviceMappings": [{"DeviceName": "/dev/sda1", "Ebs": {"Encrypted": True, "KmsKeyId": key}}],
+            "TagSpecifications": [{"ResourceType": kind, "Tags": tags} for kind in ("instance", "volume")],
+        },
+    )
+    bare = template(ec2, "bare", {"ImageId": "ami-12345678"})
+    beside = Surroundings(REGION)
+    found = beside.launch_template(whole)
+    assert found == surroundings.LaunchTemplate(
+        "m5.large", subnet_ids=(subnet,), key_ids=(key,), managed=frozenset({"instance", "volume"}), names_hosts=True
+    )
+    assert beside.launch_template(bare) == surroundings.LaunchTemplate()
+    with pytest.raises(DrsError, match="LaunchTemplateId"):
+        beside.launch_template("lt-0123456789abcdef0")
+
+
+def test_subnets_and_types_are_asked_of_ec2(moto: str) -> None:
+    ec2 = at(moto, "ec2")
+    subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+    beside = Surroundings(REGION)
+    assert beside.free_addresses(subnet) > 1000
+    assert beside.offered(["m5.large", "m99.huge"]) == {"m5.large"}
+    with pytest.raises(DrsError) as told:
+        beside.free_addresses("subnet-0123456789abcdef0")
+    assert "NotFound" in told.value.code
+
+
+def test_topics_are_looked_for(moto: str) -> None:
+    arn = at(moto, "sns").create_topic(Name="drsorch-ops")["TopicArn"]
+    Surroundings(REGION).check_topic(arn)
+    with pytest.raises(DrsError) as told:
+        Surroundings(REGION).check_topic(arn.replace("ops", "none"))
+    assert "NotFound" in told.value.code
+
+
+def test_beside_a_simulated_drs_the_real_aws_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_EC2"):
+        monkeypatch.delenv(name, raising=False)
+    surroundings._build.cache_clear()
+    try:
+        with pytest.raises(DrsError, match="not asked") as told:
+            Surroundings(REGION, simulated=True).free_addresses("subnet-0123456789abcdef0")
+    finally:
+        surroundings._build.cache_clear()
+    assert told.value.trouble is Trouble.NOT_SENT
