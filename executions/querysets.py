@@ -5,13 +5,22 @@ from typing import TYPE_CHECKING
 from django.db import models
 from django.db.models import Q
 
-from executions.states import JobStatus
+from executions.codes.ours import Code
+from executions.states import JobStatus, LaunchStatus
 
 if TYPE_CHECKING:
     from executions.models import Execution, LaunchJob  # noqa: F401 # one is named below, in a string
 
 # A launch that was refused as a whole, and whose servers went on in jobs of their own: its row launches nothing.
 SPLIT = Q(status=JobStatus.REJECTED, error_code="")
+
+# Servers whose instances stand, as far as is known: also one that launched and did not come up.
+STANDING = Q(launch_status=LaunchStatus.LAUNCHED) | Q(
+    ~Q(recovery_instance_id=""),
+    ~Q(instance_state__in=["TERMINATED", "NOT_FOUND", "SHUTTING-DOWN"]),
+    launch_status=LaunchStatus.FAILED,
+    error_code=Code.NOT_USABLE,
+)
 
 
 def is_split(job: "LaunchJob") -> bool:

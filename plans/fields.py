@@ -16,7 +16,7 @@ from typing import Any, TypedDict
 from django.db import models
 
 from contract.names import hidden_fault
-from plans.models import OnFailure, RecoveryPlan, Wave
+from plans.models import OnFailure, RecoveryPlan, SuccessMeans, Wave
 
 MINUTES_MAX = 525_600  # a year
 
@@ -34,6 +34,8 @@ class WaveSpec:
     on_failure: str = OnFailure.STOP
     wait_minutes_before: int = 0
     timeout_minutes: int | None = None
+    success_means: str = SuccessMeans.LAUNCHED
+    check_timeout_minutes: int = 15
     optional_server_ids: Sequence[str] = of_class(default_factory=tuple)
 
 
@@ -68,6 +70,8 @@ class WaveShape(TypedDict):
     onFailure: str
     waitMinutesBefore: int
     timeoutMinutes: int | None
+    successMeans: str
+    checkTimeoutMinutes: int
 
 
 class Kind(Enum):
@@ -226,6 +230,15 @@ WAVE = Fields(
         Field(
             Wave, "timeout_minutes", "timeoutMinutes", "Timeout", "Minutes that its servers may take", "timeout",
             "empty for this installation’s setting", steers=True, least=5, most=1_440, without="the setting",
+        ),
+        Field(
+            Wave, "success_means", "successMeans", "Success means", "A server counts as up when it is", "success",
+            steers=True,
+        ),
+        Field(
+            Wave, "check_timeout_minutes", "checkTimeoutMinutes", "Check timeout",
+            "Minutes from its launch until a server must be up in that sense", "check_timeout",
+            "only where more than the launch is asked for", steers=True, least=1, most=1_440,
         ),
         Field(Wave, "on_failure", "onFailure", "On failure", "If one of its servers fails", "failure", steers=True),
     )

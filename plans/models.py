@@ -43,6 +43,19 @@ class OnFailure(models.TextChoices):
                 assert_never(self)
 
 
+class SuccessMeans(models.TextChoices):
+    """What a server must have reached for its wave to complete; each includes those before."""
+
+    LAUNCHED = "LAUNCHED", "Launched"
+    STATUS_CHECKS = "STATUS_CHECKS", "Launched, and EC2’s status checks passed"
+    LAUNCH_ACTIONS = "LAUNCH_ACTIONS", "Status checks passed, and post-launch actions succeeded"
+
+    @property
+    def needs_checks(self) -> bool:
+        """Whether it takes more than DRS’s word that the server launched."""
+        return self is not SuccessMeans.LAUNCHED
+
+
 class RecoveryPlanQuerySet(models.QuerySet["RecoveryPlan"]):
     """How plans are read."""
 
@@ -111,6 +124,16 @@ class Wave(models.Model):
     )
     timeout_minutes = models.PositiveIntegerField(
         null=True, blank=True, help_text="How long its servers may take; empty for the installation's setting"
+    )
+    success_means = models.CharField(
+        max_length=14,
+        choices=SuccessMeans.choices,
+        default=SuccessMeans.LAUNCHED,
+        db_default=SuccessMeans.LAUNCHED.value,
+        help_text="What its servers must have reached",
+    )
+    check_timeout_minutes = models.PositiveIntegerField(
+        default=15, db_default=15, help_text="How long a launched server may take to reach that"
     )
     on_failure = models.CharField(max_length=8, choices=OnFailure.choices, default=OnFailure.STOP)
     groups = models.ManyToManyField(ProtectionGroup, through="WaveGroup", related_name="waves")

@@ -13,7 +13,7 @@ from drs import account
 from drs_simulator.testing import NearSimulator, RunningSimulator, running_simulator
 from drs_simulator.world.state_file import Settings
 from drsorch_site import health
-from executions.observing import drs_answers
+from executions.observing import drs_answers, status_checks
 from tests.environment import SIMULATOR_PORT
 from tests.support.api_client import Api, make_user
 from tests.support.emptying import empty_database
@@ -62,6 +62,7 @@ def simulator_server() -> Iterator[NearSimulator]:
 def simulator(simulator_server: NearSimulator) -> RunningSimulator:
     """DRS and STS over HTTP, where every boto3 client of the tests looks: the demo fleet, and nothing launched yet."""
     drs_answers.quiet.clear()
+    status_checks.quiet.clear()
     account._failed.clear()  # a test without it may have asked STS in vain a moment ago, which is remembered
     simulator_server.load_fleet("demo")
     simulator_server.set_speed(1)

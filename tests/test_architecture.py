@@ -52,6 +52,7 @@ NAMED = {
     ("querysets", "models"): "for the type checker alone",
     ("models", "states"): "columns of statuses",
     ("querysets", "states"): "what is asked of columns of statuses",
+    ("querysets", "codes"): "what is asked of columns of codes",
     ("pacemaker", "models"): "its row",
 }
 
@@ -63,6 +64,7 @@ AWS = (
     "drs/classify_errors.py",
     "drs/account.py",
     "drs/surroundings.py",
+    "drs/status_checks.py",
     "drs_simulator/",
     BROKERS,
     "notify/channels/sns.py",

@@ -75,6 +75,13 @@ class LaunchActionShape(TypedDict):
     failureReason: str | None
 
 
+class StatusChecksShape(TypedDict):
+    """EC2's status checks of an instance: PENDING, OK, IMPAIRED, or UNKNOWN, also where EC2 must not be asked."""
+
+    system: str
+    instance: str
+
+
 class LeftOutShape(TypedDict):
     """Who skipped a wave or left a server out, when, and why."""
 
@@ -85,7 +92,9 @@ class LeftOutShape(TypedDict):
 
 class ServerRunShape(TypedDict):
     """One server. `observedLate`: it came up at most so many seconds before `launchTime`; null: then, as DRS says.
-    `instanceState` is what DRS last said of the instance, of EC2, when it was looked at."""
+    `instanceState` is what DRS last said of the instance, of EC2, when it was looked at. `usableTime`: its status
+    checks had passed and its required post-launch actions had succeeded; it was so at most `usableObservedLate` seconds
+    before. `statusChecks` are null without an instance."""
 
     sourceServerId: str
     hostname: str
@@ -95,9 +104,12 @@ class ServerRunShape(TypedDict):
     recoveryInstanceId: str | None
     recoveryInstanceState: str | None
     instanceState: str | None
+    statusChecks: StatusChecksShape | None
     launchActions: list[LaunchActionShape]
     launchTime: int | None
     observedLate: int | None
+    usableTime: int | None
+    usableObservedLate: int | None
     error: str | None
     errorCode: str | None
     optional: bool
@@ -116,6 +128,8 @@ class WaveRunShape(TypedDict):
     waitMinutesBefore: int
     startsAt: int | None
     timeoutMinutes: int | None
+    successMeans: str
+    checkTimeoutMinutes: int
     skipped: LeftOutShape | None
     attempt: int
     jobId: str | None
@@ -282,6 +296,8 @@ def _wave(wave: WaveRun, now: datetime) -> WaveRunShape:
         waitMinutesBefore=wave.wait_minutes_before,
         startsAt=unix(wave.starts_at),
         timeoutMinutes=wave.timeout_minutes,
+        successMeans=wave.success_means,
+        checkTimeoutMinutes=wave.check_timeout_minutes,
         skipped=_left_out(wave.skipped),
         attempt=wave.attempt,
         jobId=next((job.job_id for job in jobs if job.job_id), None),
@@ -309,9 +325,12 @@ def _server(server: ServerRun, job: LaunchJob) -> ServerRunShape:
         recoveryInstanceId=server.recovery_instance_id or None,
         recoveryInstanceState=server.standing_state or None,
         instanceState=server.instance_state or None,
+        statusChecks=cast("StatusChecksShape | None", server.status_checks),
         launchActions=cast("list[LaunchActionShape]", server.launch_actions or []),
         launchTime=unix(server.launched_at),
         observedLate=server.observed_late,
+        usableTime=unix(server.usable_at),
+        usableObservedLate=server.usable_late if server.usable_at else None,
         error=server.error or None,
         errorCode=code_of(server, job) or None,
         optional=server.optional,

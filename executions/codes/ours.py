@@ -92,9 +92,10 @@ class Code(OurCode):
         "NOT_USABLE",
         Entry(
             "DRS launched the server, and its instance did not come up: it was terminated or stopped when it was looked"
-            " at.",
-            "See its state transition reason in EC2: often a key that may not be used, or a quota. One that shall be"
-            " launched stopped has the launch disposition STOPPED in DRS's launch settings.",
+            " at, or its status checks or post-launch actions did not succeed in the time that its wave gives them.",
+            "See its state transition reason and its system log in EC2: often a key that may not be used, a quota, or a"
+            " disk that does not boot. The instance stands until it is terminated or its wave is retried. One that"
+            " shall be launched stopped has the launch disposition STOPPED in DRS's launch settings.",
             (RUN,),
             is_reason=True,
         ),

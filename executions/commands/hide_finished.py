@@ -18,7 +18,8 @@ from contract.chunks import chunks
 from contract.clock import Clock, db_clock
 from contract.plurals import counted
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
-from executions.states import FINAL, JobStatus, LaunchStatus
+from executions.querysets import STANDING
+from executions.states import FINAL, JobStatus
 
 BATCH = 200
 HIDE = "executions.delete_execution"  # Django's own right of these rows, from when they were deleted
@@ -79,7 +80,7 @@ def _over() -> QuerySet[Execution]:
 
 def _standing() -> QuerySet[ServerRun]:
     """What a run launched and what was not terminated since, whatever it was for."""
-    return ServerRun.objects.filter(wave__execution=OuterRef("pk"), launch_status=LaunchStatus.LAUNCHED)
+    return ServerRun.objects.filter(STANDING, wave__execution=OuterRef("pk"))
 
 
 def _ending() -> QuerySet[TerminationJob]:

@@ -11,8 +11,9 @@ from django.utils import timezone
 from contract.chunks import chunks
 from executions.commands.production import ended_since, launched_outside, of_run
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
+from executions.querysets import STANDING
 from executions.runs.claim import LARGE_COLUMNS
-from executions.states import InstanceState, Kind, LaunchStatus
+from executions.states import InstanceState, Kind
 from protection.models import RecoveryInstance, RegionInventory, SourceServer
 
 UNKNOWN_KIND = "UNKNOWN"  # DRS does not say; counts as production
@@ -77,7 +78,7 @@ def standing() -> list[Standing]:
 
 
 def _launched() -> Iterable[ServerRun]:
-    rows = ServerRun.objects.filter(launch_status=LaunchStatus.LAUNCHED)
+    rows = ServerRun.objects.filter(STANDING)
     return rows.select_related("wave__execution", "job").defer(*LARGE_COLUMNS)
 
 

@@ -11,7 +11,7 @@ from django.db import transaction
 from contract import log_context
 from contract.clock import Clock, db_clock
 from executions.codes.ours import Code
-from executions.engine import pauses
+from executions.engine import pauses, unproven
 from executions.engine.dry_run import dry_run_turn
 from executions.launching import launch
 from executions.launching.restored_runs import find_launches
@@ -81,6 +81,7 @@ def advance(
 DatabaseOnly = (
     d.Withdraw
     | d.GiveUpUnsettled
+    | d.GiveUpUnproven
     | d.SettleWave
     | d.Pause
     | d.PauseAfter
@@ -100,6 +101,8 @@ def _apply_decision(run: Run, decision: DatabaseOnly, now: datetime) -> bool:
             _withdraw(run, run.waves[number], job_ids, now)
         case d.GiveUpUnsettled(number):
             _give_up_unsettled(run, run.waves[number], now)
+        case d.GiveUpUnproven(number):
+            unproven.give_up(run, run.waves[number], now)
         case d.SettleWave():
             _settle(run, decision, now)
         case d.Skip(numbers, reason):

@@ -32,7 +32,7 @@ from executions.launching import launch
 from executions.measuring.forecast import has_forecast, is_stale
 from executions.models import Execution, LaunchJob, TerminationJob
 from executions.observing.drs_answers import Answer, JobChanges, Question, ask, read_logs_and_instances
-from executions.observing.open_servers import open_servers, report_unlisted, unseen_servers
+from executions.observing.open_servers import open_servers, report_unlisted, unchecked_instances, unseen_servers
 from executions.runs import decide as d
 from executions.runs import transitions
 from executions.runs.aws_calls import AwsCalls, CallPool
@@ -283,9 +283,9 @@ def _question(poll: RegionPoll) -> Question:
     ids = sorted(job.job_id for job in poll.jobs)
     turn = int(poll.asked_at.timestamp() / settings.POLL_SECONDS) * LOGS_PER_POLL % max(len(ids), 1)
     logs = (ids[turn:] + ids[:turn])[:LOGS_PER_POLL]
-    endings = [ending.job_id for ending in poll.terminations]
+    every = (*ids, *(ending.job_id for ending in poll.terminations))
     account, region = poll.place
-    return Question(region, account, (*ids, *endings), frozenset(logs), unseen=unseen_servers(ids))
+    return Question(region, account, every, frozenset(logs), {}, unseen_servers(ids), unchecked_instances(ids))
 
 
 def _release_finished(execution: Execution, token: uuid.UUID, now: datetime) -> None:
@@ -338,7 +338,7 @@ def _with_due_launch(unanswered: Collection[uuid.UUID], now: datetime) -> set[uu
 
 def _is_decidable(job: LaunchJob, asked_at: datetime) -> bool:
     late = job.wave.deadline_at is not None and job.wave.deadline_at < asked_at
-    return late or job.state is JobStatus.COMPLETED
+    return late or job.state is JobStatus.COMPLETED or job.wave.means.needs_checks
 
 
 def _release_until_next_poll(token: uuid.UUID, executions: Iterable[uuid.UUID], now: datetime) -> None:

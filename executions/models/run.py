@@ -1,9 +1,8 @@
 """A run with its waves and servers, and which servers it holds."""
 
 import uuid
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from django.conf import settings
 from django.db import models
@@ -11,6 +10,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from executions.models.drs_jobs import LaunchJob, TerminationJob
+from executions.models.evidence import Evidence
 from executions.querysets import ExecutionQuerySet
 from executions.states import (
     ACTIVE,
@@ -22,7 +22,7 @@ from executions.states import (
     TerminationStatus,
     WaveStatus,
 )
-from plans.models import LeaseEnds, OnFailure, RecoveryPlan
+from plans.models import LeaseEnds, OnFailure, RecoveryPlan, SuccessMeans
 from protection.models import ServerAssignment
 
 if TYPE_CHECKING:
@@ -200,6 +200,13 @@ class WaveRun(models.Model):
     wait_minutes_before = models.PositiveIntegerField(default=0, db_default=0)
     starts_at = models.DateTimeField(null=True, help_text="When the wait before it is over")
     timeout_minutes = models.PositiveIntegerField(null=True, help_text="How long it may take; null for the setting")
+    success_means = models.CharField(
+        max_length=14,
+        choices=SuccessMeans.choices,
+        default=SuccessMeans.LAUNCHED,
+        db_default=SuccessMeans.LAUNCHED.value,
+    )
+    check_timeout_minutes = models.PositiveIntegerField(default=15, db_default=15)
     asked_at = models.DateTimeField(null=True, help_text="Since when the run waits after its failure for a decision")
     answered_at = models.DateTimeField(null=True)
     answered_by = models.CharField(max_length=254, blank=True, default="", db_default="")
@@ -236,13 +243,18 @@ class WaveRun(models.Model):
         return self.asked_at is not None and self.answered_at is None
 
     @property
+    def means(self) -> SuccessMeans:
+        """What its servers must have reached."""
+        return SuccessMeans(self.success_means)
+
+    @property
     def time_limit(self) -> timedelta:
         """How long its servers may take, from its last job on."""
         minutes = self.timeout_minutes
         return timedelta(minutes=minutes) if minutes else timedelta(seconds=settings.WAVE_TIMEOUT_SECONDS)
 
 
-class ServerRun(models.Model):
+class ServerRun(Evidence):
     """One server of a wave and what became of it."""
 
     wave = models.ForeignKey(WaveRun, on_delete=models.CASCADE, related_name="servers")
@@ -253,14 +265,12 @@ class ServerRun(models.Model):
     launch_status = models.CharField(max_length=11, choices=LaunchStatus.choices(), default=LaunchStatus.PENDING)
     phase = models.CharField(max_length=10, choices=Phase.choices(), default=Phase.QUEUED)
     phase_note = models.CharField(max_length=40, blank=True, default="", db_default="", help_text="Which attempt it is")
-    recovery_instance_id = models.CharField(max_length=19, blank=True)
     recovery_instance_state = models.CharField(
         max_length=16, blank=True, default="", db_default="", help_text="UNKNOWN when DRS does not list it any more"
     )
     instance_state = models.CharField(
         max_length=16, blank=True, default="", db_default="", help_text="DRS's ec2InstanceState when it was looked at"
     )
-    launch_actions = models.JSONField(null=True, help_text="What DRS ran on the instance, and how that went")
     missing_since = models.DateTimeField(null=True, help_text="When DRS was first asked and did not list it any more")
     failback_state = models.CharField(
         max_length=48, blank=True, default="", db_default="", help_text="DRS's word, once somebody protects it"
@@ -293,14 +303,19 @@ class ServerRun(models.Model):
         """The launch status with its label and tone."""
         return LaunchStatus.of(self.launch_status)
 
-    @property
-    def told_actions(self) -> list[dict[str, object]]:
-        """What DRS ran on the instance, a sentence each; what has failed first."""
-        told = [
-            {"text": _sentence(each), "is_bad": each["status"] == "FAILED" and not each["optional"]}
-            for each in self.launch_actions or []
-        ]
-        return sorted(told, key=lambda each: not each["is_bad"])
+    def is_up(self, means: SuccessMeans) -> bool:
+        """Whether it has reached what its wave asks for."""
+        if not self.state.came_up:
+            return False
+        match means:
+            case SuccessMeans.LAUNCHED:
+                return True
+            case SuccessMeans.STATUS_CHECKS:
+                return self.checks_passed_at is not None
+            case SuccessMeans.LAUNCH_ACTIONS:
+                return self.usable_at is not None
+            case _:
+                assert_never(means)
 
     @property
     def has_more(self) -> bool:
@@ -332,12 +347,6 @@ class ServerRun(models.Model):
     def stage(self) -> Phase:
         """The phase with its label and tone."""
         return Phase.of(self.phase)
-
-
-def _sentence(action: Mapping[str, object]) -> str:
-    optional = " (optional)" if action["optional"] else ""
-    reason = f": {action['failureReason']}" if action["failureReason"] else ""
-    return f"Post-launch action “{action['name']}”{optional} {str(action['status']).lower().replace('_', ' ')}{reason}."
 
 
 class ServerHold(models.Model):

@@ -18,9 +18,11 @@ from audit.safe_text import storable
 from drs.client import Drs
 from drs.errors import DrsError
 from drs.shapes import JOB_COMPLETED, TERMINATE, Job, JobLogItem, RecoveryInstance
+from drs.status_checks import REFUSED, StatusChecks
 from executions.models import JobEvent, LaunchJob, ServerRun
 from executions.observing import server_outcome
 from executions.observing.server_outcome import CAUSE_READING, GONE, STOPPED, LaunchTimeBounds, Told, is_settled
+from executions.observing.status_checks import ask_checks
 from executions.states import JobStatus, LaunchStatus, Phase
 
 log = logging.getLogger(__name__)
@@ -41,7 +43,7 @@ class Question:
     """Jobs of one account and region to ask for; `logs` are those whose log is read as well. `open_servers` are, by
     job, servers of which DRS has not told yet that they launched: when the job has ended, it is asked for their
     instances. `unseen` are, by job, servers that are not known to have come up, or why not: their instances, and the
-    log of what failed, are asked for at once."""
+    log of what failed, are asked for at once. `unchecked` are instances whose status checks EC2 is asked for."""
 
     region: str
     account: str
@@ -49,6 +51,7 @@ class Question:
     logs: frozenset[str]
     open_servers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     unseen: Mapping[str, Collection[str]] = field(default_factory=dict)
+    unchecked: Sequence[str] = ()
 
 
 @dataclass
@@ -62,6 +65,7 @@ class Answer:
     instances: dict[tuple[str, str], RecoveryInstance] = field(default_factory=dict)
     stopped_on_purpose: set[str] = field(default_factory=set)
     looked_for: frozenset[str] = frozenset()  # jobs that DRS does not show, whose instances it was asked for
+    checks: dict[str, StatusChecks] = field(default_factory=dict)  # by instance, of those that EC2 was asked for
     listed: bool = False  # whether DRS said which instances there are
     error: DrsError | None = None
 
@@ -75,6 +79,7 @@ def ask(question: Question) -> Answer:
     except DrsError as error:
         answer.error = error
         return answer
+    answer.checks = ask_checks(question.region, question.account, question.unchecked)
     if time.monotonic() < quiet.get((question.region, question.account), 0.0):
         return answer
     news = [job for job in answer.jobs.values() if job.type != TERMINATE and job.job_id in question.unseen]
@@ -251,6 +256,7 @@ def _told_by_server(job: LaunchJob, servers: Iterable[ServerRun], found: Job, an
             of_job=lines[""],
             log_read=job.job_id in answer.logs,
             is_stopped_on_purpose=server.source_server_id in answer.stopped_on_purpose,
+            checks=answer.checks.get(server.recovery_instance_id),
         )
         for server in servers
     }
@@ -259,10 +265,12 @@ def _told_by_server(job: LaunchJob, servers: Iterable[ServerRun], found: Job, an
 def _take_instances(changes: JobChanges, servers: Sequence[ServerRun], answer: Answer, asked_at: datetime) -> None:
     """DRS does not show a job any more, and lists instances of it: those were launched."""
     job = changes.job
-    bounds = LaunchTimeBounds(job.intent_at, asked_at, True, asked_at, job.seen_at, job.wave.state.is_final)
+    wave = job.wave
+    bounds = LaunchTimeBounds(job.intent_at, asked_at, True, asked_at, job.seen_at, wave.state.is_final, wave.means)
     for server in servers:
         instance = answer.instances.get((job.job_id, server.source_server_id))
-        if instance is not None and (columns := server_outcome.update(server, Told(None, instance), bounds)):
+        told = Told(None, instance, checks=answer.checks.get(server.recovery_instance_id))
+        if instance is not None and (columns := server_outcome.update(server, told, bounds)):
             changes.servers.append(server)
             changes.columns |= columns
             changes.changed = changes.needs_decision = True
@@ -305,6 +313,8 @@ def _still_watched(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer,
         return True
     if job.job_id not in answer.logs:
         return job.job_id not in answer.unread or now <= job.completed_seen_at + LOST_AFTER
+    if not job.wave.state.is_final and any(_is_awaited(each, job) for each in servers):
+        return True
     told = {each.source_server_id: each.launch_status for each in answer.jobs[job.job_id].participants}
     if any(each.state is LaunchStatus.FAILED and each.error == CAUSE_READING for each in servers):
         return True
@@ -315,6 +325,11 @@ def _still_watched(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer,
     complete = all(_is_fully_known(each, told.get(each.source_server_id, "")) for each in servers)
     silent = answer.error is not None and answer.error.effect.is_unknown  # about instances
     return not complete and now <= job.completed_seen_at + (LOST_AFTER if silent else LATE_ANSWERS)
+
+
+def _is_awaited(server: ServerRun, job: LaunchJob) -> bool:
+    """Whether its wave waits until it is up."""
+    return server.state is LaunchStatus.LAUNCHED and not server.is_up(job.wave.means)
 
 
 def _has_open_action(server: ServerRun) -> bool:
@@ -331,7 +346,8 @@ def _is_open(server: ServerRun, told: str, job: LaunchJob) -> bool:
 def _is_fully_known(server: ServerRun, told: str) -> bool:
     """Judged by what DRS told: it may launch a server after all that we have given up."""
     if server.state is LaunchStatus.LAUNCHED:
-        is_up = server.instance_state not in ("", "PENDING")
+        checked = server.checks_passed_at is not None or server.system_check == REFUSED.system
+        is_up = server.instance_state in STOPPED | GONE or (server.instance_state not in ("", "PENDING") and checked)
         return bool(server.recovery_instance_id and server.point_in_time and is_up)
     return server.state is LaunchStatus.TERMINATED or is_settled(told)
 

@@ -11,6 +11,7 @@ from drs.shapes import JOB_COMPLETED
 from executions.models import ServerRun, WaveRun
 from executions.observing.drs_answers import Answer, Question
 from executions.observing.server_outcome import WITHOUT_CAUSE
+from executions.querysets import STANDING
 from executions.runs import transitions
 from executions.states import WAVE_BEGUN, LaunchStatus
 
@@ -38,6 +39,12 @@ def unseen_servers(job_ids: Collection[str]) -> dict[str, list[str]]:
     for job_id, server in rows.exclude(settled).values_list("job__job_id", "source_server_id"):
         found[job_id].append(server)
     return found
+
+
+def unchecked_instances(job_ids: Collection[str]) -> list[str]:
+    """Instances of these jobs whose status checks have not been seen to pass."""
+    rows = ServerRun.objects.filter(STANDING, job__job_id__in=list(job_ids), checks_passed_at=None)
+    return sorted(rows.exclude(recovery_instance_id="").values_list("recovery_instance_id", flat=True))
 
 
 def report_unlisted(question: Question, answer: Answer, now: datetime) -> None:

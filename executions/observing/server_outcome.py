@@ -9,9 +9,12 @@ from django.conf import settings
 
 from audit.safe_text import storable
 from drs.shapes import JOB_COMPLETED, Job, JobLogItem, LaunchAction, Participant, RecoveryInstance
+from drs.status_checks import StatusChecks
 from executions.codes.ours import Code
 from executions.models import LaunchJob, ServerRun
+from executions.observing.usable import take_checks, take_usable, why_not_up
 from executions.states import LaunchStatus, Phase, phase_after
+from plans.models import SuccessMeans
 
 GONE = frozenset({"TERMINATED", "NOT_FOUND"})
 STOPPED = frozenset({"STOPPED", "STOPPING"})
@@ -25,6 +28,11 @@ _COLUMNS = (
     "recovery_instance_id",
     "instance_state",
     "launch_actions",
+    "system_check",
+    "instance_check",
+    "checks_passed_at",
+    "usable_at",
+    "usable_late",
     "launched_at",
     "observed_late",
     "failed_at",
@@ -52,6 +60,7 @@ class Told:
     of_job: Sequence[JobLogItem] = ()
     log_read: bool = False
     is_stopped_on_purpose: bool = False
+    checks: StatusChecks | None = None  # None where EC2 was not asked
 
 
 @dataclass(frozen=True)
@@ -66,12 +75,14 @@ class LaunchTimeBounds:
     asked_at: datetime
     seen_before: datetime | None
     wave_is_over: bool
+    means: SuccessMeans
 
     @classmethod
     def of(cls, job: LaunchJob, found: Job, asked_at: datetime, seen_before: datetime | None) -> "LaunchTimeBounds":
         latest = min(asked_at, found.ended_at or asked_at)
         ended, over = found.status == JOB_COMPLETED, job.wave.state.is_final
-        return cls(job.intent_at, max(latest, job.intent_at or latest), ended, asked_at, seen_before, over)
+        latest = max(latest, job.intent_at or latest)
+        return cls(job.intent_at, latest, ended, asked_at, seen_before, over, job.wave.means)
 
     def within(self, at: datetime) -> datetime:
         return min(max(at, self.earliest or at), self.latest)
@@ -86,17 +97,37 @@ def update(server: ServerRun, told: Told, bounds: LaunchTimeBounds) -> set[str]:
         server.launch_status = next_status(server.state, told.participant.launch_status)
         server.launch_actions = _shown(told.participant.launch_actions) or server.launch_actions
     _take_instance(server, told, bounds)
+    was_not_usable = server.error_code == Code.NOT_USABLE
     if server.state is LaunchStatus.LAUNCHED and _did_not_come_up(server, str(before["instance_state"]), told, bounds):
-        server.launch_status, server.error_code, server.launched_at = LaunchStatus.FAILED, Code.NOT_USABLE, None
-        server.error = f"DRS launched {server.recovery_instance_id}; EC2 shows it as {server.instance_state}: not up."
+        fail_not_usable(server, f"EC2 shows it as {server.instance_state}: not up.")
     _take_phase(server, told.lines)
     if server.state is LaunchStatus.LAUNCHED:
         _take_times(server, told.lines, bounds, is_new=was is not LaunchStatus.LAUNCHED)
-        server.error = server.error_code = ""
+        _take_evidence(server, told, bounds, was_not_usable=was_not_usable)
     if server.state is LaunchStatus.FAILED and server.error in WITHOUT_CAUSE:
         server.failed_at = server.failed_at or bounds.asked_at
         server.error = _failure_text(told) or _without_cause(server.failed_at, told, bounds.asked_at)
     return {name for name, value in before.items() if getattr(server, name) != value}
+
+
+def fail_not_usable(server: ServerRun, why: str) -> None:
+    """It launched, and is not up. It keeps its instance, which stands until somebody terminates it."""
+    server.launch_status, server.error_code, server.launched_at = LaunchStatus.FAILED, Code.NOT_USABLE, None
+    server.error = f"DRS launched {server.recovery_instance_id}. {why}"
+    server.usable_at = server.usable_late = None
+
+
+def _take_evidence(server: ServerRun, told: Told, bounds: LaunchTimeBounds, *, was_not_usable: bool) -> None:
+    """Whether a launched server is up as its wave asks for; one that was given up is so until it is seen to be up."""
+    take_checks(server, told.checks, bounds.asked_at, bounds.seen_before)
+    take_usable(server, bounds.asked_at, ended=bounds.ended)
+    why = "" if server.is_up(bounds.means) else why_not_up(server, bounds.means)
+    if was_not_usable and not server.is_up(bounds.means):
+        why = server.error.partition(". ")[2] or why
+    if why:
+        fail_not_usable(server, why)
+    else:
+        server.error = server.error_code = ""
 
 
 def next_status(now: LaunchStatus, told: str) -> LaunchStatus:
@@ -133,7 +164,7 @@ def _did_not_come_up(server: ServerRun, state_before: str, told: Told, bounds: L
         return False
     if server.error_code == Code.NOT_USABLE:  # so until it is seen to be up
         return True
-    is_on_purpose = told.is_stopped_on_purpose and server.instance_state in STOPPED
+    is_on_purpose = told.is_stopped_on_purpose and server.instance_state in STOPPED and not bounds.means.needs_checks
     return state_before in _UNDECIDED and not bounds.wave_is_over and not is_on_purpose
 
 

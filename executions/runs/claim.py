@@ -92,6 +92,8 @@ def _wave_view(wave: WaveRun) -> d.WaveView:
         depends_on=tuple(wave.depends_on),
         on_failure=OnFailure(wave.on_failure),
         deadline_at=wave.deadline_at,
+        asks_for_more=wave.means.needs_checks,
+        check_limit=timedelta(minutes=wave.check_timeout_minutes),
     )
 
 
@@ -106,7 +108,23 @@ def _with_jobs(wave: WaveRun, view: d.WaveView) -> d.WaveView:
         jobs=tuple(_job_view(job) for job in jobs),
         servers=tuple(each for optional, each in statuses if not optional),
         optional=tuple(each for optional, each in statuses if optional),
+        unproven=tuple(each for _, each in unproven_servers(wave)),
     )
+
+
+def unproven_servers(wave: WaveRun) -> list[tuple[ServerRun, d.UnprovenView]]:
+    """Launched servers of a wave that are not up yet as it asks for. No query where it asks for no more than that."""
+    if not wave.means.needs_checks:
+        return []
+    rows = ServerRun.objects.filter(wave=wave, launch_status=LaunchStatus.LAUNCHED).select_related("job")
+    return [(each, _unproven_view(each)) for each in rows if not each.is_up(wave.means)]
+
+
+def _unproven_view(server: ServerRun) -> d.UnprovenView:
+    job = server.job
+    launched = server.launched_at or job.completed_seen_at or job.intent_at or server.wave.execution.started_at
+    told = bool(server.system_check and server.instance_check)
+    return d.UnprovenView(launched, job.seen_at or launched, told, job.completed_seen_at, job.watched)
 
 
 def _job_view(job: LaunchJob) -> d.JobView:

@@ -17,6 +17,7 @@ from executions.runs.decisions import (
     ExpirePauseAfter,
     FindLaunches,
     Finish,
+    GiveUpUnproven,
     GiveUpUnsettled,
     JobView,
     Launch,
@@ -150,10 +151,12 @@ def _next_send(wave: WaveView, queued: Sequence[JobView], now: datetime) -> date
     return max(spaced, ready)
 
 
-def judge_wave(wave: WaveView) -> SettleWave | GiveUpUnsettled | None:
+def judge_wave(wave: WaveView) -> SettleWave | GiveUpUnsettled | GiveUpUnproven | None:
     """Whether a wave is over: judged by its servers, never by a job's COMPLETED, and on fresh evidence only."""
+    if any(each.is_overdue(wave.check_limit) for each in wave.unproven):
+        return GiveUpUnproven(wave.number)
     if all(server.is_settled for server in (*wave.servers, *wave.optional)):
-        return _settled(wave)
+        return None if wave.unproven else _settled(wave)
     if any(job.status is JobStatus.QUEUED for job in wave.jobs):
         return None
     if all(_seen_long_after_its_end(job) for job in wave.jobs):
@@ -163,7 +166,7 @@ def judge_wave(wave: WaveView) -> SettleWave | GiveUpUnsettled | None:
     if deadline is None or not all(_is_answered_after(deadline, job) for job in at_drs):
         return None
     if all(server.is_settled for server in wave.servers):
-        return _settled(wave)
+        return None if wave.unproven else _settled(wave)
     missing, servers = sum(not server.is_settled for server in wave.servers), counted(len(wave.servers), "server")
     text = f"{missing} of {servers} not up in time. AWS goes on; late instances are recorded."
     return SettleWave(wave.number, WaveStatus.FAILED, Code.WAVE_TIMEOUT, text)
@@ -200,7 +203,7 @@ def _settled(wave: WaveView) -> SettleWave:
     rejected = next((job for job in wave.jobs if job.status is JobStatus.REJECTED), None)
     every = (*wave.servers, *wave.optional)
     missing = sum(server is not LaunchStatus.LAUNCHED for server in every)
-    text = f"{missing} of {counted(len(every), 'server')} did not launch."
+    text = f"{missing} of {counted(len(every), 'server')} did not {'come up' if wave.asks_for_more else 'launch'}."
     if rejected is not None:
         told = rejected.error_message
         told = told if failed == len(wave.servers) else f"{text} {told}"

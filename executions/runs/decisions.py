@@ -26,6 +26,28 @@ class JobView:
 
 
 @dataclass(frozen=True)
+class UnprovenView:
+    """A server that launched, and is not up yet as its wave asks for. `seen_at` is when DRS last told us of its job,
+    and EC2 was asked as well; `told` is whether EC2 says anything of it."""
+
+    launched_at: datetime
+    seen_at: datetime
+    told: bool
+    ended_seen_at: datetime | None = None  # when the job was first seen to have ended
+    watched: bool = True
+
+    def is_overdue(self, limit: timedelta) -> bool:
+        """Whether it was looked at after its time and was not up. Where EC2 does not say, that is after twice the time
+        for which somebody has looked."""
+        if not self.watched:
+            return True
+        if self.told:
+            return self.seen_at > self.launched_at + limit
+        since = self.ended_seen_at and max(self.launched_at, self.ended_seen_at)
+        return since is not None and self.seen_at > since + 2 * limit
+
+
+@dataclass(frozen=True)
 class WaveView:
     """One wave. `jobs`, `servers` and `optional` are filled for the current wave only; servers of withdrawn jobs, and
     those that a person has excluded, are left out."""
@@ -47,6 +69,9 @@ class WaveView:
     jobs: tuple[JobView, ...] = ()
     servers: tuple[LaunchStatus, ...] = ()
     optional: tuple[LaunchStatus, ...] = ()  # of servers whose failure does not fail it
+    unproven: tuple["UnprovenView", ...] = ()  # of launched servers that are not up yet as it asks for
+    asks_for_more: bool = False  # of its servers than that they launched
+    check_limit: timedelta = timedelta(minutes=15)  # from the launch until they must be
 
     @property
     def state(self) -> WaveStatus:
@@ -113,6 +138,13 @@ class Withdraw:
 @dataclass(frozen=True)
 class GiveUpUnsettled:
     """DRS ended the jobs but left server rows open: count those as failed."""
+
+    wave: int
+
+
+@dataclass(frozen=True)
+class GiveUpUnproven:
+    """Servers launched, and were not up in time as the wave asks for: count those as failed."""
 
     wave: int
 
@@ -191,6 +223,7 @@ Decision = (
     | FindLaunches
     | Withdraw
     | GiveUpUnsettled
+    | GiveUpUnproven
     | SettleWave
     | Pause
     | PauseAfter

@@ -9,6 +9,7 @@ from django.db.models.functions import Coalesce, Least
 
 from drs.shapes import TERMINATE, Job
 from executions.models import Execution, ServerRun
+from executions.querysets import STANDING
 from executions.runs import transitions
 from executions.runs.allowed.terminable_instances import terminable_servers
 from executions.states import InstanceState, JobStatus, LaunchStatus, TerminationStatus
@@ -25,7 +26,7 @@ Place = tuple[str, str]  # account, region
 
 def launched(execution: Execution) -> QuerySet[ServerRun]:
     """Servers that came up and are not known to be terminated."""
-    servers = ServerRun.objects.filter(wave__execution=execution, launch_status=LaunchStatus.LAUNCHED)
+    servers = ServerRun.objects.filter(STANDING, wave__execution=execution)
     return servers.select_related("wave", "job").order_by("wave__number", "position")
 
 
@@ -82,7 +83,7 @@ def mark_known(execution: Execution, now: datetime, **which: object) -> list[Ser
 
 def _mark(execution: Execution, now: datetime, columns: dict[str, object], which: dict[str, object]) -> list[ServerRun]:
     lock_run(execution)
-    servers = ServerRun.objects.filter(wave__execution=execution, launch_status=LaunchStatus.LAUNCHED, **which)
+    servers = ServerRun.objects.filter(STANDING, wave__execution=execution, **which)
     marked = list(servers.select_related("wave"))
     ServerRun.objects.filter(pk__in=[each.pk for each in marked]).update(**columns)
     if marked:

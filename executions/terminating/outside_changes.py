@@ -18,11 +18,12 @@ from drs.client import Drs
 from drs.errors import DrsError
 from drs.shapes import Job, RecoveryInstance
 from executions.models import Execution, LaunchJob, ServerRun
+from executions.querysets import STANDING
 from executions.runs.allowed.terminable_instances import covered_instances
 from executions.runs.aws_calls import AwsCalls
 from executions.runs.claim import LARGE_COLUMNS
 from executions.runs.journal import note
-from executions.states import WAVE_FINAL, InstanceState, LaunchStatus
+from executions.states import WAVE_FINAL, InstanceState
 from executions.terminating.instances import (
     GONE,
     LISTED_WITHIN,
@@ -88,7 +89,7 @@ def note_changes(reading: Reading, clock: Clock) -> AwsCalls[None]:
 def _standing(reading: Reading) -> Servers:
     """Instances that runs launched there, in waves that are over, and that no termination of ours is ending."""
     rows = ServerRun.objects.filter(
-        launch_status=LaunchStatus.LAUNCHED,
+        STANDING,
         job__account_id=reading.account,
         job__region=reading.region,
         wave__status__in=sorted(WAVE_FINAL),

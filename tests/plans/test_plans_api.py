@@ -96,7 +96,7 @@ def test_both_dialects_say_the_same(admin: Api, groups: dict[str, str]) -> None:
         "onFailure": "STOP",
         "waitMinutesBefore": 0,
         "timeoutMinutes": None,
-    }
+    } | {"successMeans": "LAUNCHED", "checkTimeoutMinutes": 15}
 
 
 def test_the_dialects_may_be_mixed(admin: Api, groups: dict[str, str]) -> None:

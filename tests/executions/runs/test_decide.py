@@ -107,8 +107,8 @@ def test_it_decides_what_a_wave_in_flight_does(view: d.RunView, expected: d.Deci
 
 def verdict(*jobs: d.JobView, servers: tuple[LaunchStatus, ...], **more: Any) -> tuple[str, str] | str | None:
     told = decisive.judge_wave(flying(*jobs, servers=servers, **more))
-    if isinstance(told, d.GiveUpUnsettled):
-        return "give up"
+    if isinstance(told, d.GiveUpUnsettled | d.GiveUpUnproven):
+        return "give up" if isinstance(told, d.GiveUpUnsettled) else "give up unproven"
     return (told.status.value, told.code) if told else None
 
 

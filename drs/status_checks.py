@@ -1,0 +1,103 @@
+"""EC2's two status checks of instances: whether one that was launched really came up.
+
+Known: at most 100 ids a call, and one that EC2 does not know fails the whole call, which names it. Likely: an instance
+that was just launched is not known for a moment.
+"""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from drs import account as identity
+from drs.classify_errors import classify
+from drs.errors import DrsError, Trouble
+
+IDS_A_CALL = 100
+OPERATION = "DescribeInstanceStatus"
+_CONFIG = Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 1, "mode": "standard"})
+_INSTANCE = re.compile(r"\bi-[0-9a-f]+\b")
+# Of a running instance; insufficient-data is no answer.
+_WORDS: Mapping[str, str] = {"ok": "OK", "impaired": "IMPAIRED", "initializing": "PENDING"}
+
+
+@dataclass(frozen=True)
+class StatusChecks:
+    """PENDING, OK or IMPAIRED; empty where EC2 does not say; UNKNOWN where it refuses to."""
+
+    system: str = ""
+    instance: str = ""
+
+    @property
+    def passed(self) -> bool:
+        return self.system == self.instance == "OK"
+
+    @classmethod
+    def read(cls, item: Mapping[str, Any]) -> "StatusChecks":
+        if item["InstanceState"]["Name"] == "pending":
+            return cls("PENDING", "PENDING")
+        return cls(_WORDS.get(item["SystemStatus"]["Status"], ""), _WORDS.get(item["InstanceStatus"]["Status"], ""))
+
+
+REFUSED = StatusChecks("UNKNOWN", "UNKNOWN")
+
+
+def status_checks(
+    region: str, account: str, instance_ids: Sequence[str], *, simulated: bool = False
+) -> dict[str, StatusChecks]:
+    """The checks of those of these instances that EC2 knows. Raises DrsError and nothing else for a call that failed.
+
+    With `simulated`, DRS is a simulated one, and nothing is asked of the real EC2 beside it.
+    """
+    client = _client_for(region, account, simulated=simulated)
+    found: dict[str, StatusChecks] = {}
+    for at in range(0, len(instance_ids), IDS_A_CALL):
+        found |= _of_known(client, region, instance_ids[at : at + IDS_A_CALL])
+    return found
+
+
+def check_right(region: str, account: str, *, simulated: bool = False) -> None:
+    """Raises DrsError unless the checks may be read."""
+    client = _client_for(region, account, simulated=simulated)
+    try:
+        client.describe_instance_status(MaxResults=5)
+    except (ClientError, BotoCoreError) as error:
+        raise classify(error, region=region, operation=OPERATION) from error
+
+
+def _client_for(region: str, account: str, *, simulated: bool) -> Any:
+    identity.check(region, account)
+    with identity.making:
+        client = _build(region, os.getpid())
+    if simulated and ".amazonaws." in client.meta.endpoint_url:
+        text = "DRS is simulated here; EC2 of the real AWS is not asked."
+        raise DrsError(Trouble.NOT_SENT, code="Simulated", message=text, region=region, operation=OPERATION)
+    return client
+
+
+@cache
+def _build(region: str, pid: int) -> Any:
+    make: Any = identity.session(pid).client
+    return make("ec2", region_name=region, config=_CONFIG)
+
+
+def _of_known(client: Any, region: str, instance_ids: Sequence[str]) -> dict[str, StatusChecks]:
+    """Without those that EC2 says it does not know."""
+    wanted = list(instance_ids)
+    while wanted:
+        try:
+            told = client.describe_instance_status(InstanceIds=wanted, IncludeAllInstances=True)["InstanceStatuses"]
+            return {each["InstanceId"]: StatusChecks.read(each) for each in told}
+        except ClientError as error:
+            unknown = set(_INSTANCE.findall(error.response["Error"].get("Message", ""))).intersection(wanted)
+            if error.response["Error"].get("Code") != "InvalidInstanceID.NotFound" or not unknown:
+                raise classify(error, region=region, operation=OPERATION) from error
+            wanted = [each for each in wanted if each not in unknown]
+        except (BotoCoreError, KeyError, TypeError, ValueError) as error:
+            raise classify(error, region=region, operation=OPERATION) from error
+    return {}
