@@ -1,6 +1,6 @@
 """Two engines on one database whose processes are killed at random, and an AWS that misbehaves: what became of it.
 
-    script/chaos [--database sqlite|postgres] [--seconds N] [--kills N] [--seed N] [--kind] [--scenario NAME:…] [--control]
+    script/chaos [--database sqlite|postgres] [--seconds N] [--kills N] [--seed N] [--kind] [--scenario …] [--control]
 
 Launches many small runs with pauses, resumes and cancels, waits for all of them to end once the killing has stopped,
 and compares what was needed with what DRS was asked. Exits non-zero for any doubled, missed or unfinished launch.

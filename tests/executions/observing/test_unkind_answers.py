@@ -49,6 +49,18 @@ def test_an_instance_that_is_gone_or_stopped_at_once_is_not_up(still: StillStage
 
 
 @pytest.mark.field("A8")
+def test_a_stopped_instance_that_is_not_usable_can_be_ended(still: StillStage, admin: Api) -> None:
+    still.simulator.scenario("dies_at_once", servers=["app-01"], state="STOPPED")
+    run = still.until(still.start(still.plan("app-01")), "FAILED", step=15)
+    still.wait(lambda: LaunchJob.objects.get().status == "COMPLETED", run, step=15)
+    assert admin.get(f"/executions/{run.pk}").json()["actions"]["terminate"]["allowed"]
+    answer = admin.post(f"/executions/{run.pk}/terminate-instances").json()
+    assert answer["terminated"] == [server().recovery_instance_id]
+    still.wait(lambda: server().launch_status == "TERMINATED", run, step=60)
+    assert server().error_code == "NOT_USABLE"
+
+
+@pytest.mark.field("A8")
 def test_what_shall_be_stopped_is_as_it_should_be(still: StillStage, admin: Api) -> None:
     still.simulator.scenario("dies_at_once", servers=["app-01"], state="STOPPED")
     still.simulator.scenario("launch_disposition", servers=["app-01"], disposition="STOPPED")
