@@ -1,22 +1,30 @@
 """Runs as the API shows them, from our own rows alone: a fixed number of queries, however many there are."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NotRequired, TypedDict, cast
+from typing import NotRequired, TypedDict
 
 from audit.actor import Actor
 from contract.clock import unix
+from executions.api.server_runs import (
+    FindingShape,
+    LeftOutShape,
+    ServerRow,
+    ServerRunShape,
+    servers_of,
+    show_left_out,
+    show_server_run,
+)
 from executions.commands import control
 from executions.measuring.forecast import ForecastShape
 from executions.measuring.forecast import show as show_forecast
-from executions.models import Execution, LaunchJob, ServerRun, WaveRun
+from executions.models import Execution, WaveRun
 from executions.querysets import is_split
 from executions.runs.allowed.actions import Action, actions_of
 from executions.runs.allowed.terminable_instances import terminable_counts
 from executions.runs.attempts import LeftOut, Lineage, lineages, retry_of
 from executions.runs.current_wave import failed_waiting_wave, shown_wave, waiting_wave
-from executions.runs.failures import code_of
 from executions.states import TerminationStatus
 from protection.representation import Warning  # noqa: A004  (the contract's word)
 
@@ -39,14 +47,6 @@ def _action(action: Action) -> ActionShape:
     return ActionShape(allowed=action.allowed, reason=action.reason)
 
 
-class FindingShape(TypedDict):
-    """Something that a dry run found; `severity` is BLOCKING, UNKNOWN or WARNING."""
-
-    code: str
-    severity: str
-    message: str
-
-
 class RehearsalShape(TypedDict):
     """What a dry run found of the whole plan. Seconds are null while too few launches were measured (`launches`)."""
 
@@ -63,58 +63,6 @@ class JobShape(TypedDict):
     jobId: str | None
     region: str
     status: str
-
-
-class LaunchActionShape(TypedDict):
-    """A post-launch action of DRS on the instance, with DRS's own words."""
-
-    name: str
-    category: str
-    optional: bool
-    status: str
-    failureReason: str | None
-
-
-class StatusChecksShape(TypedDict):
-    """EC2's status checks of an instance: PENDING, OK, IMPAIRED, or UNKNOWN, also where EC2 must not be asked."""
-
-    system: str
-    instance: str
-
-
-class LeftOutShape(TypedDict):
-    """Who skipped a wave or left a server out, when, and why."""
-
-    by: str
-    time: int
-    reason: str
-
-
-class ServerRunShape(TypedDict):
-    """One server. `observedLate`: it came up at most so many seconds before `launchTime`; null: then, as DRS says.
-    `instanceState` is what DRS last said of the instance, of EC2, when it was looked at. `usableTime`: its status
-    checks had passed and its required post-launch actions had succeeded; it was so at most `usableObservedLate` seconds
-    before. `statusChecks` are null without an instance."""
-
-    sourceServerId: str
-    hostname: str
-    launchStatus: str
-    phase: str
-    phaseNote: str | None
-    recoveryInstanceId: str | None
-    recoveryInstanceState: str | None
-    instanceState: str | None
-    statusChecks: StatusChecksShape | None
-    launchActions: list[LaunchActionShape]
-    launchTime: int | None
-    observedLate: int | None
-    usableTime: int | None
-    usableObservedLate: int | None
-    error: str | None
-    errorCode: str | None
-    optional: bool
-    excluded: LeftOutShape | None
-    findings: list[FindingShape]
 
 
 class WaveRunShape(TypedDict):
@@ -206,12 +154,13 @@ def show_list(executions: Sequence[Execution], actor: Actor, now: datetime) -> l
 
 def show_execution(execution_id: uuid.UUID, actor: Actor, now: datetime) -> ExecutionShape:
     """One run with its waves, jobs and servers."""
-    execution = Execution.objects.with_waves().filter(pk=execution_id).first()
+    execution = Execution.objects.with_jobs().filter(pk=execution_id).first()
     if execution is None:
         raise control.no_execution(execution_id)
     tried = lineages([execution])[execution.pk]
     summary = _summary(execution, actor, now, tried, stands=bool(terminable_counts([execution])))
-    return ExecutionShape(**summary, waves=[_wave(wave, now) for wave in execution.waves.all()])
+    servers = servers_of(execution_id)
+    return ExecutionShape(**summary, waves=[_wave(wave, servers[wave.pk], now) for wave in execution.waves.all()])
 
 
 def _summary(execution: Execution, actor: Actor, now: datetime, tried: Lineage, *, stands: bool) -> ExecutionSummary:
@@ -282,9 +231,9 @@ def _number(wave: WaveRun | None) -> int | None:
     return None if wave is None else wave.number
 
 
-def _wave(wave: WaveRun, now: datetime) -> WaveRunShape:
+def _wave(wave: WaveRun, servers: Sequence[ServerRow], now: datetime) -> WaveRunShape:
     jobs = [job for job in wave.jobs.all() if not is_split(job)]
-    its_job = {job.pk: job for job in wave.jobs.all()}
+    its_job = {str(job.pk): job for job in wave.jobs.all()}
     return WaveRunShape(
         waveNumber=wave.number,
         waveName=wave.name,
@@ -298,7 +247,7 @@ def _wave(wave: WaveRun, now: datetime) -> WaveRunShape:
         timeoutMinutes=wave.timeout_minutes,
         successMeans=wave.success_means,
         checkTimeoutMinutes=wave.check_timeout_minutes,
-        skipped=_left_out(wave.skipped),
+        skipped=show_left_out(wave.skipped),
         attempt=wave.attempt,
         jobId=next((job.job_id for job in jobs if job.job_id), None),
         jobs=[JobShape(jobId=job.job_id or None, region=job.region, status=job.status) for job in jobs],
@@ -307,35 +256,7 @@ def _wave(wave: WaveRun, now: datetime) -> WaveRunShape:
         duration=_seconds(wave.started_at, wave.ended_at or now) if wave.started_at else None,
         errorCode=wave.error_code or None,
         errorMessage=wave.error_message or None,
-        serverStatuses=[_server(server, its_job[server.job_id]) for server in wave.servers.all()],
-    )
-
-
-def _left_out(kept: Mapping[str, Any] | None) -> LeftOutShape | None:
-    return None if kept is None else LeftOutShape(by=kept["by"], time=kept["time"], reason=kept["reason"])
-
-
-def _server(server: ServerRun, job: LaunchJob) -> ServerRunShape:
-    return ServerRunShape(
-        sourceServerId=server.source_server_id,
-        hostname=server.hostname,
-        launchStatus=server.launch_status,
-        phase=server.phase,
-        phaseNote=server.phase_note or None,
-        recoveryInstanceId=server.recovery_instance_id or None,
-        recoveryInstanceState=server.standing_state or None,
-        instanceState=server.instance_state or None,
-        statusChecks=cast("StatusChecksShape | None", server.status_checks),
-        launchActions=cast("list[LaunchActionShape]", server.launch_actions or []),
-        launchTime=unix(server.launched_at),
-        observedLate=server.observed_late,
-        usableTime=unix(server.usable_at),
-        usableObservedLate=server.usable_late if server.usable_at else None,
-        error=server.error or None,
-        errorCode=code_of(server, job) or None,
-        optional=server.optional,
-        excluded=_left_out(server.excluded),
-        findings=server.findings,
+        serverStatuses=[show_server_run(server, its_job[server.job_key]) for server in servers],
     )
 
 

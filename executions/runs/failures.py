@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from executions.codes.explain import is_sum
 from executions.codes.ours import Code
@@ -40,9 +41,18 @@ def failures_of(execution: Execution, waves: Sequence[WaveFailures]) -> Iterator
         yield from _of_wave(wave)
 
 
-def code_of(server: ServerRun, job: LaunchJob) -> str:
+class FailedServer(Protocol):
+    """What `code_of` looks at: a row, or what a list reads of it."""
+
+    @property
+    def launch_status(self) -> str: ...
+    @property
+    def error_code(self) -> str: ...
+
+
+def code_of(server: FailedServer, job: LaunchJob) -> str:
     """Our code of what went wrong with a server; empty of one that has not failed."""
-    if server.state is not LaunchStatus.FAILED:
+    if server.launch_status != LaunchStatus.FAILED:
         return ""
     return server.error_code or job.error_code or Code.SERVER_LAUNCH_FAILED.value
 

@@ -1,0 +1,137 @@
+"""The servers of a run as the API shows them: of one run there may be thousands."""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypedDict
+
+from contract.rest.answers.columns import IdText, UnixSeconds
+from executions.models import LaunchJob, ServerRun
+from executions.runs.failures import code_of
+from executions.states import LaunchStatus
+
+
+class FindingShape(TypedDict):
+    """Something that a dry run found; `severity` is BLOCKING, UNKNOWN or WARNING."""
+
+    code: str
+    severity: str
+    message: str
+
+
+class LaunchActionShape(TypedDict):
+    """A post-launch action of DRS on the instance, with DRS's own words."""
+
+    name: str
+    category: str
+    optional: bool
+    status: str
+    failureReason: str | None
+
+
+class StatusChecksShape(TypedDict):
+    """EC2's status checks of an instance: PENDING, OK, IMPAIRED, or UNKNOWN, also where EC2 must not be asked."""
+
+    system: str
+    instance: str
+
+
+class LeftOutShape(TypedDict):
+    """Who skipped a wave or left a server out, when, and why."""
+
+    by: str
+    time: int
+    reason: str
+
+
+class ServerRunShape(TypedDict):
+    """One server. `observedLate`: it came up at most so many seconds before `launchTime`; null: then, as DRS says.
+    `instanceState` is what DRS last said of the instance, of EC2, when it was looked at. `usableTime`: its status
+    checks had passed and its required post-launch actions had succeeded; it was so at most `usableObservedLate` seconds
+    before. `statusChecks` are null without an instance."""
+
+    sourceServerId: str
+    hostname: str
+    launchStatus: str
+    phase: str
+    phaseNote: str | None
+    recoveryInstanceId: str | None
+    recoveryInstanceState: str | None
+    instanceState: str | None
+    statusChecks: StatusChecksShape | None
+    launchActions: list[LaunchActionShape]
+    launchTime: int | None
+    observedLate: int | None
+    usableTime: int | None
+    usableObservedLate: int | None
+    error: str | None
+    errorCode: str | None
+    optional: bool
+    excluded: LeftOutShape | None
+    findings: list[FindingShape]
+
+
+class ServerRow(NamedTuple):
+    """What is shown of a server; a tuple and not a model, because a run holds a thousand of them."""
+
+    wave_id: int
+    job_key: str
+    source_server_id: str
+    hostname: str
+    launch_status: str
+    phase: str
+    phase_note: str
+    recovery_instance_id: str
+    recovery_instance_state: str
+    instance_state: str
+    status_checks: StatusChecksShape | None
+    launch_actions: list[LaunchActionShape] | None
+    launched: int | None
+    observed_late: int | None
+    usable: int | None
+    usable_late: int | None
+    optional: bool
+    excluded: Mapping[str, Any] | None
+    error: str
+    error_code: str
+    findings: list[FindingShape]
+
+
+def servers_of(execution_id: uuid.UUID) -> Mapping[int, list[ServerRow]]:
+    """The servers of a run by wave, in order."""
+    found: dict[int, list[ServerRow]] = defaultdict(list)
+    servers = ServerRun.objects.filter(wave__execution=execution_id).order_by("wave_id", "position")
+    for row in servers.annotate(job_key=IdText("job_id"), launched=UnixSeconds("launched_at")).values_list(
+        *ServerRow._fields
+    ):
+        found[row[0]].append(ServerRow._make(row))
+    return found
+
+
+def show_left_out(kept: Mapping[str, Any] | None) -> LeftOutShape | None:
+    return None if kept is None else LeftOutShape(by=kept["by"], time=kept["time"], reason=kept["reason"])
+
+
+def show_server_run(server: ServerRow, job: LaunchJob) -> ServerRunShape:
+    stands = server.launch_status == LaunchStatus.LAUNCHED
+    return {
+        "sourceServerId": server.source_server_id,
+        "hostname": server.hostname,
+        "launchStatus": server.launch_status,
+        "phase": server.phase,
+        "phaseNote": server.phase_note or None,
+        "recoveryInstanceId": server.recovery_instance_id or None,
+        "recoveryInstanceState": (server.recovery_instance_state or None) if stands else None,
+        "instanceState": server.instance_state or None,
+        "statusChecks": server.status_checks,
+        "launchActions": server.launch_actions or [],
+        "launchTime": server.launched,
+        "observedLate": server.observed_late,
+        "usableTime": server.usable,
+        "usableObservedLate": server.usable_late if server.usable else None,
+        "error": server.error or None,
+        "errorCode": code_of(server, job) or None,
+        "optional": server.optional,
+        "excluded": show_left_out(server.excluded),
+        "findings": server.findings,
+    }
