@@ -84,7 +84,8 @@ class ServerRow(NamedTuple):
     recovery_instance_id: str
     recovery_instance_state: str
     instance_state: str
-    status_checks: StatusChecksShape | None
+    system_check: str
+    instance_check: str
     launch_actions: list[LaunchActionShape] | None
     launched: int | None
     observed_late: int | None
@@ -101,15 +102,19 @@ def servers_of(execution_id: uuid.UUID) -> Mapping[int, list[ServerRow]]:
     """The servers of a run by wave, in order."""
     found: dict[int, list[ServerRow]] = defaultdict(list)
     servers = ServerRun.objects.filter(wave__execution=execution_id).order_by("wave_id", "position")
-    for row in servers.annotate(job_key=IdText("job_id"), launched=UnixSeconds("launched_at")).values_list(
-        *ServerRow._fields
-    ):
+    for row in servers.annotate(
+        job_key=IdText("job_id"), launched=UnixSeconds("launched_at"), usable=UnixSeconds("usable_at")
+    ).values_list(*ServerRow._fields):
         found[row[0]].append(ServerRow._make(row))
     return found
 
 
 def show_left_out(kept: Mapping[str, Any] | None) -> LeftOutShape | None:
     return None if kept is None else LeftOutShape(by=kept["by"], time=kept["time"], reason=kept["reason"])
+
+
+def _checks(server: ServerRow) -> StatusChecksShape:
+    return {"system": server.system_check or "UNKNOWN", "instance": server.instance_check or "UNKNOWN"}
 
 
 def show_server_run(server: ServerRow, job: LaunchJob) -> ServerRunShape:
@@ -123,7 +128,7 @@ def show_server_run(server: ServerRow, job: LaunchJob) -> ServerRunShape:
         "recoveryInstanceId": server.recovery_instance_id or None,
         "recoveryInstanceState": (server.recovery_instance_state or None) if stands else None,
         "instanceState": server.instance_state or None,
-        "statusChecks": server.status_checks,
+        "statusChecks": _checks(server) if server.recovery_instance_id else None,
         "launchActions": server.launch_actions or [],
         "launchTime": server.launched,
         "observedLate": server.observed_late,
