@@ -40,6 +40,13 @@ class Evidence(models.Model):
         return f"checks {worst.lower()}" if worst else ""
 
     @property
+    def status_checks(self) -> dict[str, str] | None:
+        """EC2's status checks; None without an instance."""
+        if not self.recovery_instance_id:
+            return None
+        return {"system": self.system_check or "UNKNOWN", "instance": self.instance_check or "UNKNOWN"}
+
+    @property
     def required_actions(self) -> list[dict[str, object]]:
         """Post-launch actions that must succeed."""
         return [each for each in self.launch_actions or [] if not each["optional"]]
