@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from drsorch_verify import archive, chain, derive, history, tables
+from drsorch_verify import archive, came_up, chain, derive, history, tables
 
 Json = dict[str, Any]
 EVIDENCE = "execution.evidence"
@@ -142,7 +142,7 @@ def _head_problems(journal: Json, head: str) -> list[str]:
 
 
 def _figure_problems(record: Json) -> list[str]:
-    found = _differences("the run", record["measured"], derive.run_figures(record))
+    found = _differences("the run", record["measured"], derive.run_figures(record) | came_up.figures(record))
     found += derive.verdict_problems(record)
     for attempt in [*record["earlier"], record]:
         found += _wave_problems(record, attempt)

@@ -117,17 +117,17 @@ def wave_figures(record: Json, wave: Json) -> Json:
 
 def run_figures(record: Json) -> Json:
     """Everything under `measured`: over all attempts, each server as the last one left it."""
-    homes = _homes(record)
+    homes = servers_with_waves(record)
     servers = [server for _, server in homes]
     complete = bool(servers) and all(launched(each) for each in servers)
     end = max((each["launchTime"] for each in servers if each["launchTime"] is not None), default=None)
     known = [_rpo(record, wave, each) for wave, each in homes if launched(each)]
-    start = _reference(record) if counts_from_outage(record) else record["firstStartTime"]
+    start = reference(record) if counts_from_outage(record) else record["firstStartTime"]
     figures = {
         "complete": complete,
         "servers": len(servers),
         "launchedServers": sum(launched(each) for each in servers),
-        "referenceTime": _reference(record),
+        "referenceTime": reference(record),
         "rto": target(between(start, end), record["rtoMinutes"], reached=complete),
         "rpo": _worst(record, homes),
         "rpoUnknownServers": known.count(None),
@@ -152,7 +152,7 @@ def counts_from_outage(record: Json) -> bool:
     return "rtoFromStartSeconds" in record["measured"]
 
 
-def _homes(record: Json) -> list[tuple[Json, Json]]:
+def servers_with_waves(record: Json) -> list[tuple[Json, Json]]:
     """Every server of the run and of the attempts before it, as its last attempt left it, with its wave."""
     waves = [wave for each in [*record["earlier"], record] for wave in each["waves"]]
     return list({server["sourceServerId"]: (wave, server) for wave in waves for server in wave["servers"]}.values())
@@ -165,7 +165,7 @@ def _is_later(record: Json, wave: Json, server: Json) -> bool:
 
 
 def _rpo(record: Json, wave: Json, server: Json) -> int | None:
-    return None if _is_later(record, wave, server) else between(_data_time(wave, server), _reference(record))
+    return None if _is_later(record, wave, server) else between(_data_time(wave, server), reference(record))
 
 
 def _data_time(wave: Json, server: Json) -> int | None:
@@ -253,7 +253,7 @@ def _wave_turns(waves: Sequence[Json]) -> list[Turn]:
     return turns
 
 
-def _reference(record: Json) -> int:
+def reference(record: Json) -> int:
     found: int = record["firstStartTime"] if record["outageTime"] is None else record["outageTime"]
     return found
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from drsorch_verify import chain, derive, steered
+from drsorch_verify import came_up, chain, derive, steered
 
 Json = dict[str, Any]
 _ASKED = ("execution.terminate", "terminate.sent")
@@ -113,6 +113,7 @@ def _of_attempt(record: Json, tried: Json, told: Sequence[Json], *, launches: bo
                 *_of_jobs(wave, told),
                 *_of_servers(wave, anchors),
                 *_of_lags(wave, told),
+                *came_up.of_usable(wave, told),
                 *steered.of_wave(wave, told),
                 *steered.of_optional(wave, record["plan"]),
             ]

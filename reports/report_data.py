@@ -9,6 +9,7 @@ from typing import Any, TypedDict, cast
 
 from audit.models import AuditEntry
 from contract.clock import unix
+from executions.api.representation import FindingShape
 from executions.console.live_page.event_feed import journal_line
 from executions.measuring import recorded_figures
 from executions.measuring.rta_rpa import (
@@ -24,6 +25,7 @@ from executions.measuring.rta_rpa import (
     measure,
     rows_of,
 )
+from executions.measuring.usable import EvidenceShape, evidence, usable_rto
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.runs.attempts import LeftOut
 from executions.runs.failures import code_of
@@ -61,15 +63,7 @@ class TargetShape(TypedDict):
     missedBySeconds: int | None
 
 
-class FindingShape(TypedDict):
-    """What a dry run found."""
-
-    code: str
-    severity: str
-    message: str
-
-
-class ServerShape(TypedDict):
+class ServerShape(EvidenceShape):
     sourceServerId: str
     hostname: str
     launchId: str
@@ -138,7 +132,8 @@ class WaveShape(TypedDict):
 class MeasuredShape(TypedDict):
     """The recovery time achieved (`rto`: to the last server launched) and the recovery point achieved (`rpo`: of the
     worst server, `rpoLagSeconds` of it the lag of its source), each against its target and from `referenceTime`: the
-    declared outage, or the first attempt's start. `rtoFromStartSeconds` is the recovery time from that start.
+    declared outage, or the first attempt's start. `rtoFromStartSeconds` is the recovery time from that start,
+    `usableRto` the time from `referenceTime` to the last server that was usable.
 
     Over all servers of all attempts so far, each as the last one left it.
     """
@@ -149,6 +144,7 @@ class MeasuredShape(TypedDict):
     referenceTime: int
     rto: TargetShape
     rtoFromStartSeconds: int | None
+    usableRto: TargetShape
     rpo: TargetShape
     rpoLagSeconds: int
     rpoUnknownServers: int
@@ -251,7 +247,7 @@ def record(execution: Execution, now: datetime) -> RecordShape:
         errorCode=execution.error_code or None,
         errorMessage=execution.error_message or None,
         plan=execution.plan_copy,
-        measured=_measured(figures),
+        measured=_measured(figures, usable_rto(execution, figures, [rows, *(each.waves for each in before)])),
         waves=_waves(figures.waves, rows, ends),
         failures=failures(execution, rows),
         comparison=compare(execution, figures),
@@ -276,7 +272,7 @@ def _target(found: Verdict) -> TargetShape:
     )
 
 
-def _measured(figures: Measured) -> MeasuredShape:
+def _measured(figures: Measured, usable: Verdict) -> MeasuredShape:
     return MeasuredShape(
         complete=figures.complete,
         servers=len(figures.servers),
@@ -284,6 +280,7 @@ def _measured(figures: Measured) -> MeasuredShape:
         referenceTime=unix(figures.reference),
         rto=_target(figures.rto),
         rtoFromStartSeconds=figures.from_start,
+        usableRto=_target(usable),
         rpo=_target(figures.rpo),
         rpoLagSeconds=figures.rpo_lag,
         rpoUnknownServers=figures.rpo_unknown,
@@ -362,6 +359,7 @@ def _server(figures: ServerFigures, rows: WaveRows, *, late: bool) -> ServerShap
     row: ServerRun = figures.row
     events = rows.events.get(row.source_server_id, ())
     return ServerShape(
+        **evidence(row),
         sourceServerId=row.source_server_id,
         hostname=row.hostname,
         launchId=str(row.job_id),

@@ -92,6 +92,7 @@ def facts(record: "RecordShape") -> list[list[str]]:
         ["Ended", clock(record["endTime"])],
         *([["Production lost", clock(outage)]] if outage is not None else []),
         *([] if record["dryRun"] else [["Recovery time achieved (RTA)", _rta(measured, outage)]]),
+        *([] if record["dryRun"] else [["Until every server was usable", usable(measured["usableRto"])]]),
         *(
             []
             if record["dryRun"]
@@ -146,6 +147,17 @@ def _rta(measured: "MeasuredShape", outage: int | None) -> str:
     if outage is None or found["seconds"] is None:
         return text
     return f"{text} (from the declared outage; {span(measured['rtoFromStartSeconds'])} from the start)"
+
+
+def usable(found: "TargetShape") -> str:
+    """The time to the last usable server, or why there is none."""
+    seconds, state = found["seconds"], Reached.of(found["reached"])
+    if seconds is not None:
+        how = {Reached.MISSED: f", missed by {span(found['missedBySeconds'])}", Reached.MET: ", met"}
+        return f"{span(seconds)}{how.get(state, '')}"
+    if state is Reached.READING:
+        return "still being read from AWS"
+    return "not known: not every server was seen to pass EC2’s status checks and its post-launch actions"
 
 
 def not_reached(seconds: int | None) -> str:

@@ -18,7 +18,7 @@ from executions.terminating import follow_up, replaced_instances
 
 log = logging.getLogger(__name__)
 
-_RECORDED_COLUMNS = {"launch_status", "launched_at", "point_in_time"}  # what the journal keeps of a server
+_RECORDED_COLUMNS = {"launch_status", "launched_at", "point_in_time", "usable_at"}  # what the journal keeps of a server
 _JOB_COLUMNS = ["status", "seen_at", "completed_seen_at", "instances_seen_at", "watched", "events_seen"]
 
 

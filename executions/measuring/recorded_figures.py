@@ -39,6 +39,7 @@ def record_wave_end(execution: Execution, wave: WaveRun, now: datetime, actor: A
         "startTime": unix(wave.started_at),
         "endTime": unix(now),
         "launches": _servers(wave.servers.all()),
+        "usable": _usable(wave.servers.all()),
     }
     note(execution, f"wave.{wave.status.lower()}", outcome=wave.error_code or OK, actor=actor, facts=facts)
 
@@ -88,8 +89,9 @@ def record_run_end(execution: Execution, status: ExecutionStatus, now: datetime,
 
 def record_server_changes(execution: Execution, job: LaunchJob, servers: Iterable[ServerRun]) -> None:
     """AWS told of servers what their wave's end could not say: late launches, corrected times, points in time."""
-    told = {"wave": job.wave.number, "launch": str(job.pk), "region": job.region, "launches": _servers(servers)}
-    note(execution, "launch.news", facts=told)
+    rows = list(servers)
+    told = {"wave": job.wave.number, "launch": str(job.pk), "region": job.region, "launches": _servers(rows)}
+    note(execution, "launch.news", facts=told | {"usable": _usable(rows)})
 
 
 def record_launch_end(execution: Execution, job: LaunchJob) -> None:
@@ -104,6 +106,7 @@ def record_launch_end(execution: Execution, job: LaunchJob) -> None:
         "region": job.region,
         "jobId": job.job_id,
         "launches": _servers(job.servers.order_by("position")),
+        "usable": _usable(job.servers.order_by("position")),
         "logDigest": _digest(log),
     }
     note(execution, "launch.ended", facts=facts)
@@ -114,6 +117,11 @@ def _servers(rows: Iterable[ServerRun]) -> dict[str, list[str | int | None]]:
     return {
         each.source_server_id: [each.launch_status, unix(each.launched_at), unix(each.point_in_time)] for each in rows
     }
+
+
+def _usable(rows: Iterable[ServerRun]) -> dict[str, int | None]:
+    """Since when each source server is usable, as far as that was seen by then."""
+    return {each.source_server_id: unix(each.usable_at) for each in rows}
 
 
 def _digest(value: object) -> str:

@@ -1,16 +1,20 @@
 """Did it really come up: status checks, post-launch actions, and what a wave's success means."""
 
+import json
 from typing import Any
 
 import pytest
 
 from audit.actor import SYSTEM
+from drsorch_verify import archive, came_up
+from drsorch_verify.check import JOURNAL, REPORT, problems
 from executions.models import Execution, ServerRun
 from executions.states import Kind
 from executions.terminating.terminate import terminate
 from plans.fields import WaveSpec
 from plans.models import RecoveryPlan
 from plans.services import create_plan
+from reports import services as reports
 from tests.support.api_client import Api, answer
 from tests.support.still import StillStage
 
@@ -59,6 +63,19 @@ def test_a_wave_waits_until_status_checks_have_passed(still: StillStage, admin: 
     assert 0 <= told["usableObservedLate"] <= 60
     wave = answer(admin.get(f"/executions/{run.pk}"))["waves"][0]
     assert (wave["successMeans"], wave["checkTimeoutMinutes"]) == ("STATUS_CHECKS", 15)
+    still.wait(lambda: still.fresh(run).next_step_at is None, run, step=60)
+    made = reports.evidence(actor=SYSTEM, execution_id=run.pk, clock=still.clock)
+    report = json.loads(archive.read(made)[REPORT])
+    assert (problems(made), report["measured"]["complete"]) == ([], True)
+    servers = [each for wave in report["waves"] for each in wave["servers"]]
+    reference = report["measured"]["referenceTime"]
+    assert report["measured"]["usableRto"]["seconds"] == max(each["usableTime"] for each in servers) - reference
+    assert report["measured"]["usableRto"]["seconds"] > report["measured"]["rto"]["seconds"]
+    entries = [link["entry"] for link in json.loads(archive.read(made)[JOURNAL])["links"] if "entry" in link]
+    servers[0]["usableTime"] -= 1
+    assert came_up.of_usable(report["waves"][0], entries) == [
+        "app-01 is usable since another time than the journal says"
+    ]
 
 
 @pytest.mark.field("A8")
