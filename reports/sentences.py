@@ -15,7 +15,8 @@ from plans.fields import WAVE_SETTINGS, WAVE_TEXTS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reports.report_data import AttemptShape, FindingShape, MeasuredShape, RecordShape, SplitShape, TargetShape
+    from executions.api.representation import FindingShape
+    from reports.report_data import AttemptShape, MeasuredShape, RecordShape, SplitShape, TargetShape
 
 
 def clock(seconds: int | None) -> str:
