@@ -240,7 +240,9 @@ def test_the_verdict_counts_from_the_declared_outage_and_both_are_shown(told: St
 
 @pytest.mark.field("B8")
 def test_while_drs_is_asked_how_old_the_data_is_it_is_being_read(told: StillStage) -> None:
-    run = told.start(told.plan("app-01"))
+    plan = told.plan("app-01")
+    RecoveryPlan.objects.update(rpo_minutes=5)
+    run = told.start(plan)
     told.look()
     told.simulator.scenario("throttle", operation="DescribeRecoveryInstances")
     told.until(run, "COMPLETED", step=15)
