@@ -33,6 +33,7 @@ ASKING = {
     "Web": {
         "doctor/account.py",
         "doctor/servers.py",
+        "executions/commands/end_instances.py",
         "executions/terminating/send.py",
         "executions/terminating/terminate.py",
         "protection/inventory/recovery_instances.py",
@@ -48,6 +49,8 @@ ASKING = {
         "executions/management/commands/unknown_launches.py",  # in a task of its own, with the engine's role
         "executions/observing/drs_answers.py",
         "executions/terminating/follow_up.py",
+        "executions/terminating/leases.py",
+        "executions/terminating/outside_changes.py",
         "executions/terminating/send.py",
         "protection/inventory/launch_details.py",
         "protection/inventory/recovery_instances.py",
