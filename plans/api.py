@@ -9,15 +9,17 @@ from rest_framework.response import Response
 from audit.request_actor import actor_for
 from contract.errors import Invalid
 from contract.naming.lookalikes import warnings
+from contract.rest import paging
+from contract.rest.answers.selection import SELECTION, read_fields, selected
 from contract.rest.etag import etag, expected_versions
 from contract.rest.schema import IF_MATCH, describes
-from contract.rest.serializers import StrictSerializer, Text, Whole, read_body, read_query
+from contract.rest.serializers import LIMIT_OF_ALL, TOKEN, StrictSerializer, Text, Whole, read_body, read_query
 from contract.rest.views import ApiView, read_id
 from contract.rights import AnyOf
 from plans import services
 from plans.fields import PLAN
 from plans.models import RecoveryPlan
-from plans.representation import PlanAnswer, PlanDeleted, PlansAnswer, show_plan, show_plans, show_waves
+from plans.representation import PlanAnswer, PlanDeleted, PlansAnswer, PlanShape, show_plan, show_plans, show_waves
 from plans.wave_formats import WaveIn, Waves, edited, input_of
 
 
@@ -67,6 +69,9 @@ class PlanChange(PlanIn):
 
 class PlanQuery(StrictSerializer):
     name = Text(required=False)
+    fields = Text(required=False, described=SELECTION)  # type: ignore[assignment]  # a field of this name, not DRF's
+    limit = Text(required=False, described=LIMIT_OF_ALL)
+    nextToken = Text(required=False, described=TOKEN)
 
 
 class PlanList(ApiView):
@@ -80,8 +85,12 @@ class PlanList(ApiView):
         plans = RecoveryPlan.objects.all()
         if asked.get("name"):
             plans = plans.named(asked["name"])
+        fields = read_fields(asked.get("fields"), PlanShape)
+        limit = paging.read_limit(asked["limit"]) if "limit" in asked else None
+        plans, token = paging.named_page(plans, limit=limit, token=asked.get("nextToken"))
         shown = show_plans(plans)
-        return Response({"plans": shown, "count": len(shown)})
+        body = {"plans": selected(shown, fields), "count": len(shown)}
+        return Response(body | ({"nextToken": token} if limit else {}))
 
     @describes(
         "createRecoveryPlan",

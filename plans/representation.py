@@ -56,10 +56,11 @@ class PlanAnswer(PlanShape):
 
 
 class PlansAnswer(TypedDict):
-    """All plans that match."""
+    """All plans that match, or with `limit` some and the token of the next; with `fields` only those of each."""
 
     plans: list[PlanShape]
     count: int
+    nextToken: NotRequired[str | None]
 
 
 class PlanDeleted(TypedDict):

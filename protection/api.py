@@ -8,12 +8,16 @@ from rest_framework.response import Response
 from audit.request_actor import actor_for
 from contract.errors import Invalid
 from contract.naming import lookalikes
+from contract.rest import paging
+from contract.rest.answers.selection import SELECTION, read_fields, selected
 from contract.rest.etag import etag, expected_versions
 from contract.rest.schema import DRS, IF_MATCH, describes
 from contract.rest.serializers import (
     DESCRIPTION,
+    LIMIT_OF_ALL,
     NAME,
     SERVER_IDS,
+    TOKEN,
     StrictSerializer,
     Text,
     Texts,
@@ -33,6 +37,7 @@ from protection.representation import (
     GroupAnswer,
     GroupDeleted,
     GroupsAnswer,
+    GroupShape,
     show_discovery,
     show_group,
     show_groups,
@@ -77,6 +82,9 @@ class GroupChange(GroupIn):
 class GroupQuery(StrictSerializer):
     region = Text(required=False)
     name = Text(required=False)
+    fields = Text(required=False, described=SELECTION)  # type: ignore[assignment]  # a field of this name, not DRF's
+    limit = Text(required=False, described=LIMIT_OF_ALL)
+    nextToken = Text(required=False, described=TOKEN)
 
 
 class GroupList(ApiView):
@@ -92,8 +100,12 @@ class GroupList(ApiView):
             groups = groups.filter(region=asked["region"])
         if asked.get("name"):
             groups = groups.named(asked["name"])
+        fields = read_fields(asked.get("fields"), GroupShape)
+        limit = paging.read_limit(asked["limit"]) if "limit" in asked else None
+        groups, token = paging.named_page(groups, limit=limit, token=asked.get("nextToken"))
         shown, warnings = show_groups(groups)
-        return Response({"groups": shown, "count": len(shown)} | ({"warnings": warnings} if warnings else {}))
+        body = {"groups": selected(shown, fields), "count": len(shown)} | ({"nextToken": token} if limit else {})
+        return Response(body | ({"warnings": warnings} if warnings else {}))
 
     @describes(
         "createProtectionGroup",

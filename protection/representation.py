@@ -86,10 +86,11 @@ class GroupAnswer(GroupShape):
 
 
 class GroupsAnswer(TypedDict):
-    """All groups that match."""
+    """All groups that match, or with `limit` some and the token of the next; with `fields` only those of each."""
 
     groups: list[GroupShape]
     count: int
+    nextToken: NotRequired[str | None]
     warnings: NotRequired[list[Warning]]
 
 

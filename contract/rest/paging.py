@@ -5,7 +5,7 @@ import binascii
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db.models import Model, Q, QuerySet
 
@@ -63,3 +63,35 @@ def page(rows: QuerySet[M], *, time: str, limit: int, token: str | None) -> tupl
         return found, None
     last = found[limit - 1]
     return found[:limit], Cursor(getattr(last, time), last.pk).token()
+
+
+N = TypeVar("N", bound=QuerySet[Any])
+
+
+def named_page(rows: N, *, limit: int | None, token: str | None) -> tuple[N, str | None]:
+    """One page of rows in the order of their `name_key`, which is unique, and the token of the next page or None; all
+    of them without a limit."""
+    if token is not None:
+        rows = rows.filter(name_key__gt=_read_name(token))
+    if limit is None:
+        return rows, None
+    keys = list(rows.order_by("name_key").values_list("name_key", flat=True)[: limit + 1])
+    if len(keys) <= limit:
+        return rows, None
+    return rows.filter(name_key__lte=keys[limit - 1]), _name_token(keys[limit - 1])
+
+
+def _name_token(name: str) -> str:
+    return base64.urlsafe_b64encode(f"name|{name}".encode()).decode().rstrip("=")
+
+
+def _read_name(token: str) -> str:
+    """Raises Invalid for anything that `_name_token` did not make."""
+    try:
+        padded = token.encode("ascii") + b"=" * (-len(token) % 4)
+        kind, _, name = base64.b64decode(padded, altchars=b"-_", validate=True).decode().partition("|")
+    except (ValueError, binascii.Error):
+        kind = name = ""
+    if kind != "name" or "\0" in name or _name_token(name) != token:
+        raise Invalid({"nextToken": ["Not a token of this list. Start again without one."]})
+    return name

@@ -160,6 +160,7 @@ DESCRIPTION = {"maxLength": 512}
 SERVER_IDS = {"minItems": 1, "uniqueItems": True}
 PLAN_ID = {"format": "uuid"}
 LIMIT = {"type": "integer", "minimum": 1, "maximum": 100, "default": 50}
+LIMIT_OF_ALL = {"type": "integer", "minimum": 1, "maximum": 100, "description": "Without it all are answered."}
 TOKEN = {"minLength": 1, "description": "The nextToken of the page before."}
 UNIX_SECONDS = {"type": "integer", "minimum": 0, "maximum": 99_999_999_999}
 
