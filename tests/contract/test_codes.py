@@ -151,6 +151,9 @@ REQUESTS: dict[str, Callable[[Asked], Any]] = {
     "PLAN_HAS_NO_WAVES": without_waves,
     "EXECUTION_NOT_PAUSED": lambda asked: asked.command(over(), "resume"),
     "WAVE_HAS_BEGUN": lambda asked: asked.steer(over(), "waves/0/skip"),
+    "LEASE_NOT_EXTENDABLE": lambda asked: asked.admin.post(
+        f"/executions/{world.paused().pk}/lease", {"hours": 1, "comment": "x"}
+    ),
     "WAVE_NOT_RETRYABLE": lambda asked: asked.command(over(), "waves/0/retry"),
     "WAVE_NOT_WAITING": lambda asked: asked.command(of_single_servers(), "waves/1/start-now"),
     "SERVER_NOT_EXCLUDABLE": the_only_server_of_a_wave,
