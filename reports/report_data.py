@@ -9,7 +9,7 @@ from typing import Any, TypedDict, cast
 
 from audit.models import AuditEntry
 from contract.clock import unix
-from executions.api.representation import FindingShape
+from executions.api.server_runs import FindingShape
 from executions.console.live_page.event_feed import journal_line
 from executions.measuring import recorded_figures
 from executions.measuring.rta_rpa import (

@@ -15,7 +15,7 @@ from plans.fields import WAVE_SETTINGS, WAVE_TEXTS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from executions.api.representation import FindingShape
+    from executions.api.server_runs import FindingShape
     from reports.report_data import AttemptShape, MeasuredShape, RecordShape, SplitShape, TargetShape
 
 
