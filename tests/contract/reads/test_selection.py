@@ -19,12 +19,12 @@ def rows() -> None:
 def test_pages_are_the_whole_list(admin: Api, path: str, name: str, field: str) -> None:
     whole = answer(admin.get(path))
     assert "nextToken" not in whole
-    found, token, pages = [], "", 0
-    while token is not None:
-        page = answer(admin.get(f"{path}?limit=10{f'&nextToken={token}' if token else ''}"))
-        assert page["count"] == len(page[name]) <= 10
-        found, token, pages = found + page[name], page["nextToken"], pages + 1
-    assert (found, pages) == (whole[name], 3)
+    first = answer(admin.get(f"{path}?limit=10"))
+    second = answer(admin.get(f"{path}?limit=10&nextToken={first['nextToken']}"))
+    last = answer(admin.get(f"{path}?limit=10&nextToken={second['nextToken']}"))
+    assert [each["count"] for each in (first, second, last)] == [10, 10, 5]
+    assert last["nextToken"] is None
+    assert first[name] + second[name] + last[name] == whole[name]
 
 
 @pytest.mark.parametrize(("path", "name", "field"), LISTS)
@@ -36,11 +36,6 @@ def test_only_the_named_fields_come(admin: Api, path: str, name: str, field: str
 
 
 @pytest.mark.parametrize(("path", "name", "field"), LISTS)
-@pytest.mark.parametrize(
-    "wrong", ["limit=0", "limit=101", "limit=x", "nextToken=x", "nextToken=%00", "nextToken=bmFtZXw"]
-)
+@pytest.mark.parametrize("wrong", ["limit=0", "limit=101", "limit=x", "nextToken=x", "nextToken=%00"])
 def test_what_is_no_page_is_refused(admin: Api, path: str, name: str, field: str, wrong: str) -> None:
-    if wrong == "nextToken=bmFtZXw":  # the token of an empty name: before all
-        assert len(answer(admin.get(f"{path}?{wrong}"))[name]) == 25
-    else:
-        refusal(admin.get(f"{path}?{wrong}"), 400, "VALIDATION_ERROR")
+    refusal(admin.get(f"{path}?{wrong}"), 400, "VALIDATION_ERROR")
