@@ -97,7 +97,7 @@ def big_run() -> Any:
     now = timezone.now()
     run = Execution.objects.create(
         plan_name="Everything", kind="DRILL", total_waves=WAVES, initiated_by="bench", started_by="bench",
-        status=ExecutionStatus.LAUNCHING, started_at=now - timedelta(hours=1),
+        status=ExecutionStatus.LAUNCHING, started_at=now - timedelta(hours=1), next_step_at=now + timedelta(days=1),
     )  # fmt: skip
     for number in range(WAVES):
         state = WaveStatus.COMPLETED if number < 4 else WaveStatus.LAUNCHING if number == 4 else WaveStatus.PENDING

@@ -16,8 +16,8 @@ from typing import Any
 from django.db import connection
 from psycopg import pq
 
-# No engine takes a row that is never due.
-ASLEEP = "UPDATE executions_execution SET next_step_at = NULL, claim = NULL WHERE ended_at IS NULL"
+# No engine takes a row that is never due, as executions/runs/claim.py understands it.
+ASLEEP = "UPDATE executions_execution SET next_step_at = '9000-01-01 00:00:00', claim = NULL WHERE ended_at IS NULL"
 PUBLIC_ASLEEP = ASLEEP.replace("UPDATE ", "UPDATE public.")  # a dump's script empties the search path
 APPLIED = "SELECT app, name FROM django_migrations"
 

@@ -21,9 +21,10 @@ from executions.models import LaunchJob, ServerRun, WaveRun
 from executions.runs import decide, notifications, transitions
 from executions.runs import decisions as d
 from executions.runs.aws_calls import AwsCalls, run_inline
-from executions.runs.claim import ClaimLost, Run, claim, load
+from executions.runs.claim import ClaimLost, Run, claim, load, unconfirmed_launches
 from executions.runs.current_wave import current_wave
-from executions.states import STEPPED, ExecutionStatus, JobStatus, LaunchStatus, WaveStatus
+from executions.states import JOB_UNCONFIRMED, STEPPED, ExecutionStatus, JobStatus, LaunchStatus, WaveStatus
+from executions.terminating import follow_up
 from protection.inventory.launch_details import Round
 
 UNSETTLED = "DRS ended the job without saying what became of this server, and lists no instance of it."
@@ -34,48 +35,67 @@ UNLISTED = (
 
 
 def step(execution_id: uuid.UUID, clock: Clock = db_clock) -> None:
-    """Move one run as far as it goes now. Safe to call at any time, any number of times, from anywhere."""
-    run_inline(step_calls(execution_id, clock))
+    """Move one run as far as it goes now. Safe to call at any time, any number of times, from anywhere. What was lost
+    at AWS is left to the beat, which looks for all runs of a place at once."""
+    run_inline(step_calls(execution_id, clock, looks_up=False))
 
 
-def step_calls(execution_id: uuid.UUID, clock: Clock = db_clock) -> AwsCalls[None]:
+def step_calls(execution_id: uuid.UUID, clock: Clock = db_clock, *, looks_up: bool = True) -> AwsCalls[None]:
     """The same, but the caller makes the AWS calls."""
     token = claim(execution_id, clock())
     if token is not None:
-        yield from advance(execution_id, token, clock)
+        yield from advance(execution_id, token, clock, looks_up=looks_up)
 
 
 def advance(
-    execution_id: uuid.UUID, token: uuid.UUID, clock: Clock = db_clock, *, stop_at_launch: bool = False
-) -> AwsCalls[bool]:
-    """Decide and act until the run must wait. With `stop_at_launch`, stop before a launch and return True."""
+    execution_id: uuid.UUID, token: uuid.UUID, clock: Clock = db_clock, *, looks_up: bool = True
+) -> AwsCalls[None]:
+    """Decide and act until the run must wait, is over, or with `looks_up` false needs to be looked for at AWS."""
     turn = Round()
     try:
         while True:
             run, now = load(execution_id, token), clock()
+            log_context.note(execution_id=str(execution_id))
+            if run.execution.state.is_final:
+                yield from _follow_finished(run, clock)
+                return
             if run.execution.dry_run:
                 if not (yield from dry_run_turn(run, clock)):
-                    return False
+                    return
                 if turn.is_over:
                     run.release(clock())
-                    return False
+                    return
                 continue
             decision = decide.decide(run.view, now, poll_seconds=settings.POLL_SECONDS)
             log_context.note(execution_id=str(execution_id), wave=getattr(decision, "wave", None))
-            if stop_at_launch and isinstance(decision, d.Launch):
-                run.release(now, status=ExecutionStatus.RUNNING)
-                return True
             if isinstance(decision, d.Launch):
                 yield from launch.launch(run, run.waves[decision.wave], decision.job, clock)
             elif isinstance(decision, d.Reconcile):
+                if not looks_up:
+                    run.release(now)
+                    return
                 yield from launch.reconcile(run, run.waves[decision.wave], decision.job, clock)
             elif isinstance(decision, d.FindLaunches):
                 if not (yield from find_launches(run, clock)):
-                    return False
+                    return
             elif not _apply_decision(run, decision, now):
-                return False
+                return
     except ClaimLost:
-        return False
+        return
+
+
+def _follow_finished(run: Run, clock: Clock) -> AwsCalls[None]:
+    """Terminations and unconfirmed launches of a run that is over. It is looked at as long as there are any, and while
+    DRS, in any region, has news of it."""
+    execution = run.execution
+    yield from follow_up.follow_up_finished(execution, clock)
+    yield from launch.adopt_late(run, clock)
+    now, at = clock(), None
+    if execution.terminations.filter(status__in=JOB_UNCONFIRMED).exists() or unconfirmed_launches(execution).exists():
+        at = decide.next_poll_slot(now, settings.POLL_SECONDS)
+    elif execution.terminations.filter(watched=True).exists() or transitions.is_watched(execution):
+        at = now + decide.LONGEST_REST
+    run.release(at)
 
 
 DatabaseOnly = (
@@ -137,10 +157,8 @@ def _wait(run: Run, until: datetime, now: datetime) -> None:
         status = decide.running_status(decide.wave_status(jobs), cancelled=cancelled)
     elif wave is not None and status in (ExecutionStatus.POLLING, ExecutionStatus.LAUNCHING):
         status = ExecutionStatus.RUNNING  # it waits for the next wave's time
-    slot = decide.next_poll_slot(now, settings.POLL_SECONDS)
-    if (status in STEPPED or until > slot) and transitions.is_watched(run.execution):
-        until = min(until, slot)  # DRS still owes us news, of an earlier wave perhaps: only a polled run hears them
-        status = ExecutionStatus.POLLING if status in STEPPED else status
+    if status in STEPPED and transitions.is_watched(run.execution):
+        status = ExecutionStatus.POLLING  # DRS still owes us news, of an earlier wave perhaps
     if is_stale(run.execution, now):  # nothing happened, and so it takes longer than was thought: readers see that
         run.write(now)
         transitions.touch(run.execution, now)

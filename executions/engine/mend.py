@@ -4,11 +4,9 @@ from datetime import datetime, timedelta
 
 from django.db.models import F, Q
 
-from executions.models import Execution, LaunchJob, WaveRun
-from executions.runs.claim import LEASE
+from executions.models import Execution, LaunchJob, Place, WaveRun
+from executions.runs.claim import ASLEEP, LEASE
 from executions.states import WAVE_BEGUN, ExecutionStatus, JobStatus
-
-ASLEEP = timedelta(days=1000)  # what is due later never is: runs in a copy that is no restored database yet
 
 
 def pull_back(now: datetime, moved: timedelta) -> None:
@@ -16,6 +14,7 @@ def pull_back(now: datetime, moved: timedelta) -> None:
     the clock the deadlines of waves move: time that has not passed is none."""
     late = Execution.objects.filter(next_step_at__gt=now + LEASE, next_step_at__lt=now + ASLEEP)
     late.exclude(status=ExecutionStatus.PAUSED).update(next_step_at=now)
+    Place.objects.filter(next_poll_at__gt=now + LEASE).update(next_poll_at=now)
     # One that was not refused waits until no request can land any more, whatever the time is.
     waiting = Q(status=JobStatus.INITIATED) | (Q(status=JobStatus.QUEUED) & ~Q(refused_as=""))
     LaunchJob.objects.filter(waiting, not_before__gt=now + LEASE).update(not_before=now)

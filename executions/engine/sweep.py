@@ -1,4 +1,4 @@
-"""One look at everything that is due: polls DRS, advances runs, keeps the inventory fresh. Called once a second."""
+"""One look at everything that is due: polls DRS, advances runs, keeps the inventory fresh. Called twice a second."""
 
 import logging
 import time
@@ -23,7 +23,6 @@ from executions.models import Execution
 from executions.readiness import stored_verdicts
 from executions.runs.aws_calls import AwsCalls, CallPool
 from executions.runs.silence.stalled import mark_stalled
-from executions.states import STEPPED
 from executions.terminating import cleanup_proof, leases, outside_changes
 from protection.inventory import launch_details, recovery_instances
 from protection.inventory import source_servers as inventory
@@ -31,7 +30,7 @@ from protection.inventory import source_servers as inventory
 log = logging.getLogger(__name__)
 
 BATCH = 500
-INLINE_SECONDS = 2.0  # how long a sweep itself steps runs before it looks at the polls again
+INLINE_SECONDS = 0.5  # how long it steps runs, or goes on with answers, before it looks around again
 MAX_WAIT_SECONDS = 0.5  # how long a sweep waits for answers before it goes on
 OFFERED_TO_WORKERS = 8  # how many due runs are offered to idle workers at once
 LEFT_TO_WORKERS = 0.4  # seconds in which a worker has begun with what it was offered, if there is one
@@ -67,14 +66,11 @@ class Sweep:
         self.next_lease_check: datetime | None = None
 
     def once(self) -> None:
-        """Sweep. Idle: two queries. With any number of unchanged polls: a fixed number."""
+        """Sweep. Idle: three queries. With any number of unchanged polls: a fixed number."""
         now = self.clock()
+        _isolated(partial(self.poller.start, now))
         due = Execution.objects.filter(next_step_at__lte=now).order_by("next_step_at")
-        rows = list(due.values_list("pk", "status")[:BATCH])
-        polled = [pk for pk, status in rows if status not in STEPPED]
-        if polled:
-            _isolated(partial(self.poller.start, polled, now))
-        self._step([pk for pk, status in rows if status in STEPPED])
+        self._step(list(due.values_list("pk", flat=True)[:BATCH]))
         self.collect()
         _isolated(partial(self._refresh_inventory, now))
         _isolated(partial(self._seal, now))
@@ -84,10 +80,10 @@ class Sweep:
         _isolated(partial(self._look_at_leases, now))
 
     def collect(self, max_wait: float = MAX_WAIT_SECONDS) -> None:
-        """Go on with whatever AWS has answered; waves that are over make the next ones launch."""
-        self.pool.collect(max_wait)
-        ready_to_launch, self.poller.ready_to_launch = self.poller.ready_to_launch, []
-        self._step(ready_to_launch)
+        """Go on with whatever AWS has answered; what is news of runs makes them go on."""
+        self.pool.collect(max_wait, INLINE_SECONDS)
+        news, self.poller.news = self.poller.news, []
+        self._step(news)
 
     def rest(self, seconds: float) -> None:
         """Until the next sweep: go on with every answer as it comes."""
@@ -101,7 +97,7 @@ class Sweep:
     @property
     def is_busy(self) -> bool:
         """Whether anything is under way."""
-        return bool(self.pool.under_way or self.poller.ready_to_launch)
+        return bool(self.pool.under_way or self.poller.news)
 
     def drain(self) -> None:
         """Finish what is under way, without asking for anything new."""

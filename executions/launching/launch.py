@@ -48,6 +48,7 @@ from executions.launching.refusals import (
     start_wave,
     waiting_for,
 )
+from executions.launching.waiting_line import joins_line, wait_in_line
 from executions.models import LaunchJob, ServerRun, WaveRun
 from executions.runs import decide as d
 from executions.runs import transitions
@@ -70,7 +71,7 @@ def launch(run: Run, wave: WaveRun, job_id: uuid.UUID, clock: Clock) -> AwsCalls
     exclude_idle_time(job, clock())
     if job.attempt and (yield from _look_before_sending_again(run, wave, job, clock)):
         return
-    if (yield from waits_for_credentials(run, wave, job, clock)):
+    if joins_line(run, wave, job, clock()) or (yield from waits_for_credentials(run, wave, job, clock)):
         return
     listed = yield from _listed(job)
     if listed is not None and _leave_out_gone(run, wave, job, listed, clock()):
@@ -243,7 +244,7 @@ def _last_words(run: Run, job: LaunchJob) -> str:
 
 def _look_up_later(run: Run, wave: WaveRun, job: LaunchJob, message: str, now: datetime) -> None:
     """Nothing is known yet; a result that was recorded meanwhile stands."""
-    later = now + timedelta(seconds=settings.POLL_SECONDS)
+    later = d.next_poll_slot(now, settings.POLL_SECONDS)  # with all others there: one list of jobs serves them
     with transaction.atomic():
         run.write(now)
         unknown = LaunchJob.objects.filter(pk=job.pk, status=job.status, attempt=job.attempt, job_id="")
@@ -277,8 +278,10 @@ def _after_failure(
             reject(run, wave, job, Code.DRS_ACCESS_DENIED, f"{error.code}: {error.message}", clock())
         case Trouble.NOT_INITIALIZED | Trouble.REGION_NOT_ENABLED:
             reject(run, wave, job, Code.REGION_NOT_INITIALIZED, f"{error.code}: {error.message}", clock())
-        case Trouble.CONFLICT | Trouble.QUOTA:
+        case Trouble.CONFLICT:
             yield from _after_busy(run, wave, job, error, servers, clock)
+        case Trouble.QUOTA:
+            wait_in_line(run, wave, job, error, clock())
         case (
             Trouble.THROTTLED
             | Trouble.CREDENTIALS
@@ -313,7 +316,7 @@ def _after_refused(
 def _after_busy(
     run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, servers: Sequence[str], clock: Clock
 ) -> AwsCalls[None]:
-    """DRS is busy. With ourselves, perhaps: a conflict may be with this very launch. Else say who occupies it, and
+    """DRS is busy with a server. In this very launch, perhaps. Else say who occupies it, and
     send the servers that nothing occupies."""
     try:
         since = _occupants_since(run, wave, servers, clock())
@@ -328,12 +331,10 @@ def _after_busy(
     if not _is_other_job(job, clock()) and adopt_found(run, wave, job, jobs, clock):
         return
     ours = jobs_of_ours(jobs)
-    text, parts = occupied_by(jobs, servers, error, ours), []
-    if error.trouble is Trouble.CONFLICT:
-        is_other = _is_other_job(job, clock())
-        parts = by_occupant(jobs, servers, ours, error.names(servers, servers) if is_other else ())
-        if not any(each.waits for each in parts) and job.refused_as == Trouble.CONFLICT.name and is_other:
-            parts = halves(servers) if len(servers) > 1 else parts
+    text, is_other = occupied_by(jobs, servers, error, ours), _is_other_job(job, clock())
+    parts = by_occupant(jobs, servers, ours, error.names(servers, servers) if is_other else ())
+    if not any(each.waits for each in parts) and job.refused_as == Trouble.CONFLICT.name and is_other:
+        parts = halves(servers) if len(servers) > 1 else parts
     if len(parts) > 1:
         split(run, wave, job, parts, error, text, clock())
     else:

@@ -1,9 +1,8 @@
-"""Who occupies DRS while a wave waits: a server is in one job at a time, a region takes 20 jobs and 500 servers."""
+"""Who occupies a server while its wave waits: it is in one job of DRS at a time."""
 
 from collections.abc import Collection, Mapping, Sequence
 
-from contract.plurals import counted
-from drs.errors import DrsError, Trouble
+from drs.errors import DrsError
 from drs.shapes import JOB_COMPLETED, Job
 from executions.launching.refusals import Part
 from executions.models import LaunchJob, TerminationJob
@@ -46,17 +45,11 @@ def _job_of_server(jobs: Sequence[Job], servers: Collection[str]) -> dict[str, s
 
 
 def occupied_by(jobs: Sequence[Job], servers: Sequence[str], error: DrsError, ours: Mapping[str, str]) -> str:
-    """What a refused launch waits for, in words: the jobs that hold its servers, or all that run in the region."""
+    """What a refused launch waits for, in words: the jobs that hold its servers."""
     running = [job for job in jobs if job.status != JOB_COMPLETED]
-    if error.trouble is Trouble.CONFLICT:
-        return (
-            _busy_servers(running, set(servers), ours)
-            or f"Another DRS job is working on one of its servers: {error.message}"
-        )
-    total = sum(len(job.participants) for job in running)
     return (
-        f"A DRS quota in {error.region} is used up: {counted(len(running), 'job')} with {counted(total, 'server')}"
-        f" {'runs' if len(running) == 1 else 'run'} there. Waiting for one to end. ({error.message})"
+        _busy_servers(running, set(servers), ours)
+        or f"Another DRS job is working on one of its servers: {error.message}"
     )
 
 

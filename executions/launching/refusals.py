@@ -7,7 +7,7 @@ own. The rows are moved in one transaction before anything is sent; the refused 
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from django.conf import settings
@@ -80,6 +80,7 @@ def retry_later(
     now: datetime,
     *,
     without_limit: bool = False,
+    rest: timedelta | None = None,
 ) -> None:
     """Certainly nothing was launched: try again, for half an hour. Throttling alone never fails a wave, nor do
     credentials of another account: AWS was not even asked."""
@@ -89,7 +90,7 @@ def retry_later(
         code = Code.DRS_QUOTA_EXCEEDED if error.trouble is Trouble.QUOTA else Code.LAUNCH_REJECTED
         reject(run, wave, job, code, f"{error.code}: {message}", now)
         return
-    wait = d.backoff(min(job.attempt - 1, 8), settings.POLL_SECONDS)
+    wait = rest or d.backoff(min(job.attempt - 1, 8), settings.POLL_SECONDS)
     requeue(run, wave, job, now, not_before=now + wait, message=message, verb="launch.refused", outcome=error.code)
 
 

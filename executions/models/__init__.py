@@ -1,7 +1,7 @@
 """A run and everything that belongs to it. The row is the workflow: engines only advance what stands here."""
 
 from executions.models.drs_jobs import JobEvent, LaunchJob, TerminationJob
-from executions.models.engine_rows import AwsErrors, Pacemaker, PlanReadiness
+from executions.models.engine_rows import AwsErrors, Pacemaker, Place, PlanReadiness
 from executions.models.run import Execution, ServerHold, ServerRun, WaveRun
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "JobEvent",
     "LaunchJob",
     "Pacemaker",
+    "Place",
     "PlanReadiness",
     "ServerHold",
     "ServerRun",

@@ -7,12 +7,15 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from executions.states import JobStatus
+from executions.states import JOB_TOLD, JobStatus
 
 if TYPE_CHECKING:
     from django.db.models.fields.related_descriptors import RelatedManager
 
     from executions.models.run import ServerRun
+
+# A status in DRS's words is that of one of its jobs.
+_HAS_ID_WHEN_TOLD = (Q(status__in=sorted(JOB_TOLD)) & ~Q(job_id="")) | (Q(job_id="") & ~Q(status__in=sorted(JOB_TOLD)))
 
 
 class LaunchJob(models.Model):
@@ -27,6 +30,7 @@ class LaunchJob(models.Model):
     attempt = models.PositiveIntegerField(default=0)
     refused_since = models.DateTimeField(null=True, help_text="Since when AWS has refused to take it, for one reason")
     refused_as = models.CharField(max_length=24, blank=True, default="", db_default="", help_text="Why it last did")
+    queued_at = models.DateTimeField(null=True, help_text="Since when it waits for a quota of DRS")
     intent_at = models.DateTimeField(null=True)
     job_id = models.CharField(max_length=24, blank=True)
     created_at = models.DateTimeField(null=True, help_text="When DRS made the job")
@@ -49,6 +53,7 @@ class LaunchJob(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["wave", "position"], name="launch_job_once"),
             models.UniqueConstraint(fields=["job_id"], condition=~Q(job_id=""), name="drs_job_once"),
+            models.CheckConstraint(condition=_HAS_ID_WHEN_TOLD, name="launch_job_has_drs_id"),
         ]
         indexes = [models.Index(fields=["wave"], condition=Q(watched=True), name="launch_job_watched")]
 
@@ -103,6 +108,7 @@ class TerminationJob(models.Model):
         ordering = ["id"]
         constraints = [
             models.UniqueConstraint(fields=["job_id"], condition=~Q(job_id=""), name="terminate_job_once"),
+            models.CheckConstraint(condition=_HAS_ID_WHEN_TOLD, name="termination_job_has_drs_id"),
         ]
 
     def __str__(self) -> str:

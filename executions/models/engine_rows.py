@@ -42,6 +42,29 @@ class AwsErrors(models.Model):
         return f"{self.code} of {self.operation} in {self.region}"
 
 
+class Place(models.Model):
+    """An AWS account in a region, as far as runs have something there: when DRS is asked next, whether it answers, and
+    how much of its quota is in use while launches wait for it. What it says is in the rows of jobs and servers."""
+
+    account_id = models.CharField(max_length=12)
+    region = models.CharField(max_length=32)
+    next_poll_at = models.DateTimeField(null=True, help_text="Also the lease's end; null while nothing is to be asked")
+    failures = models.PositiveIntegerField(default=0, help_text="Polls that failed in a row")
+    failing_since = models.DateTimeField(null=True)
+    error = models.TextField(blank=True)
+    answered_at = models.DateTimeField(null=True, help_text="When DRS was last asked, as this account, and answered")
+    jobs_running = models.PositiveIntegerField(null=True, help_text="Ours and others', while launches wait for a quota")
+    servers_running = models.PositiveIntegerField(null=True)
+    called_at = models.DateTimeField(null=True, help_text="When a launch that waited was last let go")
+    quota_jobs = models.PositiveIntegerField(null=True, help_text="How many ran when DRS last took no more")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account_id", "region"], name="place_once")]
+
+    def __str__(self) -> str:
+        return f"{self.region} of {self.account_id}"
+
+
 class Pacemaker(models.Model):
     """One row: which engine beats, until when its turn lasts, and when an engine last sent a heartbeat."""
 

@@ -14,6 +14,7 @@ from executions.models.evidence import Evidence
 from executions.querysets import ExecutionQuerySet
 from executions.states import (
     ACTIVE,
+    WAVE_FINAL,
     ExecutionStatus,
     InstanceState,
     Kind,
@@ -71,6 +72,7 @@ class Execution(models.Model):
 
     next_step_at = models.DateTimeField(null=True, help_text="When somebody must look; also the lease's end")
     claim = models.UUIDField(null=True, help_text="Fencing token of whoever works on it")
+    news = models.PositiveIntegerField(default=0, db_default=0, help_text="Grows with every fact to decide about")
     failures = models.PositiveIntegerField(default=0, help_text="AWS calls failed in a row")
     failing_since = models.DateTimeField(null=True)
     stalled_since = models.DateTimeField(null=True, help_text="Since when AWS has told nothing of it, for three polls")
@@ -127,6 +129,9 @@ class Execution(models.Model):
                 condition=Q(ended_at=None, status__in=sorted(ACTIVE))
                 | (Q(ended_at__isnull=False) & ~Q(status__in=sorted(ACTIVE))),
                 name="execution_ends_when_final",
+            ),
+            models.CheckConstraint(
+                condition=Q(ended_at__isnull=False) | Q(next_step_at__isnull=False), name="active_execution_is_due"
             ),
         ]
         indexes = [
@@ -226,7 +231,17 @@ class WaveRun(models.Model):
 
     class Meta:
         ordering = ["execution", "number"]
-        constraints = [models.UniqueConstraint(fields=["execution", "number"], name="wave_run_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["execution", "number"], name="wave_run_once"),
+            models.UniqueConstraint(
+                fields=["execution"], condition=Q(status=WaveStatus.PAUSED), name="one_paused_wave_a_run"
+            ),
+            models.CheckConstraint(
+                condition=Q(ended_at__isnull=False, status__in=sorted(WAVE_FINAL))
+                | (Q(ended_at=None) & ~Q(status__in=sorted(WAVE_FINAL))),
+                name="wave_run_ends_when_final",
+            ),
+        ]
         indexes = [models.Index(fields=["ended_at"], condition=Q(ended_at__isnull=False), name="wave_run_ended")]
 
     def __str__(self) -> str:
@@ -292,7 +307,13 @@ class ServerRun(Evidence):
 
     class Meta:
         ordering = ["wave", "position"]
-        constraints = [models.UniqueConstraint(fields=["wave", "source_server_id"], name="server_once_a_wave")]
+        constraints = [
+            models.UniqueConstraint(fields=["wave", "source_server_id"], name="server_once_a_wave"),
+            models.CheckConstraint(
+                condition=~Q(launch_status=LaunchStatus.LAUNCHED) | Q(launched_at__isnull=False),
+                name="launched_server_has_time",
+            ),
+        ]
         indexes = [models.Index(fields=["source_server_id"], name="server_run_by_server")]
 
     def __str__(self) -> str:

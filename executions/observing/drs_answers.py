@@ -21,6 +21,7 @@ from drs.shapes import JOB_COMPLETED, TERMINATE, Job, JobLogItem, RecoveryInstan
 from drs.status_checks import REFUSED, StatusChecks
 from executions.models import JobEvent, LaunchJob, ServerRun
 from executions.observing import server_outcome
+from executions.observing.job_questions import Running, jobs_by_id, list_jobs
 from executions.observing.server_outcome import CAUSE_READING, GONE, STOPPED, LaunchTimeBounds, Told, is_settled
 from executions.observing.status_checks import ask_checks
 from executions.states import JobStatus, LaunchStatus, Phase
@@ -43,7 +44,9 @@ class Question:
     """Jobs of one account and region to ask for; `logs` are those whose log is read as well. `open_servers` are, by
     job, servers of which DRS has not told yet that they launched: when the job has ended, it is asked for their
     instances. `unseen` are, by job, servers that are not known to have come up, or why not: their instances, and the
-    log of what failed, are asked for at once. `unchecked` are instances whose status checks EC2 is asked for."""
+    log of what failed, are asked for at once. `unchecked` are instances whose status checks EC2 is asked for. `apart`
+    are ids that DRS has refused before, with whatever was asked for beside them; `since` asks for every job made since
+    then, ours or not."""
 
     region: str
     account: str
@@ -52,6 +55,8 @@ class Question:
     open_servers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     unseen: Mapping[str, Collection[str]] = field(default_factory=dict)
     unchecked: Sequence[str] = ()
+    apart: frozenset[str] = frozenset()
+    since: datetime | None = None
 
 
 @dataclass
@@ -67,15 +72,23 @@ class Answer:
     looked_for: frozenset[str] = frozenset()  # jobs that DRS does not show, whose instances it was asked for
     checks: dict[str, StatusChecks] = field(default_factory=dict)  # by instance, of those that EC2 was asked for
     listed: bool = False  # whether DRS said which instances there are
+    refused: set[str] = field(default_factory=set)  # ids that DRS does not take, each asked for alone
+    running: Running | None = None  # where that was asked for
     error: DrsError | None = None
 
 
 def ask(question: Question) -> Answer:
     """One DescribeJobs for all jobs, and a quick look at what has just come up or failed. HTTP only."""
     answer = Answer()
+    drs = Drs(question.region, question.account, reading="poller")
     try:
-        drs = Drs(question.region, question.account, reading="poller")
-        answer.jobs = {job.job_id: job for job in drs.jobs(question.job_ids)}
+        told: dict[str, Job] = {}
+        if question.since is not None:
+            told, answer.running = list_jobs(drs, question.since)
+        left = [each for each in question.job_ids if each not in told]
+        found, answer.refused = jobs_by_id(drs, left, question.apart)
+        asked = set(question.job_ids)
+        answer.jobs = {each: job for each, job in (told | found).items() if each in asked}
     except DrsError as error:
         answer.error = error
         return answer

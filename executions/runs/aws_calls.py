@@ -5,9 +5,11 @@ worker makes the call inline; the sweep makes it in a thread, so that no region 
 """
 
 import logging
-from collections.abc import Callable, Generator
+import time
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -15,6 +17,7 @@ from django.db import connection
 
 from contract import log_context
 from contract.database_errors import is_outage
+from drs.client import Drs
 from drs.errors import DrsError
 
 log = logging.getLogger(__name__)
@@ -24,7 +27,7 @@ Call = Callable[[], Any]
 LogFields = dict[str, object]
 AwsCalls = Generator[Call, Any, T]
 
-THREADS = 64  # more than DRS takes jobs at once in three regions
+THREADS = 24  # of each region: more than DRS takes jobs at once there
 
 
 def run_inline(calls: AwsCalls[T]) -> T:
@@ -51,18 +54,27 @@ def _check_no_transaction() -> None:
 
 
 class CallPool:
-    """Runs any number of `AwsCalls` at once. Create it after the fork: it owns threads, which only speak HTTP."""
+    """Runs any number of `AwsCalls` at once, each region's calls in threads of its own: one that hangs costs only
+    itself. Create it after the fork. The threads only speak HTTP.
+
+    Of all that ask a place which jobs there are, one list serves those who asked since the list before began.
+    """
 
     def __init__(self) -> None:
-        self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="drs")
+        self.threads: dict[str, ThreadPoolExecutor] = {}
         self.under_way: dict[Future[Any], tuple[AwsCalls[None], LogFields]] = {}
+        self.listings: dict[Drs, list[tuple[datetime, Future[Any]]]] = {}  # that nobody has begun to ask for
 
     def start(self, calls: AwsCalls[None]) -> None:
         """Start it; when this returns it has ended, or waits for its first call."""
         self._continue(calls, calls.__next__, {})
 
-    def collect(self, max_wait: float) -> None:
-        """Continue everything whose answer has arrived; if none has, wait at most `max_wait` seconds for one."""
+    def collect(self, max_wait: float, budget: float = float("inf")) -> None:
+        """Continue everything whose answer has arrived; if none has, wait at most `max_wait` seconds for one. What
+        there is no time for within `budget` seconds is left to the next time."""
+        for drs in list(self.listings):
+            self._list_jobs(drs)
+        until = time.monotonic() + max_wait + budget
         done, _ = wait(self.under_way, timeout=max_wait, return_when=FIRST_COMPLETED)
         for future in done:
             (calls, fields), error = self.under_way.pop(future), future.exception()
@@ -70,6 +82,8 @@ class CallPool:
                 self._continue(calls, partial(calls.send, future.result()), fields)
             else:
                 self._continue(calls, partial(calls.throw, error), fields)
+            if time.monotonic() > until:
+                return
 
     def _continue(self, calls: AwsCalls[None], resume: Callable[[], Call], fields: LogFields) -> None:
         """`fields` is added to the log lines of this work, here and in the thread of its call."""
@@ -87,8 +101,56 @@ class CallPool:
                 raise
             log.exception("Unexpected error while working on a run; it will be retried when its lease expires")
         else:
-            self.under_way[self.threads.submit(copy_context().run, call)] = calls, fields
+            self.under_way[self._submit(call)] = calls, fields
+
+    def _submit(self, call: Call) -> Future[Any]:
+        listing = _as_listing(call)
+        if listing is None:
+            return self._threads_of(_region_of(call)).submit(copy_context().run, call)
+        (drs, since), future = listing, Future[Any]()
+        self.listings.setdefault(drs, []).append((since, future))
+        return future
+
+    def _list_jobs(self, drs: Drs) -> None:
+        """One list for all who wait for one."""
+        asked = self.listings.pop(drs)
+        oldest = min(since for since, _ in asked)
+        self._threads_of(drs.region).submit(copy_context().run, partial(_serve, drs, oldest, asked))
+
+    def _threads_of(self, region: str) -> ThreadPoolExecutor:
+        if region not in self.threads:
+            self.threads[region] = ThreadPoolExecutor(THREADS, thread_name_prefix=f"drs {region}")
+        return self.threads[region]
 
     def close(self) -> None:
         """Stop without waiting for AWS; whatever was asked becomes due again when its lease ends."""
-        self.threads.shutdown(wait=False, cancel_futures=True)
+        for threads in self.threads.values():
+            threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _serve(drs: Drs, oldest: datetime, asked: Sequence[tuple[datetime, Future[Any]]]) -> None:
+    try:
+        jobs = drs.jobs_since(oldest)
+    except Exception as error:  # whatever it is: it is raised where it was asked for
+        for _, future in asked:
+            future.set_exception(error)
+        return
+    for since, future in asked:
+        future.set_result([job for job in jobs if not job.dated or job.created_at >= since.replace(microsecond=0)])
+
+
+def _as_listing(call: Call) -> tuple[Drs, datetime] | None:
+    """Whom this call asks for every job made since when, if that is what it does."""
+    owner = getattr(call.func, "__self__", None) if isinstance(call, partial) else None
+    if isinstance(call, partial) and isinstance(owner, Drs) and call.func == owner.jobs_since:
+        return owner, call.args[0]
+    return None
+
+
+def _region_of(call: Call) -> str:
+    """Where a call goes: it is one of a Drs, or a partial of a function that is told a region, or a question, first."""
+    if not isinstance(call, partial):
+        return ""
+    owner = getattr(call.func, "__self__", None)
+    first = owner if isinstance(owner, Drs) else next(iter(call.args), "")
+    return first if isinstance(first, str) else str(getattr(first, "region", ""))

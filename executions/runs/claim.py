@@ -6,21 +6,24 @@ a row that simply becomes due again.
 """
 
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db.models import F, QuerySet
+from django.db.models.functions import Coalesce, Least
 
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.querysets import SPLIT
 from executions.runs import decisions as d
-from executions.states import STEPPED, Dependents, JobStatus, LaunchStatus
+from executions.states import Dependents, JobStatus, LaunchStatus
 from plans.models import OnFailure
 
 # Columns of a wave's run that are large and nothing that the engine decides by, for `defer`.
 LARGE_COLUMNS = tuple(f"wave__execution__{column}" for column in ("plan_copy", "rehearsal", "phase_times"))
 LEASE = timedelta(seconds=settings.LEASE_SECONDS)
+ASLEEP = timedelta(days=1000)  # what is due later never is: runs of a copy that nobody has put back properly yet
 
 
 class ClaimLost(Exception):
@@ -63,12 +66,14 @@ class Run:
         for name, value in columns.items():
             setattr(self.execution, name, value)
 
-    def release(self, at: datetime, **columns: object) -> None:
-        """Let the run rest until `at`; somebody else may have taken it meanwhile, which is fine."""
+    def release(self, at: datetime | None, **columns: object) -> None:
+        """Let the run rest until `at`, or not at all if there has been news since it was loaded; somebody else may have
+        taken it meanwhile, which is fine."""
         held = Execution.objects.filter(pk=self.execution.pk, claim=self.token)
         if columns:
             columns |= {"revision": F("revision") + 1}
-        held.update(claim=None, next_step_at=at, **columns)
+        if not held.filter(news=self.execution.news).update(claim=None, next_step_at=at, **columns):
+            held.update(claim=None, next_step_at=F("next_step_at") - LEASE, **columns)  # at the last write: it is due
 
 
 def unconfirmed_launches(execution: Execution) -> QuerySet[LaunchJob]:
@@ -143,10 +148,19 @@ def _job_view(job: LaunchJob) -> d.JobView:
 
 
 def claim(execution_id: uuid.UUID, now: datetime) -> uuid.UUID | None:
-    """Take a due run for a lease; None when it is not due, or somebody else was faster. Polled runs are the sweep's."""
+    """Take a due run for a lease; None when it is not due, or somebody else was faster."""
     token = uuid.uuid4()
-    due = Execution.objects.filter(pk=execution_id, next_step_at__lte=now, status__in=STEPPED)
+    due = Execution.objects.filter(pk=execution_id, next_step_at__lte=now)
     return token if due.update(claim=token, next_step_at=now + LEASE) else None
+
+
+def wake(executions: Collection[uuid.UUID], now: datetime) -> None:
+    """There is news of these runs: they are due, or as soon as whoever holds them lets go. Needs no claim."""
+    if executions:
+        runs = Execution.objects.filter(pk__in=executions)
+        runs.update(news=F("news") + 1)
+        resting = runs.filter(claim=None).exclude(next_step_at__gt=now + ASLEEP)
+        resting.update(next_step_at=Least(Coalesce("next_step_at", now), now))
 
 
 def load(execution_id: uuid.UUID, token: uuid.UUID) -> Run:

@@ -39,6 +39,7 @@ LAUNCH_SPACING = timedelta(seconds=15)  # between two jobs of one wave
 SETTLING_GRACE = timedelta(minutes=2)  # for rows that lag behind a COMPLETED job
 UNLISTED_LIMIT = timedelta(days=1)  # how long DRS is asked which instances an ended job has launched
 BACKOFF_LIMIT = timedelta(minutes=5)
+LONGEST_REST = BACKOFF_LIMIT  # of a run that waits for DRS: what DRS says makes it due at once
 
 
 def decide(run: RunView, now: datetime, *, poll_seconds: float) -> Decision:
@@ -132,7 +133,9 @@ def _in_flight(run: RunView, wave: WaveView, now: datetime, poll_seconds: float)
         return Launch(wave.number, next(job.key for job in queued if _is_due(job, now)))
     polling = any(job.status.is_open for job in wave.jobs)
     moments = [each for each in (at, *(job.not_before for job in unknown)) if each is not None]
-    if polling or not moments:
+    if polling:
+        moments.append(now + LONGEST_REST)
+    if not moments:
         moments.append(next_poll_slot(now, poll_seconds))
     return Wait(min(moments))
 

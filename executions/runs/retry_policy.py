@@ -3,7 +3,8 @@
 from datetime import datetime, timedelta
 
 from drs.errors import Trouble
-from executions.models import Execution, LaunchJob
+from executions.models import LaunchJob
+from executions.runs.claim import wake
 from executions.states import JobStatus
 
 GIVE_UP_AFTER = timedelta(minutes=30)
@@ -39,15 +40,15 @@ def exclude_idle_time(job: LaunchJob, now: datetime) -> None:
 
 
 def wake_waiting(account: str, region: str, now: datetime) -> None:
-    """A DRS job has ended there: launches that wait for a server or a slot are tried at once."""
+    """A DRS job has ended there: launches that wait for a server are tried at once. Those that wait for a slot are
+    called in their order (launching/waiting_line.py)."""
     waiting = LaunchJob.objects.filter(
         account_id=account,
         region=region,
         status=JobStatus.QUEUED,
-        refused_as__in=[Trouble.CONFLICT.name, Trouble.QUOTA.name],
+        refused_as=Trouble.CONFLICT.name,
         not_before__gt=now,
     )
     runs = set(waiting.values_list("wave__execution_id", flat=True))
     if runs and waiting.update(not_before=now):
-        resting = Execution.objects.active().filter(pk__in=runs, claim=None)
-        resting.filter(next_step_at__gt=now).update(next_step_at=now)
+        wake(runs, now)

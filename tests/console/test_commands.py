@@ -31,7 +31,7 @@ def _wait(run: Execution, number: int) -> Execution:
     for wave in run.waves.filter(number__lt=number):
         world.launch(wave)
     run.waves.filter(number=number).update(status=WaveStatus.PAUSED)
-    return world.change(run, status=ExecutionStatus.PAUSED, pause_requested_at=None, next_step_at=None)
+    return world.change(run, status=ExecutionStatus.PAUSED, pause_requested_at=None, next_step_at=world.in_a_year())
 
 
 def send(client: Client, name: str, run: Execution, **fields: str) -> str:

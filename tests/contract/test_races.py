@@ -197,7 +197,7 @@ def paused_again(run: Execution) -> None:
     wave = run.waves.get(number=1)
     wave.status, wave.paused_at = WaveStatus.PAUSED, timezone.now()
     wave.save()
-    world.change(run, wave, status=ExecutionStatus.PAUSED, next_step_at=None)
+    world.change(run, wave, status=ExecutionStatus.PAUSED, next_step_at=world.in_a_year())
 
 
 def test_two_resumes_make_one(admin: Api, stage: Stage, rounds: int) -> None:

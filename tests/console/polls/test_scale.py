@@ -121,7 +121,8 @@ def big_run(waves: int = 10, servers: int = 100) -> Execution:
         wave = WaveRun.objects.create(
             execution=run, number=number, name=name, status=state, started_at=begun, ended_at=ended
         )
-        job = LaunchJob.objects.create(wave=wave, position=0, account_id="1" * 12, region="us-east-1", status="STARTED")
+        known = {"status": "STARTED", "job_id": f"drsjob-{number:017x}"}
+        job = LaunchJob.objects.create(wave=wave, position=0, account_id="1" * 12, region="us-east-1", **known)
         ServerRun.objects.bulk_create(
             ServerRun(
                 wave=wave,

@@ -16,7 +16,7 @@ from executions.runs.claim import ClaimLost, claim, load
 from executions.states import Kind
 from plans.fields import WaveSpec
 from plans.services import create_plan
-from tests.executions.engine.test_claims import at_once
+from tests.executions.runs.test_claims import at_once
 from tests.support.stage import Stage, at_the_send
 
 pytestmark = pytest.mark.both
@@ -107,7 +107,7 @@ def test_it_keeps_a_cancel_that_comes_while_answers_are_on_their_way(stage: Stag
     stage.look()
     stage.advance(15)
     stage.simulator.scenario("hang", seconds=0.4, when="after", operation="DescribeJobs", times=1)
-    stage.sweep.poller.start([run.pk], stage.clock())
+    stage.sweep.poller.start(stage.clock())
     control.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     stage.sweep.drain()
     assert stage.fresh(run).status == "CANCELLING"

@@ -15,7 +15,7 @@ from executions.models import Execution, LaunchJob, ServerHold, ServerRun, Termi
 from executions.runs.allowed.actions import Action, Verb, actions_of
 from executions.runs.allowed.starts import starts_of
 from executions.runs.attempts import retry_of
-from executions.states import FINAL, ExecutionStatus, Kind
+from executions.states import FINAL, WAVE_FINAL, ExecutionStatus, Kind
 from plans.models import RecoveryPlan, WaveServer
 from plans.representation import show_plan
 from plans.views import plan_rows
@@ -44,10 +44,13 @@ REPEATABLE = {Verb.PAUSE, Verb.CANCEL, Verb.TERMINATE}
 def make(plan: RecoveryPlan, ids: list[str], status: str, kind: Kind, now: datetime) -> Execution:
     """A run of two waves with a server each, as rows."""
     ended = now if status in FINAL else None
-    run = Execution.objects.create(plan=plan, plan_name="P", kind=kind, status=status, total_waves=2, ended_at=ended)
+    due = {"ended_at": ended, "next_step_at": None if ended else now}
+    run = Execution.objects.create(plan=plan, plan_name="P", kind=kind, status=status, total_waves=2, **due)
     for number, (state, server) in enumerate(zip(WAVES[status], ids, strict=True)):
         started = None if state in ("PENDING", "PAUSED", "SKIPPED") else now - timedelta(hours=2)
-        wave = WaveRun.objects.create(execution=run, number=number, name="W", status=state, started_at=started)
+        over = now if state in WAVE_FINAL else None
+        times = {"started_at": started, "ended_at": over}
+        wave = WaveRun.objects.create(execution=run, number=number, name="W", status=state, **times)
         sent = {"status": "STARTED", "job_id": f"drsjob-{number:017x}"} if state in ("POLLING", "LAUNCHING") else {}
         job = LaunchJob.objects.create(wave=wave, position=0, account_id="111122223333", region="us-east-1", **sent)
         up = SERVERS.get(state, "PENDING")
@@ -99,8 +102,9 @@ def terminated(run: Execution, now: datetime) -> None:
 
 def tried_again(run: Execution, now: datetime) -> None:
     Execution.objects.create(
-        plan=run.plan, kind=run.kind, total_waves=0, attempt=2, first_attempt_id=run.pk, retry_of=run, status="RUNNING"
-    )
+        plan=run.plan, kind=run.kind, total_waves=0, attempt=2, first_attempt_id=run.pk, retry_of=run, status="RUNNING",
+        next_step_at=now,
+    )  # fmt: skip
 
 
 def plain(run: Execution, now: datetime) -> None:

@@ -16,7 +16,7 @@ from drs.client import Drs
 from drs.errors import BY_CODE, DrsError
 from executions.commands import control
 from executions.launching import launch
-from executions.models import Execution, LaunchJob, WaveRun
+from executions.models import Execution, LaunchJob, Place, WaveRun
 from executions.runs.aws_calls import AwsCalls
 from tests.support.stage import Stage
 
@@ -224,8 +224,10 @@ def test_it_waits_for_its_own_jobs_however_long_and_takes_a_freed_slot_at_once(s
         assert (job.status, job.refused_since) == ("QUEUED", None)
         if (stage.clock() - began).total_seconds() > 2400:
             stage.simulator.clear_scenarios("quota_exceeded")
-            LaunchJob.objects.filter(pk=job.pk).update(not_before=stage.clock() + timedelta(hours=1))
-            Execution.objects.filter(pk=second.pk).update(next_step_at=stage.clock() + timedelta(hours=1))
+            later = stage.clock() + timedelta(hours=1)  # it is not tried without a reason
+            Place.objects.update(called_at=later)
+            LaunchJob.objects.filter(pk=job.pk).update(not_before=later)
+            Execution.objects.filter(pk=second.pk).update(next_step_at=later)
         stage.advance(120)
         stage.look()
     assert (stage.clock() - began).total_seconds() > 2600

@@ -13,6 +13,7 @@ from executions.states import Kind
 from plans.fields import WaveSpec
 from plans.models import RecoveryPlan
 from plans.services import create_plan
+from protection.inventory.recovery_instances import InstancesKnown
 from protection.inventory.source_servers import read_region
 from protection.models import SourceServer
 from protection.services import create_group
@@ -72,7 +73,11 @@ def test_it_waits_for_foreign_jobs_within_the_quota_and_says_so(stage: Stage) ->
         stage.simulator.scenario("foreign_job", servers=[each], region="us-east-1")
     run = stage.start(plan_of(wave_of({"us-east-1": ids[20:]})))
     stage.look()
+    assert "quota in us-east-1 is used up. Waiting for a job there to end. (Concurrent jobs in progress" in said(run)
+    stage.advance(15)
+    stage.look()
     assert "quota in us-east-1 is used up: 20 jobs with 20 servers run there" in said(run)
+    assert "(Concurrent jobs in progress: at most 20)" in said(run)
     stage.until(run, "COMPLETED")
     assert said(run) == ""
     assert len(stage.launches()) == 1
@@ -126,7 +131,8 @@ def test_a_region_that_does_not_answer_slows_no_other(stage: Stage, fault: str) 
     plans = [plan_of(wave_of({"us-east-1": [each]}, each), name=each) for each in ids["us-east-1"]]
     plans += [plan_of(wave_of({"us-west-2": [each]}, each), name=each) for each in ids["us-west-2"]]
     stage.simulator.scenario(fault, region="us-east-1", **({"seconds": 18} if fault == "unreachable" else {}))
-    runs = [control.start(actor=SYSTEM, plan_id=plan.pk, kind=Kind.DRILL, clock=stage.clock) for plan in plans]
+    known = {"looked": InstancesKnown(), "clock": stage.clock}  # by the inventory: DRS is not asked at the start
+    runs = [control.start(actor=SYSTEM, plan_id=plan.pk, kind=Kind.DRILL, **known) for plan in plans]
     began = time.monotonic()
     for _ in range(6):
         stage.sweep.once()

@@ -36,7 +36,7 @@ def test_of_a_run_that_is_over_page_and_api_name_the_last_wave_that_ran(
 ) -> None:
     run = Execution.objects.create(plan_name="P", kind="DRILL", status="CANCELLED", total_waves=2, ended_at=NOW)
     for wave in rows(WaveStatus.SKIPPED, WaveStatus.SKIPPED):
-        wave.execution, wave.started_at = run, NOW if wave.number < ran else None
+        wave.execution, wave.ended_at, wave.started_at = run, NOW, NOW if wave.number < ran else None
         wave.save()
     assert answer(admin.get(f"/executions/{run.pk}"))["currentWave"] == shown
     page = admin_client.get(f"/executions/{run.pk}").content.decode()

@@ -17,7 +17,7 @@ from executions.engine import advance
 from executions.launching import adopt, launch
 from executions.models import Execution, LaunchJob, WaveRun
 from executions.runs.aws_calls import AwsCalls, CallPool, run_inline
-from executions.runs.claim import LEASE, ClaimLost, claim, load
+from executions.runs.claim import LEASE, ClaimLost, claim, load, wake
 from tests.support.stage import Stage, at_the_send
 
 pytestmark = pytest.mark.both
@@ -69,8 +69,28 @@ def test_it_gives_no_run_to_two_of_eight_that_grab_all_they_can() -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("status", ["POLLING", "LAUNCHING", "CANCELLING", "PAUSED"])
-def test_it_leaves_polled_runs_to_the_sweep(status: str) -> None:
-    assert claim(due_run(status).pk, db_clock()) is None
+def test_it_gives_a_run_that_is_due_whatever_its_status(status: str) -> None:
+    """Statuses are for reading. What DRS tells needs no claim, and makes runs due."""
+    run = due_run(status)
+    assert claim(run.pk, db_clock()) is not None
+    assert claim(run.pk, db_clock()) is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_news_while_somebody_holds_a_run_makes_it_due_when_it_is_let_go() -> None:
+    run, now = due_run(), db_clock()
+    token = claim(run.pk, now)
+    assert token is not None
+    held = load(run.pk, token)
+    wake([run.pk], now)
+    assert claim(run.pk, now) is None, "it is not taken from whoever works on it"
+    held.release(now + timedelta(minutes=5))
+    assert claim(run.pk, now) is not None
+    again = load(run.pk, Execution.objects.get().claim or token)
+    again.release(now + timedelta(minutes=5))
+    assert claim(run.pk, now) is None
+    wake([run.pk], now)
+    assert claim(run.pk, now) is not None
 
 
 def test_it_lets_a_lost_claim_write_nothing(stage: Stage) -> None:
