@@ -1,0 +1,156 @@
+"""What one request costs: processor time and bytes on the wire, beside what a stored baseline says it cost.
+
+python -m bench.compare                                    # on SQLite; PostgreSQL: script/with-postgres python -m …
+python -m bench.compare --baseline bench/baseline.json     # before and after
+python -m bench.compare --store bench/baseline.json        # this becomes what is compared with
+
+Processor time is of the web's thread alone, by Django's test client, not of the database server: wall time says more of
+the neighbours on a machine than of the product.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.lists import ROOT, environment
+
+if TYPE_CHECKING:
+    from executions.models import Execution
+
+ROUNDS = 15
+ASKED = {  # milliseconds of processor time, and bytes on the wire, of issue 19
+    "1,000 groups × 4": (40, 150_000),
+    "500 plans × 2": (60, None),
+    "first 50 of 10,000 runs": (20, None),
+    "one run 10 × 100": (25, None),
+    "the same run, unchanged": (5, 0),
+    "a poll, nothing new": (3, 0),
+    "a poll, one wave of 100 changed": (6, 5_000),
+}
+Row = tuple[float, int]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--baseline", type=Path)
+    parser.add_argument("--store", type=Path)
+    options = parser.parse_args()
+    if "DJANGO_SECRET_KEY" in os.environ:
+        compare(options.baseline, options.store)
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        env = environment(scratch) | {"DRSORCH_CACHE_DIR": f"{scratch}/cache", "DJANGO_DEBUG": "0"}
+        subprocess.run([sys.executable, "-m", "bench.compare", *sys.argv[1:]], cwd=ROOT, env=env, check=True)
+
+
+def compare(baseline: Path | None, store: Path | None) -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "drsorch_site.settings")
+    import drsorch_site.wsgi  # noqa: F401  # as the web process starts, with what it does to the collector
+
+    measured = dict(rows())
+    before: dict[str, Row] = json.loads(baseline.read_text()) if baseline else {}
+    print(f"{'':34}{'before':>18}{'now':>18}{'asked':>18}")
+    for name, row in measured.items():
+        print(f"{name:34}{_told(before.get(name)):>18}{_told(row):>18}{_told(ASKED[name]):>18}")
+    if store:
+        store.write_text(json.dumps(measured, indent=2, ensure_ascii=False) + "\n")
+
+
+def _told(row: Any) -> str:
+    if row is None:
+        return "–"
+    return f"{row[0]:.1f} ms" + ("" if row[1] is None else f" {row[1] / 1000:.1f} kB")
+
+
+def rows() -> Iterator[tuple[str, Row]]:
+    from django.conf import settings
+    from django.contrib.auth import get_user_model
+    from django.core.management import call_command
+    from django.test import Client
+    from django.urls import reverse
+
+    from bench.seed import seed
+    from executions.models import Execution
+
+    settings.ALLOWED_HOSTS = ["testserver"]
+    call_command("migrate", verbosity=0)
+    seed(groups=1000, servers=4, plans=500, executions=10_000)
+    client = Client(headers={"accept-encoding": "gzip"})
+    client.force_login(get_user_model().objects.create_superuser("bench", "", "x"))
+    run = live_run()
+    api, poll = f"/api/v1/executions/{run.pk}", reverse("execution-live", args=[run.pk])
+
+    def get(path: str, **headers: str) -> Callable[[], Any]:
+        return lambda: client.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+    yield "1,000 groups × 4", cost(get("/api/v1/protection-groups"))
+    yield "500 plans × 2", cost(get("/api/v1/recovery-plans"))
+    yield "first 50 of 10,000 runs", cost(get("/api/v1/executions"))
+    yield "one run 10 × 100", cost(get(api))
+    yield "the same run, unchanged", cost(get(api, if_none_match=client.get(api).headers["ETag"]), status=304)
+    yield "a poll, nothing new", cost(get(f"{poll}?rev={run.revision}&engine=0", hx_request="true"), status=204)
+
+    def changed() -> None:
+        Execution.objects.filter(pk=run.pk).update(revision=run.revision + 1)
+        run.revision += 1
+        run.waves.filter(number=0).update(revision=run.revision)
+
+    def news() -> Any:
+        return client.get(f"{poll}?rev={run.revision - 1}&engine=0", headers={"hx-request": "true"})
+
+    yield "a poll, one wave of 100 changed", cost(news, before=changed)
+
+
+def cost(ask: Callable[[], Any], *, status: int = 200, before: Callable[[], None] = lambda: None) -> Row:
+    """The median of a few rounds in milliseconds, and the bytes of the answer."""
+    times, size = [], 0
+    for _ in range(ROUNDS):
+        before()
+        started = time.process_time()
+        answer = ask()
+        times.append((time.process_time() - started) * 1000)
+        assert answer.status_code == status, answer.status_code
+        size = len(answer.content)
+    return round(statistics.median(times), 1), size
+
+
+def live_run() -> "Execution":
+    """A run of 10 waves of 100 servers, all of which DRS launches."""
+    from django.utils import timezone
+
+    from executions.models import Execution, LaunchJob, ServerRun, WaveRun
+    from executions.states import ExecutionStatus, JobStatus, Kind, LaunchStatus, Phase, WaveStatus
+
+    now = timezone.now()
+    run = Execution.objects.create(
+        plan_name="Large", kind=Kind.DRILL, status=ExecutionStatus.LAUNCHING, total_waves=10, initiated_by="bench",
+        started_by="bench", started_at=now, next_step_at=now,
+    )  # fmt: skip
+    for number in range(10):
+        wave = WaveRun.objects.create(
+            execution=run, number=number, name=f"Tier {number}", status=WaveStatus.LAUNCHING, started_at=now
+        )
+        job = LaunchJob.objects.create(
+            wave=wave, position=0, account_id="111122223333", region="us-east-1", status=JobStatus.STARTED, attempt=1,
+            intent_at=now, created_at=now, seen_at=now, job_id=f"drsjob-f{number:016x}",
+        )  # fmt: skip
+        ServerRun.objects.bulk_create(
+            ServerRun(
+                wave=wave, job=job, position=each, source_server_id=f"s-4{number:010x}{each:06x}",
+                hostname=f"app-{number}-{each}", phase=Phase.LAUNCH, launch_status=LaunchStatus.IN_PROGRESS,
+            )
+            for each in range(100)
+        )  # fmt: skip
+    return run
+
+
+if __name__ == "__main__":
+    main()
