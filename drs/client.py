@@ -250,11 +250,6 @@ class Drs:
 
         return self._call("DescribeRecoverySnapshots", ask)
 
-    def launch_template(self, source_server_id: str) -> str:
-        """The EC2 launch template that this server is launched by; empty when it has no launch settings."""
-        settings = self.launch_settings(source_server_id)
-        return settings.template_id if settings else ""
-
     def launch_settings(self, source_server_id: str) -> LaunchSettings | None:
         """How this server is launched; None when it has no launch settings."""
 

@@ -119,6 +119,8 @@ class SourceServer(models.Model):
     not_kept = models.CharField(
         max_length=512, blank=True, default="", db_default="", help_text="What DRS tells that was cleaned or cut"
     )
+    starts_stopped = models.BooleanField(null=True, help_text="Launch disposition STOPPED; null: not known")
+    has_actions = models.BooleanField(null=True, help_text="Whether post-launch actions are on; null: not known")
     launch_template_id = models.CharField(max_length=64, blank=True)
     latest_snapshot_at = models.DateTimeField(null=True, help_text="The newest point in time, as of details_as_of")
     details_as_of = models.DateTimeField(null=True, help_text="When snapshots and launch settings were read")
@@ -208,6 +210,11 @@ class RegionInventory(models.Model):
     tried_at = models.DateTimeField()
     error_code = models.CharField(max_length=64, blank=True)
     error_message = models.TextField(blank=True)
+    checks_error = models.TextField(blank=True, default="", db_default="", help_text="Why EC2 tells no status checks")
+    actions_denied = models.TextField(
+        blank=True, default="", db_default="", help_text="What of post-launch actions IAM does not allow"
+    )
+    rights_as_of = models.DateTimeField(null=True, help_text="When these two were asked for")
     running_jobs = models.JSONField(default=list, help_text="Ids and servers of the jobs that DRS worked on")
     jobs_as_of = models.DateTimeField(null=True)
     details_error = models.TextField(blank=True, help_text="Why jobs, snapshots or launch settings could not be read")

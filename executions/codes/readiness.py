@@ -105,6 +105,33 @@ class Against(OurCode):
             heading="Not replicating; launched from the last snapshot",
         ),
     )
+    CHECKS_UNKNOWN = (
+        "CHECKS_UNKNOWN",
+        Entry(
+            "EC2 does not tell the status checks of instances, so nobody sees whether launched servers come up. A wave"
+            " that asks for them would fail.",
+            "Give the engine's role ec2:DescribeInstanceStatus (deploy/iam/engine.json has it).",
+            HERE,
+        ),
+    )
+    LAUNCHED_STOPPED = (
+        "LAUNCHED_STOPPED",
+        Entry(
+            "The server's launch disposition is STOPPED: DRS leaves its instance stopped, and it is never usable.",
+            "Set “start instance upon launch” in its launch settings, or start the instance yourself afterwards.",
+            HERE,
+            heading="Left stopped after the launch, so never usable by itself",
+        ),
+    )
+    ACTIONS_DENIED = (
+        "ACTIONS_DENIED",
+        Entry(
+            "Post-launch actions are on for the server, and the engine's role may not run them.",
+            "Attach deploy/iam/launch-actions.json to the role, or turn the actions off in DRS.",
+            HERE,
+            heading="Post-launch actions that the engine’s role may not run",
+        ),
+    )
     LAGGING = (
         "LAGGING",
         Entry(

@@ -24,7 +24,7 @@ from executions.readiness import stored_verdicts
 from executions.runs.aws_calls import AwsCalls, CallPool
 from executions.runs.silence.stalled import mark_stalled
 from executions.terminating import cleanup_proof, leases, outside_changes
-from protection.inventory import launch_details, recovery_instances
+from protection.inventory import launch_details, recovery_instances, rights
 from protection.inventory import source_servers as inventory
 
 log = logging.getLogger(__name__)
@@ -181,6 +181,10 @@ def _read_region(region: str, clock: Clock, details: DetailsReader) -> AwsCalls[
         return
     account = reading.account
     yield from _read_instances(region, account, clock)
+    if rights.is_due(region, clock()):
+        with_actions = rights.have_actions(region, account)
+        found: rights.Found = yield partial(rights.fetch, region, account, with_actions=with_actions)
+        rights.keep(region, found, clock())
     jobs: Sequence[Job] | DrsError = yield partial(launch_details.fetch_jobs, region, account, clock())
     if isinstance(jobs, DrsError):
         launch_details.note_trouble(region, jobs)

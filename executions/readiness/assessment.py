@@ -5,24 +5,22 @@ A verdict never keeps anybody from starting: in a disaster sources are stalled a
 
 import math
 import uuid
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, assert_never
 
-from contract.plurals import counted
 from drs.client import SERVERS_PER_JOB
 from executions.codes.entry import OurCode
 from executions.codes.ours import Code
 from executions.codes.readiness import Against
+from executions.readiness.plan_changes import NAMED, changes_since
 from executions.states import Kind, Verdict
-from plans.fields import STEERING
 
 JOBS_AT_ONCE, SERVERS_AT_ONCE = 20, 500  # DRS quotas of an account in a region
 DRILL_IS_DUE = timedelta(days=90)
 DETAILS_KNOWN_FOR = timedelta(hours=6)
-NAMED = 5  # how many servers a sentence names
 
 # DRS's replication states: nothing was ever copied whole, or nothing newer than the last snapshot will come.
 WITHOUT_SNAPSHOT = frozenset({"STOPPED", "INITIATING", "INITIAL_SYNC"})
@@ -45,6 +43,8 @@ OF_SERVERS: Mapping[OurCode, Verdict] = {
     Against.REPLICATION_TROUBLE: Verdict.NOT_READY,
     Against.RPO_UNKNOWN: Verdict.UNKNOWN,
     Against.NOT_REPLICATING: WARNING,
+    Against.LAUNCHED_STOPPED: WARNING,
+    Against.ACTIONS_DENIED: Verdict.NOT_READY,
     Against.LAGGING: WARNING,
     Against.BUSY_AT_DRS: WARNING,
     Against.DRILL_INSTANCE_RUNS: WARNING,
@@ -69,6 +69,8 @@ class ServerFacts:
     latest_snapshot_at: datetime | None = None
     launch_template_id: str = ""
     details_as_of: datetime | None = None
+    starts_stopped: bool = False
+    has_actions: bool = False
     instance_of: Kind | None = None
     has_foreign_instance: bool = False
     held_by: str = ""
@@ -96,6 +98,8 @@ class RegionFacts:
     running: Mapping[str, Sequence[str]] = field(default_factory=dict)
     foreign: frozenset[str] = frozenset()
     jobs_as_of: datetime | None = None
+    checks_error: str = ""  # why EC2 tells no status checks
+    actions_denied: str = ""  # what of post-launch actions IAM does not allow
 
 
 @dataclass(frozen=True)
@@ -207,7 +211,12 @@ def _plan_reasons(facts: PlanFacts) -> Iterator[Reason]:
 
 
 def _region_reasons(facts: PlanFacts, now: datetime, believed_for: timedelta) -> Iterator[Reason]:
+    asked = any(wave.said.get("success_means", "LAUNCHED") != "LAUNCHED" for wave in facts.waves)
     for region in facts.regions.values():
+        if region.checks_error:
+            text = f"EC2 tells no status checks in {region.region}, so nobody sees whether servers come up"
+            weight = Verdict.NOT_READY if asked else WARNING
+            yield Reason(Against.CHECKS_UNKNOWN, weight, f"{text}: {region.checks_error}")
         ids = [server.id for server in facts.servers if server.region == region.region]
         if region.is_elsewhere:
             yield Reason(Against.OTHER_ACCOUNT, Verdict.NOT_READY, f"{region.region}: {region.error}", ids)
@@ -293,6 +302,11 @@ def _launch_findings(server: ServerFacts, region: RegionFacts, now: datetime) ->
         )
     elif not server.launch_template_id:
         yield Finding(Against.NO_LAUNCH_SETTINGS, "DRS has no launch settings for it.")
+    if server.starts_stopped:
+        text = "DRS leaves its instance stopped after the launch; it is never usable until somebody starts it."
+        yield Finding(Against.LAUNCHED_STOPPED, text)
+    if server.has_actions and region.actions_denied:
+        yield Finding(Against.ACTIONS_DENIED, f"Its post-launch actions cannot run: {region.actions_denied}.")
     busy = next((job for job in region.foreign if server.id in region.running[job]), None)
     if busy:
         yield Finding(Against.BUSY_AT_DRS, f"It is in DRS job {busy}, which was not started by this installation.")
@@ -340,45 +354,6 @@ def _drill_reasons(facts: PlanFacts, changes: Sequence[str], now: datetime) -> I
     if changes:
         text = f"Changed since the last completed drill: {' '.join(changes)}"
         yield Reason(Against.CHANGED_SINCE_DRILL, WARNING, text)
-
-
-# What changed
-
-
-def changes_since(then: Mapping[str, Any], facts: PlanFacts) -> list[str]:
-    """How the plan differs from the copy that a run kept, one sentence a difference; names do not matter."""
-    before = {each["waveNumber"]: each for each in then.get("waves", [])}
-    was = {server: number for number, wave in before.items() for server in wave["serverIds"]}
-    homes = {server.id: wave.number for wave in facts.waves for server in wave.servers}
-    called = {server.id: server.name for server in facts.servers}
-    found = []
-    if added := [each for each in homes if each not in was]:
-        found.append(f"Added: {_listed(f'{called[each]} in wave {homes[each] + 1}' for each in added)}.")
-    if gone := [each for each in was if each not in homes]:
-        found.append(f"Taken out: {_listed(f'{each} of wave {was[each] + 1}' for each in gone)}.")
-    moves = Counter((was[each], home) for each, home in homes.items() if each in was and was[each] != home)
-    found += [f"Moved from wave {a + 1} to wave {b + 1}: {counted(n, 'server')}." for (a, b), n in moves.items()]
-    if len(before) != len(facts.waves):
-        found.append(f"It had {counted(len(before), 'wave')} and has {len(facts.waves)}.")
-    for wave in facts.waves:
-        if wave.number in before:
-            found += _wave_changes(wave, before[wave.number])
-    return found
-
-
-def _wave_changes(wave: WaveFacts, before: Mapping[str, Any]) -> Iterator[str]:
-    number = wave.number + 1
-    for each, was, now in STEERING.differences(STEERING.given(before), wave.said):
-        yield f"Wave {number}, {each.title.lower()}: {now}, was {was}."
-    if sorted(before["dependsOnWaves"]) != sorted(wave.depends_on):
-        needs = ", ".join(str(each + 1) for each in sorted(wave.depends_on)) or "none"
-        yield f"The waves that wave {number} depends on: {needs}."
-
-
-def _listed(items: Iterable[str]) -> str:
-    every = list(items)
-    more = f" and {len(every) - NAMED} more" if len(every) > NAMED else ""
-    return ", ".join(every[:NAMED]) + more
 
 
 def age(span: timedelta) -> str:

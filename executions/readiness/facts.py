@@ -123,7 +123,7 @@ def servers_of(ids: Collection[str]) -> dict[str, ServerFacts]:
     columns = (
         "pk", "name", "region", "gone_at", "replication_state", "lag_seconds", "seen_at", "latest_snapshot_at",
         "launch_template_id", "details_as_of", "recovery_instance_id", "replication_error", "staging_status",
-        "staging_error", "replication_direction",
+        "staging_error", "replication_direction", "starts_stopped", "has_actions",
     )  # fmt: skip
     rows = list(SourceServer.objects.filter(pk__in=set(ids)).order_by().values_list(*columns))
     kinds = _instances({row[0]: row[10] for row in rows if row[10]})
@@ -142,6 +142,8 @@ def servers_of(ids: Collection[str]) -> dict[str, ServerFacts]:
             latest_snapshot_at=row[7],
             launch_template_id=row[8],
             details_as_of=row[9],
+            starts_stopped=bool(row[15]),
+            has_actions=bool(row[16]),
             instance_of=kinds.get(row[0]),
             has_foreign_instance=bool(row[10]) and row[0] not in kinds,
         )
@@ -184,6 +186,8 @@ def _region(row: RegionInventory, ours: Collection[str]) -> RegionFacts:
         running=running,
         foreign=frozenset(running) - frozenset(ours),
         jobs_as_of=row.jobs_as_of,
+        checks_error=row.checks_error,
+        actions_denied=row.actions_denied,
     )
 
 

@@ -12,7 +12,7 @@ from django.db.models import Count, Exists, OuterRef, QuerySet
 
 from drs.client import Drs
 from drs.errors import DrsError
-from drs.shapes import JOB_COMPLETED, Job
+from drs.shapes import JOB_COMPLETED, Job, LaunchSettings
 from protection.models import RegionInventory, ServerAssignment, SourceServer
 
 SERVERS_A_ROUND = 40  # every five seconds: 4,000 in eight minutes
@@ -28,7 +28,7 @@ class Detail:
 
     source_server_id: str
     latest_snapshot_at: datetime | None = None
-    launch_template_id: str = ""
+    settings: LaunchSettings | None = None
     error: DrsError | None = None
 
 
@@ -36,10 +36,10 @@ def fetch_detail(region: str, account: str, source_server_id: str) -> Detail:
     """Ask DRS for one server's newest snapshot and launch settings. Touches no database."""
     drs = Drs(region, account, reading="poller")
     try:
-        snapshot, template = drs.latest_snapshot(source_server_id), drs.launch_template(source_server_id)
+        snapshot, launch = drs.latest_snapshot(source_server_id), drs.launch_settings(source_server_id)
     except DrsError as error:
         return Detail(source_server_id, error=error)
-    return Detail(source_server_id, snapshot, template)
+    return Detail(source_server_id, snapshot, launch)
 
 
 def fetch_jobs(region: str, account: str, now: datetime) -> Sequence[Job] | DrsError:
@@ -61,8 +61,13 @@ def fetch_launches(region: str, account: str, job_ids: Sequence[str]) -> Sequenc
 
 def keep_detail(detail: Detail, now: datetime) -> None:
     """Write down what DRS said of one server."""
+    launch = detail.settings
     SourceServer.objects.filter(pk=detail.source_server_id).update(
-        latest_snapshot_at=detail.latest_snapshot_at, launch_template_id=detail.launch_template_id, details_as_of=now
+        latest_snapshot_at=detail.latest_snapshot_at,
+        launch_template_id=launch.template_id if launch else "",
+        starts_stopped=not launch.starts if launch else None,
+        has_actions=launch.has_actions if launch else None,
+        details_as_of=now,
     )
 
 

@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from audit.models import AuditEntry
 from drs_simulator.testing import RunningSimulator
-from executions.readiness.assessment import changes_since
 from executions.readiness.facts import facts_of
+from executions.readiness.plan_changes import changes_since
 from plans.editor.draft import PlanDraft, differences
 from plans.fields import PLAN, STEERING, WAVE, Field, Fields, Kind
 from plans.models import RecoveryPlan
