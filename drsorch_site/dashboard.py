@@ -22,7 +22,7 @@ from contract.status import Tone
 from doctor.first_steps import steps as first_steps
 from drsorch_site.page_context import THEMES
 from drsorch_verify.sources import digest as verifier_digest
-from executions.console.instance_views import left_running
+from executions.commands.standing import left_running
 from executions.console.live_page.page_content import Live
 from executions.models import Execution, LaunchJob, PlanReadiness
 from executions.pacemaker import beating, is_alive, last_beat
@@ -121,7 +121,7 @@ def _dashboard(poll_state: PollState) -> dict[str, object]:
         "active_count": poll_state.active,
         "last": Execution.objects.final().shown().newest_first()[:ROWS],
         "overview": overview(timezone.now(), ROWS, engine_alive=poll_state.engine_alive),
-        "left_running": left_running(),
+        "left_running": left_running(timezone.now()),
         **_readiness(),
         **_due_drills(),
         "mark": poll_state.mark,

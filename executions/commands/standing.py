@@ -69,12 +69,49 @@ def standing() -> list[Standing]:
     for instance in listed:
         row = ours.pop(instance.pk, None)
         run = row.wave.execution if row else jobs.get(instance.job_id)
-        kind = UNKNOWN_KIND if instance.is_drill is None else Kind.DRILL if instance.is_drill else Kind.RECOVERY
-        found.append(_standing(instance, row, run, kind, known.get(instance.source_server_id), failures))
+        found.append(_standing(instance, row, run, _kind(instance), known.get(instance.source_server_id), failures))
     for row in ours.values():  # not listed: not yet, or not any more
         server = known.get(row.source_server_id)
         found.append(_standing(None, row, row.wave.execution, Kind.of(row.wave.execution.kind), server, failures))
     return sorted(found, key=lambda each: (each.since is None, each.since, each.hostname))
+
+
+@dataclass(frozen=True)
+class LeftRunning:
+    """How many instances run of one kind, since when the oldest of it does, and how many have outlived a lease."""
+
+    kind: str
+    count: int
+    since: datetime | None
+    overdue: int
+
+
+def left_running(now: datetime) -> list[LeftRunning]:
+    """The same, counted: without names, in a few queries of few columns."""
+    rows = ServerRun.objects.filter(STANDING).order_by()
+    columns = ("recovery_instance_id", "launched_at", "wave__execution__kind", "wave__execution__lease_ends_at")
+    found: list[tuple[str, datetime | None, bool]] = []
+    ours = {key: (since, kind, ends) for key, since, kind, ends in rows.values_list(*columns) if key}
+    listed = list(RecoveryInstance.objects.up())
+    ended = ended_since(listed)
+    for each in listed:
+        since, _, ends = ours.pop(each.pk, (each.launched_at, "", None))
+        if each.pk not in ended:
+            found.append((_kind(each), since, ends is not None and ends <= now))
+    found += [(kind, since, ends is not None and ends <= now) for since, kind, ends in ours.values()]
+    return [
+        LeftRunning(
+            kind,
+            sum(each[0] == kind for each in found),
+            min((since for of, since, _ in found if of == kind and since), default=None),
+            sum(of == kind and is_overdue for of, _, is_overdue in found),
+        )
+        for kind in sorted({each[0] for each in found})
+    ]
+
+
+def _kind(instance: RecoveryInstance) -> str:
+    return UNKNOWN_KIND if instance.is_drill is None else Kind.DRILL if instance.is_drill else Kind.RECOVERY
 
 
 def _launched() -> Iterable[ServerRun]:

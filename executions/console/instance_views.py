@@ -1,9 +1,5 @@
 """Left running: every recovery instance that is there, whoever launched it, and the question before some are ended."""
 
-from collections import Counter
-from dataclasses import dataclass
-from datetime import datetime
-
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -73,22 +69,3 @@ def _phrase(chosen: list[Standing]) -> str:
     """What has to be typed; of what is not known to be a drill's it says what it may be."""
     production = any(not each.is_drill for each in chosen)
     return f"terminate {'production ' if production else ''}{len(chosen)}"
-
-
-@dataclass(frozen=True)
-class LeftRunning:
-    """What the dashboard says of one kind."""
-
-    count: int
-    kind: str
-    since: datetime | None
-    overdue: int = 0
-
-
-def left_running() -> list[LeftRunning]:
-    """How many instances run of each kind, and since when the oldest of it does."""
-    found = standing()
-    counts = Counter(each.kind for each in found)
-    oldest = {kind: min((e.since for e in found if e.kind == kind and e.since), default=None) for kind in counts}
-    overdue = Counter(each.kind for each in found if each.is_overdue)
-    return [LeftRunning(count, kind, oldest[kind], overdue[kind]) for kind, count in sorted(counts.items())]
