@@ -103,7 +103,8 @@ def test_it_does_not_call_servers_down_that_may_yet_come_up(console: Client) -> 
     world.change(run, status=ExecutionStatus.FAILED, **ended)
     ServerRun.objects.filter(wave__execution=run).update(launch_status="IN_PROGRESS", recovery_instance_id="")
     assert "Failed: no server known to be up, and AWS may still launch 2." in text_of(console, run)
-    ServerRun.objects.filter(pk=ServerRun.objects.filter(wave__execution=run)[0].pk).update(launch_status="LAUNCHED")
+    up = {"launch_status": "LAUNCHED", "launched_at": timezone.now()}
+    ServerRun.objects.filter(pk=ServerRun.objects.filter(wave__execution=run)[0].pk).update(**up)
     text = text_of(console, run)
     assert "Failed: 1 of 6 known to be up, and AWS may still launch 1." in text
     assert "1 instance still running and costing money until terminated." in text
@@ -251,7 +252,7 @@ def test_one_is_one_and_two_are_two(console: Client) -> None:
     run = world.ended(ExecutionStatus.PARTIAL, "Payments", fail="No", sizes=(1, 1, 2))
     run.waves.filter(number=1).update(status=WaveStatus.COMPLETED)
     ServerRun.objects.filter(wave__number=1).update(
-        launch_status="LAUNCHED", recovery_instance_id="i-00000000000000abc"
+        launch_status="LAUNCHED", recovery_instance_id="i-00000000000000abc", launched_at=timezone.now()
     )
     text = words(look(console, "retry-execution", run.pk))
     assert "Waves 1, 2: launched already, count as completed, and are not touched." in text

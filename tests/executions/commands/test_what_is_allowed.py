@@ -82,7 +82,8 @@ def nothing_up(run: Execution, now: datetime) -> None:
 
 
 def _ending(run: Execution, *instances: str) -> None:
-    TerminationJob.objects.create(execution=run, instance_ids=list(instances), status="STARTED", requested_by="x")
+    known = {"status": "STARTED", "job_id": "drsjob-3000000000000000e"}
+    TerminationJob.objects.create(execution=run, instance_ids=list(instances), requested_by="x", **known)
     Execution.objects.filter(pk=run.pk).update(termination_status="IN_PROGRESS")
 
 

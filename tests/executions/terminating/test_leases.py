@@ -1,6 +1,7 @@
 """Leases of drills: what outlives one is told of or, if the plan says so, terminated after a warning: never production,
 and never what another run uses."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -118,7 +119,7 @@ def test_production_and_what_another_run_holds_stay(stage: Stage) -> None:
     (production,) = running(stage, "app-01")
     server = ServerAssignment.objects.get(source_server_id=stage.ids("app-02")[0])
     other = world.start(world.plan())
-    Execution.objects.filter(pk=other.pk).update(next_step_at=None)
+    Execution.objects.filter(pk=other.pk).update(next_step_at=stage.clock() + timedelta(days=1))
     ServerHold.objects.create(assignment=server, execution=other, wave_number=0)
     pass_hours(stage, 1)
     (entry,) = AuditEntry.objects.filter(verb="lease.ended")
