@@ -22,6 +22,7 @@ from contract.errors import Conflict
 from contract.plurals import counted
 from executions.codes.ours import Code
 from executions.models import Execution, LaunchJob, ServerRun
+from executions.querysets import STANDING
 from executions.states import JOB_MAY_RUN, UNSETTLED, JobStatus, Kind, LaunchStatus
 from protection.inventory import recovery_instances
 from protection.inventory.recovery_instances import InstancesKnown
@@ -96,7 +97,7 @@ def _ours(server_ids: Sequence[str], attempts: Collection[uuid.UUID]) -> list[Pr
     coming = Q(launch_status__in=UNSETTLED) & (Q(job__watched=True) | Q(job__status__in=JOB_MAY_RUN))
     # Given up, perhaps: DRS ended the job and left the server open, and is asked for it on.
     coming |= Q(launch_status=LaunchStatus.FAILED, job__status=JobStatus.COMPLETED, job__watched=True)
-    rows = ServerRun.objects.filter(Q(launch_status=LaunchStatus.LAUNCHED) | coming)
+    rows = ServerRun.objects.filter(STANDING | coming)
     rows = rows.filter(wave__execution__kind=Kind.RECOVERY).exclude(wave__execution__in=list(attempts)).order_by("pk")
     columns = (
         "source_server_id", "hostname", "recovery_instance_id", "launch_status", "launched_at",
@@ -107,7 +108,7 @@ def _ours(server_ids: Sequence[str], attempts: Collection[uuid.UUID]) -> list[Pr
             source_server_id=server,
             hostname=hostname,
             recovery_instance_id=instance,
-            is_up=LaunchStatus.of(status) is LaunchStatus.LAUNCHED,
+            is_up=LaunchStatus.of(status) is LaunchStatus.LAUNCHED or bool(instance),
             launched_by=of_run(Kind.RECOVERY, plan, run),
             since=launched_at,
             execution_id=run,
