@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 from audit.actor import Actor
+from audit.journal import attempt
 from contract.errors import Invalid
 from doctor.first_steps.suggestions import Suggestion, grouped
 from plans.fields import WaveSpec
@@ -17,13 +18,18 @@ from protection.services import create_group
 AT_ONCE = 12
 
 
+def require_planner(actor: Actor) -> None:
+    """Raise Forbidden unless `actor` may make plans."""
+    actor.require("plans.add_recoveryplan", "create recovery plans")
+
+
 def accept(*, actor: Actor, suggestion: Suggestion, name: str, server_ids: Sequence[str]) -> RecoveryPlan:
     """Make the groups that are missing and the plan, of those servers of a suggestion that were kept.
 
     What was made stays when something later is refused: the suggestion then goes on from there. Raises as
     `create_group` and `create_plan` do.
     """
-    actor.require("plans.add_recoveryplan", "create recovery plans")
+    require_planner(actor)
     kept = set(server_ids)
     waves: list[WaveSpec] = []
     for tier in suggestion.tiers:
@@ -56,7 +62,7 @@ def _groups(actor: Actor, suggestion: Suggestion, name: str, servers: Sequence[S
 
 def plan_of_one(*, actor: Actor, server: SourceServer) -> RecoveryPlan:
     """A plan of this server alone, for the first drill; the one that was made before, if there is one."""
-    actor.require("plans.add_recoveryplan", "create recovery plans")
+    require_planner(actor)
     name = f"First drill: {server.name}"[:128]
     known = RecoveryPlan.objects.filter(name=name).first()
     if known is not None:
@@ -75,6 +81,7 @@ def _free_name(name: str) -> str:
     return next(each for each in names if each not in taken)
 
 
+@attempt("inventory.scan", "inventory")
 def scan(*, actor: Actor) -> None:
     """Read every region in which DRS exists into the inventory, some at once; each failure is noted with its region."""
     actor.require("protection.add_protectiongroup", "scan all regions")

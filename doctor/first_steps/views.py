@@ -76,6 +76,7 @@ def _suggestion(request: HttpRequest) -> Suggestion:
 @require_POST
 def accept_suggestion(request: HttpRequest) -> HttpResponse:
     """Make the groups and the plan, with the name and the servers that the form kept."""
+    services.require_planner(actor_for(request))
     try:
         plan = services.accept(
             actor=actor_for(request),
@@ -98,6 +99,7 @@ def ignore_suggestion(request: HttpRequest) -> HttpResponse:
 @require_POST
 def drill_one(request: HttpRequest) -> HttpResponse:
     """A plan of one server, and the question of its drill."""
+    services.require_planner(actor_for(request))
     server = get_object_or_404(SourceServer, pk=request.POST.get("server", ""))
     try:
         plan = services.plan_of_one(actor=actor_for(request), server=server)

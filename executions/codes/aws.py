@@ -139,7 +139,7 @@ AWS_REASONS: Sequence[AwsReason] = (
     AwsReason(
         ("CLEANUP_FAIL", "disableApiTermination"),
         Explanation(
-            "The instance of an earlier launch could not be removed: it may be protected from termination.",
+            "The instance could not be removed: it may be protected from termination.",
             "See whether somebody protected it on purpose; else take its termination protection off in EC2. Then try"
             " again.",
         ),

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from contract.chunks import chunks
+from executions.codes.ours import Code
 from executions.commands.production import ended_since, launched_outside, of_run
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
 from executions.querysets import STANDING
@@ -174,7 +175,8 @@ def _standing(
 def _state(instance: RecoveryInstance | None, row: ServerRun | None) -> str:
     if instance is not None:
         return instance.ec2_state or UNKNOWN_KIND
-    return "UNKNOWN_TO_DRS" if row and row.recovery_instance_state == InstanceState.UNKNOWN else "NOT_LISTED_YET"
+    is_unknown = row is not None and row.recovery_instance_state == InstanceState.UNKNOWN
+    return Code.UNKNOWN_TO_DRS.value if is_unknown else "NOT_LISTED_YET"
 
 
 @dataclass(frozen=True)

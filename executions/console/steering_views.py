@@ -19,7 +19,7 @@ from executions.commands import steering
 from executions.console.forms import CommentForm, ReasonForm, RetryWaveForm, SkipForm
 from executions.models import Execution, ServerRun, WaveRun
 from executions.runs.allowed import steering as allowed
-from executions.runs.allowed.actions import Refusal, Verb, action_of
+from executions.runs.allowed.actions import Refusal, Verb, action_of, require_right
 from executions.states import Dependents, WaveStatus
 
 
@@ -148,6 +148,8 @@ def _answer(
 ) -> HttpResponse:
     """Ask, or do it and go back to the run's page."""
     problem: DomainError | None = None
+    if request.method == "POST":
+        require_right(actor_for(request), Verb.STEER, execution.purpose)
     if request.method == "POST" and ask.form.is_valid():
         try:
             do(ask.form.cleaned_data)

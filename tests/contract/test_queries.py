@@ -15,7 +15,7 @@ from tests.support.api_client import Api, answer
 
 pytestmark = pytest.mark.slow
 
-MOST = 10  # three of them for the user and the rights
+MOST = 11  # three of them for the user and the rights
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ DRILL, RECOVERY, CONTROL = "executions.start_drill", "executions.start_recovery"
 END_DRILL, END_RECOVERY = "executions.terminate_drill", "executions.terminate_recovery"
 DELETE_RUNS = "executions.delete_execution"
 ADD_SUB, CHANGE_SUB, DELETE_SUB = (f"notify.{verb}_subscription" for verb in ("add", "change", "delete"))
+SWITCH_ACCOUNT = "drsorch_site.switch_account"
 
 
 @dataclass
@@ -30,6 +31,12 @@ class Scene:
     @classmethod
     def paused(cls) -> "Scene":
         return cls._of(world.paused())
+
+    @classmethod
+    def paused_recovery(cls) -> "Scene":
+        scene = cls.paused()
+        Execution.objects.filter(pk=scene.run.pk).update(kind=Kind.RECOVERY)
+        return scene
 
     @classmethod
     def drilled(cls) -> "Scene":
@@ -57,6 +64,7 @@ class Scene:
         group = run.plan.waves.all()[0].group_links.all()[0].group_id
         ids: dict[str, object] = {"execution_id": run.pk, "plan_id": run.plan_id, "group_id": group, "entry_id": 1}
         ids["subscription_id"] = world.subscription().pk
+        ids |= {"wave": 1, "server": run.waves.all()[1].servers.all()[0].source_server_id}
         return cls(ids, run)
 
 
@@ -102,6 +110,10 @@ def _end(scene: Scene) -> dict[str, Any]:
     return {"recoveryInstanceIds": _instances(scene)}
 
 
+def _because(scene: Scene) -> dict[str, Any]:
+    return {"reason": "Its disk is broken."}
+
+
 def _tick(scene: Scene) -> dict[str, Any]:
     found = _instances(scene)
     kind = "production " if Execution.objects.get(pk=scene.run.pk).purpose.is_recovery else ""
@@ -141,6 +153,13 @@ API = [
     Rule("api-execution", "GET", EVERYBODY),
     Rule("api-execution", "DELETE", CONTROL),
     Rule("api-execution-resume", "POST", CONTROL),
+    Rule("api-execution-resume", "POST", RECOVERY, scene=Scene.paused_recovery),
+    Rule("api-wave-skip", "POST", CONTROL, _because),
+    Rule("api-wave-skip", "POST", RECOVERY, _because, Scene.paused_recovery),
+    Rule("api-wave-retry", "POST", CONTROL),
+    Rule("api-wave-start-now", "POST", CONTROL),
+    Rule("api-server-exclude", "POST", CONTROL, _because),
+    Rule("api-doctor", "GET", SWITCH_ACCOUNT),
     Rule("api-execution-cancel", "POST", CONTROL),
     Rule("api-execution-pause", "POST", CONTROL),
     Rule("api-execution-abandon", "POST", CONTROL),
@@ -201,6 +220,16 @@ CONSOLE = [
     Rule("retry-execution", "POST", RECOVERY, lambda scene: {"confirm": scene.run.plan_name}, Scene.failed_recovery),
     Rule("pause-execution", "POST", CONTROL),
     Rule("abandon-execution", "POST", CONTROL),
+    Rule("skip-wave", "POST", CONTROL, _because),
+    Rule("retry-wave", "POST", CONTROL),
+    Rule("start-wave-now", "POST", CONTROL),
+    Rule("exclude-server", "POST", CONTROL, _because),
+    Rule("check", "GET", SWITCH_ACCOUNT),
+    Rule("first-steps", "GET", EVERYBODY),
+    Rule("scan-regions", "POST", ADD_GROUP),
+    Rule("accept-suggestion", "POST", ADD_PLAN),
+    Rule("ignore-suggestion", "POST", EVERYBODY),
+    Rule("drill-one", "POST", ADD_PLAN),
     Rule("resume-execution", "POST", CONTROL),
     Rule("cancel-execution", "POST", CONTROL),
     Rule("hide-executions", "POST", DELETE_RUNS),
@@ -212,7 +241,7 @@ CONSOLE = [
 ]
 
 # Rights that only the administration asks for: tests/identity/test_accounts.py.
-ADMINISTRATION = {"drsorch_site.switch_account"}
+ADMINISTRATION = {SWITCH_ACCOUNT}
 
 # Each of these does its own check, or shows nothing of ours.
 OPEN = {

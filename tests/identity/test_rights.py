@@ -105,7 +105,7 @@ def is_closed(response: Any) -> bool:
 @pytest.mark.parametrize("name", sorted({rule.name for rule in API + CONSOLE}))
 def test_strangers_are_refused_whatever_the_method(name: str, db: None) -> None:
     pattern = next(each for each in addresses() if each.name == name)
-    numbers = {"entry_id": 1}
+    numbers = {"entry_id": 1, "wave": 1}
     address = reverse(name, kwargs={key: numbers.get(key, uuid.uuid4()) for key in pattern.pattern.converters})
     for method in METHODS:
         response = Client(raise_request_exception=False).generic(method, address)

@@ -49,6 +49,8 @@ def furnish() -> dict[str, Any]:
         "group_id": ProtectionGroup.objects.earliest("name").pk,
         "plan_id": plan.pk,
         "execution_id": run.pk,
+        "wave": 1,
+        "server": run.waves.all()[1].servers.all()[0].source_server_id,
         "subscription_id": subscription.pk,
         "entry_id": AuditEntry.objects.latest("id").pk,
         "server_id": SourceServer.objects.earliest("pk").pk,

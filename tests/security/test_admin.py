@@ -138,7 +138,10 @@ def test_it_makes_changes_and_deletes_a_plan_through_the_services(browser: Brows
     client = browser("admin")
     waves = [{"waveName": "First", "protectionGroupIds": [str(group.pk)], "serverIds": ids}]
     add = address(RecoveryPlan, "add")
-    assert client.post(add, {"name": "Payments", "waves": json.dumps(waves)}).status_code == 302
+    assert (
+        client.post(add, {"name": "Payments", "waves": json.dumps(waves), "drill_lease_ends": "TELL"}).status_code
+        == 302
+    )
     plan = RecoveryPlan.objects.get()
     change = address(RecoveryPlan, "change", plan.pk)
     shown = json.loads(client.get(change).context["adminform"].form.initial["waves"])

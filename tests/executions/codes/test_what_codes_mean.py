@@ -35,7 +35,7 @@ OTHERS = {
       for name in getattr(kind, "__members__", ())),
     *EVENTS, *WITHOUT_SNAPSHOT, *CUT_OFF, *CURRENT,
     *(set(STATUSES) - VALUES),
-    "START_DRILL", "START_RECOVERY",
+    "START_DRILL", "START_RECOVERY", "NOT_LISTED_YET",
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import time
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -131,7 +132,7 @@ def test_a_region_that_does_not_answer_slows_no_other(stage: Stage, fault: str) 
     plans = [plan_of(wave_of({"us-east-1": [each]}, each), name=each) for each in ids["us-east-1"]]
     plans += [plan_of(wave_of({"us-west-2": [each]}, each), name=each) for each in ids["us-west-2"]]
     stage.simulator.scenario(fault, region="us-east-1", **({"seconds": 18} if fault == "unreachable" else {}))
-    known = {"looked": InstancesKnown(), "clock": stage.clock}  # by the inventory: DRS is not asked at the start
+    known: dict[str, Any] = {"looked": InstancesKnown(), "clock": stage.clock}  # DRS is not asked at the start
     runs = [control.start(actor=SYSTEM, plan_id=plan.pk, kind=Kind.DRILL, **known) for plan in plans]
     began = time.monotonic()
     for _ in range(6):

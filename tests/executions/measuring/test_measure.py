@@ -111,7 +111,7 @@ def test_it_counts_rpo_from_a_declared_outage_and_flags_previous_snapshots(told:
 
 
 def test_it_counts_the_wait_for_a_quota(told: StillStage) -> None:
-    """Refused at 0 s and at 15 s: DRS takes the launch at the third try, 45 s after the start, ± backoff."""
+    """Refused twice with no job of ours to wait for: tried again every two minutes, DRS takes it at the third try."""
     told.simulator.scenario("quota_exceeded", times=2)
     run = told.start(told.plan("app-01"))
     told.until(run, "POLLING", step=1)
@@ -121,7 +121,7 @@ def test_it_counts_the_wait_for_a_quota(told: StillStage) -> None:
     assert job.attempt == 3
     assert job.intent_at is not None
     waited = (job.intent_at - run.started_at).total_seconds()
-    assert 30 <= waited <= 60
+    assert 30 <= waited <= 300
     assert wave.split[Part.QUOTA] == waited
     assert wave.took == int(waited + 517.5)
     assert sum(wave.split.values()) == wave.took
