@@ -138,20 +138,18 @@ def test_it_makes_changes_and_deletes_a_plan_through_the_services(browser: Brows
     client = browser("admin")
     waves = [{"waveName": "First", "protectionGroupIds": [str(group.pk)], "serverIds": ids}]
     add = address(RecoveryPlan, "add")
-    assert (
-        client.post(add, {"name": "Payments", "waves": json.dumps(waves), "drill_lease_ends": "TELL"}).status_code
-        == 302
-    )
+    named = {"name": "Payments", "drill_lease_ends": "TELL"}
+    assert client.post(add, {**named, "waves": json.dumps(waves)}).status_code == 302
     plan = RecoveryPlan.objects.get()
     change = address(RecoveryPlan, "change", plan.pk)
     shown = json.loads(client.get(change).context["adminform"].form.initial["waves"])
     assert shown[0]["serverIds"] == ids
     shown[0]["waveName"] = "Renamed"
-    assert client.post(change, {"name": "Payments", "waves": json.dumps(shown), "version": "1"}).status_code == 302
+    assert client.post(change, {**named, "waves": json.dumps(shown), "version": "1"}).status_code == 302
     assert plan.waves.get().name == "Renamed"
     assert last_entry("plan.update").before["waves"][0]["waveName"] == "First"
     for wrong in ("[", "{}", "[1]", '[{"waveNam": "x"}]', '[{"waveName": "x", "serverIds": ["s-1"]}]', "[]"):
-        assert errors(client.post(change, {"name": "Payments", "waves": wrong, "version": "2"})), wrong
+        assert errors(client.post(change, {**named, "waves": wrong, "version": "2"})), wrong
     assert client.post(address(RecoveryPlan, "delete", plan.pk), {"post": "yes"}).status_code == 302
     assert not RecoveryPlan.objects.exists()
 
