@@ -13,6 +13,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.test import Client, override_settings
 
+import doctor
 import drsorch_site
 import executions
 import identity
@@ -37,7 +38,7 @@ pytestmark = [pytest.mark.both, pytest.mark.django_db]
 
 def actions() -> Iterator[Callable[..., Any]]:
     """Every public function that acts for somebody: it takes `actor` by keyword."""
-    for room in (protection, plans, notify, executions, reports, identity, drsorch_site):
+    for room in (protection, plans, notify, executions, reports, identity, doctor, drsorch_site):
         for found in pkgutil.walk_packages(room.__path__, f"{room.__name__}."):
             if found.name == "drsorch_site.wsgi":
                 continue  # it would start

@@ -110,7 +110,7 @@ def test_it_asks_as_many_questions_for_a_big_run_as_for_a_small_one(
     look(console, "settings")
     with django_assert_max_num_queries(23):
         look(console, "execution", run.pk)
-    with django_assert_max_num_queries(30):
+    with django_assert_max_num_queries(32):
         look(console, "plan", run.plan_id)
 
 

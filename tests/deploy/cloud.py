@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import requests
 
 from deploy import stacks
 
@@ -48,6 +49,7 @@ def account(setenv: Callable[[str, str], None], delenv: Callable[[str], None]) -
     for name in [name for name in os.environ if name.startswith("AWS_ENDPOINT_URL_")]:
         delenv(name)
     setenv("AWS_ENDPOINT_URL", address)
+    requests.post(f"{address}/moto-api/reset", timeout=10).raise_for_status()  # what an earlier account left
     state_manager.set_transition("ecs::task", {"progression": "immediate"})
     try:
         yield address

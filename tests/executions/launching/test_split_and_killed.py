@@ -82,7 +82,7 @@ WAYS: dict[str, Callable[[RunningSimulator, Sequence[str]], None]] = {
     "conflict, nameless": partial(refused, code="ConflictException", named=False),
 }
 OUR_WORDS = ("It is no longer in DRS", "AWS never gave a clear answer")
-DAILY = [("invalid, nameless", 3), ("conflict, nameless", 1), ("gone", 50)]
+DAILY = [("invalid, nameless", 3), ("gone", 50)]
 REST = [(way, count) for way in WAYS for count in (1, 3, 50, 100) if (way, count) not in DAILY]
 
 

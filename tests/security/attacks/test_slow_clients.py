@@ -16,7 +16,7 @@ from identity.tokens import make_token
 from tests.support.api_client import make_user
 from tests.support.web_server import WebServer, web_server
 
-pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.django_db(transaction=True)]
 
 MANY = 64  # four times as many as the threads of both processes
 HOST = b"Host: 127.0.0.1\r\n"
