@@ -1,5 +1,6 @@
 """Recovery instances that run, over all runs and outsiders, over HTTP: listed, and some of them terminated."""
 
+import re
 from typing import TypedDict
 
 from rest_framework.request import Request
@@ -7,6 +8,7 @@ from rest_framework.response import Response
 
 from audit.request_actor import actor_for
 from contract.clock import unix
+from contract.errors import Invalid
 from contract.rest.schema import DRS, describes
 from contract.rest.serializers import OneOf, StrictSerializer, Text, Texts, read_body, read_query
 from contract.rest.views import ApiView
@@ -17,6 +19,7 @@ from executions.commands.end_instances import end_instances
 from executions.commands.standing import UNKNOWN_KIND, Standing, known_regions, standing
 from executions.states import Kind
 
+_INSTANCE_ID = re.compile(r"i-[0-9a-f]{8,17}")
 INSTANCE_IDS = {"minItems": 1, "maxItems": 200, "uniqueItems": True}
 
 
@@ -117,6 +120,9 @@ class EndInstances(ApiView):
     )
     def post(self, request: Request) -> Response:
         given = read_body(request, EndIn)
+        if strange := [each for each in given["recoveryInstanceIds"] if not _INSTANCE_ID.fullmatch(each)]:
+            text = f"{strange[0][:64]!r} is no id of an instance, such as i-0123456789abcdef0."
+            raise Invalid({"recoveryInstanceIds": [text]})
         done = end_instances(
             actor=actor_for(request), instance_ids=given["recoveryInstanceIds"], comment=given.get("comment", "")
         )
