@@ -57,6 +57,8 @@ def test_every_action_journals_its_refusals() -> None:
         "plans.services.delete_plan",
         "protection.services.create_group",
     } <= found
+    steps = "doctor.first_steps.services"  # two that call services which journal for themselves
+    found -= {f"{steps}.accept", f"{steps}.plan_of_one"}
     assert found == set(journal.VERBS), "put @attempt on the function that lacks it"
     assert len(set(journal.VERBS.values())) == len(journal.VERBS)
 
