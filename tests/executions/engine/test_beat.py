@@ -16,6 +16,7 @@ from executions import pacemaker, queue
 from executions.engine.beat import HOLDER, STANDBY_SECONDS, Beat
 from executions.models import LaunchJob, Pacemaker
 from plans.models import RecoveryPlan
+from protection.inventory.recovery_instances import InstancesKnown
 from tests.executions.launching.test_many_servers import bulk, plan_of, wave_of
 from tests.support.processes import eventually, running_engine
 from tests.support.stage import Stage
@@ -54,7 +55,7 @@ def test_one_worker_launches_in_one_region_while_another_hangs(stage: Stage, eas
     with running_engine(DRSORCH_WORKERS="1"):
         eventually(pacemaker.is_alive, what="the first beat")
         began, ages = time.monotonic(), []
-        stage.start(east)
+        stage.start(east, looked=InstancesKnown())
         eventually(lambda: time.monotonic() - began > 3, what="the worker's wait for the region that hangs")
         assert not sent_in("us-east-1")
         stage.start(west)
