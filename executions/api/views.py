@@ -49,7 +49,7 @@ from executions.commands.abandon import abandon
 from executions.commands.hide_finished import HIDE
 from executions.commands.production import look_at_plan
 from executions.models import Execution
-from executions.runs.allowed.actions import CONTROL, right_to_start
+from executions.runs.allowed.actions import CONTROL, Meant, right_to_start
 from executions.states import ExecutionStatus, JobStatus, Kind
 from protection.inventory.recovery_instances import InstancesKnown
 
@@ -294,7 +294,7 @@ class Resume(ApiView):
             actor=actor_for(request),
             execution_id=_id(execution_id),
             comment=given.get("comment", ""),
-            wave=given.get("waveNumber"),
+            meant=Meant(given["waveNumber"]) if "waveNumber" in given else None,
         )
         # The command wrote this revision: either into the wave that it resumed, or into none.
         resumed = execution.waves.filter(revision=execution.revision).exists()

@@ -24,7 +24,7 @@ from executions.commands.production import Consent, look_at_plan
 from executions.models import Execution, WaveRun
 from executions.runs import notifications, transitions
 from executions.runs.allowed import actions, conflicts
-from executions.runs.allowed.actions import Verb, right_to_start
+from executions.runs.allowed.actions import Meant, Verb, right_to_start
 from executions.runs.current_wave import failed_waiting_wave
 from executions.runs.journal import note
 from executions.states import ExecutionStatus, Kind, WaveStatus
@@ -154,18 +154,18 @@ def locked(execution_id: uuid.UUID) -> Execution:
 
 @attempt("execution.resume", "execution", subject="execution_id")
 def resume(
-    *, actor: Actor, execution_id: uuid.UUID, comment: str = "", wave: int | None = None, clock: Clock = db_clock
+    *, actor: Actor, execution_id: uuid.UUID, comment: str = "", meant: Meant | None = None, clock: Clock = db_clock
 ) -> Execution:
     """Let a paused run go on. Of two resumes at once one wins; the other is told EXECUTION_NOT_PAUSED.
 
-    `wave` is the number, from 0, of the wave that is meant, or NO_WAVE for a pause that has not come yet: when the
-    run waits elsewhere by now, nothing is resumed (EXECUTION_NOT_PAUSED). None means whatever waits.
+    `meant` is where somebody saw it wait: when it waits elsewhere by now, nothing is resumed (EXECUTION_NOT_PAUSED).
+    None means whatever waits.
     """
     require(actor, Verb.RESUME, execution_id)
     check_comment(comment)
     with transaction.atomic():
         execution, now = locked(execution_id), clock()
-        actions.is_done(execution, actions.no_resume(execution, wave))
+        actions.is_done(execution, actions.no_resume(execution, meant))
         if execution.state is ExecutionStatus.PAUSED:
             _resume_paused(actor, execution, comment, now)
         else:

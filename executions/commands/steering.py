@@ -172,9 +172,12 @@ def retry_wave(
         actions.is_done(execution, steering.no_retry(execution, row, servers))
         chosen = _chosen(servers, server_ids)
         control.change(execution, now, status=ExecutionStatus.RUNNING)
-        before = {each.source_server_id: [each.launch_status, each.error] for each in chosen}
+        before = {
+            each.source_server_id: [each.launch_status, each.error, each.recovery_instance_id or None]
+            for each in chosen
+        }
         launches = _launch_again(row, chosen)
-        _reopen(row)
+        _reopen(row, now)
         transitions.touch(execution, now, [row])
         note(
             execution,
@@ -245,12 +248,13 @@ _NOT_LAUNCHED: dict[str, Any] = {
 }
 
 
-def _reopen(wave: WaveRun) -> None:
+def _reopen(wave: WaveRun, now: datetime) -> None:
+    """Under way again, with a time limit from now on: servers that DRS still launches may never be told of."""
     columns: dict[str, Any] = {
         "status": WaveStatus.INITIATED,
         "status_message": "",
         "ended_at": None,
-        "deadline_at": None,
+        "deadline_at": now + wave.time_limit,
         "error_code": "",
         "error_message": "",
         "asked_at": None,

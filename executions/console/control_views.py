@@ -20,7 +20,7 @@ from executions.commands.abandon import abandon
 from executions.console.forms import CommentForm
 from executions.console.live_page.page_content import Live
 from executions.models import Execution
-from executions.runs.allowed.actions import NO_WAVE, actions_of
+from executions.runs.allowed.actions import NO_WAVE, Meant, actions_of
 from executions.runs.allowed.terminable_instances import terminable_servers
 from executions.runs.silence.unresponsive_regions import silent_jobs, wave_in_flight
 from executions.terminating.instances import launched
@@ -32,8 +32,7 @@ GIVE_UP = "give up"  # what has to be typed
 @require_http_methods(["GET", "HEAD", "POST"])
 def execution_resume(request: HttpRequest, execution_id: uuid.UUID) -> HttpResponse:
     """Let a run go on with the wave that the form is about, or take back a pause that was asked for."""
-    wave = _wave_meant(request.POST.get("wave"))
-    return _command(request, execution_id, partial(control.resume, wave=wave))
+    return _command(request, execution_id, partial(control.resume, meant=_meant(request)))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -42,12 +41,12 @@ def execution_pause(request: HttpRequest, execution_id: uuid.UUID) -> HttpRespon
     return _command(request, execution_id, control.pause)
 
 
-def _wave_meant(text: str | None) -> int | None:
-    """The wave of the form; one that names none, as where no wave waited yet, means none."""
-    if text is None:
+def _meant(request: HttpRequest) -> Meant | None:
+    """Where the form's page saw the run wait; one that names no wave, as where none waited yet, means none."""
+    if "wave" not in request.POST:
         return None
-    wave = whole_number(text)
-    return NO_WAVE if wave is None else wave
+    wave = whole_number(request.POST["wave"])
+    return Meant(NO_WAVE if wave is None else wave, whole_number(request.POST.get("attempt", "")))
 
 
 def _command(request: HttpRequest, execution_id: uuid.UUID, verb: Callable[..., Execution]) -> HttpResponse:

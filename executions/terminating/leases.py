@@ -10,13 +10,14 @@ from functools import partial
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from audit.actor import ENGINE
 from contract.clock import Clock, unix, utc
 from drs.client import Drs, SendWindow
 from drs.errors import DrsError
 from executions.models import Execution, ServerHold, ServerRun
+from executions.querysets import STANDING
 from executions.runs import notifications, transitions
 from executions.runs.allowed.actions import no_terminate
 from executions.runs.aws_calls import AwsCalls
@@ -31,9 +32,10 @@ WARNING = timedelta(hours=1)
 
 
 def due(now: datetime) -> QuerySet[Execution]:
-    """Drills that are over, of whose leases something is to be said or done."""
+    """Drills that are over, whose instances stand, and of whose leases something is to be said or done."""
     leased = Execution.objects.final().filter(kind=Kind.DRILL, lease_ends_at__isnull=False, lease_over_at=None)
-    return leased.filter(lease_ends_at__lte=now + WARNING).order_by("lease_ends_at")
+    stands = Exists(ServerRun.objects.filter(STANDING, wave__execution=OuterRef("pk")))
+    return leased.filter(stands, lease_ends_at__lte=now + WARNING).order_by("lease_ends_at")
 
 
 def look(execution: Execution, clock: Clock) -> AwsCalls[None]:

@@ -23,6 +23,15 @@ CONTROL = "executions.control_execution"
 NO_WAVE = -1  # what somebody expects to wait who saw a pause only asked for
 
 
+@dataclass(frozen=True)
+class Meant:
+    """Where somebody saw the run wait: at a wave, numbered from 0, or NO_WAVE for a pause that has not come yet.
+    `attempt` is which attempt at the wave had failed, 0 before it is launched, None for either."""
+
+    wave: int
+    attempt: int | None = None
+
+
 class Verb(Enum):
     """What a person can do with a run."""
 
@@ -190,24 +199,24 @@ def no_cancel(execution: Execution) -> Refusal | None:
     return None
 
 
-def no_resume(execution: Execution, wave: int | None = None) -> Refusal | None:
-    """Why the run cannot go on. `wave` is the number of the wave that is meant, NO_WAVE for a pause that has not come
-    yet, None for whatever waits."""
+def no_resume(execution: Execution, meant: Meant | None = None) -> Refusal | None:
+    """Why the run cannot go on where that is `meant`; None for whatever waits."""
     code = Code.EXECUTION_NOT_PAUSED
     if execution.state is ExecutionStatus.PAUSED:
-        return None if wave is None else _waits_elsewhere(execution, wave)
+        return None if meant is None else _waits_elsewhere(execution, meant)
     if execution.state.is_final:
         return Refusal(code, "The run is over.")
-    if execution.pause_requested_at is not None and wave in (None, NO_WAVE):
+    if execution.pause_requested_at is not None and (meant is None or meant.wave == NO_WAVE):
         return None  # it takes the pause back
     return Refusal(code, "The run is not paused.")
 
 
-def _waits_elsewhere(execution: Execution, meant: int) -> Refusal | None:
+def _waits_elsewhere(execution: Execution, meant: Meant) -> Refusal | None:
     waves = execution.waves.all()
     failed, waits = failed_waiting_wave(waves), waiting_wave(waves)
     there = failed or waits
-    if there is None or there.number == meant:
+    attempt = failed.attempt if failed else 0
+    if there is None or (there.number == meant.wave and meant.attempt in (None, attempt)):
         return None
     where = f"after wave {there.number + 1}, which failed" if failed else f"before wave {there.number + 1}"
     return Refusal(

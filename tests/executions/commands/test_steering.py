@@ -3,9 +3,11 @@
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
+from executions.commands import steering
 from executions.models import Execution, ServerRun
 from plans.fields import WaveSpec
 from plans.models import RecoveryPlan
@@ -150,6 +152,28 @@ def test_a_wave_waits_for_its_time_or_is_started_now(stage: Stage, api: Api) -> 
     stage.look()
     assert len(stage.launches()) == 2
     assert stage.until(run, "COMPLETED").status == "COMPLETED"
+
+
+def test_a_button_that_was_shown_before_something_else_happened_does_nothing(stage: Stage, client: Client) -> None:
+    """Before the wave, and after each of its failures: each button is for what its page showed."""
+    client.force_login(make_user("operator"))
+    plan = planned(stage, "app-01", "web-01 web-02", pause_before={1: True}, on_failure={1: "PAUSE"})
+    failing(stage, "web-01", times=2)
+    run = stage.until(stage.start(plan), "PAUSED")
+
+    def resume(attempt: int) -> str:
+        client.post(f"/executions/{run.pk}/resume", {"wave": "1", "attempt": str(attempt)})
+        return stage.fresh(run).status
+
+    assert resume(1) == "PAUSED"
+    assert resume(0) == "RUNNING"
+    stage.until(run, "PAUSED", "PARTIAL")
+    assert resume(0) == "PAUSED"
+    steering.retry_wave(actor=SYSTEM, execution_id=run.pk, wave=1, clock=stage.clock)
+    stage.until(run, "PAUSED", "PARTIAL")
+    assert resume(1) == "PAUSED"
+    assert resume(2) == "RUNNING"
+    assert stage.until(run, "PARTIAL").status == "PARTIAL"
 
 
 def test_an_operator_steers_drills_and_no_recoveries(stage: Stage) -> None:

@@ -3,7 +3,7 @@ rows, and nothing is sorted."""
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,7 @@ from django.db import connection
 
 from contract.rest.paging import Cursor, page
 from executions.api.views import filtered
+from executions.models import Execution
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both]
 
@@ -51,8 +52,10 @@ def plans() -> Iterator[list[str]]:
             found.append("\n".join(str(row[-1]) for row in context["cursor"].fetchall()))
         return execute(sql, params, many, context)
 
+    fill()
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
+            cursor.execute("ANALYZE executions_execution")  # of an empty table any index seems as good as another
             cursor.execute(
                 "SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off"
             )
@@ -60,14 +63,35 @@ def plans() -> Iterator[list[str]]:
         yield found
 
 
-@pytest.mark.parametrize("asked", QUERIES, ids=lambda asked: "+".join(asked) or "all")
+def fill() -> None:
+    """Some runs of every sort, few of them rare in two ways."""
+    now = datetime(2026, 6, 1, tzinfo=UTC)
+    Execution.objects.bulk_create(
+        Execution(
+            plan_name="P",
+            total_waves=1,
+            kind="RECOVERY" if number % 23 == 0 else "DRILL",
+            status="FAILED" if number % 29 == 0 else "COMPLETED",
+            dry_run=number % 3 == 0,
+            hidden_at=now if number % 4 == 0 else None,
+            started_at=now - timedelta(minutes=number),
+            ended_at=now,
+        )
+        for number in range(3000)
+    )
+
+
 @pytest.mark.parametrize("is_first", [True, False], ids=["first page", "later page"])
-def test_no_list_looks_through_the_history(plans: list[str], asked: dict[str, str], is_first: bool) -> None:
-    token = None if is_first else Cursor(datetime(2026, 1, 1, tzinfo=UTC), UUID(int=1)).token()
-    page(filtered(asked), time="started_at", limit=50, token=token)
-    (plan,) = plans
-    assert f"{expected(asked)} " in f"{plan} ", plan
-    assert not re.search(r"TEMP B-TREE|Sort|Seq Scan", plan), plan
+def test_no_list_looks_through_the_history(plans: list[str], is_first: bool) -> None:
+    token = None if is_first else Cursor(datetime(2026, 6, 1, tzinfo=UTC), UUID(int=1)).token()
+    wrong = {}
+    for asked in QUERIES:
+        plans.clear()
+        page(filtered(asked), time="started_at", limit=50, token=token)
+        (plan,) = plans
+        if f"{expected(asked)} " not in f"{plan} " or re.search(r"TEMP B-TREE|Sort|Seq Scan", plan):
+            wrong["+".join(asked) or "all"] = plan
+    assert not wrong
 
 
 @pytest.mark.parametrize("more", [{}, {"status": "FAILED"}, {"executionType": "RECOVERY", "status": "FAILED"}])
