@@ -8,6 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from contract.clock import db_clock
+from drs_simulator.testing import RunningSimulator
 from drsorch_site.page_context import beat as known_beat
 from executions.models import Execution, Pacemaker, PlanReadiness
 from executions.pacemaker import SILENT_AFTER
@@ -101,7 +102,9 @@ def test_the_question_before_a_start_says_that_nothing_launches(
     assert "Not ready" in dialog
 
 
-def test_a_start_is_taken_all_the_same_and_its_page_says_that_it_waits(chief: Client, plan: RecoveryPlan) -> None:
+def test_a_start_is_taken_all_the_same_and_its_page_says_that_it_waits(
+    chief: Client, plan: RecoveryPlan, simulator: RunningSimulator
+) -> None:
     die()
     chief.post(reverse("start-drill", args=[plan.pk]))
     run = Execution.objects.get()

@@ -3,6 +3,8 @@
 import contextlib
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ import requests
 
 from identity.tokens import make_token
 from tests.support.api_client import make_user
+from tests.support.processes import ROOT
 from tests.support.web_server import WebServer, web_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.django_db(transaction=True)]
@@ -37,6 +40,7 @@ SLOW = {
 
 @pytest.fixture(scope="module")
 def server(django_db_setup: None, django_db_blocker: object) -> Iterator[WebServer]:
+    subprocess.run([sys.executable, "manage.py", "collectstatic", "--no-input", "-v0"], cwd=ROOT, check=True)
     with django_db_blocker.unblock(), web_server() as found:  # type: ignore[attr-defined]
         yield found
 
