@@ -108,6 +108,9 @@ class Delivery(models.Model):
     ended_at = models.DateTimeField(null=True)
     next_try_at = models.DateTimeField(null=True, help_text="When to send it; also the end of the sender's lease")
     claim = models.UUIDField(null=True, help_text="Fencing token of whoever sends it")
+    folded_into = models.UUIDField(
+        null=True, help_text="The delivery that told this one, too, as very many were waiting (notify.folding)"
+    )
 
     objects = DeliveryQuerySet.as_manager()
     subscription_id: uuid.UUID | None
@@ -125,6 +128,9 @@ class Delivery(models.Model):
         ]
         indexes = [
             models.Index(fields=["next_try_at"], condition=Q(next_try_at__isnull=False), name="delivery_due"),
+            models.Index(
+                fields=["subscription", "next_try_at"], condition=Q(next_try_at__isnull=False), name="delivery_turn"
+            ),
             models.Index(fields=["claim"], condition=Q(claim__isnull=False), name="delivery_claimed"),
             models.Index(fields=["-created_at", "-id"], name="delivery_newest"),
         ]

@@ -44,7 +44,8 @@ class SubscriptionDeleted(TypedDict):
 
 
 class DeliveryShape(TypedDict):
-    """One notification to one subscription, and what became of it. `error` is why the last attempt failed."""
+    """One notification to one subscription, and what became of it. `error` is why the last attempt failed.
+    `foldedInto` is the delivery whose message told this one, too, because very many were waiting."""
 
     deliveryId: str
     subscriptionId: str | None
@@ -61,6 +62,7 @@ class DeliveryShape(TypedDict):
     nextAttempt: int | None
     endTime: int | None
     error: str
+    foldedInto: str | None
 
 
 class DeliveriesAnswer(TypedDict):
@@ -107,4 +109,5 @@ def show_delivery(delivery: Delivery) -> DeliveryShape:
         nextAttempt=unix(delivery.next_try_at),
         endTime=unix(delivery.ended_at),
         error=delivery.error,
+        foldedInto=str(delivery.folded_into) if delivery.folded_into else None,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import transaction
+from django.db.models import F
 
 from audit.actor import Actor
 from audit.journal import attempt, record
@@ -99,6 +100,8 @@ def update(
         subscription.save()
         pending = subscription.deliveries.filter(status=DeliveryStatus.PENDING)
         pending.update(channel=wanted.channel, recipient=shown(wanted.channel, wanted.target))
+        if moved:  # also what an engine has in hand: it finds its claim gone, and stops
+            pending.filter(claim__isnull=False).update(claim=None, next_try_at=F("created_at"))
         detail = {"newSigningKey": True} if secret else {}
         _journal(actor, "subscription.update", subscription, before=before, after=state(subscription), detail=detail)
     return Saved(subscription, secret)

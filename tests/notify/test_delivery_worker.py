@@ -1,6 +1,5 @@
 """At least once, never lost, and nobody waits for a receiver: the outbox and those who empty it."""
 
-import threading
 import time
 from datetime import timedelta
 
@@ -170,20 +169,6 @@ def test_hundreds_due_to_one_do_not_hide_another(
         send(worker)
         assert [each.json["subject"] for each in receiver.requests] == ["PAUSED"]
         assert len(failing.requests) == 1
-
-
-def test_what_waits_behind_a_quick_receiver_follows_at_once(receiver: Receiver, subscribe: Subscribe) -> None:
-    due(subscribe(receiver.url).subscription, 30)
-    stop, worker = threading.Event(), DeliveryWorker()
-    thread = threading.Thread(target=worker.run, args=[stop])
-    began = time.monotonic()
-    thread.start()
-    try:
-        eventually(lambda: len(receiver.requests) == 31, 25, what="31 deliveries")
-    finally:
-        stop.set()
-        thread.join(20)
-    assert time.monotonic() - began < 25  # one a second would take 31
 
 
 def test_a_sender_that_is_too_late_marks_nothing(
