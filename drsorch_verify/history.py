@@ -9,10 +9,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from drsorch_verify import came_up, chain, derive, steered
+from drsorch_verify import came_up, chain, cleaned_up, derive, leased, steered
 
 Json = dict[str, Any]
-_ASKED = ("execution.terminate", "terminate.sent")
 SLACK = 120  # seconds by which clocks may differ: ours, the database's and AWS's
 # As the journal spells what could forge a line.
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -40,7 +39,7 @@ def problems(record: Json, entries: Sequence[Json]) -> list[str]:
         about = "" if each is record else f"attempt {each['attempt']}, "
         told = [entry for entry in entries if entry["subject_id"] == each["executionId"] and not entry["refused"]]
         found += [f"report: {about}{text}" for text in _of_attempt(record, each, told, launches=not record["dryRun"])]
-    found += [f"report: {text}" for text in _of_cleanup(record, entries)]
+    found += [f"report: {text}" for each in (cleaned_up, leased) for text in each.problems(record, entries)]
     return found + _of_lines(record, entries)
 
 
@@ -292,26 +291,6 @@ def _last(entries: Iterable[Json], *verbs: str, **columns: object) -> Json | Non
 
 def _digest(value: object) -> str:
     return chain.sha256(chain.canonical(value))
-
-
-def _of_cleanup(record: Json, entries: Sequence[Json]) -> list[str]:
-    """What DRS accepted for termination, and what it listed afterwards. Reports of earlier versions do not say."""
-    shown = record["cleanup"]
-    mine = [entry for entry in entries if entry["subject_id"] == record["executionId"] and not entry["refused"]]
-    asked = {each for entry in mine if entry["verb"] in _ASKED for each in entry["detail"].get("instances", [])}
-    found = [f"the journal does not tell that {each} was to be terminated" for each in shown.get("accepted", [])
-             if each not in asked]  # fmt: skip
-    proof, proved = shown.get("proof"), _last(mine, "terminate.proved")
-    whole = None if proved is None else proved["detail"]["proof"]
-    if proof is not None and proof != whole and shown["status"] == "COMPLETED" and _covers(proof, record):
-        found.append("what DRS listed after the clean-up is not what the journal says")
-    return found
-
-
-def _covers(proof: Sequence[Json], record: Json) -> bool:
-    """Whether DRS was asked wherever the run had instances: before that the journal has no entry of it."""
-    places = {(job["accountId"], job["region"]) for wave in record["waves"] for job in wave["jobs"] if job["jobId"]}
-    return places <= {(each["accountId"], each["region"]) for each in proof}
 
 
 # The journal as the report shows it

@@ -247,6 +247,14 @@ class Kind(Status):
                 assert_never(self)
 
 
+UNKNOWN_KIND = "UNKNOWN"  # DRS does not say; counts as production
+
+
+def kind_by_drs(is_drill: bool | None) -> str:
+    """What DRS calls an instance: a drill's, a recovery's, or UNKNOWN."""
+    return UNKNOWN_KIND if is_drill is None else Kind.DRILL.value if is_drill else Kind.RECOVERY.value
+
+
 class TerminationStatus(Status):
     """Where the clean-up of a run's instances is."""
 

@@ -11,12 +11,14 @@ from executions.models import Execution
 from executions.states import LaunchStatus, Reached, TerminationStatus
 from executions.terminating.cleanup_proof import sentences as proof_sentences
 from plans.fields import WAVE_SETTINGS, WAVE_TEXTS
+from plans.models import LeaseEnds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from executions.api.server_runs import FindingShape
     from reports.report_data import AttemptShape, MeasuredShape, RecordShape, SplitShape, TargetShape
+    from reports.terminations import LeaseShape
 
 
 def clock(seconds: int | None) -> str:
@@ -274,6 +276,8 @@ def ending(record: "RecordShape") -> list[list[str]]:
     label = TerminationStatus.of(cleanup["status"]).label
     running = f", {cleanup['stillRunning']} still running" if cleanup["stillRunning"] else ""
     rows = [["Clean-up", "Nothing was launched" if record["dryRun"] else label + running]]
+    if lease := cleanup["lease"]:
+        rows.append(["Lease of the instances", _lease(lease)])
     if cleanup["stopped"]:
         rows.append(["Stopped in EC2", ", ".join(cleanup["stopped"])])
     if cleanup["alreadyGone"]:
@@ -305,6 +309,14 @@ def ending(record: "RecordShape") -> list[list[str]]:
     rows.append(["Previous RTA", rta + _change(before["rtoChangeSeconds"])])
     rows.append(["Previous RPA", span(before["rpoSeconds"]) + _change(before["rpoChangeSeconds"])])
     return rows
+
+
+def _lease(lease: "LeaseShape") -> str:
+    until = f"until {clock(lease['endsTime'])}"
+    if lease["overTime"] is None:
+        return f"{until}, warned at {clock(lease['warnedTime'])}" if lease["warnedTime"] else until
+    over = "termination requested" if lease["atEnd"] == LeaseEnds.TERMINATE else "people were told"
+    return f"{until}; over, {over} at {clock(lease['overTime'])}"
 
 
 def _change(seconds: int | None) -> str:

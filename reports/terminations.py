@@ -29,6 +29,17 @@ class CleanupFailureShape(TypedDict):
     message: str
 
 
+class LeaseShape(TypedDict):
+    """Of a drill whose instances may run on for a time: by its plan so many `hours`, with `atEnd` TELL or TERMINATE,
+    and by what people extended it to until `endsTime`. `overTime` is when people were told, or they were terminated."""
+
+    hours: int | None
+    atEnd: str
+    endsTime: int
+    warnedTime: int | None
+    overTime: int | None
+
+
 class CleanupShape(TypedDict):
     """`accepted` by DRS for termination, `alreadyGone` without that, `failed`, and not known to DRS any more: each of
     the instances that are not simply running is in one. `proof` is what DRS listed of them when all was over."""
@@ -41,6 +52,7 @@ class CleanupShape(TypedDict):
     failed: list[CleanupFailureShape]
     unknownToDrs: list[str]
     proof: list[PlaceProof] | None
+    lease: LeaseShape | None
     jobs: list[CleanupJobShape]
 
 
@@ -72,6 +84,7 @@ def cleanup(execution: Execution, rows: Sequence[WaveRows]) -> CleanupShape:
         failed=[_failure(each) for each in told.failed],
         unknownToDrs=unknown,
         proof=execution.cleanup_proof,
+        lease=_lease(execution),
         jobs=jobs,
     )
 
@@ -79,4 +92,16 @@ def cleanup(execution: Execution, rows: Sequence[WaveRows]) -> CleanupShape:
 def _failure(each: Failure) -> CleanupFailureShape:
     return CleanupFailureShape(
         recoveryInstanceId=each.recovery_instance_id or None, code=each.code, message=each.message
+    )
+
+
+def _lease(execution: Execution) -> LeaseShape | None:
+    if execution.lease_ends_at is None:
+        return None
+    return LeaseShape(
+        hours=execution.drill_lease_hours,
+        atEnd=execution.drill_lease_ends,
+        endsTime=unix(execution.lease_ends_at),
+        warnedTime=unix(execution.lease_warned_at),
+        overTime=unix(execution.lease_over_at),
     )

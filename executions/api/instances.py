@@ -16,8 +16,8 @@ from contract.rights import AnyOf, not_allowed
 from executions.api.representation import TerminationFailure
 from executions.commands import control
 from executions.commands.end_instances import end_instances
-from executions.commands.standing import UNKNOWN_KIND, Standing, known_regions, standing
-from executions.states import Kind
+from executions.commands.standing import Standing, known_regions, standing
+from executions.states import UNKNOWN_KIND, Kind
 
 _INSTANCE_ID = re.compile(r"i-[0-9a-f]{8,17}")
 INSTANCE_IDS = {"minItems": 1, "maxItems": 200, "uniqueItems": True}

@@ -51,6 +51,7 @@ def extend_lease(
             before={"leaseEndsTime": unix(before) if before else None},
             after={"leaseEndsTime": unix(ends)},
             hours=hours,
+            extendedTime=unix(now),
         )
         transitions.touch(execution, now)
     execution.refresh_from_db()

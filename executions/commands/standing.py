@@ -14,10 +14,8 @@ from executions.commands.production import ended_since, launched_outside, of_run
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
 from executions.querysets import STANDING
 from executions.runs.claim import LARGE_COLUMNS
-from executions.states import InstanceState, Kind
+from executions.states import UNKNOWN_KIND, InstanceState, Kind, kind_by_drs
 from protection.models import RecoveryInstance, RegionInventory, SourceServer
-
-UNKNOWN_KIND = "UNKNOWN"  # DRS does not say; counts as production
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,11 @@ def standing() -> list[Standing]:
     for instance in listed:
         row = ours.pop(instance.pk, None)
         run = row.wave.execution if row else jobs.get(instance.job_id)
-        found.append(_standing(instance, row, run, _kind(instance), known.get(instance.source_server_id), failures))
+        found.append(
+            _standing(
+                instance, row, run, kind_by_drs(instance.is_drill), known.get(instance.source_server_id), failures
+            )
+        )
     for row in ours.values():  # not listed: not yet, or not any more
         server = known.get(row.source_server_id)
         found.append(_standing(None, row, row.wave.execution, Kind.of(row.wave.execution.kind), server, failures))
@@ -98,7 +100,7 @@ def left_running(now: datetime) -> list[LeftRunning]:
     for each in listed:
         since, _, ends = ours.pop(each.pk, (each.launched_at, "", None))
         if each.pk not in ended:
-            found.append((_kind(each), since, ends is not None and ends <= now))
+            found.append((kind_by_drs(each.is_drill), since, ends is not None and ends <= now))
     found += [(kind, since, ends is not None and ends <= now) for since, kind, ends in ours.values()]
     return [
         LeftRunning(
@@ -109,10 +111,6 @@ def left_running(now: datetime) -> list[LeftRunning]:
         )
         for kind in sorted({each[0] for each in found})
     ]
-
-
-def _kind(instance: RecoveryInstance) -> str:
-    return UNKNOWN_KIND if instance.is_drill is None else Kind.DRILL if instance.is_drill else Kind.RECOVERY
 
 
 def _launched() -> Iterable[ServerRun]:

@@ -125,9 +125,13 @@ def _save(job: TerminationJob, status: JobStatus, gone: list[str], failures: Fai
         if not job.watched:
             job.failures = failures
             job.save(update_fields=["failures"])
-            note(execution, "terminate.ended", jobId=job.job_id, terminated=gone, failed=sorted(job.failures))
+            codes = {each: failure["code"] for each, failure in failures.items()}
+            note(execution, "terminate.ended", jobId=job.job_id, terminated=gone, failed=sorted(failures), codes=codes)
             wake_waiting(job.account_id, job.region, now)
-        mark_terminated(execution, now, recovery_instance_id__in=gone)
+        new = mark_terminated(execution, now, recovery_instance_id__in=gone)
+        if new and job.watched:
+            ids = [each.recovery_instance_id for each in new]
+            note(execution, "terminate.gone", jobId=job.job_id, region=job.region, instances=ids)
         lost = [each for each, failure in failures.items() if failure["code"] == Code.UNKNOWN_TO_DRS]
         mark_unknown(execution, now, recovery_instance_id__in=lost)
         roll_up(execution, now)

@@ -22,7 +22,7 @@ from executions.runs import notifications, transitions
 from executions.runs.allowed.actions import no_terminate
 from executions.runs.aws_calls import AwsCalls
 from executions.runs.journal import note
-from executions.states import Kind
+from executions.states import Kind, kind_by_drs
 from executions.terminating.instances import GONE, Place, launched, lock_run, terminable_by_region
 from executions.terminating.send import send
 from executions.terminating.terminate import record_intents
@@ -56,7 +56,8 @@ def look(execution: Execution, clock: Clock) -> AwsCalls[None]:
 def _tell(execution: Execution, up: Sequence[ServerRun], now: datetime) -> None:
     with transaction.atomic():
         if _mark(execution, lease_over_at=now):
-            note(execution, "lease.over", instances=_ids(up), leaseEndsTime=unix(execution.lease_ends_at))
+            ends = unix(execution.lease_ends_at)
+            note(execution, "lease.over", instances=_ids(up), leaseEndsTime=ends, overTime=unix(now))
             notifications.lease_over(execution, len(up), now)
             transitions.touch(execution, now)
 
@@ -65,7 +66,7 @@ def _warn(execution: Execution, up: Sequence[ServerRun], ends: datetime, now: da
     with transaction.atomic():
         if _mark(execution, lease_warned_at=now, lease_ends_at=ends):
             execution.lease_ends_at = ends
-            note(execution, "lease.warned", instances=_ids(up), leaseEndsTime=unix(ends))
+            note(execution, "lease.warned", instances=_ids(up), leaseEndsTime=unix(ends), warnedTime=unix(now))
             notifications.lease_warning(execution, len(up), now)
             transitions.touch(execution, now)
 
@@ -94,18 +95,20 @@ def _end(execution: Execution, up: Sequence[ServerRun], clock: Clock) -> AwsCall
             "assignment__source_server_id", flat=True
         )
     )
-    mine: list[str] = []
+    kinds: dict[str, str] = {}
     for place, servers in terminable_by_region(execution).items():
         try:
-            mine += yield from _drills(place, [each for each in servers if each.source_server_id not in held])
+            kinds |= yield from _kinds(place, [each for each in servers if each.source_server_id not in held])
         except DrsError:
             return  # nothing is ended unseen; asked again at the next look
+    mine = [each for each, kind in kinds.items() if kind == Kind.DRILL]
     window, now = SendWindow(settings.SEND_WINDOW_SECONDS), clock()
     with transaction.atomic():
         if not _mark(execution, lease_over_at=now):
             return
         left = [each for each in _ids(up) if each not in mine]
-        note(execution, "lease.ended", instances=mine, leftAlone=left, leaseEndsTime=unix(execution.lease_ends_at))
+        told = {"leaseEndsTime": unix(execution.lease_ends_at), "overTime": unix(now), "drsSays": kinds}
+        note(execution, "lease.ended", instances=mine, leftAlone=left, facts=told)
         notifications.lease_ended(execution, mine, len(left), now)
         transitions.touch(execution, now)
         comment = f"Their lease ended at {utc(execution.lease_ends_at or now)}."
@@ -113,21 +116,17 @@ def _end(execution: Execution, up: Sequence[ServerRun], clock: Clock) -> AwsCall
     yield from send(execution, jobs, window, clock)
 
 
-def _drills(place: Place, servers: Sequence[ServerRun]) -> AwsCalls[list[str]]:
-    """Those of these servers' instances that DRS calls a drill's and lists with the job by which this run launched
-    them. Raises DrsError."""
+def _kinds(place: Place, servers: Sequence[ServerRun]) -> AwsCalls[dict[str, str]]:
+    """What DRS calls each of these servers' instances that it lists with the job by which this run launched them: a
+    drill's, a recovery's, or UNKNOWN. Raises DrsError."""
     account, region = place
     if not servers:
-        return []
+        return {}
     wanted = [each.source_server_id for each in servers]
     listed = yield partial(Drs(region, account, reading="guard").recovery_instances, wanted)
-    jobs = {
-        each.recovery_instance_id: each.job_id
+    launches = {(each.recovery_instance_id, each.job.job_id) for each in servers if each.recovery_instance_id}
+    return {
+        each.recovery_instance_id: kind_by_drs(each.is_drill)
         for each in listed
-        if each.is_drill is True and each.ec2_state not in GONE
+        if each.ec2_state not in GONE and (each.recovery_instance_id, each.job_id) in launches
     }
-    return [
-        each.recovery_instance_id
-        for each in servers
-        if each.recovery_instance_id and jobs.get(each.recovery_instance_id) == each.job.job_id
-    ]

@@ -45,7 +45,7 @@ def mark_replaced(changes: Iterable[JobChanges], now: datetime) -> None:
             gone = [row for row in replaced if row.wave.execution_id == execution.pk]
             mark_terminated(execution, now, pk__in=[row.pk for row in gone])
             roll_up(execution, now)
-            ids = [row.recovery_instance_id for row in gone]
+            ids = [row.recovery_instance_id or row.source_server_id for row in gone]
             note(execution, "instances.replaced", instances=ids, byExecution=str(by.pk), byPlan=by.plan_name)
 
 

@@ -96,6 +96,7 @@ VERBS = {
     "terminate.waits": "The termination in {region} waits",
     "terminate.refused": "AWS refused to terminate instances in {region}",
     "terminate.split": "AWS refused to terminate several instances in {region} at once, retrying with the others",
+    "terminate.gone": "Terminated: {instances} in {region}",
     "terminate.found_gone": "Already gone: {instances} in {region}",
     "terminate.unknown": "Unknown to DRS, may still run in EC2: {instances} in {region}",
     "lease.warned": "Lease ends soon: {instances} will be terminated",

@@ -301,6 +301,7 @@ def test_it_gives_up_a_job_that_drs_no_longer_shows_and_asks_what_stands(stage: 
     run = finished(stage, "app-01")
     terminate(stage, run)
     TerminationJob.objects.update(job_id="drsjob-3ffffffffffffffff")
+    stage.packs.touched = True
     for _ in range(3):
         stage.advance(8 * 3600 - 60)
         stage.look()
@@ -334,6 +335,7 @@ def test_late_news_never_bring_a_terminated_server_back(stage: Stage) -> None:
     job, server = LaunchJob.objects.select_related("wave__execution").get(), ServerRun.objects.get()
     server.point_in_time = stage.clock()
     ServerRun.objects.update(launch_status="TERMINATED")
+    stage.packs.touched = True
     with transaction.atomic():
         save_answers.save([JobChanges(job, [server], {"launch_status", "point_in_time"})], stage.clock())
     assert ServerRun.objects.get().launch_status == "TERMINATED"

@@ -1,0 +1,132 @@
+"""What became of a run's instances after it, against what the journal said each time that one was asked for or gone.
+
+Four outcomes are told apart: accepted by DRS, gone without that, failed, and not known to DRS any more. Each follows
+from the last that the journal has of the instance. Reports of versions before 1.1.0 do not tell them apart.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = dict[str, Any]
+GONE = ("terminate.gone", "terminate.found_gone", "instance.terminated", "instances.replaced")
+LOST = ("terminate.unknown", "instance.left_drs")
+ACCEPTED, REFUSED, NOT_DONE = "accepted", "refused", "not done"
+NEVER_NAMED = "INSTANCE_NOT_KNOWN"  # of an instance without an id, for which DRS cannot be asked
+
+
+@dataclass
+class Told:
+    """What the journal says: the last word on each instance that was asked for, with the code of a failure, and which
+    instances were seen to be gone, or not to be known to DRS any more."""
+
+    word: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+    lost: set[str] = field(default_factory=set)
+    jobs: set[str] = field(default_factory=set)
+
+    def is_gone(self, server: Json) -> bool:
+        """By its id, or by its server's where it had none; journals before 1.1.0 may have nothing in its place."""
+        return not self.gone.isdisjoint({server["recoveryInstanceId"] or "", server["sourceServerId"], ""})
+
+
+def problems(record: Json, entries: Iterable[Json]) -> list[str]:
+    """What does not match, in sentences."""
+    shown = record["cleanup"]
+    mine = [entry for entry in entries if entry["subject_id"] == record["executionId"] and not entry["refused"]]
+    told, found = replay(mine), _of_proof(record, mine)
+    found += [f"the journal does not tell that {each} was to be terminated" for each in shown.get("accepted", [])
+              if each not in told.word]  # fmt: skip
+    if "alreadyGone" not in shown:
+        return found
+    servers = [server for wave in record["waves"] for server in wave["servers"]]
+    found += _of_servers(servers, told)
+    found += list(_of_outcomes(shown, servers, told))
+    lost = [each["jobId"] for each in shown["jobs"] if each["jobId"] and each["jobId"] not in told.jobs]
+    return found + [f"the journal does not know the termination {each}" for each in lost]
+
+
+def replay(entries: Iterable[Json]) -> Told:
+    """The entries of one run, in their order."""
+    told = Told()
+    for entry in entries:
+        verb, detail = entry["verb"], entry["detail"]
+        ids = detail.get("instances", [])
+        if verb in ("execution.terminate", "terminate.sent"):
+            told.word |= dict.fromkeys(ids, (ACCEPTED, None))
+            told.jobs |= {detail["jobId"]} if "jobId" in detail else set()
+        elif verb == "terminate.refused":
+            told.word |= dict.fromkeys(ids, (REFUSED, entry["outcome"]))
+        elif verb == "terminate.ended":
+            codes = detail.get("codes", {})
+            told.word |= {each: (NOT_DONE, codes.get(each)) for each in detail["failed"]}
+            told.gone |= set(detail["terminated"])
+            told.lost |= set(detail["failed"])
+        elif verb in GONE:
+            told.gone |= set(ids)
+        elif verb in LOST:
+            told.lost |= set(ids)
+    return told
+
+
+def _of_servers(servers: Iterable[Json], told: Told) -> list[str]:
+    """TERMINATED is what the journal had as gone, and nothing else: what is only not listed may run on, in EC2."""
+    found = []
+    for each in servers:
+        if each["launchStatus"] == "TERMINATED" and not told.is_gone(each):
+            found.append(f"{each['hostname']} is TERMINATED, the journal does not say that its instance is gone")
+        if each["launchStatus"] == "LAUNCHED" and each["recoveryInstanceId"] in told.gone:
+            found.append(f"{each['hostname']} is LAUNCHED, the journal says that its instance is gone")
+    return found
+
+
+def _of_outcomes(shown: Json, servers: Sequence[Json], told: Told) -> Iterator[str]:
+    gone = {each["recoveryInstanceId"] for each in servers if each["launchStatus"] == "TERMINATED"} - {None}
+    unknown = set(shown["unknownToDrs"])
+    accepted = {each for each, (word, _) in told.word.items()
+                if word == ACCEPTED or (word == NOT_DONE and each in gone)}  # fmt: skip
+    failed = told.word.keys() - accepted - gone - unknown
+    named = {each["recoveryInstanceId"] for each in shown["failed"] if each["recoveryInstanceId"]}
+    outcomes = (
+        ("accepted", set(shown["accepted"]), accepted),
+        ("already gone", set(shown["alreadyGone"]), gone - accepted),
+        ("failed", named, failed),
+    )
+    for name, says, follows in outcomes:
+        for each in sorted(says ^ follows):
+            yield f"the journal says that {each} is {'not ' if each in says else ''}among the instances {name}"
+    for each in sorted(unknown - told.lost):
+        yield f"the journal does not say that DRS lost sight of {each}"
+    for each in shown["failed"]:
+        code = told.word.get(each["recoveryInstanceId"], ("", NEVER_NAMED))[1]
+        if code not in (None, each["code"]):
+            yield f"why {each['recoveryInstanceId']} was not terminated is not what the journal says"
+    yield from _of_running(shown, servers)
+
+
+def _of_running(shown: Json, servers: Iterable[Json]) -> Iterator[str]:
+    up = [
+        each["recoveryInstanceId"] or each["sourceServerId"] for each in servers if each["launchStatus"] == "LAUNCHED"
+    ]
+    if shown["status"] == "COMPLETED" and up:
+        yield f"the clean-up is COMPLETED, but {len(up)} servers are launched"
+    known = [each["recoveryInstanceId"] for each in servers if each["launchStatus"] == "LAUNCHED"]
+    running = len({each for each in known if each} - {*shown["unknownToDrs"], *shown["stopped"]})
+    if shown["stillRunning"] != running:
+        yield f"{shown['stillRunning']} instances are still running, by what became of the servers {running}"
+
+
+def _of_proof(record: Json, mine: Sequence[Json]) -> list[str]:
+    """What DRS listed when it was asked again afterwards."""
+    shown = record["cleanup"]
+    proved = [entry for entry in mine if entry["verb"] == "terminate.proved"]
+    proof, whole = shown.get("proof"), proved[-1]["detail"]["proof"] if proved else None
+    if proof is not None and proof != whole and shown["status"] == "COMPLETED" and _covers(proof, record):
+        return ["what DRS listed after the clean-up is not what the journal says"]
+    return []
+
+
+def _covers(proof: Sequence[Json], record: Json) -> bool:
+    """Whether DRS was asked wherever the run had instances: before that the journal has no entry of it."""
+    places = {(job["accountId"], job["region"]) for wave in record["waves"] for job in wave["jobs"] if job["jobId"]}
+    return places <= {(each["accountId"], each["region"]) for each in proof}
