@@ -18,6 +18,7 @@ from executions.launching.restored_runs import find_launches
 from executions.measuring import recorded_figures
 from executions.measuring.forecast import is_stale, phase_times, updated_forecast
 from executions.models import LaunchJob, ServerRun, WaveRun
+from executions.observing.server_outcome import UNLISTED, UNSETTLED
 from executions.runs import decide, notifications, transitions
 from executions.runs import decisions as d
 from executions.runs.aws_calls import AwsCalls, run_inline
@@ -26,12 +27,6 @@ from executions.runs.current_wave import current_wave
 from executions.states import JOB_UNCONFIRMED, STEPPED, ExecutionStatus, JobStatus, LaunchStatus, WaveStatus
 from executions.terminating import follow_up
 from protection.inventory.launch_details import Round
-
-UNSETTLED = "DRS ended the job without saying what became of this server, and lists no instance of it."
-UNLISTED = (
-    "DRS ended the job without saying what became of this server, and did not say for a day which instances there are."
-    " One may run in EC2."
-)
 
 
 def step(execution_id: uuid.UUID, clock: Clock = db_clock) -> None:

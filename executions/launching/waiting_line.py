@@ -1,7 +1,8 @@
 """Launches that wait for a quota of DRS: first come, first served, and none is sent before there may be room for it.
 
 Twenty jobs run at once in an account and region. The place is asked which run; as many launches are called as have
-ended. Where nothing moves the first one tries now and then, because quotas are raised, and others' jobs end unseen.
+ended. How many fit is what ran when DRS last took no more; now and then one more is tried, because quotas are raised,
+and others' jobs end unseen.
 """
 
 import uuid
@@ -18,12 +19,16 @@ from executions.models import LaunchJob, Place, WaveRun
 from executions.observing.job_questions import Running
 from executions.runs import transitions
 from executions.runs.claim import ClaimLost, Run
-from executions.states import JOB_MAY_RUN, WAVE_BEGUN, JobStatus
+from executions.states import JOB_MAY_RUN, WAVE_BEGUN, ExecutionStatus, JobStatus
 
 REST = timedelta(minutes=30)  # when a launch is tried that nobody has called
+_ORDER = ("queued_at", "wave__started_at", "position")
+_KEYS = ("pk", "wave__execution_id", "attempt")
+Waiting = tuple[uuid.UUID, uuid.UUID, int]  # of a launch in the line, by these
 USED_UP = "A DRS quota in"
 TRIED_SOON = timedelta(minutes=2)  # the first of the line, where nothing runs that could be waited for
-TRIED_AFTER = timedelta(minutes=15)  # the same, where nothing moves
+TRIED_AFTER = timedelta(minutes=15)  # the same, where as many run as did when DRS took no more
+TOLD_WITHIN = timedelta(minutes=2)  # before a refusal: what DRS told of a job then still holds
 
 
 def _line(account: str, region: str) -> QuerySet[LaunchJob]:
@@ -55,7 +60,8 @@ def joins_line(run: Run, wave: WaveRun, job: LaunchJob, now: datetime) -> bool:
 
 def wait_in_line(run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, now: datetime) -> None:
     """DRS takes no more: wait, for as long as one of our own jobs runs there. How many it takes is counted anew."""
-    Place.objects.filter(account_id=job.account_id, region=job.region).update(quota_jobs=None)
+    refused = {"quota_jobs": None, "refused_at": now}
+    Place.objects.update_or_create(account_id=job.account_id, region=job.region, defaults=refused)
     LaunchJob.objects.filter(pk=job.pk).update(queued_at=Coalesce("queued_at", now))
     ours = LaunchJob.objects.filter(account_id=job.account_id, region=job.region, status__in=JOB_MAY_RUN)
     is_ours = ours.exclude(pk=job.pk).exists()
@@ -75,28 +81,58 @@ def _text(job: LaunchJob) -> str:
 
 
 def call_next(place: Place, running: Running | None, now: datetime) -> list[uuid.UUID]:
-    """As many launches of the line as there is room for may be sent; answers their runs."""
+    """As many launches of the line as there is room for may be sent; answers their runs, and those of all that were
+    called before: whoever called them may have died before their runs knew."""
     if running is None:
         return []
     place.refresh_from_db()
-    quota = max(place.quota_jobs or 0, running.jobs)
-    here = LaunchJob.objects.filter(account_id=place.account_id, region=place.region, refused_as=Trouble.QUOTA.name)
-    sent = Q(status=JobStatus.INITIATED) | Q(status=JobStatus.QUEUED, not_before__lte=now)
-    called = here.filter(sent).count()
-    free = quota - running.jobs - called
-    place.called_at = place.called_at or now
-    if free <= 0 and not called and now > place.called_at + (TRIED_AFTER if running.jobs else TRIED_SOON):
-        free = 1
-    line = _line(place.account_id, place.region).filter(not_before__gt=now)
-    first = list(line.order_by("queued_at", "wave__started_at", "position").values_list("pk", "wave__execution_id"))
-    next_ones = first[: max(free, 0)]
+    refused_at = place.refused_at
+    if place.quota_jobs is None:  # nobody has looked since it took no more; some may have ended meanwhile
+        place.quota_jobs = max(running.jobs, _ours_at(place, refused_at or now))
+    line = list(_line(place.account_id, place.region).filter(not_before__gt=now).order_by(*_ORDER).values_list(*_KEYS))
+    sent, called = _called(place, now)
+    free = _most(place.quota_jobs, running.jobs) - running.jobs - sent - len(called)
+    next_ones = line[: max(free, 0)]
+    if free <= 0 and not sent and not called and (next_ones := _one_more(place, line, running, now)):
+        place.refused_at = now
     if next_ones:
-        place.called_at = now
-        LaunchJob.objects.filter(pk__in=[pk for pk, _ in next_ones]).update(not_before=now)
-    place.quota_jobs, place.jobs_running, place.servers_running = quota, running.jobs, running.servers
-    place.save(update_fields=["quota_jobs", "jobs_running", "servers_running", "called_at"])
+        LaunchJob.objects.filter(pk__in=[pk for pk, *_ in next_ones]).update(not_before=now)
+    row = Place.objects.filter(pk=place.pk)
+    row.update(jobs_running=running.jobs, servers_running=running.servers)
+    row.filter(refused_at=refused_at).update(quota_jobs=place.quota_jobs, refused_at=place.refused_at or now)
     _tell_line(place, now)
-    return [run for _, run in next_ones]
+    return [*called, *(run for _, run, _ in next_ones)]
+
+
+def _one_more(place: Place, line: list[Waiting], running: Running, now: datetime) -> list[Waiting]:
+    """Now and then one more than is known to fit: the first. Where jobs come and go it is one that DRS has not refused
+    yet, so that each is sent twice at most."""
+    if now <= (place.refused_at or now) + (TRIED_AFTER if running.jobs else TRIED_SOON):
+        return []
+    here = LaunchJob.objects.filter(account_id=place.account_id, region=place.region)
+    moves = running.jobs and here.filter(intent_at__gt=now - TRIED_AFTER).exists()
+    return [each for each in line if not (moves and each[2])][:1]
+
+
+def _ours_at(place: Place, moment: datetime) -> int:
+    """How many jobs of ours ran there then, by what DRS told shortly before."""
+    here = LaunchJob.objects.filter(account_id=place.account_id, region=place.region, intent_at__lte=moment)
+    told = here.exclude(job_id="").exclude(completed_seen_at__lte=moment)
+    return told.filter(Q(recorded_at__gte=moment - TOLD_WITHIN) | Q(seen_at__gte=moment - TOLD_WITHIN)).count()
+
+
+def _called(place: Place, now: datetime) -> tuple[int, list[uuid.UUID]]:
+    """How many of the line may have been sent, and the runs of those that may be but were not yet."""
+    here = LaunchJob.objects.filter(account_id=place.account_id, region=place.region, refused_as=Trouble.QUOTA.name)
+    called = here.filter(status=JobStatus.QUEUED, not_before__lte=now)
+    called = called.exclude(wave__execution__status=ExecutionStatus.PAUSED)
+    return here.filter(status=JobStatus.INITIATED).count(), list(called.values_list("wave__execution_id", flat=True))
+
+
+def _most(quota: int, running: int) -> int:
+    """How many jobs may run there: as many as did when DRS took no more. Where more do by now, that was too few, and
+    as many again are tried, until DRS takes no more."""
+    return max(quota, 2 * running - quota)
 
 
 def _tell_line(place: Place, now: datetime) -> None:

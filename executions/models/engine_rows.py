@@ -55,7 +55,7 @@ class Place(models.Model):
     answered_at = models.DateTimeField(null=True, help_text="When DRS was last asked, as this account, and answered")
     jobs_running = models.PositiveIntegerField(null=True, help_text="Ours and others', while launches wait for a quota")
     servers_running = models.PositiveIntegerField(null=True)
-    called_at = models.DateTimeField(null=True, help_text="When a launch that waited was last let go")
+    refused_at = models.DateTimeField(null=True, help_text="When DRS last took no more, or one more was tried")
     quota_jobs = models.PositiveIntegerField(null=True, help_text="How many ran when DRS last took no more")
 
     class Meta:

@@ -4,8 +4,6 @@ The asking half runs in threads, one request batch an account and region; the co
 Jobs and servers are asked for and written first, then logs and instances, so that slow logs hold up nothing.
 """
 
-import hashlib
-import json
 import logging
 import random
 import time
@@ -14,13 +12,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from audit.safe_text import storable
 from drs.client import Drs
 from drs.errors import DrsError
 from drs.shapes import JOB_COMPLETED, TERMINATE, Job, JobLogItem, RecoveryInstance
 from drs.status_checks import REFUSED, StatusChecks
 from executions.models import JobEvent, LaunchJob, ServerRun
 from executions.observing import server_outcome
+from executions.observing.job_events import derived_launch_ends, event_of
 from executions.observing.job_questions import Running, jobs_by_id, list_jobs
 from executions.observing.server_outcome import CAUSE_READING, GONE, STOPPED, LaunchTimeBounds, Told, is_settled
 from executions.observing.status_checks import ask_checks
@@ -223,7 +221,7 @@ def compare(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer, asked_
         return changes
     lines = answer.logs.get(job.job_id)
     if lines is not None and len(lines) != job.events_seen:
-        changes.events = [_event(job, item) for item in lines]
+        changes.events = [event_of(job, item) for item in lines]
         job.events_seen, changes.changed = len(lines), True
     if found.status in _RANK and _RANK.index(found.status) > _RANK.index(job.status):  # never back to an older state
         job.status, changes.needs_decision = JobStatus.of(found.status), True
@@ -246,9 +244,11 @@ def compare(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer, asked_
                 new.append(server)
     others = (each for (job_id, _), each in answer.instances.items() if job_id != job.job_id)
     changes.still_there = {each.source_server_id for each in others if each.ec2_state not in GONE}
-    changes.events += _derived_launch_ends(job, new if lines is None else changes.servers, lines or [])
+    changes.events += derived_launch_ends(job, new if lines is None else changes.servers, lines or [])
     watched = _still_watched(job, servers, answer, asked_at)
     changes.ended = job.watched and not watched
+    if changes.ended:
+        _give_up(changes, servers, server_outcome.UNSETTLED if job.instances_seen_at else server_outcome.UNLISTED)
     changes.log_given_up = changes.ended and lines is None
     changes.needs_decision |= watched != job.watched
     changes.changed |= changes.needs_decision or bool(changes.servers)
@@ -287,7 +287,7 @@ def _take_instances(changes: JobChanges, servers: Sequence[ServerRun], answer: A
             changes.servers.append(server)
             changes.columns |= columns
             changes.changed = changes.needs_decision = True
-    changes.events += _derived_launch_ends(job, changes.servers, [])
+    changes.events += derived_launch_ends(job, changes.servers, [])
 
 
 def _give_up_missing_job(changes: JobChanges, servers: Sequence[ServerRun], answer: Answer, asked_at: datetime) -> None:
@@ -298,14 +298,18 @@ def _give_up_missing_job(changes: JobChanges, servers: Sequence[ServerRun], answ
         return
     if job.job_id not in answer.looked_for and any(not each.state.is_settled for each in servers):
         return
-    for server in servers:
-        if not server.state.is_settled:
-            server.launch_status, server.phase = LaunchStatus.FAILED, Phase.DONE
-            server.error = "DRS has not shown the job of this launch for a day."
-            changes.servers.append(server)
-            changes.columns |= {"launch_status", "phase", "error"}
+    _give_up(changes, servers, "DRS has not shown the job of this launch for a day.")
     job.status, job.watched = JobStatus.COMPLETED, False
     changes.changed = changes.needs_decision = changes.ended = True
+
+
+def _give_up(changes: JobChanges, servers: Sequence[ServerRun], why: str) -> None:
+    """No more is expected of DRS, and it never said what became of these. Their wave may be long over."""
+    for server in servers:
+        if not server.state.is_settled:
+            server.launch_status, server.phase, server.error = LaunchStatus.FAILED, Phase.DONE, why
+            changes.servers.append(server)
+            changes.columns |= {"launch_status", "phase", "error"}
 
 
 def _instance_of(
@@ -363,35 +367,3 @@ def _is_fully_known(server: ServerRun, told: str) -> bool:
         is_up = server.instance_state in STOPPED | GONE or (server.instance_state not in ("", "PENDING") and checked)
         return bool(server.recovery_instance_id and server.point_in_time and is_up)
     return server.state is LaunchStatus.TERMINATED or is_settled(told)
-
-
-def _event(job: LaunchJob, item: JobLogItem) -> JobEvent:
-    return JobEvent(
-        job=job,
-        at=item.at,
-        event=storable(item.event)[:64],
-        source_server_id=storable(item.source_server_id)[:19],
-        data=storable(item.data),
-        digest=_digest(item.at.isoformat(), item.event, item.data),
-    )
-
-
-def _derived_launch_ends(job: LaunchJob, servers: Sequence[ServerRun], lines: Sequence[JobLogItem]) -> list[JobEvent]:
-    """DRS's published events have no LAUNCH_END: derive it from LAUNCHED where the log has none."""
-    told = {item.source_server_id for item in lines if item.event == "LAUNCH_END"}
-    return [
-        JobEvent(
-            job=job,
-            at=server.launched_at,
-            event="LAUNCH_END",
-            source_server_id=server.source_server_id,
-            derived=True,
-            digest=_digest("derived", "LAUNCH_END", {"sourceServerID": server.source_server_id}),
-        )
-        for server in servers
-        if server.launched_at is not None and server.source_server_id not in told
-    ]
-
-
-def _digest(at: str, event: str, data: Mapping[str, object]) -> str:
-    return hashlib.sha256(json.dumps([at, event, data], sort_keys=True, default=str).encode()).hexdigest()

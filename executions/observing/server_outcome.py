@@ -42,6 +42,11 @@ _COLUMNS = (
     "error_code",
 )
 
+UNSETTLED = "DRS ended the job without saying what became of this server, and lists no instance of it."
+UNLISTED = (
+    "DRS ended the job without saying what became of this server, and did not say for a day which instances there are."
+    " One may run in EC2."
+)
 CAUSE_READING = "The cause is still being read from AWS's job log."
 CAUSE_UNREAD = "AWS does not hand out the job's log, so the cause is not known yet."
 NO_REASON = "AWS gave no reason."

@@ -1,6 +1,7 @@
 """Two engines on one database whose processes are killed at random, and an AWS that misbehaves: what became of it.
 
-    script/chaos [--database sqlite|postgres] [--seconds N] [--kills N] [--seed N] [--kind] [--scenario …] [--control]
+    script/chaos [--database sqlite|postgres] [--seconds N] [--kills N] [--quota N] [--seed N] [--kind] [--scenario …]
+        [--control]
 
 Launches many small runs with pauses, resumes and cancels, waits for all of them to end once the killing has stopped,
 and compares what was needed with what DRS was asked. Exits non-zero for any doubled, missed or unfinished launch.
@@ -31,6 +32,7 @@ from drs_simulator.world.scenarios import from_text
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = ("main", "sentinel", "worker", "worker", "worker", "helper", "tree")
+SILENCE = 180.0  # seconds without any beat after which engines are given up
 SERVERS = 60  # one each for the waves of twenty plans: within DRS's quota of twenty jobs most of the time
 ENGINE = "from tests.support.chaos import engine_without_reconciliation as run; run()"
 
@@ -133,7 +135,7 @@ class Outcome:
     missed: int = 0
     adopted: int = 0
     resent: int = 0
-    unfinished: int = 0
+    unfinished: list[str] = field(default_factory=list)  # what each of those runs waits for
     packs: int = 0
     wrong: list[str] = field(default_factory=list)  # what the verifier says of packs
     struck: Counter[str] = field(default_factory=Counter)  # how often each scenario struck
@@ -149,7 +151,8 @@ class Outcome:
         return (
             f"kills {sum(self.kills.values())} ({kills}) · runs {self.runs} ({ends})\n"
             f"launches needed/sent {self.needed}/{self.sent} · doubled {self.doubled} · missed {self.missed}"
-            f" · adopted {self.adopted} · re-sent {self.resent} · unfinished {self.unfinished}\n"
+            f" · adopted {self.adopted} · re-sent {self.resent} · unfinished {len(self.unfinished)}\n"
+            f"{''.join(f'  {each}{chr(10)}' for each in self.unfinished)}"
             f"packs {self.packs}, of which do not verify {len(self.wrong)} {self.wrong[:3] or ''}\n"
             f"scenarios: {', '.join(f'{count} {name}' for name, count in sorted(self.struck.items()))}"
         )
@@ -265,21 +268,32 @@ class Chaos:
                 self.outcome.kills[role] += 1
 
     def settle(self) -> None:
-        """No more kills, no more faults: everything must end."""
+        """No more kills, no more faults: everything must end. Given up where engines beat and nothing goes on, or where
+        none beats: a busy machine may take its time."""
         from audit.actor import SYSTEM
         from executions.commands import control as services
         from executions.models import Execution
+        from executions.pacemaker import last_beat
+        from tests.support.processes import how_far
 
         for each in self.simulator.scenarios():
             self.outcome.struck[str(each["name"])] += cast("int", each["hits"])
         self.simulator.clear_scenarios()
-        end = time.monotonic() + self.options.patience
-        while time.monotonic() < end and Execution.objects.active().exists():
+        idle = 0
+        progress: list[object] = []
+        beat = None
+        end = time.monotonic() + SILENCE
+        while Execution.objects.active().exists() and idle < self.options.patience and time.monotonic() < end:
             for engine in self.engines:
                 engine.keep_alive()
             for execution_id in Execution.objects.filter(status="PAUSED").values_list("pk", flat=True):
                 services.resume(actor=SYSTEM, execution_id=execution_id)
             time.sleep(1)
+            before, last, progress, beat = progress, beat, how_far(), last_beat()
+            if beat != last:
+                idle, end = idle + 1, time.monotonic() + SILENCE
+            if progress != before:
+                idle = 0
 
     def count(self) -> Outcome:
         """What was needed, by our books; what was done, by DRS's."""
@@ -287,6 +301,7 @@ class Chaos:
         from contract.clock import db_clock
         from executions.models import Execution, LaunchJob
         from tests.support.packs import found_wrong
+        from tests.support.processes import story
 
         outcome = self.outcome
         needed = set(map(str, LaunchJob.objects.exclude(wave__status="SKIPPED").values_list("pk", flat=True)))
@@ -300,7 +315,7 @@ class Chaos:
         outcome.missed += sum(job["jobID"] not in known for job in jobs if done[job["tags"]["drsorch:launch"]] == 1)
         outcome.adopted = AuditEntry.objects.filter(verb="launch.adopted").count()
         outcome.resent = AuditEntry.objects.filter(verb="launch.cleared").count()
-        outcome.unfinished = Execution.objects.active().count()
+        outcome.unfinished = [story(run) for run in Execution.objects.active()]
         outcome.statuses = Counter(Execution.objects.values_list("status", flat=True))
         for run in Execution.objects.final():
             outcome.packs += 1
@@ -324,7 +339,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=60, help="how long to kill")
     parser.add_argument("--kills", type=int, default=10_000, help="stop killing after so many")
     parser.add_argument("--pace", type=float, default=1.5, help="seconds between two kills at most")
-    parser.add_argument("--patience", type=float, default=120, help="how long to wait for the end afterwards")
+    parser.add_argument(
+        "--patience", type=int, default=120, help="seconds with a beat, and no progress, till it is given up"
+    )
+    parser.add_argument("--quota", type=int, default=20, help="how many jobs DRS runs at once")
     parser.add_argument("--kind", action="store_true", help="answers are lost, but what DRS tells is whole")
     parser.add_argument("--scenario", action="append", default=[], metavar="NAME[:OPTION=VALUE,…]", help="one more")
     parser.add_argument("--seed", type=int, default=random.randrange(10_000))
@@ -346,7 +364,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="drsorch-chaos-") as scratch:
         state = Path(scratch) / "simulator.sqlite3"
         with simulator_process(state, port=test_environment.SIMULATOR_PORT) as simulator:
-            simulator.settings(signature_max_age_seconds=3, page_size=100)
+            simulator.settings(signature_max_age_seconds=3, page_size=100, max_jobs=options.quota)
             chaos = Chaos(options, Path(scratch))
             try:
                 chaos.prepare()

@@ -16,7 +16,8 @@ from pathlib import Path
 from django.db import connection
 from django.db.models import F
 
-from executions.models import Execution
+from contract.clock import db_clock
+from executions.models import Execution, LaunchJob, Place, WaveRun
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -180,3 +181,23 @@ def web() -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(30)
+
+
+def how_far() -> list[object]:
+    """What only ever grows while runs go on."""
+    told = LaunchJob.objects.exclude(job_id="")
+    ended = LaunchJob.objects.filter(status__in=["COMPLETED", "REJECTED", "WITHDRAWN"])
+    waves = WaveRun.objects.exclude(ended_at=None)
+    return [Execution.objects.final().count(), waves.count(), told.count(), ended.count()]
+
+
+def story(run: Execution) -> str:
+    """What an unfinished run waits for, for whoever must find out why."""
+    now, due = db_clock(), run.next_step_at
+    jobs = LaunchJob.objects.filter(wave__execution=run).exclude(status__in=["COMPLETED", "WITHDRAWN", "REJECTED"])
+    told = [
+        f"{job.status} {job.refused_as or job.job_id} in {(job.not_before or now) - now}: {job.wave.status_message}"
+        for job in jobs.select_related("wave")
+    ]
+    places = list(Place.objects.values_list("next_poll_at", "jobs_running", "quota_jobs", "error"))
+    return f"{run.status}, held {run.claim}, due in {due and due - now}, {run.aws_error!r}, {told}, {places}"

@@ -167,3 +167,58 @@ def test_two_sweeps_ask_a_place_once(stage: Stage) -> None:
     stage.sweep.drain()
     assert len(stage.simulator.journal("DescribeJobs")) - before == 1
     assert isinstance(Place.objects.get().answered_at, datetime)
+
+
+def in_the_line(stage: Stage, servers: int) -> list[Execution]:
+    """Runs of one server each at a place that runs four jobs at once: four are sent, the others wait."""
+    stage.packs.touched = True
+    stage.simulator.settings(max_jobs=4)
+    runs = one_server_runs(stage, bulk(stage, us_east_1=servers)["us-east-1"])
+    stage.look()
+    assert unsent() == servers - 4
+    return runs
+
+
+def unsent() -> int:
+    return LaunchJob.objects.filter(job_id="").count()
+
+
+@pytest.mark.field("A18")
+def test_a_line_that_nobody_looked_at_while_its_jobs_ended_goes_on_at_once_and_with_every_slot(stage: Stage) -> None:
+    in_the_line(stage, 12)
+    stage.advance(1500)  # no engine runs, and the four end
+    for left in (4, 0):
+        stage.look()
+        assert unsent() == left
+        stage.advance(1500)
+
+
+@pytest.mark.field("A18")
+def test_how_much_room_others_jobs_had_taken_is_found_out_by_trying_more_and_more(stage: Stage) -> None:
+    ids = bulk(stage, us_east_1=12)["us-east-1"]
+    stage.simulator.settings(max_jobs=4)
+    for server in ids[:4]:
+        stage.simulator.scenario("foreign_job", servers=[server], region="us-east-1")
+    stage.packs.touched = True
+    one_server_runs(stage, ids[4:])
+    stage.look()
+    assert unsent() == 8
+    Place.objects.update(quota_jobs=None)
+    stage.advance(1500)  # those jobs end unseen
+    left = []
+    while unsent():
+        stage.look()
+        left.append(unsent())
+        stage.advance(60)
+        assert len(left) < 60, left
+    assert left.index(4) - left.index(7) <= 2, left
+
+
+def test_a_launch_that_was_called_by_an_engine_that_died_is_called_again(stage: Stage) -> None:
+    in_the_line(stage, 5)
+    waiting = LaunchJob.objects.get(job_id="")
+    stage.simulator.settings(max_jobs=20)
+    LaunchJob.objects.filter(pk=waiting.pk).update(not_before=stage.clock())  # and its run still rests
+    stage.advance(15)
+    stage.look()
+    assert not unsent()

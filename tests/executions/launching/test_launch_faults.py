@@ -225,7 +225,7 @@ def test_it_waits_for_its_own_jobs_however_long_and_takes_a_freed_slot_at_once(s
         if (stage.clock() - began).total_seconds() > 2400:
             stage.simulator.clear_scenarios("quota_exceeded")
             later = stage.clock() + timedelta(hours=1)  # it is not tried without a reason
-            Place.objects.update(called_at=later)
+            Place.objects.update(refused_at=later)
             LaunchJob.objects.filter(pk=job.pk).update(not_before=later)
             Execution.objects.filter(pk=second.pk).update(next_step_at=later)
         stage.advance(120)

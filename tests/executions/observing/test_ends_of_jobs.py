@@ -4,9 +4,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.test import override_settings
 
 from drs.client import Drs
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
+from executions.observing.server_outcome import UNSETTLED
 from tests.support.still import StillStage
 
 
@@ -106,3 +108,18 @@ def test_a_server_that_drs_calls_failed_stays_so(still: StillStage) -> None:
     still.until(still.start(still.plan("app-01 app-02")), "PARTIAL", step=15)
     assert ServerRun.objects.get(hostname="app-01").launch_status == "FAILED"
     assert "InsufficientInstanceCapacity" in ServerRun.objects.get(hostname="app-01").error
+
+
+@pytest.mark.field("A4")
+def test_what_a_job_never_told_of_a_wave_that_is_over_is_given_up_after_a_day(still: StillStage) -> None:
+    still.simulator.scenario("never_settles", servers=["app-02"])
+    with override_settings(WAVE_TIMEOUT_SECONDS=60):
+        run = still.until(still.start(still.plan("app-01 app-02")), "FAILED", "PARTIAL", step=30)
+    server = ServerRun.objects.get(hostname="app-02")
+    assert (run.error_code, server.launch_status) == ("WAVE_TIMEOUT", "PENDING")
+    for _ in range(8):
+        still.advance(4 * 3600)
+        still.look()
+    server.refresh_from_db()
+    assert (server.launch_status, server.error, server.phase) == ("FAILED", UNSETTLED, "DONE")
+    assert ServerRun.objects.get(hostname="app-01").launch_status == "LAUNCHED"
