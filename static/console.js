@@ -76,11 +76,13 @@ onpageshow = (event) => event.persisted && location.reload();
 
 // What a person opened, closed or scrolled stays so.
 const chosen = new Map();
+const asked = new URLSearchParams(location.search).get("wave"); // one that the address opens
+if (asked) chosen.set(`wave-${Number(asked) + 1}-servers`, true);
 on("click", (event) => {
   const details = event.target.closest("summary")?.parentElement;
   if (details?.id) setTimeout(() => chosen.set(details.id, details.open));
 });
-const areas = ({ target }) => [...byId(target.id).querySelectorAll(".table-scroll, .feed")];
+const areas = ({ target }) => [...(byId(target.id)?.querySelectorAll(".table-scroll, .feed") ?? [])];
 let scrolled = [];
 on("htmx:oobBeforeSwap", ({ detail }) => {
   for (const details of detail.fragment.querySelectorAll("details[id]")) {

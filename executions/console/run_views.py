@@ -1,26 +1,29 @@
 """Pages of runs: the history, and the live page with its polls."""
 
 import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 from django.core.cache import cache
-from django.db.models import Exists, OuterRef, Subquery, prefetch_related_objects
+from django.db.models import Exists, OuterRef, Subquery
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string as _render
-from django.utils import timezone
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 from django_htmx.http import HTMX_STOP_POLLING
 
 from audit.request_actor import actor_for
-from console.pages import HtmxHttpRequest, known_revision, wants_fragment
+from console.pages import HtmxHttpRequest, known_revision, wants_fragment, whole_number
+from contract.rest.answers.unchanged import tag
 from contract.rest.paging import page
 from executions.commands.hide_finished import HIDE
 from executions.console.forms import RunFilter
-from executions.console.live_page.event_feed import feed
 from executions.console.live_page.page_content import Live
-from executions.console.live_page.timeline import Timeline
+from executions.console.live_page.server_rows import ServerRows, Token, rows_at_first, rows_since, tokens
+from executions.console.live_page.story import story, story_key
 from executions.models import Execution, LaunchJob
 from executions.pacemaker import beating, is_alive
 from executions.runs.allowed.actions import actions_of
@@ -31,6 +34,8 @@ from executions.terminating.outcome import result
 
 RUNS_A_PAGE = 50
 PART_SECONDS = 30
+# A run as its page reads it: without its servers, and without what is as long as its plan and is not shown.
+SHOWN = Execution.objects.with_jobs().defer("plan_copy", "phase_times")
 
 
 # History
@@ -62,12 +67,34 @@ def execution_list(request: HtmxHttpRequest) -> HttpResponse:
 
 @require_safe
 def execution_detail(request: HttpRequest, execution_id: uuid.UUID) -> HttpResponse:
-    """The live page."""
-    execution = get_object_or_404(Execution.objects.with_waves(), pk=execution_id)
+    """The live page. `wave`, from 0, is one whose servers somebody wants to see, `most` how many of them."""
+    execution = get_object_or_404(SHOWN, pk=execution_id)
     alive = is_alive()
     live = Live(execution, engine_alive=alive)
-    context = {**_context(request, live), **_story(live), "engine_alive": alive}
+    wanted = whole_number(request.GET.get("wave"))
+    context = {
+        **_context(request, live),
+        "story": story_key(live),
+        **story(live),
+        "engine_alive": alive,
+        "waves": rows_at_first(live, wanted, whole_number(request.GET.get("most"))),
+        "wanted": wanted,
+    }
     return render(request, "executions/execution_detail.html", context)
+
+
+@require_safe
+def wave_rows(request: HtmxHttpRequest, execution_id: uuid.UUID, wave: int) -> HttpResponse:
+    """The servers of one wave, for a page that comes to show it."""
+    most = whole_number(request.GET.get("most"))
+    if not request.htmx:
+        return redirect(f"{reverse('execution', args=[execution_id])}?wave={wave}&most={most or 0}#wave-{wave + 1}")
+    live = Live(get_object_or_404(SHOWN, pk=execution_id))
+    card = next((each for each in live.waves if each.run.number == wave), None)
+    if card is None:
+        raise Http404
+    rows = ServerRows(card, live.execution.revision, most).shown()
+    return render(request, "executions/_servers.html", {"wave": card, "rows": rows})
 
 
 def _context(request: HttpRequest, live: Live) -> dict[str, Any]:
@@ -82,10 +109,6 @@ def _context(request: HttpRequest, live: Live) -> dict[str, Any]:
         "retry": retry_of(live.execution, actor_for(request)) if live.state.fell_short else None,
         "cleanup": result(live.execution) if live.state.is_final else None,
     }
-
-
-def _story(live: Live) -> dict[str, Any]:
-    return {"feed": feed(live.execution), "timeline": Timeline(live, timezone.now())}
 
 
 # What a poll asks first, built once: most polls ask nothing else. `told_at` is when AWS last answered for the run.
@@ -114,39 +137,61 @@ def execution_live(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpRes
     revision, ended_at, next_step_at, termination, proof_due, alive, told_at = seen
     is_over = ended_at is not None and next_step_at is None and termination != TerminationStatus.IN_PROGRESS
     is_over &= not proof_due
-    since = known_revision(request)
-    if revision == since and not is_over and request.GET.get("engine") == str(int(alive)):
+    page = Page.of(request)
+    if revision == page.oldest and not is_over and request.GET.get("engine") == str(int(alive)):
         return HttpResponse(status=204, headers={"X-Told-At": told_at.isoformat()} if told_at else {})
-    return _changes(request, execution_id, since, alive)
+    return _changes(request, execution_id, page, alive)
 
 
-def _changes(request: HttpRequest, execution_id: uuid.UUID, since: int, alive: bool) -> HttpResponse:
-    execution = get_object_or_404(Execution.objects.with_jobs(), pk=execution_id)
-    live = Live(execution, since=since, had_gate="gate" in request.GET, engine_alive=alive)
-    context = {**_context(request, live), "engine_alive": alive, "is_poll": True}
-    parts = [_render("executions/_live.html", context, request), *_shared_parts(live)]
-    parts.append(_render("_engine.html", context, request))
+@dataclass(frozen=True)
+class Page:
+    """What a page shows, by its own word."""
+
+    since: int
+    had_gate: bool
+    story: str
+    rows: list[Token]
+
+    @classmethod
+    def of(cls, request: HttpRequest) -> "Page":
+        sent = request.GET
+        return cls(known_revision(request), "gate" in sent, sent.get("story", ""), tokens(sent.getlist("rows")))
+
+    @property
+    def oldest(self) -> int:
+        """The revision of what it shows that is oldest: rows may have been read before the rest, and come after it."""
+        return min([self.since, *(each.revision for each in self.rows)])
+
+
+def _changes(request: HttpRequest, execution_id: uuid.UUID, page: Page, alive: bool) -> HttpResponse:
+    execution = get_object_or_404(SHOWN, pk=execution_id)
+    live = Live(execution, since=page.since, had_gate=page.had_gate, engine_alive=alive)
+    new_story, shared = _shared(live, page)
+    context = {**_context(request, live), "story": new_story, "engine_alive": alive, "is_poll": True}
+    parts = [_render("executions/_live.html", context, request), shared, _render("_engine.html", context, request)]
     return HttpResponse("".join(parts), status=HTMX_STOP_POLLING if live.is_over else 200)
 
 
-def _shared_parts(live: Live) -> list[str]:
-    """The parts that everybody is sent: they say nothing of who looks, and are made once a revision; console.js moves
-    their times on. Rows are read after the revision, so what is kept may be newer than its key, never older."""
-    run = live.execution
-    story = f"story-{run.pk}-{run.revision}"
-    keys = {
-        wave.number: f"wave-{run.pk}-{wave.number}-{wave.run.revision}-{wave.pause_asked}"
-        for wave in live.changed_waves
-    }
-    kept: dict[str, str] = cache.get_many([story, *keys.values()])
-    if story not in kept:
-        context = {**_story(live), "is_poll": True}
-        kept[story] = "".join(_render(f"executions/{part}.html", context) for part in ("_timeline", "_feed"))
-        cache.set(story, kept[story], PART_SECONDS)
-    missing = [wave for wave in live.changed_waves if keys[wave.number] not in kept]
-    prefetch_related_objects([wave.run for wave in missing], "servers")
-    for wave in missing:
-        key = keys[wave.number]
-        kept[key] = _render("executions/_wave.html", {"wave": wave, "is_poll": True})
-        cache.set(key, kept[key], PART_SECONDS)
-    return [kept[story], *(kept[key] for key in keys.values())]
+def _shared(live: Live, page: Page) -> tuple[str, str]:
+    """The key of the story, and what everybody is sent whose page shows the same: it says nothing of who looks, and is
+    made once a revision; console.js moves its times on. Rows are read after the revision, so what is kept may be newer
+    than its key, never older."""
+    key = f"news-{live.execution.pk}-{live.execution.revision}-{tag(page)}"
+    kept: tuple[str, str] | None = cache.get(key)
+    if kept is None:
+        new_story = story_key(live)
+        kept = new_story, "".join(_news(live, page, new_story))
+        cache.set(key, kept, PART_SECONDS)
+    return kept
+
+
+def _news(live: Live, page: Page, new_story: str) -> Iterator[str]:
+    if page.story != new_story:
+        context = {**story(live), "is_poll": True}
+        yield from (_render(f"executions/{part}.html", context) for part in ("_timeline", "_feed"))
+    for wave in live.changed_waves:
+        yield _render("executions/_wave.html", {"wave": wave, "is_poll": True})
+    waves = {each.run.number: each for each in live.waves}
+    for seen in page.rows:
+        if seen.number in waves:
+            yield rows_since(waves[seen.number], live.execution.revision, seen)

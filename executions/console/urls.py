@@ -32,6 +32,7 @@ urlpatterns: list[URLPattern] = [
     page("executions/<uuid:execution_id>/pause", control.execution_pause, "pause-execution"),
     page("executions/<uuid:execution_id>/lease", lease.lease_extend, "extend-lease"),
     page("executions/<uuid:execution_id>/resume", control.execution_resume, "resume-execution"),
+    page("executions/<uuid:execution_id>/waves/<int:wave>/rows", executions.wave_rows, "wave-rows"),
     page("executions/<uuid:execution_id>/waves/<int:wave>/skip", steering.wave_skip, "skip-wave"),
     page("executions/<uuid:execution_id>/waves/<int:wave>/retry", steering.wave_retry, "retry-wave"),
     page("executions/<uuid:execution_id>/waves/<int:wave>/start-now", steering.wave_start_now, "start-wave-now"),

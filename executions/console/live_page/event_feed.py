@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db.models import QuerySet
+
 from audit.models import AuditEntry
 from contract.plurals import counted
 from executions.models import Execution, JobEvent, ServerRun
@@ -158,9 +160,13 @@ def is_failure(code: str) -> bool:
 
 def feed(execution: Execution) -> list[Line]:
     """What happened last, newest first."""
-    journal = AuditEntry.objects.filter(subject_kind="execution", subject_id=str(execution.pk), refused=False)
-    lines = [*_events(execution), *(journal_line(each) for each in journal[:FEED_LINES])]
+    lines = [*_events(execution), *(journal_line(each) for each in entries(execution)[:FEED_LINES])]
     return sorted(lines, key=lambda line: line.at, reverse=True)[:FEED_LINES]
+
+
+def entries(execution: Execution) -> QuerySet[AuditEntry]:
+    """What the journal says of a run, refused attempts left out."""
+    return AuditEntry.objects.filter(subject_kind="execution", subject_id=str(execution.pk), refused=False)
 
 
 def _events(execution: Execution) -> list[Line]:

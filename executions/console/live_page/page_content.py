@@ -43,7 +43,7 @@ class Trouble:
 
 @dataclass
 class WaveCard:
-    """One wave as it is drawn on the rail. Only `servers` reads their rows; everything else is counted."""
+    """One wave as it is drawn on the rail: its servers are counted; `server_rows.py` reads them."""
 
     run: WaveRun
     jobs: list[LaunchJob]
@@ -58,10 +58,6 @@ class WaveCard:
     @property
     def has_gate(self) -> bool:
         return self.run.pause_before or self.run.paused_at is not None or self.pause_asked
-
-    @property
-    def servers(self) -> list[ServerRun]:
-        return list(self.run.servers.all())
 
     @property
     def number(self) -> int:

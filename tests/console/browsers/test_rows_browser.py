@@ -9,10 +9,11 @@ from django.utils import timezone
 from playwright.sync_api import expect
 
 from audit.actor import SYSTEM
+from bench.compare import live_run
 from executions.commands import control
-from executions.models import Execution, LaunchJob
+from executions.models import Execution, LaunchJob, ServerRun
 from executions.runs.transitions import touch
-from executions.states import ExecutionStatus, Kind
+from executions.states import ExecutionStatus, Kind, WaveStatus
 from tests.console import world
 from tests.console.browsers.browser import Desk, hurry
 from tests.console.polls.test_rows import end
@@ -139,3 +140,32 @@ def test_job_logs_come_by_themselves_and_stay_where_they_were_scrolled(desk: Des
     end(run, ExecutionStatus.PARTIAL)
     expect(page.locator("#logs_state")).to_have_text("Partial", timeout=6000)
     expect(page.locator("[hx-trigger^=every]")).to_have_count(0)
+
+
+def test_servers_come_when_somebody_sees_their_wave_and_keep_up(desk: Desk, ann: User) -> None:
+    run = live_run()
+    run.waves.filter(number__gt=0).update(started_at=None, status=WaveStatus.PENDING)
+    page = hurry(desk.sit(ann))
+    page.goto(f"/executions/{run.pk}")
+    expect(page.locator("#wave-1 tbody")).to_have_count(100)
+    expect(page.locator("#wave-3 tbody")).to_have_count(0)
+    page.locator("#wave-3 summary").click()
+    expect(page.locator("#wave-3 tbody")).to_have_count(100)
+    rows = page.locator("#wave-3-rows")
+    rows.evaluate("(each) => each.marked = true")
+    changed = ServerRun.objects.get(hostname="app-2-7")
+    ServerRun.objects.filter(pk=changed.pk).update(phase_note="attempt 2 of 3")
+    page.evaluate("window.other = document.querySelector('#wave-3 tbody:last-child')")
+    touch(run, timezone.now(), [run.waves.get(number=2)])
+    expect(page.locator(f"#server-{changed.pk}")).to_contain_text("attempt 2 of 3", timeout=6000)
+    assert rows.evaluate("(each) => each.marked"), "the table was not made anew"
+    assert page.evaluate("window.other.isConnected")
+    assert "open" in (page.locator("#wave-3-servers").evaluate("(each) => each.outerHTML.split('>')[0]"))
+    ServerRun.objects.filter(pk=changed.pk).update(launch_status="FAILED", error="No capacity")
+    touch(run, timezone.now(), [run.waves.get(number=2)])
+    expect(page.locator("#wave-3 tbody").first).to_contain_text("No capacity", timeout=6000)
+    ServerRun.objects.filter(hostname="app-2-9").update(phase_note="attempt 3 of 3")
+    touch(run, timezone.now(), [run.waves.get(number=2)])
+    expect(page.locator("#wave-3 tbody", has_text=re.compile("app-2-9(?![0-9])"))).to_contain_text(
+        "attempt 3 of 3", timeout=6000
+    )

@@ -1,25 +1,42 @@
-"""What a poll of a large run's page sends."""
+"""What the pages of many servers send, and what a poll does."""
+
+import gzip
+import re
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from bench.compare import live_run
-from executions.models import Execution
-from executions.pacemaker import is_alive
+from bench.compare import Watcher, live_run
+from executions.models import ServerRun
+from executions.runs.transitions import touch
 
 pytestmark = pytest.mark.slow
 
 
-def test_one_wave_of_a_hundred_servers_that_changed_takes_five_kilobytes(chief: Client) -> None:
+def test_a_page_of_ten_waves_is_small_and_a_poll_sends_one_server(client: Client, chief: Client) -> None:
     run = live_run()
-    address = reverse("execution-live", args=[run.pk])
-    seen, alive = run.revision, int(is_alive())
-    headers = {"hx-request": "true", "accept-encoding": "gzip"}
-    same = chief.get(f"{address}?rev={seen}&engine={alive}", headers=headers)
+    page = chief.get(reverse("execution", args=[run.pk])).content.decode()
+    assert len(page) <= 60_000
+    assert len(re.findall(r"<[a-z]", page)) <= 2_000
+    chief.defaults["HTTP_ACCEPT_ENCODING"] = "gzip"
+    watcher = Watcher(chief, run)
+    watcher.poll()  # whether an engine runs
+    same = watcher.poll()
     assert (same.status_code, same.content) == (204, b"")
-    Execution.objects.filter(pk=run.pk).update(revision=seen + 1)
-    run.waves.filter(number=0).update(revision=seen + 1)
-    news = chief.get(f"{address}?rev={seen}&engine={alive}", headers=headers)
+    ServerRun.objects.filter(hostname="app-0-7").update(phase_note="attempt 2")
+    touch(run, timezone.now(), [run.waves.get(number=0)])
+    news = watcher.poll()
     assert news.headers["Content-Encoding"] == "gzip"
-    assert len(news.content) < 5_000
+    assert len(news.content) <= 3_000
+    html = gzip.decompress(news.content)
+    assert html.count(b'scope="row"') == 1
+    assert len(html) <= 6_000
+
+
+def test_the_page_of_a_run_of_four_thousand_servers_is_small(chief: Client) -> None:
+    run = live_run(servers=400)
+    page = chief.get(reverse("execution", args=[run.pk])).content.decode()
+    assert len(page) <= 100_000
+    assert len(re.findall(r"<[a-z]", page)) <= 2_000
