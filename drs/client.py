@@ -5,6 +5,7 @@ poller gives up quickly, because the next sweep asks again; the launcher, whose 
 token, never repeats anything by itself. Clients are built once a process, after any fork.
 """
 
+import json
 import logging
 import os
 import threading
@@ -113,10 +114,26 @@ def _text(header: str | bytes) -> str:
     return header.decode("latin-1") if isinstance(header, bytes) else header
 
 
+def _read_plainly(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
+    """Before an answer is parsed: what lists thousands is read as the JSON that it is. botocore walks its model through
+    every member, which costs more than all that we do with them; our shapes believe no type anyway."""
+    if response_dict["status_code"] != 200:
+        return
+    try:
+        told = json.loads(response_dict["body"])
+    except ValueError:
+        return  # botocore says what it makes of it
+    if isinstance(told, dict):
+        customized_response_dict.update(told)
+        response_dict["body"] = b"{}"
+
+
 @cache
 def _build(region: str, role: str, pid: int) -> "DrsClient":
     client = identity.session(pid).client("drs", region_name=region, config=_CONFIGS[role])
     client.meta.events.register("before-send.drs", _refuse_other_credentials)
+    for operation in ("DescribeSourceServers", "DescribeJobs", "DescribeRecoveryInstances"):
+        client.meta.events.register(f"before-parse.drs.{operation}", _read_plainly)
     if role == "launcher":
         client.meta.events.register("before-sign.drs", _refuse_late)
         client.meta.events.register("before-send.drs", _refuse_late)

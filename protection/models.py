@@ -119,6 +119,9 @@ class SourceServer(models.Model):
     not_kept = models.CharField(
         max_length=512, blank=True, default="", db_default="", help_text="What DRS tells that was cleaned or cut"
     )
+    digest = models.CharField(
+        max_length=32, blank=True, default="", db_default="", editable=False, help_text="Of what DRS said"
+    )
     starts_stopped = models.BooleanField(null=True, help_text="Launch disposition STOPPED; null: not known")
     has_actions = models.BooleanField(null=True, help_text="Whether post-launch actions are on; null: not known")
     launch_template_id = models.CharField(max_length=64, blank=True)

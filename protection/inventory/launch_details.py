@@ -18,7 +18,7 @@ from protection.models import RegionInventory, ServerAssignment, SourceServer
 SERVERS_A_ROUND = 40  # every five seconds: 4,000 in eight minutes
 READ_AGAIN_A_ROUND = 10  # of those that are known: 4,000 in half an hour
 SECONDS_A_ROUND = 5.0  # one slow region must not keep an engine from passing its turn on
-READ_AGAIN = timedelta(hours=1)
+READ_AGAIN = timedelta(hours=2)  # at rest this is a third of what the engine costs
 JOBS_SINCE = timedelta(hours=6)  # no DRS job runs for longer
 
 

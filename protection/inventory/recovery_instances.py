@@ -35,6 +35,7 @@ _DESCRIPTION = [
     "point_in_time",
     "seen_at",
 ]
+_COMPARED = ("source_server_id", "is_drill", "ec2_state", "job_id", "point_in_time")
 
 
 @dataclass(frozen=True)
@@ -84,28 +85,35 @@ def _is_late(row: RegionInventory, account: str, as_of: datetime) -> bool:
 
 
 def _replace(reading: Reading, as_of: datetime) -> None:
+    """Of an instance of which DRS says what it said before, only when is written."""
+    listed = RecoveryInstance.objects.filter(region=reading.region, account_id=reading.account)
+    known = {each[0]: each[1:] for each in listed.values_list("pk", *_COMPARED)}
+    rows = {each.recovery_instance_id: _row(each, reading, as_of) for each in reading.instances}
+    changed = [row for pk, row in rows.items() if tuple(getattr(row, name) for name in _COMPARED) != known.get(pk)]
     RecoveryInstance.objects.bulk_create(
-        [
-            RecoveryInstance(
-                recovery_instance_id=each.recovery_instance_id,
-                source_server_id=each.source_server_id,
-                account_id=reading.account,
-                region=reading.region,
-                is_drill=each.is_drill,
-                ec2_state=each.ec2_state[:32],
-                job_id=each.job_id[:24],
-                point_in_time=each.point_in_time,
-                seen_at=as_of,
-            )
-            for each in reading.instances
-        ],
+        changed,
         update_conflicts=True,
         unique_fields=["recovery_instance_id"],
         update_fields=_DESCRIPTION,
         batch_size=500,
     )
-    listed = RecoveryInstance.objects.filter(region=reading.region, account_id=reading.account)
-    listed.filter(seen_at__lt=as_of).delete()
+    for some in chunks(sorted(known.keys() - rows.keys())):
+        listed.filter(pk__in=some).delete()
+    listed.filter(seen_at__lt=as_of).update(seen_at=as_of)
+
+
+def _row(told: DrsInstance, reading: Reading, as_of: datetime) -> RecoveryInstance:
+    return RecoveryInstance(
+        recovery_instance_id=told.recovery_instance_id,
+        source_server_id=told.source_server_id,
+        account_id=reading.account,
+        region=reading.region,
+        is_drill=told.is_drill,
+        ec2_state=told.ec2_state[:32],
+        job_id=told.job_id[:24],
+        point_in_time=told.point_in_time,
+        seen_at=as_of,
+    )
 
 
 # Who launched them, and when: DRS tells it of the job

@@ -1,7 +1,9 @@
 """Keeps what DRS says about source servers in our database, so that pages never wait for AWS."""
 
+import hashlib
 import logging
 import re
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,6 +15,7 @@ from django.db.models import CharField
 from django.utils.dateparse import parse_duration
 
 from audit.safe_text import storable
+from contract.chunks import chunks
 from contract.clock import db_clock
 from contract.errors import Invalid
 from drs.account import account_id, other_account
@@ -50,6 +53,7 @@ _DESCRIPTION = [
     "staging_account",
     "staging_error",
     "not_kept",
+    "digest",
     "seen_at",
     "gone_at",
 ]
@@ -104,10 +108,13 @@ def _no_servers(region: str, ids: Sequence[str], texts: Sequence[str]) -> Invali
     return Invalid({"sourceServerIds": texts}, code="INVALID_SERVER_IDS", details=details)
 
 
+WRITE_ALL_SECONDS = 3600.0
+_written_until: dict[str, float] = {}  # by region, on this process's monotonic clock
+
 LONGEST_LAG = 2**31 - 1  # seconds that the database takes
 
 
-def _row(server: DrsServer, *, account: str, region: str, now: datetime) -> SourceServer:
+def _row(server: DrsServer, *, account: str, region: str, now: datetime, digest: str) -> SourceServer:
     """As the database takes it: what it refuses is spelled out, what is too long is cut, and the row says of what."""
     lag, trouble = seconds_of_lag(server.lag_duration), server.trouble
     told = {
@@ -142,6 +149,7 @@ def _row(server: DrsServer, *, account: str, region: str, now: datetime) -> Sour
         ram_bytes=ram,
         disk_bytes=disks,
         not_kept=", ".join(changed),
+        digest=digest,
         seen_at=now,
         gone_at=None,
         **texts,
@@ -173,24 +181,51 @@ def _is_id(text: str) -> bool:
 
 def store(region: str, account: str, servers: Iterable[DrsServer], *, whole_region: bool) -> None:
     """Record what DRS said. With `whole_region`, servers that it no longer named are marked as gone: those of this
-    account, of which alone it can tell."""
+    account, of which alone it can tell. Of a server of which DRS says what it said before, only when is written."""
     now = db_clock()
     others = SourceServer.objects.filter(region=region).exclude(account_id__in=[account, ""])
     foreign = set(others.values_list("pk", flat=True))
-    named = (each for each in servers if each.source_server_id not in foreign and _is_id(each.source_server_id))
-    rows = [_row(server, account=account, region=region, now=now) for server in named]
+    told = (each for each in servers if each.source_server_id not in foreign and _is_id(each.source_server_id))
+    named = {server.source_server_id: server for server in told}
     with transaction.atomic():
+        mine = SourceServer.objects.filter(region=region, account_id__in=[account, ""], gone_at=None)
+        if not whole_region:
+            mine = mine.filter(pk__in=list(named))
+        rows = mine.values_list("pk", "account_id", "digest")
+        known = {pk: digest if owner == account else "" for pk, owner, digest in rows}
+        believed = {} if whole_region and _is_time_to_write_all(region) else known
+        digests = {pk: _digest(account, server) for pk, server in named.items()}
         SourceServer.objects.bulk_create(
-            rows,
+            [
+                _row(server, account=account, region=region, now=now, digest=digests[pk])
+                for pk, server in named.items()
+                if digests[pk] != believed.get(pk)
+            ],
             update_conflicts=True,
             unique_fields=["source_server_id"],
             update_fields=_DESCRIPTION,
             batch_size=500,
         )
+        for some in chunks(sorted(known.keys() - named.keys())):
+            mine.filter(pk__in=some).update(gone_at=now)
+        mine.update(seen_at=now)
         if whole_region:
-            mine = SourceServer.objects.filter(region=region, account_id__in=[account, ""])
-            mine.filter(gone_at=None, seen_at__lt=now).update(gone_at=now)
             _note(region, now, account_id=account, as_of=now, initialized=True, error_code="", error_message="")
+
+
+def _digest(account: str, server: DrsServer) -> str:
+    """The same as long as DRS says the same; the order of tags says nothing."""
+    told = {**vars(server), "tags": sorted(server.tags.items())}
+    return hashlib.blake2b(repr((account, told)).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _is_time_to_write_all(region: str) -> bool:
+    """At a process's first reading, and now and then: a release that knew no digests may have written beside it."""
+    now = time.monotonic()
+    if now < _written_until.get(region, 0.0):
+        return False
+    _written_until[region] = now + WRITE_ALL_SECONDS
+    return True
 
 
 def _note(region: str, now: datetime, **columns: object) -> None:
