@@ -121,7 +121,7 @@ def _dashboard(poll_state: PollState) -> dict[str, object]:
         "active_count": poll_state.active,
         "last": Execution.objects.final().shown().newest_first()[:ROWS],
         "overview": overview(timezone.now(), ROWS, engine_alive=poll_state.engine_alive),
-        "left_running": left_running(timezone.now()),
+        "left_running": left_running(poll_state.mark, timezone.now()),
         **_readiness(),
         **_due_drills(),
         "mark": poll_state.mark,

@@ -4,10 +4,14 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 
 from django.conf import settings
+from django.core.cache import cache
+from django.db.models import Max
 from django.utils import timezone
 
+from audit.models import AuditEntry
 from contract.chunks import chunks
 from executions.codes.ours import Code
 from executions.commands.production import ended_since, launched_outside, of_run
@@ -16,6 +20,8 @@ from executions.querysets import STANDING
 from executions.runs.claim import LARGE_COLUMNS
 from executions.states import UNKNOWN_KIND, InstanceState, Kind, kind_by_drs
 from protection.models import RecoveryInstance, RegionInventory, SourceServer
+
+COUNTED_SECONDS = 60  # so long a count is believed
 
 
 @dataclass(frozen=True)
@@ -89,28 +95,48 @@ class LeftRunning:
     overdue: int
 
 
-def left_running(now: datetime) -> list[LeftRunning]:
-    """The same, counted: without names, in a few queries of few columns."""
+@dataclass(frozen=True)
+class _Counted:
+    found: list[LeftRunning]
+    holds_until: datetime | None  # the next end of a lease
+
+
+def left_running(mark: str, now: datetime) -> list[LeftRunning]:
+    """The same, counted: without names, and anew only when something has changed or a minute has passed. `mark` changes
+    with all active runs and with the inventory; what changes of other runs the journal tells."""
+    entry = AuditEntry.objects.order_by("-pk").values_list("pk", flat=True).first()
+    listed = RegionInventory.objects.aggregate(at=Max("instances_as_of"))["at"]
+    key = f"left-running-{sha256(repr((mark, entry, listed)).encode()).hexdigest()}"
+    kept: _Counted | None = cache.get(key)
+    if kept is None or (kept.holds_until is not None and kept.holds_until <= now):
+        kept = _count(now)
+        cache.set(key, kept, COUNTED_SECONDS)
+    return kept.found
+
+
+def _count(now: datetime) -> _Counted:
+    """In a few queries of few columns."""
     rows = ServerRun.objects.filter(STANDING).order_by()
     columns = ("recovery_instance_id", "launched_at", "wave__execution__kind", "wave__execution__lease_ends_at")
-    found: list[tuple[str, datetime | None, bool]] = []
+    found: list[tuple[str, datetime | None, datetime | None]] = []
     ours = {key: (since, kind, ends) for key, since, kind, ends in rows.values_list(*columns) if key}
     listed = list(RecoveryInstance.objects.up())
     ended = ended_since(listed)
     for each in listed:
         since, _, ends = ours.pop(each.pk, (each.launched_at, "", None))
         if each.pk not in ended:
-            found.append((kind_by_drs(each.is_drill), since, ends is not None and ends <= now))
-    found += [(kind, since, ends is not None and ends <= now) for since, kind, ends in ours.values()]
-    return [
+            found.append((kind_by_drs(each.is_drill), since, ends))
+    found += [(kind, since, ends) for since, kind, ends in ours.values()]
+    counted = [
         LeftRunning(
             kind,
             sum(each[0] == kind for each in found),
             min((since for of, since, _ in found if of == kind and since), default=None),
-            sum(of == kind and is_overdue for of, _, is_overdue in found),
+            sum(of == kind and ends is not None and ends <= now for of, _, ends in found),
         )
         for kind in sorted({each[0] for each in found})
     ]
+    return _Counted(counted, min((ends for _, _, ends in found if ends and ends > now), default=None))
 
 
 def _launched() -> Iterable[ServerRun]:

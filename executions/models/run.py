@@ -314,7 +314,16 @@ class ServerRun(Evidence):
                 name="launched_server_has_time",
             ),
         ]
-        indexes = [models.Index(fields=["source_server_id"], name="server_run_by_server")]
+        indexes = [
+            models.Index(fields=["source_server_id"], name="server_run_by_server"),
+            # What `querysets.STANDING` asks for, of few among the servers of a long history.
+            models.Index(fields=["launch_status", "wave"], condition=Q(launch_status="LAUNCHED"), name="server_run_up"),
+            models.Index(
+                fields=["launch_status", "wave"],
+                condition=Q(launch_status="FAILED", error_code="NOT_USABLE"),
+                name="server_run_not_usable",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.hostname

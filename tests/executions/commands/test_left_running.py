@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from audit.models import AuditEntry
 from executions.commands.standing import standing
 from executions.models import Execution, ServerRun
+from executions.querysets import STANDING
 from executions.states import ExecutionStatus, Kind
 from protection.models import RecoveryInstance
 from tests.console import world
@@ -179,3 +180,27 @@ def test_many_cost_no_more_queries_than_few(db: None) -> None:
     for _ in range(5):
         world.ended(ExecutionStatus.COMPLETED)
     assert queries() == few
+
+
+def test_the_dashboard_counts_anew_when_something_has_changed(stage: Stage) -> None:
+    """From an index of what stands, and else from what it knew: whatever the history, and at once after news."""
+    client = Client()
+    client.force_login(make_user("viewer"))
+    run = up(stage, "app-01 app-02")
+    round_of_inventory(stage)
+
+    def shown() -> tuple[str, int]:
+        with CaptureQueriesContext(connection) as asked:
+            page = client.get("/").content.decode()
+        counts = [each for each in asked if "serverrun" in each["sql"] and "lease_ends_at" in each["sql"]]
+        return page.partition(" drill instances</a>")[0].rpartition(">")[2][:9], len(counts)
+
+    assert shown() == ("2", 1)
+    assert shown() == ("2", 0)
+    up(stage, "app-03")
+    assert shown() == ("3", 1)
+    Execution.objects.filter(pk=run.pk).update(hidden_at=stage.clock())
+    assert shown()[0] == "3"
+    asked = ServerRun.objects.filter(STANDING).order_by().explain()
+    names = ("server_run_up", "server_run_not_usable")
+    assert connection.vendor != "sqlite" or all(each in asked for each in names), asked
