@@ -75,6 +75,9 @@ class Rights:
         registers = _named("drs", "CreateRecoveryInstanceForDrs ListTagsForResource")
         yield Question("engine", registers, self._drs("source-server"), {**self.base, **VIA})
         yield self._ec2("engine", " ".join(f"Describe{each}" for each in LOOKING.split()), "*", VIA)
+        # What engines themselves ask, for readiness
+        reads = "Instances InstanceStatus InstanceTypes LaunchTemplateVersions Subnets"
+        yield self._ec2("engine", " ".join(f"Describe{each}" for each in reads.split()), "*", {})
         yield from self._making()
         yield from self._using()
         yield from self._templates()

@@ -275,6 +275,13 @@ class LaunchSettings:
     starts: bool = True  # whether the instance is started, or left stopped
     has_actions: bool = False  # post-launch actions are on
     existing_instance: str = ""  # the customer's, to launch into
+    right_sizing: str = ""  # NONE, BASIC or IN_AWS; with the last two DRS chooses the instance type
+    copies_private_ip: bool = False
+    copies_tags: bool = False
+
+    @property
+    def disposition(self) -> str:
+        return "STARTED" if self.starts else "STOPPED"
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> "LaunchSettings":
@@ -284,4 +291,7 @@ class LaunchSettings:
             starts=given.get("launchDisposition") != "STOPPED",
             has_actions=given.get("postLaunchEnabled") is True,
             existing_instance=_text(into.get("launchIntoEC2InstanceID")),
+            right_sizing=_text(given.get("targetInstanceTypeRightSizingMethod")),
+            copies_private_ip=given.get("copyPrivateIp") is True,
+            copies_tags=given.get("copyTags") is True,
         )

@@ -1,6 +1,7 @@
 """What stands beside DRS and a launch needs: who we are, what our role may do, quotas, templates, subnets, topics.
 
-Only asked beforehand, by `manage.py doctor` and its page: nothing of it ever decides about a launch.
+Only asked beforehand, by `manage.py doctor`, its page, and an engine at a slow pace: nothing of it ever decides about a
+launch.
 """
 
 import os
@@ -19,6 +20,7 @@ from drs.errors import DrsError, Trouble
 MANAGED = "AWSElasticDisasterRecoveryManaged"
 _CONFIG = Config(connect_timeout=2, read_timeout=6, retries={"total_max_attempts": 2, "mode": "standard"})
 _TYPES_A_CALL = 100
+_VALUES_A_FILTER = 200
 
 T = TypeVar("T")
 
@@ -47,11 +49,13 @@ class Denied:
 
 @dataclass(frozen=True)
 class LaunchTemplate:
-    """The default version of a launch template, as far as it decides whether a launch works."""
+    """The default version of a launch template, as far as it decides whether a launch works, and how."""
 
     instance_type: str = ""
     chooses_type: bool = False
     subnet_ids: tuple[str, ...] = ()
+    security_groups: tuple[str, ...] = ()
+    tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by the kind of resource that gets them
     key_ids: tuple[str, ...] = ()
     managed: frozenset[str] = frozenset()  # the kinds of resource that get DRS's tag
     names_hosts: bool = False
@@ -128,6 +132,21 @@ class Surroundings:
 
         return self._ask("DescribeSubnets", ask)
 
+    def subnets(self, subnet_ids: Sequence[str]) -> dict[str, int]:
+        """The free addresses of those of these subnets that exist. A filter: by its ids, one that is gone fails all."""
+
+        def ask() -> dict[str, int]:
+            chunks = [subnet_ids[at : at + _VALUES_A_FILTER] for at in range(0, len(subnet_ids), _VALUES_A_FILTER)]
+            pages = self._client("ec2").get_paginator("describe_subnets")
+            return {
+                each["SubnetId"]: int(each["AvailableIpAddressCount"])
+                for chunk in chunks
+                for page in pages.paginate(Filters=[{"Name": "subnet-id", "Values": list(chunk)}])
+                for each in page["Subnets"]
+            }
+
+        return self._ask("DescribeSubnets", ask)
+
     def offered(self, instance_types: Sequence[str]) -> set[str]:
         """Which of these instance types the region offers."""
 
@@ -180,12 +199,19 @@ def _template(data: Mapping[str, Any]) -> LaunchTemplate:
     interfaces = data.get("NetworkInterfaces", [])
     disks = [each.get("Ebs", {}) for each in data.get("BlockDeviceMappings", [])]
     tagged = [each for each in data.get("TagSpecifications", []) if MANAGED in {tag["Key"] for tag in each["Tags"]}]
+    groups = [*data.get("SecurityGroupIds", []), *data.get("SecurityGroups", [])]
+    groups += [group for each in interfaces for group in each.get("Groups", [])]
     placement = data.get("Placement", {})
     hosts = ("HostId", "HostResourceGroupArn", "GroupName", "GroupId")
     return LaunchTemplate(
         instance_type=data.get("InstanceType", ""),
         chooses_type="InstanceRequirements" in data,
         subnet_ids=tuple(dict.fromkeys(each["SubnetId"] for each in interfaces if each.get("SubnetId"))),
+        security_groups=tuple(sorted(set(groups))),
+        tags={
+            each["ResourceType"]: {tag["Key"]: tag.get("Value", "") for tag in each["Tags"]}
+            for each in data.get("TagSpecifications", [])
+        },
         key_ids=tuple(dict.fromkeys(each["KmsKeyId"] for each in disks if each.get("KmsKeyId"))),
         managed=frozenset(each["ResourceType"] for each in tagged),
         names_hosts=any(placement.get(each) for each in hosts)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 REASONS = {200: "OK", 202: "Accepted", 402: "Payment Required", 429: "Too Many Requests"}
 
+QUOTAS = "servicequotas"
 STS_ANSWER = """<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
   <GetCallerIdentityResult>
     <Arn>arn:aws:iam::{account}:user/simulator</Arn>
@@ -189,7 +190,7 @@ def carry_out_delayed_calls(store: Store) -> None:
 def refusal(call: Call, code: str) -> ApiError:
     """The error that a scenario answers with, worded as the service would."""
     worded: Mapping[str, Callable[[], ApiError]] = {
-        "AccessDeniedException": lambda: errors.access_denied(call.operation, call.account),
+        "AccessDeniedException": lambda: errors.access_denied(call.operation, call.account, _service_of(call)),
         "ConflictException": errors.conflict,
         "ServiceQuotaExceededException": lambda: errors.quota_exceeded(JOBS_QUOTA, "Quota exceeded"),
         "UninitializedAccountException": errors.uninitialized,
@@ -203,10 +204,13 @@ def told(fault: Scenario) -> ApiError:
 
 
 def _service_of(call: Call) -> str:
-    return QUERIES.get(call.operation, "drs")
+    return QUOTAS if call.operation in surroundings.TARGETS.values() else QUERIES.get(call.operation, "drs")
 
 
 def _error_reply(error: ApiError, service_name: str) -> Reply:
+    if service_name == QUOTAS:  # JSON 1.1 names the error in its body, and every refusal is a 400 (known)
+        text = json.dumps({"__type": error.code, "Message": error.message})
+        return Reply(400, text.encode(), "application/x-amz-json-1.1")
     if service_name == "ec2":
         code = {"AccessDeniedException": "UnauthorizedOperation"}.get(error.code, error.code.removesuffix("Exception"))
         return Reply(error.status, ec2.error(ApiError(code, error.message)).encode(), "text/xml")

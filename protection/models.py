@@ -89,6 +89,19 @@ class SourceServerQuerySet(models.QuerySet["SourceServer"]):
         return self.filter(~Exists(ServerAssignment.objects.filter(source_server_id=OuterRef("pk"))))
 
 
+class LaunchSettings(models.Model):
+    """How a server was, or would be, launched: once for every such setting that was ever seen, by its digest."""
+
+    digest = models.CharField(max_length=64, primary_key=True)
+    settings = models.JSONField()
+
+    class Meta:
+        verbose_name_plural = "launch settings"
+
+    def __str__(self) -> str:
+        return self.digest
+
+
 class SourceServer(models.Model):
     """One row of the inventory: a source server as DRS last described it."""
 
@@ -125,6 +138,10 @@ class SourceServer(models.Model):
     starts_stopped = models.BooleanField(null=True, help_text="Launch disposition STOPPED; null: not known")
     has_actions = models.BooleanField(null=True, help_text="Whether post-launch actions are on; null: not known")
     launch_template_id = models.CharField(max_length=64, blank=True)
+    launch_digest = models.CharField(
+        max_length=64, blank=True, default="", db_default="", help_text="Of its launch settings, as of details_as_of"
+    )
+    template_as_of = models.DateTimeField(null=True, help_text="When its launch template was read")
     latest_snapshot_at = models.DateTimeField(null=True, help_text="The newest point in time, as of details_as_of")
     details_as_of = models.DateTimeField(null=True, help_text="When snapshots and launch settings were read")
     seen_at = models.DateTimeField()
@@ -218,6 +235,11 @@ class RegionInventory(models.Model):
         blank=True, default="", db_default="", help_text="What of post-launch actions IAM does not allow"
     )
     rights_as_of = models.DateTimeField(null=True, help_text="When these two were asked for")
+    capacity = models.JSONField(null=True, help_text="Quotas, free addresses and vCPUs, or why they are not known")
+    capacity_as_of = models.DateTimeField(null=True, help_text="When these were asked for")
+    templates_error = models.TextField(
+        blank=True, default="", db_default="", help_text="Why EC2 does not tell launch templates"
+    )
     running_jobs = models.JSONField(default=list, help_text="Ids and servers of the jobs that DRS worked on")
     jobs_as_of = models.DateTimeField(null=True)
     details_error = models.TextField(blank=True, help_text="Why jobs, snapshots or launch settings could not be read")

@@ -20,6 +20,7 @@ OPERATIONS = frozenset({"DescribeInstances", "DescribeInstanceStatus"})
 BOOTING, CHECKED = 20.0, 180.0  # seconds after it was launched: running, and its first checks passed
 SHOWN_TERMINATED = 3_600.0
 CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
+TYPE = "m5.large"
 XMLNS = "http://ec2.amazonaws.com/doc/2016-11-15/"
 
 
@@ -31,6 +32,8 @@ def answer(store: Store, call: Call, now: float) -> str:
         raise ApiError("InvalidInstanceID.NotFound", f"The instance ID '{unknown[0]}' does not exist")
     chosen = [row for instance, row in rows.items() if not asked or instance in asked]
     if call.operation == "DescribeInstances":
+        wanted = {str(value) for name, value in call.params.items() if name.startswith("Filter.1.Value.")}
+        chosen = [row for row in chosen if not wanted or state(row, now) in wanted]
         return _document(call.operation, _reservations(chosen, now))
     everything = call.params.get("IncludeAllInstances") == "true"
     shown = [row for row in chosen if everything or state(row, now) == "running"]
@@ -71,8 +74,11 @@ def _state_xml(name: str, row: sqlite3.Row, now: float) -> str:
 
 
 def _reservations(rows: Sequence[sqlite3.Row], now: float) -> str:
+    """All of one type, that of the launch templates, unless `/_control/surroundings` says otherwise of a template."""
     items = [
-        f"<item><instanceId>{row['id']}</instanceId>{_state_xml('instanceState', row, now)}</item>" for row in rows
+        f"<item><instanceId>{row['id']}</instanceId><instanceType>{TYPE}</instanceType>"
+        f"{_state_xml('instanceState', row, now)}</item>"
+        for row in rows
     ]
     return "".join(f"<item><instancesSet>{item}</instancesSet></item>" for item in items)
 

@@ -8,6 +8,7 @@ its evaluation (known); that the simulator of policies takes single resources of
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from html import escape
 from typing import cast
@@ -15,6 +16,7 @@ from uuid import uuid4
 
 from drs_simulator.protocol import iam_policy
 from drs_simulator.protocol.call_log import Call
+from drs_simulator.world import scenarios
 from drs_simulator.world.errors import ApiError
 from drs_simulator.world.state_file import Store
 
@@ -24,6 +26,7 @@ QUERIES = {
     "DescribeLaunchTemplateVersions": "ec2",
     "DescribeSubnets": "ec2",
     "DescribeInstanceTypeOfferings": "ec2",
+    "DescribeInstanceTypes": "ec2",
     "SimulatePrincipalPolicy": "iam",
     "GetTopicAttributes": "sns",
 }
@@ -35,6 +38,7 @@ NAMESPACES = {
 }
 SUBNET = "subnet-0123456789abcdef0"
 MANAGED = "AWSElasticDisasterRecoveryManaged"
+STANDARD = "L-1216C47A"  # vCPUs of running On-Demand instances of the usual families
 # By service and code: the published ones.
 QUOTAS: Mapping[str, Mapping[str, float]] = {
     "drs": {
@@ -45,7 +49,7 @@ QUOTAS: Mapping[str, Mapping[str, float]] = {
         "L-C1D14A2B": 300,
         "L-E28BE5E0": 4000,
     },
-    "ec2": {"L-1216C47A": 1000},
+    "ec2": {STANDARD: 1000},
 }
 
 
@@ -103,21 +107,47 @@ def _templates(store: Store, call: Call) -> str:
 
 
 def _subnets(store: Store, call: Call) -> str:
+    """By ids, one that does not exist fails all (known); by a filter it is left out (known)."""
     said = cast("Mapping[str, int | None]", told(store, "subnets", {}))
-    asked = [str(value) for name, value in sorted(call.params.items()) if name.startswith("SubnetId.")]
+    full = scenarios.view(store, call.region, "subnet_full", call.operation)
+    asked = _numbered(call, "SubnetId.")
     for each in asked:
         if said.get(each, 200) is None:
             raise ApiError("InvalidSubnetID.NotFound", f"The subnet ID '{each}' does not exist")
+    asked += [each for each in _numbered(call, "Filter.1.Value.") if said.get(each, 200) is not None]
+    free = {each: said.get(each, 200) if full is None else int(full.number("free")) for each in asked}
     items = [
-        {"subnetId": each, "state": "available", "availableIpAddressCount": said.get(each, 200), "vpcId": "vpc-1"}
-        for each in asked
+        {"subnetId": each, "state": "available", "availableIpAddressCount": count, "vpcId": "vpc-1"}
+        for each, count in free.items()
     ]
     return _ec2(call, _xml("subnetSet", items))
 
 
+def _types(store: Store, call: Call) -> str:
+    """Of the types that are asked for those that look like one. vCPUs grow with the size (known for current types)."""
+    items = [
+        {"instanceType": each, "vCpuInfo": {"defaultVCpus": count}}
+        for each in _numbered(call, "Filter.1.Value.")
+        if (count := vcpus(each))
+    ]
+    return _ec2(call, _xml("instanceTypeSet", items))
+
+
+def vcpus(instance_type: str) -> int:
+    """Of `m5.large` 2, `.xlarge` 4, `.4xlarge` 16; 0 of what is no type."""
+    found = re.fullmatch(r"[a-z][a-z0-9-]+\.(?:(\d*)xlarge|large|medium|small|micro)", instance_type)
+    if found is None:
+        return 0
+    return 4 * int(found[1] or 1) if "xlarge" in instance_type else 2
+
+
+def _numbered(call: Call, prefix: str) -> list[str]:
+    return [str(value) for name, value in sorted(call.params.items()) if name.startswith(prefix)]
+
+
 def _offerings(store: Store, call: Call) -> str:
     """Which of the types that are asked for the region offers; `offered` of the control request limits them."""
-    asked = [str(value) for name, value in sorted(call.params.items()) if name.startswith("Filter.1.Value.")]
+    asked = _numbered(call, "Filter.1.Value.")
     offered = cast("list[str] | None", told(store, "offered", None))
     items = [
         {"instanceType": each, "locationType": "region", "location": call.region}
@@ -167,7 +197,10 @@ def _members(call: Call, name: str) -> list[str]:
 
 def _quotas(store: Store, call: Call) -> Json:
     service = str(call.params.get("ServiceCode", ""))
-    changed = cast("Mapping[str, float]", told(store, "quotas", {}))
+    changed = dict(cast("Mapping[str, float]", told(store, "quotas", {})))
+    exhausted = scenarios.view(store, call.region, "vcpus_exhausted", call.operation)
+    if exhausted is not None:
+        changed[STANDARD] = exhausted.number("limit")
     quotas = [
         {"ServiceCode": service, "QuotaCode": code, "QuotaName": code, "Value": changed.get(code, value)}
         for code, value in QUOTAS.get(service, {}).items()
@@ -189,6 +222,7 @@ ANSWERS: Mapping[str, Callable[[Store, Call], str | Json]] = {
     "DescribeLaunchTemplateVersions": _templates,
     "DescribeSubnets": _subnets,
     "DescribeInstanceTypeOfferings": _offerings,
+    "DescribeInstanceTypes": _types,
     "SimulatePrincipalPolicy": _simulate,
     "GetTopicAttributes": _topic,
     "ListServiceQuotas": _quotas,

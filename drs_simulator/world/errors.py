@@ -44,8 +44,8 @@ class Disconnect(Exception):
     """Close the connection without an answer."""
 
 
-def access_denied(operation: str, account: str) -> ApiError:
-    action = f"drs:{operation}"
+def access_denied(operation: str, account: str, service: str = "drs") -> ApiError:
+    action = f"{service}:{operation}"
     return ApiError(
         "AccessDeniedException",
         f"User: arn:aws:iam::{account}:user/simulator is not authorized to perform: {action} on resource: * "

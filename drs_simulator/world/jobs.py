@@ -196,6 +196,24 @@ def _with_protected_instance(plan: ServerPlan, scenario: Scenario) -> ServerPlan
     return replace(plan, fate=fate, keeps_replaced=True)
 
 
+def _without(option: str, words: str) -> Callable[[ServerPlan, Scenario], ServerPlan]:
+    """A launch that fails with EC2's words where there is none of something left."""
+
+    def effect(plan: ServerPlan, scenario: Scenario) -> ServerPlan:
+        return plan if scenario.number(option) else replace(plan, fate=Fate.LAUNCH_FAILED, raw_error=words)
+
+    return effect
+
+
+NO_ADDRESS = (
+    "An error occurred (InsufficientFreeAddressesInSubnet) when calling the RunInstances operation: There are not"
+    " enough free addresses in subnet 'subnet-0123456789abcdef0' to satisfy the requested number of instances."
+)
+NO_VCPUS = (
+    "An error occurred (VcpuLimitExceeded) when calling the RunInstances operation: You have requested more vCPU"
+    " capacity than your current vCPU limit of 0 allows for the instance bucket that the specified instance type"
+    " belongs to. Please visit http://aws.amazon.com/contact-us/ec2-request to request an adjustment to this limit."
+)
 LAUNCH_SCENARIOS: Mapping[str, Callable[[ServerPlan, Scenario], ServerPlan]] = {
     "launch_failed": _with_fate(Fate.LAUNCH_FAILED),
     "conversion_fail": _with_fate(Fate.CONVERSION_FAILED),
@@ -211,6 +229,8 @@ LAUNCH_SCENARIOS: Mapping[str, Callable[[ServerPlan, Scenario], ServerPlan]] = {
     "network_recovery_fails": _with_fate(Fate.NETWORK_FAILED),
     "conversion_retried": _with_retries,
     "termination_protection": _with_protected_instance,
+    "subnet_full": _without("free", NO_ADDRESS),
+    "vcpus_exhausted": _without("limit", NO_VCPUS),
     "dies_at_once": lambda plan, scenario: replace(
         plan, end_state=scenario.text("state"), end_delay=scenario.number("seconds")
     ),

@@ -16,7 +16,16 @@ from drs_simulator.world.scenarios_of_calls import LIVES_OF_JOBS, REFUSALS
 from drs_simulator.world.state_file import Store
 
 KINDS: Mapping[str, Kind] = {**REFUSALS, **LIVES_OF_JOBS, **VIEWS, **ITEMS, **CHANGES}
-ASIDE = ("GetCallerIdentity", "DescribeInstances", "DescribeInstanceStatus")
+ASIDE = (
+    "GetCallerIdentity",
+    "DescribeInstances",
+    "DescribeInstanceStatus",
+    "DescribeInstanceTypes",
+    "DescribeInstanceTypeOfferings",
+    "DescribeLaunchTemplateVersions",
+    "DescribeSubnets",
+    "ListServiceQuotas",
+)
 
 
 @dataclass(frozen=True)

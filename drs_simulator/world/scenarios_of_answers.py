@@ -57,6 +57,20 @@ VIEWS: Mapping[str, Kind] = {
         {"seconds": 1200.0},
         field="B5",
     ),
+    "subnet_full": Kind(
+        Acts.VIEW,
+        "every subnet has `free` free addresses; without any, launches fail with EC2's words",
+        "known: ec2:DescribeSubnets, InsufficientFreeAddressesInSubnet; likely that the job's log has EC2's words",
+        {"servers": [], "free": 0.0},
+        ("DescribeSubnets",),
+    ),
+    "vcpus_exhausted": Kind(
+        Acts.VIEW,
+        "`limit` vCPUs of On-Demand Standard instances may run, by Service Quotas; with none, launches fail",
+        "known: L-1216C47A, VcpuLimitExceeded; unknown whether the quota and what counts against it agree at once",
+        {"servers": [], "limit": 0.0},
+        ("ListServiceQuotas",),
+    ),
     "status_checks": Kind(
         Acts.VIEW,
         "EC2's status checks of instances of `servers` are `system` and `instance`",

@@ -18,7 +18,12 @@ from drs_simulator.world.scenario_kinds import (
 
 REFUSALS: Mapping[str, Kind] = {
     "throttle": Kind(Acts.INSTEAD, "429, no effect", MODEL, error="ThrottlingException", field="A14"),
-    "access_denied": Kind(Acts.INSTEAD, "403, no effect", MODEL, error="AccessDeniedException"),
+    "access_denied": Kind(
+        Acts.INSTEAD,
+        "a right is missing: 403, no effect; of EC2 UnauthorizedOperation",
+        "known: the models of DRS and Service Quotas, EC2's code",
+        error="AccessDeniedException",
+    ),
     "expired_token": Kind(Acts.INSTEAD, "403, no effect", REPORTS, error="ExpiredTokenException"),
     "internal_error_before": Kind(Acts.INSTEAD, "500, no effect", MODEL, error="InternalServerException"),
     "uninitialized": Kind(Acts.INSTEAD, "400, no effect", MODEL, error="UninitializedAccountException"),

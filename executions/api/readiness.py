@@ -9,8 +9,9 @@ from rest_framework.response import Response
 from contract.clock import db_clock, unix
 from contract.rest.schema import describes
 from contract.rest.views import ApiView, read_id
-from executions.readiness.assessment import Drill, PlanFacts, Readiness, Reason, assess
+from executions.readiness.assessment import assess
 from executions.readiness.facts import believed_for, facts_of
+from executions.readiness.terms import Drill, LaunchChange, PlanFacts, Readiness, Reason
 from plans.services import no_plan
 
 
@@ -32,6 +33,17 @@ class DrillShape(TypedDict):
     daysAgo: int
 
 
+class LaunchChangeShape(TypedDict):
+    """A launch setting that is not what the last completed drill launched the server with."""
+
+    sourceServerID: str
+    hostname: str
+    field: str
+    label: str
+    was: str
+    now: str
+
+
 class ReadinessShape(TypedDict):
     """Whether a run of the plan would work now, why not, and until when that is believed."""
 
@@ -44,6 +56,7 @@ class ReadinessShape(TypedDict):
     inventory: list[RegionAgeShape]
     lastDrill: DrillShape | None
     changesSinceDrill: list[str]
+    launchChangesSinceDrill: list[LaunchChangeShape]
 
 
 class PlanReadinessView(ApiView):
@@ -73,6 +86,18 @@ def _show(facts: PlanFacts, found: Readiness, now: datetime) -> ReadinessShape:
         inventory=[RegionAgeShape(region=each.region, asOf=unix(each.as_of)) for each in facts.regions.values()],
         lastDrill=_drill(found.last_drill, now) if found.last_drill else None,
         changesSinceDrill=list(found.changes),
+        launchChangesSinceDrill=[_launch_change(each) for each in found.launch_changes],
+    )
+
+
+def _launch_change(found: LaunchChange) -> LaunchChangeShape:
+    return LaunchChangeShape(
+        sourceServerID=found.server_id,
+        hostname=found.name,
+        field=found.change.field,
+        label=found.change.label,
+        was=found.change.was,
+        now=found.change.now,
     )
 
 

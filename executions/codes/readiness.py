@@ -60,6 +60,63 @@ class Against(OurCode):
             heading="No launch settings in DRS",
         ),
     )
+    NO_LAUNCH_TEMPLATE = (
+        "NO_LAUNCH_TEMPLATE",
+        Entry(
+            "The launch template of the server does not exist any more, so DRS cannot launch it.",
+            "Open the server's launch settings in the DRS console and save them: DRS makes another template.",
+            HERE,
+            heading="The launch template does not exist any more",
+        ),
+    )
+    LAUNCH_SETTINGS_CHANGED = (
+        "LAUNCH_SETTINGS_CHANGED",
+        Entry(
+            "Launch settings of a server are not those that the last completed drill launched it with.",
+            "See who changed them and why; if they are right, start a drill with them.",
+            HERE,
+        ),
+    )
+    TEMPLATES_UNKNOWN = (
+        "TEMPLATES_UNKNOWN",
+        Entry(
+            "EC2 does not tell launch templates, so nobody notices that they were changed since the last drill.",
+            "Give the engine's role ec2:DescribeLaunchTemplateVersions (deploy/iam/engine.json has it).",
+            HERE,
+        ),
+    )
+    SUBNET_FULL = (
+        "SUBNET_FULL",
+        Entry(
+            "A subnet has fewer free addresses than the plan would launch servers into it.",
+            "Free addresses there, or name another subnet in the servers' launch settings.",
+            HERE,
+        ),
+    )
+    SUBNET_GONE = (
+        "SUBNET_GONE",
+        Entry(
+            "Launch templates name a subnet that does not exist any more.",
+            "Name another subnet in the servers' launch settings.",
+            HERE,
+        ),
+    )
+    VCPUS_EXHAUSTED = (
+        "VCPUS_EXHAUSTED",
+        Entry(
+            "More vCPUs would run than the account's quota for On-Demand instances allows, so some would not launch.",
+            "Ask AWS for a higher quota before you need it, which takes days, or end instances that nobody needs.",
+            HERE,
+        ),
+    )
+    ROOM_UNKNOWN = (
+        "ROOM_UNKNOWN",
+        Entry(
+            "Quotas, free addresses of subnets or vCPUs could not be read, so nobody knows whether there is room.",
+            "The AWS text says which right is missing; deploy/iam/check.json has those that the core has not.",
+            HERE,
+        ),
+    )
     RPO_EXCEEDED = (
         "RPO_EXCEEDED",
         Entry(

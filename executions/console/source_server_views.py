@@ -10,7 +10,8 @@ from django.views.decorators.http import require_safe
 from console.pages import HtmxHttpRequest, page_of, wants_fragment
 from executions.models import ServerRun
 from protection.forms import ServerSearch
-from protection.models import ServerAssignment, SourceServer
+from protection.inventory.launch_settings import lines
+from protection.models import LaunchSettings, ServerAssignment, SourceServer
 from protection.views import region_ages
 
 
@@ -31,10 +32,16 @@ def server_list(request: HtmxHttpRequest) -> HttpResponse:
     proofs = _proofs([row.pk for row in rows])
     assigned = ServerAssignment.objects.filter(source_server_id__in=[row.pk for row in rows]).select_related("group")
     homes = {each.source_server_id: each.group for each in assigned}
+    settings = dict(
+        LaunchSettings.objects.filter(pk__in={row.launch_digest for row in rows}).values_list("pk", "settings")
+    )
     context = {
         "form": form,
         "page": page,
-        "rows": [(row, homes.get(row.pk), proofs.get(row.pk)) for row in rows],
+        "rows": [
+            (row, homes.get(row.pk), proofs.get(row.pk), list(lines(settings.get(row.launch_digest, {}))))
+            for row in rows
+        ],
         "regions": ages,
         "is_filtered": bool(chosen),
     }

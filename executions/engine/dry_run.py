@@ -22,17 +22,10 @@ from executions.codes.ours import Code
 from executions.codes.readiness import Against
 from executions.measuring import forecast
 from executions.models import LaunchJob, ServerHold, ServerRun, WaveRun
-from executions.readiness.assessment import (
-    Finding,
-    PlanFacts,
-    Reason,
-    RegionFacts,
-    ServerFacts,
-    WaveFacts,
-    findings,
-    quota_reasons,
-)
+from executions.readiness.assessment import Finding, findings
 from executions.readiness.facts import regions_now, servers_of
+from executions.readiness.room import room_reasons
+from executions.readiness.terms import PlanFacts, Reason, RegionFacts, ServerFacts, WaveFacts
 from executions.runs import decide as d
 from executions.runs import transitions
 from executions.runs.account_check import MAX_DOUBLINGS
@@ -95,10 +88,9 @@ def _check_servers(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> Aws
         run.write(clock())
         launch_details.keep_jobs(job.region, running, clock())
         unread = {server.source_server_id for server in present}
+        ask = partial(launch_details.fetch_detail, with_template=not launch_details.lacks_templates(job.region))
         for server in present:
-            detail: launch_details.Detail = yield partial(
-                launch_details.fetch_detail, job.region, job.account_id, server.source_server_id
-            )
+            detail: launch_details.Detail = yield partial(ask, job.region, job.account_id, server.source_server_id)
             if detail.error is not None:
                 raise detail.error
             run.write(clock())
@@ -260,13 +252,16 @@ def _finish(run: Run, now: datetime) -> None:
 
 
 def _plan_reasons(run: Run) -> Iterable[Reason]:
-    """Quotas of every region, and a run of the plan that is in the way."""
+    """What every region has room for, and a run of the plan that is in the way."""
     placed: dict[int, list[ServerFacts]] = {wave.pk: [] for wave in run.waves}
-    rows = ServerRun.objects.filter(wave__execution=run.execution).values_list(
-        "wave_id", "source_server_id", "hostname", "job__region"
+    rows = list(
+        ServerRun.objects.filter(wave__execution=run.execution).values_list(
+            "wave_id", "source_server_id", "hostname", "job__region"
+        )
     )
+    inventory = servers_of([server for _, server, *_ in rows])
     for wave, server, hostname, region in rows:
-        placed[wave].append(ServerFacts(server, hostname, region))
+        placed[wave].append(inventory.get(server) or ServerFacts(server, hostname, region))
     used = {server.region for servers in placed.values() for server in servers}
     known = regions_now()
     facts = PlanFacts(
@@ -276,7 +271,7 @@ def _plan_reasons(run: Run) -> Iterable[Reason]:
         waves=[WaveFacts(wave.number, placed[wave.pk]) for wave in run.waves],
         regions={region: known.get(region) or RegionFacts(region) for region in sorted(used)},
     )
-    yield from quota_reasons(facts)
+    yield from room_reasons(facts)
     plan = run.execution.plan
     if plan is not None and (active := plan.executions.filter(ended_at=None, dry_run=False).first()):
         text = f"The plan is running now ({active.status.lower()}); a start would be refused."

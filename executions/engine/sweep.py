@@ -24,7 +24,7 @@ from executions.readiness import stored_verdicts
 from executions.runs.aws_calls import AwsCalls, CallPool
 from executions.runs.silence.stalled import mark_stalled
 from executions.terminating import cleanup_proof, leases, outside_changes
-from protection.inventory import launch_details, recovery_instances, rights
+from protection.inventory import capacity, launch_details, recovery_instances, rights
 from protection.inventory import source_servers as inventory
 
 log = logging.getLogger(__name__)
@@ -192,6 +192,9 @@ def _read_region(region: str, clock: Clock, details: DetailsReader) -> AwsCalls[
         return
     launch_details.keep_jobs(region, jobs, clock())
     details.begin(region, account)
+    if asked := capacity.due(region, account, clock()):
+        room: capacity.Capacity = yield partial(capacity.fetch, region, asked)
+        capacity.keep(region, room, clock())
 
 
 def _read_instances(region: str, account: str, clock: Clock) -> AwsCalls[None]:

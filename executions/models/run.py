@@ -303,6 +303,9 @@ class ServerRun(Evidence):
     lag_seconds = models.PositiveIntegerField(null=True, help_text="How far its data lagged when its launch was sent")
     error = models.TextField(blank=True)
     error_code = models.CharField(max_length=64, blank=True, default="", db_default="", help_text="Our code of it")
+    launch_digest = models.CharField(
+        max_length=64, blank=True, default="", db_default="", help_text="Of the settings that a drill launched it with"
+    )
     findings = models.JSONField(default=list, help_text="What a dry run found: codes, severities and sentences")
 
     class Meta:

@@ -3,22 +3,21 @@
 A verdict never keeps anybody from starting: in a disaster sources are stalled and the inventory is old.
 """
 
-import math
-import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, assert_never
+from typing import assert_never
 
-from drs.client import SERVERS_PER_JOB
 from executions.codes.entry import OurCode
 from executions.codes.ours import Code
 from executions.codes.readiness import Against
-from executions.readiness.plan_changes import NAMED, changes_since
+from executions.readiness.launch_changes import launch_changes, sentence
+from executions.readiness.plan_changes import NAMED, changes_since, names
+from executions.readiness.room import room_reasons
+from executions.readiness.terms import LaunchChange, PlanFacts, Readiness, Reason, RegionFacts, ServerFacts
 from executions.states import Kind, Verdict
 
-JOBS_AT_ONCE, SERVERS_AT_ONCE = 20, 500  # DRS quotas of an account in a region
 DRILL_IS_DUE = timedelta(days=90)
 DETAILS_KNOWN_FOR = timedelta(hours=6)
 
@@ -37,6 +36,7 @@ OF_SERVERS: Mapping[OurCode, Verdict] = {
     Code.SERVER_GONE: Verdict.NOT_READY,
     Against.NO_SNAPSHOT: Verdict.NOT_READY,
     Against.NO_LAUNCH_SETTINGS: Verdict.NOT_READY,
+    Against.NO_LAUNCH_TEMPLATE: Verdict.NOT_READY,
     Against.RPO_EXCEEDED: Verdict.NOT_READY,
     Code.SERVER_CONFLICT: Verdict.NOT_READY,
     Against.DETAILS_UNKNOWN: Verdict.UNKNOWN,
@@ -54,83 +54,6 @@ OF_SERVERS: Mapping[OurCode, Verdict] = {
 
 
 @dataclass(frozen=True)
-class ServerFacts:
-    """A server of a wave as the inventory has it; `known` is whether the inventory has it at all."""
-
-    id: str
-    name: str
-    region: str
-    known: bool = True
-    gone: bool = False
-    replication_state: str = ""
-    trouble: str = ""  # what DRS says is wrong with it, in its words
-    lag_seconds: int | None = None
-    seen_at: datetime | None = None
-    latest_snapshot_at: datetime | None = None
-    launch_template_id: str = ""
-    details_as_of: datetime | None = None
-    starts_stopped: bool = False
-    has_actions: bool = False
-    instance_of: Kind | None = None
-    has_foreign_instance: bool = False
-    held_by: str = ""
-
-
-@dataclass(frozen=True)
-class WaveFacts:
-    """A wave of the plan as it is now; `said` are the values of its steering fields, by column."""
-
-    number: int
-    servers: Sequence[ServerFacts]
-    depends_on: Sequence[int] = ()
-    said: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class RegionFacts:
-    """What is known of a region, and since when. `running` are the servers of each DRS job; `foreign` others' jobs."""
-
-    region: str
-    as_of: datetime | None = None
-    initialized: bool = True
-    error: str = ""
-    is_elsewhere: bool = False  # the credentials are of another account than the groups there
-    running: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    foreign: frozenset[str] = frozenset()
-    jobs_as_of: datetime | None = None
-    checks_error: str = ""  # why EC2 tells no status checks
-    actions_denied: str = ""  # what of post-launch actions IAM does not allow
-
-
-@dataclass(frozen=True)
-class Drill:
-    """The last drill of the plan that completed, with the plan as it was then."""
-
-    execution_id: uuid.UUID
-    ended_at: datetime
-    plan_copy: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class PlanFacts:
-    """All that a verdict rests on."""
-
-    plan_id: uuid.UUID
-    name: str
-    version: int
-    waves: Sequence[WaveFacts]
-    regions: Mapping[str, RegionFacts]
-    rpo_minutes: int | None = None
-    active_status: str = ""
-    engine_alive: bool = True
-    last_drill: Drill | None = None
-
-    @property
-    def servers(self) -> Iterator[ServerFacts]:
-        return (server for wave in self.waves for server in wave.servers)
-
-
-@dataclass(frozen=True)
 class Finding:
     """Something about one server, in a sentence."""
 
@@ -142,55 +65,22 @@ class Finding:
         return OF_SERVERS[self.code]
 
 
-@dataclass(frozen=True)
-class Reason:
-    """Something about the plan, in a sentence; `server_ids` are all that it concerns."""
-
-    code: OurCode
-    weight: Verdict
-    text: str
-    server_ids: Sequence[str] = ()
-
-    @property
-    def is_blocking(self) -> bool:
-        return self.weight is Verdict.NOT_READY
-
-
-@dataclass(frozen=True)
-class Readiness:
-    """The verdict and its reasons, worst first. `expires_at` is when what it rests on is too old to be believed."""
-
-    verdict: Verdict
-    reasons: Sequence[Reason]
-    checked_at: datetime
-    expires_at: datetime | None
-    last_drill: Drill | None
-    changes: Sequence[str]
-
-    @property
-    def against(self) -> list[Reason]:
-        """The reasons less the plan's own run: a page shows that by itself, and it is no fault of the plan."""
-        return [each for each in self.reasons if each.code is not Code.PLAN_ALREADY_EXECUTING]
-
-    @property
-    def lacks_engine(self) -> bool:
-        return any(each.code is Against.ENGINE_NOT_ALIVE for each in self.reasons)
-
-
 def assess(facts: PlanFacts, now: datetime, believed_for: timedelta) -> Readiness:
     """Weigh everything that is known of a plan. `believed_for` is how long a reading of a region is believed."""
     changes = changes_since(facts.last_drill.plan_copy, facts) if facts.last_drill else []
+    of_launch = list(launch_changes(facts))
     found = [
         *_plan_reasons(facts),
         *_region_reasons(facts, now, believed_for),
         *_server_reasons(facts, now),
-        *quota_reasons(facts),
+        *room_reasons(facts),
         *_drill_reasons(facts, changes, now),
+        *_launch_reasons(facts, of_launch),
     ]
     reasons = sorted(found, key=lambda each: RANKS.index(each.weight), reverse=True)
     verdict = reasons[0].weight if reasons else Verdict.READY
     expires_at = _expiry(facts.regions.values(), believed_for)
-    return Readiness(verdict, reasons, now, expires_at, facts.last_drill, changes)
+    return Readiness(verdict, reasons, now, expires_at, facts.last_drill, changes, of_launch)
 
 
 def _expiry(regions: Iterable[RegionFacts], believed_for: timedelta) -> datetime | None:
@@ -250,12 +140,6 @@ def _server_reasons(facts: PlanFacts, now: datetime) -> Iterator[Reason]:
         yield Reason(code, OF_SERVERS[code], text, [server.id for server in servers])
 
 
-def names(servers: Sequence[ServerFacts]) -> str:
-    """The first of these servers by name, and how many more there are."""
-    more = f" and {len(servers) - NAMED} more" if len(servers) > NAMED else ""
-    return ", ".join(server.name for server in servers[:NAMED]) + more
-
-
 def findings(server: ServerFacts, region: RegionFacts, rpo_minutes: int | None, now: datetime) -> list[Finding]:
     """What stands against the launch of one server."""
     held = [Finding(Code.SERVER_CONFLICT, f"A run of “{server.held_by}” holds it.")] if server.held_by else []
@@ -302,6 +186,9 @@ def _launch_findings(server: ServerFacts, region: RegionFacts, now: datetime) ->
         )
     elif not server.launch_template_id:
         yield Finding(Against.NO_LAUNCH_SETTINGS, "DRS has no launch settings for it.")
+    elif (server.settings or {}).get("launchTemplateGone"):
+        text = f"Its launch template {server.launch_template_id} does not exist any more."
+        yield Finding(Against.NO_LAUNCH_TEMPLATE, text)
     if server.starts_stopped:
         text = "DRS leaves its instance stopped after the launch; it is never usable until somebody starts it."
         yield Finding(Against.LAUNCHED_STOPPED, text)
@@ -326,24 +213,6 @@ def _launch_findings(server: ServerFacts, region: RegionFacts, now: datetime) ->
             assert_never(kind)
 
 
-def quota_reasons(facts: PlanFacts) -> Iterator[Reason]:
-    """What the DRS quotas of each region mean for the plan's biggest wave there."""
-    for region in facts.regions.values():
-        if region.jobs_as_of is None:
-            continue
-        sizes = [sum(server.region == region.region for server in wave.servers) for wave in facts.waves]
-        most = max(sizes, default=0)
-        jobs, servers = len(region.running), sum(len(each) for each in region.running.values())
-        others = f", {len(region.foreign)} of them not ours" if region.foreign else ""
-        now_running = f"{jobs} DRS {'job' if jobs == 1 else 'jobs'} with {servers} servers in {region.region}{others}"
-        if jobs + math.ceil(most / SERVERS_PER_JOB) > JOBS_AT_ONCE:
-            text = f"{now_running}: DRS takes {JOBS_AT_ONCE} jobs at once, so launches wait."
-            yield Reason(Against.QUOTA_JOBS, WARNING, text)
-        if servers + most > SERVERS_AT_ONCE:
-            text = f"{now_running}: with a wave of {most} it is more than {SERVERS_AT_ONCE}, so launches wait."
-            yield Reason(Against.QUOTA_SERVERS, WARNING, text)
-
-
 def _drill_reasons(facts: PlanFacts, changes: Sequence[str], now: datetime) -> Iterator[Reason]:
     if facts.last_drill is None:
         yield Reason(Against.NEVER_DRILLED, WARNING, Against.NEVER_DRILLED.meaning)
@@ -354,6 +223,12 @@ def _drill_reasons(facts: PlanFacts, changes: Sequence[str], now: datetime) -> I
     if changes:
         text = f"Changed since the last completed drill: {' '.join(changes)}"
         yield Reason(Against.CHANGED_SINCE_DRILL, WARNING, text)
+
+
+def _launch_reasons(facts: PlanFacts, changes: Sequence[LaunchChange]) -> Iterator[Reason]:
+    if changes:
+        ids = list(dict.fromkeys(each.server_id for each in changes))
+        yield Reason(Against.LAUNCH_SETTINGS_CHANGED, WARNING, sentence(changes, facts), ids)
 
 
 def age(span: timedelta) -> str:

@@ -15,11 +15,14 @@ from django.db.models import Exists, OuterRef, Subquery
 from drs.errors import OTHER_ACCOUNT
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
 from executions.pacemaker import beating
-from executions.readiness.assessment import Drill, PlanFacts, Readiness, RegionFacts, ServerFacts, WaveFacts, assess
-from executions.states import ExecutionStatus, Kind
+from executions.readiness.assessment import assess
+from executions.readiness.terms import Drill, PlanFacts, Readiness, RegionFacts, ServerFacts, WaveFacts
+from executions.states import ExecutionStatus, Kind, LaunchStatus
 from plans.fields import STEERING
 from plans.models import RecoveryPlan, Wave, WaveServer
-from protection.models import RegionInventory, SourceServer
+from protection.inventory.capacity import Capacity
+from protection.inventory.launch_settings import Settings
+from protection.models import LaunchSettings, RegionInventory, SourceServer
 from protection.states import replication_trouble
 from protection.views import STALE_ROUNDS
 
@@ -45,6 +48,7 @@ def facts_of(plan_ids: Collection[Key]) -> list[PlanFacts]:
     regions = regions_now()
     active = dict(Execution.objects.active().filter(plan__in=plan_ids, dry_run=False).values_list("plan_id", "status"))
     drills = _drills(plan_ids)
+    launched_with = _launched_with(drills)
     return [
         PlanFacts(
             plan_id=pk,
@@ -56,6 +60,7 @@ def facts_of(plan_ids: Collection[Key]) -> list[PlanFacts]:
             active_status=active.get(pk, ""),
             engine_alive=engine_alive,
             last_drill=drills.get(pk),
+            launched_with=launched_with.get(pk, {}),
         )
         for pk, name, version, rpo_minutes, engine_alive in plans.values_list(
             "pk", "name", "version", "rpo_minutes", "engine_alive"
@@ -124,8 +129,10 @@ def servers_of(ids: Collection[str]) -> dict[str, ServerFacts]:
         "pk", "name", "region", "gone_at", "replication_state", "lag_seconds", "seen_at", "latest_snapshot_at",
         "launch_template_id", "details_as_of", "recovery_instance_id", "replication_error", "staging_status",
         "staging_error", "replication_direction", "starts_stopped", "has_actions",
+        "launch_digest", "cpu_cores",
     )  # fmt: skip
     rows = list(SourceServer.objects.filter(pk__in=set(ids)).order_by().values_list(*columns))
+    settings_by = _settings({row[17] for row in rows})
     kinds = _instances({row[0]: row[10] for row in rows if row[10]})
     return {
         row[0]: ServerFacts(
@@ -141,6 +148,9 @@ def servers_of(ids: Collection[str]) -> dict[str, ServerFacts]:
             seen_at=row[6],
             latest_snapshot_at=row[7],
             launch_template_id=row[8],
+            settings=settings_by.get(row[17]),
+            cores=row[18],
+            has_instance=bool(row[10]),
             details_as_of=row[9],
             starts_stopped=bool(row[15]),
             has_actions=bool(row[16]),
@@ -149,6 +159,33 @@ def servers_of(ids: Collection[str]) -> dict[str, ServerFacts]:
         )
         for row in rows
     }
+
+
+def _settings(digests: Collection[str]) -> dict[str, Settings]:
+    wanted = {each for each in digests if each}
+    return dict(LaunchSettings.objects.filter(pk__in=wanted).values_list("pk", "settings")) if wanted else {}
+
+
+def _launched_with(drills: Mapping[Key, Drill]) -> dict[Key, dict[str, Settings]]:
+    """What the servers of these drills were launched with, as far as it was read; of one that was tried again, what its
+    earlier attempts launched, too."""
+    plans = {drill.first_attempt_id or drill.execution_id: plan for plan, drill in drills.items()}
+    if not plans:
+        return {}
+    firsts = {first: first for first in plans}
+    if any(drill.first_attempt_id for drill in drills.values()):
+        attempts = Execution.objects.filter(first_attempt_id__in=plans)
+        firsts |= {pk: first for pk, first in attempts.values_list("pk", "first_attempt_id") if first}
+    came_up = ServerRun.objects.filter(
+        wave__execution__in=firsts, launch_status__in=[LaunchStatus.LAUNCHED, LaunchStatus.TERMINATED]
+    ).exclude(launch_digest="")
+    rows = list(came_up.order_by("pk").values_list("wave__execution_id", "source_server_id", "launch_digest"))
+    settings_by = _settings({digest for *_, digest in rows})
+    found: dict[Key, dict[str, Settings]] = defaultdict(dict)
+    for run, server, digest in rows:
+        if digest in settings_by:
+            found[plans[firsts[run]]][server] = settings_by[digest]
+    return found
 
 
 def _instances(instance_of: Mapping[str, str]) -> dict[str, Kind | None]:
@@ -187,6 +224,8 @@ def _region(row: RegionInventory, ours: Collection[str]) -> RegionFacts:
         foreign=frozenset(running) - frozenset(ours),
         jobs_as_of=row.jobs_as_of,
         checks_error=row.checks_error,
+        templates_error=row.templates_error,
+        capacity=Capacity.read(row.capacity),
         actions_denied=row.actions_denied,
     )
 
@@ -200,7 +239,9 @@ def _drills(plan_ids: Collection[Key]) -> dict[Key, Drill]:
     last = RecoveryPlan.objects.filter(pk__in=plan_ids).order_by().values_list(Subquery(newest), flat=True)
     runs = Execution.objects.filter(pk__in=[pk for pk in last if pk], ended_at__isnull=False)
     return {
-        plan: Drill(pk, ended_at, copy)
-        for pk, plan, ended_at, copy in runs.values_list("pk", "plan_id", "ended_at", "plan_copy")
+        plan: Drill(pk, ended_at, copy, first)
+        for pk, plan, ended_at, copy, first in runs.values_list(
+            "pk", "plan_id", "ended_at", "plan_copy", "first_attempt_id"
+        )
         if ended_at is not None
     }

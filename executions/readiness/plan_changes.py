@@ -1,14 +1,14 @@
 """How a plan differs from the copy of it that a run kept, in sentences."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from contract.plurals import counted
 from plans.fields import STEERING
 
 if TYPE_CHECKING:
-    from executions.readiness.assessment import PlanFacts, WaveFacts
+    from executions.readiness.terms import PlanFacts, ServerFacts, WaveFacts
 
 NAMED = 5  # how many servers a sentence names
 
@@ -41,6 +41,12 @@ def _wave_changes(wave: "WaveFacts", before: Mapping[str, Any]) -> Iterator[str]
     if sorted(before["dependsOnWaves"]) != sorted(wave.depends_on):
         needs = ", ".join(str(each + 1) for each in sorted(wave.depends_on)) or "none"
         yield f"The waves that wave {number} depends on: {needs}."
+
+
+def names(servers: Sequence["ServerFacts"]) -> str:
+    """The first of these servers by name, and how many more there are."""
+    more = f" and {len(servers) - NAMED} more" if len(servers) > NAMED else ""
+    return ", ".join(server.name for server in servers[:NAMED]) + more
 
 
 def _listed(items: Iterable[str]) -> str:

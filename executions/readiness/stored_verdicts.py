@@ -15,8 +15,9 @@ from django.db.models import Count, Exists, F, OuterRef, Q
 
 from executions.codes.readiness import Against
 from executions.models import Execution, PlanReadiness
-from executions.readiness.assessment import Readiness, assess
+from executions.readiness.assessment import assess
 from executions.readiness.facts import believed_for, facts_of
+from executions.readiness.terms import Readiness
 from executions.states import Verdict
 from plans.models import RecoveryPlan, WaveServer
 from protection.models import RegionInventory, SourceServer

@@ -1,18 +1,24 @@
 """What the list of source servers does not tell and readiness needs: snapshots, launch settings, jobs that run.
 
-DRS tells snapshots and launch settings of one server a call, so some servers are read a round, those never read first.
+DRS tells snapshots and launch settings of one server a call, and EC2 the template of one, so some servers are read a
+round, those never read first.
 """
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Exists, OuterRef, QuerySet
+from django.conf import settings
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
+from audit.safe_text import storable
 from drs.client import Drs
-from drs.errors import DrsError
+from drs.errors import DrsError, Trouble
 from drs.shapes import JOB_COMPLETED, Job, LaunchSettings
+from drs.surroundings import LaunchTemplate, Surroundings
+from protection.inventory.launch_settings import OF_TEMPLATE, Settings, digest_of, settings_of
+from protection.models import LaunchSettings as Kept
 from protection.models import RegionInventory, ServerAssignment, SourceServer
 
 SERVERS_A_ROUND = 40  # every five seconds: 4,000 in eight minutes
@@ -28,18 +34,32 @@ class Detail:
 
     source_server_id: str
     latest_snapshot_at: datetime | None = None
-    settings: LaunchSettings | None = None
+    launch: LaunchSettings | None = None
+    template: LaunchTemplate | None = None
+    template_gone: bool = False
+    template_error: DrsError | None = None  # why EC2 did not tell the template; the rest is known
     error: DrsError | None = None
 
 
-def fetch_detail(region: str, account: str, source_server_id: str) -> Detail:
-    """Ask DRS for one server's newest snapshot and launch settings. Touches no database."""
+def fetch_detail(region: str, account: str, source_server_id: str, *, with_template: bool = True) -> Detail:
+    """Ask DRS for one server's newest snapshot and launch settings, and EC2 for its template. Touches no database."""
     drs = Drs(region, account, reading="poller")
     try:
         snapshot, launch = drs.latest_snapshot(source_server_id), drs.launch_settings(source_server_id)
     except DrsError as error:
         return Detail(source_server_id, error=error)
-    return Detail(source_server_id, snapshot, launch)
+    found = Detail(source_server_id, snapshot, launch)
+    if not with_template or launch is None or not launch.template_id:
+        return found
+    try:
+        beside = Surroundings(region, simulated=bool(settings.AWS_ENDPOINT_URL_DRS))
+        return replace(found, template=beside.launch_template(launch.template_id))
+    except DrsError as error:
+        if "NotFound" in error.code:
+            return replace(found, template_gone=True)
+        if error.trouble is Trouble.THROTTLED:  # as when DRS does: all of it is asked again, later
+            return Detail(source_server_id, error=error)
+        return replace(found, template_error=error)
 
 
 def fetch_jobs(region: str, account: str, now: datetime) -> Sequence[Job] | DrsError:
@@ -59,16 +79,49 @@ def fetch_launches(region: str, account: str, job_ids: Sequence[str]) -> Sequenc
         return error
 
 
-def keep_detail(detail: Detail, now: datetime) -> None:
-    """Write down what DRS said of one server."""
-    launch = detail.settings
+def keep_detail(detail: Detail, now: datetime) -> str:
+    """Write down what DRS and EC2 said of one server; answers the digest of what was said, empty without settings."""
+    launch, known = detail.launch, detail.template is not None or detail.template_gone
+    told: Settings = {}
+    if launch is not None:
+        told = storable(settings_of(launch, detail.template, template_gone=detail.template_gone))
+    columns: dict[str, object] = {"template_as_of": now} if known else {}
     SourceServer.objects.filter(pk=detail.source_server_id).update(
         latest_snapshot_at=detail.latest_snapshot_at,
         launch_template_id=launch.template_id if launch else "",
+        launch_digest=_kept(told if known else _with_known_template(detail.source_server_id, told)),
         starts_stopped=not launch.starts if launch else None,
         has_actions=launch.has_actions if launch else None,
         details_as_of=now,
+        **columns,
     )
+    return _kept(told)
+
+
+def _kept(told: Settings) -> str:
+    if not told:
+        return ""
+    digest = digest_of(told)
+    Kept.objects.get_or_create(digest=digest, defaults={"settings": told})
+    return digest
+
+
+def _with_known_template(source_server_id: str, told: Settings) -> Settings:
+    """What DRS says now beside what its template said when EC2 last told it."""
+    before = SourceServer.objects.filter(pk=source_server_id).values("launch_digest")
+    kept = Kept.objects.filter(digest__in=before).values_list("settings", flat=True).first() if told else None
+    return {**{name: value for name, value in (kept or {}).items() if name in OF_TEMPLATE}, **told}
+
+
+def lacks_templates(region: str) -> bool:
+    """Whether EC2 refused to tell launch templates there when it was last asked."""
+    return RegionInventory.objects.filter(region=region).exclude(templates_error="").exists()
+
+
+def note_templates(region: str, error: DrsError | None) -> None:
+    """Remember why launch templates of a region cannot be read, or that they can."""
+    told = f"{error.code}: {error.message}" if error else ""
+    RegionInventory.objects.filter(region=region).exclude(templates_error=told).update(templates_error=told)
 
 
 def keep_jobs(region: str, jobs: Sequence[Job], now: datetime) -> None:
@@ -82,11 +135,18 @@ def note_trouble(region: str, error: DrsError) -> None:
     RegionInventory.objects.filter(region=region).update(details_error=f"{error.code}: {error.message}")
 
 
-def due_servers(region: str, account: str, now: datetime, *, limit: int = SERVERS_A_ROUND) -> list[str]:
-    """Servers of groups whose details are due: those never read, and a few of those that are old, the oldest first."""
+def due_servers(
+    region: str, account: str, now: datetime, *, limit: int = SERVERS_A_ROUND, with_templates: bool = True
+) -> list[str]:
+    """Servers of groups whose details are due: those never read, and a few of those that are old, the oldest first.
+    `with_templates`: EC2 may be asked, so those whose template was not read the last time are old, too."""
     servers = _grouped().filter(region=region, account_id=account)
     unread = list(servers.filter(details_as_of=None).order_by("pk").values_list("pk", flat=True)[:limit])
-    old = servers.filter(details_as_of__lt=now - READ_AGAIN).order_by("details_as_of", "pk")
+    is_old = Q(details_as_of__lt=now - READ_AGAIN)
+    if with_templates:
+        lacks = Q(template_as_of=None) | Q(template_as_of__lt=F("details_as_of"))
+        is_old |= Q(details_as_of__isnull=False) & lacks & ~Q(launch_template_id="")
+    old = servers.filter(is_old).order_by("details_as_of", "pk")
     room = min(limit - len(unread), READ_AGAIN_A_ROUND)
     return unread + list(old.values_list("pk", flat=True)[:room] if room else [])
 

@@ -8,6 +8,7 @@ import pytest
 
 from drs import surroundings
 from drs.errors import DrsError, Trouble
+from drs.running import Running
 from drs.surroundings import MANAGED, Surroundings
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning:moto")]
@@ -51,7 +52,7 @@ def test_a_launch_template_is_read_as_ec2_tells_it(moto: str) -> None:
         {
             "InstanceType": "m5.large",
             "KeyName": "ops",
-            "NetworkInterfaces": [{"DeviceIndex": 0, "SubnetId": subnet}],
+            "NetworkInterfaces": [{"DeviceIndex": 0, "SubnetId": subnet, "Groups": ["sg-2", "sg-1"]}],
             "BlockDeviceMappings": [{"DeviceName": "/dev/sda1", "Ebs": {"Encrypted": True, "KmsKeyId": key}}],
             "TagSpecifications": [{"ResourceType": kind, "Tags": tags} for kind in ("instance", "volume")],
         },
@@ -60,7 +61,13 @@ def test_a_launch_template_is_read_as_ec2_tells_it(moto: str) -> None:
     beside = Surroundings(REGION)
     found = beside.launch_template(whole)
     assert found == surroundings.LaunchTemplate(
-        "m5.large", subnet_ids=(subnet,), key_ids=(key,), managed=frozenset({"instance", "volume"}), names_hosts=True
+        "m5.large",
+        subnet_ids=(subnet,),
+        security_groups=("sg-1", "sg-2"),
+        tags={kind: {MANAGED: "drs.amazonaws.com"} for kind in ("instance", "volume")},
+        key_ids=(key,),
+        managed=frozenset({"instance", "volume"}),
+        names_hosts=True,
     )
     assert beside.launch_template(bare) == surroundings.LaunchTemplate()
     with pytest.raises(DrsError, match="LaunchTemplateId"):
@@ -76,6 +83,22 @@ def test_subnets_and_types_are_asked_of_ec2(moto: str) -> None:
     with pytest.raises(DrsError) as told:
         beside.free_addresses("subnet-0123456789abcdef0")
     assert "NotFound" in told.value.code
+
+
+def test_what_runs_is_counted_by_type_and_a_subnet_that_is_gone_is_left_out(moto: str) -> None:
+    ec2 = at(moto, "ec2")
+    subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+    beside = Running(REGION)
+    before = beside.running_types()
+    made = ec2.run_instances(ImageId="ami-12c6146b", InstanceType="c5.xlarge", MinCount=3, MaxCount=3)["Instances"]
+    ec2.run_instances(
+        ImageId="ami-12c6146b", InstanceType="c5.xlarge", MinCount=1, MaxCount=1,
+        InstanceMarketOptions={"MarketType": "spot"},
+    )  # fmt: skip
+    ec2.terminate_instances(InstanceIds=[made[0]["InstanceId"]])
+    assert beside.running_types() - before == {"c5.xlarge": 2}
+    assert beside.vcpus_of(["c5.xlarge", "m5.large", "m99.huge"]) == {"c5.xlarge": 4, "m5.large": 2}
+    assert set(beside.subnets([subnet, "subnet-0123456789abcdef0"])) == {subnet}
 
 
 def test_topics_are_looked_for(moto: str) -> None:

@@ -64,7 +64,8 @@ class Scene:
         group = run.plan.waves.all()[0].group_links.all()[0].group_id
         ids: dict[str, object] = {"execution_id": run.pk, "plan_id": run.plan_id, "group_id": group, "entry_id": 1}
         ids["subscription_id"] = world.subscription().pk
-        ids |= {"wave": 1, "server": run.waves.all()[1].servers.all()[0].source_server_id}
+        ids |= {"wave": 1, "server": (at := run.waves.all()[1].servers.all()[0].source_server_id)}
+        ids |= {"server_id": at}
         return cls(ids, run)
 
 
@@ -135,6 +136,7 @@ API = [
     Rule("api-group", "PUT", CHANGE_GROUP, _renamed),
     Rule("api-group", "DELETE", DELETE_GROUP),
     Rule("api-source-servers", "GET", EVERYBODY, query="?region=us-east-1"),
+    Rule("api-launch-settings", "GET", EVERYBODY),
     Rule("api-plans", "GET", EVERYBODY),
     Rule("api-plans", "POST", ADD_PLAN, _plan),
     Rule("api-plan", "GET", EVERYBODY),

@@ -24,6 +24,7 @@ from tests.support.still import StillStage
 
 READS = {
     "DescribeSourceServers", "DescribeJobs", "DescribeRecoverySnapshots", "GetLaunchConfiguration", "GetCallerIdentity",
+    "DescribeLaunchTemplateVersions",
 }  # fmt: skip
 
 

@@ -7,17 +7,8 @@ from typing import Any
 
 import pytest
 
-from executions.readiness.assessment import (
-    Drill,
-    PlanFacts,
-    Readiness,
-    RegionFacts,
-    ServerFacts,
-    WaveFacts,
-    assess,
-    data_age,
-    findings,
-)
+from executions.readiness.assessment import assess, data_age, findings
+from executions.readiness.terms import Drill, PlanFacts, Readiness, RegionFacts, ServerFacts, WaveFacts
 from executions.states import Kind, Verdict
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -118,7 +118,9 @@ def engine() -> Iterator[Row]:
     reading = "DescribeSourceServers DescribeJobs DescribeJobLogItems DescribeRecoveryInstances"
     yield from each(f"{reading} DescribeRecoverySnapshots GetLaunchConfiguration", "*", ours)
     yield Row("ec2:DescribeInstanceStatus", "*", 3, via=(), why="status checks")
-    yield Row("ec2:DescribeInstances", "*", 3, via=(), why="with DescribeRecoveryInstances")
+    yield Row("ec2:DescribeInstances", "*", 3, via=(), why="with DescribeRecoveryInstances, and what runs")
+    room = replace(of("ec2", 3), via=(), why="launch settings, room for a launch")
+    yield from each("DescribeInstanceTypes DescribeLaunchTemplateVersions DescribeSubnets", "*", room)
     yield Row("sts:GetCallerIdentity", "*", None, via=(), why="whose credentials they are")
 
 

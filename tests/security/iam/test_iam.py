@@ -160,6 +160,16 @@ def test_the_policy_for_the_check_allows_exactly_what_it_calls(service: str) -> 
     }
 
 
+def test_what_an_engine_reads_of_ec2_is_in_its_core() -> None:
+    """Without check.json, too: readiness says what a missing right keeps from being checked."""
+    names = {xform_name(each): each for each in model("ec2").operation_names}
+    modules = [ROOT / "drs" / name for name in ("running.py", "status_checks.py")]
+    found = {names[word] for path in modules for word in _words(ast.parse(path.read_text())) if word in names}
+    found |= {"DescribeLaunchTemplateVersions", "DescribeSubnets"}  # of `BESIDE`, which doctor asks, too
+    assert found >= {"DescribeInstances", "DescribeInstanceTypes", "DescribeInstanceStatus"}
+    assert {f"ec2:{each}" for each in found} <= actions("engine")
+
+
 def test_the_queue_policy_allows_exactly_what_the_broker_calls() -> None:
     assert actions("queue") == called("sqs")
 
