@@ -120,7 +120,7 @@ def lacks_templates(region: str) -> bool:
 
 def note_templates(region: str, error: DrsError | None) -> None:
     """Remember why launch templates of a region cannot be read, or that they can."""
-    told = f"{error.code}: {error.message}" if error else ""
+    told = storable(f"{error.code}: {error.message}") if error else ""
     RegionInventory.objects.filter(region=region).exclude(templates_error=told).update(templates_error=told)
 
 
