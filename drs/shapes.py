@@ -95,6 +95,7 @@ class SourceServer:
     recovery_instance_id: str
     hardware: Hardware = field(default_factory=Hardware)
     trouble: ReplicationTrouble = field(default_factory=ReplicationTrouble)
+    agent_seen_at: datetime | None = None  # when its agent last spoke to DRS
 
     @property
     def name(self) -> str:
@@ -124,6 +125,7 @@ class SourceServer:
                 instance_type=_text(properties.get("recommendedInstanceType")),
             ),
             trouble=_trouble(item, replication),
+            agent_seen_at=_moment_or_none(_mapping(item.get("lifeCycle")).get("lastSeenByServiceDateTime")),
         )
 
 

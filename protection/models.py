@@ -129,6 +129,7 @@ class SourceServer(models.Model):
     staging_status = models.CharField(max_length=32, blank=True, default="", db_default="")
     staging_account = models.CharField(max_length=32, blank=True, default="", db_default="")
     staging_error = models.CharField(max_length=1024, blank=True, default="", db_default="")
+    agent_silent_since = models.DateTimeField(null=True, help_text="When its agent was last seen, if that is long ago")
     not_kept = models.CharField(
         max_length=512, blank=True, default="", db_default="", help_text="What DRS tells that was cleaned or cut"
     )

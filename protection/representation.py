@@ -40,7 +40,7 @@ class StagingArea(TypedDict):
 
 class ServerShape(TypedDict):
     """A source server. DRS's own words are there where it has any: of an error of its replication, of a direction
-    other than FAILOVER, of a staging account."""
+    other than FAILOVER, of a staging account; and when it last heard of an agent, if that is more than an hour ago."""
 
     sourceServerID: str
     hostname: str
@@ -50,6 +50,7 @@ class ServerShape(TypedDict):
     replicationError: NotRequired[str]
     replicationDirection: NotRequired[str]
     stagingArea: NotRequired[StagingArea]
+    agentSilentSince: NotRequired[int]
     assignedToProtectionGroup: GroupReference | None
     selectable: bool
 
@@ -115,6 +116,7 @@ class Known(NamedTuple):
     staging_account: str = ""
     staging_error: str = ""
     not_kept: str = ""
+    silent: int | None = None
 
     @property
     def state(self) -> str:
@@ -150,11 +152,14 @@ _ORDINARY = Q(
     replication_direction__in=("", "FAILOVER"),
     staging_status__in=("", "NOT_EXTENDED"),
     not_kept="",
+    agent_silent_since=None,
 )
 
 
 def _known(servers: SourceServerQuerySet) -> list[Known]:
-    timed = servers.annotate(seen=UnixSeconds("seen_at"), gone=UnixSeconds("gone_at"))
+    timed = servers.annotate(
+        seen=UnixSeconds("seen_at"), gone=UnixSeconds("gone_at"), silent=UnixSeconds("agent_silent_since")
+    )
     odd = {row[0]: Known._make(row) for row in timed.exclude(_ORDINARY).values_list(*Known._fields)}
     common = timed.values_list(*_COMMON)
     return [odd.get(row[0]) or Known(*row) for row in common]
@@ -279,6 +284,8 @@ def show_server(server_id: str, server: Known | None, group: GroupReference | No
         shape["replicationError"] = server.replication_error
     if server.replication_direction not in ("", "FAILOVER"):
         shape["replicationDirection"] = server.replication_direction
+    if server.silent is not None:
+        shape["agentSilentSince"] = server.silent
     if area := server.staging_area:
         shape["stagingArea"] = area
     return shape

@@ -2,7 +2,7 @@
 
 from contract.status import Status, Tone
 
-EXTENSION_ERROR, FAILBACK = "EXTENSION_ERROR", "FAILBACK"  # DRS's words
+EXTENDED, EXTENSION_ERROR, FAILBACK = "EXTENDED", "EXTENSION_ERROR", "FAILBACK"  # DRS's words
 
 
 class ServerState(Status):

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from drs_simulator.world import scenarios
 from drs_simulator.world.clock import duration, timestamp
 from drs_simulator.world.fleet import WITHOUT_SNAPSHOT, FleetServer
 from drs_simulator.world.jobs import RAW_ERRORS, Job, Place
@@ -233,7 +234,10 @@ def _status_in(moment: Moment, job: Job, server_id: str) -> literals.LaunchStatu
 
 def _life_cycle(moment: Moment, server: FleetServer, job: Job | None) -> shapes.LifeCycleTypeDef:
     lag = lag_seconds(moment.store, server)
+    said = scenarios.view(moment.store, server.region, "agent_silent", "DescribeSourceServers")
     silent = lag if server.state == "DISCONNECTED" else 30.0
+    if said is not None and said.concerns_server(server):
+        silent = said.number("seconds")
     shape: shapes.LifeCycleTypeDef = {
         "addedToServiceDateTime": moment.ago(200 * DAY),
         "firstByteDateTime": moment.ago(200 * DAY - 1_200),

@@ -43,6 +43,14 @@ VIEWS: Mapping[str, Kind] = {
         SERVERS,
         field="B1",
     ),
+    "agent_silent": Kind(
+        Acts.VIEW,
+        "the agents of `servers` were last seen `seconds` ago, whatever their replication does",
+        "known: lastSeenByServiceDateTime of the model; unknown how often DRS renews it",
+        {"servers": [], "seconds": 7200.0},
+        SOURCES,
+        field="A22",
+    ),
     "short_pages": Kind(
         Acts.VIEW,
         "pages of `size` items, every `empty_every`th empty",

@@ -162,6 +162,15 @@ class Against(OurCode):
             heading="Not replicating; launched from the last snapshot",
         ),
     )
+    AGENT_SILENT = (
+        "AGENT_SILENT",
+        Entry(
+            "DRS has not heard of the server's agent for more than an hour, whatever it says of its replication.",
+            "See whether the source runs, its agent's service, and its way to DRS (TCP 443 and 1500).",
+            HERE,
+            heading="Agent not heard of for more than an hour",
+        ),
+    )
     CHECKS_UNKNOWN = (
         "CHECKS_UNKNOWN",
         Entry(

@@ -43,6 +43,7 @@ OF_SERVERS: Mapping[OurCode, Verdict] = {
     Against.REPLICATION_TROUBLE: Verdict.NOT_READY,
     Against.RPO_UNKNOWN: Verdict.UNKNOWN,
     Against.NOT_REPLICATING: WARNING,
+    Against.AGENT_SILENT: WARNING,
     Against.LAUNCHED_STOPPED: WARNING,
     Against.ACTIONS_DENIED: Verdict.NOT_READY,
     Against.LAGGING: WARNING,
@@ -173,6 +174,9 @@ def _data_findings(server: ServerFacts, rpo_minutes: int | None, now: datetime) 
         yield Finding(Against.LAGGING, f"Its replication is {state}. {known}.")
     if server.trouble and state not in CUT_OFF:  # of what is cut off, a source that is gone, say, it is to be expected
         yield Finding(Against.REPLICATION_TROUBLE, server.trouble)
+    if server.agent_silent_since is not None and state not in CUT_OFF:
+        silent = age(now - server.agent_silent_since)
+        yield Finding(Against.AGENT_SILENT, f"DRS last heard of its agent {silent} ago; its replication is {state}.")
     if rpo_minutes is not None and old is None and state not in WITHOUT_SNAPSHOT:
         yield Finding(Against.RPO_UNKNOWN, f"{known}, so nobody can say whether the RPO of {rpo_minutes} min holds.")
     if rpo_minutes is not None and old is not None and old > timedelta(minutes=rpo_minutes):

@@ -23,7 +23,7 @@ from plans.models import RecoveryPlan, Wave, WaveServer
 from protection.inventory.capacity import Capacity
 from protection.inventory.launch_settings import Settings
 from protection.models import LaunchSettings, RegionInventory, SourceServer
-from protection.states import replication_trouble
+from protection.states import EXTENDED, replication_trouble
 from protection.views import STALE_ROUNDS
 
 Key = uuid.UUID
@@ -129,7 +129,7 @@ def servers_of(ids: Collection[str]) -> dict[str, ServerFacts]:
         "pk", "name", "region", "gone_at", "replication_state", "lag_seconds", "seen_at", "latest_snapshot_at",
         "launch_template_id", "details_as_of", "recovery_instance_id", "replication_error", "staging_status",
         "staging_error", "replication_direction", "starts_stopped", "has_actions",
-        "launch_digest", "cpu_cores",
+        "launch_digest", "cpu_cores", "agent_silent_since",
     )  # fmt: skip
     rows = list(SourceServer.objects.filter(pk__in=set(ids)).order_by().values_list(*columns))
     settings_by = _settings({row[17] for row in rows})
@@ -144,6 +144,7 @@ def servers_of(ids: Collection[str]) -> dict[str, ServerFacts]:
             trouble=replication_trouble(
                 error=row[11], staging_status=row[12], staging_error=row[13], direction=row[14]
             ),
+            agent_silent_since=None if row[12] == EXTENDED else row[19],  # of its staging account's server
             lag_seconds=row[5],
             seen_at=row[6],
             latest_snapshot_at=row[7],

@@ -25,6 +25,7 @@ class ServerFacts:
     gone: bool = False
     replication_state: str = ""
     trouble: str = ""  # what DRS says is wrong with it, in its words
+    agent_silent_since: datetime | None = None
     lag_seconds: int | None = None
     seen_at: datetime | None = None
     latest_snapshot_at: datetime | None = None

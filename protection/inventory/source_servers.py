@@ -53,6 +53,7 @@ _DESCRIPTION = [
     "staging_account",
     "staging_error",
     "not_kept",
+    "agent_silent_since",
     "digest",
     "seen_at",
     "gone_at",
@@ -111,6 +112,7 @@ def _no_servers(region: str, ids: Sequence[str], texts: Sequence[str]) -> Invali
 WRITE_ALL_SECONDS = 3600.0
 _written_until: dict[str, float] = {}  # by region, on this process's monotonic clock
 
+AGENT_SILENT = timedelta(hours=1)
 LONGEST_LAG = 2**31 - 1  # seconds that the database takes
 
 
@@ -149,6 +151,7 @@ def _row(server: DrsServer, *, account: str, region: str, now: datetime, digest:
         ram_bytes=ram,
         disk_bytes=disks,
         not_kept=", ".join(changed),
+        agent_silent_since=silent_since(server, now),
         digest=digest,
         seen_at=now,
         gone_at=None,
@@ -194,7 +197,7 @@ def store(region: str, account: str, servers: Iterable[DrsServer], *, whole_regi
         rows = mine.values_list("pk", "account_id", "digest")
         known = {pk: digest if owner == account else "" for pk, owner, digest in rows}
         believed = {} if whole_region and _is_time_to_write_all(region) else known
-        digests = {pk: _digest(account, server) for pk, server in named.items()}
+        digests = {pk: _digest(account, server, now) for pk, server in named.items()}
         SourceServer.objects.bulk_create(
             [
                 _row(server, account=account, region=region, now=now, digest=digests[pk])
@@ -213,9 +216,16 @@ def store(region: str, account: str, servers: Iterable[DrsServer], *, whole_regi
             _note(region, now, account_id=account, as_of=now, initialized=True, error_code="", error_message="")
 
 
-def _digest(account: str, server: DrsServer) -> str:
-    """The same as long as DRS says the same; the order of tags says nothing."""
-    told = {**vars(server), "tags": sorted(server.tags.items())}
+def silent_since(server: DrsServer, now: datetime) -> datetime | None:
+    """When its agent was last seen, if that is long ago; how often DRS renews that time is not known."""
+    seen = server.agent_seen_at
+    return seen if seen is not None and now - seen > AGENT_SILENT else None
+
+
+def _digest(account: str, server: DrsServer, now: datetime) -> str:
+    """The same as long as DRS says the same; the order of tags says nothing, nor does when an agent that is not silent
+    was seen."""
+    told = {**vars(server), "tags": sorted(server.tags.items()), "agent_seen_at": silent_since(server, now)}
     return hashlib.blake2b(repr((account, told)).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 

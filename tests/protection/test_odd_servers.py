@@ -1,5 +1,6 @@
 """Servers of which DRS tells something odd: shown with its words, and in nobody's way."""
 
+import time
 from typing import Any
 
 import pytest
@@ -83,6 +84,28 @@ def test_what_drs_says_is_wrong_is_shown_and_not_ready(
     assert words in reason["message"]
     admin.client.force_login(admin.user)
     assert words in admin.client.get(reverse("servers"), {"q": "app-01"}).content.decode()
+
+
+@pytest.mark.field("A22")
+@pytest.mark.django_db
+def test_an_agent_that_is_silent_is_shown_and_warned_of(stage: Stage, admin: Api) -> None:
+    """Also one that falls silent while nothing else changes; of one that is heard of nothing is written anew."""
+    plan = stage.plan("app-01 app-02")
+    read_region("us-east-1")
+    assert "agentSilentSince" not in discovered(admin)
+    stage.simulator.scenario("agent_silent", servers=["app-01"], seconds=7_300)
+    assert abs(discovered(admin)["agentSilentSince"] - (time.time() - 7_300)) < 60
+    reasons = {each["code"]: each for each in admin.get(f"/recovery-plans/{plan.pk}/readiness").json()["reasons"]}
+    assert (reasons["AGENT_SILENT"]["serverIds"], reasons["AGENT_SILENT"]["severity"]) == ([IDS["app-01"]], "WARNING")
+    admin.client.force_login(admin.user)
+    assert "agent last seen" in admin.client.get(reverse("servers"), {"q": "app-01"}).content.decode()
+    stage.simulator.clear_scenarios()
+    assert "agentSilentSince" not in discovered(admin)
+    stage.simulator.scenario("agent_silent", servers=["app-01"])
+    assert discovered(admin)["agentSilentSince"]
+    SourceServer.objects.filter(hostname="app-01").update(staging_status="EXTENDED")  # the staging account's speaks
+    told = admin.get(f"/recovery-plans/{plan.pk}/readiness").json()["reasons"]
+    assert "AGENT_SILENT" not in [each["code"] for each in told]
 
 
 @pytest.mark.django_db
