@@ -39,6 +39,23 @@ def text_of(client: Client, run: Execution) -> str:
 # A run in trouble
 
 
+def test_one_cause_is_told_once_with_all_that_it_struck(console: Client) -> None:
+    run = world.start(world.plan("Payments", sizes=(7, 2), pause=None))
+    wave = world.launch(run.waves.all()[0])
+    servers = list(ServerRun.objects.filter(wave=wave).order_by("position"))
+    for each in servers[:6]:
+        text = f"InsufficientInstanceCapacity: none for {each.source_server_id}, request 5f0{each.position}1c2a-11aa"
+        ServerRun.objects.filter(pk=each.pk).update(launch_status="FAILED", error=text)
+    ServerRun.objects.filter(pk=servers[6].pk).update(launch_status="FAILED", error="VcpuLimitExceeded: 64")
+    html = look(console, "execution", run.pk)
+    told = words(html[html.index('id="problems-title"') :].partition("</section>")[0])
+    named = ", ".join(each.hostname for each in servers[:5])
+    assert "2 problems" in told
+    assert f"{named} and 1 more, listed below Wave 1" in told
+    assert told.count("InsufficientInstanceCapacity") == 1
+    assert f"{servers[6].hostname} Wave 1 VcpuLimitExceeded" in told
+
+
 def test_it_says_that_there_is_nothing_to_do_only_when_all_is_well(console: Client) -> None:
     run = launching()
     text = text_of(console, run)

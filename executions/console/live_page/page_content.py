@@ -1,6 +1,5 @@
 """What the live page shows of a run: one sentence, the next action, the exceptions, the waves. Rows in, words out."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -9,16 +8,15 @@ from django.utils import timezone
 
 from contract.clock import moment
 from drs import errors
-from executions.codes.aws import UNKNOWN
-from executions.codes.explain import explain, is_sum, left_to_say
 from executions.console.live_page.after_the_end import last_up, late_text
 from executions.console.live_page.banners import Banner, banner_of
+from executions.console.live_page.problems import Problem, problems_of
 from executions.measuring.forecast import ShownForecast, current_forecast
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.querysets import is_split
 from executions.runs.account_check import is_elsewhere, without_call
 from executions.runs.current_wave import current_wave, shown_wave, waiting_wave
-from executions.runs.failures import NO_REASON, Failure, WaveFailures, failures_of
+from executions.runs.failures import WaveFailures, failures_of
 from executions.runs.server_counts import Progress, Tally, progress_of
 from executions.runs.silence.unresponsive_regions import is_unsaved
 from executions.states import ExecutionStatus, LaunchStatus, Phase, TerminationStatus, WaveStatus
@@ -28,17 +26,6 @@ from executions.terminating.cleanup_proof import sentences
 SMALL_RUN = 20
 # AWS answers, and says no: waiting does not help.
 REFUSED = (errors.Trouble.ACCESS_DENIED, errors.Trouble.CREDENTIALS)
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """Something that went wrong, with AWS's own text and, the first time that it is told, what to try."""
-
-    what: str
-    where: str
-    text: str
-    code: str = ""
-    advice: str = ""
 
 
 @dataclass
@@ -358,11 +345,10 @@ class Live:
         return max((job.seen_at for wave in self.waves for job in wave.jobs if job.seen_at), default=None)
 
     @cached_property
-    def problems(self) -> list[Trouble]:
+    def problems(self) -> list[Problem]:
         """What went wrong; of a real run with what each reason means and what to try, said once."""
         waves = [WaveFailures(wave.run, wave.jobs, wave.failures) for wave in self.waves]
-        found = list(failures_of(self.execution, waves))
-        return [_shown(each, "") for each in found] if self.execution.dry_run else list(_advised(found))
+        return problems_of(failures_of(self.execution, waves), advised=not self.execution.dry_run)
 
     def pause_ahead(self, after: WaveCard | None) -> str:
         """What comes behind a wave, for the sentence "Next: …"."""
@@ -373,18 +359,3 @@ class Live:
         if self.execution.pause_requested_at or coming.run.pause_before:
             return f"Next: a pause before {coming.title}."
         return f"Next: {coming.title}, without a pause."
-
-
-def _shown(failure: Failure, advice: str) -> Trouble:
-    where = "" if failure.wave is None else f"Wave {failure.wave + 1}"
-    code = "" if is_sum(failure.code) else failure.code
-    return Trouble(failure.what, where, failure.text or NO_REASON, code, advice)
-
-
-def _advised(found: Iterable[Failure]) -> Iterator[Trouble]:
-    """With what each reason means and what to try, said once."""
-    told = {UNKNOWN}
-    for each in found:
-        reason = explain(each.text, each.code)
-        yield _shown(each, "" if reason in told else left_to_say(each.text, reason))
-        told.add(reason)
