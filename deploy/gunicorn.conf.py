@@ -16,6 +16,11 @@ bind = "0.0.0.0:8000"  # a container's own address; on a plain host the unit say
 worker_class = "drsorch_site.web_worker.BufferingWorker"
 workers = 2
 threads = 8
+# Loaded once and shared by all processes; a new release needs a restart, a reload only renews the processes.
+preload_app = True
+# A process that has answered so many requests is renewed, against whatever grows in it, but not both at once.
+max_requests = 20_000
+max_requests_jitter = 5_000
 worker_connections = 500  # of a process, whose 1,024 open files are for its databases and AWS, too
 worker_tmp_dir = "/dev/shm"  # noqa: S108 # heartbeats in memory: a slow disk must not look like a hung worker
 keepalive = 75  # longer than the 60 s of a load balancer, or it reuses a connection that we are just closing

@@ -1,5 +1,6 @@
 """What load balancers and supervisors ask: does this process answer, and is the whole product ready?"""
 
+import logging
 import os
 import shutil
 import time
@@ -19,6 +20,8 @@ from contract.database_errors import cause
 from drsorch_site.metrics import has_token
 from executions import pacemaker
 from protection.views import RegionAge, region_ages
+
+log = logging.getLogger(__name__)
 
 KEPT_SECONDS = 1.0
 LEAST_FREE = 50_000_000  # bytes: SQLite's log and its next pages
@@ -113,7 +116,10 @@ def _checks() -> dict[str, str]:
         beat = pacemaker.last_beat() if not missing else None
         trouble = _trouble_with_writing()
     except (DatabaseError, InterfaceError) as error:
-        return {"database": cause(error) or "a query failed; the log says why"}
+        trouble = cause(error)
+        if not trouble:  # a mistake of ours, which nobody finds without its place
+            log.exception("Readiness could not be looked at")
+        return {"database": trouble or "a query failed; the log says why"}
     migrations = f"{len(missing)} not applied; run manage.py migrate" if missing else "ok"
     if beat is None:
         engine = "none has run yet"

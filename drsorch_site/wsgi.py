@@ -6,15 +6,18 @@ The web process keeps PostgreSQL connections in Django's native pool; the engine
 import gc
 import logging
 import os
+from contextlib import suppress
 
 import django
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.template import engines
+from django.template.backends.django import DjangoTemplates
 from django.template.exceptions import TemplateSyntaxError
 from django.template.loader import get_template
-from django.urls import reverse
+from django.urls import Resolver404, resolve, reverse
 
 from contract import log_context
 from contract.request_ids import request_id
@@ -37,18 +40,32 @@ class Application(WSGIHandler):
 
 
 def warm_up() -> None:
-    """Load views and pages now, which takes a second: eight people at once would wait for it after each start."""
+    """Load now what the first who asks would wait for, once for all processes: views, pages, icons, the API's document.
+    Nothing here opens a connection or starts a thread: neither would live on in the processes that are forked."""
     reverse("dashboard")
+    with suppress(Resolver404):
+        resolve("/nothing-here")  # has every address compiled
     pages = settings.BASE_DIR / "templates"
     for page in pages.rglob("*.html"):
         try:
             get_template(page.relative_to(pages).as_posix())
         except TemplateSyntaxError:  # must not take the other pages with it
             log.exception("Template %s has a syntax error", page)
+        draw_icons(page.read_text())
+    draw_icons("", {*status_icons(), *(entry.icon for entry in NAVIGATION)})
+    for engine in engines.all():
+        if isinstance(engine, DjangoTemplates):
+            _ = engine.engine.template_context_processors
+    document()
 
 
 django.setup(set_prefix=False)
 application = Application()
+
+from console.templatetags.console import draw_icons, status_icons  # noqa: E402  (what needs the settings)
+from drsorch_site.page_context import NAVIGATION  # noqa: E402
+from drsorch_site.schema import document  # noqa: E402
+
 warm_up()
 
 # What was loaded stays for good, and a long list is hundreds of thousands of objects that the collector would walk

@@ -180,9 +180,12 @@ def test_a_page_tells_a_mistake_of_ours_as_one(admin: Api) -> None:
     assert "database" not in page.content.decode().lower()
 
 
-def test_readyz_calls_a_failed_query_no_silence() -> None:
+def test_readyz_calls_a_failed_query_no_silence(caplog: pytest.LogCaptureFixture) -> None:
     health.latest.forget()
-    with spoiled(lambda sql, _: "django_migrations" in sql):
+    with spoiled(lambda sql, _: "django_migrations" in sql), caplog.at_level(logging.ERROR):
         told = readyz().json()
     health.latest.forget()
     assert told["checks"] == {"database": "a query failed; the log says why"}
+    (line,) = [each for each in caplog.records if each.name == "drsorch_site.health"]
+    assert line.exc_info
+    assert isinstance(line.exc_info[1], OperationalError)

@@ -48,7 +48,7 @@ def keep(servers: Sequence[DrsServer]) -> list[str]:
 
 def test_what_is_known_is_not_written_again(servers: list[DrsServer]) -> None:
     before = db_clock()
-    turned = [replace(each, tags=dict(reversed(each.tags.items()))) for each in reversed(servers)]
+    turned = [replace(each, tags=dict(reversed(list(each.tags.items())))) for each in reversed(servers)]
     (seen,) = keep(turned)
     assert seen.startswith("UPDATE")
     assert not SourceServer.objects.filter(seen_at__lt=before).exists()

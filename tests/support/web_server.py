@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO
@@ -22,6 +22,7 @@ class WebServer:
     address: str
     environment: dict[str, str]
     output: IO[bytes] | int = subprocess.DEVNULL
+    options: Sequence[str] = ()
     process: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
 
     @property
@@ -30,6 +31,7 @@ class WebServer:
 
     def start(self) -> None:
         command = [sys.executable, "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py", "--bind", self.address]
+        command += self.options
         env = {**os.environ, "DATABASE_URL": database_url(), **self.environment}
         self.process = subprocess.Popen(
             [*command, "drsorch_site.wsgi"], cwd=ROOT, env=env, stdout=self.output, stderr=subprocess.STDOUT
@@ -61,12 +63,14 @@ class WebServer:
 
 
 @contextmanager
-def web_server(output: IO[bytes] | int = subprocess.DEVNULL, **environment: str) -> Iterator[WebServer]:
-    """A web server that answers; killed at the end if it still runs."""
+def web_server(
+    output: IO[bytes] | int = subprocess.DEVNULL, options: Sequence[str] = (), **environment: str
+) -> Iterator[WebServer]:
+    """A web server that answers; killed at the end if it still runs. `options` are gunicorn's."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
-    server = WebServer(address, environment, output)
+    server = WebServer(address, environment, output, options)
     server.start()
     try:
         eventually(server.answers, 60, what="the web server")
