@@ -98,7 +98,7 @@ def test_it_asks_as_many_questions_for_many_rows_as_for_few(
         world.ended(ExecutionStatus.COMPLETED)
         world.paused()
         world.delivery(world.subscription())
-    look(console, "settings")  # notes that somebody is there, which making all this has made due
+    look(console, name)  # notes that somebody is there, and what is left running, which making all this has made due
     with django_assert_max_num_queries(23):
         look(console, name)
 
