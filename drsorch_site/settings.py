@@ -136,6 +136,7 @@ INSTALLED_APPS = [
     "drsorch_site.apps.SiteConfig",
     "identity.apps.IdentityConfig",
     "doctor.apps.DoctorConfig",
+    "reports",
     "executions",
     "notify",
     "plans",

@@ -1,8 +1,9 @@
 """The report of a finished run over HTTP: JSON, CSV or PDF."""
 
+import uuid
+
 from django.http import HttpResponse
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from audit.request_actor import actor_for
 from contract.clock import db_clock
@@ -10,9 +11,10 @@ from contract.rest.schema import describes
 from contract.rest.serializers import OneOf, StrictSerializer, read_body, read_query
 from contract.rest.views import ApiView, read_id
 from executions.codes.ours import Code
-from reports.documents.downloads import attachment, download
+from reports.documents.downloads import KINDS, attachment, download
+from reports.made.forms import Form
 from reports.report_data import RecordShape
-from reports.services import evidence, report
+from reports.services import document, evidence, require_made
 
 
 class ReportQuery(StrictSerializer):
@@ -28,12 +30,12 @@ class ExecutionReport(ApiView):
         answers={200: RecordShape},
         query=ReportQuery,
         files=["text/csv", "application/pdf"],
-        refusals=["NOT_FOUND", Code.EXECUTION_STILL_RUNNING],
+        refusals=["NOT_FOUND", Code.EXECUTION_STILL_RUNNING, Code.REPORT_BEING_MADE],
     )
-    def get(self, request: Request, execution_id: str) -> Response | HttpResponse:
-        wanted = read_query(request, ReportQuery).get("format", "json")
-        found = report(read_id(execution_id, "execution", "executionId"), db_clock())
-        return Response(found) if wanted == "json" else download(found, wanted)
+    def get(self, request: Request, execution_id: str) -> HttpResponse:
+        form, run = Form(read_query(request, ReportQuery).get("format", "json")), _id(execution_id)
+        made = document(run, form, db_clock())
+        return HttpResponse(made, content_type=KINDS[form]) if form is Form.JSON else download(made, form, run)
 
 
 class NothingIn(StrictSerializer):
@@ -49,10 +51,15 @@ class ExecutionEvidence(ApiView):
         answers={},
         files=["application/zip"],
         body=NothingIn,
-        refusals=["NOT_FOUND", Code.EXECUTION_STILL_RUNNING],
+        refusals=["NOT_FOUND", Code.EXECUTION_STILL_RUNNING, Code.REPORT_BEING_MADE],
     )
     def post(self, request: Request, execution_id: str) -> HttpResponse:
         read_body(request, NothingIn)
-        run = read_id(execution_id, "execution", "executionId")
+        run = _id(execution_id)
+        require_made(run, db_clock())
         made = evidence(actor=actor_for(request), execution_id=run)
         return attachment(made, "application/zip", f"evidence-{run}.zip")
+
+
+def _id(text: str) -> uuid.UUID:
+    return read_id(text, "execution", "executionId")

@@ -1,8 +1,9 @@
 """The evidence pack: report and journal in one archive whose digests stand in the journal's hash chain."""
 
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db import transaction
@@ -12,13 +13,15 @@ from audit.journal_excerpt import seals_of, slice_of
 from audit.models import AuditEntry
 from drsorch_verify import archive
 from drsorch_verify.check import EVIDENCE, JOURNAL, MANIFEST, REPORT, TABLE, digest, document, manifest, own_digest
-from drsorch_verify.tables import as_csv
 from executions.models import Execution
 from executions.runs.attempts import attempts_among
 from executions.runs.journal import note
 from reports.aws_calls import CallsShape, calls
-from reports.documents.pdf import as_pdf
-from reports.report_data import RecordShape, entries_of, record
+from reports.made.forms import Form, in_form
+from reports.made.keeping import is_large, kept
+from reports.report_data import entries_of, record
+
+FILES = {REPORT: Form.DOCUMENT, TABLE: Form.CSV, "report.pdf": Form.PDF}  # a report in a pack
 
 README = """This is the evidence of one run of DRS Orchestration.
 
@@ -44,36 +47,57 @@ A chain that was made anew from end to end would hold. So compare the head with 
 
 @dataclass(frozen=True)
 class Account:
-    """A run at one moment: its report, what AWS was asked, and the journal entries of it and of the attempts before."""
+    """A run at one moment: its report as files, what AWS was asked, and the journal entries of it and of the attempts
+    before."""
 
     execution: Execution
-    report: RecordShape
+    files: Mapping[str, bytes]
     calls: CallsShape
     entries: Sequence[int]
 
 
-def make(actor: Actor, execution_id: uuid.UUID, now: datetime) -> bytes:
-    """The pack of a run that is over. Writes the journal entry that vouches for it, and has it sealed."""
-    found = account(execution_id, now)
-    return vouched(actor, found, {"README.txt": README.encode(), "report.pdf": as_pdf(found.report)})
+def make(actor: Actor, execution_id: uuid.UUID, now: datetime, *, at_once: bool = False) -> bytes:
+    """The pack of a run that is over. Writes the journal entry that vouches for it, and has it sealed. Of a large run
+    it holds the report that an engine has made (else raises BeingMade), unless it is to be made `at_once`."""
+    with unchanging(execution_id) as execution:
+        if at_once or not is_large(execution):
+            found = record(Execution.objects.with_waves().get(pk=execution_id), now)
+            told = _account(execution, {})
+        else:
+            found = None
+            told = _account(execution, {name: kept(execution, form, now) for name, form in FILES.items()})
+    if found is not None:
+        told = replace(told, files={name: in_form(found, form) for name, form in FILES.items()})
+    return vouched(actor, told, {"README.txt": README.encode()})
+
+
+@contextmanager
+def unchanging(execution_id: uuid.UUID) -> Iterator[Execution]:
+    """The run while nobody can write it: whoever changes anything of a run changes its row in the same transaction, so
+    that report and journal are of one moment."""
+    with transaction.atomic():
+        execution = Execution.objects.get(pk=execution_id)
+        list(attempts_among(execution).select_for_update().order_by("pk").values_list("pk"))
+        execution.refresh_from_db()
+        yield execution
 
 
 def account(execution_id: uuid.UUID, now: datetime) -> Account:
-    """Read a run while nobody can write it: whoever changes anything of a run changes its row in the same transaction,
-    so that report and journal are of one moment."""
-    with transaction.atomic():
-        attempts = attempts_among(Execution.objects.get(pk=execution_id))
-        list(attempts.select_for_update().order_by("pk").values_list("pk"))
+    """Read a run, and make its report, without the document for reading."""
+    with unchanging(execution_id):
         execution = Execution.objects.with_waves().get(pk=execution_id)
-        entries = [entry.pk for entry in entries_of(*_lineage(execution))]
-        return Account(execution, record(execution, now), calls(execution), entries)
+        found = record(execution, now)
+        return _account(execution, {name: in_form(found, FILES[name]) for name in (REPORT, TABLE)})
+
+
+def _account(execution: Execution, files: Mapping[str, bytes]) -> Account:
+    return Account(execution, files, calls(execution), [entry.pk for entry in entries_of(*_lineage(execution))])
 
 
 def vouched(actor: Actor, found: Account, files: Mapping[str, bytes]) -> bytes:
     """The archive of the account and these files, with the entry that has their digests."""
     execution = found.execution
-    told = {REPORT: document(found.report), TABLE: as_csv(found.report).encode(), "calls.json": document(found.calls)}
-    whole = dict(sorted({**files, **told}.items()))
+    whole = dict(sorted({**files, **found.files, "calls.json": document(found.calls)}.items()))
     first = seals_of(found.entries)[0]
     anchor = note(
         execution,

@@ -29,11 +29,11 @@ from executions.measuring.usable import EvidenceShape, evidence, usable_rto
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.runs.attempts import LeftOut
 from executions.runs.failures import code_of
-from reports.comparison import ComparisonShape, compare
 from reports.failures import FailureShape, failures
-from reports.pending_data import expected, is_open
+from reports.parts.comparison import ComparisonShape, compare
+from reports.parts.pending_data import expected, is_open
+from reports.parts.steered import EarlierLaunchShape, EventShape, LeftOutShape, earlier_launches, left_out, why_left_out
 from reports.sentences import verdict
-from reports.steered import EarlierLaunchShape, EventShape, LeftOutShape, earlier_launches, left_out, why_left_out
 from reports.terminations import CleanupShape, cleanup
 
 FORMAT = "drsorch-report/2"

@@ -1,49 +1,56 @@
 """The report's page, and its downloads."""
 
 import uuid
-from typing import Any
 
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils import timezone
+from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_POST, require_safe
+from django_htmx.http import HttpResponseClientRefresh
 
 from audit.request_actor import actor_for
+from console.pages import HtmxHttpRequest
+from contract.clock import db_clock
 from contract.errors import BadRequest, NotFound
-from drsorch_verify.derive import span
-from executions.console.live_page.page_content import Live
-from executions.console.live_page.timeline import Timeline
 from executions.models import Execution
-from executions.states import ExecutionStatus, Kind, LaunchStatus, Reached, WaveStatus
 from reports.documents.downloads import attachment, download
-from reports.report_data import RecordShape
-from reports.sentences import PLAN_COLUMNS, clock, ending, facts, gates, parts, plan, reached, would_launch
-from reports.services import evidence, report
+from reports.made.forms import Form
+from reports.made.keeping import BeingMade
+from reports.services import document, evidence, require_made
 
 
 @require_safe
-def execution_report(request: HttpRequest, execution_id: uuid.UUID) -> HttpResponse:
+def execution_report(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpResponse:
     """The report as a page that prints well, or with `?format=` as a file. A run that is not over has its live page."""
+    wanted = request.GET.get("format", "")
+    form = Form(wanted) if wanted in ("json", "csv", "pdf") else Form.PAGE
     try:
-        found = report(execution_id, timezone.now())
+        made = document(execution_id, form, db_clock())
     except BadRequest:
         return redirect("execution", execution_id)
     except NotFound as error:
         raise Http404 from error
-    wanted = request.GET.get("format", "")
-    if wanted == "json":
-        return attachment(JsonResponse(found).content, "application/json", f"report-{execution_id}.json")
-    if wanted in ("csv", "pdf"):
-        return download(found, wanted)
-    live = Live(Execution.objects.with_waves().get(pk=execution_id))
-    return render(request, "reports/report.html", {**_context(found), "timeline": Timeline(live, timezone.now())})
+    except BeingMade as wait:
+        if form is not Form.PAGE:
+            return redirect("report", execution_id)
+        return _being_made(request, execution_id, wait)
+    if request.htmx:
+        return HttpResponseClientRefresh()  # it was waited for
+    if form is not Form.PAGE:
+        return download(made, form, execution_id)
+    body = mark_safe(made.decode())  # noqa: S308  (what our template made)
+    context = {"execution": Execution.objects.get(pk=execution_id), "body": body}
+    return render(request, "reports/report.html", context)
 
 
 @require_POST
-def execution_evidence(request: HttpRequest, execution_id: uuid.UUID) -> HttpResponse:
+def execution_evidence(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpResponse:
     """The evidence pack as a download; making one is in the journal."""
     try:
+        require_made(execution_id, db_clock())
         made = evidence(actor=actor_for(request), execution_id=execution_id)
+    except BeingMade:
+        return redirect("report", execution_id)
     except BadRequest:
         return redirect("execution", execution_id)
     except NotFound as error:
@@ -51,45 +58,8 @@ def execution_evidence(request: HttpRequest, execution_id: uuid.UUID) -> HttpRes
     return attachment(made, "application/zip", f"evidence-{execution_id}.zip")
 
 
-def _context(found: RecordShape) -> dict[str, Any]:
-    return {
-        "record": found,
-        "state": ExecutionStatus.of(found["status"]),
-        "purpose": Kind.of(found["executionType"]),
-        "facts": facts(found),
-        "gates": gates(found),
-        "parts": parts(found["measured"]["split"]),
-        "plan": [list(zip(PLAN_COLUMNS, row, strict=True)) for row in plan(found)],
-        "ending": ending(found),
-        "waves": [
-            {
-                "number": wave["waveNumber"] + 1,
-                "name": wave["waveName"],
-                "state": WaveStatus.of(wave["status"]),
-                "took": span(wave["tookSeconds"]),
-                "note": wave["statusMessage"],
-                "servers": [_server(each) for each in wave["servers"]],
-            }
-            for wave in found["waves"]
-        ],
-        "journal": [(clock(each["time"]), each) for each in found["journal"]],
-    }
-
-
-def _server(server: Any) -> dict[str, Any]:
-    up = server["rtoSeconds"]
-    return {
-        "name": server["hostname"],
-        "instance": server["recoveryInstanceId"],
-        "state": LaunchStatus.of(server["launchStatus"]),
-        "would": would_launch(server["launchStatus"], server["findings"]),
-        "up": "–" if up is None else span(up),
-        "point": clock(server["pointInTime"]),
-        "old": server["usedPreviousSnapshot"],
-        "late": server["late"],
-        "excluded": server["excluded"] and server["error"],
-        "findings": [each["message"] for each in server["findings"]],
-        "rpo": reached(server["rpo"]),
-        "lag": span(server["lagSeconds"]) if server["lagSeconds"] else "",
-        "missed": server["rpo"]["reached"] == Reached.MISSED,
-    }
+def _being_made(request: HtmxHttpRequest, execution_id: uuid.UUID, wait: BeingMade) -> HttpResponse:
+    """Why it is not there; the page asks again while it is coming."""
+    context = {"execution": Execution.objects.get(pk=execution_id), "wait": wait}
+    template = "reports/_being_made.html" if request.htmx else "reports/being_made.html"
+    return render(request, template, context)

@@ -59,6 +59,7 @@ STATUSES = {
     "DATABASE_UNAVAILABLE": 503,
     "DRS_UNAVAILABLE": 503,
     "DRS_THROTTLED": 503,
+    "REPORT_BEING_MADE": 503,
 }
 # What a GET answers besides what can be changed may stand in a PUT, whatever its value.
 PASSED_OVER = {"description": "As returned by GET; accepted and ignored."}

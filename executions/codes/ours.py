@@ -290,6 +290,14 @@ class Code(OurCode):
             (START,),
         ),
     )
+    REPORT_BEING_MADE = (
+        "REPORT_BEING_MADE",
+        Entry(
+            "The report of a run of many servers is made by an engine, and is not there yet.",
+            "Ask again in some seconds. The message says if no engine runs, or if it could not be made.",
+            (START,),
+        ),
+    )
     LEASE_NOT_EXTENDABLE = (
         "LEASE_NOT_EXTENDABLE",
         Entry(

@@ -1,17 +1,17 @@
 """A report as a file."""
 
+import uuid
+
 from django.http import HttpResponse
 
-from drsorch_verify.tables import as_csv
-from reports.documents.pdf import as_pdf
-from reports.report_data import RecordShape
+from reports.made.forms import Form
+
+KINDS = {Form.JSON: "application/json", Form.CSV: "text/csv; charset=utf-8", Form.PDF: "application/pdf"}
 
 
-def download(found: RecordShape, wanted: str) -> HttpResponse:
-    """The report as csv or pdf."""
-    content = as_pdf(found) if wanted == "pdf" else as_csv(found).encode()
-    kind = "application/pdf" if wanted == "pdf" else "text/csv; charset=utf-8"
-    return attachment(content, kind, f"report-{found['executionId']}.{wanted}")
+def download(made: bytes, form: Form, execution_id: uuid.UUID) -> HttpResponse:
+    """The report in one of these forms, to save."""
+    return attachment(made, KINDS[form], f"report-{execution_id}.{form}")
 
 
 def attachment(content: bytes, kind: str, name: str) -> HttpResponse:

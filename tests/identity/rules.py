@@ -188,7 +188,7 @@ API = [
 
 _READ = (
     "dashboard dashboard-live groups group servers plans plan executions execution execution-live job-logs"
-    " job-logs-live job-logs-text execution-rows engine-back settings shortcuts journal journal-entry session"
+    " job-logs-live job-logs-text execution-rows wave-rows engine-back settings shortcuts journal journal-entry session"
     " start-drill start-recovery pause-execution resume-execution cancel-execution terminate-execution retry-execution"
     " delete-group delete-plan delete-subscription notifications password abandon-execution hide-executions"
     " instances end-instances extend-lease"

@@ -5,6 +5,7 @@ from typing import TypedDict
 from contract.clock import unix
 from executions.measuring.rta_rpa import Measured, attempts_before, measure, rows_of
 from executions.models import Execution
+from executions.querysets import ExecutionQuerySet
 
 
 class ComparisonShape(TypedDict):
@@ -27,10 +28,7 @@ class ComparisonShape(TypedDict):
 
 def compare(execution: Execution, figures: Measured) -> ComparisonShape | None:
     """None for the first run of a plan, and for the runs of plans that are gone."""
-    if execution.plan_id is None:
-        return None
-    earlier = Execution.objects.final().filter(plan=execution.plan_id, started_at__lt=execution.counts_from)
-    before = earlier.filter(dry_run=execution.dry_run).newest_first().with_waves().first()
+    before = previous(execution).with_waves().first()
     if before is None:
         return None
     old = measure(before, rows_of(before), attempts_before(before))
@@ -48,6 +46,13 @@ def compare(execution: Execution, figures: Measured) -> ComparisonShape | None:
         rpoChangeSeconds=_change(figures.rpo.seconds, old.rpo.seconds) if alike else None,
         planChanged=before.plan_copy.get("version") != execution.plan_copy.get("version"),
     )
+
+
+def previous(execution: Execution) -> ExecutionQuerySet:
+    """The runs that it is compared with the first of."""
+    earlier = Execution.objects.final().filter(plan=execution.plan_id, started_at__lt=execution.counts_from)
+    of_a_plan = earlier.filter(dry_run=execution.dry_run).newest_first()
+    return of_a_plan if execution.plan_id else of_a_plan.none()
 
 
 def _change(new: int | None, old: int | None) -> int | None:
