@@ -24,7 +24,7 @@ from plans.models import RecoveryPlan
 from plans.services import create_plan
 from protection.models import ProtectionGroup
 from tests.console import world
-from tests.reports.test_large_reports import AT_ONCE, ended_run
+from tests.reports.test_large_reports import ended_run
 from tests.support.api_client import Api, make_user, refusal
 
 DRILL = {"executionType": "DRILL"}
@@ -190,7 +190,7 @@ REQUESTS: dict[str, Callable[[Asked], Any]] = {
     "DRS_ACCESS_DENIED": lambda asked: asked.discover("access_denied"),
     "DRS_UNAVAILABLE": lambda asked: asked.discover("expired_token"),
     "DRS_THROTTLED": lambda asked: asked.discover("throttle"),
-    "REPORT_BEING_MADE": lambda asked: asked.admin.get(f"/executions/{ended_run(AT_ONCE + 10).pk}/report"),
+    "REPORT_BEING_MADE": lambda asked: asked.admin.get(f"/executions/{ended_run(510).pk}/report"),
 }
 
 

@@ -106,7 +106,7 @@ def test_it_says_that_no_engine_runs_or_that_it_cannot_be_made(chief: Client) ->
     Pacemaker.objects.update(beat_at=timezone.now() - timedelta(minutes=5))
     silent = page(chief, run).content.decode()
     assert "no engine is running" in silent
-    assert 'hx-get="/executions' not in silent
+    assert 'hx-trigger="every 3s' not in silent
     world.beat()
     assert "is being made" in page(chief, run).content.decode()
     told = ""
