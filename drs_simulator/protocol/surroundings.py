@@ -37,6 +37,7 @@ NAMESPACES = {
     "sns": "http://sns.amazonaws.com/doc/2010-03-31/",
 }
 SUBNET = "subnet-0123456789abcdef0"
+FREE = 4091  # addresses of a /20
 MANAGED = "AWSElasticDisasterRecoveryManaged"
 STANDARD = "L-1216C47A"  # vCPUs of running On-Demand instances of the usual families
 # By service and code: the published ones.
@@ -49,7 +50,7 @@ QUOTAS: Mapping[str, Mapping[str, float]] = {
         "L-C1D14A2B": 300,
         "L-E28BE5E0": 4000,
     },
-    "ec2": {STANDARD: 1000},
+    "ec2": {STANDARD: 20_000},
 }
 
 
@@ -112,10 +113,10 @@ def _subnets(store: Store, call: Call) -> str:
     full = scenarios.view(store, call.region, "subnet_full", call.operation)
     asked = _numbered(call, "SubnetId.")
     for each in asked:
-        if said.get(each, 200) is None:
+        if said.get(each, FREE) is None:
             raise ApiError("InvalidSubnetID.NotFound", f"The subnet ID '{each}' does not exist")
-    asked += [each for each in _numbered(call, "Filter.1.Value.") if said.get(each, 200) is not None]
-    free = {each: said.get(each, 200) if full is None else int(full.number("free")) for each in asked}
+    asked += [each for each in _numbered(call, "Filter.1.Value.") if said.get(each, FREE) is not None]
+    free = {each: said.get(each, FREE) if full is None else int(full.number("free")) for each in asked}
     items = [
         {"subnetId": each, "state": "available", "availableIpAddressCount": count, "vpcId": "vpc-1"}
         for each, count in free.items()

@@ -232,6 +232,7 @@ _NOT_LAUNCHED: dict[str, Any] = {
     "used_previous_snapshot": False,
     "point_in_time": None,
     "lag_seconds": None,
+    "launch_digest": "",
     "error": "",
     "error_code": "",
     "instance_state": "",

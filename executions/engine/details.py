@@ -14,6 +14,7 @@ from functools import partial
 from contract.clock import Clock
 from drs.errors import Trouble
 from executions.engine import drilled_settings
+from executions.engine.drilled_settings import Launched
 from executions.runs.aws_calls import AwsCalls, CallPool
 from protection.inventory import launch_details
 from protection.inventory.launch_details import SERVERS_A_ROUND
@@ -67,7 +68,9 @@ class DetailsReader:
         for lane in lanes:
             self.pool.start(self._read(region, account, lane, launched))
 
-    def _read(self, region: str, account: str, servers: Sequence[str], launched: Mapping[str, int]) -> AwsCalls[None]:
+    def _read(
+        self, region: str, account: str, servers: Sequence[str], launched: Mapping[str, Launched]
+    ) -> AwsCalls[None]:
         try:
             for server in servers:
                 if region in self.held:  # another lane was refused meanwhile

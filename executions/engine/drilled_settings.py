@@ -4,6 +4,8 @@ Not before: a reading may be an hour old by then, and one in the path of a launc
 the instance type into the template meanwhile where it chooses the type, which no comparison counts (likely).
 """
 
+import uuid
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from executions.models import Execution, ServerRun
@@ -13,7 +15,15 @@ FROZEN_WITHIN = timedelta(hours=1)  # later somebody may have changed them since
 NONE = "none"  # DRS has no settings of it, so nobody asks again
 
 
-def unread(region: str, account: str, now: datetime) -> dict[str, int]:
+@dataclass(frozen=True)
+class Launched:
+    """A server's row, and which launch of it: a wave that is tried again launches by another job."""
+
+    row: int
+    job: uuid.UUID
+
+
+def unread(region: str, account: str, now: datetime) -> dict[str, Launched]:
     """The servers of this place that drills have launched lately and whose settings were not read since, the first
     launched first, with the rows that wait for them."""
     drills = Execution.objects.active().filter(kind=Kind.DRILL, dry_run=False)
@@ -26,8 +36,10 @@ def unread(region: str, account: str, now: datetime) -> dict[str, int]:
         job__account_id=account,
         launch_digest="",
     )
-    return dict(rows.order_by("job__recorded_at", "pk").values_list("source_server_id", "pk"))
+    found = rows.order_by("job__recorded_at", "pk").values_list("source_server_id", "pk", "job_id")
+    return {server: Launched(pk, job) for server, pk, job in found}
 
 
-def freeze(row: int, digest: str) -> None:
-    ServerRun.objects.filter(pk=row, launch_digest="").update(launch_digest=digest or NONE)
+def freeze(launched: Launched, digest: str) -> None:
+    rows = ServerRun.objects.filter(pk=launched.row, job=launched.job, launch_digest="")
+    rows.update(launch_digest=digest or NONE)

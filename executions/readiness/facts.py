@@ -129,7 +129,7 @@ def servers_of(ids: Collection[str]) -> dict[str, ServerFacts]:
         "pk", "name", "region", "gone_at", "replication_state", "lag_seconds", "seen_at", "latest_snapshot_at",
         "launch_template_id", "details_as_of", "recovery_instance_id", "replication_error", "staging_status",
         "staging_error", "replication_direction", "starts_stopped", "has_actions",
-        "launch_digest", "cpu_cores", "agent_silent_since",
+        "launch_digest", "cpu_cores", "agent_silent_since", "instance_type",
     )  # fmt: skip
     rows = list(SourceServer.objects.filter(pk__in=set(ids)).order_by().values_list(*columns))
     settings_by = _settings({row[17] for row in rows})
@@ -151,6 +151,7 @@ def servers_of(ids: Collection[str]) -> dict[str, ServerFacts]:
             launch_template_id=row[8],
             settings=settings_by.get(row[17]),
             cores=row[18],
+            recommended_type=row[20],
             has_instance=bool(row[10]),
             details_as_of=row[9],
             starts_stopped=bool(row[15]),

@@ -15,7 +15,7 @@ from executions.readiness.plan_changes import names
 from executions.readiness.terms import PlanFacts, Reason, RegionFacts, ServerFacts
 from executions.states import Verdict
 from protection.inventory.capacity import JOBS, NAMES, SERVERS_IN_JOBS, STANDARD, Capacity, quota_of
-from protection.inventory.launch_settings import BY_REQUIREMENTS
+from protection.inventory.launch_settings import type_of
 
 WARNING = Verdict.READY_WITH_WARNINGS
 
@@ -95,8 +95,8 @@ def _vcpu_reasons(region: RegionFacts, room: Capacity, servers: Sequence[ServerF
 
 def _vcpus_of(server: ServerFacts, room: Capacity) -> tuple[str, int]:
     """The quota that counts its instance, and how many vCPUs; of a type that nobody knows yet, those of its source."""
-    named = (server.settings or {}).get("instanceType", "")
-    if named and named != BY_REQUIREMENTS and named in room.vcpus:
+    named = type_of(server.settings or {}, server.recommended_type)
+    if named in room.vcpus:
         return quota_of(named), room.vcpus[named]
     return (quota_of(named) or STANDARD), server.cores
 
@@ -126,6 +126,6 @@ def _unread(region: RegionFacts, servers: Sequence[ServerFacts]) -> Iterator[Rea
 
 
 def _untold_quotas(room: Capacity, servers: Sequence[ServerFacts]) -> list[str]:
-    types = {(each.settings or {}).get("instanceType", "") for each in servers}
+    types = {type_of(each.settings or {}, each.recommended_type) for each in servers}
     codes = {code for each in types if (code := quota_of(each)) and each in room.vcpus}
     return sorted(NAMES[code] for code in codes - room.vcpu_quotas.keys())

@@ -32,6 +32,7 @@ class ServerFacts:
     launch_template_id: str = ""
     settings: Settings | None = None  # its launch settings as they were last read
     cores: int = 0  # of its source
+    recommended_type: str = ""  # by DRS
     has_instance: bool = False  # whoever launched it
     details_as_of: datetime | None = None
     starts_stopped: bool = False

@@ -16,6 +16,7 @@ from django.conf import settings
 from audit.safe_text import storable
 from drs.errors import DrsError
 from drs.running import Running
+from protection.inventory.launch_settings import type_of
 from protection.models import LaunchSettings, RegionInventory, ServerAssignment, SourceServer
 
 READ_EVERY = timedelta(minutes=10)
@@ -106,11 +107,13 @@ def wanted(region: str, account: str) -> Wanted:
     servers = SourceServer.objects.present().filter(
         region=region, account_id=account, pk__in=ServerAssignment.objects.values("source_server_id")
     )
-    kept = LaunchSettings.objects.filter(digest__in=servers.exclude(launch_digest="").values("launch_digest"))
+    known = set(servers.exclude(launch_digest="").order_by().values_list("launch_digest", "instance_type"))
+    kept = dict(LaunchSettings.objects.filter(pk__in={each for each, _ in known}).values_list("pk", "settings"))
     subnets, types = set[str](), set[str]()
-    for each in kept.values_list("settings", flat=True):
-        subnets.update(each.get("subnetIds", ()))
-        types.add(each.get("instanceType", ""))
+    for digest, recommended in known:
+        told = kept.get(digest, {})
+        subnets.update(told.get("subnetIds", ()))
+        types.add(type_of(told, recommended))
     return Wanted(sorted(subnets), sorted(each for each in types if quota_of(each)))
 
 

@@ -56,6 +56,14 @@ def _lasting(tags: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in tags.items() if name == MANAGED or not name.startswith(fleeting)}
 
 
+def type_of(settings: Settings, recommended: str) -> str:
+    """The instance type that a launch would take: with basic right sizing the one that DRS recommends (likely)."""
+    if settings.get("rightSizing") == "BASIC" and recommended:
+        return recommended
+    named = str(settings.get("instanceType", ""))
+    return "" if named == BY_REQUIREMENTS else named
+
+
 def digest_of(settings: Settings) -> str:
     """The same for the same settings, in whatever order they came."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

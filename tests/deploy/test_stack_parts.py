@@ -139,6 +139,14 @@ def test_what_the_root_is_told_reaches_each_part_that_asks_for_it() -> None:
         assert taken & root["Parameters"].keys() <= passed <= taken, name
 
 
+def test_a_web_acl_stands_in_front_of_the_balancer_where_one_is_named() -> None:
+    balancer = read("balancer.yaml")
+    wall = balancer["Resources"]["Wall"]
+    assert (wall["Type"], wall["Condition"]) == ("AWS::WAFv2::WebACLAssociation", "HasWebAcl")
+    assert wall["Properties"] == {"ResourceArn": "Balancer", "WebACLArn": "WebAclArn"}
+    assert read("root.yaml")["Parameters"]["WebAclArn"]["Default"] == ""
+
+
 def test_the_processes_reach_https_and_the_database_and_nothing_else() -> None:
     out = read("network.yaml")["Resources"]["ProcessGroup"]["Properties"]["SecurityGroupEgress"]
     assert [(each["FromPort"], each["ToPort"]) for each in out] == [(443, 443), (5432, 5432)]

@@ -8,7 +8,7 @@ from django.test import Client
 
 from audit.actor import SYSTEM
 from contract.clock import db_clock
-from executions.commands import control
+from executions.commands import control, steering
 from executions.commands.retry import retry
 from executions.engine import drilled_settings
 from executions.models import Execution, ServerRun
@@ -128,6 +128,22 @@ def test_of_a_drill_that_was_tried_again_each_server_is_as_its_own_launch(stage:
     change(stage, "app-01", networkInterfaceSet=INTO_NEW)
     read_anew(stage)
     assert "app-01: subnet was" in reason(admin, plan, "LAUNCH_SETTINGS_CHANGED")["message"]
+
+
+def test_a_wave_that_is_tried_again_is_frozen_anew(stage: Stage) -> None:
+    plan = stage.plan("app-01", on_failure={0: "PAUSE"})
+    stage.simulator.scenario("launch_failed", servers=["app-01"])
+    run = drilled(stage, plan, "PAUSED")
+    frozen = ServerRun.objects.get().launch_digest
+    stage.simulator.clear_scenarios()
+    change(stage, "app-01", networkInterfaceSet=INTO_NEW)
+    steering.retry_wave(actor=SYSTEM, execution_id=run.pk, wave=0, clock=stage.clock)
+    stage.wait(lambda: not ServerRun.objects.filter(job__job_id="").exists(), run, step=20)
+    check(stage)
+    stage.until(run, "COMPLETED")
+    again = ServerRun.objects.get().launch_digest
+    assert again != frozen
+    assert LaunchSettings.objects.get(pk=again).settings["subnetIds"] == [NEW]
 
 
 def test_where_templates_may_not_be_read_it_is_said_and_the_rest_is_compared(stage: Stage, admin: Api) -> None:

@@ -13,6 +13,7 @@ from executions.states import Verdict
 from plans.models import RecoveryPlan
 from protection.inventory import capacity
 from protection.inventory.capacity import JOBS, SERVERS_IN_JOBS, STANDARD, Capacity, quota_of
+from protection.inventory.launch_settings import type_of
 from protection.models import RegionInventory
 from tests.executions.readiness.test_launch_settings import change, read_anew, reason, shown
 from tests.support.api_client import Api
@@ -42,7 +43,7 @@ def test_a_full_subnet_and_exhausted_vcpus_are_told_before_they_fail_a_launch(st
     assert (full["severity"], sorted(full["serverIds"])) == ("BLOCKING", sorted(stage.ids("app-01 app-02")))
     vcpus = reason(admin, plan, "VCPUS_EXHAUSTED")
     assert "0 of the 3 vCPUs that running On-Demand Standard instances may have in us-east-1" in vcpus["message"]
-    assert "launch about 4 more" in vcpus["message"]
+    assert "launch about 8 more" in vcpus["message"]
 
 
 def test_what_runs_counts_and_what_a_launch_replaces_does_not(stage: Stage, admin: Api) -> None:
@@ -133,6 +134,18 @@ def test_a_quota_that_service_quotas_does_not_tell_is_said() -> None:
     [found] = room_reasons(facts(room, instanceType="g5.xlarge"))
     assert (found.code, found.weight) == ("ROOM_UNKNOWN", Verdict.READY_WITH_WARNINGS)
     assert "vCPUs of G and VT instances" in found.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"rightSizing": "NONE", "instanceType": "c5.xlarge"}, "c5.xlarge"),
+        ({"rightSizing": "BASIC", "instanceType": "c5.xlarge"}, "m5.large"),
+        ({"rightSizing": "NONE", "instanceType": "by requirements"}, ""),
+    ],
+)
+def test_the_type_that_a_launch_takes(settings: dict[str, str], told: str) -> None:
+    assert type_of(settings, "m5.large") == told
 
 
 @pytest.mark.parametrize(
