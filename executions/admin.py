@@ -10,7 +10,7 @@ from audit.actor import Actor
 from audit.journaled_admin import ReadOnly, report_each
 from executions.commands import control
 from executions.commands.abandon import abandon
-from executions.models import AwsErrors, Execution, LaunchJob, Pacemaker, TerminationJob, WaveRun
+from executions.models import AwsErrors, Execution, LaunchJob, OutsideTermination, Pacemaker, TerminationJob, WaveRun
 
 COMMENT = "Through the admin site."
 
@@ -75,3 +75,19 @@ class PacemakerAdmin(ReadOnly):
 class AwsErrorsAdmin(ReadOnly):
     list_display = ["code", "operation", "region", "count"]
     list_filter = ["code", "region"]
+
+
+@admin.register(OutsideTermination)
+class OutsideTerminationAdmin(ReadOnly):
+    list_display = [
+        "instance_id",
+        "hostname",
+        "region",
+        "status",
+        "requested_by",
+        "requested_at",
+        "job_id",
+        "error_code",
+    ]
+    list_filter = ["status", "region"]
+    search_fields = ["instance_id", "job_id"]

@@ -25,7 +25,8 @@ INSTANCE_IDS = {"minItems": 1, "maxItems": 200, "uniqueItems": True}
 
 class StandingShape(TypedDict):
     """A recovery instance that is there. `executionId` is null of one that was launched outside; `monthlyCost` is by
-    your price table, of the type that DRS recommends, null where there is none."""
+    your price table, of the type that DRS recommends, null where there is none. `termination` says how far one is that
+    is under way."""
 
     recoveryInstanceId: str | None
     sourceServerId: str
@@ -42,6 +43,7 @@ class StandingShape(TypedDict):
     monthlyCost: float | None
     leaseEndsTime: int | None
     lastTerminationError: str | None
+    termination: str | None
     terminate: "EndShape"
 
 
@@ -65,8 +67,10 @@ class StandingAnswer(TypedDict):
 
 
 class EndedAnswer(TypedDict):
-    """What DRS accepted for termination, what had ended before, what it does not know, and what failed."""
+    """What an engine asks DRS for within seconds, what DRS accepted for termination, what had ended before, what it
+    does not know, and what failed. The list of instances says how it goes on."""
 
+    requested: list[str]
     accepted: list[str]
     alreadyGone: list[str]
     unknown: list[TerminationFailure]
@@ -127,6 +131,7 @@ class EndInstances(ApiView):
             actor=actor_for(request), instance_ids=given["recoveryInstanceIds"], comment=given.get("comment", "")
         )
         said = (
+            (len(done.requested), "requested: an engine asks DRS within seconds"),
             (len(done.accepted), "accepted by DRS for termination"),
             (len(done.already_gone), "already gone"),
             (len(done.unknown), "unknown to DRS"),
@@ -134,6 +139,7 @@ class EndInstances(ApiView):
         )
         return Response(
             EndedAnswer(
+                requested=done.requested,
                 accepted=done.accepted,
                 alreadyGone=done.already_gone,
                 unknown=[_failure(each) for each in done.unknown],
@@ -164,5 +170,6 @@ def _show(each: Standing, *, may: bool) -> StandingShape:
         monthlyCost=each.monthly_cost,
         leaseEndsTime=unix(each.lease_ends_at) if each.lease_ends_at else None,
         lastTerminationError=each.failure or None,
+        termination=each.ending or None,
         terminate=EndShape(allowed=may, reason="" if may else not_allowed(each.right, "terminate it").message),
     )

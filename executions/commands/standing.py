@@ -1,10 +1,11 @@
 """Recovery instances that run, whoever launched them: what DRS lists, and what runs launched that it does not list."""
 
 import uuid
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
+from typing import assert_never
 
 from django.conf import settings
 from django.core.cache import cache
@@ -15,10 +16,10 @@ from audit.models import AuditEntry
 from contract.chunks import chunks
 from executions.codes.ours import Code
 from executions.commands.production import ended_since, launched_outside, of_run
-from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
+from executions.models import Execution, LaunchJob, OutsideTermination, ServerRun, TerminationJob
 from executions.querysets import STANDING
 from executions.runs.claim import LARGE_COLUMNS
-from executions.states import UNKNOWN_KIND, InstanceState, Kind, kind_by_drs
+from executions.states import UNKNOWN_KIND, InstanceState, JobStage, Kind, kind_by_drs
 from protection.models import RecoveryInstance, RegionInventory, SourceServer
 
 COUNTED_SECONDS = 60  # so long a count is believed
@@ -27,7 +28,7 @@ COUNTED_SECONDS = 60  # so long a count is believed
 @dataclass(frozen=True)
 class Standing:
     """One instance that is there, as far as is known. `kind` is DRS's word, or of one that it does not list its run's;
-    `failure` is why the last attempt to terminate it did not."""
+    `failure` is why the last attempt to terminate it did not, `ending` how far one is that is under way."""
 
     recovery_instance_id: str
     source_server_id: str
@@ -41,6 +42,7 @@ class Standing:
     plan_name: str
     launched_by: str
     failure: str
+    ending: str
     instance_type: str
     monthly_cost: float | None
     lease_ends_at: datetime | None = None
@@ -69,19 +71,16 @@ def standing() -> list[Standing]:
     jobs = _launches(each.job_id for each in listed)
     servers = {each.source_server_id for each in listed} | {each.source_server_id for each in ours.values()}
     known = {pk: row for some in chunks(sorted(servers)) for pk, row in SourceServer.objects.in_bulk(some).items()}
-    failures = _failures({each.wave.execution_id for each in ours.values()})
+    attempts = _attempts({each.wave.execution_id for each in ours.values()}, [each.pk for each in listed])
     found = []
     for instance in listed:
         row = ours.pop(instance.pk, None)
         run = row.wave.execution if row else jobs.get(instance.job_id)
-        found.append(
-            _standing(
-                instance, row, run, kind_by_drs(instance.is_drill), known.get(instance.source_server_id), failures
-            )
-        )
+        kind, server = kind_by_drs(instance.is_drill), known.get(instance.source_server_id)
+        found.append(_standing(instance, row, run, kind, server, attempts))
     for row in ours.values():  # not listed: not yet, or not any more
         server = known.get(row.source_server_id)
-        found.append(_standing(None, row, row.wave.execution, Kind.of(row.wave.execution.kind), server, failures))
+        found.append(_standing(None, row, row.wave.execution, Kind.of(row.wave.execution.kind), server, attempts))
     return sorted(found, key=lambda each: (each.since is None, each.since, each.hostname))
 
 
@@ -154,15 +153,47 @@ def _launches(job_ids: Iterable[str]) -> dict[str, Execution]:
     return {job.job_id: job.wave.execution for job in jobs}
 
 
-def _failures(executions: Iterable[uuid.UUID]) -> Mapping[str, str]:
-    """Why the last termination of each instance failed."""
-    found: dict[str, str] = {}
+@dataclass(frozen=True)
+class _Attempts:
+    """At terminating instances: why the last one of each failed, and how far it is where one is under way."""
+
+    failed: dict[str, str] = field(default_factory=dict)
+    under_way: dict[str, str] = field(default_factory=dict)
+
+    def take(self, instances: Iterable[str], sentence: str) -> None:
+        for each in instances:
+            self.failed.pop(each, None)
+            self.under_way.pop(each, None)
+            if sentence:
+                self.under_way[each] = sentence
+
+
+def _attempts(executions: Iterable[uuid.UUID], outside: Iterable[str]) -> _Attempts:
+    found = _Attempts()
     for some in chunks(sorted(executions)):
         for job in TerminationJob.objects.filter(execution__in=some).order_by("pk"):
-            for each in job.instance_ids:
-                found.pop(each, None)
-            found |= {each: failure["message"] for each, failure in job.failures.items()}
+            found.take(job.instance_ids, _under_way(job))
+            found.failed.update({each: failure["message"] for each, failure in job.failures.items()})
+    for keys in chunks(sorted(outside)):
+        for row in OutsideTermination.objects.filter(instance_id__in=keys).order_by("pk"):
+            is_over = row.next_look_at is None
+            found.take([row.instance_id], "" if is_over else _under_way(row))
+            if is_over and row.error_message:
+                found.failed[row.instance_id] = row.error_message
     return found
+
+
+def _under_way(job: TerminationJob | OutsideTermination) -> str:
+    by = f"termination requested by {job.requested_by}"
+    match job.state.stage:
+        case JobStage.WAITS | JobStage.SENT:
+            return f"{by}. {job.error_message}" if job.error_message else by
+        case JobStage.OPEN:
+            return f"{by}, accepted by DRS as {job.job_id}"
+        case JobStage.ENDED | JobStage.NEVER:
+            return ""
+        case _:
+            assert_never(job.state.stage)
 
 
 def _standing(
@@ -171,7 +202,7 @@ def _standing(
     run: Execution | None,
     kind: str,
     server: SourceServer | None,
-    failures: Mapping[str, str],
+    attempts: _Attempts,
 ) -> Standing:
     key = instance.pk if instance else row.recovery_instance_id if row else ""
     server_id = instance.source_server_id if instance else row.source_server_id if row else ""
@@ -189,7 +220,8 @@ def _standing(
         execution_id=run.pk if run else None,
         plan_name=run.plan_name if run else "",
         launched_by=of_run(Kind.of(run.kind), run.plan_name, run.pk) if run else launched_outside(instance),
-        failure=failures.get(key, ""),
+        failure=attempts.failed.get(key, ""),
+        ending=attempts.under_way.get(key, ""),
         instance_type=type_,
         monthly_cost=settings.MONTHLY_PRICES.get(type_),
         lease_ends_at=run.lease_ends_at if run else None,

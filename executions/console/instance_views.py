@@ -6,11 +6,12 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
+from audit.actor import Actor
 from audit.request_actor import actor_for
 from console.pages import HtmxHttpRequest, Question, go
 from contract.errors import DomainError
 from contract.plurals import counted
-from executions.commands.end_instances import MOST, end_instances
+from executions.commands.end_instances import MOST, Ended, end_instances
 from executions.commands.standing import Standing, known_regions, standing
 from executions.console.forms import CommentForm
 
@@ -23,7 +24,7 @@ def instance_list(request: HtmxHttpRequest) -> HttpResponse:
     actor, found = actor_for(request), standing()
     costs = [each.monthly_cost for each in found if each.monthly_cost is not None]
     context = {
-        "rows": [(each, bool(each.recovery_instance_id) and actor.may(each.right)) for each in found[:SHOWN]],
+        "rows": [(each, _may_choose(actor, each)) for each in found[:SHOWN]],
         "total": len(found),
         "more": max(0, len(found) - SHOWN),
         "regions": known_regions(),
@@ -31,6 +32,10 @@ def instance_list(request: HtmxHttpRequest) -> HttpResponse:
         "unpriced": len(found) - len(costs),
     }
     return render(request, "executions/instance_list.html", context)
+
+
+def _may_choose(actor: Actor, each: Standing) -> bool:
+    return bool(each.recovery_instance_id) and not each.ending and actor.may(each.right)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -50,9 +55,7 @@ def instances_end(request: HtmxHttpRequest) -> HttpResponse:
             try:
                 ids = [each.recovery_instance_id for each in chosen]
                 done = end_instances(actor=actor, instance_ids=ids, comment=form.cleaned_data["comment"])
-                text = f"{counted(len(done.accepted), 'instance')} accepted by DRS for termination"
-                gone = f", {len(done.already_gone)} already gone" if done.already_gone else ""
-                messages.success(request, f"{text}{gone}.")
+                messages.success(request, _told(done))
                 for each in [*done.failed, *done.unknown]:
                     messages.error(request, f"{each.name}: {each.message}")
                 return go(request, "instances")
@@ -63,6 +66,17 @@ def instances_end(request: HtmxHttpRequest) -> HttpResponse:
         "executions/_end_instances.html", "Terminate instances", [("Left running", reverse("instances"))]
     )
     return question.answer(request, context, problem=problem, status=422 if error or form.errors else 200)
+
+
+def _told(done: Ended) -> str:
+    """What became of the request, as far as it is known when the page is shown."""
+    requested = f"{counted(len(done.requested), 'instance')} requested: an engine asks DRS within seconds, see below"
+    said = (
+        (done.requested, requested),
+        (done.accepted, f"{counted(len(done.accepted), 'instance')} accepted by DRS for termination"),
+        (done.already_gone, f"{counted(len(done.already_gone), 'instance')} already gone"),
+    )
+    return f"{'; '.join(text for each, text in said if each) or 'Nothing was requested'}."
 
 
 def _phrase(chosen: list[Standing]) -> str:

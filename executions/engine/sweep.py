@@ -23,7 +23,7 @@ from executions.models import Execution
 from executions.readiness import stored_verdicts
 from executions.runs.aws_calls import AwsCalls, CallPool
 from executions.runs.silence.stalled import mark_stalled
-from executions.terminating import cleanup_proof, leases, outside_changes
+from executions.terminating import cleanup_proof, leases, outside_changes, outside_instances
 from protection.inventory import capacity, launch_details, recovery_instances, rights
 from protection.inventory import source_servers as inventory
 
@@ -39,6 +39,7 @@ INVENTORY_CHECK = timedelta(seconds=5)
 SEAL_CHECK = timedelta(seconds=5)
 HEAD_CHECK = timedelta(minutes=10)
 LEASE_CHECK = timedelta(seconds=30)
+OUTSIDE_CHECK = timedelta(seconds=2)
 
 
 class Sweep:
@@ -64,6 +65,7 @@ class Sweep:
         self.next_head_check: datetime | None = None
         self.next_stall_check: datetime | None = None
         self.next_lease_check: datetime | None = None
+        self.next_outside_check: datetime | None = None
 
     def once(self) -> None:
         """Sweep. Idle: three queries. With any number of unchanged polls: a fixed number."""
@@ -78,6 +80,7 @@ class Sweep:
         _isolated(failed_aws_calls.keep)
         _isolated(partial(self._mark_stalled, now))
         _isolated(partial(self._look_at_leases, now))
+        _isolated(partial(self._end_outside, now))
 
     def collect(self, max_wait: float = MAX_WAIT_SECONDS) -> None:
         """Go on with whatever AWS has answered; what is news of runs makes them go on."""
@@ -156,6 +159,12 @@ class Sweep:
             self.next_lease_check = now + LEASE_CHECK
             for execution in leases.due(now):
                 self.pool.start(leases.look(execution, self.clock))
+
+    def _end_outside(self, now: datetime) -> None:
+        if self.next_outside_check is None or now >= self.next_outside_check:
+            self.next_outside_check = now + OUTSIDE_CHECK
+            for place, rows in outside_instances.start_due(now):
+                self.pool.start(outside_instances.go_on(place, rows, self.clock))
 
     def _tell_head(self, now: datetime) -> None:
         if self.next_head_check is None or now >= self.next_head_check:

@@ -1,6 +1,6 @@
 """A run and everything that belongs to it. The row is the workflow: engines only advance what stands here."""
 
-from executions.models.drs_jobs import JobEvent, LaunchJob, TerminationJob
+from executions.models.drs_jobs import JobEvent, LaunchJob, OutsideTermination, TerminationJob
 from executions.models.engine_rows import AwsErrors, Pacemaker, Place, PlanReadiness
 from executions.models.run import Execution, ServerHold, ServerRun, WaveRun
 
@@ -9,6 +9,7 @@ __all__ = [
     "Execution",
     "JobEvent",
     "LaunchJob",
+    "OutsideTermination",
     "Pacemaker",
     "Place",
     "PlanReadiness",

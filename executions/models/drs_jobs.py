@@ -123,3 +123,46 @@ class TerminationJob(models.Model):
     def waits_for(self) -> str:
         """Why DRS was not asked yet, or will be asked again; empty when it has it, or has refused it."""
         return self.error_message if self.state is JobStatus.QUEUED else ""
+
+
+class OutsideTermination(models.Model):
+    """An instance that no run launched and that somebody wants terminated: asked for by an engine, after it was written
+    down here, so that it is neither lost nor asked for twice."""
+
+    account_id = models.CharField(max_length=12)
+    region = models.CharField(max_length=32)
+    instance_id = models.CharField(max_length=24)
+    server_id = models.CharField(max_length=19)
+    hostname = models.CharField(max_length=256)
+    may_be_production = models.BooleanField(help_text="Whether who asked may terminate what DRS calls no drill's")
+    status = models.CharField(max_length=9, choices=JobStatus.choices(), default=JobStatus.QUEUED)
+    requested_by = models.CharField(max_length=254)
+    requested_at = models.DateTimeField()
+    next_look_at = models.DateTimeField(null=True, help_text="Also the end of an engine's claim; null when it is over")
+    claim = models.UUIDField(null=True)
+    intent_at = models.DateTimeField(null=True)
+    job_id = models.CharField(max_length=24, blank=True)
+    error_code = models.CharField(max_length=64, blank=True)
+    error_message = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["instance_id"], condition=Q(next_look_at__isnull=False), name="outside_termination_once"
+            ),
+            models.CheckConstraint(condition=_HAS_ID_WHEN_TOLD, name="outside_termination_has_id"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["next_look_at"], condition=Q(next_look_at__isnull=False), name="outside_termination_due"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"termination of {self.instance_id}"
+
+    @property
+    def state(self) -> JobStatus:
+        """The status with its label and tone."""
+        return JobStatus.of(self.status)

@@ -53,10 +53,11 @@ def terminate(
     execution_id: uuid.UUID,
     comment: str = "",
     only: Collection[str] | None = None,
+    at_once: bool = True,
     clock: Clock = db_clock,
 ) -> TerminationResult:
-    """Ask DRS to terminate every instance of a finished run that is still there, or `only` these. Again: the recorded
-    result.
+    """Ask DRS to terminate every instance of a finished run that is still there, or `only` these; unless `at_once`, by
+    an engine, as soon as one looks. Again: the recorded result.
 
     Raises Forbidden, NotFound, BadRequest (EXECUTION_STILL_RUNNING), and the contract's DRS errors when no region
     could even be asked which instances exist; one of several that could not is told in `failed`.
@@ -66,6 +67,9 @@ def terminate(
         raise NotFound(f"There is no execution {execution_id}.", details={"executionId": str(execution_id)})
     require_right(actor, Verb.TERMINATE, execution.purpose)
     has_nothing_left = is_done(execution, no_terminate(execution))
+    if not at_once:
+        record_intents(actor, execution, comment, clock, (), only, JobStatus.QUEUED)
+        return result(execution)
     silent = {} if has_nothing_left else _refresh_instances(execution, clock)
     _refuse_if_nothing_known(execution, silent)
     window = SendWindow(settings.SEND_WINDOW_SECONDS)  # opened before the intents: the engine judges them by their age
@@ -192,9 +196,10 @@ def record_intents(
     clock: Clock,
     silent: Collection[Place],
     only: Collection[str] | None = None,
+    status: JobStatus = JobStatus.INITIATED,
 ) -> list[TerminationJob]:
-    """Commit what is about to be asked, of `only` these if they are given. The lock lets one of two requests at once
-    find something to do."""
+    """Commit what is about to be asked, of `only` these if they are given; QUEUED, by an engine. The lock lets one of
+    two requests at once find something to do."""
     with transaction.atomic():
         lock_run(execution)
         has_nothing_left = is_done(execution, no_terminate(execution))  # now: it may have been tried again meanwhile
@@ -206,8 +211,8 @@ def record_intents(
                 region=region,
                 instance_ids=[server.recovery_instance_id for server in servers[at : at + SERVERS_PER_JOB]],
                 server_ids=[server.source_server_id for server in servers[at : at + SERVERS_PER_JOB]],
-                status=JobStatus.INITIATED,
-                intent_at=now,
+                status=status,
+                intent_at=now if status is JobStatus.INITIATED else None,
                 requested_by=actor.name,
             )
             for (account, region), here in ({} if has_nothing_left else terminable_by_region(execution)).items()
@@ -217,7 +222,7 @@ def record_intents(
         before = {"terminationStatus": execution.termination_status}
         if jobs:
             TerminationJob.objects.bulk_create(jobs)
-            wake_by(execution, now + UNCONFIRMED_AFTER)
+            wake_by(execution, now + UNCONFIRMED_AFTER if status is JobStatus.INITIATED else now)
             roll_up(execution, now)
         instances = [each for job in jobs for each in job.instance_ids]
         note(

@@ -8,17 +8,21 @@ from django.db import connection
 from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext
 
+from audit.actor import SYSTEM
 from audit.models import AuditEntry
+from executions.commands import end_instances
 from executions.commands.standing import standing
-from executions.models import Execution, ServerRun
+from executions.models import Execution, OutsideTermination, ServerRun
 from executions.querysets import STANDING
 from executions.states import ExecutionStatus, Kind
+from executions.terminating import outside_instances
 from protection.models import RecoveryInstance
 from tests.console import world
 from tests.executions.commands.test_production import launched_outside, running
 from tests.executions.terminating.test_outside_changes import round_of_inventory, up
 from tests.support.api_client import Api, answer, make_user, refusal
 from tests.support.stage import Stage
+from tests.support.still import StillStage
 
 pytestmark = pytest.mark.both
 
@@ -77,7 +81,13 @@ def test_some_are_terminated_with_the_right_for_each_kind(full: Stage) -> None:
     both = {"recoveryInstanceIds": [ids["web-01"], ids["web-02"]]}
     assert refusal(operator.post(path, both), 403, "FORBIDDEN")["right"] == "executions.terminate_recovery"
     done = answer(operator.post(path, {"recoveryInstanceIds": [ids["app-01"], ids["web-01"], "i-00000000000000000"]}))
-    assert sorted(done["accepted"]) == sorted([ids["app-01"], ids["web-01"]])
+    assert (done["requested"], done["accepted"]) == ([ids["web-01"]], [ids["app-01"]])
+    again = answer(operator.post(path, {"recoveryInstanceIds": [ids["web-01"]]}))
+    assert again["message"] == "1 requested: an engine asks DRS within seconds"
+    assert listed(operator)["web-01"]["termination"].startswith("termination requested by ")
+    full.advance(3)
+    full.look()
+    assert "accepted by DRS as drsjob-" in listed(operator)["web-01"]["termination"]
     assert [(each["recoveryInstanceId"], each["code"]) for each in done["unknown"]] == [
         ("i-00000000000000000", "UNKNOWN_TO_DRS")
     ]
@@ -85,10 +95,15 @@ def test_some_are_terminated_with_the_right_for_each_kind(full: Stage) -> None:
     full.advance(3600)
     full.look()
     round_of_inventory(full)
+    full.advance(30)
+    full.look()
     assert set(listed(operator)) == {"app-02", "web-02"}
-    intent, sent = AuditEntry.objects.filter(subject_kind="recovery-instance").order_by("id")
+    intent, sent, over = AuditEntry.objects.filter(subject_kind="recovery-instance").order_by("id")
     assert (intent.verb, intent.detail["instances"]) == ("instance.terminate", [ids["web-01"]])
     assert sent.detail["jobId"].startswith("drsjob-")
+    assert (over.verb, over.outcome) == ("instance.terminate.ended", "ok")
+    asked = list(full.simulator.journal("TerminateRecoveryInstances"))
+    assert len(asked) == 2
     assert answer(operator.post(path, {"recoveryInstanceIds": [ids["web-01"]]}))["unknown"]
     assert ServerRun.objects.get(hostname="app-02").launch_status == "LAUNCHED"
 
@@ -101,8 +116,82 @@ def test_what_drs_says_now_counts_and_not_what_it_said(full: Stage) -> None:
     RecoveryInstance.objects.filter(pk=old).update(recovery_instance_id=new)
     RecoveryInstance.objects.filter(pk=old).delete()
     done = answer(Api(make_user("operator")).post("/recovery-instances/terminate", {"recoveryInstanceIds": [new]}))
-    assert [(each["code"], each["recoveryInstanceId"]) for each in done["failed"]] == [("FORBIDDEN", new)]
+    assert done["requested"] == [new]
+    full.advance(3)
+    full.look()
+    told = listed(Api(make_user("viewer")))["web-01"]
+    assert (told["termination"], told["lastTerminationError"]) == (None, f"DRS says that {new} is not a drill's.")
     assert running(full, "web-01") == [new]
+
+
+def outsiders(stage: Stage, hosts: str) -> list[str]:
+    """Drill instances launched outside, asked for, and not sent yet."""
+    launched_outside(stage, hosts, is_drill=True)
+    round_of_inventory(stage)
+    ids = running(stage, hosts)
+    asked = end_instances.end_instances(actor=SYSTEM, instance_ids=ids, clock=stage.clock)
+    assert sorted(asked.requested) == sorted(ids)
+    assert stage.simulator.journal("TerminateRecoveryInstances") == []
+    return ids
+
+
+def test_a_request_that_a_killed_process_sent_is_found_and_not_sent_twice(still: StillStage) -> None:
+    stage = still
+    (sent, unsent) = outsiders(stage, "web-01 web-02")
+    (place, rows), *_ = outside_instances.start_due(stage.clock())
+    first = [each for each in rows if each.instance_id == sent]
+    calls = outside_instances.go_on(place, first, stage.clock)
+    listing = next(calls)
+    request = calls.send(listing())
+    request()  # DRS has it, and the process dies before it writes that down
+    for seconds in (70, 330, 30):  # the unconfirmed one is looked up, the claim of the other ends, and it is sent
+        stage.advance(seconds)
+        stage.look()
+    rows = list(OutsideTermination.objects.order_by("pk"))
+    assert {each.instance_id for each in rows if each.job_id} == {sent, unsent}
+    assert len(stage.simulator.journal("TerminateRecoveryInstances")) == len({each.job_id for each in rows}) == 2
+    stage.advance(3600)
+    round_of_inventory(stage)
+    stage.advance(30)
+    stage.look()
+    assert set(OutsideTermination.objects.values_list("status", "next_look_at", "error_code")) == {
+        ("COMPLETED", None, "")
+    }
+
+
+def test_one_that_drs_refuses_keeps_no_other_and_silence_is_waited_out(still: StillStage) -> None:
+    stage = still
+    ids = outsiders(stage, "web-01 web-02")
+    stage.simulator.scenario("throttle", operation="DescribeRecoveryInstances")
+    stage.advance(3)
+    stage.look()
+    told = listed(Api(make_user("viewer")))["web-01"]["termination"]
+    assert "it is asked again: ThrottlingException" in told
+    stage.simulator.clear_scenarios()
+    stage.simulator.scenario("refuses_instance", servers=["web-01"], named=False)
+    stage.advance(30)
+    stage.look()
+    found = listed(Api(make_user("viewer")))
+    assert (found["web-01"]["termination"], bool(found["web-01"]["lastTerminationError"])) == (None, True)
+    assert "accepted by DRS" in found["web-02"]["termination"]
+    assert OutsideTermination.objects.filter(instance_id__in=ids).count() == 2
+
+
+def test_many_runs_are_asked_for_at_once_as_long_as_a_person_waits(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up(stage, "app-01")
+    up(stage, "app-02")
+    ids = running(stage, "app-01 app-02")
+    monkeypatch.setattr(end_instances, "SECONDS_AT_ONCE", 0.0)
+    done = answer(Api(make_user("operator")).post("/recovery-instances/terminate", {"recoveryInstanceIds": ids}))
+    assert sorted(done["requested"]) == sorted(ids)
+    assert stage.simulator.journal("TerminateRecoveryInstances") == []
+    stage.look()
+    assert len(stage.simulator.journal("TerminateRecoveryInstances")) == 2
+    first, second = Execution.objects.all()
+    stage.wait(lambda: stage.fresh(first).termination_status == "COMPLETED", first)
+    stage.wait(lambda: stage.fresh(second).termination_status == "COMPLETED", second)
 
 
 def test_one_of_a_run_that_is_active_stays(stage: Stage) -> None:
@@ -140,7 +229,7 @@ def test_the_page_has_boxes_by_right_and_asks_by_name(full: Stage, prices: None)
     wrong = client.post("/recovery-instances/terminate", {"instance": ids, "confirm": "yes"})
     assert (wrong.status_code, "Nothing was terminated." in wrong.content.decode()) == (422, True)
     done = client.post("/recovery-instances/terminate", {"instance": ids, "confirm": "terminate 2"}, follow=True)
-    assert "2 instances accepted by DRS for termination." in done.content.decode()
+    assert "1 instance requested: an engine asks DRS within seconds, see below; 1 instance acc" in done.content.decode()
     production = running(full, "web-02")
     refused = client.post("/recovery-instances/terminate", {"instance": production}).content.decode()
     assert "which may run production" in refused
