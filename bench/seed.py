@@ -37,7 +37,7 @@ def main() -> None:
 
 def seed(groups: int, servers: int, plans: int, executions: int) -> None:
     """Groups with their servers in the inventory, plans of two waves, and finished runs over the last years."""
-    made_groups = _groups(groups, servers)
+    made_groups = groups_of(groups, servers)
     made_plans = _plans(plans, made_groups, servers)
     history(executions, made_plans)
 
@@ -46,7 +46,7 @@ def server_id(group: int, position: int) -> str:
     return f"s-3{group:010x}{position:06x}"
 
 
-def _groups(count: int, servers: int) -> list[uuid.UUID]:
+def groups_of(count: int, servers: int) -> list[uuid.UUID]:
     from contract.names import name_key
     from protection.models import ProtectionGroup, RegionInventory, ServerAssignment, SourceServer
 

@@ -113,6 +113,7 @@ class WaveForm(DeclaredForm):
     group = Several()
     server = Several()
     optional = Several()
+    opened = Several()
     needs = Several()
 
     def texts(self) -> list[BoundField]:

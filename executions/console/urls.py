@@ -19,6 +19,7 @@ from executions.console import steering_views as steering
 urlpatterns: list[URLPattern] = [
     page("source-servers", inventory.server_list, "servers"),
     page("recovery-plans/<uuid:plan_id>", plan_page.plan_detail, "plan"),
+    page("recovery-plans/<uuid:plan_id>/waves/<int:wave>/servers", plan_page.plan_wave_servers, "plan-wave-servers"),
     page("recovery-plans/<uuid:plan_id>/start-drill", start.drill_start, "start-drill"),
     page("recovery-plans/<uuid:plan_id>/start-recovery", start.recovery_start, "start-recovery"),
     page("executions", executions.execution_list, "executions"),

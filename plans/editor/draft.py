@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from django.http import QueryDict
 
 from contract.names import name_key
+from plans.editor.packed import unpacked
 from plans.fields import PLAN, WAVE, Field, WaveSpec
 from plans.forms import PlanForm, WaveForm
 from plans.models import RecoveryPlan, Wave
@@ -21,14 +22,15 @@ MOST_WAVES = 100
 
 class WaveDraft:
     """One wave of the form: new, as it was sent, or as it is stored. `typed` is a group that was named and not added
-    yet; `needs` holds keys of waves."""
+    yet; `needs` holds keys of waves, `opened` the groups of which somebody wants to see the servers."""
 
     def __init__(self, key: str, data: QueryDict | None = None, row: Wave | None = None) -> None:
         initial = _related(row) if row else {}
         self.key, self.form = key, WaveForm(data, row, prefix=f"w-{key}", initial=initial)
         self.groups = _uuids(self._values("group"))
-        self.servers = self._values("server")
-        self.optional = self._values("optional")
+        self.servers = unpacked(self._values("server"))
+        self.optional = unpacked(self._values("optional"))
+        self.opened = _uuids(self._values("opened"))
         self.needs = self._values("needs")
         self.typed: str = (self.form["typed"].value() or "").strip()
 
@@ -106,6 +108,9 @@ class PlanDraft:
                 self._move(at, -1 if verb == "up" else 1)
             elif verb == "drop":
                 self._drop(self.waves[at], argument)
+            elif verb == "open":
+                self.waves[at].opened += _uuids([argument])
+                self.focus = f"servers-{key}-{argument}"
         self._tidy()
 
     def _add(self) -> None:

@@ -10,19 +10,24 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from audit.request_actor import actor_for
 from console.pages import HtmxHttpRequest, Question, go, wants_fragment
 from contract.errors import DomainError, VersionConflict
 from plans import services
 from plans.editor.draft import PlanDraft, WaveDraft, differences
+from plans.editor.packed import packed
 from plans.fields import PLAN, WAVE
 from plans.forms import DeclaredForm
 from plans.models import RecoveryPlan
+from protection.forms import Search
 from protection.group_editor import last_change
 from protection.models import ProtectionGroup, ServerAssignment, SourceServer
 
+NAMES = 100  # groups that the editor proposes at once
+MOST_TYPED = 5
+ALL_OPEN = 200  # servers that a draft may have for all to be shown at once
 PATH = re.compile(r"waves\[(\d+)\]\.(\w+)")
 # Where the fields of the contract stand in the form and in a wave's card.
 PLAN_PLACES = {each.name: each.place for each in PLAN} | {"waves": "wave"}
@@ -46,13 +51,35 @@ class ServerChoice:
 
 
 @dataclass(frozen=True)
+class GroupChoices:
+    """A group of a wave: its servers to choose from, or that so many of them are chosen, until somebody opens it."""
+
+    group: ProtectionGroup
+    choices: Sequence[ServerChoice]
+    is_open: bool
+    has_focus: bool
+
+    @property
+    def chosen(self) -> list[ServerChoice]:
+        return [each for each in self.choices if each.is_chosen]
+
+    @property
+    def packed_servers(self) -> list[str]:
+        return packed(each.id for each in self.chosen)
+
+    @property
+    def packed_optional(self) -> list[str]:
+        return packed(each.id for each in self.choices if each.is_optional)
+
+
+@dataclass(frozen=True)
 class Card:
     """A wave as the editor draws it."""
 
     draft: WaveDraft
     number: int
     is_last: bool
-    groups: Sequence[tuple[ProtectionGroup, Sequence[ServerChoice]]]
+    groups: Sequence[GroupChoices]
     earlier: Sequence[tuple[str, str, bool]] = field(default_factory=list)
 
     @property
@@ -71,6 +98,7 @@ def cards(draft: PlanDraft) -> list[Card]:
     for each in ServerAssignment.objects.filter(group__in=groups).order_by("position"):
         members[each.group_id].append(each.source_server_id)
     known = SourceServer.objects.defer("tags").in_bulk([each for ids in members.values() for each in ids])
+    is_small = sum(len(members[key]) for wave in draft.waves for key in wave.groups) <= ALL_OPEN
     holder = {each: at + 1 for at, wave in reversed(list(enumerate(draft.waves))) for each in wave.servers}
     return [
         Card(
@@ -78,7 +106,12 @@ def cards(draft: PlanDraft) -> list[Card]:
             at + 1,
             at == len(draft.waves) - 1,
             [
-                (groups[key], _choices(wave, at + 1, members[key], known, holder))
+                GroupChoices(
+                    groups[key],
+                    _choices(wave, at + 1, members[key], known, holder),
+                    is_small or key in wave.opened or "server" in wave.form.errors,
+                    draft.focus == f"servers-{wave.key}-{key}",
+                )
                 for key in wave.groups
                 if key in groups
             ],
@@ -170,9 +203,20 @@ def _editor(
     }
     if wants_fragment(request) and request.POST.get("do") != "save":
         return render(request, "plans/_waves.html", context)
-    context["groups"] = ProtectionGroup.objects.order_by("name_key").values_list("name", "region")
+    groups = ProtectionGroup.objects.order_by("name_key").values_list("name", "region")[: NAMES + 1]
+    context |= {"groups": groups[:NAMES], "has_more_groups": len(groups) > NAMES}
     status = problem.status if problem else 400 if context["summary"] else 200
     return render(request, "plans/plan_form.html", context, status=status)
+
+
+@require_safe
+def group_names(request: HttpRequest) -> HttpResponse:
+    """The names that go on as somebody has begun to type one, of more groups than the editor lists."""
+    places = [place for place in request.GET if place.endswith("-typed") and request.GET[place].strip()]
+    typed = [Search({"q": request.GET[place]}).chosen().get("q", "") for place in places[:MOST_TYPED]]
+    found = ProtectionGroup.objects.order_by("name_key")
+    named = [each for text in typed for each in found.named(text).values_list("name", "region")[:NAMES]]
+    return render(request, "plans/_group_names.html", {"groups": dict(named).items(), "has_more_groups": True})
 
 
 def _place_errors(draft: PlanDraft, problem: DomainError | None) -> None:

@@ -191,7 +191,7 @@ _READ = (
     " job-logs-live job-logs-text execution-rows wave-rows engine-back settings shortcuts journal journal-entry session"
     " start-drill start-recovery pause-execution resume-execution cancel-execution terminate-execution retry-execution"
     " delete-group delete-plan delete-subscription notifications password abandon-execution hide-executions"
-    " instances end-instances extend-lease"
+    " instances end-instances extend-lease plan-wave-servers group-names"
 )
 CONSOLE = [
     *(Rule(name, "GET", EVERYBODY) for name in _READ.split()),
