@@ -6,7 +6,7 @@ certainly refused needs no such look.
 """
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import assert_never
@@ -19,7 +19,7 @@ from audit.models import AuditEntry
 from contract.clock import Clock, unix
 from drs.client import Drs, SendWindow
 from drs.errors import DrsError, Trouble
-from drs.shapes import Job, SourceServer
+from drs.shapes import SourceServer
 from executions.codes.ours import Code
 from executions.launching.adopt import (
     CLOCKS_DIFFER,
@@ -44,7 +44,6 @@ from executions.launching.refusals import (
     retry_later,
     set_wave_message,
     split,
-    split_unsent,
     start_wave,
     waiting_for,
 )
@@ -69,7 +68,7 @@ def launch(run: Run, wave: WaveRun, job_id: uuid.UUID, clock: Clock) -> AwsCalls
     """Send one job of a wave. Raises ClaimLost when the run was taken over before the intent was recorded."""
     job = LaunchJob.objects.get(pk=job_id)
     exclude_idle_time(job, clock())
-    if job.attempt and (yield from _look_before_sending_again(run, wave, job, clock)):
+    if job.cleared_at is not None and (yield from _adopt_if_found(run, wave, job, clock)):
         return
     if joins_line(run, wave, job, clock()) or (yield from waits_for_credentials(run, wave, job, clock)):
         return
@@ -156,29 +155,8 @@ def _record_intent(run: Run, wave: WaveRun, job: LaunchJob, lags: Mapping[str, i
 # Finding a launch whose answer was lost
 
 
-def _look_before_sending_again(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> AwsCalls[bool]:
-    """Whether DRS told something that leaves nothing to send now. It is asked where an earlier attempt got no clear
-    answer, and where it may tell which of several servers is busy."""
-    if job.cleared_at is not None:
-        return (yield from _adopt_if_found(run, wave, job, clock, _split_in_conflict))
-    if job.refused_as != Trouble.CONFLICT.name or len(_servers(job)) == 1:
-        return False
-    try:
-        jobs = yield partial(Drs(job.region, job.account_id, reading="poller").jobs_since, look_since(run, wave))
-    except DrsError:
-        return False
-    return _split_in_conflict(run, wave, job, jobs, clock())
-
-
-def _adopt_if_found(
-    run: Run,
-    wave: WaveRun,
-    job: LaunchJob,
-    clock: Clock,
-    then: Callable[[Run, WaveRun, LaunchJob, Sequence[Job], datetime], bool] = lambda *_: False,
-) -> AwsCalls[bool]:
-    """Look for the launch at DRS and take it over; True when there was nothing left to send, or nothing to see now.
-    `then` is what else the jobs may tell of one that DRS does not have; it says whether that was all."""
+def _adopt_if_found(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> AwsCalls[bool]:
+    """Look for the launch at DRS and take it over; True when there was nothing left to send, or nothing to see now."""
     drs = Drs(job.region, job.account_id, reading="poller")
     try:
         jobs = yield partial(drs.jobs_since, look_since(run, wave))
@@ -192,7 +170,7 @@ def _adopt_if_found(
     # Of a run that is polled, too, the polls say whether the other regions answer.
     if f" in {job.region}: " in run.execution.aws_error or not transitions.is_watched(run.execution):
         clear_failures(run)
-    return adopt_found(run, wave, job, jobs, clock) or then(run, wave, job, jobs, clock())
+    return adopt_found(run, wave, job, jobs, clock)
 
 
 def adopt_late(run: Run, clock: Clock) -> AwsCalls[None]:
@@ -333,8 +311,8 @@ def _after_busy(
     ours = jobs_of_ours(jobs)
     text, is_other = occupied_by(jobs, servers, error, ours), _is_other_job(job, clock())
     parts = by_occupant(jobs, servers, ours, error.names(servers, servers) if is_other else ())
-    if not any(each.waits for each in parts) and job.refused_as == Trouble.CONFLICT.name and is_other:
-        parts = halves(servers) if len(servers) > 1 else parts
+    if is_other and len(servers) > 1 and not any(each.waits for each in parts):
+        parts = halves(servers)  # nothing shows which of them it is
     if len(parts) > 1:
         split(run, wave, job, parts, error, text, clock())
     else:
@@ -357,18 +335,3 @@ def _occupants_since(run: Run, wave: WaveRun, servers: Sequence[str], now: datet
     )
     oldest: datetime | None = open_jobs.aggregate(oldest=Min("created_at"))["oldest"]
     return min(look_since(run, wave), now - OCCUPANTS_SINCE, (oldest or now) - CLOCKS_DIFFER)
-
-
-def _split_in_conflict(run: Run, wave: WaveRun, job: LaunchJob, jobs: Sequence[Job], now: datetime) -> bool:
-    """A job was refused because a server of it was busy, and nothing showed which. Before it is sent again: what DRS
-    shows by now tells that, or else halving does."""
-    servers = _servers(job)
-    if job.refused_as != Trouble.CONFLICT.name or len(servers) == 1:
-        return False
-    parts = by_occupant(jobs, servers, jobs_of_ours(jobs), ())
-    if not any(each.waits for each in parts) and _is_other_job(job, now):
-        parts = halves(servers)
-    if len(parts) == 1:
-        return False
-    split_unsent(run, wave, job, parts, "Another DRS job is working on one of its servers; the others are sent.", now)
-    return True

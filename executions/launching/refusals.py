@@ -147,17 +147,6 @@ def split(
         set_wave_message(run, wave, message, now)
 
 
-def split_unsent(run: Run, wave: WaveRun, job: LaunchJob, parts: Sequence[Part], message: str, now: datetime) -> None:
-    """The same for one that was refused some time ago and has not been sent again since."""
-    with transaction.atomic():
-        run.write(now)
-        mine = LaunchJob.objects.filter(pk=job.pk, status=JobStatus.QUEUED, attempt=job.attempt, job_id="")
-        if not mine.update(status=JobStatus.REJECTED, error_message=message):
-            raise ClaimLost
-        _create_parts(run, wave, job, parts, "ConflictException", now, over=False)
-        set_wave_message(run, wave, message, now)
-
-
 def _split_message(error: DrsError) -> str:
     return f"{error.code}: {error.message} Refused as a whole; its servers were moved to other jobs."
 
