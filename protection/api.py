@@ -1,7 +1,9 @@
 """Protection groups and the discovery of source servers over HTTP."""
 
 import uuid
+from collections.abc import Sequence
 
+from django.http import StreamingHttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -10,6 +12,7 @@ from contract.errors import Invalid
 from contract.naming import lookalikes
 from contract.rest import paging
 from contract.rest.answers.selection import SELECTION, read_fields, selected
+from contract.rest.answers.streamed import streamed
 from contract.rest.etag import etag, expected_versions
 from contract.rest.schema import DRS, IF_MATCH, describes
 from contract.rest.serializers import (
@@ -33,11 +36,16 @@ from protection.drs_refusals import drs_trouble
 from protection.inventory.source_servers import check_region, read_region
 from protection.models import ProtectionGroup
 from protection.representation import (
+    AT_ONCE,
     DiscoveryShape,
     GroupAnswer,
     GroupDeleted,
+    GroupRow,
     GroupsAnswer,
     GroupShape,
+    Warning,  # noqa: A004  (the contract's word)
+    group_batches,
+    group_rows,
     show_discovery,
     show_group,
     show_groups,
@@ -93,7 +101,7 @@ class GroupList(ApiView):
     rights = {"POST": AnyOf("create protection groups", ("protection.add_protectiongroup",))}
 
     @describes("listProtectionGroups", "List protection groups", answers={200: GroupsAnswer}, query=GroupQuery)
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Response | StreamingHttpResponse:
         asked = read_query(request, GroupQuery)
         groups = ProtectionGroup.objects.all()
         if asked.get("region"):
@@ -103,7 +111,10 @@ class GroupList(ApiView):
         fields = read_fields(asked.get("fields"), GroupShape)
         limit = paging.read_limit(asked["limit"]) if "limit" in asked else None
         groups, token = paging.named_page(groups, limit=limit, token=asked.get("nextToken"))
-        shown, warnings = show_groups(groups)
+        listed = group_rows(groups)
+        if len(listed) > AT_ONCE:
+            return _streamed(listed, fields)
+        shown, warnings = show_groups(listed)
         body = {"groups": selected(shown, fields), "count": len(shown)} | ({"nextToken": token} if limit else {})
         return Response(body | ({"warnings": warnings} if warnings else {}))
 
@@ -133,6 +144,12 @@ class GroupList(ApiView):
         answer = _answer(group.pk, status=201)
         answer["Location"] = f"{request.path.rstrip('/')}/{group.pk}"
         return answer
+
+
+def _streamed(listed: Sequence[GroupRow], fields: frozenset[str]) -> StreamingHttpResponse:
+    warned: list[Warning] = []
+    batches = (selected(batch, fields) for batch in group_batches(listed, warned))
+    return streamed("groups", batches, lambda: {"count": len(listed)} | ({"warnings": warned} if warned else {}))
 
 
 class GroupDetail(ApiView):

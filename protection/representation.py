@@ -2,7 +2,7 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple, NotRequired, TypedDict
 
@@ -180,7 +180,7 @@ class GroupRow(NamedTuple):
     version: int
 
 
-def _rows(groups: ProtectionGroupQuerySet) -> list[GroupRow]:
+def group_rows(groups: ProtectionGroupQuerySet) -> list[GroupRow]:
     shown = groups.annotate(
         key=Cast("pk", TextField()),
         shown_id=IdText("pk"),
@@ -196,10 +196,11 @@ FEW = 200  # more are found quicker among all there are than one by one
 class Inventory:
     """What is known of the servers of some groups, and of their regions."""
 
-    def __init__(self, groups: Collection[GroupRow]) -> None:
+    def __init__(self, groups: Collection[GroupRow], *, in_part: bool = False) -> None:
+        """`in_part`: of many groups these are some."""
         assigned = ServerAssignment.objects.order_by("group", "position")
         servers = SourceServer.objects.filter(region__in={group.region for group in groups}).order_by()
-        if len(groups) <= FEW:
+        if in_part or len(groups) <= FEW:
             assigned = assigned.filter(group__in=[group.shown_id for group in groups])
             servers = servers.filter(pk__in=assigned.order_by().values("source_server_id"))
         self.members: dict[str, list[str]] = defaultdict(list)
@@ -311,16 +312,27 @@ def _show_group(group: GroupRow, inventory: Inventory) -> GroupShape:
     )
 
 
-def show_groups(groups: ProtectionGroupQuerySet) -> tuple[list[GroupShape], list[Warning]]:
+AT_ONCE = 2_000  # groups; more are read and sent a batch after the other
+BATCH = 500
+
+
+def group_batches(listed: Sequence[GroupRow], warned: list[Warning]) -> Iterator[list[GroupShape]]:
+    """These groups in batches; what to know about how fresh they are is added to `warned` meanwhile."""
+    for batch in (listed[at : at + BATCH] for at in range(0, len(listed), BATCH)):
+        inventory = Inventory(batch, in_part=True)
+        yield [_show_group(group, inventory) for group in batch]
+        warned += [each for each in inventory.warnings(batch) if each not in warned]
+
+
+def show_groups(listed: Sequence[GroupRow]) -> tuple[list[GroupShape], list[Warning]]:
     """These groups, and what to know about how fresh they are."""
-    listed = _rows(groups)
     inventory = Inventory(listed)
     return [_show_group(group, inventory) for group in listed], inventory.warnings(listed)
 
 
 def show_group(group_id: uuid.UUID) -> tuple[GroupShape, list[Warning]]:
     """The group as it stands in the database now, or NotFound."""
-    found, warnings = show_groups(ProtectionGroup.objects.filter(pk=group_id))
+    found, warnings = show_groups(group_rows(ProtectionGroup.objects.filter(pk=group_id)))
     for shown in found:
         return shown, warnings
     raise no_group(group_id)

@@ -4,9 +4,10 @@ import gzip
 import io
 import secrets
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import cast
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_vary_headers
 
@@ -24,11 +25,16 @@ class CompressionMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
-        if request.method != "GET" or not isinstance(response, HttpResponse) or not _may_shrink(response):
+        if request.method != "GET" or not _may_shrink(response):
             return response
         patch_vary_headers(response, ("Accept-Encoding",))
         if not _takes_gzip(request.headers.get("Accept-Encoding", "")):
             return response
+        if isinstance(response, StreamingHttpResponse):
+            response.streaming_content = _compressing(cast("Iterable[bytes]", response.streaming_content))
+            response.headers["Content-Encoding"] = "gzip"
+            return response
+        assert isinstance(response, HttpResponse)  # noqa: S101  (there are these two)
         response.content = compressed(response.content)
         response.headers["Content-Encoding"] = "gzip"
         response.headers["Content-Length"] = str(len(response.content))
@@ -38,9 +44,10 @@ class CompressionMiddleware:
         return response
 
 
-def _may_shrink(response: HttpResponse) -> bool:
+def _may_shrink(response: HttpResponseBase) -> bool:
     kind = response.headers.get("Content-Type", "").partition(";")[0]
-    return kind in KINDS and "Content-Encoding" not in response.headers and len(response.content) >= LEAST
+    is_long = not isinstance(response, HttpResponse) or len(response.content) >= LEAST
+    return kind in KINDS and "Content-Encoding" not in response.headers and is_long
 
 
 def _takes_gzip(accepted: str) -> bool:
@@ -54,8 +61,22 @@ def _takes_gzip(accepted: str) -> bool:
 
 def compressed(content: bytes) -> bytes:
     """As gzip, with a file name of random letters that nobody reads: the same answer has another length each time."""
+    return b"".join(_compressing([content]))
+
+
+def _compressing(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """The same of an answer in parts."""
     name = "".join(secrets.choice(string.ascii_letters) for _ in range(secrets.randbelow(PADDING) + 1))
     into = io.BytesIO()
     with gzip.GzipFile(filename=name, mode="wb", compresslevel=LEVEL, fileobj=into, mtime=0) as file:
-        file.write(content)
-    return into.getvalue()
+        for part in parts:
+            file.write(part)
+            yield _taken(into)
+    yield _taken(into)
+
+
+def _taken(made: io.BytesIO) -> bytes:
+    content = made.getvalue()
+    made.seek(0)
+    made.truncate()
+    return content
