@@ -12,6 +12,7 @@ Json = dict[str, Any]
 GONE = ("terminate.gone", "terminate.found_gone", "instance.terminated", "instances.replaced")
 LOST = ("terminate.unknown", "instance.left_drs")
 ACCEPTED, REFUSED, NOT_DONE = "accepted", "refused", "not done"
+ENDED_STATES = ("TERMINATED", "NOT_FOUND", "SHUTTING-DOWN")
 NEVER_NAMED = "INSTANCE_NOT_KNOWN"  # of an instance without an id, for which DRS cannot be asked
 
 
@@ -39,11 +40,26 @@ def problems(record: Json, entries: Iterable[Json]) -> list[str]:
               if each not in told.word]  # fmt: skip
     if "alreadyGone" not in shown:
         return found
-    servers = [server for wave in record["waves"] for server in wave["servers"]]
+    earlier = shown.get("earlierInstances", [])
+    servers = [*(server for wave in record["waves"] for server in wave["servers"]), *earlier]
+    found += _of_earlier(earlier, mine)
     found += _of_servers(servers, told)
     found += list(_of_outcomes(shown, servers, told))
     lost = [each["jobId"] for each in shown["jobs"] if each["jobId"] and each["jobId"] not in told.jobs]
     return found + [f"the journal does not know the termination {each}" for each in lost]
+
+
+def _of_earlier(shown: Iterable[Json], mine: Iterable[Json]) -> list[str]:
+    """Instances of launches before a wave was tried again: each that had one by then, and no other."""
+    told = sorted(
+        (entry["detail"]["wave"], server, kept[2])
+        for entry in mine
+        if entry["verb"] == "wave.retried"
+        for server, kept in entry["before"]["servers"].items()
+        if kept[2]
+    )
+    says = sorted((each["waveNumber"], each["sourceServerId"], each["recoveryInstanceId"]) for each in shown)
+    return [] if says == told else ["the instances of launches before a retry are others than the journal says"]
 
 
 def replay(entries: Iterable[Json]) -> Told:
@@ -105,15 +121,20 @@ def _of_outcomes(shown: Json, servers: Sequence[Json], told: Told) -> Iterator[s
 
 
 def _of_running(shown: Json, servers: Iterable[Json]) -> Iterator[str]:
-    up = [
-        each["recoveryInstanceId"] or each["sourceServerId"] for each in servers if each["launchStatus"] == "LAUNCHED"
-    ]
+    up = [each for each in servers if _stands(each)]
     if shown["status"] == "COMPLETED" and up:
-        yield f"the clean-up is COMPLETED, but {len(up)} servers are launched"
-    known = [each["recoveryInstanceId"] for each in servers if each["launchStatus"] == "LAUNCHED"]
-    running = len({each for each in known if each} - {*shown["unknownToDrs"], *shown["stopped"]})
+        yield f"the clean-up is COMPLETED, but instances of {len(up)} launches stand"
+    known = {each["recoveryInstanceId"] for each in up if each["recoveryInstanceId"]}
+    running = len(known - {*shown["unknownToDrs"], *shown["stopped"]})
     if shown["stillRunning"] != running:
         yield f"{shown['stillRunning']} instances are still running, by what became of the servers {running}"
+
+
+def _stands(server: Json) -> bool:
+    """Whether its instance does, as far as is known: also of one that launched and did not come up as it had to."""
+    if server["launchStatus"] != "FAILED" or server["errorCode"] != "NOT_USABLE":
+        return bool(server["launchStatus"] == "LAUNCHED")
+    return bool(server["recoveryInstanceId"]) and server["instanceState"] not in ENDED_STATES
 
 
 def _of_proof(record: Json, mine: Sequence[Json]) -> list[str]:

@@ -239,9 +239,12 @@ def _ended(entries: Iterable[Json]) -> list[Json]:
 
 
 def _anchors(entries: Iterable[Json]) -> Json:
-    """Status, launch time and point in time of each server of each attempt, as the journal has them last."""
+    """Status, launch time and point in time of each server of each attempt, as the journal has them last: of the last
+    launch, where a wave was tried again."""
     found: Json = {}
     for entry in entries:
+        if entry["verb"] == "wave.retried" and not entry["refused"]:
+            found = {server: told for server, told in found.items() if server not in entry["detail"]["serverIds"]}
         for server, told in entry["detail"].get("launches", {}).items() if _tells(entry) else ():
             before = found.get(server, [None, None, None])
             found[server] = [new if new is not None else old for new, old in zip(told, before, strict=True)]

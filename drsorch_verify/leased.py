@@ -86,9 +86,8 @@ def _is_early(lease: Lease, detail: Json) -> bool:
 
 def _of_ended(detail: Json, record: Json) -> Iterator[str]:
     """Never production, and never what is not this run's."""
-    launches = [each for wave in record["waves"] for server in wave["servers"]
-                for each in (server, *server.get("earlierLaunches", ()))]  # fmt: skip
-    mine = {each.get("recoveryInstanceId") for each in launches}
+    servers = [server for wave in record["waves"] for server in wave["servers"]]
+    mine = {each["recoveryInstanceId"] for each in [*servers, *record["cleanup"].get("earlierInstances", ())]}
     for each in detail["instances"]:
         if detail["drsSays"].get(each) != DRILL:
             yield f"{each} was terminated at its lease's end, and DRS did not call it a drill's"

@@ -9,7 +9,7 @@ from executions.codes.ours import Code
 from executions.states import JobStatus, LaunchStatus
 
 if TYPE_CHECKING:
-    from executions.models import Execution, LaunchJob  # noqa: F401 # one is named below, in a string
+    from executions.models import Execution, LaunchJob, ServerRun  # noqa: F401 # one is named below, in a string
 
 # A launch that was refused as a whole, and whose servers went on in jobs of their own: its row launches nothing.
 SPLIT = Q(status=JobStatus.REJECTED, error_code="")
@@ -21,6 +21,14 @@ STANDING = Q(launch_status=LaunchStatus.LAUNCHED) | Q(
     launch_status=LaunchStatus.FAILED,
     error_code=Code.NOT_USABLE,
 )
+
+
+def stands(server: "ServerRun") -> bool:
+    """The same of a row that was read."""
+    is_gone = server.instance_state in ("TERMINATED", "NOT_FOUND", "SHUTTING-DOWN")
+    not_usable = server.launch_status == LaunchStatus.FAILED and server.error_code == Code.NOT_USABLE
+    launched = server.launch_status == LaunchStatus.LAUNCHED
+    return launched or (not_usable and bool(server.recovery_instance_id) and not is_gone)
 
 
 def is_split(job: "LaunchJob") -> bool:

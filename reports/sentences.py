@@ -276,6 +276,9 @@ def ending(record: "RecordShape") -> list[list[str]]:
     label = TerminationStatus.of(cleanup["status"]).label
     running = f", {cleanup['stillRunning']} still running" if cleanup["stillRunning"] else ""
     rows = [["Clean-up", "Nothing was launched" if record["dryRun"] else label + running]]
+    for each in cleanup["earlierInstances"]:
+        state = "terminated" if each["launchStatus"] == "TERMINATED" else "did not come up as the wave asks"
+        rows.append([f"Earlier launch of {each['hostname']}", f"{each['recoveryInstanceId']}: {state}"])
     if lease := cleanup["lease"]:
         rows.append(["Lease of the instances", _lease(lease)])
     if cleanup["stopped"]:

@@ -5,9 +5,11 @@ from typing import TypedDict
 
 from contract.clock import unix
 from executions.measuring.rta_rpa import WaveRows
-from executions.models import Execution
-from executions.states import InstanceState, LaunchStatus
+from executions.models import Execution, ServerRun
+from executions.querysets import stands
+from executions.states import InstanceState
 from executions.terminating.cleanup_proof import PlaceProof
+from executions.terminating.instances import earlier_instances
 from executions.terminating.outcome import Failure, result
 
 
@@ -27,6 +29,19 @@ class CleanupFailureShape(TypedDict):
     recoveryInstanceId: str | None
     code: str
     message: str
+
+
+class EarlierInstanceShape(TypedDict):
+    """An instance of a launch before its wave was tried again: it stays this run's until it is TERMINATED."""
+
+    waveNumber: int
+    sourceServerId: str
+    hostname: str
+    launchId: str
+    recoveryInstanceId: str
+    launchStatus: str
+    instanceState: str | None
+    errorCode: str | None
 
 
 class LeaseShape(TypedDict):
@@ -53,6 +68,7 @@ class CleanupShape(TypedDict):
     unknownToDrs: list[str]
     proof: list[PlaceProof] | None
     lease: LeaseShape | None
+    earlierInstances: list[EarlierInstanceShape]
     jobs: list[CleanupJobShape]
 
 
@@ -60,7 +76,8 @@ def cleanup(execution: Execution, rows: Sequence[WaveRows]) -> CleanupShape:
     """The terminations of a run read `with_waves`."""
     servers = [server for wave in rows for server in wave.servers]
     stopped = [each.recovery_instance_id for each in servers if each.standing_state == InstanceState.STOPPED]
-    running = sum(each.state is LaunchStatus.LAUNCHED and each.can_be_asked_for for each in servers) - len(stopped)
+    earlier = earlier_instances(execution, [wave.run for wave in rows])
+    running = sum(stands(each) and each.can_be_asked_for for each in [*servers, *earlier]) - len(stopped)
     told = result(execution)
     unknown = [each.recovery_instance_id or each.source_server_id for each in servers if each.is_unknown_to_drs]
     jobs = [
@@ -85,6 +102,7 @@ def cleanup(execution: Execution, rows: Sequence[WaveRows]) -> CleanupShape:
         unknownToDrs=unknown,
         proof=execution.cleanup_proof,
         lease=_lease(execution),
+        earlierInstances=[_earlier(each) for each in earlier],
         jobs=jobs,
     )
 
@@ -92,6 +110,19 @@ def cleanup(execution: Execution, rows: Sequence[WaveRows]) -> CleanupShape:
 def _failure(each: Failure) -> CleanupFailureShape:
     return CleanupFailureShape(
         recoveryInstanceId=each.recovery_instance_id or None, code=each.code, message=each.message
+    )
+
+
+def _earlier(each: ServerRun) -> EarlierInstanceShape:
+    return EarlierInstanceShape(
+        waveNumber=each.wave.number,
+        sourceServerId=each.source_server_id,
+        hostname=each.hostname,
+        launchId=str(each.job_id),
+        recoveryInstanceId=each.recovery_instance_id,
+        launchStatus=each.launch_status,
+        instanceState=each.instance_state or None,
+        errorCode=each.error_code or None,
     )
 
 

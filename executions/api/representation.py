@@ -26,6 +26,7 @@ from executions.runs.allowed.terminable_instances import terminable_counts
 from executions.runs.attempts import LeftOut, Lineage, lineages, retry_of
 from executions.runs.current_wave import failed_waiting_wave, shown_wave, waiting_wave
 from executions.states import TerminationStatus
+from executions.terminating.instances import earlier_instances
 from protection.representation import Warning  # noqa: A004  (the contract's word)
 
 
@@ -140,10 +141,21 @@ class ExecutionSummary(TypedDict):
     revision: int
 
 
+class EarlierInstanceShape(TypedDict):
+    """An instance of a launch before its wave was tried again; the run's termination ends it, too."""
+
+    waveNumber: int
+    sourceServerId: str
+    hostname: str
+    recoveryInstanceId: str
+    launchStatus: str
+
+
 class ExecutionShape(ExecutionSummary):
     """A run with its waves, jobs and servers."""
 
     waves: list[WaveRunShape]
+    earlierInstances: list[EarlierInstanceShape]
 
 
 def show_list(executions: Sequence[Execution], actor: Actor, now: datetime) -> list[ExecutionSummary]:
@@ -160,7 +172,18 @@ def show_execution(execution_id: uuid.UUID, actor: Actor, now: datetime) -> Exec
     tried = lineages([execution])[execution.pk]
     summary = _summary(execution, actor, now, tried, stands=bool(terminable_counts([execution])))
     servers = servers_of(execution_id)
-    return ExecutionShape(**summary, waves=[_wave(wave, servers[wave.pk], now) for wave in execution.waves.all()])
+    earlier = [
+        EarlierInstanceShape(
+            waveNumber=each.wave.number,
+            sourceServerId=each.source_server_id,
+            hostname=each.hostname,
+            recoveryInstanceId=each.recovery_instance_id,
+            launchStatus=each.launch_status,
+        )
+        for each in earlier_instances(execution, execution.waves.all())
+    ]
+    waves = [_wave(wave, servers[wave.pk], now) for wave in execution.waves.all()]
+    return ExecutionShape(**summary, waves=waves, earlierInstances=earlier)
 
 
 def _summary(execution: Execution, actor: Actor, now: datetime, tried: Lineage, *, stands: bool) -> ExecutionSummary:

@@ -80,7 +80,7 @@ def _over() -> QuerySet[Execution]:
 
 def _standing() -> QuerySet[ServerRun]:
     """What a run launched and what was not terminated since, whatever it was for."""
-    return ServerRun.objects.filter(STANDING, wave__execution=OuterRef("pk"))
+    return ServerRun.launches.filter(STANDING, wave__execution=OuterRef("pk"))
 
 
 def _ending() -> QuerySet[TerminationJob]:

@@ -97,7 +97,7 @@ def _ours(server_ids: Sequence[str], attempts: Collection[uuid.UUID]) -> list[Pr
     coming = Q(launch_status__in=UNSETTLED) & (Q(job__watched=True) | Q(job__status__in=JOB_MAY_RUN))
     # Given up, perhaps: DRS ended the job and left the server open, and is asked for it on.
     coming |= Q(launch_status=LaunchStatus.FAILED, job__status=JobStatus.COMPLETED, job__watched=True)
-    rows = ServerRun.objects.filter(STANDING | coming)
+    rows = ServerRun.launches.filter(STANDING | coming)
     rows = rows.filter(wave__execution__kind=Kind.RECOVERY).exclude(wave__execution__in=list(attempts)).order_by("pk")
     columns = (
         "source_server_id", "hostname", "recovery_instance_id", "launch_status", "launched_at",
@@ -155,7 +155,7 @@ def ended_since(found: Sequence[RecoveryInstance]) -> set[str]:
     if not found:
         return set()
     seen = {each.pk: each.seen_at for each in found}
-    gone = ServerRun.objects.filter(launch_status=LaunchStatus.TERMINATED, terminated_at__gte=min(seen.values()))
+    gone = ServerRun.launches.filter(launch_status=LaunchStatus.TERMINATED, terminated_at__gte=min(seen.values()))
     return {
         instance
         for chunk in chunks(sorted({each.source_server_id for each in found}))

@@ -115,7 +115,7 @@ def left_running(mark: str, now: datetime) -> list[LeftRunning]:
 
 def _count(now: datetime) -> _Counted:
     """In a few queries of few columns."""
-    rows = ServerRun.objects.filter(STANDING).order_by()
+    rows = ServerRun.launches.filter(STANDING).order_by()
     columns = ("recovery_instance_id", "launched_at", "wave__execution__kind", "wave__execution__lease_ends_at")
     found: list[tuple[str, datetime | None, datetime | None]] = []
     ours = {key: (since, kind, ends) for key, since, kind, ends in rows.values_list(*columns) if key}
@@ -139,7 +139,7 @@ def _count(now: datetime) -> _Counted:
 
 
 def _launched() -> Iterable[ServerRun]:
-    rows = ServerRun.objects.filter(STANDING)
+    rows = ServerRun.launches.filter(STANDING)
     return rows.select_related("wave__execution", "job").defer(*LARGE_COLUMNS)
 
 

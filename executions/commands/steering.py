@@ -212,6 +212,7 @@ def _launch_again(wave: WaveRun, servers: Sequence[ServerRun]) -> list[str]:
     """New launches with tags of their own, so that nothing that is still heard of the old ones is taken for theirs."""
     by_place: dict[tuple[str, str], list[ServerRun]] = defaultdict(list)
     for each in servers:
+        _keep_instance(each)
         by_place[each.job.account_id, each.job.region].append(each)
     made = []
     for members in by_place.values():
@@ -221,6 +222,14 @@ def _launch_again(wave: WaveRun, servers: Sequence[ServerRun]) -> list[str]:
             ServerRun.objects.filter(pk__in=keys).update(job=job, **_NOT_LAUNCHED)
             made.append(str(job.pk))
     return made
+
+
+def _keep_instance(server: ServerRun) -> None:
+    """What its launch has brought up stays this run's, to be seen, proved and terminated."""
+    if server.recovery_instance_id:
+        kept = ServerRun.objects.get(pk=server.pk)
+        kept.pk, kept.superseded = None, True
+        kept.save(force_insert=True)
 
 
 _NOT_LAUNCHED: dict[str, Any] = {

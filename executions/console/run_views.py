@@ -99,7 +99,7 @@ def wave_rows(request: HtmxHttpRequest, execution_id: uuid.UUID, wave: int) -> H
 
 def _context(request: HttpRequest, live: Live) -> dict[str, Any]:
     is_ending = live.cleanup is TerminationStatus.IN_PROGRESS  # then some may be asked for already
-    standing = terminable_counts([live.execution]).get(live.execution.pk, 0) if is_ending else live.up
+    standing = terminable_counts([live.execution]).get(live.execution.pk, 0) if is_ending else live.up + live.not_usable
     return {
         "live": live,
         "execution": live.execution,

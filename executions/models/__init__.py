@@ -2,7 +2,8 @@
 
 from executions.models.drs_jobs import JobEvent, LaunchJob, OutsideTermination, TerminationJob
 from executions.models.engine_rows import AwsErrors, Pacemaker, Place, PlanReadiness
-from executions.models.run import Execution, ServerHold, ServerRun, WaveRun
+from executions.models.holds import ServerHold
+from executions.models.run import Execution, ServerRun, WaveRun
 
 __all__ = [
     "AwsErrors",

@@ -1,4 +1,4 @@
-"""A run with its waves and servers, and which servers it holds."""
+"""A run with its waves and servers."""
 
 import uuid
 from datetime import datetime, timedelta
@@ -24,7 +24,6 @@ from executions.states import (
     WaveStatus,
 )
 from plans.models import LeaseEnds, OnFailure, RecoveryPlan, SuccessMeans
-from protection.models import ServerAssignment
 
 if TYPE_CHECKING:
     from django.db.models.fields.related_descriptors import RelatedManager
@@ -269,8 +268,16 @@ class WaveRun(models.Model):
         return timedelta(minutes=minutes) if minutes else timedelta(seconds=settings.WAVE_TIMEOUT_SECONDS)
 
 
+class CurrentServers(models.Manager["ServerRun"]):
+    """Servers as their wave's last attempt has them, without the launches before it."""
+
+    def get_queryset(self) -> "models.QuerySet[ServerRun]":
+        return super().get_queryset().filter(superseded=False)
+
+
 class ServerRun(Evidence):
-    """One server of a wave and what became of it."""
+    """One server of a wave and what became of it. A launch that came up, was not usable and was followed by another one
+    of the same wave stays as a `superseded` row, as its instance may stand: only who reads `launches` sees it."""
 
     wave = models.ForeignKey(WaveRun, on_delete=models.CASCADE, related_name="servers")
     job = models.ForeignKey(LaunchJob, on_delete=models.CASCADE, related_name="servers")
@@ -307,11 +314,17 @@ class ServerRun(Evidence):
         max_length=64, blank=True, default="", db_default="", help_text="Of the settings that a drill launched it with"
     )
     findings = models.JSONField(default=list, help_text="What a dry run found: codes, severities and sentences")
+    superseded = models.BooleanField(default=False, db_default=False, help_text="Its wave was tried again after it")
+
+    objects = CurrentServers()
+    launches: "models.Manager[ServerRun]" = models.Manager()
 
     class Meta:
         ordering = ["wave", "position"]
         constraints = [
-            models.UniqueConstraint(fields=["wave", "source_server_id"], name="server_once_a_wave"),
+            models.UniqueConstraint(
+                fields=["wave", "source_server_id"], condition=Q(superseded=False), name="current_server_once_a_wave"
+            ),
             models.CheckConstraint(
                 condition=~Q(launch_status=LaunchStatus.LAUNCHED) | Q(launched_at__isnull=False),
                 name="launched_server_has_time",
@@ -380,21 +393,3 @@ class ServerRun(Evidence):
     def stage(self) -> Phase:
         """The phase with its label and tone."""
         return Phase.of(self.phase)
-
-
-class ServerHold(models.Model):
-    """A server is in at most one active run: the primary key says so."""
-
-    assignment = models.OneToOneField(
-        ServerAssignment,
-        on_delete=models.PROTECT,
-        to_field="source_server_id",
-        db_column="source_server_id",
-        primary_key=True,
-        related_name="hold",
-    )
-    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="holds")
-    wave_number = models.PositiveIntegerField()
-
-    def __str__(self) -> str:
-        return f"{self.assignment_id} held by {self.execution_id}"

@@ -40,7 +40,7 @@ def prove(reading: Reading, now: datetime) -> None:
 
 
 def _prove(execution: Execution, reading: Reading, as_of: datetime, now: datetime) -> None:
-    rows = ServerRun.objects.filter(wave__execution=execution, launch_status=LaunchStatus.TERMINATED)
+    rows = ServerRun.launches.filter(wave__execution=execution, launch_status=LaunchStatus.TERMINATED)
     gone = list(rows.exclude(recovery_instance_id="").select_related("job").order_by("wave__number", "position"))
     here = [each for each in gone if (each.job.account_id, each.job.region) == (reading.account, reading.region)]
     last = max((each.terminated_at for each in here if each.terminated_at), default=None)

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Coalesce, Least
 
 from drs.shapes import TERMINATE, Job
-from executions.models import Execution, ServerRun
+from executions.models import Execution, ServerRun, WaveRun
 from executions.querysets import STANDING
 from executions.runs import transitions
 from executions.runs.allowed.terminable_instances import terminable_servers
@@ -26,8 +26,16 @@ Place = tuple[str, str]  # account, region
 
 def launched(execution: Execution) -> QuerySet[ServerRun]:
     """Servers that came up and are not known to be terminated."""
-    servers = ServerRun.objects.filter(STANDING, wave__execution=execution)
+    servers = ServerRun.launches.filter(STANDING, wave__execution=execution)
     return servers.select_related("wave", "job").order_by("wave__number", "position")
+
+
+def earlier_instances(execution: Execution, waves: Iterable[WaveRun]) -> list[ServerRun]:
+    """What launches of waves that were tried again within the run had brought up, and did not come up as it had to."""
+    if all(wave.attempt == 1 for wave in waves):
+        return []
+    rows = ServerRun.launches.filter(wave__execution=execution, superseded=True)
+    return list(rows.select_related("wave").order_by("wave__number", "position", "pk"))
 
 
 def terminable_by_region(execution: Execution) -> dict[Place, list[ServerRun]]:
@@ -83,9 +91,9 @@ def mark_known(execution: Execution, now: datetime, **which: object) -> list[Ser
 
 def _mark(execution: Execution, now: datetime, columns: dict[str, object], which: dict[str, object]) -> list[ServerRun]:
     lock_run(execution)
-    servers = ServerRun.objects.filter(STANDING, wave__execution=execution, **which)
+    servers = ServerRun.launches.filter(STANDING, wave__execution=execution, **which)
     marked = list(servers.select_related("wave"))
-    ServerRun.objects.filter(pk__in=[each.pk for each in marked]).update(**columns)
+    ServerRun.launches.filter(pk__in=[each.pk for each in marked]).update(**columns)
     if marked:
         transitions.touch(execution, now, {server.wave for server in marked})
     return marked

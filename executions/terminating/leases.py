@@ -34,7 +34,7 @@ WARNING = timedelta(hours=1)
 def due(now: datetime) -> QuerySet[Execution]:
     """Drills that are over, whose instances stand, and of whose leases something is to be said or done."""
     leased = Execution.objects.final().filter(kind=Kind.DRILL, lease_ends_at__isnull=False, lease_over_at=None)
-    stands = Exists(ServerRun.objects.filter(STANDING, wave__execution=OuterRef("pk")))
+    stands = Exists(ServerRun.launches.filter(STANDING, wave__execution=OuterRef("pk")))
     return leased.filter(stands, lease_ends_at__lte=now + WARNING).order_by("lease_ends_at")
 
 

@@ -60,7 +60,7 @@ class TerminationResult:
 def result(execution: Execution, silent: Mapping[Place, DomainError] | None = None) -> TerminationResult:
     """The recorded outcome: what DRS accepted or has done, and what failed and was not retried with success. `silent`
     are the places that could not be asked just now."""
-    gone = ServerRun.objects.filter(wave__execution=execution, launch_status=LaunchStatus.TERMINATED)
+    gone = ServerRun.launches.filter(wave__execution=execution, launch_status=LaunchStatus.TERMINATED)
     ended = set(gone.values_list("recovery_instance_id", flat=True)) - {""}
     jobs = list(execution.terminations.order_by("pk"))
     accepted: dict[str, None] = {}

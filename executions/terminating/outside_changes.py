@@ -88,7 +88,7 @@ def note_changes(reading: Reading, clock: Clock) -> AwsCalls[None]:
 
 def _standing(reading: Reading) -> Servers:
     """Instances that runs launched there, in waves that are over, and that no termination of ours is ending."""
-    rows = ServerRun.objects.filter(
+    rows = ServerRun.launches.filter(
         STANDING,
         job__account_id=reading.account,
         job__region=reading.region,
@@ -119,9 +119,9 @@ def _compare(standing: Servers, listed: Sequence[RecoveryInstance], as_of: datet
         elif server.missing_since < as_of:
             changes.missing.append(server)
     if first:
-        ServerRun.objects.filter(pk__in=first).update(missing_since=as_of)
+        ServerRun.launches.filter(pk__in=first).update(missing_since=as_of)
     if found_again:
-        ServerRun.objects.filter(pk__in=found_again).update(missing_since=None)
+        ServerRun.launches.filter(pk__in=found_again).update(missing_since=None)
     return changes
 
 
@@ -181,5 +181,5 @@ def _tell(
 
 
 def _protect(servers: Servers, state: str) -> Servers:
-    ServerRun.objects.filter(pk__in=[each.pk for each in servers]).update(failback_state=state)
+    ServerRun.launches.filter(pk__in=[each.pk for each in servers]).update(failback_state=state)
     return servers

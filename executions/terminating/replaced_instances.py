@@ -22,7 +22,7 @@ KEPT = "CLEANUP_FAIL"  # what the log says of an instance that could not be remo
 def instances_up(server_ids: Collection[str], kind: Kind) -> QuerySet[ServerRun]:
     """What earlier runs of this kind launched of these servers and what still runs, as far as we know. DRS may not
     have told an instance's id yet."""
-    rows = ServerRun.objects.filter(STANDING, source_server_id__in=server_ids)
+    rows = ServerRun.launches.filter(STANDING, source_server_id__in=server_ids)
     return rows.filter(wave__execution__kind=kind)
 
 
@@ -33,7 +33,7 @@ def mark_replaced(changes: Iterable[JobChanges], now: datetime) -> None:
         return
     last = max(job.intent_at for job, _ in cleaned if job.intent_at)
     # What DRS does not list it cannot have removed for a launch.
-    known = ServerRun.objects.exclude(recovery_instance_state=InstanceState.UNKNOWN)
+    known = ServerRun.launches.exclude(recovery_instance_state=InstanceState.UNKNOWN)
     launched = known.filter(STANDING, job__intent_at__lt=last)
     rows = launched.filter(source_server_id__in={each for _, servers in cleaned for each in servers})
     instances_up = list(rows.select_related("wave__execution", "job").defer(*LARGE_COLUMNS))

@@ -127,7 +127,7 @@ def _save_instance_ids(servers: Iterable[ServerRun], listed: Sequence[RecoveryIn
     for server in servers:
         found = known.get((server.job.job_id, server.source_server_id))
         if found is not None and not server.recovery_instance_id:
-            ServerRun.objects.filter(pk=server.pk).update(recovery_instance_id=found)
+            ServerRun.launches.filter(pk=server.pk).update(recovery_instance_id=found)
             server.recovery_instance_id = found
 
 
@@ -189,6 +189,23 @@ def _is_meant(server: ServerRun, only: Collection[str] | None) -> bool:
     return server.can_be_asked_for and (only is None or server.recovery_instance_id in only)
 
 
+def _requests(servers: Iterable[ServerRun]) -> list[list[ServerRun]]:
+    """At most so many of one request as DRS takes, and each server once: its jobs name servers, and not instances."""
+    found: list[list[ServerRun]] = []
+    for server in servers:
+        room = (
+            each
+            for each in found
+            if len(each) < SERVERS_PER_JOB
+            and (not server.superseded or all(other.source_server_id != server.source_server_id for other in each))
+        )
+        mine = next(room, None)
+        if mine is None:
+            found.append(mine := [])
+        mine.append(server)
+    return found
+
+
 def record_intents(
     actor: Actor,
     execution: Execution,
@@ -209,15 +226,15 @@ def record_intents(
                 execution=execution,
                 account_id=account,
                 region=region,
-                instance_ids=[server.recovery_instance_id for server in servers[at : at + SERVERS_PER_JOB]],
-                server_ids=[server.source_server_id for server in servers[at : at + SERVERS_PER_JOB]],
+                instance_ids=[server.recovery_instance_id for server in servers],
+                server_ids=[server.source_server_id for server in servers],
                 status=status,
                 intent_at=now if status is JobStatus.INITIATED else None,
                 requested_by=actor.name,
             )
             for (account, region), here in ({} if has_nothing_left else terminable_by_region(execution)).items()
-            if (account, region) not in silent and (servers := [each for each in here if _is_meant(each, only)])
-            for at in range(0, len(servers), SERVERS_PER_JOB)
+            if (account, region) not in silent
+            for servers in _requests([each for each in here if _is_meant(each, only)])
         ]
         before = {"terminationStatus": execution.termination_status}
         if jobs:

@@ -104,7 +104,7 @@ LIES: list[tuple[Callable[[Json, Sequence[Json]], object], str]] = [
     (lambda report, _: report["cleanup"]["failed"].clear(), "among the instances failed"),
     (lambda report, _: report["cleanup"]["failed"][0].update(code="FORBIDDEN"), "is not what the journal says"),
     (lambda report, _: report["cleanup"].update(stillRunning=0), "still running"),
-    (lambda report, _: report["cleanup"].update(status="COMPLETED"), "the clean-up is COMPLETED, but"),
+    (lambda report, _: report["cleanup"].update(status="COMPLETED"), "the clean-up is COMPLETED, but instances of"),
     (lambda report, _: report["cleanup"]["jobs"][0].update(jobId="drsjob-x"), "does not know the termination drsjob-x"),
     (lambda report, _: server(report, "app-03").update(launchStatus="TERMINATED"), "app-03 is TERMINATED, the journal"),
     (lambda report, _: server(report, "app-01").update(launchStatus="LAUNCHED"), "app-01 is LAUNCHED, the journal"),

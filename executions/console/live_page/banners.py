@@ -122,10 +122,11 @@ def _cancelling(live: "Live") -> Banner:
 
 def _instances(live: "Live") -> str:
     """What is left behind: of a drill instances that cost money, of a recovery production."""
+    short = f"{counted(live.not_usable, 'instance')} not up as the wave asks may still run and cost money."
     if not live.up:
-        return "None of its instances is running."
+        return short if live.not_usable else "None of its instances is running."
     up = live.up - live.unknown_to_drs - live.stopped
-    said = []
+    said = [short] if live.not_usable else []
     if live.stopped:
         are = "instance is" if live.stopped == 1 else "instances are"
         said.append(f"{live.stopped} {are} stopped in EC2, by somebody else: the disks still cost money.")
@@ -169,7 +170,7 @@ def _failed(live: "Live") -> Banner:
         title = (
             f"Failed: {live.launched} of {live.total} launched." if live.launched else "Failed: no server was launched."
         )
-    left = f"{_instances(live)} " if live.up else ""
+    left = f"{_instances(live)} " if live.up or live.not_usable else ""
     after = f"{left}The reasons are below. Fix them, then try again or start the plan again."
     return Banner(Tone.DANGER, title, before="Ended", at=live.execution.ended_at, after=after)
 

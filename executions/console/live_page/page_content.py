@@ -13,7 +13,7 @@ from executions.console.live_page.banners import Banner, banner_of
 from executions.console.live_page.problems import Problem, problems_of
 from executions.measuring.forecast import ShownForecast, current_forecast
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
-from executions.querysets import is_split
+from executions.querysets import STANDING, is_split
 from executions.runs.account_check import is_elsewhere, without_call
 from executions.runs.current_wave import current_wave, shown_wave, waiting_wave
 from executions.runs.failures import WaveFailures, failures_of
@@ -21,6 +21,7 @@ from executions.runs.server_counts import Progress, Tally, progress_of
 from executions.runs.silence.unresponsive_regions import is_unsaved
 from executions.states import ExecutionStatus, LaunchStatus, Phase, TerminationStatus, WaveStatus
 from executions.terminating.cleanup_proof import sentences
+from executions.terminating.instances import earlier_instances
 
 # Runs of up to this many servers show finished waves open: everything fits on a screen.
 SMALL_RUN = 20
@@ -216,6 +217,19 @@ class Live:
     def is_over(self) -> bool:
         """Whether nothing of the run moves any more: its clean-up is over and was looked at, and DRS owes no news."""
         return self.has_rested and self.execution.next_step_at is None and not self.execution.proof_due
+
+    @cached_property
+    def not_usable(self) -> int:
+        """Instances that stand and did not come up as they had to, of a run that is over."""
+        if not self.state.is_final or not (self.failed or any(wave.run.attempt > 1 for wave in self.waves)):
+            return 0
+        rows = ServerRun.launches.filter(STANDING, wave__execution=self.execution, launch_status=LaunchStatus.FAILED)
+        return rows.count()
+
+    @property
+    def earlier_instances(self) -> list[ServerRun]:
+        """What launches of waves that were tried again brought up."""
+        return earlier_instances(self.execution, [wave.run for wave in self.waves])
 
     @property
     def proof(self) -> list[tuple[datetime | None, str]]:

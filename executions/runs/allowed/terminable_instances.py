@@ -14,7 +14,7 @@ from executions.states import JobStatus, TerminationStatus
 def terminable_servers(execution: Execution) -> list[ServerRun]:
     """The servers whose instances can be asked to be terminated, in the order of their waves."""
     covered = {instance for _, instance in covered_instances([execution.pk])}
-    launched = ServerRun.objects.filter(STANDING, wave__execution=execution)
+    launched = ServerRun.launches.filter(STANDING, wave__execution=execution)
     servers = launched.select_related("wave", "job").order_by("wave__number", "position")
     return [each for each in servers if each.recovery_instance_id not in covered]
 
@@ -22,7 +22,7 @@ def terminable_servers(execution: Execution) -> list[ServerRun]:
 def terminable_counts(executions: Collection[Execution]) -> dict[uuid.UUID, int]:
     """How many there are of each run that has any. One query, and two more if instances are being terminated."""
     keys = [each.pk for each in executions]
-    launched = ServerRun.objects.filter(STANDING, wave__execution__in=keys).order_by()
+    launched = ServerRun.launches.filter(STANDING, wave__execution__in=keys).order_by()
     counts = Counter(dict(launched.values_list("wave__execution_id").annotate(Count("pk"))))
     ending = [each.pk for each in executions if each.termination_status == TerminationStatus.IN_PROGRESS]
     if ending:

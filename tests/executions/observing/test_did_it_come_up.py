@@ -4,8 +4,10 @@ import json
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from audit.actor import SYSTEM
+from audit.models import AuditEntry
 from drsorch_verify import archive, came_up
 from drsorch_verify.check import JOURNAL, REPORT, problems
 from executions.models import Execution, ServerRun
@@ -16,6 +18,7 @@ from plans.models import RecoveryPlan
 from plans.services import create_plan
 from reports import services as reports
 from tests.support.api_client import Api, answer
+from tests.support.packs import found_wrong
 from tests.support.still import StillStage
 
 pytestmark = pytest.mark.both
@@ -116,6 +119,45 @@ def test_a_server_that_did_not_come_up_is_launched_again_by_a_retry_of_its_wave(
     assert again.recovery_instance_id != first.recovery_instance_id
     assert again.usable_at is not None
     assert [len(call["params"]["sourceServers"]) for call in still.launches()] == [2, 1]
+    (earlier,) = answer(admin.get(f"/executions/{run.pk}"))["earlierInstances"]
+    assert (earlier["recoveryInstanceId"], earlier["launchStatus"]) == (first.recovery_instance_id, "TERMINATED")
+    replaced = AuditEntry.objects.get(verb="instances.replaced")
+    assert (replaced.subject_id, replaced.detail["instances"]) == (str(run.pk), [first.recovery_instance_id])
+
+
+@pytest.mark.field("A8")
+def test_its_instance_stays_the_runs_until_it_is_terminated(still: StillStage, admin: Api) -> None:
+    """DRS refuses the launch of the wave's retry, so that nothing replaces what the first one brought up."""
+    still.simulator.scenario("status_checks", servers=["app-01"], system="impaired", instance="ok")
+    plan = planned(still, "app-01 app-02", means="STATUS_CHECKS", minutes=5, on_failure="PAUSE")
+    run = still.until(still.start(plan), "PAUSED", step=15)
+    first = row()
+    still.simulator.scenario("server_refused", servers=["app-01"], code="ValidationException", named=True)
+    answer(admin.post(f"/executions/{run.pk}/waves/0/retry"))
+    still.until(run, "PAUSED", step=15)
+    answer(admin.post(f"/executions/{run.pk}/resume"))
+    run = still.until(run, "PARTIAL", step=15)
+    assert row().recovery_instance_id == ""
+    admin_page = Client()
+    admin_page.force_login(admin.user)
+    page = admin_page.get(f"/executions/{run.pk}").content.decode()
+    assert f'<code>{first.recovery_instance_id}</code> <span class="bad">did not come up' in page
+    assert "1 instance not up as the wave asks may still run and cost money." in page
+    question = admin_page.get(f"/executions/{run.pk}/terminate").content.decode()
+    assert ("Terminate 2 instances" in question, first.recovery_instance_id in question) == (True, True)
+    report = answer(admin.get(f"/executions/{run.pk}/report"))
+    assert report["cleanup"]["stillRunning"] == 2
+    terminate(actor=SYSTEM, execution_id=run.pk, clock=still.clock)
+    still.wait(lambda: still.fresh(run).termination_status == "COMPLETED", run, step=15)
+    assert still.simulator.state()["instances"] == []
+    made = reports.evidence(actor=SYSTEM, execution_id=run.pk, clock=still.clock)
+    shown = json.loads(archive.read(made)[REPORT])["cleanup"]
+    assert (problems(made), first.recovery_instance_id in shown["accepted"]) == ([], True)
+    (earlier,) = shown["earlierInstances"]
+    assert (earlier["recoveryInstanceId"], earlier["launchStatus"]) == (first.recovery_instance_id, "TERMINATED")
+    ServerRun.launches.filter(superseded=True).update(recovery_instance_id="i-00000000000000000")
+    still.packs.touched = True
+    assert any("launches before a retry are others" in each for each in found_wrong(run, still.clock()))
 
 
 @pytest.mark.field("A26")
