@@ -33,7 +33,6 @@ ASKING = {
     "Web": {
         "doctor/account.py",
         "doctor/servers.py",
-        "executions/commands/end_instances.py",
         "executions/terminating/send.py",
         "executions/terminating/terminate.py",
         "protection/inventory/recovery_instances.py",
@@ -51,6 +50,7 @@ ASKING = {
         "executions/terminating/follow_up.py",
         "executions/terminating/leases.py",
         "executions/terminating/outside_changes.py",
+        "executions/terminating/outside_instances.py",
         "executions/terminating/send.py",
         "protection/inventory/launch_details.py",
         "protection/inventory/recovery_instances.py",
