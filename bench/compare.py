@@ -34,6 +34,7 @@ ASKED = {  # milliseconds of processor time, and bytes on the wire, of issue 19
     "first 50 of 10,000 runs": (20, None),
     "one run 10 × 100": (25, None),
     "the same run, unchanged": (5, 0),
+    "start of 3 × 4, without DRS": (20, 0),
     "a poll, nothing new": (3, 0),
     "a poll, one server of 100 changed": (6, 5_000),
 }
@@ -101,6 +102,8 @@ def rows() -> Iterator[tuple[str, Row]]:
     yield "the same run, unchanged", cost(get(api, if_none_match=client.get(api).headers["ETag"]), status=304)
     yield "a poll, nothing new", cost(get(f"{poll}?rev={run.revision}&engine=0", hx_request="true"), status=204)
 
+    yield "start of 3 × 4, without DRS", start_cost()
+
     page = Watcher(client, run)
 
     def changed() -> None:
@@ -111,6 +114,36 @@ def rows() -> Iterator[tuple[str, Row]]:
         ServerRun.objects.filter(pk=server.pk).update(phase_note=f"attempt {run.revision}")
 
     yield "a poll, one server of 100 changed", cost(page.poll, before=changed)
+
+
+def start_cost() -> Row:
+    """By the service, as the request does it that DRS has just told what runs."""
+    from django.http import HttpResponse
+
+    from audit.actor import SYSTEM
+    from bench.seed import server_id
+    from executions.commands import control
+    from executions.models import Execution
+    from executions.states import Kind
+    from plans.models import RecoveryPlan, Wave, WaveGroup, WaveServer
+    from protection.inventory.recovery_instances import InstancesKnown
+    from protection.models import ServerAssignment
+
+    plan = RecoveryPlan.objects.create(name="Three tiers", name_key="three tiers", owner="bench")
+    for number in range(3):
+        wave = Wave.objects.create(plan=plan, number=number, name=f"Tier {number + 1}")
+        servers = [server_id(number, position) for position in range(4)]
+        group = ServerAssignment.objects.get(source_server_id=servers[0]).group_id
+        WaveGroup.objects.create(wave=wave, group_id=group, position=0)
+        WaveServer.objects.bulk_create(
+            WaveServer(plan=plan, wave=wave, assignment_id=each, position=at) for at, each in enumerate(servers)
+        )
+
+    def start() -> HttpResponse:
+        control.start(actor=SYSTEM, plan_id=plan.pk, kind=Kind.DRILL, looked=InstancesKnown())
+        return HttpResponse()
+
+    return cost(start, before=lambda: Execution.objects.filter(plan=plan).delete() and None)
 
 
 class Watcher:

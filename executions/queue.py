@@ -6,9 +6,12 @@ Tasks go by the name under which earlier releases enqueued them; `executions/tas
 import logging
 import os
 import uuid
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 
+from django.db import transaction
 from django_q.brokers import Broker, get_broker
+from django_q.conf import Conf
 from django_q.tasks import async_task, queue_size
 
 log = logging.getLogger(__name__)
@@ -24,11 +27,18 @@ def nudge(execution_id: uuid.UUID) -> None:
 def enqueue(task: str, *args: str) -> bool:
     """Whether the broker took the task."""
     try:
-        async_task(task, *args, q_options={"save": False, "broker": _broker(os.getpid())})
+        with _keeping_the_connection():
+            async_task(task, *args, q_options={"save": False, "broker": _broker(os.getpid())})
     except Exception:  # whatever the broker raises: rows decide, and the beat finds them
         log.warning("Could not enqueue %s %s", task, args, exc_info=True)
         return False
     return True
+
+
+def _keeping_the_connection() -> AbstractContextManager[None]:
+    """Outside a transaction django-q2's broker in the database first closes the connection, which a request goes on
+    with: opening SQLite's anew costs as much as all statements of a start."""
+    return transaction.atomic() if Conf.ORM else nullcontext()
 
 
 @cache
