@@ -51,6 +51,7 @@ NAMED = {
     ("models", "querysets"): "how rows are read stands beside them",
     ("querysets", "models"): "for the type checker alone",
     ("models", "states"): "columns of statuses",
+    ("models", "codes"): "an index of rows with a code",
     ("querysets", "states"): "what is asked of columns of statuses",
     ("querysets", "codes"): "what is asked of columns of codes",
     ("pacemaker", "models"): "its row",

@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from executions.codes.ours import Code
 from executions.models.drs_jobs import LaunchJob, TerminationJob
 from executions.models.evidence import Evidence
 from executions.querysets import ExecutionQuerySet
@@ -336,7 +337,7 @@ class ServerRun(Evidence):
             models.Index(fields=["launch_status", "wave"], condition=Q(launch_status="LAUNCHED"), name="server_run_up"),
             models.Index(
                 fields=["launch_status", "wave"],
-                condition=Q(launch_status="FAILED", error_code="NOT_USABLE"),
+                condition=Q(launch_status="FAILED", error_code=Code.NOT_USABLE.value),
                 name="server_run_not_usable",
             ),
         ]

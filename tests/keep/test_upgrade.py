@@ -126,6 +126,7 @@ SAFE: dict[tuple[str, str], str] = {
     ("notify", "0004_leases"): "the same",
     ("plans", "0004_steering"): "the same",
     ("executions", "0021_steering"): "the same",
+    ("executions", "0028_place_refused_at"): "a table that no release has had",
 }
 
 
