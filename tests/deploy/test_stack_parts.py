@@ -17,6 +17,7 @@ import yaml
 from identity.provider.cognito import read_provider
 from identity.provider.id_token import Verifier
 from identity.provider.jwks import KeySet
+from reports.archiving.archive_store import store
 from tests.deploy.cloud import REGION, account, build, client
 from tests.deploy.templates import Loader
 
@@ -160,3 +161,31 @@ def test_no_update_takes_away_what_a_deletion_of_the_stack_keeps() -> None:
                 assert each["UpdateReplacePolicy"] == "Retain", f"{path.name}: {name}"
                 kept.add(name)
     assert kept >= {"Instance", "Password", "Pool", "SecretKey", "WebLog", "EngineLog"}
+
+
+def test_the_archive_keeps_what_engines_write_and_lets_them_write_nothing_else(cloud: str) -> None:
+    iam = client("iam")
+    iam.create_role(RoleName="engine", AssumeRolePolicyDocument="{}")
+    made = build("archive", TEMPLATES / "archive.yaml", EngineRoleName="engine", ArchiveLockDays="30")
+    bucket = made["Archive"].removeprefix("s3://").partition("/")[0]
+    assert store(made["Archive"], "run.zip", b"pack") == f"s3://{bucket}/evidence/run.zip"
+    lock = read("archive.yaml")["Resources"]["Bucket"]["Properties"]["ObjectLockConfiguration"]  # moto makes none
+    assert lock["Rule"]["DefaultRetention"] == {"Mode": "COMPLIANCE", "Days": "ArchiveLockDays"}
+    [attached] = iam.list_attached_role_policies(RoleName="engine")["AttachedPolicies"]
+    known = iam.get_policy(PolicyArn=attached["PolicyArn"])["Policy"]
+    policy = iam.get_policy_version(PolicyArn=known["Arn"], VersionId=known["DefaultVersionId"])["PolicyVersion"]
+    [statement] = policy["Document"]["Statement"]
+    assert statement["Action"] == ["s3:PutObject", "s3:GetObject"]  # the second is what HeadObject needs
+    assert statement["Resource"] == f"arn:aws:s3:::{bucket}/evidence/*"
+
+
+def test_the_root_makes_an_archive_only_where_runs_are_to_go() -> None:
+    root = read("root.yaml")
+    assert (root["Parameters"]["RetentionDays"]["Default"], root["Resources"]["Archive"]["Condition"]) == (
+        0,
+        "Archives",
+    )
+    for task in ("WebTask", "EngineTask"):
+        [container] = read("services.yaml")["Resources"][task]["Properties"]["ContainerDefinitions"]
+        told = {each["Name"]: each["Value"] for each in container["Environment"]}
+        assert (told["DRSORCH_ARCHIVE"], told["DRSORCH_RETENTION_DAYS"]) == ("Archive", "RetentionDays"), task
