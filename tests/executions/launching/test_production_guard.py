@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
+from django.test import Client
 
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
@@ -10,8 +12,9 @@ from executions.commands import control
 from executions.console.live_page.page_content import Live
 from executions.models import Execution, LaunchJob, ServerRun
 from executions.states import Kind
-from tests.executions.commands.test_production import asked, launched_outside, running
+from tests.executions.commands.test_production import WHOLE_JOB, asked, launched_outside, running
 from tests.support.api_client import Api, answer, make_user, refusal
+from tests.support.credentials import OTHER_KEY, know_two_accounts
 from tests.support.stage import Stage
 
 pytestmark = pytest.mark.both
@@ -74,23 +77,38 @@ def test_launched_outside_between_the_start_and_wave_2(stage: Stage) -> None:
     assert [each in told[name] for name, each in zip(("app-01", "app-02"), production, strict=True)] == [True, True]
 
 
+ROLE_KEY = "ASIAROLEINTHISACCOUNT"  # of a role here that somebody of another account has assumed
+
+
 @pytest.mark.field("B1")
 def test_by_an_operator_of_another_account(stage: Stage) -> None:
-    """Whoever assumes a role in this account: DRS tells the job and no name. It is DRS's word that counts."""
-    run = by_operator(stage, "app-01")
-    stage.simulator.scenario(
-        "foreign_job",
-        servers=["app-01"],
-        initiated_by="START_RECOVERY",
-        tags={"owner": "444455556666"},
-        region="us-east-1",
-    )
+    """With their own credentials these servers are not theirs to launch. With those of a role in this account they are,
+    and DRS tells the job and no name: it is DRS's word that counts, between question and start, and after the start."""
+    know_two_accounts(stage.simulator)
+    plan, (server,) = stage.plan("app-01"), stage.ids("app-01")
+    wanted: Any = {"sourceServers": [{"sourceServerID": server}], "isDrill": False}
+    with pytest.raises(ClientError, match="ResourceNotFoundException"):
+        stage.simulator.client(access_key=OTHER_KEY).start_recovery(**wanted)
+    browser = Client()
+    browser.force_login(make_user("operator"))
+    question = browser.get(f"/recovery-plans/{plan.pk}/start-drill")
+    assert (question.status_code, "AWS would first terminate" in question.content.decode()) == (200, False)
+    run = by_operator(stage, "app-02")  # another plan's drill, not sent yet
+    (mine,) = stage.ids("app-02")
+    role = stage.simulator.client(access_key=ROLE_KEY)
+    for each in (server, mine):
+        role.start_recovery(sourceServers=[{"sourceServerID": each}], isDrill=False)
+    stage.advance(WHOLE_JOB)
+    production = running(stage, "app-01 app-02")
+    told = Api(make_user("operator")).post("/executions", asked(plan))
+    (named,) = refusal(told, 403, "FORBIDDEN")["instances"]
+    assert named["recoveryInstanceId"] == production[0]
     stage.until(run, "FAILED", step=600, limit=7200)
-    assert servers(run) == {"app-01": ("FAILED", "PRODUCTION_RUNNING")}
-    assert Execution.objects.get().error_code == "PRODUCTION_RUNNING"
-    assert [each["isDrill"] for each in _listed(stage)] == [False]
+    assert servers(run) == {"app-02": ("FAILED", "PRODUCTION_RUNNING")}
+    assert running(stage, "app-01 app-02") == production
+    assert {each["isDrill"] for each in _listed(stage)} == {False}
     told = Api(make_user("operator")).post(f"/executions/{run.pk}/retry", {})
-    assert refusal(told, 403, "FORBIDDEN")["instances"][0]["hostname"] == "app-01"
+    assert refusal(told, 403, "FORBIDDEN")["instances"][0]["hostname"] == "app-02"
 
 
 def _listed(stage: Stage) -> list[Any]:
