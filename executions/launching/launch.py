@@ -312,7 +312,7 @@ def _after_busy(
     text, is_other = occupied_by(jobs, servers, error, ours), _is_other_job(job, clock())
     parts = by_occupant(jobs, servers, ours, error.names(servers, servers) if is_other else ())
     if is_other and len(servers) > 1 and not any(each.waits for each in parts):
-        parts = halves(servers)  # nothing shows which of them it is
+        parts = halves(servers, waits=True)
     if len(parts) > 1:
         split(run, wave, job, parts, error, text, clock())
     else:

@@ -35,8 +35,8 @@ NAMED = 3  # how many reasons an entry of the journal tells
 
 @dataclass(frozen=True)
 class Part:
-    """Some servers of a refused job. With an `error_code` they have failed; with `waits` they are busy in another DRS
-    job, and wait `without_limit` if that job is ours; else they are sent at once."""
+    """Some servers of a refused job. With an `error_code` they have failed; with `waits` they are, or may be, busy in
+    another DRS job, and wait `without_limit` if that job is ours; else they are sent at once."""
 
     servers: Sequence[str]
     error_code: str = ""
@@ -45,10 +45,10 @@ class Part:
     without_limit: bool = False
 
 
-def halves(servers: Sequence[str]) -> list[Part]:
-    """Nothing shows which server it is: try each half by itself."""
+def halves(servers: Sequence[str], *, waits: bool = False) -> list[Part]:
+    """Nothing shows which server it is: try each half by itself; one that may be free soon a little later."""
     middle = (len(servers) + 1) // 2
-    return [Part(servers[:middle]), Part(servers[middle:])]
+    return [Part(servers[:middle], waits=waits), Part(servers[middle:], waits=waits)]
 
 
 def excluding(servers: Sequence[str], bad: Collection[str], code: str, text: str) -> list[Part]:
