@@ -116,6 +116,16 @@ class Supervised:
                 continue
         return role
 
+    def last_words(self) -> str:
+        """What its processes are at, and the end of its log."""
+        from tests.support.processes import descendants
+
+        for pid in descendants(self.process.pid) if self.process is not None else ():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGABRT)  # Python tells where each thread is
+        time.sleep(2)
+        return f"--- {self.log.name}, started {self.starts} times\n" + self.log.read_text(errors="replace")[-8000:]
+
     def end(self) -> None:
         from tests.support.processes import descendants
 
@@ -326,6 +336,7 @@ class Chaos:
 def environment(control: bool) -> dict[str, str]:
     """Everything scaled to seconds. The quarantine still exceeds the send window plus twice a signature's life."""
     return {
+        "PYTHONFAULTHANDLER": "1",
         "DRSORCH_POLL_SECONDS": "0.5",
         "DRSORCH_WORKERS": "3",
         "DRSORCH_SEND_WINDOW_SECONDS": "1",
@@ -371,6 +382,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 chaos.rage()
                 chaos.settle()
                 outcome = chaos.count()
+                if outcome.unfinished:
+                    print(*(engine.last_words() for engine in chaos.engines), sep="\n")
             finally:
                 for engine in chaos.engines:
                     engine.end()
