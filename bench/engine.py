@@ -28,7 +28,7 @@ def start_all(made: World) -> None:
     from executions.states import Kind
 
     for plan in made.plans:
-        control.start(actor=SYSTEM, plan_id=plan, kind=Kind.DRILL)  # type: ignore[arg-type]
+        control.start(actor=SYSTEM, plan_id=plan, kind=Kind.DRILL)
 
 
 def steady(runs: int, seconds: float) -> list[Row]:
@@ -45,11 +45,11 @@ def steady(runs: int, seconds: float) -> list[Row]:
         from tests.support.processes import descendants
 
         tree = descendants(pid)
-        since = made.simulator.journal()[-1]["id"]  # type: ignore[attr-defined]
+        since = made.simulator.journal()[-1]["id"]
         cpu, at = cpu_seconds(tree), time.monotonic()
         time.sleep(seconds)
         used, took = cpu_seconds(tree) - cpu, time.monotonic() - at
-        calls = made.simulator.journal("DescribeJobs", since=since)  # type: ignore[attr-defined]
+        calls = made.simulator.journal("DescribeJobs", since=since)
         polls = [call for call in calls if "jobIDs" in call["params"]["filters"]]
         others = [call for call in calls if call not in polls]
         gaps = gaps_of(polls)
@@ -88,8 +88,8 @@ def hand_over(runs: int) -> list[Row]:
         start_all(made)
         while Execution.objects.active().exists():
             time.sleep(1)
-        polls = [moment(call) for call in made.simulator.journal("DescribeJobs")]  # type: ignore[attr-defined]
-        sent = {call["job_id"]: moment(call) for call in made.simulator.journal("StartRecovery")}  # type: ignore[attr-defined]
+        polls = [moment(call) for call in made.simulator.journal("DescribeJobs")]
+        sent = {call["job_id"]: moment(call) for call in made.simulator.journal("StartRecovery")}
         later = LaunchJob.objects.filter(wave__number__gt=0).values_list("job_id", flat=True)
         waits = [sent[each] - max(poll for poll in polls if poll < sent[each]) for each in later]
     spread = f"p50 {percentile(waits, 0.5):.2f} s, p95 {percentile(waits, 0.95):.2f} s, max {max(waits):.2f} s"

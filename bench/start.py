@@ -25,12 +25,12 @@ def main() -> None:
         began: dict[str, float] = {}
         for plan in islice(made.plans, options.runs):
             started = time.time()
-            run = control.start(actor=SYSTEM, plan_id=plan, kind=Kind.DRILL)  # type: ignore[arg-type]
+            run = control.start(actor=SYSTEM, plan_id=plan, kind=Kind.DRILL)
             posts.append(time.time() - started)
             began[str(LaunchJob.objects.get(wave__execution=run).pk)] = started
             time.sleep(0.25)
         time.sleep(3)
-        calls = made.simulator.journal("StartRecovery")  # type: ignore[attr-defined]
+        calls = made.simulator.journal("StartRecovery")
         waits = [
             datetime.fromisoformat(c["at"]).timestamp() - began[c["params"]["tags"]["drsorch:launch"]] for c in calls
         ]

@@ -69,8 +69,8 @@ def _simulator(state: Path, speed: float, clock: OneClock | None) -> Iterator[An
     from drs_simulator.testing import RunningSimulator, simulator_process
 
     if clock is None:
-        with simulator_process(state, speed=speed, port=environment.SIMULATOR_PORT) as simulator:
-            yield simulator
+        with simulator_process(state, speed=speed, port=environment.SIMULATOR_PORT) as running:
+            yield running
         return
     ours, theirs = SPAWN.Pipe()
     port = environment.SIMULATOR_PORT

@@ -188,10 +188,10 @@ class Poller:
         told = {*answer.logs, *answer.unread, *(job_id for job_id, _ in answer.instances)}
         told.update(each.job_id for each in answer.jobs.values() if answer.listed and each.status == JOB_COMPLETED)
         jobs = LaunchJob.objects.filter(pk__in=[job.pk for job in poll.jobs], job_id__in=told)
-        compared = save_answers.changes_by_run(save_answers.load_watched(jobs), answer, poll.asked_at)
+        runs = save_answers.runs_with_news(save_answers.load_watched(jobs), answer, poll.asked_at)
         news: list[uuid.UUID] = []
         grown: list[uuid.UUID] = []
-        for run, items in self._save(poll, list(compared), jobs, answer, waits=False).items():
+        for run, items in self._save(poll, runs, jobs, answer, waits=False).items():
             if any(each.needs_decision for each in items):
                 news.append(run)
             elif has_forecast(items[0].job.wave.execution):

@@ -8,9 +8,12 @@ from datetime import datetime
 
 from django.db.models import QuerySet
 
+from audit.safe_text import storable
+from executions.engine.changed_rows import update_rows
 from executions.measuring import recorded_figures
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
 from executions.observing.drs_answers import Answer, JobChanges, compare
+from executions.observing.job_events import digest_of, event_of
 from executions.runs import notifications, retry_policy, transitions
 from executions.runs.claim import LARGE_COLUMNS
 from executions.states import WAVE_FINAL, JobStatus, LaunchStatus, WaveStatus
@@ -40,6 +43,13 @@ def changes_by_run(jobs: Iterable[LaunchJob], answer: Answer, asked_at: datetime
     return changes
 
 
+def runs_with_news(jobs: Sequence[LaunchJob], answer: Answer, asked_at: datetime) -> list[uuid.UUID]:
+    """The runs of which something is new. Where a log has grown that needs no comparing."""
+    grown = {job.wave.execution_id for job in jobs if len(answer.logs.get(job.job_id, ())) > job.events_seen}
+    others = [job for job in jobs if job.wave.execution_id not in grown]
+    return [*grown, *changes_by_run(others, answer, asked_at)]
+
+
 def _compare_or_note(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer, asked_at: datetime) -> JobChanges:
     try:
         return compare(job, servers, answer, asked_at)
@@ -54,7 +64,7 @@ def save(items: Sequence[JobChanges], now: datetime) -> None:
     for each in items:
         if each.trouble is not None:
             raise each.trouble
-    LaunchJob.objects.bulk_update([each.job for each in items], _JOB_COLUMNS, batch_size=500)
+    update_rows([each.job for each in items], _JOB_COLUMNS)
     up = _save_servers(
         [server for each in items for server in each.servers], {column for each in items for column in each.columns}
     )
@@ -110,17 +120,23 @@ def _save_servers(servers: Sequence[ServerRun], columns: Collection[str]) -> lis
     for server in servers:
         if now.get(server.pk) == LaunchStatus.TERMINATED:
             server.launch_status = LaunchStatus.TERMINATED
-    ServerRun.objects.bulk_update(servers, columns, batch_size=500)
+    update_rows(servers, columns)
     launched = (each for each in servers if each.launch_status == LaunchStatus.LAUNCHED)
     return [each for each in launched if now.get(each.pk) != LaunchStatus.LAUNCHED]
 
 
-def _save_events(items: Iterable[JobChanges]) -> None:
+def _save_events(items: Sequence[JobChanges]) -> None:
     """Logs are read whole: most of their lines are known."""
-    known = set(JobEvent.objects.filter(job__in=[each.job for each in items]).values_list("job__pk", "digest"))
-    unknown = [event for each in items for event in each.events if (each.job.pk, event.digest) not in known]
+    told = [each for each in items if each.lines or each.events]
+    if not told:
+        return
+    known = set(JobEvent.objects.filter(job__in=[each.job for each in told]).values_list("job__pk", "digest"))
+    unknown = [event for each in told for event in each.events if (each.job.pk, event.digest) not in known]
+    for each in told:
+        digests = ((item, digest_of(item)) for item in each.lines)
+        unknown += [event_of(each.job, item, digest) for item, digest in digests if (each.job.pk, digest) not in known]
     JobEvent.objects.bulk_create(unknown, 500, ignore_conflicts=True)
-    for each in items:
-        told = {event.source_server_id for event in each.events if event.event == "LAUNCH_END" and not event.derived}
-        if told:  # DRS says after all what we had derived
-            JobEvent.objects.filter(job=each.job, derived=True, source_server_id__in=told).delete()
+    for each in told:
+        ends = {storable(item.source_server_id)[:19] for item in each.lines if item.event == "LAUNCH_END"}
+        if ends:  # DRS says after all what we had derived
+            JobEvent.objects.filter(job=each.job, derived=True, source_server_id__in=ends).delete()

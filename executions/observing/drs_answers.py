@@ -18,7 +18,7 @@ from drs.shapes import JOB_COMPLETED, TERMINATE, Job, JobLogItem, RecoveryInstan
 from drs.status_checks import REFUSED, StatusChecks
 from executions.models import JobEvent, LaunchJob, ServerRun
 from executions.observing import server_outcome
-from executions.observing.job_events import derived_launch_ends, event_of
+from executions.observing.job_events import derived_launch_ends
 from executions.observing.job_questions import Running, jobs_by_id, list_jobs
 from executions.observing.server_outcome import CAUSE_READING, GONE, STOPPED, LaunchTimeBounds, Told, is_settled
 from executions.observing.status_checks import ask_checks
@@ -195,12 +195,13 @@ def _instances(
 
 @dataclass
 class JobChanges:
-    """What is new of one job: the rows that changed, in memory, and the log lines to add."""
+    """What is new of one job: the rows that changed, in memory, and the log lines to look at."""
 
     job: LaunchJob
     servers: list[ServerRun] = field(default_factory=list)
     columns: set[str] = field(default_factory=set)  # what of the servers is new
-    events: list[JobEvent] = field(default_factory=list)
+    lines: Sequence[JobLogItem] = ()  # of a log that has grown, all of it
+    events: list[JobEvent] = field(default_factory=list)  # that DRS does not send
     changed: bool = False
     needs_decision: bool = False  # the state of the job or of a server is another: the run may have to go on
     ended: bool = False  # DRS has no more news of it
@@ -221,7 +222,7 @@ def compare(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer, asked_
         return changes
     lines = answer.logs.get(job.job_id)
     if lines is not None and len(lines) != job.events_seen:
-        changes.events = [event_of(job, item) for item in lines]
+        changes.lines = lines
         job.events_seen, changes.changed = len(lines), True
     if found.status in _RANK and _RANK.index(found.status) > _RANK.index(job.status):  # never back to an older state
         job.status, changes.needs_decision = JobStatus.of(found.status), True

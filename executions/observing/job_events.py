@@ -9,14 +9,20 @@ from drs.shapes import JobLogItem
 from executions.models import JobEvent, LaunchJob, ServerRun
 
 
-def event_of(job: LaunchJob, item: JobLogItem) -> JobEvent:
+def digest_of(item: JobLogItem) -> str:
+    """What tells a line from all others of its log."""
+    return _digest(item.at.isoformat(), item.event, item.data)
+
+
+def event_of(job: LaunchJob, item: JobLogItem, digest: str) -> JobEvent:
+    """The row of a line."""
     return JobEvent(
         job=job,
         at=item.at,
         event=storable(item.event)[:64],
         source_server_id=storable(item.source_server_id)[:19],
         data=storable(item.data),
-        digest=_digest(item.at.isoformat(), item.event, item.data),
+        digest=digest,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
+from operator import attrgetter
 
 from django.conf import settings
 
@@ -41,6 +42,8 @@ _COLUMNS = (
     "error",
     "error_code",
 )
+
+_columns_of = attrgetter(*_COLUMNS)
 
 UNSETTLED = "DRS ended the job without saying what became of this server, and lists no instance of it."
 UNLISTED = (
@@ -96,14 +99,14 @@ class LaunchTimeBounds:
 def update(server: ServerRun, told: Told, bounds: LaunchTimeBounds) -> set[str]:
     """Bring one server up to date; answers the columns that changed. What an ended job does not tell, its instance
     does."""
-    before = {name: getattr(server, name) for name in _COLUMNS}
-    was = server.state
+    before = _columns_of(server)
+    was, state_before = server.state, server.instance_state
     if told.participant is not None:
         server.launch_status = next_status(server.state, told.participant.launch_status)
         server.launch_actions = _shown(told.participant.launch_actions) or server.launch_actions
     _take_instance(server, told, bounds)
     was_not_usable = server.error_code == Code.NOT_USABLE
-    if server.state is LaunchStatus.LAUNCHED and _did_not_come_up(server, str(before["instance_state"]), told, bounds):
+    if server.state is LaunchStatus.LAUNCHED and _did_not_come_up(server, state_before, told, bounds):
         fail_not_usable(server, f"EC2 shows it as {server.instance_state}: not up.")
     _take_phase(server, told.lines)
     if server.state is LaunchStatus.LAUNCHED:
@@ -112,7 +115,10 @@ def update(server: ServerRun, told: Told, bounds: LaunchTimeBounds) -> set[str]:
     if server.state is LaunchStatus.FAILED and server.error in WITHOUT_CAUSE:
         server.failed_at = server.failed_at or bounds.asked_at
         server.error = _failure_text(told) or _without_cause(server.failed_at, told, bounds.asked_at)
-    return {name for name, value in before.items() if getattr(server, name) != value}
+    after = _columns_of(server)
+    if after == before:
+        return set()
+    return {name for name, old, new in zip(_COLUMNS, before, after, strict=True) if old != new}
 
 
 def fail_not_usable(server: ServerRun, why: str) -> None:

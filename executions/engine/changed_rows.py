@@ -1,0 +1,24 @@
+"""Many rows that changed, each in another way: one prepared statement for all of them.
+
+Django's bulk_update makes a CASE of every value, which costs ten times as much processor time as writing them.
+"""
+
+from collections.abc import Collection, Sequence
+
+from django.db import connections, models, router
+
+
+def update_rows(rows: Sequence[models.Model], columns: Collection[str]) -> None:
+    """Write these columns of rows that exist; a row that is gone stays gone."""
+    if not rows or not columns:
+        return
+    meta = rows[0]._meta
+    connection = connections[router.db_for_write(type(rows[0]))]
+    quote = connection.ops.quote_name
+    fields = [meta.get_field(name) for name in sorted(columns)]
+    written = [field for field in (*fields, meta.pk) if isinstance(field, models.Field)]
+    values = [[field.get_db_prep_save(getattr(row, field.attname), connection) for field in written] for row in rows]
+    *assigned, key = [f"{quote(str(field.column))} = %s" for field in written]
+    sql = f"UPDATE {quote(meta.db_table)} SET {', '.join(assigned)} WHERE {key}"  # noqa: S608  (names of ours)
+    with connection.cursor() as cursor:
+        cursor.executemany(sql, values)
