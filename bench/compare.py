@@ -143,7 +143,10 @@ def start_cost() -> Row:
         control.start(actor=SYSTEM, plan_id=plan.pk, kind=Kind.DRILL, looked=InstancesKnown())
         return HttpResponse()
 
-    return cost(start, before=lambda: Execution.objects.filter(plan=plan).delete() and None)
+    def clear() -> None:
+        Execution.objects.filter(plan=plan).delete()
+
+    return cost(start, before=clear)
 
 
 class Watcher:

@@ -27,7 +27,7 @@ Place = tuple[str, str]  # account, region
 def launched(execution: Execution) -> QuerySet[ServerRun]:
     """Servers that came up and are not known to be terminated."""
     servers = ServerRun.launches.filter(STANDING, wave__execution=execution)
-    return servers.select_related("wave", "job").order_by("wave__number", "position")
+    return servers.prefetch_related("wave", "job").order_by("wave__number", "position")
 
 
 def earlier_instances(execution: Execution, waves: Iterable[WaveRun]) -> list[ServerRun]:

@@ -9,7 +9,9 @@ only if something tells so.
 
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
 
 from django.conf import settings
 from django.db import transaction
@@ -88,7 +90,25 @@ class ListedInstances:
     """What DRS says of some servers' instances now, and those of its jobs that may have ended one."""
 
     instances: Sequence[RecoveryInstance]
+    asked_at: datetime
     jobs: Sequence[Job] = ()
+
+    @cached_property
+    def _ids(self) -> set[str]:
+        return {each.recovery_instance_id for each in self.instances}
+
+    @cached_property
+    def _standing(self) -> set[str]:
+        return {each.source_server_id for each in self.instances if each.ec2_state not in GONE}
+
+    def lack(self, server: ServerRun) -> bool:
+        """Whether DRS does not list the instance. One just launched may not be listed yet, and is not missed; nor is
+        one without an id, as long as DRS lists any instance of its server."""
+        if server.launched_at is None or server.launched_at >= self.asked_at - LISTED_WITHIN:
+            return False
+        if server.recovery_instance_id:
+            return server.recovery_instance_id not in self._ids
+        return server.source_server_id not in self._standing
 
 
 def _refresh_instances(execution: Execution, clock: Clock) -> dict[Place, DomainError]:
@@ -109,16 +129,14 @@ def _list_instances(place: Place, servers: Sequence[ServerRun], clock: Clock) ->
     account, region = place
     drs = Drs(region, account)
     try:
-        listed = drs.recovery_instances([server.source_server_id for server in servers])
+        listed = ListedInstances(drs.recovery_instances([server.source_server_id for server in servers]), clock())
     except DrsError as error:
         raise drs_trouble(error) from error
-    missing = [each.job.created_at for each in servers if _is_missing(each, listed, clock) and each.job.created_at]
+    missing = [each.job.created_at for each in servers if listed.lack(each) and each.job.created_at]
     try:
-        return ListedInstances(listed, drs.jobs_since(min(missing)) if missing else [])
+        return replace(listed, jobs=drs.jobs_since(min(missing))) if missing else listed
     except DrsError:
-        return ListedInstances(
-            listed
-        )  # then nothing tells that they ended; they are looked at again with the next request
+        return listed  # then nothing tells that they ended; they are looked at again with the next request
 
 
 def _save_instance_ids(servers: Iterable[ServerRun], listed: Sequence[RecoveryInstance]) -> None:
@@ -129,16 +147,6 @@ def _save_instance_ids(servers: Iterable[ServerRun], listed: Sequence[RecoveryIn
         if found is not None and not server.recovery_instance_id:
             ServerRun.launches.filter(pk=server.pk).update(recovery_instance_id=found)
             server.recovery_instance_id = found
-
-
-def _is_missing(server: ServerRun, listed: Sequence[RecoveryInstance], clock: Clock) -> bool:
-    """Whether DRS does not list the instance. One just launched may not be listed yet, and is not missed; nor is one
-    without an id, as long as DRS lists any instance of its server."""
-    if server.launched_at is None or server.launched_at >= clock() - LISTED_WITHIN:
-        return False
-    if server.recovery_instance_id:
-        return all(each.recovery_instance_id != server.recovery_instance_id for each in listed)
-    return all(each.source_server_id != server.source_server_id or each.ec2_state in GONE for each in listed)
 
 
 def _mark_instances(
@@ -157,7 +165,7 @@ def _mark_instances(
             gone.append(server.pk)
         elif state is not None:
             known.append(server.pk)
-        elif _is_missing(server, listed_now.instances, clock):
+        elif listed_now.lack(server):
             is_over = server.recovery_instance_id in ended or ended_by_job(server, listed_now.jobs) is not None
             (gone if is_over else unknown).append(server.pk)
     region = servers[0].job.region

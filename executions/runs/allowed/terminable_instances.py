@@ -15,7 +15,7 @@ def terminable_servers(execution: Execution) -> list[ServerRun]:
     """The servers whose instances can be asked to be terminated, in the order of their waves."""
     covered = {instance for _, instance in covered_instances([execution.pk])}
     launched = ServerRun.launches.filter(STANDING, wave__execution=execution)
-    servers = launched.select_related("wave", "job").order_by("wave__number", "position")
+    servers = launched.prefetch_related("wave", "job").order_by("wave__number", "position")
     return [each for each in servers if each.recovery_instance_id not in covered]
 
 
