@@ -29,24 +29,19 @@ def ensure_schedule() -> None:
     """What whichever engine is left does now and then: clear away expired sessions, of which strangers can begin any
     number. What earlier releases had scheduled is taken away."""
     Schedule.objects.filter(func="executions.tasks.revive").delete()
-    Schedule.objects.update_or_create(
-        name="clear expired sessions",
-        defaults={
-            "func": "django.core.management.call_command",
-            "args": "'clearsessions'",
-            "schedule_type": Schedule.HOURLY,
-            "repeats": -1,
-        },
-    )
-    if not settings.RETENTION_DAYS:
+    _run_hourly("clear expired sessions", "clearsessions")
+    if settings.RETENTION_DAYS:
+        _run_hourly(ARCHIVE, "archive_runs")
+    else:
         Schedule.objects.filter(name=ARCHIVE).delete()
-        return
-    Schedule.objects.update_or_create(
-        name=ARCHIVE,
-        defaults={
-            "func": "django.core.management.call_command",
-            "args": "'archive_runs'",
-            "schedule_type": Schedule.HOURLY,
-            "repeats": -1,
-        },
-    )
+
+
+def _run_hourly(name: str, command: str) -> None:
+    """Names are not unique: engines that start at the same moment each make a row, and all but one go again. Whatever
+    stands here must keep no engine from starting."""
+    rows = Schedule.objects.filter(name=name)
+    columns = {"func": "django.core.management.call_command", "args": f"'{command}'"}
+    if not rows.update(**columns, schedule_type=Schedule.HOURLY, repeats=-1):
+        Schedule.objects.create(name=name, **columns, schedule_type=Schedule.HOURLY, repeats=-1)
+    for again in rows.order_by("pk")[1:]:
+        again.delete()

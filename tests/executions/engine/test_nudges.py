@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
+from django.test.utils import CaptureQueriesContext, override_settings
 from django_q.models import Failure, OrmQ, Schedule
 from django_q.tasks import async_task
 
@@ -57,6 +57,20 @@ def test_names_that_earlier_releases_stored_do_no_harm() -> None:
     tasks.ensure_schedule()
     tasks.ensure_schedule()
     assert list(Schedule.objects.values_list("name", flat=True)) == ["clear expired sessions"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_engines_that_started_at_the_same_moment_keep_no_engine_from_starting() -> None:
+    """Each has made the row of the schedule, whose name is not unique: no engine started any more."""
+    names = ["clear expired sessions", tasks.ARCHIVE]
+    for name in (*names, *names):
+        Schedule.objects.create(name=name, func="x", schedule_type=Schedule.ONCE)
+    with override_settings(RETENTION_DAYS=30):
+        tasks.ensure_schedule()
+    kept = Schedule.objects.order_by("pk").values_list("name", "args", "schedule_type")
+    assert list(kept) == [(names[0], "'clearsessions'", "H"), (names[1], "'archive_runs'", "H")]
+    tasks.ensure_schedule()
+    assert Schedule.objects.get().name == names[0]
 
 
 def polled_runs(count: int, forecast: dict[str, object] | None = None) -> None:
