@@ -61,7 +61,9 @@ def instances_end(request: HtmxHttpRequest) -> HttpResponse:
                 return go(request, "instances")
             except DomainError as refusal:
                 problem = refusal
-    context = {"chosen": chosen, "phrase": phrase, "may": may, "typed": typed, "error": error, "form": form}
+    outside = any(each.execution_id is None for each in chosen)
+    asked_about = {"chosen": chosen, "outside": outside, "phrase": phrase}
+    context = {**asked_about, "may": may, "typed": typed, "error": error, "form": form}
     question = Question(
         "executions/_end_instances.html", "Terminate instances", [("Left running", reverse("instances"))]
     )
@@ -70,7 +72,8 @@ def instances_end(request: HtmxHttpRequest) -> HttpResponse:
 
 def _told(done: Ended) -> str:
     """What became of the request, as far as it is known when the page is shown."""
-    requested = f"{counted(len(done.requested), 'instance')} requested: an engine asks DRS within seconds, see below"
+    requested = counted(len(done.requested), "instance")
+    requested = f"Termination of {requested} requested: an engine asks DRS within seconds, see below"
     said = (
         (done.requested, requested),
         (done.accepted, f"{counted(len(done.accepted), 'instance')} accepted by DRS for termination"),

@@ -229,7 +229,9 @@ def test_the_page_has_boxes_by_right_and_asks_by_name(full: Stage, prices: None)
     wrong = client.post("/recovery-instances/terminate", {"instance": ids, "confirm": "yes"})
     assert (wrong.status_code, "Nothing was terminated." in wrong.content.decode()) == (422, True)
     done = client.post("/recovery-instances/terminate", {"instance": ids, "confirm": "terminate 2"}, follow=True)
-    assert "1 instance requested: an engine asks DRS within seconds, see below; 1 instance acc" in done.content.decode()
+    assert "Termination of 1 instance requested: an engine asks DRS within seconds, see below; 1 instance acc" in (
+        done.content.decode()
+    )
     production = running(full, "web-02")
     refused = client.post("/recovery-instances/terminate", {"instance": production}).content.decode()
     assert "which may run production" in refused
