@@ -180,4 +180,4 @@ def test_the_report_of_four_thousand_servers_takes_a_web_process_a_second(chief:
         began = time.thread_time()
         assert ask().status_code == 200
         spent = time.thread_time() - began
-        assert spent <= 1.5, f"{name}: {spent:.2f} s"  # asked: 1 s on a quiet machine
+        assert spent <= 1, f"{name}: {spent:.2f} s"
