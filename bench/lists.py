@@ -46,10 +46,10 @@ def manage(env: dict[str, str], *args: str) -> str:
 
 @contextmanager
 def web(env: dict[str, str]) -> Iterator[int]:
-    """The web server; yields its pid."""
-    command = [sys.executable, "-m", "gunicorn", "drsorch_site.wsgi", "--bind", f"127.0.0.1:{PORT}"]
-    command += ["--worker-class", "gthread", "--workers", "2", "--threads", "8", "--log-level", "error"]
-    process = subprocess.Popen(command, cwd=ROOT, env=env)
+    """The web server as in production; yields its pid."""
+    command = [sys.executable, "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py", "drsorch_site.wsgi"]
+    command += ["--bind", f"127.0.0.1:{PORT}"]
+    process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         for _ in range(100):
             try:

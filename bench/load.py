@@ -1,11 +1,17 @@
-"""60 people at once for a minute on the specification's largest installation, and the whole history to its last page.
+"""People at once for a minute on the specification's largest installation, beside an engine with runs under way.
 
-python -m bench.load [--users 60 --seconds 60 --executions 100000]
+python -m bench.load [--users 150 --seconds 300 --arrive 3 --active 20 --executions 100000]
 script/with-postgres --durable python -m bench.load
 
-Half of the people watch a run (a poll every 3 s), the others look around: pages of the console, lists and details of
-the API, each 1 to 3 s after the one before; one step in twenty is a start of a dry run. Web as in production: gunicorn,
-2 processes of 8 threads. Ends with 1 when a request fails, or one of the two limits does not hold.
+All come within --arrive seconds. A third watch a run of 1,000 servers that changes (a poll every 3 s); a third leave
+the dashboard, the list of runs, or a run of the engine's open, each of which polls as its page does; the others look
+around: pages of the console, lists and details of the API, each 1 to 3 s after the one before; one step in twenty is a
+start of a dry run. Beside them an engine works on --active drills against a simulated DRS that has all seeded servers,
+and before them the history is read to its last page. Web as in production: gunicorn with deploy/gunicorn.conf.py.
+
+Everything shares this machine: web, engine, database, simulator and the people. Ends with 1 when a request fails, or
+one of the two limits does not hold. Prints, for each address, requests, p50 and p95 as the people met them, and the
+processor time of web and of the engine with all their processes.
 """
 
 import argparse
@@ -13,6 +19,7 @@ import http.client
 import json
 import os
 import random
+import re
 import secrets
 import subprocess
 import sys
@@ -21,7 +28,9 @@ import threading
 import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from html import unescape
 
+from bench.active import AWS, active
 from bench.lists import PORT, ROOT, environment, manage, web
 from bench.measures import cpu_seconds, percentile, tree
 
@@ -33,6 +42,9 @@ API = [
     "/api/v1/executions?limit=50", "/api/v1/executions?status=FAILED", "/api/v1/executions/{small}",
     "/api/v1/recovery-plans", "/api/v1/recovery-plans/{plan}", "/api/v1/protection-groups/{group}",
 ]  # fmt: skip
+OPEN = ["/", "/executions", "/executions/{active}"]
+POLL = re.compile(r'hx-get="([^"]+)"[^>]*hx-trigger="every ([0-9.]+)s')
+UUID = re.compile("[0-9a-f]{8}-[0-9a-f-]{27}")
 POLL_SECONDS = 3.0
 WRITES = 0.05
 P99_MS, HISTORY_P95_MS = 2000, 300  # what docs/scale.md promises
@@ -65,15 +77,16 @@ class User:
         self.ask("POST", "/api/v1/executions", body, {**keyed, "Content-Type": "application/json"})
 
     def get(self, path: str, **more: str) -> str:
-        return self.ask("GET", path, None, self.headers | more)
+        return self.ask("GET", path.format(**self.made), None, self.headers | more)
 
     def ask(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> str:
         """As browsers do, once more on a new connection when the server has closed the kept one."""
         began = time.perf_counter()
-        name = path.partition("?rev")[0] if method == "GET" else f"{method} {path}"
+        name = UUID.sub("…", path.partition("?")[0]) if "HX-Request" in headers else path
+        name = name if method == "GET" else f"{method} {path}"
         for attempt in (1, 2):
             try:
-                self.connection.request(method, path.format(**self.made), body, headers)
+                self.connection.request(method, path, body, headers)
                 answer = self.connection.getresponse()
                 text = answer.read().decode()
                 self.tally.note(name, began, str(answer.status))
@@ -89,13 +102,20 @@ class User:
         return ""
 
     def watch(self, end: float) -> None:
-        revision = "0"
+        self.leave_open("/executions/{run}", end)
+
+    def leave_open(self, page: str, end: float) -> None:
+        """A page, and then its polls, at the addresses and as often as it asks for."""
+        html = self.get(page)
         while time.monotonic() < end:
-            poll = {"HX-Request": "true", "X-Background": "1"}
-            text = self.get(f"/executions/{{run}}/live?rev={revision}&engine=1", **poll)
-            if "live?rev=" in text:
-                revision = text.split("/live?rev=")[1].split("&")[0]
-            time.sleep(POLL_SECONDS)
+            polled = POLL.search(html)
+            if polled is None:  # nothing is under way there
+                time.sleep(POLL_SECONDS)
+                continue
+            address = unescape(polled[1])
+            time.sleep(float(polled[2]))
+            answer = self.get(address, **{"HX-Request": "true", "X-Background": "1"})
+            html = answer if POLL.search(answer) else html
 
     def look_around(self, end: float, chance: random.Random) -> None:
         while time.monotonic() < end:
@@ -106,16 +126,19 @@ class User:
             time.sleep(chance.uniform(1, 3))
 
 
-def load(made: dict[str, str], users: int, seconds: float) -> Tally:
+def load(made: dict[str, str], users: int, seconds: float, arrive: float) -> Tally:
     tally, end = Tally(), time.monotonic() + seconds
 
     def live(number: int) -> None:
         user, chance = User(made, tally), random.Random(number)
-        time.sleep(3 * number / users)
-        if number % 2:
-            user.watch(end)
-        else:
-            user.look_around(end, chance)
+        time.sleep(arrive * number / users)
+        match number % 3:
+            case 0:
+                user.watch(end)
+            case 1:
+                user.leave_open(chance.choice(OPEN), end)
+            case _:
+                user.look_around(end, chance)
 
     threads = [threading.Thread(target=live, args=(number,)) for number in range(users)]
     for thread in threads:
@@ -153,40 +176,54 @@ def show(tally: Tally, seconds: float, cpu: float, users: int) -> list[str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser()
-    for name, default in (("users", 60), ("seconds", 60), ("executions", 100_000)):
-        parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--seeded", action="store_true", help="the database of DATABASE_URL was filled by bench.seed")
-    options = parser.parse_args()
+    options = _options()
     with tempfile.TemporaryDirectory() as scratch:
-        env = environment(scratch)
+        env = environment(scratch) | AWS
         began = time.monotonic()
         seed = [sys.executable, "-m", "bench.seed", "--executions", str(options.executions)]
         if not options.seeded:
             subprocess.run(seed, cwd=ROOT, env=env, check=True)
         print(f"seeded in {time.monotonic() - began:.0f} s")
-        made = json.loads(
-            subprocess.check_output([sys.executable, "-m", "bench.console", "prepare"], cwd=ROOT, env=env)
-        )
+        facts = [sys.executable, "-m", "bench.console", "prepare"]
+        made = json.loads(subprocess.check_output(facts, cwd=ROOT, env=env))
         manage(env, "migrate", "--check")
         with web(env) as pid:
             times, rows = history(made)
             p95 = percentile(times, 0.95)
             print(f"history: {rows} runs, {len(times)} pages, p50 {percentile(times, 0.5):.0f} ms, p95 {p95:.0f} ms,")
             print(f"  last page {times[-1]:.0f} ms, load average {os.getloadavg()[0]:.1f}")
-            changes = subprocess.Popen([sys.executable, "-m", "bench.console", "change"], cwd=ROOT, env=env)
-            servers = tree(pid)
-            cpu = cpu_seconds(servers)
-            tally = load(made, options.users, options.seconds)
-            cpu = cpu_seconds(servers) - cpu
-            changes.terminate()
-            print(f"load average {os.getloadavg()[0]:.1f}")
-            print("| address | requests | p50 ms | p95 ms |\n| --- | --- | --- | --- |")
-            broken = show(tally, options.seconds, cpu, options.users)
+            broken = people(env, made, pid, options)
     if p95 >= HISTORY_P95_MS:
         broken.append(f"p95 of the history is {p95:.0f} ms")
     print("\n".join(f"NOT AS PROMISED: {each}" for each in broken))
     return bool(broken)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, default in (("users", 150), ("seconds", 60), ("arrive", 3), ("active", 20), ("executions", 100_000)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--seeded", action="store_true", help="the database of DATABASE_URL was filled by bench.seed")
+    return parser.parse_args()
+
+
+def people(env: dict[str, str], made: dict[str, str], pid: int, options: argparse.Namespace) -> list[str]:
+    """They come and work beside the engine. Prints what they met, and answers what is not as promised."""
+    with active(env, options.active) as engine:
+        newest = json.loads(User(made, Tally()).get("/api/v1/executions?limit=1"))["items"][0]
+        made = {**made, "active": newest["executionId"]}
+        changes = subprocess.Popen([sys.executable, "-m", "bench.console", "change"], cwd=ROOT, env=env)
+        servers = tree(pid)
+        cpu = cpu_seconds(servers)
+        try:
+            tally = load(made, options.users, options.seconds, options.arrive)
+        finally:
+            changes.terminate()
+        cpu = cpu_seconds(servers) - cpu
+        print(f"engine with {options.active} runs: {engine.percent():.1f} % of one core")
+    print(f"load average {os.getloadavg()[0]:.1f}")
+    print("| address | requests | p50 ms | p95 ms |\n| --- | --- | --- | --- |")
+    return show(tally, options.seconds, cpu, options.users)
 
 
 if __name__ == "__main__":

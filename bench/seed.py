@@ -1,6 +1,8 @@
 """Fills a database with as much as the specification asks for, quickly: groups, plans, source servers, history.
 
 DATABASE_URL=… DJANGO_SECRET_KEY=… python -m bench.seed --groups 1000 --plans 500 --executions 10000
+
+The newest runs (--recent) have what they leave behind, too: sealed entries of the journal and lines of DRS's job logs.
 """
 
 import argparse
@@ -17,11 +19,15 @@ if TYPE_CHECKING:
     from executions.models import Execution
 
 WAVES = 2
+RECENT = 5_000
+LOG = ("JOB_START", "SNAPSHOT_START", "SNAPSHOT_END", "CONVERSION_START", "CONVERSION_END", "LAUNCH_START", "JOB_END")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Fill a database for benchmarks.")
-    for name, default in (("groups", 1000), ("servers", 4), ("plans", 500), ("executions", 10_000)):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, default in (
+        ("groups", 1000), ("servers", 4), ("plans", 500), ("executions", 10_000), ("recent", RECENT),
+    ):  # fmt: skip
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "drsorch_site.settings")
@@ -29,17 +35,18 @@ def main() -> None:
     from django.core.management import call_command
 
     call_command("migrate", verbosity=0)
-    seed(options.groups, options.servers, options.plans, options.executions)
+    seed(options.groups, options.servers, options.plans, options.executions, options.recent)
     print(
         f"{options.groups} groups of {options.servers} servers, {options.plans} plans, {options.executions} executions"
     )
 
 
-def seed(groups: int, servers: int, plans: int, executions: int) -> None:
+def seed(groups: int, servers: int, plans: int, executions: int, recent: int = RECENT) -> None:
     """Groups with their servers in the inventory, plans of two waves, and finished runs over the last years."""
     made_groups = groups_of(groups, servers)
     made_plans = _plans(plans, made_groups, servers)
     history(executions, made_plans)
+    leave_behind(recent)
 
 
 def server_id(group: int, position: int) -> str:
@@ -164,6 +171,43 @@ def _waves(first: int, runs: "list[Execution]") -> None:
     WaveRun.objects.bulk_create(waves, batch_size=1000)
     LaunchJob.objects.bulk_create(jobs, batch_size=1000)
     ServerRun.objects.bulk_create(servers, batch_size=1000)
+
+
+def leave_behind(recent: int) -> None:
+    """Journal and job logs of so many runs, the newest; the journal is sealed, as an engine would have done."""
+    from django.db import connection
+
+    from audit import sealing
+    from audit.models import AuditEntry
+    from executions.models import Execution, JobEvent, LaunchJob
+
+    runs = list(
+        Execution.objects.order_by("-started_at").values_list("pk", "plan_name", "started_at", "ended_at")[:recent]
+    )
+    AuditEntry.objects.bulk_create(
+        (
+            AuditEntry(
+                at=at, actor="bench", actor_kind="system", verb=verb, subject_kind="execution", subject_id=str(pk),
+                subject_name=name, detail={"attempt": 1},
+            )
+            for pk, name, started, ended in reversed(runs)
+            for verb, at in (("execution.start", started), ("execution.end", ended))
+        ),
+        batch_size=1000,
+    )  # fmt: skip
+    jobs = LaunchJob.objects.filter(wave__execution__started_at__gte=runs[-1][2]) if runs else LaunchJob.objects.none()
+    JobEvent.objects.bulk_create(
+        (
+            JobEvent(job_id=pk, at=created + timedelta(seconds=30 * at), event=event, data={}, digest=f"{pk}{at}"[-64:])
+            for pk, created in jobs.values_list("pk", "created_at")
+            for at, event in enumerate(LOG)
+        ),
+        batch_size=1000,
+    )
+    while sealing.seal() == sealing.BATCH:
+        pass
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
 
 
 def _runs(numbers: range, plans: list[uuid.UUID], begin: datetime) -> "Iterator[Execution]":
