@@ -192,6 +192,7 @@ def leave_behind(recent: int) -> None:
             )
             for pk, name, started, ended in reversed(runs)
             for verb, at in (("execution.start", started), ("execution.end", ended))
+            if at is not None
         ),
         batch_size=1000,
     )  # fmt: skip
@@ -200,6 +201,7 @@ def leave_behind(recent: int) -> None:
         (
             JobEvent(job_id=pk, at=created + timedelta(seconds=30 * at), event=event, data={}, digest=f"{pk}{at}"[-64:])
             for pk, created in jobs.values_list("pk", "created_at")
+            if created is not None
             for at, event in enumerate(LOG)
         ),
         batch_size=1000,
