@@ -4,7 +4,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from contract.rest.schema import describes
-from contract.rest.serializers import PLAN_ID, StrictSerializer, Text, read_query
+from contract.rest.serializers import StrictSerializer, Text, read_query
 from contract.rest.views import ApiView
 from contract.rights import AnyOf
 from doctor.checks import Asked, findings
@@ -14,9 +14,9 @@ ADMIN = AnyOf("see the check of this installation", ("drsorch_site.switch_accoun
 
 
 class DoctorQuery(StrictSerializer):
-    account = Text(required=False, described={"pattern": "^[0-9]{12}$"})
+    account = Text(required=False, allow_blank=False, described={"pattern": "^[0-9]{12}$"})
     region = Text(required=False)
-    plan = Text(required=False, described=PLAN_ID)
+    plan = Text(required=False, described={"description": "The id or the whole name of a recovery plan."})
 
 
 class DoctorView(ApiView):

@@ -123,6 +123,8 @@ class House:
             cache.clear()  # what failed sign-ins have counted
         before = len(self.log.found)
         told = ask(self.client, method, address, query, body, **environ)
+        if told.seconds > MOST_SECONDS:  # by a neighbour, or garbage of others? What is slow is so twice
+            told = ask(self.client, method, address, query, body, **environ)
         if fault := wrong(told, self.log.found[before:], may_be_unready=address == "/readyz"):
             sent = f"{ascii(query)[:150]} {ascii(environ)[:300]} {body[:100]!r}"
             self.found.append(f"{fault}: {method} {ascii(address)[:200]} {sent}")

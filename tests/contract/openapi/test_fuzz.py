@@ -43,7 +43,7 @@ class Size:
 
 SIZES = {
     "short": Size("examples,fuzzing,stateful", examples=6, cases=150, links=0),
-    "full": Size("examples,coverage,fuzzing,stateful", examples=160, cases=10_000, links=5),
+    "full": Size("examples,coverage,fuzzing,stateful", examples=180, cases=10_000, links=5),
 }
 
 
