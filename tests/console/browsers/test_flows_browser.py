@@ -164,3 +164,19 @@ def test_it_edits_groups_and_plans_without_a_script(desk: Desk, stage: Stage, ad
     page.get_by_role("link", name="Delete").click()
     page.get_by_role("button", name="Delete group").click()
     expect(page.locator("#groups")).to_contain_text("There are no protection groups yet")
+
+
+def test_of_many_groups_the_editor_proposes_those_that_somebody_types(desk: Desk, admin_user: User) -> None:
+    ProtectionGroup.objects.bulk_create(
+        ProtectionGroup(name=f"Tier {at:03}", name_key=f"tier {at:03}", region="us-east-1", account_id="1" * 12)
+        for at in range(150)
+    )
+    page = desk.sit(admin_user)
+    page.goto("/recovery-plans/new")
+    expect(page.locator("#group-names option")).to_have_count(100)
+    page.get_by_label("Add a protection group").press_sequentially("ier 14")
+    expect(page.locator("#group-names option")).to_have_count(10)
+    page.get_by_label("Add a protection group").fill("Tier 147")
+    expect(page.locator("#group-names option")).to_have_count(1)
+    page.get_by_role("button", name="Add group").click()
+    expect(page.get_by_role("link", name="Tier 147")).to_be_visible()
