@@ -41,12 +41,13 @@ def main() -> None:
     )
 
 
-def seed(groups: int, servers: int, plans: int, executions: int, recent: int = RECENT) -> None:
+def seed(groups: int, servers: int, plans: int, executions: int, recent: int = 0) -> None:
     """Groups with their servers in the inventory, plans of two waves, and finished runs over the last years."""
     made_groups = groups_of(groups, servers)
     made_plans = _plans(plans, made_groups, servers)
     history(executions, made_plans)
-    leave_behind(recent)
+    if recent:
+        leave_behind(recent)
 
 
 def server_id(group: int, position: int) -> str:
