@@ -159,9 +159,17 @@ class ExecutionShape(ExecutionSummary):
 
 
 def show_list(executions: Sequence[Execution], actor: Actor, now: datetime) -> list[ExecutionSummary]:
-    """Runs without their waves. `executions` must have `waves` prefetched."""
+    """Runs without their waves. `executions` must have `waves` prefetched, and need not have their copies of plans."""
     standing, tried = terminable_counts(executions), lineages(executions)
+    kept = dict(Execution.objects.filter(pk__in=_without_plan(executions)).values_list("pk", "plan_copy"))
+    for each in executions:
+        each.plan_copy = kept.get(each.pk, {})  # which lists do not read: it is as long as the plan
     return [_summary(each, actor, now, tried[each.pk], stands=each.pk in standing) for each in executions]
+
+
+def _without_plan(executions: Sequence[Execution]) -> list[uuid.UUID]:
+    """Those that alone say which plan they are of: it is gone."""
+    return [each.pk for each in executions if each.plan_id is None]
 
 
 def show_execution(execution_id: uuid.UUID, actor: Actor, now: datetime) -> ExecutionShape:

@@ -3,7 +3,7 @@
 import uuid
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Prefetch, Q
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -48,7 +48,7 @@ from executions.commands import control
 from executions.commands.abandon import abandon
 from executions.commands.hide_finished import HIDE
 from executions.commands.production import look_at_plan
-from executions.models import Execution
+from executions.models import Execution, WaveRun
 from executions.runs.allowed.actions import CONTROL, Meant, right_to_start
 from executions.states import ExecutionStatus, JobStatus, Kind
 from protection.inventory.recovery_instances import InstancesKnown
@@ -101,6 +101,13 @@ CANCEL: dict[str, Any] = {
 }
 
 
+# What a list says of waves: which is the current one, and for which a person is waited.
+WAVES_OF_LIST = Prefetch(
+    "waves",
+    WaveRun.objects.only("execution", "number", "status", "attempt", "started_at", "asked_at", "answered_at"),
+)
+
+
 class ExecutionQuery(StrictSerializer):
     planId = Text(required=False, described=PLAN_ID)
     status = OneOf(choices=STATUSES, required=False)
@@ -126,7 +133,7 @@ class ExecutionList(ApiView):
     def get(self, request: Request) -> Response:
         asked = read_query(request, ExecutionQuery)
         found, token = paging.page(
-            filtered(asked).prefetch_related("waves"),
+            filtered(asked).defer("plan_copy", "phase_times").prefetch_related(WAVES_OF_LIST),
             time="started_at",
             limit=paging.read_limit(asked.get("limit")),
             token=asked.get("nextToken"),

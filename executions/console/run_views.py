@@ -48,7 +48,8 @@ def execution_list(request: HtmxHttpRequest) -> HttpResponse:
     chosen = form.chosen()
     known = Execution.objects.hidden() if chosen.pop("hidden", False) else Execution.objects.shown()
     after = request.GET.get("after") or None
-    runs, token = page(known.filter(**chosen), time="started_at", limit=RUNS_A_PAGE, token=after)
+    listed = known.filter(**chosen).defer("plan_copy", "phase_times")
+    runs, token = page(listed, time="started_at", limit=RUNS_A_PAGE, token=after)
     filters = {name: request.GET[name] for name in form.chosen()}
     more = urlencode({**filters, "after": token}) if token else ""
     context = {

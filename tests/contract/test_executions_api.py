@@ -4,11 +4,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from drs_simulator.testing import RunningSimulator
 from drs_simulator.world.demo import demo_server_ids
 from executions.models import Execution, LaunchJob
+from executions.states import ExecutionStatus
 from plans.models import RecoveryPlan
+from tests.console import world
 from tests.support.api_client import Api, answer, refusal
 from tests.support.stage import Stage
 
@@ -250,7 +254,7 @@ def test_it_lists_newest_first_and_filters(admin: Api, stage: Stage) -> None:
     assert history(admin, "ExecutionType=RECOVERY&status=PENDING") == ["Two"]
     item = answer(admin.get("/executions?limit=1"))["items"][0]
     whole = answer(admin.get(f"/executions/{item['executionId']}"))
-    assert set(whole) - set(item) == {"waves"}
+    assert set(whole) - set(item) == {"waves", "earlierInstances"}
     assert item == {name: whole[name] for name in item} | {"duration": item["duration"]}
 
 
@@ -286,3 +290,15 @@ def test_bulk_delete_keeps_what_runs(admin: Api, stage: Stage) -> None:
     assert answer(admin.delete("/executions")) == {"deletedCount": 1, "totalScanned": 2, "kept": []}
     assert answer(admin.get(over["statusUrl"]))["hiddenTime"]
     answer(admin.get(running["statusUrl"]))
+
+
+def test_a_list_of_runs_reads_no_copies_of_plans_but_of_those_that_are_gone(admin: Api) -> None:
+    kept, gone = world.ended(ExecutionStatus.COMPLETED, "Kept"), world.ended(ExecutionStatus.COMPLETED, "Gone")
+    with CaptureQueriesContext(connection) as asked:
+        before = {each["executionId"]: each["planId"] for each in answer(admin.get("/executions"))["items"]}
+    assert not [each for each in asked if "plan_copy" in each["sql"] or "phase_times" in each["sql"]]
+    RecoveryPlan.objects.get(pk=gone.plan_id).delete()
+    with CaptureQueriesContext(connection) as more:
+        after = {each["executionId"]: each["planId"] for each in answer(admin.get("/executions"))["items"]}
+    assert before == after == {str(kept.pk): str(kept.plan_id), str(gone.pk): str(gone.plan_id)}
+    assert len([each for each in more if "plan_copy" in each["sql"]]) == 1
