@@ -108,7 +108,7 @@ def test_it_asks_as_many_questions_for_a_big_run_as_for_a_small_one(
 ) -> None:
     run = world.ended(ExecutionStatus.COMPLETED, sizes=(60, 60, 1))
     look(console, "settings")
-    with django_assert_max_num_queries(24):
+    with django_assert_max_num_queries(26):
         look(console, "execution", run.pk)
     with django_assert_max_num_queries(32):
         look(console, "plan", run.plan_id)

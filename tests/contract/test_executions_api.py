@@ -297,7 +297,7 @@ def test_a_list_of_runs_reads_no_copies_of_plans_but_of_those_that_are_gone(admi
     with CaptureQueriesContext(connection) as asked:
         before = {each["executionId"]: each["planId"] for each in answer(admin.get("/executions"))["items"]}
     assert not [each for each in asked if "plan_copy" in each["sql"] or "phase_times" in each["sql"]]
-    RecoveryPlan.objects.get(pk=gone.plan_id).delete()
+    RecoveryPlan.objects.get(name="Gone").delete()
     with CaptureQueriesContext(connection) as more:
         after = {each["executionId"]: each["planId"] for each in answer(admin.get("/executions"))["items"]}
     assert before == after == {str(kept.pk): str(kept.plan_id), str(gone.pk): str(gone.plan_id)}
