@@ -81,11 +81,11 @@ def untagged(run: Run, wave: WaveRun, job: LaunchJob, jobs: Iterable[Job]) -> li
     return _oldest_first(each for each in found if each.job_id not in owned)
 
 
-def named_by_instances(
-    drs: Drs, run: Run, wave: WaveRun, job: LaunchJob, jobs: Sequence[Job]
-) -> AwsCalls[Sequence[Job]]:
-    """The same jobs; those that have neither a tag nor participants have the servers whose instances name them. Asks
-    only where there are such."""
+def jobs_since_wave(run: Run, wave: WaveRun, job: LaunchJob) -> AwsCalls[Sequence[Job]]:
+    """What DRS lists that may be this launch. Jobs that have neither a tag nor participants have the servers whose
+    instances name them; asks for those only where there are such."""
+    drs = Drs(job.region, job.account_id, reading="poller")
+    jobs: Sequence[Job] = yield partial(drs.jobs_since, look_since(run, wave))
     bare = {each.job_id for each in untagged(run, wave, job, jobs) if not each.participants}
     if not bare:
         return jobs

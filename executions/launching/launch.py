@@ -28,8 +28,8 @@ from executions.launching.adopt import (
     adopt,
     adopt_found,
     clear_failures,
+    jobs_since_wave,
     look_since,
-    named_by_instances,
 )
 from executions.launching.occupied_by import by_occupant, jobs_of_ours, occupied_by
 from executions.launching.production_guard import spares_production
@@ -157,10 +157,8 @@ def _record_intent(run: Run, wave: WaveRun, job: LaunchJob, lags: Mapping[str, i
 
 def _adopt_if_found(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> AwsCalls[bool]:
     """Look for the launch at DRS and take it over; True when there was nothing left to send, or nothing to see now."""
-    drs = Drs(job.region, job.account_id, reading="poller")
     try:
-        jobs = yield partial(drs.jobs_since, look_since(run, wave))
-        jobs = yield from named_by_instances(drs, run, wave, job, jobs)
+        jobs = yield from jobs_since_wave(run, wave, job)
     except DrsError as error:
         text = f"AWS does not say whether it received the launch: {error.message}"
         now = clock()
@@ -176,10 +174,9 @@ def _adopt_if_found(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> Aw
 def adopt_late(run: Run, clock: Clock) -> AwsCalls[None]:
     """Unconfirmed launches of an abandoned run: never sent again, but adopted if DRS shows them after all."""
     for job in unconfirmed_launches(run.execution).select_related("wave"):
-        drs, asked_at = Drs(job.region, job.account_id, reading="poller"), clock()
+        asked_at = clock()
         try:
-            jobs = yield partial(drs.jobs_since, look_since(run, job.wave))
-            jobs = yield from named_by_instances(drs, run, job.wave, job, jobs)
+            jobs = yield from jobs_since_wave(run, job.wave, job)
         except DrsError:
             continue  # asked again at the next poll
         if not adopt_found(run, job.wave, job, jobs, clock) and not _may_still_be_accepted(run, job, asked_at):
