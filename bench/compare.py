@@ -8,7 +8,6 @@ Processor time is of the web's thread alone, by Django's test client, not of the
 the neighbours on a machine than of the product.
 """
 
-import argparse
 import gzip
 import json
 import os
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.lists import ROOT, environment
+from bench.measures import options_of
 
 if TYPE_CHECKING:
     from executions.models import Execution
@@ -42,7 +42,7 @@ Row = tuple[float, int]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options_of(__doc__)
     parser.add_argument("--baseline", type=Path)
     parser.add_argument("--store", type=Path)
     options = parser.parse_args()

@@ -22,6 +22,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from bench.lists import PORT, ROOT, environment, web
+from bench.measures import options_of
 
 BASE = f"http://127.0.0.1:{PORT}"
 REPEATS = 30
@@ -34,6 +35,7 @@ def main() -> None:
         return prepare()
     if sys.argv[1:] == ["change"]:
         return change()
+    options_of(__doc__).parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         env = environment(scratch)
         ENV.update(env)

@@ -11,7 +11,6 @@ next wave's StartRecovery. Processor time is of the engine with all its processe
 come within its time ends the bench with 1; it never waits for good.
 """
 
-import argparse
 import os
 import time
 from collections import defaultdict
@@ -20,6 +19,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
+from bench.measures import options_of
 from bench.world import World, cpu_seconds, engine, percentile, world
 
 REGIONS = ("us-east-1", "us-west-2")
@@ -144,7 +144,7 @@ def hand_over(runs: int) -> list[Row]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options_of(__doc__)
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--servers", type=int, default=1, help="of each wave")
     parser.add_argument("--seconds", type=float, default=90)

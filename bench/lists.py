@@ -17,6 +17,8 @@ from pathlib import Path
 
 import requests
 
+from bench.measures import options_of
+
 ROOT = Path(__file__).resolve().parent.parent
 PORT = 8765
 BASE = f"http://127.0.0.1:{PORT}/api/v1"
@@ -76,6 +78,7 @@ def measure(session: requests.Session, path: str) -> tuple[float, float, int]:
 
 
 def main() -> None:
+    options_of(__doc__).parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         env = environment(scratch)
         subprocess.run([sys.executable, "-m", "bench.seed"], cwd=ROOT, env=env, check=True)

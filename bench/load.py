@@ -32,7 +32,7 @@ from html import unescape
 
 from bench.active import AWS, active
 from bench.lists import PORT, ROOT, environment, manage, web
-from bench.measures import cpu_seconds, percentile, tree
+from bench.measures import cpu_seconds, options_of, percentile, tree
 
 PAGES = [
     "/", "/executions", "/recovery-plans", "/protection-groups?q=00123", "/source-servers?q=12",
@@ -200,7 +200,7 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options_of(__doc__)
     for name, default in (("users", 150), ("seconds", 60), ("arrive", 3), ("active", 20), ("executions", 100_000)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--seeded", action="store_true", help="the database of DATABASE_URL was filled by bench.seed")

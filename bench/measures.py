@@ -1,7 +1,13 @@
 """Figures that several benchmarks make. Knows no Django."""
 
+import argparse
 import os
 from pathlib import Path
+
+
+def options_of(doc: str | None) -> argparse.ArgumentParser:
+    """The options of a benchmark, whose `--help` says what it measures."""
+    return argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
 def percentile(values: list[float], share: float) -> float:

@@ -10,10 +10,13 @@ import statistics
 import tempfile
 import time
 
+from bench.measures import options_of
+
 REPEATS = 5
 
 
 def main() -> None:
+    options_of(__doc__).parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         os.environ.setdefault("DATABASE_URL", f"sqlite:///{scratch}/bench.sqlite3")
         os.environ.setdefault("DJANGO_SECRET_KEY", secrets.token_urlsafe(48))

@@ -17,6 +17,7 @@ from collections import Counter
 from datetime import timedelta
 from typing import Any
 
+from bench.measures import options_of
 from bench.world import ROOT, OneClock, World, world
 
 STEP_SECONDS = 15.0
@@ -63,7 +64,7 @@ def play(made: World, clock: OneClock) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options_of(__doc__)
     parser.add_argument("--runs", type=int, default=20, help="at once")
     parser.add_argument("--waves", type=int, default=2, help="of each run")
     parser.add_argument("--servers", type=int, default=1, help="of each wave")

@@ -5,7 +5,6 @@ DATABASE_URL=… DJANGO_SECRET_KEY=… python -m bench.seed --groups 1000 --plan
 The newest runs (--recent) have what they leave behind, too: sealed entries of the journal and lines of DRS's job logs.
 """
 
-import argparse
 import os
 import uuid
 from collections.abc import Iterator
@@ -14,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import django
 from django.utils import timezone
+
+from bench.measures import options_of
 
 if TYPE_CHECKING:
     from executions.models import Execution
@@ -24,7 +25,7 @@ LOG = ("JOB_START", "SNAPSHOT_START", "SNAPSHOT_END", "CONVERSION_START", "CONVE
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options_of(__doc__)
     for name, default in (
         ("groups", 1000), ("servers", 4), ("plans", 500), ("executions", 10_000), ("recent", RECENT),
     ):  # fmt: skip

@@ -3,16 +3,16 @@
 On PostgreSQL: script/with-postgres --durable .venv/bin/python -m bench.start
 """
 
-import argparse
 import time
 from datetime import datetime
 from itertools import islice
 
+from bench.measures import options_of
 from bench.world import engine, percentile, world
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = options_of(__doc__)
     parser.add_argument("--runs", type=int, default=100)
     options = parser.parse_args()
     with world(plans=options.runs) as made, engine():
