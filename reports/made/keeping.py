@@ -81,13 +81,13 @@ def keep(execution: Execution, state: str, found: RecordShape) -> None:
 
 def failed(execution_id: uuid.UUID, reason: str) -> None:
     """Tell those who wait that it could not be made."""
-    MadeReport.objects.filter(pk=execution_id).update(trouble=reason[:500], tries=TRIES)
+    MadeReport.objects.filter(pk=execution_id).update(trouble=reason[:500], tries=0)
 
 
 def _ask(execution: Execution, now: datetime) -> BeingMade:
     row, _ = MadeReport.objects.get_or_create(pk=execution.pk)
     is_due = Q(asked_at=None) | Q(asked_at__lt=now - ASK_AGAIN)
-    mine = MadeReport.objects.filter(is_due, pk=execution.pk).update(asked_at=now, tries=F("tries") + 1)
+    mine = MadeReport.objects.filter(is_due, pk=execution.pk).update(asked_at=now, tries=F("tries") + 1, trouble="")
     if mine and not queue.enqueue(TASK, str(execution.pk)):
         failed(execution.pk, "The engines' queue could not be reached.")
     row.refresh_from_db(fields=["tries", "trouble", "asked_at"])

@@ -130,6 +130,11 @@ def test_what_goes_wrong_is_told_to_who_waits(chief: Client) -> None:
     told = page(chief, run).content.decode()
     assert "The report could not be made. KeyError" in told
     assert 'hx-trigger="every 3s' not in told
+    ServerRun.objects.filter(wave=run.waves.all()[0]).update(job=job)
+    MadeReport.objects.update(asked_at=timezone.now() - ASK_AGAIN * 2)
+    assert "is being made" in page(chief, run).content.decode(), "a minute later it is tried again"
+    work()
+    assert "app-0-1<" in page(chief, run).content.decode()
 
 
 def test_the_api_says_that_it_is_being_made(admin: Api) -> None:
