@@ -90,7 +90,7 @@ def cleanup(execution: Execution, rows: Sequence[WaveRows]) -> CleanupShape:
             requestedTime=unix(job.requested_at),
             errorMessage=job.error_message or None,
         )
-        for job in execution.terminations.all()
+        for job in told.jobs
     ]
     return CleanupShape(
         status=execution.termination_status,

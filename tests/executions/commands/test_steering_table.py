@@ -31,7 +31,7 @@ def waits(run: Execution, now: datetime) -> None:
 
 def asks(run: Execution, now: datetime) -> None:
     """The first wave has failed, and the run waits for a decision."""
-    run.waves.filter(number=0).update(status="FAILED", on_failure="PAUSE", asked_at=now)
+    run.waves.filter(number=0).update(status="FAILED", ended_at=now, on_failure="PAUSE", asked_at=now)
     run.waves.filter(number=1, status="PAUSED").update(status="PENDING")
     ServerRun.objects.filter(wave__execution=run, wave__number=0).update(launch_status="FAILED")
 

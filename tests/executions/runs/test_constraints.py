@@ -52,11 +52,11 @@ def test_the_database_refuses_what_no_run_can_be(mistake: str) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_rows_of_before_are_repaired_so_that_the_constraints_take_them(request: pytest.FixtureRequest) -> None:
+    run = made()  # with the columns of today
     executor = MigrationExecutor(connection)
     latest = executor.loader.graph.leaf_nodes()
     executor.migrate([("executions", "0025_places")])
     request.addfinalizer(lambda: MigrationExecutor(connection).migrate(latest))
-    run = made()
     Execution.objects.update(next_step_at=None)
     first, second = WaveRun.objects.order_by("number")
     WaveRun.objects.filter(pk=first.pk).update(status="COMPLETED")
@@ -64,7 +64,7 @@ def test_rows_of_before_are_repaired_so_that_the_constraints_take_them(request: 
     third = WaveRun.objects.create(execution=run, number=2, name="W", status="PAUSED")
     LaunchJob.objects.filter(wave=first).update(job_id="")
     LaunchJob.objects.filter(wave=second).update(job_id="drsjob-30000000000000002")
-    ServerRun.objects.update(launch_status="LAUNCHED")
+    ServerRun.launches.update(launch_status="LAUNCHED")
     TerminationJob.objects.update(status="STARTED")
     MigrationExecutor(connection).migrate(latest)
     assert Execution.objects.get().next_step_at == datetime(9000, 1, 1, tzinfo=UTC), "nobody looks at it, as before"
