@@ -6,12 +6,13 @@ is sent again when, and only when, something that it shows is another. Where tha
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from typing import Any
 
 from django.core.cache import cache
-from django.db.models import Case, Q, Value, When
+from django.db.models import Case, Q, QuerySet, Value, When
 from django.template.loader import render_to_string
 
 from executions.console.live_page.page_content import Live, WaveCard
@@ -23,6 +24,8 @@ ROWS_AT_FIRST = 50  # of all waves of a page
 ASKED_AT_MOST = 100_000
 KEPT_SECONDS = 3600
 COLUMNS = ["id", *(each.attname for each in ServerRun._meta.concrete_fields if not each.primary_key)]
+WAVE = COLUMNS.index("wave_id")
+Row = tuple[Any, ...]  # the values of COLUMNS
 TOKEN = re.compile(r"([0-9]{1,5})\.([0-9]{1,6})\.([0-9]{1,9})\.([0-9a-f]{16})")
 EXCEPTIONS_FIRST = Case(
     When(Q(launch_status=LaunchStatus.FAILED), Value(0)),
@@ -58,11 +61,14 @@ class ServerRows:
     """The first rows of a wave, what failed before the others. The run's `revision` was read before them: what they
     show may be newer, never older."""
 
-    def __init__(self, wave: WaveCard, revision: int, most: int | None = None) -> None:
+    def __init__(
+        self, wave: WaveCard, revision: int, most: int | None = None, *, read: Iterable[Row] | None = None
+    ) -> None:
+        """`read` are the rows of a wave that has no more than `most`, if somebody has them."""
         self.wave = wave
         self.most = _bounded(most or MOST)
-        found = ServerRun.objects.filter(wave=wave.run.pk).order_by(EXCEPTIONS_FIRST, "position")
-        self._rows = {row[0]: row for row in found.values_list(*COLUMNS)[: self.most]}
+        found: Iterable[Row] = _rows([wave])[: self.most] if read is None else read
+        self._rows = {row[0]: row for row in found}
         # Beside its own columns a row shows these of its wave.
         shared = (wave.is_dry_run, wave.is_steerable, wave.run.started_at, wave.run.ended_at)
         self._digests = {pk: _digest(row, shared) for pk, row in self._rows.items()}
@@ -112,7 +118,12 @@ def _told(token: Token, before: Token) -> str:
     return render_to_string("executions/_known.html", {"token": token, "before": before})
 
 
-def _server(row: Sequence[object]) -> ServerRun:
+def _rows(waves: Iterable[WaveCard]) -> QuerySet[ServerRun, Row]:
+    keys = [wave.run.pk for wave in waves]
+    return ServerRun.objects.filter(wave__in=keys).order_by(EXCEPTIONS_FIRST, "position").values_list(*COLUMNS)
+
+
+def _server(row: Row) -> ServerRun:
     return ServerRun.from_db(None, COLUMNS, row)
 
 
@@ -123,12 +134,18 @@ def _digest(*parts: object) -> str:
 def rows_at_first(live: Live, wanted: int | None, most: int | None) -> list[tuple[WaveCard, ServerRows | None]]:
     """The waves of a page, with the rows that it has from the beginning: of the wave that somebody `wanted`, then of
     the current one, then of others, as long as there are few. The rest comes when somebody sees its wave."""
-    left, read = ROWS_AT_FIRST, dict[int, ServerRows]()
-    first = [wave for wave in live.waves if wave is live.current]
-    for wave in [*first, *live.waves]:
-        number = wave.run.number
-        if number in read or (number != wanted and wave.total > left):
-            continue
-        left -= wave.total
-        read[number] = ServerRows(wave, live.execution.revision, most if number == wanted else None).shown()
-    return [(wave, read.get(wave.run.number)) for wave in live.waves]
+    left, few = ROWS_AT_FIRST, list[WaveCard]()
+    others = [wave for wave in live.waves if wave.run.number != wanted]
+    for wave in sorted(others, key=lambda each: each is not live.current):
+        if wave.total <= left:
+            left -= wave.total
+            few.append(wave)
+    by_wave: dict[int, list[Row]] = {wave.run.pk: [] for wave in few}
+    for row in _rows(few):
+        by_wave[row[WAVE]].append(row)
+    revision = live.execution.revision
+    found = {wave.run.number: ServerRows(wave, revision, read=by_wave[wave.run.pk]).shown() for wave in few}
+    for wave in live.waves:
+        if wave.run.number == wanted:
+            found[wanted] = ServerRows(wave, revision, most).shown()
+    return [(wave, found.get(wave.run.number)) for wave in live.waves]

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -206,3 +208,11 @@ def test_a_small_run_has_its_rows_from_the_beginning_and_its_current_wave_before
     html = console.get(f"/executions/{run.pk}").content.decode()
     assert {"tier 1" in each for each in re.findall(r'scope="row"><a[^>]*>([^<]+)<', html)} == {False}
     assert len(ROW.findall(html)) == 30
+
+
+def test_the_rows_of_many_small_waves_are_read_at_once(console: Client) -> None:
+    run = live_run(waves=12, servers=2)
+    with CaptureQueriesContext(connection) as asked:
+        html = console.get(f"/executions/{run.pk}").content.decode()
+    assert len(ROW.findall(html)) == 24
+    assert len([each for each in asked if "hostname" in each["sql"]]) == 1
