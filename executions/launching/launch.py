@@ -134,6 +134,7 @@ def _record_intent(run: Run, wave: WaveRun, job: LaunchJob, lags: Mapping[str, i
         run.write(now, status=d.running_status(wave.state, cancelled=False))
         mine = LaunchJob.objects.filter(pk=job.pk, status=JobStatus.QUEUED, attempt=job.attempt, job_id="")
         columns = {"attempt": job.attempt + 1, "intent_at": now, "refused_since": job.refused_since}
+        columns["stood_before"] = job.stood_before
         if not mine.update(status=JobStatus.INITIATED, not_before=None, **columns):
             raise ClaimLost
         job.status, job.attempt, job.intent_at = JobStatus.INITIATED, job.attempt + 1, now
@@ -202,12 +203,38 @@ def reconcile(run: Run, wave: WaveRun, job_id: uuid.UUID, clock: Clock) -> AwsCa
     if job.intent_at is None or _may_still_be_accepted(run, job, asked_at):
         text = "The answer to a launch was lost; checking AWS for the launch before anything is sent again."
         _look_up_later(run, wave, job, text, now)
+    elif (stands := (yield from _standing_unexplained(run, wave, job, clock))) is None:
+        return
+    elif stands:
+        text = (
+            f"AWS lists {', '.join(stands)}, which did not stand when this launch was sent, but not its job:"
+            " it may be this launch. Nothing was sent again. Look at that instance before you try again."
+        )
+        reject(run, wave, job, Code.LAUNCH_REJECTED, text, now)
     elif is_out_of_time(job, now):
         text = f"AWS never gave a clear answer, and started nothing.{_last_words(run, job)}"
         reject(run, wave, job, Code.LAUNCH_REJECTED, text, now)
     else:
         job.cleared_at = now
         requeue(run, wave, job, now, not_before=now, message="", verb="launch.cleared")
+
+
+def _standing_unexplained(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> AwsCalls[list[str] | None]:
+    """Instances of its servers that came after it was sent, of jobs that DRS does not know any more: somebody may have
+    deleted the very job that is looked for. None while DRS does not say."""
+    if job.stood_before is None:
+        return []
+    drs = Drs(job.region, job.account_id, reading="poller")
+    try:
+        instances = yield partial(drs.recovery_instances, _servers(job))
+        came = [each for each in instances if each.recovery_instance_id not in job.stood_before]
+        ids = sorted({each.job_id for each in came if each.job_id})
+        known = {each.job_id for each in (yield partial(drs.jobs, ids))} if ids else set()
+    except DrsError as error:
+        _look_up_later(run, wave, job, f"AWS does not say which instances stand: {error.message}", clock())
+        return None
+    known |= set(LaunchJob.objects.filter(job_id__in=ids).values_list("job_id", flat=True))
+    return sorted(each.recovery_instance_id for each in came if each.job_id not in known)
 
 
 def _last_words(run: Run, job: LaunchJob) -> str:

@@ -27,9 +27,11 @@ OPERATION = "DescribeRecoveryInstances"
 
 
 def spares_production(run: Run, wave: WaveRun, job: LaunchJob, servers: Sequence[str], clock: Clock) -> AwsCalls[bool]:
-    """Before a launch is intended: True when it may be sent with all these servers. Else it waits, has nothing left to
-    launch, or has lost some of its servers and is to be looked at again. Raises ClaimLost."""
+    """Before a launch is intended: True when it may be sent with all these servers, and the job knows what stood then.
+    Else it waits, has nothing left to launch, or has lost some of its servers and is to be looked at again. Raises
+    ClaimLost."""
     is_recovery = run.execution.purpose.is_recovery
+    job.stood_before = None
     try:
         listed = yield partial(Drs(job.region, job.account_id, reading="guard").recovery_instances, servers)
     except DrsError as error:
@@ -40,6 +42,7 @@ def spares_production(run: Run, wave: WaveRun, job: LaunchJob, servers: Sequence
         return False
     if OPERATION in run.execution.aws_error and not transitions.is_watched(run.execution):
         run.write(clock(), failures=0, failing_since=None, aws_error="")
+    job.stood_before = sorted(each.recovery_instance_id for each in listed)
     in_the_way = _not_agreed(run.execution, listed, servers)
     if not in_the_way:
         return True

@@ -32,6 +32,7 @@ class LaunchJob(models.Model):
     refused_as = models.CharField(max_length=24, blank=True, default="", db_default="", help_text="Why it last did")
     queued_at = models.DateTimeField(null=True, help_text="Since when it waits for a quota of DRS")
     intent_at = models.DateTimeField(null=True)
+    stood_before = models.JSONField(null=True, help_text="Instances of its servers then; null where DRS did not say")
     job_id = models.CharField(max_length=24, blank=True)
     created_at = models.DateTimeField(null=True, help_text="When DRS made the job")
     recorded_at = models.DateTimeField(null=True, help_text="When we learned its id")

@@ -148,3 +148,20 @@ def test_a_conflict_is_sent_again_while_drs_does_not_say_who_is_busy(stage: Stag
     stage.wait(lambda: LaunchJob.objects.exclude(job_id="").exists(), run, step=15, limit=180)
     assert len(stage.launches()) == 1
     assert not AuditEntry.objects.filter(verb="launch.unclear").exists()
+
+
+@pytest.mark.parametrize("kind", [Kind.DRILL, Kind.RECOVERY])
+def test_a_launch_whose_job_was_deleted_before_anybody_saw_it_is_not_sent_again(still: StillStage, kind: Kind) -> None:
+    still.look()
+    still.simulator.scenario("drop_connection_after_effect", operation="StartRecovery", times=1)
+    still.simulator.scenario("visibility_delay", seconds=100_000, times=1)
+    run = still.start(still.plan(APPS), kind)
+    still.look()
+    still.advance(1_500)
+    still.simulator.scenario("jobs_deleted")
+    still.until(run, "FAILED", step=60, limit=7_200)
+    assert len(still.launches()) == 1
+    job = LaunchJob.objects.get()
+    assert job.status == "REJECTED"
+    assert "Nothing was sent again" in job.error_message
+    assert all(each["id"] in job.error_message for each in still.simulator.state()["instances"])
