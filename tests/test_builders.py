@@ -16,6 +16,7 @@ from tests.support import inventory
 pytestmark = pytest.mark.django_db
 
 TIMES = {"seen_at", "tried_at", "as_of", "instances_as_of", "created_at", "updated_at", "lag_duration", "lag_seconds"}
+TIMES |= {"agent_silent_since", "digest"}  # which is of lags, too
 REGION = "us-east-1"
 
 

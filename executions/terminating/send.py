@@ -27,15 +27,24 @@ from executions.terminating.instances import lock_run, roll_up, wake_by
 
 SECONDS = 20.0  # how long a person waits while DRS refuses part after part; an engine goes on with the rest
 
+QUOTA_PATIENCE = timedelta(hours=6)  # no DRS job runs for longer: by then another one's place was free
+NO_ROOM = "DRS works on as many jobs and servers here as it takes at once. These are asked for when some have ended."
+
 Parts = list[TerminationJob]
 
 
 def send(execution: Execution, jobs: Iterable[TerminationJob], window: SendWindow, clock: Clock) -> AwsCalls[None]:
-    """Ask DRS for these requests, just intended, and then for what refused ones were split into."""
+    """Ask DRS for these requests, just intended, and then for what refused ones were split into. Where DRS takes no
+    more now, the rest is not asked for: it waits."""
     parts: Parts = []
+    full: set[tuple[str, str]] = set()
     for job in jobs:
+        if _place(job) in full:
+            _wait(execution, job, Trouble.QUOTA.name, NO_ROOM, clock())
+            continue
         parts += yield from _send_one(execution, job, window, clock)
-    yield from send_queued(execution, parts, clock, max_wait=SECONDS)
+        full |= {_place(job)} if job.waits_for == NO_ROOM else set()
+    yield from send_queued(execution, [each for each in parts if _place(each) not in full], clock, max_wait=SECONDS)
 
 
 def send_queued(
@@ -44,12 +53,21 @@ def send_queued(
     """Ask for what waited, and for its parts. A row goes from QUEUED to INITIATED before its call: of several engines
     one asks, and what becomes of its request is found out as after any other."""
     left, until = list(jobs), time.monotonic() + max_wait
+    full: set[tuple[str, str]] = set()
     while left and time.monotonic() < until:
         job = left.pop(0)
+        if _place(job) in full:
+            continue
         window, now = SendWindow(settings.SEND_WINDOW_SECONDS), clock()
         waiting = TerminationJob.objects.filter(pk=job.pk, status=JobStatus.QUEUED, job_id="")
         if waiting.update(status=JobStatus.INITIATED, intent_at=now):
+            job.status = JobStatus.INITIATED
             left += yield from _send_one(execution, job, window, clock)
+            full |= {_place(job)} if job.waits_for == NO_ROOM else set()
+
+
+def _place(job: TerminationJob) -> tuple[str, str]:
+    return job.account_id, job.region
 
 
 def _send_one(execution: Execution, job: TerminationJob, window: SendWindow, clock: Clock) -> AwsCalls[Parts]:
@@ -70,6 +88,9 @@ def _after_refusal(execution: Execution, job: TerminationJob, error: DrsError, n
             return []
         case Trouble.CONFLICT | Trouble.INVALID | Trouble.NOT_FOUND:
             return _after_refused_instance(execution, job, error, now)
+        case Trouble.QUOTA if now < job.requested_at + QUOTA_PATIENCE:
+            _wait(execution, job, error.code, NO_ROOM, now)
+            return []
         case (
             Trouble.THROTTLED
             | Trouble.QUOTA
@@ -146,6 +167,7 @@ def _split(execution: Execution, job: TerminationJob, error: DrsError, kept: Col
             server_ids=_server_ids(rest),
             status=JobStatus.QUEUED,
             requested_by=job.requested_by,
+            requested_at=job.requested_at,
         )
         wake_by(execution, now + timedelta(seconds=settings.POLL_SECONDS))
         detail = {"apart": job.instance_ids, "rest": part.instance_ids, "text": error.message}
@@ -165,14 +187,20 @@ def _wait_for_launch(
     execution: Execution, job: TerminationJob, error: DrsError, launching: list[str], now: datetime
 ) -> None:
     text = f"DRS has not ended {' and '.join(launching)} yet, which launched them. They are terminated when it has."
+    _wait(execution, job, error.code, text, now)
+
+
+def _wait(execution: Execution, job: TerminationJob, code: str, text: str, now: datetime) -> None:
+    """It was certainly not accepted, and an engine asks again."""
     with transaction.atomic():
         lock_run(execution)
         sent = TerminationJob.objects.filter(pk=job.pk, status=JobStatus.INITIATED, job_id="")
-        if sent.update(status=JobStatus.QUEUED, error_code=error.code, error_message=text):
+        if sent.update(status=JobStatus.QUEUED, error_code=code, error_message=text):
             wake_by(execution, now + timedelta(seconds=settings.POLL_SECONDS))
             if job.error_message != text:
-                note(execution, "terminate.waits", outcome=error.code, region=job.region, text=text)
+                note(execution, "terminate.waits", outcome=code, region=job.region, text=text)
             transitions.touch(execution, now)
+            job.status, job.error_code, job.error_message = JobStatus.QUEUED, code, text
 
 
 def confirm(execution: Execution, job: TerminationJob, found: Job, now: datetime) -> None:

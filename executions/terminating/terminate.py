@@ -239,6 +239,7 @@ def record_intents(
                 status=status,
                 intent_at=now if status is JobStatus.INITIATED else None,
                 requested_by=actor.name,
+                requested_at=now,
             )
             for (account, region), here in ({} if has_nothing_left else terminable_by_region(execution)).items()
             if (account, region) not in silent

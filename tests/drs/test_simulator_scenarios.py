@@ -28,6 +28,7 @@ TESTED_ELSEWHERE = {
     *("refuses_instance", "terminate_untold", "ec2_terminated", "left_drs"),
     "untold_launches",
     *("refusal_style", "server_refused"),
+    *("agent_silent", "subnet_full", "vcpus_exhausted"),  # and test_odd_servers.py, test_room.py
 }
 
 

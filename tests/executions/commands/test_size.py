@@ -63,8 +63,8 @@ def test_a_run_is_cleaned_up(stage: Stage, admin: Api, servers: int) -> None:
         row.source_server_id, row.recovery_instance_id = source, instance
     ServerRun.objects.bulk_update(rows, ["source_server_id", "recovery_instance_id"], batch_size=1_000)
     told = answer(quickly(lambda: admin.post(f"/executions/{run.pk}/terminate-instances", {})))
-    at_once = min(servers, 500)  # what DRS takes; the rest is refused by its quota, and is terminated again later
-    assert (len(told["terminated"]), len(told["failed"])) == (at_once, servers - at_once)
+    at_once = min(servers, 500)  # what DRS takes; the rest waits for room
+    assert (len(told["terminated"]), len(told["failed"])) == (at_once, 0)
     asked = [each for ids in TerminationJob.objects.values_list("instance_ids", flat=True) for each in ids]
     assert (len(asked), len(set(asked))) == (servers, servers)
-    assert len(stage.simulator.journal("TerminateRecoveryInstances")) == servers // 100
+    assert len(stage.simulator.journal("TerminateRecoveryInstances")) == min(servers // 100, 6)

@@ -89,7 +89,7 @@ def test_a_run_whose_news_cannot_be_kept_says_so_and_keeps_no_other_from_its_own
     LaunchJob.objects.update(status="STARTED")
     told_launched(monkeypatch, stage)
     monkeypatch.setattr(save_answers, "save", fail_for(first_job(), save_answers.save, error))
-    stage.look(1)
+    stage.look()
     cured(stage, check_only_the_first_waits(stage), monkeypatch)
 
 
@@ -108,7 +108,7 @@ def test_a_run_whose_news_cannot_even_be_compared_is_the_only_one_to_wait(
         return drs_answers.compare(job, *told)  # type: ignore[arg-type]
 
     monkeypatch.setattr(save_answers, "compare", fail)
-    stage.look(1)
+    stage.look()
     cured(stage, check_only_the_first_waits(stage), monkeypatch)
 
 
@@ -119,7 +119,7 @@ def test_an_id_that_no_database_takes_stops_one_run(stage: Stage, monkeypatch: p
     stage.packs.touched = True
     LaunchJob.objects.update(status="STARTED")
     told_launched(monkeypatch, stage, "i-3\x00")
-    stage.look(1)
+    stage.look()
     cured(stage, check_only_the_first_waits(stage), monkeypatch)
 
 

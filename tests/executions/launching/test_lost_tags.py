@@ -1,6 +1,6 @@
 """A launch whose answer was lost, where the tags of DRS's jobs do not come back: it is known by its servers."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.test import override_settings
@@ -164,4 +164,5 @@ def test_a_launch_whose_job_was_deleted_before_anybody_saw_it_is_not_sent_again(
     job = LaunchJob.objects.get()
     assert job.status == "REJECTED"
     assert "Nothing was sent again" in job.error_message
-    assert all(each["id"] in job.error_message for each in still.simulator.state()["instances"])
+    standing = cast("list[dict[str, Any]]", still.simulator.state()["instances"])
+    assert all(each["id"] in job.error_message for each in standing)

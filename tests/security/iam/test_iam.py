@@ -42,6 +42,7 @@ ASKING = {
         "doctor/account.py",
         "doctor/servers.py",
         "executions/engine/dry_run.py",
+        "executions/launching/adopt.py",
         "executions/launching/launch.py",
         "executions/launching/production_guard.py",
         "executions/launching/restored_runs.py",
