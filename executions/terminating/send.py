@@ -37,13 +37,13 @@ def send(execution: Execution, jobs: Iterable[TerminationJob], window: SendWindo
     """Ask DRS for these requests, just intended, and then for what refused ones were split into. Where DRS takes no
     more now, the rest is not asked for: it waits."""
     parts: Parts = []
-    full: set[tuple[str, str]] = set()
+    full: dict[tuple[str, str], str] = {}  # with the code of the refusal
     for job in jobs:
         if _place(job) in full:
-            _wait(execution, job, Trouble.QUOTA.name, NO_ROOM, clock())
+            _wait(execution, job, full[_place(job)], NO_ROOM, clock())
             continue
         parts += yield from _send_one(execution, job, window, clock)
-        full |= {_place(job)} if job.waits_for == NO_ROOM else set()
+        full |= {_place(job): job.error_code} if job.waits_for == NO_ROOM else {}
     yield from send_queued(execution, [each for each in parts if _place(each) not in full], clock, max_wait=SECONDS)
 
 
