@@ -369,7 +369,7 @@ def _terminated(result: control.TerminationResult) -> str:
     is_over = all(job.state in ended for job in result.jobs)
     taken = f"{counted(done, 'instance')} {'terminated successfully' if is_over else 'accepted by DRS for termination'}"
     if waiting:
-        taken = f"{counted(done, 'instance')} accepted by DRS, {waiting} wait until it has ended their launch"
+        taken = f"{counted(done, 'instance')} accepted by DRS, {waiting} wait until it takes them"
     said = [taken] if done or waiting or result.failed else []
     said += [f"{gone} already gone"] if gone else []
     said += [f"{len(result.failed)} failed"] if result.failed or waiting else []

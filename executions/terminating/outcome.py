@@ -30,8 +30,8 @@ class Failure:
 @dataclass
 class TerminationResult:
     """What was asked of DRS and accepted, what was refused, and the DRS jobs that do it. `waiting` are those of
-    `terminated` that DRS is asked for when it has ended the job that launched them; `already_gone` ended without this
-    product's asking; `unknown` are instances that DRS does not list any more, which may run on."""
+    `terminated` that DRS is asked for when it has ended the job that launched them, or has room; `already_gone` ended
+    without this product's asking; `unknown` are instances that DRS does not list any more, which may run on."""
 
     terminated: list[str] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
