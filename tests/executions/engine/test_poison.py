@@ -62,7 +62,7 @@ def check_only_the_first_waits(stage: Stage) -> Execution:
     run = bad.wave.execution
     others = Execution.objects.exclude(pk=run.pk)
     assert set(others.values_list("status", "failing_since")) == {("COMPLETED", None)}
-    assert (run.status, run.claim, run.failures) == ("LAUNCHING", None, 1)
+    assert (run.status, run.claim, run.failures > 0) == ("LAUNCHING", None, True)  # a poll or two
     assert run.failing_since is not None
     assert run.aws_error.startswith("The answer from AWS for this run could not be saved: ")
     assert run.next_step_at is not None
