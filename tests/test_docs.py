@@ -124,6 +124,7 @@ BRITISH = re.compile(
 )
 
 
+@pytest.mark.slow
 def test_it_is_spelled_the_american_way() -> None:
     """The documentation, but for what it quotes as code, and all of the product: names, comments and sentences."""
     pages = [page for page in PAGES if page.name != "CHANGELOG.md"]

@@ -78,6 +78,7 @@ def faulty(response: Any, field: str, liar: str) -> None:
         assert f"Character 4 is U+{ord(liar):04X}" in fields[field][0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("liar", LIARS, ids=ascii)
 def test_no_name_hides_anything(admin: Api, simulator: RunningSimulator, liar: str) -> None:
     name = f"Pay{liar}roll"

@@ -25,7 +25,7 @@ from reports.models import MadeReport
 from tests.console import world
 from tests.support.api_client import Api, answer, make_user, refusal
 
-pytestmark = pytest.mark.both
+pytestmark = [pytest.mark.both, pytest.mark.slow]
 
 
 def ended_run(servers: int) -> Execution:

@@ -82,6 +82,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         yield s3
 
 
+@pytest.mark.slow
 def test_a_bucket_gets_it_whole(bucket: Any) -> None:
     where = archive_store.store("s3://packs/evidence", "a.zip", b"whole")
     assert where == "s3://packs/evidence/a.zip"

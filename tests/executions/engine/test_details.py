@@ -15,7 +15,7 @@ from protection.models import ProtectionGroup, RegionInventory, ServerAssignment
 from tests.support.api_client import make_user
 from tests.support.stage import Stage
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 READ_EVERYWHERE = timedelta(minutes=10)  # 4,000 servers of one region
 

@@ -15,7 +15,7 @@ from contract.rest.paging import Cursor, page
 from executions.api.views import filtered
 from executions.models import Execution
 
-pytestmark = [pytest.mark.django_db, pytest.mark.both]
+pytestmark = [pytest.mark.django_db, pytest.mark.both, pytest.mark.slow]
 
 CHOICES: dict[str, list[str | None]] = {
     "executionType": [None, "RECOVERY"],

@@ -38,6 +38,7 @@ def filters(page: Any) -> set[str]:
     return {each if isinstance(each, str) else str(each) for each in page.list_filter}
 
 
+@pytest.mark.slow
 def test_no_list_answers_what_its_page_does_not_ask(browser: Any) -> None:  # noqa: F811
     world.plan()
     client = administrator(browser)

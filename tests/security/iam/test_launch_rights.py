@@ -111,12 +111,14 @@ def test_every_statement_that_is_missing_is_noticed() -> None:
     assert [each.name for each in found if not each.is_noticed()] == []
 
 
+@pytest.mark.slow
 def test_every_part_of_a_statement_that_is_missing_is_noticed() -> None:
     found = mutants(with_less)
     assert len(found) > 250
     assert [each.name for each in found if not each.is_noticed()] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov"])
 def test_each_policy_fits_into_a_managed_policy_also_with_all_regions(name: str, partition: str) -> None:
