@@ -49,6 +49,7 @@ from executions.launching.refusals import (
 )
 from executions.launching.waiting_line import joins_line, wait_in_line
 from executions.models import LaunchJob, ServerRun, WaveRun
+from executions.observing.job_questions import jobs_by_id
 from executions.runs import decide as d
 from executions.runs import transitions
 from executions.runs.account_check import waits_for_credentials
@@ -229,11 +230,11 @@ def _standing_unexplained(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock)
         instances = yield partial(drs.recovery_instances, _servers(job))
         came = [each for each in instances if each.recovery_instance_id not in job.stood_before]
         ids = sorted({each.job_id for each in came if each.job_id})
-        known = {each.job_id for each in (yield partial(drs.jobs, ids))} if ids else set()
+        told, _ = yield partial(jobs_by_id, drs, ids, ())  # an id that DRS refuses is of no job that it knows
     except DrsError as error:
         _look_up_later(run, wave, job, f"AWS does not say which instances stand: {error.message}", clock())
         return None
-    known |= set(LaunchJob.objects.filter(job_id__in=ids).values_list("job_id", flat=True))
+    known = {*told, *LaunchJob.objects.filter(job_id__in=ids).values_list("job_id", flat=True)}
     return sorted(each.recovery_instance_id for each in came if each.job_id not in known)
 
 

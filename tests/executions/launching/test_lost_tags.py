@@ -150,8 +150,12 @@ def test_a_conflict_is_sent_again_while_drs_does_not_say_who_is_busy(stage: Stag
     assert not AuditEntry.objects.filter(verb="launch.unclear").exists()
 
 
+@pytest.mark.parametrize("is_refused", [False, True])
 @pytest.mark.parametrize("kind", [Kind.DRILL, Kind.RECOVERY])
-def test_a_launch_whose_job_was_deleted_before_anybody_saw_it_is_not_sent_again(still: StillStage, kind: Kind) -> None:
+def test_a_launch_whose_job_was_deleted_before_anybody_saw_it_is_not_sent_again(
+    still: StillStage, kind: Kind, is_refused: bool
+) -> None:
+    """`is_refused`: DRS does not leave the id of such a job out, but refuses who asks for it."""
     still.look()
     still.simulator.scenario("drop_connection_after_effect", operation="StartRecovery", times=1)
     still.simulator.scenario("visibility_delay", seconds=100_000, times=1)
@@ -159,6 +163,8 @@ def test_a_launch_whose_job_was_deleted_before_anybody_saw_it_is_not_sent_again(
     still.look()
     still.advance(1_500)
     still.simulator.scenario("jobs_deleted")
+    if is_refused:
+        still.simulator.scenario("poison_id")
     still.until(run, "FAILED", step=60, limit=7_200)
     assert len(still.launches()) == 1
     job = LaunchJob.objects.get()
