@@ -19,6 +19,8 @@ from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
 from executions.observing.drs_answers import JobChanges
 from executions.runs.aws_calls import run_inline
 from executions.terminating.follow_up import find_unconfirmed, send_waiting
+from executions.terminating.outcome import result
+from executions.terminating.send import NO_ROOM
 from plans.models import RecoveryPlan
 from tests.executions.launching.test_many_servers import bulk, plan_of, wave_of
 from tests.support.stage import Stage
@@ -70,6 +72,31 @@ def test_it_asks_once_while_it_is_under_way(stage: Stage) -> None:
     terminate(stage, run)
     terminate(stage, run)
     assert calls(stage) == 1
+
+
+def test_what_drs_has_no_room_for_waits_and_is_asked_for_again(stage: Stage) -> None:
+    run = finished(stage)
+    stage.simulator.scenario("quota_exceeded", operation="TerminateRecoveryInstances", times=3)
+    told = terminate(stage, run)
+    assert (told.taken, len(told.waiting), told.failed) == (0, 2, [])
+    [job] = TerminationJob.objects.all()
+    assert job.waits_for == NO_ROOM
+    ended(stage, run, "COMPLETED")
+    assert (calls(stage), stage.simulator.state()["instances"]) == (4, [])
+    assert AuditEntry.objects.filter(verb="terminate.waits").count() == 1
+    assert TerminationJob.objects.get().error_message == ""
+
+
+def test_it_does_not_wait_for_room_for_ever(stage: Stage) -> None:
+    run = finished(stage)
+    stage.simulator.scenario("quota_exceeded", operation="TerminateRecoveryInstances")
+    terminate(stage, run)
+    stage.wait(lambda: stage.fresh(run).termination_status == "PARTIAL", run, step=1_800, limit=7 * 3_600)
+    failed = result(run).failed
+    assert {each.code for each in failed} == {"ServiceQuotaExceededException"}
+    stage.simulator.clear_scenarios()
+    terminate(stage, run)
+    ended(stage, run, "COMPLETED")
 
 
 def test_it_refuses_while_the_run_goes_on(stage: Stage) -> None:
