@@ -131,6 +131,7 @@ def test_one_list_of_jobs_serves_all_launches_that_are_looked_for(stage: Stage) 
     assert len(stage.launches()) == len(runs)
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.postgresql
 @pytest.mark.field("A19")
