@@ -15,7 +15,7 @@ RUN python -m venv /opt/venv \
 # Compiled here, because nobody can write beside the code of a container; unchecked, because nothing in an image changes.
 WORKDIR /opt/venv/lib/python3.11/site-packages
 RUN find botocore/data -mindepth 1 -maxdepth 1 -type d -regextype posix-extended \
-        ! -regex '.*/(drs|sts|ec2|iam|service-quotas|s3|sns|sesv2|sqs|sso|sso-oidc|signin)' -exec rm -r {} + \
+        ! -regex '.*/(drs|sts|ec2|iam|events|service-quotas|s3|sns|sesv2|sqs|sso|sso-oidc|signin)' -exec rm -r {} + \
     && find django -type d -path '*/locale/*' -prune ! -name en -exec rm -r {} + \
     && python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib
 WORKDIR /app

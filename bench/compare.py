@@ -3,14 +3,18 @@
 python -m bench.compare                                    # on SQLite; PostgreSQL: script/with-postgres python -m …
 python -m bench.compare --baseline bench/baseline.json     # before and after
 python -m bench.compare --store bench/baseline.json        # this becomes what is compared with
+python -m bench.compare --only groups --profile 40         # rows with that in their names, and where their time goes
 
-Processor time is of the web's thread alone, by Django's test client, not of the database server: wall time says more of
-the neighbours on a machine than of the product.
+Pages need what `manage.py collectstatic` has collected. Processor time is of the web's thread alone, by Django's test
+client, not of the database server: wall time says more of the neighbours on a machine than of the product.
 """
 
+import argparse
+import cProfile
 import gzip
 import json
 import os
+import pstats
 import re
 import statistics
 import subprocess
@@ -37,6 +41,7 @@ ASKED = {  # milliseconds of processor time, and bytes on the wire, of issue 19
     "start of 3 × 4, without DRS": (20, 0),
     "a poll, nothing new": (3, 0),
     "a poll, one server of 100 changed": (6, 5_000),
+    "the same, the next who asks": (6, 5_000),
 }
 Row = tuple[float, int]
 
@@ -45,26 +50,44 @@ def main() -> None:
     parser = options_of(__doc__)
     parser.add_argument("--baseline", type=Path)
     parser.add_argument("--store", type=Path)
+    parser.add_argument("--only", action="append", default=[], metavar="TEXT", help="rows whose names have this")
+    parser.add_argument("--profile", type=int, default=0, metavar="LINES", help="so many lines of each row's profile")
     options = parser.parse_args()
+    if options.store and options.only:
+        parser.error("--store is for all rows")
     if "DJANGO_SECRET_KEY" in os.environ:
-        compare(options.baseline, options.store)
+        compare(options)
         return
     with tempfile.TemporaryDirectory() as scratch:
         env = environment(scratch) | {"DRSORCH_CACHE_DIR": f"{scratch}/cache", "DJANGO_DEBUG": "0"}
         subprocess.run([sys.executable, "-m", "bench.compare", *sys.argv[1:]], cwd=ROOT, env=env, check=True)
 
 
-def compare(baseline: Path | None, store: Path | None) -> None:
+def compare(options: argparse.Namespace) -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "drsorch_site.settings")
     import drsorch_site.wsgi  # noqa: F401  # as the web process starts, with what it does to the collector
 
-    measured = dict(rows())
-    before: dict[str, Row] = json.loads(baseline.read_text()) if baseline else {}
+    measured: dict[str, Row] = {}
+    for name, measure in rows():
+        if options.only and all(text not in name for text in options.only):
+            continue
+        measured[name] = measure()
+        if options.profile:
+            profile(name, measure, options.profile)
+    before: dict[str, Row] = json.loads(options.baseline.read_text()) if options.baseline else {}
     print(f"{'':34}{'before':>18}{'now':>18}{'asked':>18}")
     for name, row in measured.items():
         print(f"{name:34}{_told(before.get(name)):>18}{_told(row):>18}{_told(ASKED[name]):>18}")
-    if store:
-        store.write_text(json.dumps(measured, indent=2, ensure_ascii=False) + "\n")
+    if options.store:
+        options.store.write_text(json.dumps(measured, indent=2, ensure_ascii=False) + "\n")
+
+
+def profile(name: str, measure: Callable[[], Row], lines: int) -> None:
+    """Where the time of a row goes, by the time within each function and what it calls."""
+    profiler = cProfile.Profile()
+    profiler.runcall(measure)
+    print(name)
+    pstats.Stats(profiler).sort_stats("cumulative").print_stats(lines)
 
 
 def _told(row: Any) -> str:
@@ -73,16 +96,15 @@ def _told(row: Any) -> str:
     return f"{row[0]:.1f} ms" + ("" if row[1] is None else f" {row[1] / 1000:.1f} kB")
 
 
-def rows() -> Iterator[tuple[str, Row]]:
+def rows() -> Iterator[tuple[str, Callable[[], Row]]]:
+    """What each row measures, when it is called. The last changes its run."""
     from django.conf import settings
     from django.contrib.auth import get_user_model
     from django.core.management import call_command
-    from django.db.models import F
     from django.test import Client
     from django.urls import reverse
 
     from bench.seed import seed
-    from executions.models import Execution, ServerRun
 
     settings.ALLOWED_HOSTS = ["testserver"]
     call_command("migrate", verbosity=0)
@@ -92,28 +114,39 @@ def rows() -> Iterator[tuple[str, Row]]:
     run = live_run()
     api, poll = f"/api/v1/executions/{run.pk}", reverse("execution-live", args=[run.pk])
 
-    def get(path: str, **headers: str) -> Callable[[], Any]:
-        return lambda: client.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    def get(path: str, *, status: int = 200, **headers: str) -> Callable[[], Row]:
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return lambda: cost(lambda: client.get(path, headers=sent), status=status)
 
-    yield "1,000 groups × 4", cost(get("/api/v1/protection-groups"))
-    yield "500 plans × 2", cost(get("/api/v1/recovery-plans"))
-    yield "first 50 of 10,000 runs", cost(get("/api/v1/executions"))
-    yield "one run 10 × 100", cost(get(api))
-    yield "the same run, unchanged", cost(get(api, if_none_match=client.get(api).headers["ETag"]), status=304)
-    yield "a poll, nothing new", cost(get(f"{poll}?rev={run.revision}&engine=0", hx_request="true"), status=204)
+    yield "1,000 groups × 4", get("/api/v1/protection-groups")
+    yield "500 plans × 2", get("/api/v1/recovery-plans")
+    yield "first 50 of 10,000 runs", get("/api/v1/executions")
+    yield "one run 10 × 100", get(api)
+    yield "the same run, unchanged", get(api, status=304, if_none_match=client.get(api).headers["ETag"])
+    yield "a poll, nothing new", get(f"{poll}?rev={run.revision}&engine=0", status=204, hx_request="true")
+    yield "start of 3 × 4, without DRS", start_cost
+    yield "a poll, one server of 100 changed", lambda: changed_poll_cost(client, run)
+    yield "the same, the next who asks", lambda: changed_poll_cost(client, run, others=1)
 
-    yield "start of 3 × 4, without DRS", start_cost()
 
-    page = Watcher(client, run)
+def changed_poll_cost(client: Any, run: "Execution", others: int = 0) -> Row:
+    """Of who asks after so many others, whose pages show the same."""
+    from django.db.models import F
 
-    def changed() -> None:
+    from executions.models import Execution, ServerRun
+
+    page, earlier = Watcher(client, run), [Watcher(client, run) for _ in range(others)]
+
+    def change() -> None:
         Execution.objects.filter(pk=run.pk).update(revision=F("revision") + 1)
         run.refresh_from_db(fields=["revision"])
         run.waves.filter(number=0).update(revision=run.revision)
         server = ServerRun.objects.filter(wave__execution=run, wave__number=0).order_by("position")[run.revision % 50]
         ServerRun.objects.filter(pk=server.pk).update(phase_note=f"attempt {run.revision}")
+        for each in earlier:
+            each.poll()
 
-    yield "a poll, one server of 100 changed", cost(page.poll, before=changed)
+    return cost(page.poll, before=change)
 
 
 def start_cost() -> Row:

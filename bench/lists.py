@@ -53,12 +53,14 @@ def web(env: dict[str, str]) -> Iterator[int]:
     command += ["--bind", f"127.0.0.1:{PORT}"]
     process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        for _ in range(100):
+        for _ in range(600):
             try:
                 requests.get(f"http://127.0.0.1:{PORT}/healthz", timeout=1)
                 break
             except requests.RequestException:
                 time.sleep(0.1)
+        else:
+            raise TimeoutError("The web server has not answered for a minute.")
         yield process.pid
     finally:
         process.terminate()

@@ -1,6 +1,6 @@
 """People at once for a minute on the specification's largest installation, beside an engine with runs under way.
 
-python -m bench.load [--users 150 --seconds 300 --arrive 3 --active 20 --executions 100000]
+python -m bench.load [--people 150 --seconds 300 --arrive 3 --active 20 --executions 100000]
 script/with-postgres --durable python -m bench.load
 
 All come within --arrive seconds. A third watch a run of 1,000 servers that changes (a poll every 3 s); a third leave
@@ -10,8 +10,8 @@ start of a dry run. Beside them an engine works on --active drills against a sim
 and before them the history is read to its last page. Web as in production: gunicorn with deploy/gunicorn.conf.py.
 
 Everything shares this machine: web, engine, database, simulator and the people. Ends with 1 when a request fails, or
-one of the two limits does not hold. Prints, for each address, requests, p50 and p95 as the people met them, and the
-processor time of web and of the engine with all their processes.
+one of the two limits does not hold. Prints, for each address, requests, p50 and p95 as the people met them; errors, p50
+and p99 of all together; and the processor time of web and of the engine with all their processes.
 """
 
 import argparse
@@ -48,6 +48,7 @@ UUID = re.compile("[0-9a-f]{8}-[0-9a-f-]{27}")
 POLL_SECONDS = 3.0
 WRITES = 0.05
 P99_MS, HISTORY_P95_MS = 2000, 300  # what docs/scale.md promises
+GOOD = ("200", "202", "204", "286")  # the last ends the polls of what is over
 
 
 @dataclass
@@ -69,6 +70,7 @@ class User:
         self.made, self.tally = made, tally
         self.headers = {"Cookie": f"{made['name']}={made['cookie']}"}
         self.connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=30)
+        self.is_told_to_stop = False
 
     def start(self) -> None:
         """A dry run, as a script would start it."""
@@ -90,6 +92,7 @@ class User:
                 answer = self.connection.getresponse()
                 text = answer.read().decode()
                 self.tally.note(name, began, str(answer.status))
+                self.is_told_to_stop = answer.status == 286
                 return text
             except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
                 self.connection.close()
@@ -115,7 +118,7 @@ class User:
             address = unescape(polled[1])
             time.sleep(float(polled[2]))
             answer = self.get(address, **{"HX-Request": "true", "X-Background": "1"})
-            html = answer if POLL.search(answer) else html
+            html = answer if self.is_told_to_stop or POLL.search(answer) else html
 
     def look_around(self, end: float, chance: random.Random) -> None:
         while time.monotonic() < end:
@@ -164,12 +167,13 @@ def history(made: dict[str, str]) -> tuple[list[float], int]:
 def show(tally: Tally, seconds: float, cpu: float, users: int) -> list[str]:
     """Prints what was measured, and returns what is not as start_figures."""
     every = [each for times in tally.times.values() for each in times]
-    bad = {status: count for status, count in tally.answers.items() if status not in ("200", "202", "204")}
+    bad = {status: count for status, count in tally.answers.items() if status not in GOOD}
     for name, times in sorted(tally.times.items(), key=lambda item: -percentile(item[1], 0.95)):
         print(f"| {name} | {len(times)} | {percentile(times, 0.5):.0f} | {percentile(times, 0.95):.0f} |")
     p50, p95, p99 = (percentile(every, share) for share in (0.5, 0.95, 0.99))
     print(f"| all | {len(every)} | {p50:.0f} | {p95:.0f}, p99 {p99:.0f}, max {max(every):.0f} |")
-    print(f"errors: {bad or 0}; {len(every) / seconds:.0f} requests/s")
+    met = f"errors {bad or 0}, p50 {p50:.0f} ms, p99 {p99:.0f} ms, {len(every) / seconds:.0f} requests/s"
+    print(f"{users} people for {seconds:.0f} s: {met}")
     of_web = f"{1000 * cpu / len(every):.1f} ms CPU a request, {1000 * cpu / seconds / users:.1f} a second and user"
     print(f"web: {of_web}, {100 * cpu / seconds:.0f} % of one core")
     return [f"errors: {bad}"] * bool(bad) + [f"p99 is {p99:.0f} ms"] * (p99 >= P99_MS)
@@ -201,7 +205,7 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = options_of(__doc__)
-    for name, default in (("users", 150), ("seconds", 60), ("arrive", 3), ("active", 20), ("executions", 100_000)):
+    for name, default in (("people", 150), ("seconds", 60), ("arrive", 3), ("active", 20), ("executions", 100_000)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--seeded", action="store_true", help="the database of DATABASE_URL was filled by bench.seed")
     return parser.parse_args()
@@ -216,14 +220,14 @@ def people(env: dict[str, str], made: dict[str, str], pid: int, options: argpars
         servers = tree(pid)
         cpu = cpu_seconds(servers)
         try:
-            tally = load(made, options.users, options.seconds, options.arrive)
+            tally = load(made, options.people, options.seconds, options.arrive)
         finally:
             changes.terminate()
         cpu = cpu_seconds(servers) - cpu
         print(f"engine with {options.active} runs: {engine.percent():.1f} % of one core")
     print(f"load average {os.getloadavg()[0]:.1f}")
     print("| address | requests | p50 ms | p95 ms |\n| --- | --- | --- | --- |")
-    return show(tally, options.seconds, cpu, options.users)
+    return show(tally, options.seconds, cpu, options.people)
 
 
 if __name__ == "__main__":

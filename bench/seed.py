@@ -45,7 +45,7 @@ def main() -> None:
 def seed(groups: int, servers: int, plans: int, executions: int, recent: int = 0) -> None:
     """Groups with their servers in the inventory, plans of two waves, and finished runs over the last years."""
     made_groups = groups_of(groups, servers)
-    made_plans = _plans(plans, made_groups, servers)
+    made_plans = plans_of(plans, made_groups, servers)
     history(executions, made_plans)
     if recent:
         leave_behind(recent)
@@ -94,7 +94,7 @@ def groups_of(count: int, servers: int) -> list[uuid.UUID]:
     return [group.pk for group in groups]
 
 
-def _plans(count: int, groups: list[uuid.UUID], servers: int) -> list[uuid.UUID]:
+def plans_of(count: int, groups: list[uuid.UUID], servers: int) -> list[uuid.UUID]:
     from contract.names import name_key
     from plans.models import RecoveryPlan, Wave, WaveGroup, WaveServer
 

@@ -13,31 +13,33 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.http import urlencode
 
 from contract.errors import DomainError, Forbidden, NotFound
+from contract.rights import Shows, enter
 
 View = Callable[..., HttpResponse]
 
 
-def page(route: str, view: Any, name: str) -> URLPattern:
-    """An address of the console; closed to strangers."""
-    return path(route, signed_in(view), name=name)
+def page(route: str, view: Any, name: str, shows: Shows = Shows.EVERYTHING) -> URLPattern:
+    """An address of the console; closed to strangers. `shows` is for those that name no single thing."""
+    return path(route, signed_in(view, shows), name=name)
 
 
-def signed_in(view: View) -> View:
+def signed_in(view: View, shows: Shows = Shows.EVERYTHING) -> View:
     """Only for people who are signed in; nothing of it stays in a cache; a refusal becomes a page of ours."""
 
     @wraps(view)
     def wrapped(request: HttpRequest, **parts: Any) -> HttpResponse:
         if not request.user.is_authenticated:
             return _to_sign_in(request)
-        response = _answer(view, request, parts)
+        response = _answer(view, request, parts, shows)
         add_never_cache_headers(response)
         return response
 
     return wrapped
 
 
-def _answer(view: View, request: HttpRequest, parts: dict[str, Any]) -> HttpResponse:
+def _answer(view: View, request: HttpRequest, parts: dict[str, Any], shows: Shows) -> HttpResponse:
     try:
+        enter(request.user, parts, shows)
         return view(request, **parts)
     except NotFound as error:
         raise Http404(error.message) from error

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from django.contrib import messages
 from django.core.paginator import Page, Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -40,9 +41,9 @@ def wants_fragment(request: HtmxHttpRequest) -> bool:
     return bool(request.htmx) and not request.htmx.history_restore_request
 
 
-def page_of(rows: "QuerySet[Row]", request: HttpRequest) -> "Page[Row]":
+def page_of(rows: "QuerySet[Row]", request: HttpRequest, size: int = ROWS_A_PAGE) -> "Page[Row]":
     """The page that `?page=` names; an impossible number is the nearest page."""
-    return Paginator(rows, ROWS_A_PAGE).get_page(request.GET.get("page"))
+    return Paginator(rows, size).get_page(request.GET.get("page"))
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,10 @@ class Question:
         return render(request, template, {**context, "question": self, "problem": problem}, status=status)
 
 
-def go(request: HtmxHttpRequest, name: str, *args: object) -> HttpResponse:
-    """To another page: by htmx out of a dialog, by redirect out of a page."""
-    if request.htmx:
-        return HttpResponseClientRedirect(reverse(name, args=args))
-    return redirect(name, *args)
+def go(request: HttpRequest, said: str, name: str, *args: object, query: str = "") -> HttpResponse:
+    """To another page, which says what happened: by htmx out of a dialog, by redirect out of a page. `said` is empty
+    where the view has told its messages itself."""
+    if said:
+        messages.success(request, said)
+    address = reverse(name, args=args) + (f"?{query}" if query else "")
+    return HttpResponseClientRedirect(address) if getattr(request, "htmx", False) else redirect(address)

@@ -10,6 +10,8 @@ from typing import overload
 
 from django.db import connection
 
+from drsorch_verify.derive import span as span  # how long something took, in words: one wording everywhere
+
 log = logging.getLogger(__name__)
 
 Clock = Callable[[], datetime]
@@ -113,3 +115,8 @@ def unix(moment: datetime | None) -> int | None: ...
 def unix(moment: datetime | None) -> int | None:
     """A time as the API writes it: whole Unix seconds, or null."""
     return None if moment is None else int(moment.timestamp())
+
+
+def stamp(moment: datetime) -> str:
+    """A moment for programs: 2026-11-29T14:02:11Z."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -42,8 +42,8 @@ class Unauthenticated(DomainError):
 class Forbidden(DomainError):
     status = 403
 
-    def __init__(self, message: str, *, details: Mapping[str, Any] | None = None) -> None:
-        super().__init__("FORBIDDEN", message, details=details)
+    def __init__(self, message: str, *, code: str = "FORBIDDEN", details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(code, message, details=details)
 
 
 class NotFound(DomainError):

@@ -11,23 +11,32 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
 HERE = Path(__file__).resolve().parent
 TEMPLATES = HERE / "cloudformation"
 POLICIES = HERE / "iam"
+TARGET = "target-account.yaml"
+ALONE = ("root.yaml", "artifacts.yaml", TARGET)
+MADE = "# Made of deploy/iam by script/package --iam: what is changed here is lost.\n"
 
 # The policies of each process, and the parameter that must be "true" for one of them (for `keys`: not empty).
 OPTIONS = ("launch-actions", "existing-instances", "flexible-types", "dedicated-hosts", "keys")
 CORE = ("engine", "templates", "terminate")
 ROLES = {
-    "Web": ("web", "terminate", "queue", "check"),
-    "Engine": (*CORE, *OPTIONS, "notify", "queue", "check"),
+    "Web": ("web", "terminate", "queue", "accounts", "check", "native-plans"),
+    "Engine": (*CORE, *OPTIONS, "notify", "queue", "accounts", "check", "native-plans", "takeover"),
 }
+# Put into the roles, which take ten attached policies at the most; `check` names them, so it cannot be there before.
+INLINE = ("accounts", "check", "native-plans", "takeover")
 SWITCHES = {
+    "accounts": "OtherAccounts",
     "terminate": "AllowTermination",
     "queue": "WithQueue",
     "check": "CheckRights",
+    "native-plans": "NativePlans",
+    "takeover": "Takeover",
     "launch-actions": "LaunchActions",
     "existing-instances": "ExistingInstances",
     "flexible-types": "FlexibleTypes",
@@ -49,6 +58,7 @@ OUTPUTS = {
     "COGNITO_REGION": "Region",
     "COGNITO_USER_POOL_ID": "UserPoolId",
     "COGNITO_CLIENT_ID": "ClientId",
+    "COGNITO_CLI_CLIENT_ID": "CliClientId",
     "COGNITO_DOMAIN": "SignInDomain",
 }
 
@@ -87,6 +97,26 @@ def iam_template() -> dict[str, Any]:
     }
 
 
+def target_template() -> dict[str, Any]:
+    """The template of the role by which a target account is entered: deploy/target-role.yaml, with what engines and
+    web processes may do there."""
+    made, names = iam_template(), ("engine", "templates", "terminate", *OPTIONS, *INLINE[1:])
+    whole: dict[str, Any] = yaml.safe_load((HERE / "target-role.yaml").read_text())
+    left_out = {CONDITIONS[name] for name in CONDITIONS if name not in names}
+    whole["Conditions"] = {name: value for name, value in made["Conditions"].items() if name not in left_out}
+    for name, value in made["Parameters"].items():
+        if name not in left_out:
+            whole["Parameters"][name] = {**value, "Default": "true"} if "AllowedValues" in value else value
+    policies = {f"{logical(name)}Policy": _policy(name) for name in names}
+    for name in set(names).intersection(INLINE):
+        policies[f"{logical(name)}Policy"]["Properties"]["Roles"] = [{"Ref": "Role"}]
+    check = policies["CheckPolicy"]["Properties"]
+    check["PolicyDocument"]["Statement"][0]["Resource"] = [{"Fn::GetAtt": ["Role", "Arn"]}]
+    whole["Resources"] |= policies
+    whole["Resources"]["Role"]["Properties"]["ManagedPolicyArns"] = _attached(names)
+    return whole
+
+
 def logical(name: str) -> str:
     """What a policy is called in the template."""
     return name.title().replace("-", "")
@@ -104,20 +134,24 @@ def _switch(name: str) -> dict[str, Any]:
 def _policy(name: str) -> dict[str, Any]:
     document = _filled_in(json.loads((POLICIES / f"{name}.json").read_text()))
     resource: dict[str, Any] = {"Type": "AWS::IAM::ManagedPolicy", "Properties": {"PolicyDocument": document}}
-    if name == "check":  # it names the roles, so it cannot be there before them: it is put into them
+    if name in INLINE:
         roles = [{"Ref": f"{process}Role"} for process, policies in ROLES.items() if name in policies]
         properties = {"PolicyName": name, "PolicyDocument": document, "Roles": roles}
         resource = {"Type": "AWS::IAM::Policy", "Properties": properties}
     return {"Condition": CONDITIONS[name], **resource} if name in CONDITIONS else resource
 
 
-def _task_role(policies: tuple[str, ...]) -> dict[str, Any]:
+def _attached(policies: tuple[str, ...]) -> list[dict[str, Any]]:
     attached: list[dict[str, Any]] = []
     for name in policies:
-        if name != "check":
+        if name not in INLINE:
             policy = {"Ref": f"{logical(name)}Policy"}
             switched = {"Fn::If": [CONDITIONS.get(name), policy, {"Ref": "AWS::NoValue"}]}
             attached.append(switched if name in CONDITIONS else policy)
+    return attached
+
+
+def _task_role(policies: tuple[str, ...]) -> dict[str, Any]:
     trust = {
         "Effect": "Allow",
         "Action": "sts:AssumeRole",
@@ -128,7 +162,7 @@ def _task_role(policies: tuple[str, ...]) -> dict[str, Any]:
         "Type": "AWS::IAM::Role",
         "Properties": {
             "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]},
-            "ManagedPolicyArns": attached,
+            "ManagedPolicyArns": _attached(policies),
         },
     }
 
@@ -151,8 +185,8 @@ def _filled_in(value: Any) -> Any:
 
 
 def nested_templates() -> Iterator[Path]:
-    """What the root stack includes: every template but itself and the one that stands alone."""
-    yield from (path for path in sorted(TEMPLATES.iterdir()) if path.name not in ("root.yaml", "artifacts.yaml"))
+    """What the root stack includes: every template but itself and those that stand alone."""
+    yield from (path for path in sorted(TEMPLATES.iterdir()) if path.name not in ALONE)
 
 
 def package(bucket: str, region: str | None) -> str:
@@ -315,6 +349,7 @@ def _arguments(given: list[str]) -> argparse.Namespace:
 
 def write_iam() -> None:
     (TEMPLATES / "iam.json").write_text(json.dumps(iam_template(), indent=2) + "\n")
+    (TEMPLATES / TARGET).write_text(MADE + yaml.safe_dump(target_template(), sort_keys=False, width=150))
 
 
 def main(given: list[str]) -> int:

@@ -8,9 +8,10 @@ from django.core import checks
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from contract.clock import db_clock
+from contract.clock import db_clock, utc
 from contract.database_errors import cause
 from doctor.findings import Check, Finding
+from executions.installation import STOPPED, own_or_new
 from executions.pacemaker import SILENT_AFTER, last_beat
 from notify.models import Delivery, Subscription
 from notify.states import Channel, DeliveryStatus
@@ -19,6 +20,7 @@ from protection.views import region_ages
 OF_TLS = {"security.W004", "security.W008", "security.W012", "security.W016"}  # one line says all of them
 CLOCKS_APART = timedelta(seconds=2)
 OLDEST_POSTGRESQL = 150_000
+BUNDLE_OLD = timedelta(minutes=15)  # engines write one every five minutes, even if nothing changes
 ENGINE = (
     "Start an engine: manage.py engine, or the engine's service. docs/runbook.md says what to do when one is silent."
 )
@@ -32,6 +34,7 @@ def all_here(now: datetime | None = None) -> Iterator[Finding]:
         yield finding
     if usable:
         yield from of_engine()
+        yield from of_takeover()
         yield from of_notifications()
 
 
@@ -141,13 +144,31 @@ def of_engine() -> Iterator[Finding]:
         return
     yield check.ok("heartbeat", "An engine is alive.")
     for age in region_ages():
-        region, row = age.inventory.region, age.inventory
+        row, region = age.inventory, str(age.inventory)
         if row.error_code:
             text = f"The engine cannot read it: {row.error_code}: {row.error_message}"
             yield check.failed(region, text, "The check of this region's credentials and rights says more.")
         elif age.is_stale and row.initialized:
             text = "The engine has not read this region for some rounds."
             yield check.warning(region, text, "See docs/runbook.md, “AWS throttles”, if it stays so.")
+
+
+def of_takeover() -> Iterator[Finding]:
+    """Whether another installation could go on where this one is lost, and whether one has."""
+    check, ours, now = Check("takeover"), own_or_new(), db_clock()
+    if ours.superseded_by:
+        yield check.failed("installation", STOPPED, "docs/runbook.md, “When this product is down”.")
+    if not settings.BUNDLE:
+        text = "No bundle is written: when this installation is lost, only a backup of its database is left."
+        yield check.warning("bundle", text, "Set DRSORCH_BUNDLE to a place that does not go down with it.")
+    elif ours.bundled_at is None or now - ours.bundled_at > BUNDLE_OLD:
+        since = f"The last bundle is of {utc(ours.bundled_at)}" if ours.bundled_at else "No bundle was written yet"
+        text = f"{since}: {ours.bundle_error or 'no engine writes one'}."
+        yield check.failed(
+            "bundle", text, f"Let the engines write to {settings.BUNDLE}; manage.py bundle tries it now."
+        )
+    else:
+        yield check.ok("bundle", f"The last one is of {utc(ours.bundled_at)}.")
 
 
 def of_notifications() -> Iterator[Finding]:

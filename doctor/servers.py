@@ -25,10 +25,14 @@ def of_replication(servers: Iterable[SourceServer]) -> Iterator[Finding]:
             yield check.failed(each.name, f"DRS does not list {each.pk} any more.", "Take it out of its group.")
         elif each.trouble:
             yield check.failed(each.name, each.trouble, "See the server in DRS's console.")
+        elif each.never_copied:
+            yield check.failed(
+                each.name, "Its first copy is not over: there is nothing to launch it from.", "Wait for it."
+            )
         elif each.state in NOT_LAUNCHABLE:
             text = f"Its replication is {each.state.label.lower()}: it would be launched with old data, or not at all."
             yield check.failed(each.name, text, "See the server in DRS's console; check its agent and its network.")
-        elif each.state is not ServerState.READY_FOR_RECOVERY:
+        elif each.counted_state is not ServerState.READY_FOR_RECOVERY:
             text = f"Its replication is {each.state.label.lower()}: recent data would be missing."
             yield check.warning(each.name, text, "Wait, or see the server in DRS's console.")
         else:
@@ -88,7 +92,7 @@ def of_settings(place: Place, servers: Sequence[SourceServer]) -> Iterator[Findi
         yield from _of_template(check, server, template)
     if chosen:
         text = f"Launch settings of {len(chosen)} of {len(servers)} servers were looked at."
-        yield check.ok(place.region, text)
+        yield check.ok(place.shown, text)
     yield from _of_networks(place, needs)
     yield from _of_needs(place, needs)
 

@@ -1,4 +1,5 @@
-"""Which AWS account the credentials belong to: asked of STS once for each set of credentials.
+"""Whose the credentials are, our own and those of the roles by which other accounts are entered: asked of STS once for
+each set of credentials.
 
 An account does not see what is another one's, and launches what it is asked to. So before anything that DRS says is
 believed, and before anything is sent, the account of the credentials is compared with the one that is meant.
@@ -9,30 +10,34 @@ import threading
 import time
 from collections import defaultdict
 from functools import cache
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.credentials import Credentials, RefreshableCredentials
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from drs import failed_call_counts
-from drs.classify_errors import classify
-from drs.errors import OTHER_ACCOUNT, DrsError, Effect, Trouble
+from drs.classify_errors import HeldBackError, classify
+from drs.errors import OTHER_ACCOUNT, SWITCHED_OFF, DrsError, Effect, Trouble
+from drs.roles import Role, RoleCredentials, role_of
 
 if TYPE_CHECKING:
     from botocore.credentials import ReadOnlyCredentials
 
 _QUICK = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 2, "mode": "standard"})
-_REMEMBERED = 32  # sets of credentials: a role's are renewed about once an hour
+_REMEMBERED = 512  # sets of credentials: a role's are renewed about once an hour, in each region by itself
 _STILL_FAILING = 1.0  # seconds for which those who waited behind a failed question take its failure for theirs
 OPERATION = "GetCallerIdentity"
 
+
 Key = tuple[str, str]  # access key, session token
+Way = tuple[Role | None, str]  # the role by which an account is entered, None: as ourselves; and the role's region
 
 making = threading.Lock()  # held while a client is made: sessions are not thread-safe
 _accounts: dict[Key, str] = {}
-_looked_at: dict[str, tuple[boto3.session.Session, Credentials]] = {}  # what is renewed in place, and whose it is
+_looked_at: dict[Way, tuple[object, Credentials]] = {}  # what is renewed in place, and whose it is
 _failed: dict[tuple[Key, str], tuple[float, DrsError]] = {}
 _asking: dict[tuple[Key, str], threading.Lock] = defaultdict(threading.Lock)
 
@@ -43,34 +48,77 @@ def session(pid: int) -> boto3.session.Session:
     return boto3.session.Session()
 
 
+@cache
+def _role_session(role: Role, region: str, pid: int) -> botocore.session.Session:
+    """One a role, region and process, which shares the service models with our own."""
+    ours = session(pid)
+    entered = botocore.session.Session()
+    loader: Any = ours._session.get_component("data_loader")
+    entered.register_component("data_loader", loader)
+    whole: Any = entered  # botocore has no other way to give a session credentials that are renewed
+    whole._credentials = RoleCredentials(role, lambda: _sts_of_ours(region))
+    return entered
+
+
+def _sts_of_ours(region: str) -> Any:
+    with making:
+        return session(os.getpid()).client("sts", region_name=region, config=_QUICK)
+
+
+def make_client(service: str, region: str, config: Config, role: Role | None, pid: int) -> Any:
+    """A client that is signed by our own credentials, or by those of a role. `making` is held by whoever calls."""
+    make: Any = session(pid).client if role is None else _role_session(role, region, pid).create_client
+    return make(service, region_name=region, config=config)
+
+
 def account_id(region: str) -> str:
-    """The 12-digit account id of the credentials; raises DrsError when they, or STS, cannot be asked."""
-    return _account_of(_credentials(region), region)
+    """The 12-digit account id of our own credentials; raises DrsError when they, or STS, cannot be asked."""
+    return _account_of(_credentials(region, None), region)
 
 
 def check(region: str, account: str) -> str:
-    """The access key of the credentials, which are of this account.
+    """The access key of the credentials that are used for this account, which are certainly of it.
 
     Raises DrsError, always one by which certainly nothing was sent: OTHER_ACCOUNT when they are of another one; why
-    STS does not say, when nobody knows. Credentials that were looked at once stay known, whatever becomes of STS.
+    its role cannot be assumed; why STS does not say whose they are, when nobody knows. Credentials that were looked at
+    once stay known, whatever becomes of STS.
     """
-    credentials = _credentials(region)
+    credentials = _credentials(region, open_role(region, account))
     ours = _account_of(credentials, region)
     if ours != account:
         raise failed_call_counts.note(other_account(region, ours=ours, meant=account))
     return credentials.access_key or ""
 
 
-def is_known(account: str) -> bool:
-    """Whether the credentials are certainly of this account, as far as that is known without asking anybody: those
+def open_role(region: str, account: str) -> Role | None:
+    """The role by which an account is entered. Raises DrsError where somebody has switched it off."""
+    role = role_of(account)
+    if role is not None and role.closed:
+        raise DrsError(Trouble.CREDENTIALS, code=SWITCHED_OFF, message=role.closed, region=region, operation=OPERATION)
+    return role
+
+
+def is_known(account: str, region: str) -> bool:
+    """Whether the credentials for an account are certainly of it, as far as that is known without asking anybody: those
     that are about to be renewed are not."""
-    owner, credentials = _looked_at.get("last", (None, None))
-    if credentials is None or owner is not session(os.getpid()):
+    role = role_of(account)
+    if role is not None and role.closed:
+        return False
+    owner, credentials = _looked_at.get(_way(role, region), (None, None))
+    if credentials is None or owner is not _owner(role, region):
         return False
     if isinstance(credentials, RefreshableCredentials) and credentials.refresh_needed():
         return False
     frozen = credentials.get_frozen_credentials()
     return _accounts.get((frozen.access_key or "", frozen.token or "")) == account
+
+
+def _way(role: Role | None, region: str) -> Way:
+    return role, region if role else ""
+
+
+def _owner(role: Role | None, region: str) -> object:
+    return session(os.getpid()) if role is None else _role_session(role, region, os.getpid())
 
 
 def other_account(region: str, *, ours: str, meant: str) -> DrsError:
@@ -82,17 +130,17 @@ def other_account(region: str, *, ours: str, meant: str) -> DrsError:
     return DrsError(Trouble.OTHER_ACCOUNT, code=OTHER_ACCOUNT, message=text, region=region, operation=OPERATION)
 
 
-def _credentials(region: str) -> "ReadOnlyCredentials":
+def _credentials(region: str, role: Role | None) -> "ReadOnlyCredentials":
     """As they are now: a role's are renewed in place, which may fail."""
     try:
         with making:
-            of = session(os.getpid())
-            found = of.get_credentials()
+            of: Any = _owner(role, region)
+            found: Credentials | None = of.get_credentials()
         if found is None:
             raise NoCredentialsError
-        _looked_at["last"] = of, found
+        _looked_at[_way(role, region)] = of, found
         return found.get_frozen_credentials()
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, HeldBackError) as error:
         raise failed_call_counts.note(_certain_account(error, region)) from error
 
 

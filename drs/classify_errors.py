@@ -3,6 +3,7 @@
 import re
 
 from botocore.exceptions import (
+    BotoCoreError,
     ClientError,
     ConnectTimeoutError,
     CredentialRetrievalError,
@@ -16,8 +17,9 @@ from botocore.exceptions import (
     TokenRetrievalError,
     UnauthorizedSSOTokenError,
 )
+from botocore.parsers import ResponseParserError
 
-from drs.errors import BY_CODE, DrsError, Trouble
+from drs.errors import BY_CODE, UNREADABLE, DrsError, Trouble
 
 _NOT_SENT: tuple[type[Exception], ...] = (
     EndpointConnectionError,
@@ -31,6 +33,8 @@ _NO_CREDENTIALS: tuple[type[Exception], ...] = (
     TokenRetrievalError,
     UnauthorizedSSOTokenError,
 )
+
+_UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, ResponseParserError)
 
 # TLS that was never agreed on: no request went out. It may also break later, in the middle of an answer.
 _BEFORE_THE_REQUEST = re.compile(
@@ -50,6 +54,29 @@ class OtherCredentialsError(HeldBackError):
     """The request was signed with other credentials than those whose account was looked at."""
 
 
+class RoleRefusedError(HeldBackError):
+    """An account's role could not be assumed, so nothing was sent there; `cause` is what STS, or botocore, said."""
+
+    def __init__(self, account: str, role: str, cause: Exception) -> None:
+        super().__init__(f"The role {role} of account {account} cannot be assumed: {cause}")
+        self.account = account
+        self.role = role
+        self.cause = cause
+
+    def told(self, region: str) -> DrsError:
+        """Certainly nothing was sent; it is tried again for as long as somebody waits for it."""
+        cause = classify(self.cause, region=region, operation="AssumeRole")
+        trouble = cause.trouble
+        if trouble is not Trouble.THROTTLED:
+            silent = trouble in (Trouble.UNCERTAIN, Trouble.UNREACHABLE)
+            trouble = Trouble.UNREACHABLE if silent else Trouble.CREDENTIALS
+        text = (
+            f"The role {self.role} of account {self.account} cannot be assumed: {cause.message.rstrip('.')}."
+            f" Nothing is sent to account {self.account} until it can be."
+        )
+        return DrsError(trouble, code=cause.code, message=text, region=region, operation="AssumeRole")
+
+
 def _by_status(status: int) -> Trouble:
     """What a code that we do not know means: a 4xx is a refusal, whatever its words; 408 came of waiting."""
     if status == 429:
@@ -57,15 +84,19 @@ def _by_status(status: int) -> Trouble:
     return Trouble.REFUSED if 400 <= status < 500 and status != 408 else Trouble.UNCERTAIN
 
 
-def classify(error: Exception, *, region: str, operation: str) -> DrsError:
-    """Sort any exception of a boto3 call by whether it may have had its effect."""
+def classify(error: Exception, *, region: str, operation: str, account: str = "") -> DrsError:
+    """Sort any exception of a boto3 call by whether it may have had its effect. `account` is one that was entered by a
+    role."""
+    if isinstance(error, RoleRefusedError):
+        return error.told(region)
     if isinstance(error, ClientError):
         code = error.response.get("Error", {}).get("Code", "Unknown")
         message = error.response.get("Error", {}).get("Message", str(error))
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         trouble = BY_CODE.get(code) or _by_status(status)
         resource = str(error.response.get("resourceId", ""))
-        return DrsError(trouble, code=code, message=message, region=region, operation=operation, resource=resource)
+        told = {"code": code, "message": message, "region": region, "operation": operation}
+        return DrsError(trouble, **told, resource=resource, account=account)
     trouble = Trouble.UNCERTAIN
     if isinstance(error, SendWindowClosedError):
         trouble = Trouble.NOT_SENT
@@ -77,4 +108,7 @@ def classify(error: Exception, *, region: str, operation: str) -> DrsError:
         trouble = Trouble.CREDENTIALS
     elif isinstance(error, _NOT_SENT) or (isinstance(error, SSLError) and _BEFORE_THE_REQUEST.search(str(error))):
         trouble = Trouble.UNREACHABLE
-    return DrsError(trouble, code=type(error).__name__, message=str(error), region=region, operation=operation)
+    code, message = type(error).__name__, str(error)
+    if isinstance(error, _UNREADABLE) and not isinstance(error, BotoCoreError):
+        code, message = UNREADABLE, f"What AWS answered cannot be read ({code}: {message})."
+    return DrsError(trouble, code=code, message=message, region=region, operation=operation, account=account)

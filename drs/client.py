@@ -1,8 +1,8 @@
 """The one DRS client: boto3 in, our shapes and errors out. Production, demo and tests differ only in the endpoint.
 
-Three boto3 clients a region: the reader, for requests that a person waits for, retries by botocore's own rules; the
-poller gives up quickly, because the next sweep asks again; the launcher, whose calls have effects and no idempotency
-token, never repeats anything by itself. Clients are built once a process, after any fork.
+Three boto3 clients an account and region: the reader, for requests that a person waits for, retries by botocore's own
+rules; the poller gives up quickly, because the next sweep asks again; the launcher, whose calls have effects and no
+idempotency token, never repeats anything by itself. Clients are built once a process, after any fork.
 """
 
 import json
@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
@@ -25,13 +25,18 @@ from drs import account as identity
 from drs import failed_call_counts
 from drs.classify_errors import HeldBackError, OtherCredentialsError, SendWindowClosedError, classify
 from drs.errors import DrsError, Trouble
-from drs.shapes import Job, JobLogItem, LaunchSettings, RecoveryInstance, SourceServer, moment
+from drs.roles import Role, one_call, role_of
+from drs.shapes import Job, JobLogItem, LaunchSettings, RecoveryInstance, Snapshot, SourceServer
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest
     from botocore.config import _RetryDict
     from mypy_boto3_drs import DrsClient
-    from mypy_boto3_drs.type_defs import DescribeJobsRequestPaginateTypeDef
+    from mypy_boto3_drs.type_defs import (
+        DescribeJobsRequestPaginateTypeDef,
+        PaginatorConfigTypeDef,
+        StartRecoveryRequestSourceServerTypeDef,
+    )
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +44,7 @@ REMEMBERED = 1000  # items that could not be read, so that each is logged once
 IDS_A_CALL = 200  # the model's cap for id filters
 SERVERS_PER_JOB = 100  # DRS quota L-B827C881, of terminations likely, too; the model would take 200
 SEND_WINDOW_SECONDS = 30.0
+NO_SNAPSHOTS: Mapping[str, str] = {}
 
 _ONCE: "_RetryDict" = {"total_max_attempts": 1, "mode": "standard"}
 _CONFIGS = {
@@ -129,26 +135,35 @@ def _read_plainly(response_dict: dict[str, Any], customized_response_dict: dict[
 
 
 @cache
-def _build(region: str, role: str, pid: int) -> "DrsClient":
-    client = identity.session(pid).client("drs", region_name=region, config=_CONFIGS[role])
+def _build(region: str, purpose: str, role: Role | None, pid: int) -> "DrsClient":
+    client: DrsClient = identity.make_client("drs", region, _CONFIGS[purpose], role, pid)
     client.meta.events.register("before-send.drs", _refuse_other_credentials)
     for operation in ("DescribeSourceServers", "DescribeJobs", "DescribeRecoveryInstances"):
         client.meta.events.register(f"before-parse.drs.{operation}", _read_plainly)
-    if role == "launcher":
+    if purpose == "launcher":
         client.meta.events.register("before-sign.drs", _refuse_late)
         client.meta.events.register("before-send.drs", _refuse_late)
     return client
 
 
-def _boto(region: str, role: str) -> "DrsClient":
+def _boto(region: str, account: str, purpose: str) -> "DrsClient":
+    role = identity.open_role(region, account)
     with identity.making:  # neither sessions nor the cache's first fill are thread-safe
-        return _build(region, role, os.getpid())
+        return _build(region, purpose, role, os.getpid())
 
 
 def available_regions() -> list[str]:
     """Regions in which DRS exists, as this botocore knows them; none of them needs to be enabled or set up."""
     session = boto3.session.Session()
     return sorted(session.get_available_regions("drs") + session.get_available_regions("drs", "aws-us-gov"))
+
+
+def _in_their_place(items: Sequence[JobLogItem]) -> Iterator[JobLogItem]:
+    """Lines of which DRS tells no time stand where it sent them: beside the one before."""
+    at = next((each.at for each in items if each.dated), None)
+    for each in items:
+        at = each.at if each.dated else at
+        yield replace(each, at=at or each.at)
 
 
 def _readable(read: Callable[[Mapping[str, Any]], T], items: Iterable[object]) -> Iterator[T]:
@@ -164,6 +179,12 @@ def _readable(read: Callable[[Mapping[str, Any]], T], items: Iterable[object]) -
                 log.warning("Skipping an item of a DRS answer that cannot be read (%s): %s", error, text)
 
 
+def _wanted(source_server_id: str, snapshot_id: str | None) -> "StartRecoveryRequestSourceServerTypeDef":
+    if snapshot_id:
+        return {"sourceServerID": source_server_id, "recoverySnapshotID": snapshot_id}
+    return {"sourceServerID": source_server_id}
+
+
 def _utc_z(at: datetime) -> str:
     # DRS refuses the +00:00 that isoformat() writes: it wants a literal Z.
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -173,8 +194,9 @@ def _utc_z(at: datetime) -> str:
 class Drs:
     """DRS in one region. Every method raises DrsError and nothing else for a call that failed.
 
-    `account` is the account that is meant: nothing is asked of another one, nor sent to it (Trouble.OTHER_ACCOUNT).
-    Without it the account of the credentials is meant, whichever that is: for whoever has just asked for that one.
+    `account` is the account that is meant, which is entered by its role if it has one: nothing is asked of another one,
+    nor sent to it (Trouble.OTHER_ACCOUNT). Without it our own credentials' account is meant, whichever that is: for
+    whoever has just asked for that one.
     `reading` is `reader` where a person waits, `poller` where the next sweep asks again, `guard` before a launch,
     `glance` where something else waits meanwhile.
     """
@@ -185,16 +207,26 @@ class Drs:
 
     @property
     def _reader(self) -> "DrsClient":
-        return _boto(self.region, self.reading)
+        return _boto(self.region, self.account, self.reading)
 
     def _call(self, operation: str, work: Callable[[], T]) -> T:
+        with one_call():
+            return self._ask(operation, work)
+
+    def _ask(self, operation: str, work: Callable[[], T]) -> T:
         access_key = identity.check(self.region, self.account) if self.account else ""
         try:
             with _signed_with(access_key):
                 return work()
         except (ClientError, BotoCoreError, HeldBackError, KeyError, TypeError, ValueError) as error:
             # The last three: an answer that we cannot read, such as broken JSON or a job without an id
-            raise failed_call_counts.note(classify(error, region=self.region, operation=operation)) from error
+            account = self.account if role_of(self.account) else ""
+            told = classify(error, region=self.region, operation=operation, account=account)
+            raise failed_call_counts.note(told) from error
+
+    def check(self) -> None:
+        """Raises DrsError unless source servers may be read."""
+        self._call("DescribeSourceServers", lambda: self._reader.describe_source_servers(maxResults=1)["items"])
 
     # Reading: repeatable, all pages. A page without `items` is no answer: botocore makes one of a body that it cannot
     # parse, and taking that for an empty list would say that every server is gone.
@@ -233,7 +265,7 @@ class Drs:
     def job_log(self, job_id: str) -> list[JobLogItem]:
         """The whole log of a job, oldest first."""
         items = self._call("DescribeJobLogItems", lambda: list(self._job_log(job_id)))
-        return sorted(items, key=lambda item: item.at)
+        return sorted(_in_their_place(items), key=lambda item: item.at)
 
     def _job_log(self, job_id: str) -> Iterator[JobLogItem]:
         for page in self._reader.get_paginator("describe_job_log_items").paginate(jobID=job_id):
@@ -256,16 +288,28 @@ class Drs:
 
     def latest_snapshot(self, source_server_id: str) -> datetime | None:
         """When the newest point in time was taken that this server can be launched from; None when there is none."""
+        newest = self._call(
+            "DescribeRecoverySnapshots", lambda: next(self._snapshots(source_server_id, {"PageSize": 1}), None)
+        )
+        return newest.at if newest else None
 
-        def ask() -> datetime | None:
-            pages = self._reader.get_paginator("describe_recovery_snapshots").paginate(
-                sourceServerID=source_server_id, order="DESC", PaginationConfig={"PageSize": 1}
-            )
-            found = (each for page in pages for each in page["items"])
-            newest = next(found, None)
-            return None if newest is None else moment(newest.get("timestamp") or newest["expectedTimestamp"])
+    def snapshots(self, source_server_id: str, since: datetime | None = None) -> list[Snapshot]:
+        """A server's points in time, newest first: down to the first that is not after `since`, or all of them."""
+
+        def ask() -> list[Snapshot]:
+            found = []
+            for each in self._snapshots(source_server_id, {}):
+                found.append(each)
+                if since is not None and each.at <= since:
+                    break
+            return found
 
         return self._call("DescribeRecoverySnapshots", ask)
+
+    def _snapshots(self, source_server_id: str, paging: "PaginatorConfigTypeDef") -> Iterator[Snapshot]:
+        pages = self._reader.get_paginator("describe_recovery_snapshots")
+        for page in pages.paginate(sourceServerID=source_server_id, order="DESC", PaginationConfig=paging):
+            yield from _readable(Snapshot.read, page["items"])
 
     def launch_settings(self, source_server_id: str) -> LaunchSettings | None:
         """How this server is launched; None when it has no launch settings."""
@@ -283,14 +327,21 @@ class Drs:
     # Acting: never repeated here.
 
     def start_recovery(
-        self, source_server_ids: Sequence[str], *, is_drill: bool, tags: dict[str, str], window: SendWindow
+        self,
+        source_server_ids: Sequence[str],
+        *,
+        is_drill: bool,
+        tags: dict[str, str],
+        window: SendWindow,
+        snapshots: Mapping[str, str] = NO_SNAPSHOTS,
     ) -> Job:
-        """Launch up to 100 servers as one job. `is_drill` is always sent: leaving it out means a real recovery."""
+        """Launch up to 100 servers as one job, those of `snapshots` from these, others from one that DRS takes now.
+        `is_drill` is always sent: leaving it out means a real recovery."""
 
         def send() -> Job:
             with _within(window):
-                answer = _boto(self.region, "launcher").start_recovery(
-                    sourceServers=[{"sourceServerID": each} for each in source_server_ids],
+                answer = _boto(self.region, self.account, "launcher").start_recovery(
+                    sourceServers=[_wanted(each, snapshots.get(each)) for each in source_server_ids],
                     isDrill=is_drill,
                     tags=tags,
                 )
@@ -303,7 +354,7 @@ class Drs:
 
         def send() -> Job:
             with _within(window):
-                answer = _boto(self.region, "launcher").terminate_recovery_instances(
+                answer = _boto(self.region, self.account, "launcher").terminate_recovery_instances(
                     recoveryInstanceIDs=list(recovery_instance_ids)
                 )
             return Job.read(answer["job"])

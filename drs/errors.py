@@ -62,14 +62,29 @@ class Trouble(Enum):
         return self.value[0]
 
 
+def where(region: str, account: str = "") -> str:
+    """A place for people: `account` where it is not that of our own credentials."""
+    return f"{region} of account {account}" if account else region
+
+
 class DrsError(Exception):
-    """A failed DRS call: its kind, AWS's own code and text, the region and the operation."""
+    """A failed DRS call: its kind, AWS's own code and text, the region and the operation; the account, where it is
+    entered by a role."""
 
     def __init__(
-        self, trouble: Trouble, *, code: str, message: str, region: str, operation: str, resource: str = ""
+        self,
+        trouble: Trouble,
+        *,
+        code: str,
+        message: str,
+        region: str,
+        operation: str,
+        resource: str = "",
+        account: str = "",
     ) -> None:
         message = message.replace("\x00", r"\x00")  # PostgreSQL keeps no NUL
-        super().__init__(f"{operation} in {region}: {code}: {message}")
+        self.where = where(region, account)
+        super().__init__(f"{operation} in {self.where}: {code}: {message}")
         self.trouble = trouble
         self.code = code
         self.message = message
@@ -87,21 +102,29 @@ class DrsError(Exception):
         return self.trouble.effect
 
 
-OTHER_ACCOUNT = "OtherAccount"  # our own code, where AWS was not even asked
+# Our own codes, where AWS was not even asked.
+OTHER_ACCOUNT = "OtherAccount"
+SWITCHED_OFF = "AccountSwitchedOff"
+SUPERSEDED = "InstallationSuperseded"  # another installation of this product has taken over
+UNREADABLE = "UnreadableAnswer"  # AWS answered, and not as its model says: a proxy, perhaps
 
 BY_CODE = {
     OTHER_ACCOUNT: Trouble.OTHER_ACCOUNT,
+    SWITCHED_OFF: Trouble.CREDENTIALS,
     "ThrottlingException": Trouble.THROTTLED,
     "Throttling": Trouble.THROTTLED,
     "ThrottledException": Trouble.THROTTLED,
     "TooManyRequestsException": Trouble.THROTTLED,
     "RequestLimitExceeded": Trouble.THROTTLED,
+    "RequestThrottled": Trouble.THROTTLED,
+    "RequestThrottledException": Trouble.THROTTLED,
     "SlowDown": Trouble.THROTTLED,
     "ConflictException": Trouble.CONFLICT,
     "ServiceQuotaExceededException": Trouble.QUOTA,
     "ExpiredToken": Trouble.CREDENTIALS,
     "ExpiredTokenException": Trouble.CREDENTIALS,
     "RequestExpired": Trouble.CREDENTIALS,
+    "RequestTimeTooSkewed": Trouble.CREDENTIALS,
     "InvalidSignatureException": Trouble.CREDENTIALS,
     "SignatureDoesNotMatch": Trouble.CREDENTIALS,
     "InvalidClientTokenId": Trouble.CREDENTIALS,

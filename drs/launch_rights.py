@@ -7,6 +7,7 @@ matrix of rights by which deploy/iam is judged.
 
 from collections.abc import Iterator, Mapping
 
+from drs.shapes import partition_of
 from drs.surroundings import MANAGED, Question
 
 Context = Mapping[str, str | list[str]]
@@ -44,10 +45,10 @@ def _named(service: str, actions: str) -> tuple[str, ...]:
 
 
 class Rights:
-    """The questions about one account and region; `partition` as in its ARNs."""
+    """The questions about one account and region."""
 
-    def __init__(self, account: str, region: str, partition: str = "aws") -> None:
-        self.account, self.region, self.partition = account, region, partition
+    def __init__(self, account: str, region: str) -> None:
+        self.account, self.region, self.partition = account, region, partition_of(region)
         self.base: Context = {"aws:RequestedRegion": region, "aws:PrincipalAccount": account}
 
     def _arns(self, kinds: str) -> tuple[str, ...]:

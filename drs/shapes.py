@@ -12,6 +12,7 @@ from typing import Any
 JOB_COMPLETED = "COMPLETED"  # DRS knows no failed job: a job whose servers all failed is COMPLETED, too
 TERMINATE = "TERMINATE"  # the type of a job that ends instances
 _NOT_PROTECTED = frozenset({"", "FAILBACK_NOT_STARTED"})
+INSTALLATION_TAG = "drsorch:installation"  # of a source server: which installation of ours may launch it
 GONE = frozenset({"TERMINATED", "NOT_FOUND"})  # states of an instance that no launch can end any more
 
 
@@ -56,6 +57,15 @@ def _id(item: Mapping[str, Any], *names: str) -> str:
     return found
 
 
+def partition_of(region: str) -> str:
+    """The partition in a region's ARNs, of the two in which DRS exists."""
+    return "aws-us-gov" if region.startswith("us-gov-") else "aws"
+
+
+def server_arn(account: str, region: str, source_server_id: str) -> str:
+    return f"arn:{partition_of(region)}:drs:{region}:{account}:source-server/{source_server_id}"
+
+
 @dataclass(frozen=True)
 class Hardware:
     """Size of a source server; zero where DRS does not know."""
@@ -82,8 +92,18 @@ class ReplicationTrouble:
 
 
 @dataclass(frozen=True)
+class Copy:
+    """How far the copy of a server is, in per cent where DRS says it, and when DRS expects it to be over, to the
+    minute."""
+
+    percent: int | None
+    ends_at: datetime | None
+
+
+@dataclass(frozen=True)
 class SourceServer:
-    """One replicating server. `lag_duration` is DRS's ISO-8601 text, absent when it is disconnected."""
+    """One replicating server. `lag_duration` is DRS's ISO-8601 text, absent when it is disconnected. `installation` is
+    which installation of ours may launch it (docs/adr/0114-takeover.md); it stands in no list of tags."""
 
     source_server_id: str
     hostname: str
@@ -96,6 +116,8 @@ class SourceServer:
     hardware: Hardware = field(default_factory=Hardware)
     trouble: ReplicationTrouble = field(default_factory=ReplicationTrouble)
     agent_seen_at: datetime | None = None  # when its agent last spoke to DRS
+    copy: "Copy | None" = None  # of one that is being copied
+    installation: str = ""
 
     @property
     def name(self) -> str:
@@ -108,12 +130,14 @@ class SourceServer:
         properties = _mapping(item.get("sourceProperties"))
         hints = _mapping(properties.get("identificationHints"))
         replication = _mapping(item.get("dataReplicationInfo"))
+        tags = dict(_tags(item.get("tags")))
         return cls(
+            installation=tags.pop(INSTALLATION_TAG, ""),
             source_server_id=_id(item, "sourceServerID"),
             hostname=_text(hints.get("hostname")),
             fqdn=_text(hints.get("fqdn")),
-            tags=_tags(item.get("tags")),
-            replication_state=_text(replication.get("dataReplicationState")) or "STOPPED",
+            tags=tags,
+            replication_state=_text(replication.get("dataReplicationState")) or "UNKNOWN",
             lag_duration=_text(replication.get("lagDuration")) or None,
             last_launch_result=_text(item.get("lastLaunchResult")) or "NOT_STARTED",
             recovery_instance_id=_text(item.get("recoveryInstanceId")),
@@ -126,7 +150,24 @@ class SourceServer:
             ),
             trouble=_trouble(item, replication),
             agent_seen_at=_moment_or_none(_mapping(item.get("lifeCycle")).get("lastSeenByServiceDateTime")),
+            copy=_copy(replication),
         )
+
+
+COPYING = ("INITIATING", "INITIAL_SYNC", "RESCAN", "BACKLOG")  # states in which DRS tells how far a copy is
+
+
+def _copy(replication: Mapping[str, Any]) -> "Copy | None":
+    """DRS tells a disk's size, what it has copied of it, and in a rescan what it has compared of it."""
+    state = replication.get("dataReplicationState")
+    if state not in COPYING:
+        return None
+    disks = _mappings(replication.get("replicatedDisks"))
+    done = "rescannedStorageBytes" if state == "RESCAN" else "replicatedStorageBytes"
+    total, copied = (sum(_number(each.get(name)) for each in disks) for name in ("totalStorageBytes", done))
+    ends = _moment_or_none(replication.get("etaDateTime"))
+    percent = max(0, min(100, 100 * copied // total)) if total > 0 and state != "BACKLOG" else None
+    return Copy(percent, ends.replace(second=0, microsecond=0) if ends else None)
 
 
 def _trouble(item: Mapping[str, Any], replication: Mapping[str, Any]) -> ReplicationTrouble:
@@ -218,11 +259,13 @@ class Job:
 
 @dataclass(frozen=True)
 class JobLogItem:
-    """One line of a job's log; `data` is DRS's eventData as sent."""
+    """One line of a job's log; `data` is DRS's eventData as sent. One whose time DRS does not tell is not `dated`: its
+    words are kept, and nothing is timed by it."""
 
     at: datetime
     event: str
     data: Mapping[str, Any]
+    dated: bool = True
 
     @property
     def source_server_id(self) -> str:
@@ -230,7 +273,9 @@ class JobLogItem:
 
     @classmethod
     def read(cls, item: Mapping[str, Any]) -> "JobLogItem":
-        return cls(moment(item["logDateTime"]), _id(item, "event"), dict(_mapping(item.get("eventData"))))
+        at = _moment_or_none(item.get("logDateTime"))
+        data = dict(_mapping(item.get("eventData")))
+        return cls(at or datetime.now(UTC), _id(item, "event"), data, dated=at is not None)
 
 
 @dataclass(frozen=True)
@@ -261,12 +306,24 @@ class RecoveryInstance:
         return cls(
             recovery_instance_id=_id(item, "recoveryInstanceID", "ec2InstanceID"),
             source_server_id=_text(item.get("sourceServerID")),
-            ec2_state=_text(item.get("ec2InstanceState")),
+            ec2_state=_text(item.get("ec2InstanceState")).upper(),  # EC2's own answers have it in lower case
             job_id=_text(item.get("jobID")),
             is_drill=item.get("isDrill") if isinstance(item.get("isDrill"), bool) else None,
             point_in_time=_moment_or_none(item.get("pointInTimeSnapshotDateTime")),
             failback_state=_text(_mapping(item.get("failback")).get("state")),
         )
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A point in time of a server, from which it can be launched."""
+
+    snapshot_id: str
+    at: datetime
+
+    @classmethod
+    def read(cls, item: Mapping[str, Any]) -> "Snapshot":
+        return cls(_id(item, "snapshotID"), moment(item.get("timestamp") or item["expectedTimestamp"]))
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from drs import account as identity
-from drs.classify_errors import classify
+from drs.classify_errors import HeldBackError, classify
 from drs.errors import DrsError, Trouble
+from drs.roles import Role
 
 IDS_A_CALL = 100
 OPERATION = "DescribeInstanceStatus"
@@ -66,14 +67,15 @@ def check_right(region: str, account: str, *, simulated: bool = False) -> None:
     client = _client_for(region, account, simulated=simulated)
     try:
         client.describe_instance_status(MaxResults=5)
-    except (ClientError, BotoCoreError) as error:
+    except (ClientError, BotoCoreError, HeldBackError) as error:
         raise classify(error, region=region, operation=OPERATION) from error
 
 
 def _client_for(region: str, account: str, *, simulated: bool) -> Any:
     identity.check(region, account)
+    role = identity.open_role(region, account)
     with identity.making:
-        client = _build(region, os.getpid())
+        client = _build(region, role, os.getpid())
     if simulated and ".amazonaws." in client.meta.endpoint_url:
         text = "DRS is simulated here; EC2 of the real AWS is not asked."
         raise DrsError(Trouble.NOT_SENT, code="Simulated", message=text, region=region, operation=OPERATION)
@@ -81,9 +83,8 @@ def _client_for(region: str, account: str, *, simulated: bool) -> Any:
 
 
 @cache
-def _build(region: str, pid: int) -> Any:
-    make: Any = identity.session(pid).client
-    return make("ec2", region_name=region, config=_CONFIG)
+def _build(region: str, role: Role | None, pid: int) -> Any:
+    return identity.make_client("ec2", region, _CONFIG, role, pid)
 
 
 def _of_known(client: Any, region: str, instance_ids: Sequence[str]) -> dict[str, StatusChecks]:
@@ -98,6 +99,6 @@ def _of_known(client: Any, region: str, instance_ids: Sequence[str]) -> dict[str
             if error.response["Error"].get("Code") != "InvalidInstanceID.NotFound" or not unknown:
                 raise classify(error, region=region, operation=OPERATION) from error
             wanted = [each for each in wanted if each not in unknown]
-        except (BotoCoreError, KeyError, TypeError, ValueError) as error:
+        except (BotoCoreError, HeldBackError, KeyError, TypeError, ValueError) as error:
             raise classify(error, region=region, operation=OPERATION) from error
     return {}

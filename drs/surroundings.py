@@ -14,8 +14,9 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from drs import account as identity
-from drs.classify_errors import classify
+from drs.classify_errors import HeldBackError, classify
 from drs.errors import DrsError, Trouble
+from drs.roles import Role
 
 MANAGED = "AWSElasticDisasterRecoveryManaged"
 _CONFIG = Config(connect_timeout=2, read_timeout=6, retries={"total_max_attempts": 2, "mode": "standard"})
@@ -65,15 +66,20 @@ class LaunchTemplate:
 class Surroundings:
     """The services beside DRS in one region. Every method raises DrsError and nothing else for a call that failed.
 
-    With `simulated`, DRS is a simulated one, and nothing is asked of the real AWS beside it.
+    `account` is the account that is meant; empty: that of our own credentials, whichever it is. With `simulated`, DRS
+    is a simulated one, and nothing is asked of the real AWS beside it.
     """
 
     region: str
+    account: str = ""
     simulated: bool = False
 
     def _client(self, service: str) -> Any:
+        if self.account:
+            identity.check(self.region, self.account)
+        role = identity.open_role(self.region, self.account)
         with identity.making:
-            client = _build(service, self.region, os.getpid())
+            client = _build(service, self.region, role, os.getpid())
         if self.simulated and ".amazonaws." in client.meta.endpoint_url:
             text = f"DRS is simulated here; {service} of the real AWS is not asked."
             raise DrsError(Trouble.NOT_SENT, code="Simulated", message=text, region=self.region, operation=service)
@@ -82,7 +88,7 @@ class Surroundings:
     def _ask(self, operation: str, work: Callable[[], T]) -> T:
         try:
             return work()
-        except (ClientError, BotoCoreError, KeyError, TypeError, ValueError) as error:
+        except (ClientError, BotoCoreError, HeldBackError, KeyError, TypeError, ValueError) as error:
             raise classify(error, region=self.region, operation=operation) from error
 
     def caller(self) -> str:
@@ -162,14 +168,17 @@ class Surroundings:
         """Raises DrsError unless there is such a topic and we may look at it."""
         self._ask("GetTopicAttributes", lambda: self._client("sns").get_topic_attributes(TopicArn=arn))
 
+    def check_bus(self, bus: str) -> None:
+        """Raises DrsError unless there is such an event bus, by its name or ARN, and we may look at it."""
+        self._ask("DescribeEventBus", lambda: self._client("events").describe_event_bus(Name=bus))
+
 
 @cache
-def _build(service: str, region: str, pid: int) -> Any:
-    make: Any = identity.session(pid).client  # its types know each service by a literal name
-    return make(service, region_name=region, config=_CONFIG)
+def _build(service: str, region: str, role: Role | None, pid: int) -> Any:
+    return identity.make_client(service, region, _CONFIG, role, pid)
 
 
-def role_of(arn: str) -> str:
+def role_behind(arn: str) -> str:
     """The ARN that IAM knows of a caller: of a session the role, without its path, which the session does not tell."""
     parts = arn.split(":", 5)
     if parts[2] == "sts" and parts[5].startswith("assumed-role/"):

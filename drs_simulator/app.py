@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
-from uuid import uuid4
 
 from drs_simulator import control, operations
-from drs_simulator.protocol import call_log, ec2, rest_json, surroundings
+from drs_simulator.protocol import call_log, ec2, rest_json, sts, surroundings
 from drs_simulator.protocol.call_log import Call, Outcome
-from drs_simulator.protocol.rest_json import QUERIES, STS_OPERATION, Identity, Reply, Request
+from drs_simulator.protocol.rest_json import QUERIES, Identity, Reply, Request
 from drs_simulator.world import errors, scenarios
 from drs_simulator.world.errors import ApiError, Disconnect
 from drs_simulator.world.jobs import JOBS_QUOTA
@@ -26,18 +25,6 @@ if TYPE_CHECKING:
 REASONS = {200: "OK", 202: "Accepted", 402: "Payment Required", 429: "Too Many Requests"}
 
 QUOTAS = "servicequotas"
-STS_ANSWER = """<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
-  <GetCallerIdentityResult>
-    <Arn>arn:aws:iam::{account}:user/simulator</Arn>
-    <UserId>AIDASIMULATOR</UserId>
-    <Account>{account}</Account>
-  </GetCallerIdentityResult>
-  <ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata>
-</GetCallerIdentityResponse>"""
-STS_ERROR = """<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
-  <Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>
-  <RequestId>{request_id}</RequestId>
-</ErrorResponse>"""
 
 
 @dataclass(frozen=True)
@@ -76,8 +63,8 @@ class Simulator:
             operation = rest_json.route(request)
             call = Call(operation, "", "", {}, *_sdk_headers(request))
             identity = rest_json.identify(request)
-            account = self.store.accounts.get(identity.access_key, self.store.account)
-            call = Call(operation, identity.region, account, {}, call.invocation_id, call.attempt)
+            who = sts.caller(self.store, identity.access_key, request.headers.get("x-amz-security-token", ""))
+            call = replace(call, region=identity.region, account=who.account, caller=who.arn)
             age = self.store.settings.signature_max_age_seconds
             rest_json.check_signature_age(request, identity.service, self.store.clock.wall(), age)
             params = rest_json.parameters(request, operation)
@@ -86,12 +73,13 @@ class Simulator:
                 entry = call_log.open_entry(self.store, call)
                 call_log.close_entry(self.store, entry, Outcome(error.status, error.code))
             return _error_reply(error, identity.service)
-        return self._serve(Call(operation, call.region, account, params, call.invocation_id, call.attempt))
+        return self._serve(replace(call, params=params))
 
     def _serve(self, call: Call) -> Reply:
         with self.store.transaction():
             carry_out_delayed_calls(self.store)
-            fault = scenarios.striking_call(self.store, call.region, call.operation)
+            about = sts.target(call.operation, call.params, call.account)
+            fault = scenarios.striking_call(self.store, call.region, call.operation, about)
             entry = call_log.open_entry(self.store, call, fault.name if fault else "")
             if fault is None:
                 return self._carry_out(call, entry).reply
@@ -151,14 +139,12 @@ class Simulator:
 
 def carry_out(store: Store, call: Call, now: float) -> Handled:
     """The service's own answer at virtual time `now`; a refusal of the service is an answer too."""
-    if call.operation == STS_OPERATION:
-        body = STS_ANSWER.format(account=call.account, request_id=uuid4())
-        return Handled(Reply(200, body.encode(), "text/xml"), Outcome(200))
-    if call.operation in ec2.OPERATIONS:
+    if call.operation in sts.QUERIES or call.operation in ec2.OPERATIONS:
         try:
-            return Handled(Reply(200, ec2.answer(store, call, now).encode(), "text/xml"), Outcome(200))
+            xml = sts.answer(store, call) if call.operation in sts.QUERIES else ec2.answer(store, call, now)
+            return Handled(Reply(200, xml.encode(), "text/xml"), Outcome(200))
         except ApiError as error:
-            return Handled(_error_reply(error, "ec2"), Outcome(error.status, error.code))
+            return Handled(_error_reply(error, _service_of(call)), Outcome(error.status, error.code))
     if call.operation in surroundings.ANSWERS:
         try:
             told = surroundings.answer(store, call)
@@ -190,12 +176,18 @@ def carry_out_delayed_calls(store: Store) -> None:
 def refusal(call: Call, code: str) -> ApiError:
     """The error that a scenario answers with, worded as the service would."""
     worded: Mapping[str, Callable[[], ApiError]] = {
-        "AccessDeniedException": lambda: errors.access_denied(call.operation, call.account, _service_of(call)),
+        "AccessDeniedException": lambda: _denied(call),
         "ConflictException": errors.conflict,
         "ServiceQuotaExceededException": lambda: errors.quota_exceeded(JOBS_QUOTA, "Quota exceeded"),
         "UninitializedAccountException": errors.uninitialized,
     }
     return worded[code]() if code in worded else errors.simple_error(code)
+
+
+def _denied(call: Call) -> ApiError:
+    if call.operation == sts.ASSUME:
+        return sts.denied(call)
+    return errors.access_denied(call.operation, call.account, _service_of(call))
 
 
 def told(fault: Scenario) -> ApiError:
@@ -215,10 +207,7 @@ def _error_reply(error: ApiError, service_name: str) -> Reply:
         code = {"AccessDeniedException": "UnauthorizedOperation"}.get(error.code, error.code.removesuffix("Exception"))
         return Reply(error.status, ec2.error(ApiError(code, error.message)).encode(), "text/xml")
     if service_name in ("sts", "iam", "sns"):
-        # STS names an expired token without the suffix.
-        code = error.code.removesuffix("Exception")
-        text = STS_ERROR.format(code=code, message=error.message, request_id=uuid4())
-        return Reply(error.status, text.encode(), "text/xml")
+        return Reply(error.status, sts.error(error).encode(), "text/xml")
     return Reply(error.status, error.body(), headers=(("x-amzn-errortype", error.code),))
 
 

@@ -13,7 +13,6 @@ from ipaddress import ip_address
 from typing import cast
 from urllib.parse import parse_qs
 
-from drs_simulator import operations
 from drs_simulator.protocol import call_log, ec2, responses, surroundings
 from drs_simulator.protocol.responses import Moment
 from drs_simulator.protocol.rest_json import Reply, Request
@@ -95,9 +94,10 @@ def _of_ec2(row: sqlite3.Row, now: float) -> Json:
 
 
 def load_fleet(store: Store, body: Json) -> Json:
-    """`{"demo": true}`, `{"generate": {"count", "region", "seed"}}`, or a fleet in full."""
-    if body.get("demo"):
-        fleet = demo_fleet()
+    """`{"demo": true}` (or a number of accounts, 1 or 2), `{"generate": {"count", "region", "seed"}}`, or a fleet in
+    full."""
+    if accounts := body.get("demo"):
+        fleet = demo_fleet(2 if accounts == 2 else 1)  # true is 1
     elif "generate" in body:
         asked = cast("Mapping[str, object]", body["generate"])
         count, seed = int(str(asked["count"])), int(str(asked.get("seed", 0)))
@@ -106,6 +106,14 @@ def load_fleet(store: Store, body: Json) -> Json:
         fleet = fleet_from_json(body)
     store.load_fleet(fleet)
     return {"servers": len(fleet.servers)}
+
+
+def change_roles(store: Store, body: Json) -> Json:
+    """`{ARN: {"externalId": "…"}}` adds a role or changes it; null takes it away."""
+    given = cast("Mapping[str, Mapping[str, str] | None]", body)
+    kept = {arn: role for arn, role in store.roles.items() if arn not in given}
+    store.set_roles(kept | {arn: role for arn, role in given.items() if role is not None})
+    return {"roles": store.roles}
 
 
 def delete_servers(store: Store, body: Json) -> Json:
@@ -151,7 +159,7 @@ def set_scenario(store: Store, name: str, options: Mapping[str, object]) -> Json
     scenarios.remove(store, scenario.id)
     if scenario.name in outside_changes.ACTIONS:
         return {**scenario.as_json(), "instances": outside_changes.act(store, scenario, store.clock.now())}
-    job_id = operations.start_foreign_job(store, scenario.text("region"), scenario.options, store.clock.now())
+    job_id = outside_changes.start_foreign_job(store, scenario.text("region"), scenario.options, store.clock.now())
     return {**scenario.as_json(), "jobID": job_id}
 
 
@@ -175,6 +183,7 @@ ACTIONS: Mapping[tuple[str, str], Callable[[Store, Json], Json]] = {
     ("GET", "journal"): read_journal,
     ("GET", "state"): state,
     ("POST", "fleet"): load_fleet,
+    ("POST", "roles"): change_roles,
     ("POST", "delete-servers"): delete_servers,
     ("POST", "speed"): set_speed,
     ("POST", "advance"): advance,

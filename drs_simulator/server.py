@@ -110,8 +110,11 @@ class Exchange(BaseHTTPRequestHandler):
 
 
 def read_fleet(name: str) -> Fleet:
-    """The fleet called `demo`, or the one in a JSON file. Raises OSError or ValueError."""
-    return demo_fleet() if name == "demo" else fleet_from_json(json.loads(Path(name).read_text()))
+    """The fleet called `demo`, of one account, or `demo2`, of two; or the one in a JSON file. Raises OSError or
+    ValueError."""
+    if name in ("demo", "demo2"):
+        return demo_fleet(2 if name == "demo2" else 1)
+    return fleet_from_json(json.loads(Path(name).read_text()))
 
 
 def _scenario(text: str) -> tuple[str, Mapping[str, object]]:
@@ -126,7 +129,7 @@ def add_arguments(parser: argparse.ArgumentParser, default_state: Path) -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=5900, help="0 picks a free one")
     parser.add_argument("--state", type=Path, default=default_state, help="the file that keeps everything")
-    parser.add_argument("--fleet", help="demo or a JSON file; replaces the servers in the state file")
+    parser.add_argument("--fleet", help="demo, demo2 or a JSON file; replaces the servers in the state file")
     parser.add_argument(
         "--scenario",
         action="append",

@@ -74,7 +74,7 @@ class RunningSimulator:
         )
 
     def sts(self, region: str = "us-east-1", *, access_key: str = ACCESS_KEY) -> STSClient:
-        """A boto3 STS client; only GetCallerIdentity is simulated."""
+        """A boto3 STS client; GetCallerIdentity and AssumeRole are simulated."""
         return boto3.client(
             "sts",
             region_name=region,
@@ -111,6 +111,10 @@ class RunningSimulator:
         elif isinstance(fleet, str):
             fleet = read_fleet(fleet)
         self.control("POST", "fleet", fleet.as_json() if isinstance(fleet, Fleet) else fleet)
+
+    def roles(self, roles: Mapping[str, Mapping[str, str] | None]) -> None:
+        """Add or change roles that can be assumed, by ARN; None takes one away."""
+        self.control("POST", "roles", roles)
 
     def delete_servers(self, *servers: str) -> None:
         """Take source servers, by id or hostname, out of DRS."""

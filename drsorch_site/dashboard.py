@@ -1,10 +1,12 @@
 """Pages that look at everything: the dashboard, the settings, and errors."""
 
+import time
 from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from hashlib import sha256
+from threading import Lock
 
 from django.conf import settings
 from django.contrib.auth.models import Group, User
@@ -17,28 +19,37 @@ from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts.registry import way_of
+from audit.actor import Actor
+from audit.request_actor import actor_for
 from console.pages import HtmxHttpRequest, Question
-from contract.status import Tone
+from contract.rights import EVERYWHERE, Reach
 from doctor.first_steps import steps as first_steps
+from drill_requests.models import DrillRequest
+from drill_requests.services import open_ones
 from drsorch_site.page_context import THEMES
-from drsorch_verify.sources import digest as verifier_digest
-from executions.commands.standing import left_running
+from drsorch_verify import digest_of_sources as verifier_digest
+from executions.commands.standing import left_running_seen
 from executions.console.live_page.page_content import Live
-from executions.models import Execution, LaunchJob, PlanReadiness
+from executions.models import Execution, LaunchJob, PlanReadiness, TerminationJob
 from executions.pacemaker import beating, is_alive, last_beat
 from executions.readiness.stored_verdicts import overview
 from executions.runs.server_counts import progress_of
 from executions.states import ExecutionStatus, JobStatus, Kind, Verdict
+from findings.counts import counts_of_all
+from findings.models import Finding
 from plans.models import RecoveryPlan
 from protection.inventory import launch_details
+from protection.inventory.source_servers import Place
 from protection.models import RegionInventory, SourceServer
-from protection.states import ServerState
+from protection.states import COUNTED, ServerState
 from protection.views import region_ages, stale_before, state_counts
 
 DRILL_IS_DUE = timedelta(days=90)
 ROWS = 5
 ACTIVE_ROWS = 20
 THEME_SECONDS = 365 * 86400
+SHARED_SECONDS = 3.0  # as often as pages poll
 
 
 @cache
@@ -55,7 +66,10 @@ def favicon(request: HttpRequest) -> HttpResponse:
 @require_safe
 def dashboard(request: HttpRequest) -> HttpResponse:
     """Is anything running, can recovery be trusted today, what happened last."""
-    context = {**_dashboard(_poll_state(request)), "shows_first_steps": first_steps.is_needed()}
+    actor = actor_for(request)
+    is_needed = actor.sees.everywhere and first_steps.is_needed()
+    poll_state = _poll_state(request)
+    context = {**_dashboard(poll_state, actor.sees), **_of(actor, poll_state), "shows_first_steps": is_needed}
     return render(request, "dashboard.html", context)
 
 
@@ -67,7 +81,8 @@ def dashboard_live(request: HtmxHttpRequest) -> HttpResponse:
     poll_state = _poll_state(request)
     if request.GET.get("mark") == poll_state.mark and request.GET.get("engine") == str(int(poll_state.engine_alive)):
         return HttpResponse(status=204)
-    context = {**_dashboard(poll_state), "is_poll": True}
+    actor = actor_for(request)
+    context = {**_shared(poll_state, actor.sees), **_of(actor, poll_state), "is_poll": True}
     return HttpResponse("".join(render_to_string(part, context, request) for part in ("_live.html", "_engine.html")))
 
 
@@ -79,6 +94,7 @@ class PollState:
     mark: str
     active: int
     engine_alive: bool
+    asked_for: int  # drills that wait for a person
 
 
 def _poll_state(request: HttpRequest) -> PollState:
@@ -98,6 +114,9 @@ def _poll_state(request: HttpRequest) -> PollState:
         believed.values(n=_figure("COUNT", "pk")),
         SourceServer.objects.present().order_by().values(n=_figure("COUNT", "details_as_of")),
         stale.values(n=_figure("COUNT", "pk")),
+        Finding.objects.order_by().values(n=_figure("SUM", "version")),
+        DrillRequest.objects.order_by().values(n=_figure("COUNT", "pk")),
+        open_ones(EVERYWHERE, now).order_by().values(n=_figure("COUNT", "pk")),
     )
     names = [f"figure{at}" for at in range(len(figures))]
     asker = User.objects.filter(username=request.user.get_username()).annotate(
@@ -105,7 +124,7 @@ def _poll_state(request: HttpRequest) -> PollState:
     )
     *found, alive = asker.values_list(*names, "alive").get()
     shown = (*found, now.date())  # drills become due with the days, and times show their date
-    return PollState(sha256(repr(shown).encode()).hexdigest()[:16], found[0], alive)
+    return PollState(sha256(repr(shown).encode()).hexdigest()[:16], found[0], alive, found[-1])
 
 
 def _figure(function: str, column: str) -> Func:
@@ -113,59 +132,79 @@ def _figure(function: str, column: str) -> Func:
     return Func(column, function=function, output_field=IntegerField())
 
 
-def _dashboard(poll_state: PollState) -> dict[str, object]:
-    shown = list(Execution.objects.active().newest_first().with_jobs()[:ACTIVE_ROWS])
+Context = dict[str, object]
+_kept: dict[tuple[PollState, Reach], tuple[float, Context]] = {}
+_keeping = Lock()
+
+
+def _shared(poll_state: PollState, sees: Reach) -> Context:
+    """What a poll is sent to whoever sees as much: of all who ask within a poll's time for the same news, one reads
+    it. A page that somebody opens reads for itself: it shows what no mark tells of, too."""
+    key, now = (poll_state, sees), time.monotonic()
+    with _keeping:
+        for old in [each for each, (at, _) in _kept.items() if now - at > SHARED_SECONDS]:
+            del _kept[old]
+        if key in _kept:
+            return _kept[key][1]
+    found = _dashboard(poll_state, sees)
+    with _keeping:
+        _kept[key] = now, found
+    return found
+
+
+def _of(actor: Actor, poll_state: PollState) -> Context:
+    """What depends on who asks beside what they see."""
+    return {"left_running": left_running_seen(actor, poll_state.mark, timezone.now())}
+
+
+def _dashboard(poll_state: PollState, sees: Reach) -> Context:
+    seen = Execution.objects.seen_by(sees)
+    shown = list(seen.active().newest_first().with_jobs()[:ACTIVE_ROWS])
     progress = progress_of(shown)
     return {
         "active": [Live(each, progress=progress, engine_alive=poll_state.engine_alive) for each in shown],
-        "active_count": poll_state.active,
-        "last": Execution.objects.final().shown().newest_first()[:ROWS],
-        "overview": overview(timezone.now(), ROWS, engine_alive=poll_state.engine_alive),
-        "left_running": left_running(poll_state.mark, timezone.now()),
-        **_readiness(),
-        **_due_drills(),
+        "active_count": poll_state.active if sees.everywhere else seen.active().count(),
+        "asked_for": list(open_ones(sees, timezone.now())) if poll_state.asked_for else [],
+        "last": list(seen.final().shown().newest_first()[:ROWS]),
+        "overview": overview(timezone.now(), ROWS, engine_alive=poll_state.engine_alive, sees=sees),
+        **_readiness(sees),
+        **_due_drills(sees),
+        "findings": counts_of_all(sees),
         "mark": poll_state.mark,
         "engine_alive": poll_state.engine_alive,
     }
 
 
-# The columns of the readiness table; every state is in exactly one.
-COLUMNS = (
-    ("Ready", Tone.NEUTRAL, {ServerState.READY_FOR_RECOVERY}),
-    ("Lagging", Tone.ATTENTION, {ServerState.LAGGING, ServerState.SYNCING}),
-    ("Stalled", Tone.DANGER, {ServerState.STALLED}),
-    ("Disconnected", Tone.DANGER, {ServerState.DISCONNECTED}),
-    ("Paused or stopped", Tone.ATTENTION, {ServerState.PAUSED, ServerState.STOPPED}),
-)
-
-
-def _readiness() -> dict[str, object]:
-    counts = state_counts()
+def _readiness(sees: Reach) -> dict[str, object]:
+    counts = state_counts(sees)
     regions = []
     jobs = _jobs_now()
     for age in region_ages():
-        states = counts.get(age.inventory.region, Counter())
+        states = counts.get(age.place, Counter())
         if not age.inventory.initialized and not states:  # somebody only looked whether DRS is set up there
             continue
-        cells = [(label, tone, sum(states[each] for each in members)) for label, tone, members in COLUMNS]
-        regions.append((age, cells, jobs.get(age.inventory.region, NO_JOBS)))
+        cells = [
+            (word, label, tone, sum(states[each] for each in members))
+            for word, (label, tone, members) in COUNTED.items()
+        ]
+        regions.append((age, cells, jobs.get(age.place, NO_JOBS)))
     return {
-        "columns": [label for label, _, _ in COLUMNS],
+        "columns": [label for label, _, _ in COUNTED.values()],
         "regions": regions,
         "details": launch_details.progress(),
-        "unassigned": SourceServer.objects.present().unassigned().count(),
+        "unassigned": SourceServer.objects.seen_by(sees, with_free=False).present().unassigned().count(),
         "servers_total": sum(sum(each.values()) for each in counts.values()),
         "servers_ready": sum(each[ServerState.READY_FOR_RECOVERY] for each in counts.values()),
     }
 
 
-def _due_drills() -> dict[str, object]:
+def _due_drills(sees: Reach) -> dict[str, object]:
     """Plans without a completed drill in the last 90 days; the worst, those never drilled, first."""
     drills = Execution.objects.filter(
         plan=OuterRef("pk"), kind=Kind.DRILL, status=ExecutionStatus.COMPLETED, dry_run=False
     )
     fresh = drills.filter(started_at__gte=timezone.now() - DRILL_IS_DUE)
-    due = RecoveryPlan.objects.filter(~Exists(fresh)).annotate(was_drilled=Exists(drills))
+    due = RecoveryPlan.objects.seen_by(sees).filter(~Exists(fresh)).annotate(was_drilled=Exists(drills))
     return {
         "due_count": due.count(),
         "due": due.order_by("was_drilled", "name_key")[:ROWS],
@@ -191,24 +230,32 @@ class Load:
 NO_JOBS = Load(0, 0)
 
 
-def _jobs_now() -> dict[str, Load]:
-    """Our jobs that DRS works on, by region: of runs that the engine looks at, not of the whole history."""
+def _jobs_now() -> dict[Place, Load]:
+    """Our jobs that DRS works on, by account and region: of runs that the engine looks at, not of the whole history."""
     runs = Execution.objects.filter(next_step_at__isnull=False).values("pk")
     open_now = LaunchJob.objects.filter(
         wave__execution__in=runs, status__in=[JobStatus.INITIATED, JobStatus.PENDING, JobStatus.STARTED]
     )
-    rows = open_now.order_by().values("region").annotate(jobs=Count("pk", distinct=True), members=Count("servers"))
-    return {row["region"]: Load(row["jobs"], row["members"]) for row in rows}
+    places = open_now.order_by().values("account_id", "region")
+    rows = places.annotate(jobs=Count("pk", distinct=True), members=Count("servers"))
+    found = {(way_of(row["account_id"]), row["region"]): Load(row["jobs"], row["members"]) for row in rows}
+    # A clean-up is a job like others.
+    ending = TerminationJob.objects.filter(watched=True, status__in=[JobStatus.PENDING, JobStatus.STARTED]).order_by()
+    for account, region, ids in ending.values_list("account_id", "region", "instance_ids"):
+        had = found.get((way_of(account), region), NO_JOBS)
+        found[way_of(account), region] = Load(had.jobs + 1, had.servers + len(ids))
+    return found
 
 
 @require_POST
 def theme(request: HttpRequest) -> HttpResponse:
-    """How the console is to be in this browser, kept in cookies: light or dark, with shortcuts or without."""
+    """How the console is to be in this browser, kept in cookies: light or dark, with shortcuts or
+    without, times in UTC or in local time."""
     target = request.POST.get("next", "/")
     if not url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure()):
         target = "/"
     response = HttpResponseRedirect(target)  # `redirect` would take it for the name of a view
-    for name, kept in (("theme", THEMES), ("keys", ("off",))):
+    for name, kept in (("theme", THEMES), ("keys", ("off",)), ("times", ("local",))):
         chosen = request.POST.get(name)
         if chosen is not None and chosen in kept:
             response.set_cookie(
@@ -225,7 +272,7 @@ def settings_page(request: HttpRequest) -> HttpResponse:
     beat_at = last_beat()
     regions = region_ages()
     context = {
-        "accounts": sorted({age.inventory.account_id for age in regions if age.inventory.account_id}),
+        "accounts": sorted({age.inventory.owner for age in regions if age.inventory.owner}),
         "regions": regions,
         "beat_at": beat_at,
         "is_alive": is_alive(),
@@ -236,6 +283,7 @@ def settings_page(request: HttpRequest) -> HttpResponse:
         "has_passwords": settings.PROVIDER is None,
         "poll_seconds": settings.POLL_SECONDS,
         "roles": Group.objects.filter(user=request.user.pk).order_by("name").values_list("name", flat=True),
+        "sees": str(actor_for(request).sees),
     }
     return render(request, "settings.html", context)
 

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_safe
 from contract.clock import db_clock
 from contract.database_errors import cause
 from drsorch_site.metrics import has_token
-from executions import pacemaker
+from executions import installation, pacemaker
 from protection.views import RegionAge, region_ages
 
 log = logging.getLogger(__name__)
@@ -30,8 +30,12 @@ LEAST_FREE = 50_000_000  # bytes: SQLite's log and its next pages
 @require_safe
 @never_cache
 def healthz(request: HttpRequest) -> JsonResponse:
-    """200 while this process can answer at all."""
-    return JsonResponse({"status": "ok"})
+    """200 while this process can answer at all. It asks no database: that another installation has taken over, which
+    is no reason to take this process away, it says once a page or `/readyz` has found out."""
+    told = {"status": "ok"}
+    if latest.found.checks.get("installation", "ok") != "ok":
+        told["installation"] = "superseded"
+    return JsonResponse(told)
 
 
 @require_safe
@@ -98,7 +102,7 @@ def _inventory(checks: dict[str, str]) -> dict[str, str]:
     if checks.get("migrations") != "ok":
         return {}
     ages = region_ages()
-    return {age.inventory.region: _age_of(age) for age in ages}
+    return {" ".join(filter(None, reversed(age.place))): _age_of(age) for age in ages}
 
 
 def _age_of(age: RegionAge) -> str:
@@ -114,6 +118,7 @@ def _checks() -> dict[str, str]:
         executor = MigrationExecutor(connection)
         missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
         beat = pacemaker.last_beat() if not missing else None
+        taken_over = not missing and installation.is_superseded()
         trouble = _trouble_with_writing()
     except (DatabaseError, InterfaceError) as error:
         trouble = cause(error)
@@ -127,7 +132,8 @@ def _checks() -> dict[str, str]:
         engine = f"silent for {(now - beat).total_seconds():.0f} s"
     else:
         engine = "ok"
-    return {"database": trouble or "ok", "migrations": migrations, "engine": engine}
+    checks = {"database": trouble or "ok", "migrations": migrations, "engine": engine}
+    return checks | ({"installation": installation.STOPPED} if taken_over else {})
 
 
 def _trouble_with_writing() -> str:

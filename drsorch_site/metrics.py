@@ -15,6 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from accounts.registry import names
 from contract.clock import db_clock
 from contract.database_errors import is_outage
 from drsorch_site.admin_site import RIGHT
@@ -95,6 +96,10 @@ def _of_engine(found: Figures) -> Iterator[Metric]:
     if found.heartbeat_age is not None:
         text = "How long ago an engine sent a heartbeat; missing while none has ever run."
         yield _gauge("engine_heartbeat_age_seconds", text, found.heartbeat_age)
+    text = "1 when another installation has taken over, so that this one launches nothing."
+    yield _gauge("superseded", text, int(found.superseded))
+    if found.bundle_age is not None:
+        yield _gauge("bundle_age_seconds", "Of when the bundle is that another installation needs.", found.bundle_age)
     yield _gauge("poll_lag_seconds", "How much later than it should DRS was heard of a job under way.", found.poll_lag)
     yield _gauge("executions_stalled", "Runs of which AWS has told nothing for three polls.", found.stalled)
     yield _gauge("due_executions", "Runs that are due and were not looked at yet.", found.due)
@@ -111,14 +116,16 @@ def _of_aws(found: Figures) -> Iterator[Metric]:
     for row in AwsErrors.objects.all():
         errors.add_metric([row.code, row.operation, row.region], row.count)
     yield errors
-    ages = GaugeMetricFamily("drsorch_inventory_age_seconds", "When DRS was last read, by region.", labels=["region"])
-    for region, age in found.inventory_ages.items():
-        ages.add_metric([region], age)
+    place = ["region", "account"] if names() else ["region"]
+    ages = GaugeMetricFamily("drsorch_inventory_age_seconds", "When DRS was last read, by region.", labels=place)
+    for (way, region), age in found.inventory_ages.items():
+        ages.add_metric([region, way][: len(place)], age)
     yield ages
-    servers = GaugeMetricFamily("drsorch_source_servers", "Source servers by state.", labels=["region", "state"])
-    for region, states in state_counts().items():
+    labels = ["region", "state", *place[1:]]
+    servers = GaugeMetricFamily("drsorch_source_servers", "Source servers by state.", labels=labels)
+    for (way, region), states in state_counts().items():
         for state, count in states.items():
-            servers.add_metric([region, state.value], count)
+            servers.add_metric([region, state.value, way][: len(labels)], count)
     yield servers
 
 

@@ -2,10 +2,14 @@
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
+from django.contrib.auth.context_processors import PermWrapper
 from django.http import HttpRequest
 
-from executions.pacemaker import is_alive
+from contract.rights import grants_of, holds, is_bounded
+from executions.installation import STOPPED
+from executions.pacemaker import alive_and_superseded
 from identity.session_expiry import end_of
 
 THEMES = ("light", "dark")
@@ -23,37 +27,57 @@ class NavEntry:
     below: frozenset[str] = frozenset()
 
 
-STARTS = ("start-drill", "start-recovery")
-COMMANDS = ("cancel-execution", "terminate-execution", "abandon-execution")
-RUNS = frozenset({"execution", "job-logs", "report", "instances", "end-instances", *COMMANDS})
+STARTS = ("start-drill", "start-recovery", "drill-plans", "label-plans")
+COMMANDS = ("cancel-execution", "terminate-execution", "terminate-runs", "abandon-execution")
+PICTURES = ("run-phases", "compare-runs", "exercises", "readiness-history")
+RUNS = frozenset({"execution", "job-logs", "report", "instances", "end-instances", *PICTURES, *COMMANDS})
+
+
+NAMES = ("new-{}", "edit-{}", "delete-{}", "duplicate-{}", "{}-versions", "{}-version")
 
 
 def _of(thing: str) -> tuple[str, ...]:
-    return (f"new-{thing}", f"edit-{thing}", f"delete-{thing}")
+    return tuple(name.format(thing) for name in NAMES)
+
+
+SETTINGS = frozenset({"notifications", "password", "roles", "take-role", *_of("subscription")})
 
 
 NAVIGATION = (
     NavEntry("Dashboard", "home", "dashboard", "d"),
-    NavEntry("Protection groups", "shield-check", "groups", "g", frozenset({"group", *_of("group")})),
-    NavEntry("Recovery plans", "queue-list", "plans", "p", frozenset({"plan", *_of("plan"), *STARTS})),
-    NavEntry("Executions", "play-circle", "executions", "e", RUNS),
-    NavEntry("Source servers", "server-stack", "servers", "s"),
+    NavEntry("Protection groups", "shield-check", "groups", "g", frozenset({"group", "label-groups", *_of("group")})),
+    NavEntry("Recovery plans", "queue-list", "plans", "p", frozenset({"plan", "plan-history", *_of("plan"), *STARTS})),
+    NavEntry("Runs", "play-circle", "executions", "e", RUNS),
+    NavEntry("Ledger", "clipboard-document-check", "ledger", "l"),
+    NavEntry("Source servers", "server-stack", "servers", "s", frozenset({"server"})),
     NavEntry("Journal", "book-open", "journal", "j", frozenset({"journal-entry"})),
-    NavEntry(
-        "Settings", "cog-6-tooth", "settings", "c", frozenset({"notifications", "password", *_of("subscription")})
-    ),
+    NavEntry("Settings", "cog-6-tooth", "settings", "c", SETTINGS),
 )
 
 
+WHOLE = frozenset({"journal", "ledger"})  # of no use to who sees a part
+
+
+class Held:
+    """Whose rights templates ask for: for what the page is about, or for anything where it is about nothing."""
+
+    def __init__(self, user: Any) -> None:
+        self.has_perm = holds(user)
+        self.has_module_perms = user.has_module_perms
+
+
 class _Beat:
-    """Whether an engine runs, asked at most every few seconds a process."""
+    """Whether an engine runs, and whether another installation has taken over, asked at most every few seconds a
+    process."""
 
     asked_at = float("-inf")
     alive = False
+    superseded = False
 
     def is_alive(self) -> bool:
         if time.monotonic() - self.asked_at > BEAT_IS_KNOWN_SECONDS:
-            self.alive, self.asked_at = is_alive(), time.monotonic()
+            self.alive, self.superseded = alive_and_superseded()
+            self.asked_at = time.monotonic()
         return self.alive
 
 
@@ -66,10 +90,19 @@ def console(request: HttpRequest) -> dict[str, object]:
     name = match.url_name if match else ""
     theme = request.COOKIES.get("theme", "")
     user = getattr(request, "user", None)
+    sees_all = user is None or not user.is_authenticated or not is_bounded(user) or grants_of(user).sees.everywhere
     return {
-        "navigation": [(entry, name == entry.view or name in entry.below) for entry in NAVIGATION],
+        "navigation": [
+            (entry, name == entry.view or name in entry.below)
+            for entry in NAVIGATION
+            if sees_all or entry.view not in WHOLE
+        ],
+        "sees_all": sees_all,
+        "perms": PermWrapper(Held(user)) if user is not None else {},
         "theme": theme if theme in THEMES else "",
+        "local_times": request.COOKIES.get("times") == "local",
         "keys_off": request.COOKIES.get("keys") == "off",
         "session_end": end_of(request),
         "engine_alive": beat.is_alive() if user is not None and user.is_authenticated else True,
+        "taken_over": STOPPED if beat.superseded else "",
     }

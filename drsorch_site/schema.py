@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from contract.rest.views import ApiView
+from contract.rights import Shows
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # its metaclass is untyped
@@ -38,6 +39,8 @@ def document() -> dict[str, Any]:
 
 class SchemaView(ApiView):
     """The document."""
+
+    shows = Shows.NOTHING
 
     @extend_schema(exclude=True)
     def get(self, request: Request) -> Response:

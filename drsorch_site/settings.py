@@ -11,10 +11,11 @@ from django.core.exceptions import ImproperlyConfigured
 from environs import Env, EnvError, FileAwareEnv, validate
 
 from drsorch_site.configuration.databases import read_database
-from drsorch_site.configuration.journal_verbs import ACTIONS
+from drsorch_site.configuration.journal_verbs import ACTIONS, THINGS, WORDS
 from drsorch_site.configuration.mail import read_mail
 from drsorch_site.configuration.public_url import check_exposure, read_address
 from identity.provider.cognito import Provider, WrongSetting, read_provider, settings_of
+from identity.roles import ROLES
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
@@ -29,7 +30,7 @@ plain_env = Env()
 def _broker(choice: str) -> dict[str, Any]:
     """django-q2's broker options for DRSORCH_BROKER; always a wake-up channel, never the truth."""
     if choice == "orm":
-        return {"orm": "default"}
+        return {"broker_class": "executions.brokers.Database", "orm": "default"}
     if choice.startswith(("redis://", "rediss://")):
         return {"broker_class": "executions.brokers.Redis", "redis": choice}
     if choice == "sqs":
@@ -53,7 +54,7 @@ def _networks(given: list[str]) -> list[IPv4Network | IPv6Network]:
 
 def _provider() -> Provider:
     """The identity provider of DRSORCH_AUTH=cognito."""
-    names = ("REGION", "USER_POOL_ID", "CLIENT_ID", "CLIENT_SECRET", "DOMAIN")
+    names = ("REGION", "USER_POOL_ID", "CLIENT_ID", "CLIENT_SECRET", "CLI_CLIENT_ID", "DOMAIN")
     addresses = ("ISSUER", "JWKS_URL", "AUTHORIZE_URL", "TOKEN_URL", "LOGOUT_URL", "REVOKE_URL")
     given = {f"COGNITO_{name}": env.str(f"COGNITO_{name}", "").strip() for name in (*names, *addresses)}
     role_groups: dict[str, str] = env.dict("DRSORCH_ROLE_GROUPS", {})
@@ -81,13 +82,10 @@ try:
     }
     AUTH_MODE = env.str("DRSORCH_AUTH", "local", validate=validate.OneOf(["local", "cognito"]))
     PROVIDER = _provider() if AUTH_MODE == "cognito" else None
-    DEFAULT_ROLE = env.str(
-        "DRSORCH_DEFAULT_ROLE",
-        "viewer",
-        validate=validate.OneOf(["viewer", "planner", "operator", "recovery-manager", "admin"]),
-    )
+    DEFAULT_ROLE = env.str("DRSORCH_DEFAULT_ROLE", "viewer", validate=validate.OneOf(list(ROLES)))
     POLL_SECONDS = env.float("DRSORCH_POLL_SECONDS", 15.0, validate=validate.Range(min=0.1, max=3600))
     WAVE_TIMEOUT_SECONDS = env.int("DRSORCH_WAVE_TIMEOUT_SECONDS", 1800, validate=validate.Range(min=1))
+    GATE_REMINDER_MINUTES = env.int("DRSORCH_GATE_REMINDER_MINUTES", 30, validate=validate.Range(min=0, max=525_600))
     INVENTORY_SECONDS = env.float("DRSORCH_INVENTORY_SECONDS", 60.0, validate=validate.Range(min=1))
     LEASE_SECONDS = env.float("DRSORCH_LEASE_SECONDS", 60.0, validate=validate.Range(min=1))
     SEND_WINDOW_SECONDS = env.float("DRSORCH_SEND_WINDOW_SECONDS", 30.0, validate=validate.Range(min=0.1, max=60))
@@ -105,6 +103,8 @@ try:
             'Environment variable "DRSORCH_ARCHIVE" invalid: with DRSORCH_RETENTION_DAYS it names where evidence packs'
             " go before rows do, an absolute directory or s3://BUCKET/PREFIX"
         )
+    RUNBOOKS = env.str("DRSORCH_RUNBOOKS", "", validate=validate.Regexp(r"(/.+|s3://.+)?$"))
+    BUNDLE = env.str("DRSORCH_BUNDLE", "", validate=validate.Regexp(r"(/.+|s3://.+)?$"))
     MONTHLY_PRICES: dict[str, float] = env.dict("DRSORCH_MONTHLY_PRICES", {}, subcast_values=float)
     MAIL = read_mail(env.str("DRSORCH_MAIL", ""))
     DEFAULT_FROM_EMAIL = env.str("DRSORCH_MAIL_FROM", f"drsorch@{PUBLIC.host.strip('[]')}", validate=validate.Email())
@@ -134,13 +134,20 @@ except (WrongSetting, ValueError) as error:  # ValueError: X_FILE names no reada
 
 INSTALLED_APPS = [
     "drsorch_site.apps.SiteConfig",
+    "takeover",
     "identity.apps.IdentityConfig",
     "doctor.apps.DoctorConfig",
+    "schedules.apps.SchedulesConfig",
+    "drill_requests.apps.DrillRequestsConfig",
+    "findings.apps.FindingsConfig",
+    "documents.apps.DocumentsConfig",
+    "native_plans.apps.NativePlansConfig",
     "reports",
     "executions",
     "notify",
     "plans",
     "protection",
+    "accounts",
     "audit",
     "contract",
     "django_q",
@@ -192,6 +199,8 @@ ROOT_URLCONF = "drsorch_site.urls"
 WSGI_APPLICATION = "drsorch_site.wsgi.application"
 APPEND_SLASH = False
 JOURNAL_VERBS = ACTIONS
+JOURNAL_WORDS, JOURNAL_THINGS = WORDS, THINGS
+ENGINE_CHORES, ENGINE_THREADS = ["schedules.due.look"], ["takeover.writer.run"]  # for rooms above the engine's
 
 TEMPLATES = [
     {
@@ -205,17 +214,22 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "drsorch_site.page_context.console",
             ],
-            "builtins": ["console.templatetags.console", "heroicons.templatetags.heroicons"],
+            "builtins": [
+                "console.templatetags.console",
+                "console.templatetags.quick_urls",
+                "accounts.templatetags.aws_accounts",
+                "heroicons.templatetags.heroicons",
+            ],
         },
     }
 ]
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en-us"
+USE_I18N = False
 FORMAT_MODULE_PATH = "drsorch_site.formats"
 TIME_ZONE = "UTC"
 USE_TZ = True
-
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = BASE_DIR / "staticfiles"
@@ -327,9 +341,9 @@ if MAIL:
 # Files: the processes of a host share them without a database write for each request (docs/adr/0006-hardening.md).
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+        "BACKEND": "contract.storage.file_cache.FileCache",
         "LOCATION": CACHE_DIR,
-        "OPTIONS": {"MAX_ENTRIES": 1_000},  # each entry that is written lists them all
+        "OPTIONS": {"MAX_ENTRIES": 1_000},  # some more, until room is made
     }
 }
 
@@ -339,6 +353,7 @@ Q_CLUSTER = {
     "queue_limit": WORKERS,
     "bulk": 1,
     "poll": 0.2,
+    "guard_cycle": 1,  # how often its processes are looked after: each look writes a file
     "timeout": 40,  # more than the slowest AWS call (3 + 20 s), and what comes before and after it
     "retry": 120,  # more than timeout x (queue_limit / workers + 1)
     "ack_failures": True,

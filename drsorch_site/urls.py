@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 from console.page_access import page
+from contract.rights import Shows
 from drsorch_site import dashboard, health, metrics
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -14,16 +15,24 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("identity.urls")),
     path("favicon.ico", dashboard.favicon, name="favicon"),
     path("theme", dashboard.theme, name="theme"),
-    page("", dashboard.dashboard, "dashboard"),
-    page("live", dashboard.dashboard_live, "dashboard-live"),
+    page("", dashboard.dashboard, "dashboard", Shows.WHAT_ONE_SEES),
+    page("live", dashboard.dashboard_live, "dashboard-live", Shows.WHAT_ONE_SEES),
     path("", include("protection.urls")),
     path("", include("executions.console.urls")),
     path("", include("plans.urls")),
     path("", include("reports.urls")),
-    page("settings", dashboard.settings_page, "settings"),
+    page("settings", dashboard.settings_page, "settings", Shows.NOTHING),
     path("", include("doctor.urls")),
+    path("", include("schedules.urls")),
+    path("", include("drill_requests.urls")),
+    path("", include("findings.urls")),
+    path("", include("documents.urls")),
+    path("", include("native_plans.urls")),
+    path("", include("runbooks.urls")),
     path("", include("notify.urls")),
-    page("shortcuts", dashboard.shortcuts, "shortcuts"),
+    path("", include("accounts.urls")),
+    path("", include("manual.urls")),
+    page("shortcuts", dashboard.shortcuts, "shortcuts", Shows.NOTHING),
     path("admin/", admin.site.urls),
     path("", include("audit.reading.urls")),
 ]

@@ -3,6 +3,7 @@
 import argparse
 import io
 import json
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,6 +17,8 @@ def main() -> int:
     parser.add_argument("pack", type=Path, help="the ZIP file")
     parser.add_argument("--head", default="", help="a head of the journal noted elsewhere (SEQ:DIGEST): must be in it")
     asked = parser.parse_args()
+    if asked.head and not re.fullmatch("[0-9]+:[0-9a-f]{64}", asked.head, re.ASCII):
+        parser.error(f"{asked.head!r} is no head of a journal: a number, a colon and 64 hex digits are expected")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a letter that a terminal lacks ends no check
@@ -26,7 +29,8 @@ def main() -> int:
         return 2
     found = check.problems(pack, asked.head)
     if found:
-        _say([f"The pack does NOT hold. {len(found)} things do not match:", *(f"- {problem}" for problem in found)])
+        things = "1 thing does" if len(found) == 1 else f"{len(found)} things do"
+        _say([f"The pack does NOT hold. {things} not match:", *(f"- {problem}" for problem in found)])
         return 1
     files = archive.read(pack)
     record, manifest = json.loads(files[check.REPORT]), json.loads(files[check.MANIFEST])

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from drsorch_verify import archive, came_up, chain, derive, history, tables
+from drsorch_verify import archive, came_up, chain, derive, gates, history, steered, tables
 
 Json = dict[str, Any]
 EVIDENCE = "execution.evidence"
@@ -69,7 +69,9 @@ def _contents(files: Mapping[str, bytes], head: str) -> list[str]:
     record = json.loads(files[REPORT])
     if record["executionId"] != anchor["subject_id"]:
         return ["report.json is about another run than the journal"]
-    found = _figure_problems(record) + history.problems(record, _entries(journal)[:-1])
+    entries = _entries(journal)[:-1]
+    found = _figure_problems(record) + history.problems(record, entries) + gates.problems(record, entries)
+    found += steered.said_afterwards(record, entries)
     if files.get(TABLE) not in (tables.as_csv(record).encode(), tables.as_csv_before(record).encode(errors="replace")):
         found.append("report.csv does not follow from report.json")
     return found

@@ -43,6 +43,7 @@ def problems(record: Json, entries: Iterable[Json]) -> list[str]:
     earlier = shown.get("earlierInstances", [])
     servers = [*(server for wave in record["waves"] for server in wave["servers"]), *earlier]
     found += _of_earlier(earlier, mine)
+    found += _of_replaced(shown, mine)
     found += _of_servers(servers, told)
     found += list(_of_outcomes(shown, servers, told))
     lost = [each["jobId"] for each in shown["jobs"] if each["jobId"] and each["jobId"] not in told.jobs]
@@ -60,6 +61,23 @@ def _of_earlier(shown: Iterable[Json], mine: Iterable[Json]) -> list[str]:
     )
     says = sorted((each["waveNumber"], each["sourceServerId"], each["recoveryInstanceId"]) for each in shown)
     return [] if says == told else ["the instances of launches before a retry are others than the journal says"]
+
+
+def _of_replaced(shown: Json, mine: Iterable[Json]) -> Iterator[str]:
+    """Which launch ended them, of those that are told to have ended for one; the first releases do not tell them."""
+    if "replaced" not in shown:
+        return
+    by = {
+        each: entry["detail"].get("byExecution") or entry["detail"].get("byJob")
+        for entry in mine
+        if entry["verb"] == "instances.replaced"
+        for each in entry["detail"]["instances"]
+    }
+    says = {each: one["executionId"] or one["jobId"] for one in shown["replaced"] for each in one["instances"]}
+    follows = {each: by[each] for each in shown["alreadyGone"] if each in by}
+    for each in sorted(says.keys() | follows.keys()):
+        if says.get(each) != follows.get(each):
+            yield f"which launch replaced {each}, if one did, is not what the journal says"
 
 
 def replay(entries: Iterable[Json]) -> Told:

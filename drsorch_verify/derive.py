@@ -169,14 +169,31 @@ def _rpo(record: Json, wave: Json, server: Json) -> int | None:
 
 
 def _data_time(wave: Json, server: Json) -> int | None:
-    return None if server["pointInTime"] is None else server["pointInTime"] - _lag(wave, server)
+    point = _point(server)
+    return None if point is None else point - _lag(wave, server)
+
+
+def _point(server: Json) -> int | None:
+    """A snapshot that was chosen is what the server was launched from, unless DRS says that it was another one."""
+    told, chosen = server["pointInTime"], server.get("snapshotTime")
+    if chosen is None or (told is not None and abs(told - chosen) > CLOCKS_DIFFER):
+        found: int | None = told
+    else:
+        found = chosen
+    return found
 
 
 def _lag(wave: Json, server: Json) -> int:
     """A snapshot that was taken for the launch has data as old as the source's lag when the launch was sent."""
     lag, point = server.get("lagSeconds"), server["pointInTime"]
     intent = next(each["intentTime"] for each in wave["jobs"] if each["launchId"] == server["launchId"])
-    if server["usedPreviousSnapshot"] or lag is None or point is None or intent is None:
+    if (
+        server["usedPreviousSnapshot"]
+        or server.get("recoverySnapshotId")
+        or lag is None
+        or point is None
+        or intent is None
+    ):
         return 0
     return lag if point >= intent - CLOCKS_DIFFER else 0
 
@@ -192,7 +209,7 @@ def _lag_of_worst(record: Json, homes: Sequence[tuple[Json, Json]]) -> int:
 
 def _is_reading(record: Json, wave: Json, server: Json) -> bool:
     """Whether a server is up and AWS was still asked how old its data is."""
-    if not counts_from_outage(record) or not launched(server) or server["pointInTime"] is not None:
+    if not counts_from_outage(record) or not launched(server) or _point(server) is not None:
         return False
     return any(
         each["launchId"] == server["launchId"] and each["jobId"] and each["moreExpected"] for each in wave["jobs"]

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from drsorch_verify import came_up, chain, cleaned_up, derive, leased, steered
+from drsorch_verify import came_up, chain, chosen, cleaned_up, derive, leased, steered
 
 Json = dict[str, Any]
 SLACK = 120  # seconds by which clocks may differ: ours, the database's and AWS's
+RESUMES = ("execution.resume", "gate.approved", "gate.broken")
 # As the journal spells what could forge a line.
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -46,10 +47,10 @@ def problems(record: Json, entries: Sequence[Json]) -> list[str]:
 def notes(record: Json, entries: Sequence[Json]) -> list[str]:
     """What holds and is not vouched for by the journal, because nothing was written down of it at the time."""
     waves = [wave for each in [*record["earlier"], record] for wave in each["waves"]]
-    anchors = _anchors(entries)
+    known = anchors(entries)
     up = [server for wave in waves for server in wave["servers"] if server["launchTime"] is not None]
-    times = sum(_anchor(anchors, server)[1] is None for server in up)
-    points = sum(_anchor(anchors, server)[2] is None for server in up if server["pointInTime"] is not None)
+    times = sum(_anchor(known, server)[1] is None for server in up)
+    points = sum(_anchor(known, server)[2] is None for server in up if server["pointInTime"] is not None)
     open_jobs = {job["launchId"] for wave in waves for job in wave["jobs"] if job.get("moreExpected")}
     ended = {entry["detail"].get("launch") for entry in _ended(entries)}
     logs = len({server["launchId"] for server in up} - ended - open_jobs)
@@ -99,19 +100,21 @@ def _of_attempt(record: Json, tried: Json, told: Sequence[Json], *, launches: bo
         left_out = sorted(each["sourceServerId"] for each in tried.get("leftOut", []))
         if left_out != sorted(start["detail"].get("leftOut", [])):
             found.append("the servers that were left out are others than the journal says")
+    found += chosen.of_attempt(record, tried, start)
     found += _moment("endTime", tried["endTime"], ended or given_up or cancel)
     outcome = ended["outcome"] if ended else given_up["after"]["status"] if given_up else tried["status"]
     if outcome != tried["status"]:
         found.append(f"the run's status is {tried['status']}, the journal says {outcome}")
     if launches:
-        anchors = _anchors(told)
+        known = anchors(told)
         for wave in tried["waves"]:
             name = f"wave {wave['waveNumber'] + 1}"
             problems = [
                 *_of_wave(wave, told, start),
                 *_of_jobs(wave, told),
-                *_of_servers(wave, anchors),
+                *_of_servers(wave, known),
                 *_of_lags(wave, told),
+                *chosen.of_wave(wave, told),
                 *came_up.of_usable(wave, told),
                 *steered.of_wave(wave, told),
                 *steered.of_optional(wave, record["plan"]),
@@ -144,7 +147,8 @@ def wave_ends(told: Iterable[Json]) -> dict[int, Json]:
 def _of_wave(wave: Json, told: Sequence[Json], start: Json | None) -> list[str]:
     mine = [entry for entry in told if entry["detail"].get("wave") == wave["waveNumber"]]
     paused = _last(mine, "execution.paused")
-    resumed = _last([entry for entry in mine if paused and entry["id"] > paused["id"]], "execution.resume")
+    let_on = [each for each in mine if each["verb"] == "execution.resume" or "resumedTime" in each["detail"]]
+    resumed = _last([each for each in let_on if paused and each["id"] > paused["id"]], *RESUMES)
     found = _moment("pausedTime", wave["pausedTime"], paused) + _moment("resumedTime", wave["resumedTime"], resumed)
     found += _person("resumedBy", wave["resumedBy"], resumed)
     if wave["status"] == "SKIPPED":
@@ -203,12 +207,12 @@ def _log(wave: Json, job: Json) -> list[list[Any]]:
     return sorted([server, event["time"], event["event"]] for server, event in lines)
 
 
-def _of_servers(wave: Json, anchors: Json) -> list[str]:
+def _of_servers(wave: Json, known: Json) -> list[str]:
     intents = {job["launchId"]: job["intentTime"] for job in wave["jobs"]}
     found = []
     for server in wave["servers"]:
         name, at = server["hostname"], server["launchTime"]
-        status, launch, point = _anchor(anchors, server)
+        status, launch, point = _anchor(known, server)
         if launch not in (None, at) or point not in (None, server["pointInTime"]):
             found.append(f"launch or data of {name} is of another time than the journal says")
         up = status in derive.UP and launch is not None
@@ -238,7 +242,7 @@ def _ended(entries: Iterable[Json]) -> list[Json]:
     return [entry for entry in entries if entry["verb"] == "launch.ended" and not entry["refused"]]
 
 
-def _anchors(entries: Iterable[Json]) -> Json:
+def anchors(entries: Iterable[Json]) -> Json:
     """Status, launch time and point in time of each server of each attempt, as the journal has them last: of the last
     launch, where a wave was tried again."""
     found: Json = {}
@@ -255,8 +259,8 @@ def _tells(entry: Json) -> bool:
     return entry["verb"] in ("wave.completed", "wave.failed", "launch.news", "launch.ended") and not entry["refused"]
 
 
-def _anchor(anchors: Json, server: Json) -> list[Any]:
-    found: list[Any] = anchors.get(server["sourceServerId"], [None, None, None])
+def _anchor(known: Json, server: Json) -> list[Any]:
+    found: list[Any] = known.get(server["sourceServerId"], [None, None, None])
     return found
 
 

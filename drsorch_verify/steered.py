@@ -1,4 +1,4 @@
-"""What people did to single waves and servers of a run, against what the journal says that they did.
+"""What people did to single waves and servers of a run, and said of it afterwards, against what the journal says.
 
 Only what somebody said, at the time, takes a server or a wave out of the reckoning: a row that says so by itself would
 make a failed run a complete one.
@@ -72,3 +72,39 @@ def _of_question(wave: Json, told: Sequence[Json], retries: Sequence[Json]) -> l
     resumed = [each for each in after if each["verb"] == "execution.resume" and each["id"] > last]
     same = any(each["actor"] == wave["answeredBy"] for each in resumed)
     return [] if same else ["the journal does not say who let the run go on after it failed"]
+
+
+def said_afterwards(record: Json, entries: Iterable[Json]) -> list[str]:
+    """Findings and sign-offs are those of the journal: none is left out, added, or worded otherwise. Reports from
+    before there were any have neither."""
+    mine = [each for each in entries if each["subject_id"] == record["executionId"] and not each["refused"]]
+    signed = [
+        {"by": each["actor"], "time": each["detail"]["time"], "lookedAt": each["detail"]["lookedAt"]}
+        for each in mine
+        if each["verb"] == "execution.signed_off" and each["actor_kind"] != "service"
+    ]
+    found = [] if record.get("signOffs", []) == signed else ["report: its sign-offs are not those of the journal"]
+    told = {each["findingId"]: each for each in record.get("findings", [])}
+    if len(told) == len(record.get("findings", [])) and told == _findings(mine):
+        return found
+    return [*found, "report: its findings are not those of the journal"]
+
+
+def _findings(entries: Iterable[Json]) -> dict[str, Json]:
+    known: dict[str, Json] = {}
+    for each in entries:
+        detail = each["detail"]
+        if each["verb"] == "finding.filed":
+            said = {name: detail[name] for name in ("findingId", "text", "owner", "severity", "dueDate")}
+            closed = dict.fromkeys(("closedBy", "closedTime", "closedReason", "closedByExecutionId"))
+            known[detail["findingId"]] = {**said, "filedBy": each["actor"], "filedTime": detail["time"], **closed}
+        elif each["verb"] == "finding.changed" and detail["findingId"] in known:
+            known[detail["findingId"]] |= {name: detail[name] for name in ("text", "owner", "severity", "dueDate")}
+        elif each["verb"] == "finding.closed" and detail["findingId"] in known:
+            known[detail["findingId"]] |= {
+                "closedBy": each["actor"],
+                "closedTime": detail["time"],
+                "closedReason": detail["reason"] or None,
+                "closedByExecutionId": detail["byExecution"],
+            }
+    return known

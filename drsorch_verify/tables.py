@@ -40,9 +40,12 @@ COLUMNS = [
     "rpoSeconds",
     "rpoReached",
     "usedPreviousSnapshot",
+    "recoverySnapshotId",
+    "snapshotTime",
     "error",
 ]
 LAG = "lagSeconds"
+CHOSEN = ("recoverySnapshotId", "snapshotTime")
 # What a spreadsheet would take for the beginning of a formula, in full width as well; at the beginning of a cell, or
 # behind a semicolon, which many locales take for the end of one, quoted or not.
 FORMULA = "=+@|%\uff1d\uff0b\uff20\uff5c\uff05\ufe62\ufe66\ufe6a\ufe6b\ufe63\uff0d\u2212-"
@@ -64,8 +67,9 @@ def as_csv_before(record: Json) -> str:
 def _table(record: Json, quoting: Literal[0, 1], shown: Callable[[object], object]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, quoting=quoting)
-    has_lag = any("lagSeconds" in each for wave in record["waves"] for each in wave["servers"])
-    kept = [has_lag or name != LAG for name in COLUMNS]  # it was not there before version 1.1.0
+    servers = [each for wave in record["waves"] for each in wave["servers"]]
+    later = [name for name in (LAG, *CHOSEN) if not any(name in each for each in servers)]
+    kept = [name not in later for name in COLUMNS]  # these were not there before version 1.1.0
     writer.writerow(compress(COLUMNS, kept))
     for wave in record["waves"]:
         for server in wave["servers"]:
@@ -110,6 +114,8 @@ def _cells(record: Json, wave: Json, server: Json) -> list[object]:
         server["rpo"]["seconds"],
         server["rpo"]["reached"],
         "yes" if server["usedPreviousSnapshot"] else "no",
+        server.get(CHOSEN[0]),
+        _iso(server.get(CHOSEN[1])),
         server["error"],
     ]
 

@@ -4,6 +4,7 @@ django-q2's own clients retry for seconds, or wait for a minute, while Redis or 
 enqueued costs a second at most, because rows decide and the sweep finds them.
 """
 
+import time
 from functools import cached_property
 from typing import Any
 
@@ -12,15 +13,41 @@ import redis
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from django.conf import settings
+from django.db import connections
+from django.utils import timezone
 from django_q.brokers import Broker
+from django_q.brokers.orm import ORM
 from django_q.conf import Conf
+from django_q.models import OrmQ
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 WAIT_SECONDS = 2  # how long a fetch waits for a task; a shutdown waits for it, too
+_ANY_TASK = f'SELECT 1 FROM {OrmQ._meta.db_table} WHERE "key" = %s AND "lock" < %s LIMIT 1'  # noqa: S608  (its table)
 _NEVER_AGAIN = Retry(NoBackoff(), 0)
 _QUICK = Config(connect_timeout=0.4, read_timeout=0.5, retries={"total_max_attempts": 1, "mode": "standard"})
 _PATIENT = Config(connect_timeout=3, read_timeout=WAIT_SECONDS + 5)
+
+
+class Database(ORM):
+    """django-q2's own broker in the database, but for how an engine asks it five times a second whether there is
+    anything: by one statement that is not made anew each time, which took a seventh of what an engine costs at rest."""
+
+    list_key: str
+
+    def dequeue(self) -> Any:
+        if self._has_tasks():
+            return super().dequeue()  # type: ignore[no-untyped-call]
+        time.sleep(Conf.POLL)
+        return None
+
+    def _has_tasks(self) -> bool:
+        self.get_connection()  # closes one that is broken or too old
+        connection = connections[str(Conf.ORM)]
+        now = connection.ops.adapt_datetimefield_value(timezone.now())
+        with connection.cursor() as cursor:
+            cursor.execute(_ANY_TASK, [self.list_key, now])
+            return cursor.fetchone() is not None
 
 
 class Redis(Broker):

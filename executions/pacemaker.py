@@ -6,10 +6,11 @@ This is for efficiency and for the console only: two beats at once would be harm
 import uuid
 from datetime import datetime, timedelta
 
+from django.db import models
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from executions.models import Pacemaker
+from executions.models import Installation, Pacemaker
 
 TURN = timedelta(seconds=5)
 SILENT_AFTER = timedelta(seconds=30)
@@ -39,6 +40,14 @@ def beating() -> QuerySet[Pacemaker]:
 def is_alive() -> bool:
     """Whether an engine sent a heartbeat lately. One query."""
     return beating().exists()
+
+
+def alive_and_superseded() -> tuple[bool, bool]:
+    """Whether an engine sent a heartbeat lately, and whether this installation has seen that another one took over,
+    which only engines see. One query."""
+    alive = models.Case(models.When(beat_at__gt=Now() - SILENT_AFTER, then=True), default=False)
+    superseded = models.Exists(Installation.objects.exclude(superseded_by=""))
+    return Pacemaker.objects.filter(pk=1).values_list(alive, superseded).first() or (False, False)
 
 
 def last_beat() -> datetime | None:

@@ -3,10 +3,12 @@
 from typing import TYPE_CHECKING
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
+from contract.rights import Reach
 from executions.codes.ours import Code
 from executions.states import JobStatus, LaunchStatus
+from plans.models import RecoveryPlan
 
 if TYPE_CHECKING:
     from executions.models import Execution, LaunchJob, ServerRun  # noqa: F401 # one is named below, in a string
@@ -54,6 +56,17 @@ class ExecutionQuerySet(models.QuerySet["Execution"]):
     def hidden(self) -> "ExecutionQuerySet":
         """Runs that somebody has cleared from the lists."""
         return self.filter(hidden_at__isnull=False)
+
+    def seen_by(self, reach: Reach) -> "ExecutionQuerySet":
+        """Runs of plans that somebody sees."""
+        if reach.everywhere:
+            return self
+        return self.filter(plan__in=RecoveryPlan.objects.order_by().seen_by(reach).values("pk"))
+
+    def in_account(self, account_id: str) -> "ExecutionQuerySet":
+        """Runs that have servers of that AWS account."""
+        same = self.model._base_manager.filter(pk=OuterRef("pk"), waves__jobs__account_id=account_id)
+        return self.filter(Exists(same))
 
     def newest_first(self) -> "ExecutionQuerySet":
         """The order of every list and of its cursor."""

@@ -157,6 +157,16 @@ class LaunchStatus(Status):
             case _:
                 assert_never(self)
 
+    @property
+    def outcome(self) -> "LaunchStatus":
+        """What became of the launch itself: an instance that was terminated since had launched all the same."""
+        return LaunchStatus.LAUNCHED if self.came_up else self
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether its instance was started, and stands no more."""
+        return self is LaunchStatus.TERMINATED
+
 
 UNSETTLED = frozenset(each for each in LaunchStatus if not each.is_settled)
 CAME_UP = frozenset(each for each in LaunchStatus if each.came_up)
@@ -288,6 +298,17 @@ class Dependents(StrEnum):
 
     SKIP = "SKIP"
     RUN = "RUN"
+
+
+class GateAct(Status):
+    """What was done at a gate. RESUMED passes one that needs no approvals, BROKEN one that does, without them."""
+
+    APPROVED = "APPROVED", "Approved", Tone.SUCCESS
+    RESUMED = "RESUMED", "Resumed", Tone.SUCCESS
+    BROKEN = "BROKEN", "Broken", Tone.DANGER
+    DECLINED = "DECLINED", "Declined", Tone.DANGER
+    LAPSED = "LAPSED", "Lapsed", Tone.ATTENTION
+    REMINDED = "REMINDED", "Reminded", Tone.NEUTRAL
 
 
 class Verdict(Status):

@@ -31,6 +31,8 @@ ADMIN = (
         "notify.change_subscription": "Can change subscription",
         "notify.delete_subscription": "Can delete subscription",
         "drsorch_site.switch_account": "Can switch accounts off and on",
+        "drsorch_site.manage_service_tokens": "Can make and revoke tokens of programs",
+        "drsorch_site.give_roles": "Can give roles for labels and accounts",
     }
 )
 

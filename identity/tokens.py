@@ -7,6 +7,9 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core import signing
 
+from identity.models import people
+from identity.programs.principals import is_service
+
 SALT = "drsorch.api-token"
 MAX_CHARACTERS = 8192
 
@@ -31,8 +34,8 @@ def user_of(token: str) -> User | None:
         signing.loads(token, salt=SALT, max_age=claims["seconds"])
     except (signing.BadSignature, ValueError, KeyError, TypeError):  # ValueError: signed, but not by us in this form
         return None
-    user = User.objects.filter(pk=claims["user"], is_active=True).first()
-    if user is None:
+    user = people().filter(pk=claims["user"], is_active=True).first()
+    if user is None or is_service(user):
         return None
     hashes = [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
     return user if claims["bound"] in map(_bound, hashes) else None

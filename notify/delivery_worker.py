@@ -23,7 +23,7 @@ from audit.actor import ENGINE
 from audit.journal import record
 from contract.clock import Clock, db_clock
 from contract.database_errors import is_outage
-from notify.channels import mail, sns, webhook
+from notify.channels import eventbridge, mail, sns, webhook
 from notify.channels.batch import Batch, Failure, Send
 from notify.channels.message import DeliveryFailed, OutgoingMessage
 from notify.channels.signing import UnreadableSecret, unseal
@@ -56,6 +56,8 @@ def send(outgoing: OutgoingMessage) -> None:
             mail.send(outgoing)
         case Channel.WEBHOOK:
             webhook.send(outgoing)
+        case Channel.EVENTBRIDGE:
+            eventbridge.send(outgoing)
         case _:
             assert_never(channel)
 
@@ -84,7 +86,7 @@ class Claimed:
 
 class DeliveryWorker:
     """Lives as long as an engine; make it after the fork, it owns threads. They speak to receivers only, never to the
-    database."""
+    database. `rounds` grows with each look, whatever came of it."""
 
     def __init__(self, clock: Clock = db_clock, send: Send = send) -> None:
         self.clock = clock
@@ -93,6 +95,7 @@ class DeliveryWorker:
         self.under_way: dict[Future[None], Claimed] = {}
         self.in_trouble: set[uuid.UUID] = set()  # subscriptions whose last attempt failed: one message at a time
         self.next_tidy: datetime | None = None
+        self.rounds = 0
 
     def once(self) -> None:
         """Mark what was sent, and begin to send what is due. Idle: one query."""
@@ -117,6 +120,7 @@ class DeliveryWorker:
         """Send until `stop` is set. Survives whatever the database or a receiver does."""
         while not stop.is_set():
             self._wait(stop)
+            self.rounds += 1
             try:
                 self.once()
             except Exception as error:  # the next round may do better; runs must never depend on this
@@ -307,6 +311,7 @@ def _outgoing_message(delivery: Delivery, subscription: Subscription, secret: st
         text=notice.text,
         data=notice.data,
         secret=secret,
+        at=notice.happened_at,
     )
 
 

@@ -22,9 +22,9 @@ class SubscriptionForm(forms.Form):
     """Only whether it can be read; whether it can be used is for the service to say."""
 
     name = forms.CharField(max_length=NAME_MAX)
-    channel = forms.ChoiceField(choices=Channel.choices)
-    target = forms.CharField(max_length=1024)
-    plan = forms.ChoiceField(required=False)
+    channel = forms.ChoiceField(label="By", choices=Channel.choices)
+    target = forms.CharField(label="To", max_length=1024)
+    plan = forms.ChoiceField(label="Runs of", required=False)
     events = forms.MultipleChoiceField(choices=EVENTS, widget=forms.CheckboxSelectMultiple)
     enabled = forms.BooleanField(required=False)
     version = forms.IntegerField(required=False, widget=forms.HiddenInput)

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from contract.storage.prepared import Asked, Prepared
 from notify.states import Channel, DeliveryStatus, Event, label_of
 from plans.models import RecoveryPlan
 
@@ -15,22 +16,13 @@ if TYPE_CHECKING:
     from django.db.models.fields.related_descriptors import RelatedManager
 
 
-class SubscriptionQuerySet(models.QuerySet["Subscription"]):
-    """How subscriptions are read."""
-
-    def wanting(self, event: Event, plan_id: uuid.UUID | None) -> list["Subscription"]:
-        """Those that are switched on and want this event of this plan."""
-        of_plan = Q(all_plans=True) | Q(plan_id=plan_id) if plan_id else Q(all_plans=True)
-        return [each for each in self.filter(of_plan, enabled=True) if event in each.events]
-
-
 class Subscription(models.Model):
     """Whoever is told of a plan's runs, or of all runs. After its plan was deleted it is told of none."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=128)
-    channel = models.CharField(max_length=7, choices=Channel.choices)
-    target = models.CharField(max_length=1024, help_text="A topic's ARN, an address, or a URL")
+    channel = models.CharField(max_length=11, choices=Channel.choices)
+    target = models.CharField(max_length=1024, help_text="A topic's ARN, an address, a URL, or an event bus")
     all_plans = models.BooleanField(default=True)
     plan = models.ForeignKey(
         RecoveryPlan, null=True, blank=True, on_delete=models.SET_NULL, related_name="subscriptions"
@@ -43,7 +35,6 @@ class Subscription(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now())
 
-    objects = SubscriptionQuerySet.as_manager()
     deliveries: "RelatedManager[Delivery]"
     plan_id: uuid.UUID | None
 
@@ -66,7 +57,7 @@ class Notice(models.Model):
     """One thing that happened, in the words and figures of that moment. The run may be gone when it is read."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    event = models.CharField(max_length=9, choices=Event.choices)
+    event = models.CharField(max_length=11, choices=Event.choices)
     execution_id = models.UUIDField(null=True, db_index=True)
     plan_name = models.CharField(max_length=128, blank=True)
     subject = models.CharField(max_length=300)
@@ -79,6 +70,18 @@ class Notice(models.Model):
 
     def __str__(self) -> str:
         return self.subject
+
+
+_OF_ALL = Prepared(lambda: Subscription.objects.filter(all_plans=True, enabled=True))
+_OF_PLAN = Prepared(
+    lambda: Subscription.objects.filter(Q(all_plans=True) | Q(plan=Asked(Subscription, "plan")), enabled=True)
+)
+
+
+def wanting(event: Event, plan_id: uuid.UUID | None) -> list[Subscription]:
+    """Those that are switched on and want this event of this plan."""
+    found = _OF_PLAN.objects(plan=plan_id) if plan_id else _OF_ALL.objects()
+    return [each for each in found if event in each.events]
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
@@ -98,7 +101,7 @@ class Delivery(models.Model):
     subscription = models.ForeignKey(
         Subscription, null=True, on_delete=models.SET_NULL, related_name="deliveries", db_constraint=False
     )
-    channel = models.CharField(max_length=7, choices=Channel.choices)
+    channel = models.CharField(max_length=11, choices=Channel.choices)
     recipient = models.CharField(max_length=300, help_text="As it may be shown to everybody")
     status = models.CharField(max_length=9, choices=DeliveryStatus.choices(), default=DeliveryStatus.PENDING)
     attempts = models.PositiveIntegerField(default=0)
@@ -142,3 +145,15 @@ class Delivery(models.Model):
     def state(self) -> DeliveryStatus:
         """The status with its label and tone."""
         return DeliveryStatus.of(self.status)
+
+
+class StreamMark(models.Model):
+    """One row: the number of the last event of the stream that subscriptions were told."""
+
+    ONLY = 1
+
+    id = models.SmallIntegerField(primary_key=True)
+    number = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"told up to {self.number}"

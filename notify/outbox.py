@@ -11,7 +11,7 @@ from django.db import connection
 from audit.safe_text import storable
 from contract.names import visible
 from notify.channels.recipients import shown
-from notify.models import Delivery, Notice, Subscription
+from notify.models import Delivery, Notice, Subscription, wanting
 from notify.states import Event
 
 
@@ -36,9 +36,20 @@ def publish(
     """Leave a notice for everybody who wants it. `write` is only called if anybody does. Call inside a transaction."""
     if not connection.in_atomic_block:
         raise RuntimeError("what is told must be committed with what happened")
-    wanting = Subscription.objects.wanting(event, plan_id)
-    if wanting:
-        put(event, wanting, write(), plan_name=plan_name, execution_id=execution_id, at=at)
+    to = wanting(event, plan_id)
+    if to:
+        put(event, to, write(), plan_name=plan_name, execution_id=execution_id, at=at)
+
+
+def publish_to_all(
+    event: Event, *, plan_name: str, execution_id: uuid.UUID, at: datetime, write: Callable[[], Message]
+) -> None:
+    """Leave a notice for every subscription, whatever it is for. Call inside a transaction."""
+    if not connection.in_atomic_block:
+        raise RuntimeError("what is told must be committed with what happened")
+    every = list(Subscription.objects.filter(enabled=True))
+    if every:
+        put(event, every, write(), plan_name=plan_name, execution_id=execution_id, at=at)
 
 
 def put(
@@ -47,10 +58,12 @@ def put(
     message: Message,
     *,
     at: datetime,
+    due: datetime | None = None,
     plan_name: str = "",
     execution_id: uuid.UUID | None = None,
 ) -> Notice:
-    """The rows of one notice, due now."""
+    """The rows of one notice, due when it happened, that is at once, or at `due`."""
+    due = due or at
     notice = Notice.objects.create(
         event=event,
         execution_id=execution_id,
@@ -66,8 +79,8 @@ def put(
             subscription=each,
             channel=each.channel,
             recipient=shown(each.channel, each.target),
-            created_at=at,
-            next_try_at=at,
+            created_at=due,
+            next_try_at=due,
         )
         for each in to
     )

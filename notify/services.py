@@ -148,7 +148,12 @@ def _only_delivery(notice: Notice) -> Delivery:
 
 
 def _check(wanted: Wanted, *, stored: str = "") -> None:
-    """Raise Invalid for what the words alone show to be wrong. `stored` is a name from before names were looked at."""
+    if fields := problems(wanted, stored=stored):
+        raise Invalid(fields)
+
+
+def problems(wanted: Wanted, *, stored: str = "") -> dict[str, list[str]]:
+    """What the words alone show to be wrong, by field. `stored` is a name from before names were looked at."""
     fields: dict[str, list[str]] = {}
     name = wanted.name.strip()
     if not 1 <= len(name) <= NAME_MAX:
@@ -166,8 +171,9 @@ def _check(wanted: Wanted, *, stored: str = "") -> None:
         fields["events"] = [f"Use {', '.join(SUBSCRIBABLE)}; there is no {unknown[0][:32]}."]
     elif Event.JOURNAL in wanted.events and wanted.plan_id is not None:
         fields["events"] = ["The journal is one for all plans: subscribe to it for all plans, or leave it out."]
-    if fields:
-        raise Invalid(fields)
+    elif Event.STREAM in wanted.events and wanted.channel == Channel.EMAIL:
+        fields["events"] = ["The stream is for programs: use an SNS topic, a webhook or an event bus, or leave it out."]
+    return fields
 
 
 def _check_plan(wanted: Wanted) -> None:

@@ -8,8 +8,9 @@ from contract.status import Status, Tone
 
 
 class Event(TextChoices):
-    """What happens to a run. JOURNAL tells once a day where the journal ends. TEST is what an administrator sends to
-    try a subscription; nobody subscribes to it."""
+    """What happens to a run. JOURNAL tells once a day where the journal ends; STREAM is each event that
+    `GET /events` has. BREAK_GLASS is told to every
+    subscription; TEST is what an administrator sends to try one. Nobody subscribes to these two."""
 
     STARTED = "STARTED", "started"
     PAUSED = "PAUSED", "paused"
@@ -19,7 +20,10 @@ class Event(TextChoices):
     TIMED_OUT = "TIMED_OUT", "timed out"
     LATE = "LATE", "instances came up late"
     LEASE = "LEASE", "a drill’s instances outlive their lease"
+    SCHEDULE = "SCHEDULE", "drills by schedule: a day ahead, and when one could not start"
+    BREAK_GLASS = "BREAK_GLASS", "a gate was passed without its approvals"
     JOURNAL = "JOURNAL", "journal head, once a day"
+    STREAM = "STREAM", "for programs: every event of the stream"
     TEST = "TEST", "test"
 
 
@@ -28,8 +32,8 @@ def label_of(event: str) -> str:
     return Event(event).label if event in Event else event.lower().replace("_", " ")
 
 
-SUBSCRIBABLE = [each for each in Event if each is not Event.TEST]
-OF_RUNS = [each for each in SUBSCRIBABLE if each is not Event.JOURNAL]
+SUBSCRIBABLE = [each for each in Event if each not in (Event.TEST, Event.BREAK_GLASS)]
+OF_RUNS = [each for each in SUBSCRIBABLE if each not in (Event.JOURNAL, Event.STREAM)]
 
 
 class Channel(TextChoices):
@@ -38,6 +42,7 @@ class Channel(TextChoices):
     SNS = "SNS", "SNS topic"
     EMAIL = "EMAIL", "E-mail"
     WEBHOOK = "WEBHOOK", "Webhook"
+    EVENTBRIDGE = "EVENTBRIDGE", "EventBridge bus"
 
     @property
     def is_signed(self) -> bool:
@@ -45,7 +50,7 @@ class Channel(TextChoices):
         match self:
             case Channel.WEBHOOK:
                 return True
-            case Channel.SNS | Channel.EMAIL:
+            case Channel.SNS | Channel.EMAIL | Channel.EVENTBRIDGE:
                 return False
             case _:
                 assert_never(self)

@@ -4,13 +4,14 @@ import uuid
 from dataclasses import dataclass
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from audit.request_actor import actor_for
 from console.pages import HtmxHttpRequest, Question, go, page_of, wants_fragment
-from contract.errors import DomainError, Forbidden
+from console.saving import save_form
+from contract.errors import DomainError
 from notify import services
 from notify.channels.recipients import shown
 from notify.forms import PLACES, DeliverySearch, SubscriptionForm
@@ -69,32 +70,15 @@ def subscription_edit(request: HttpRequest, subscription_id: uuid.UUID) -> HttpR
 
 def _editor(request: HttpRequest, known: Subscription | None) -> HttpResponse:
     form = SubscriptionForm(request.POST if request.method == "POST" else None, known)
-    problem: DomainError | None = None
-    if request.method == "POST" and form.is_valid():
-        try:
-            saved = _save(request, known, form)
-        except Forbidden:
-            raise
-        except DomainError as error:
-            problem = error
-            for path, texts in getattr(error, "fields", {}).items():
-                form.add_error(PLACES.get(path, path), list(texts))
-        else:
-            if saved.secret:  # shown here and never again
-                return render(
-                    request, "notify/secret.html", {"subscription": saved.subscription, "secret": saved.secret}
-                )
-            return redirect("notifications")
-    errors = {name: list(texts) for name, texts in form.errors.items()}
-    context = {
-        "subscription": known,
-        "form": form,
-        "problem": problem,
-        "errors": errors,
-        "summary": [(f"id_{name}", text) for name, texts in errors.items() for text in texts],
-    }
-    status = problem.status if problem else 422 if errors else 200
-    return render(request, "notify/subscription_form.html", context, status=status)
+    saving = save_form(request, form, lambda: _save(request, known, form), PLACES)
+    if saving.saved and saving.saved.secret:  # shown here and never again
+        shown_once = {"subscription": saving.saved.subscription, "secret": saving.saved.secret}
+        return render(request, "notify/secret.html", shown_once)
+    if saving.saved:
+        said = f"The subscription “{saving.saved.subscription.name}” was {'changed' if known else 'made'}."
+        return go(request, said, "notifications")
+    context = {"subscription": known, **saving.context()}
+    return render(request, "notify/subscription_form.html", context, status=saving.status)
 
 
 def _save(request: HttpRequest, known: Subscription | None, form: SubscriptionForm) -> services.Saved:
@@ -115,7 +99,8 @@ def _save(request: HttpRequest, known: Subscription | None, form: SubscriptionFo
 def subscription_test(request: HttpRequest, subscription_id: uuid.UUID) -> HttpResponse:
     """Send a test notification; the list of deliveries shows what becomes of it."""
     services.send_test(actor=actor_for(request), subscription_id=subscription_id)
-    return redirect("notifications")
+    said = "A test notification was asked for: what becomes of it stands below, among the deliveries."
+    return go(request, said, "notifications")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -127,7 +112,7 @@ def subscription_delete(request: HtmxHttpRequest, subscription_id: uuid.UUID) ->
     if request.method == "POST":
         try:
             services.delete(actor=actor, subscription_id=subscription_id)
-            return go(request, "notifications")
+            return go(request, f"The subscription “{subscription.name}” was deleted.", "notifications")
         except DomainError as error:
             problem = error
     trail = [(label, reverse(name)) for label, name in TRAIL]

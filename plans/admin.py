@@ -9,6 +9,8 @@ from django.contrib import admin
 from audit.actor import Actor
 from audit.journaled_admin import ServiceAdmin, ServiceForm
 from contract.errors import DomainError, Invalid
+from contract.labels.rows import labels_of
+from contract.labels.rules import parsed, written
 from contract.rest.handlers import flat
 from contract.rest.parsers import read_object
 from plans import services
@@ -18,8 +20,9 @@ from plans.wave_formats import WaveIn, Waves
 
 
 class PlanForm(ServiceForm):
-    columns = {**{each.name: each.column for each in PLAN}, "waves": "waves"}
+    columns = {**{each.name: each.column for each in PLAN}, "labels": "labels", "waves": "waves"}
 
+    labels = forms.CharField(required=False, help_text="key=value, with commas between them.")
     waves = forms.CharField(
         widget=forms.Textarea(attrs={"rows": 24, "class": "vLargeTextField"}),
         help_text="A JSON list, as the API's “waves”.",
@@ -33,12 +36,14 @@ class PlanForm(ServiceForm):
         super().__init__(*args, **options)
         if not self.instance._state.adding:
             shown = json.dumps(services.as_kept(self.instance)["waves"], indent=2)
-            self.initial.update(waves=shown, version=self.instance.version)
+            labels = written(labels_of(self.instance))
+            self.initial.update(waves=shown, labels=labels, version=self.instance.version)
 
     def perform(self, given: dict[str, Any]) -> RecoveryPlan:
         asked = {
             "actor": self.actor,
             "waves": _specs(given["waves"]),
+            "labels": parsed(given["labels"]),
             **PLAN.cleaned(given),
         }
         if self.instance._state.adding:

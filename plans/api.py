@@ -1,23 +1,35 @@
 """Recovery plans over HTTP."""
 
 import uuid
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audit.request_actor import actor_for
 from contract.errors import Invalid
+from contract.labels.rules import wanted
 from contract.naming.lookalikes import warnings
 from contract.rest import paging
 from contract.rest.answers.selection import SELECTION, read_fields, selected
 from contract.rest.etag import etag, expected_versions
 from contract.rest.schema import IF_MATCH, describes
-from contract.rest.serializers import LIMIT_OF_ALL, TOKEN, StrictSerializer, Text, Whole, read_body, read_query
+from contract.rest.serializers import (
+    LABEL,
+    LIMIT_OF_ALL,
+    TOKEN,
+    Labels,
+    StrictSerializer,
+    Text,
+    Texts,
+    Whole,
+    read_body,
+    read_query,
+)
 from contract.rest.views import ApiView, read_id
-from contract.rights import AnyOf
+from contract.rights import AnyOf, Reach, Shows
 from plans import services
-from plans.fields import PLAN
+from plans.fields import PLAN, PlanSpec
 from plans.models import RecoveryPlan
 from plans.representation import PlanAnswer, PlanDeleted, PlansAnswer, PlanShape, show_plan, show_plans, show_waves
 from plans.wave_formats import WaveIn, Waves, edited, input_of
@@ -48,6 +60,7 @@ class PlanIn(StrictSerializer):
     is_new: ClassVar = True
 
     waves = WaveIn(many=True)
+    labels = Labels(required=False)
     version = Whole(required=False)
 
     def get_fields(self) -> dict[str, Any]:
@@ -69,6 +82,7 @@ class PlanChange(PlanIn):
 
 class PlanQuery(StrictSerializer):
     name = Text(required=False)
+    label = Texts(required=False, described=LABEL)  # type: ignore[assignment]  # a field of this name, not DRF's
     fields = Text(required=False, described=SELECTION)  # type: ignore[assignment]  # a field of this name, not DRF's
     limit = Text(required=False, described=LIMIT_OF_ALL)
     nextToken = Text(required=False, described=TOKEN)
@@ -77,14 +91,16 @@ class PlanQuery(StrictSerializer):
 class PlanList(ApiView):
     """All plans, and new ones."""
 
+    shows = Shows.WHAT_ONE_SEES
     rights = {"POST": AnyOf("create recovery plans", ("plans.add_recoveryplan",))}
 
     @describes("listRecoveryPlans", "List recovery plans", answers={200: PlansAnswer}, query=PlanQuery)
     def get(self, request: Request) -> Response:
         asked = read_query(request, PlanQuery)
-        plans = RecoveryPlan.objects.all()
+        plans = RecoveryPlan.objects.seen_by(actor_for(request).sees)
         if asked.get("name"):
             plans = plans.named(asked["name"])
+        plans = plans.labeled(wanted(asked.get("label", ())))
         fields = read_fields(asked.get("fields"), PlanShape)
         limit = paging.read_limit(asked["limit"]) if "limit" in asked else None
         plans, token = paging.named_page(plans, limit=limit, token=asked.get("nextToken"))
@@ -104,10 +120,10 @@ class PlanList(ApiView):
         waves = Waves(given["waves"])
         specs = waves.specs()
         try:
-            plan = services.create_plan(actor=actor_for(request), waves=specs, **PLAN.given(given))
+            plan = services.create_plan(actor=actor_for(request), waves=specs, **_given(given))
         except Invalid as error:
             raise waves.placed(error) from error
-        answer = _answer(plan.pk, status=201)
+        answer = _answer(plan.pk, actor_for(request).sees, status=201)
         answer["Location"] = f"{request.path.rstrip('/')}/{plan.pk}"
         return answer
 
@@ -122,7 +138,7 @@ class PlanDetail(ApiView):
 
     @describes("getRecoveryPlan", "Get a recovery plan", answers={200: PlanAnswer}, refusals=["NOT_FOUND"])
     def get(self, request: Request, plan_id: str) -> Response:
-        return _answer(_id(plan_id))
+        return _answer(_id(plan_id), actor_for(request).sees)
 
     @describes(
         "updateRecoveryPlan",
@@ -142,11 +158,11 @@ class PlanDetail(ApiView):
                 plan_id=_id(plan_id),
                 waves=specs,
                 expected=expected_versions(request, given.get("version")),
-                **PLAN.given(given),
+                **_given(given),
             )
         except Invalid as error:
             raise (waves.placed(error) if waves else error) from error
-        return _answer(plan.pk)
+        return _answer(plan.pk, actor_for(request).sees)
 
     @describes(
         "deleteRecoveryPlan",
@@ -160,13 +176,18 @@ class PlanDetail(ApiView):
         return Response(PlanDeleted(planId=str(plan.pk), message=f"The recovery plan “{plan.name}” was deleted."))
 
 
+def _given(body: dict[str, Any]) -> PlanSpec:
+    labels = {"labels": body["labels"]} if "labels" in body else {}
+    return cast("PlanSpec", {**PLAN.given(body), **labels})
+
+
 def _id(text: str) -> uuid.UUID:
     return read_id(text, "recovery plan", "planId")
 
 
-def _answer(plan_id: uuid.UUID, *, status: int = 200) -> Response:
+def _answer(plan_id: uuid.UUID, sees: Reach, *, status: int = 200) -> Response:
     shown = show_plan(plan_id)
-    others = RecoveryPlan.objects.exclude(pk=plan_id).values_list("name", flat=True)
+    others = RecoveryPlan.objects.seen_by(sees).exclude(pk=plan_id).values_list("name", flat=True)
     alike = warnings(shown["planName"], others)
     body = {**shown, "warnings": alike} if alike else {**shown}
     return Response(body, status=status, headers={"ETag": etag(shown["version"])})

@@ -1,8 +1,8 @@
 """What a recovery plan and each of its waves say of themselves: a field is named here and in the model.
 
 Everything else reads these tables: the API in both dialects, the administration, the editor, the journal, the copy
-that a run keeps, what changed since a drill, and the report. A wave's groups, servers and dependencies are rows of
-their own and stand only in the types.
+that a run keeps, what changed since a drill, and the report. A wave's groups, servers and dependencies, and a plan's
+labels, are rows of their own and stand only in the types.
 """
 
 import uuid
@@ -16,6 +16,8 @@ from typing import Any, TypedDict
 from django.db import models
 
 from contract.names import hidden_fault
+from plans import gates
+from plans.gates import GateShape
 from plans.models import OnFailure, RecoveryPlan, SuccessMeans, Wave
 
 MINUTES_MAX = 525_600  # a year
@@ -31,6 +33,7 @@ class WaveSpec:
     description: str = ""
     depends_on: Sequence[int] = of_class(default_factory=tuple)
     pause_before: bool = False
+    gate: GateShape | None = None
     on_failure: str = OnFailure.STOP
     wait_minutes_before: int = 0
     timeout_minutes: int | None = None
@@ -48,6 +51,9 @@ class PlanSpec(TypedDict, total=False):
     rpo_minutes: int | None
     drill_lease_hours: int | None
     drill_lease_ends: str
+    labels: Sequence[tuple[str, str]]
+    start_gate: GateShape | None
+    mirror_to_drs: bool
 
 
 class Dependency(TypedDict):
@@ -67,6 +73,7 @@ class WaveShape(TypedDict):
     dependsOnWaves: list[int]
     dependencies: list[Dependency]
     pauseBeforeWave: bool
+    gate: GateShape | None
     onFailure: str
     waitMinutesBefore: int
     timeoutMinutes: int | None
@@ -81,6 +88,7 @@ class Kind(Enum):
     FLAG = "flag"
     CHOICE = "choice"
     MINUTES = "minutes"
+    GATE = "gate"
 
 
 @dataclass(frozen=True)
@@ -109,7 +117,12 @@ class Field:
     def kind(self) -> Kind:
         if self.stored.choices:
             return Kind.CHOICE
-        kinds = {models.CharField: Kind.TEXT, models.BooleanField: Kind.FLAG, models.PositiveIntegerField: Kind.MINUTES}
+        kinds = {
+            models.CharField: Kind.TEXT,
+            models.BooleanField: Kind.FLAG,
+            models.PositiveIntegerField: Kind.MINUTES,
+            models.JSONField: Kind.GATE,
+        }
         return kinds[type(self.stored)]
 
     @property
@@ -132,7 +145,15 @@ class Field:
                 return f"Use {' or '.join(dict(self.stored.choices))}."
             case Kind.MINUTES if value is not None and not self.least <= value <= self.most:
                 return f"Whole {self.unit} from {self.least} to {self.most:,}{self._or_nothing}."
+            case Kind.GATE if value is not None:
+                return " ".join(gates.faults(value))
         return ""
+
+    def cleaned(self, value: Any) -> Any:
+        """The value as it is kept."""
+        if self.kind is Kind.GATE:
+            return gates.cleaned(value)
+        return value.strip() if isinstance(value, str) else value
 
     @property
     def _or_nothing(self) -> str:
@@ -145,6 +166,8 @@ class Field:
                 return "yes" if value else "no"
             case Kind.CHOICE:
                 return str(dict(self.stored.choices).get(value, value))
+            case Kind.GATE if value is not None:
+                return gates.words(value)
         return "" if value is None else str(value)
 
     def told(self, kept: Mapping[str, Any]) -> str:
@@ -167,8 +190,7 @@ class Fields(tuple[Field, ...]):
 
     def cleaned(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """By column, texts trimmed."""
-        found = {each.column: values[each.column] for each in self if each.column in values}
-        return {column: value.strip() if isinstance(value, str) else value for column, value in found.items()}
+        return {each.column: each.cleaned(values[each.column]) for each in self if each.column in values}
 
     def wrong(
         self, values: Mapping[str, Any], *, first: bool = False, stored: Collection[str] = ()
@@ -211,6 +233,14 @@ PLAN = Fields(
             RecoveryPlan, "drill_lease_ends", "drillLeaseEnds", "When the lease ends", "When the lease ends",
             "leaseends",
         ),
+        Field(
+            RecoveryPlan, "start_gate", "startGate", "Start gate", "Gate before a recovery starts", "startgate",
+            "drills start without it", without="none",
+        ),
+        Field(
+            RecoveryPlan, "mirror_to_drs", "mirrorToDrs", "Kept in DRS",
+            "Keep a copy of this plan in DRS, as recovery plans of its own, for when this product is down", "mirror",
+        ),
     )
 )  # fmt: skip
 
@@ -222,6 +252,12 @@ WAVE = Fields(
             Wave, "pause_before", "pauseBeforeWave", "Pause before",
             "Pause before this wave until somebody resumes the run", "pause",
             not_first="The first wave cannot have a pause before it.", steers=True,
+        ),
+        Field(
+            Wave, "gate", "gate", "Gate", "Gate before this wave", "gate",
+            "nothing behind it is launched before it is passed",
+            not_first="The first wave cannot have a gate: a plan has a start gate (startGate) for that.", steers=True,
+            without="none",
         ),
         Field(
             Wave, "wait_minutes_before", "waitMinutesBefore", "Wait before", "Minutes to wait before this wave", "wait",

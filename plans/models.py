@@ -1,12 +1,17 @@
 """Recovery plans: waves in order, each with its groups, servers and dependencies."""
 
 import uuid
-from typing import TYPE_CHECKING, assert_never
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar, assert_never
 
 from django.db import models
 from django.db.models.functions import Now
 
+from contract.labels.rows import LabelRow, having_any, labeled
+from contract.labels.rules import Wanted
 from contract.names import name_key
+from contract.rights import Reach
+from plans.gates import words
 from protection.models import ProtectionGroup, ServerAssignment
 
 if TYPE_CHECKING:
@@ -63,6 +68,19 @@ class RecoveryPlanQuerySet(models.QuerySet["RecoveryPlan"]):
         """Plans whose name contains `text`, whatever its case."""
         return self.filter(name_key__contains=name_key(text))
 
+    def labeled(self, wanted: Iterable[Wanted]) -> "RecoveryPlanQuerySet":
+        """Plans that have all these labels."""
+        return labeled(self, PlanLabel.objects, wanted)
+
+    def seen_by(self, reach: Reach) -> "RecoveryPlanQuerySet":
+        """Plans that somebody sees: by a label, or because all their groups lie in accounts that they see."""
+        if reach.everywhere:
+            return self
+        links = WaveGroup.objects.filter(wave__plan=models.OuterRef("pk"))
+        outside = links.exclude(group__account_id__in=reach.accounts)
+        within = models.Q(models.Exists(links), ~models.Exists(outside)) if reach.accounts else models.Q(pk__in=[])
+        return self.filter(models.Q(pk__in=having_any(PlanLabel.objects, reach.labels)) | within)
+
 
 class LeaseEnds(models.TextChoices):
     """What happens to instances of a drill that have outlived their lease."""
@@ -88,6 +106,10 @@ class RecoveryPlan(models.Model):
     drill_lease_ends = models.CharField(
         max_length=9, choices=LeaseEnds.choices, default=LeaseEnds.TELL, db_default=LeaseEnds.TELL
     )
+    start_gate = models.JSONField(null=True, blank=True, help_text="What a recovery waits for before it launches")
+    mirror_to_drs = models.BooleanField(
+        default=False, db_default=False, help_text="Whether engines keep a copy of it in DRS, as recovery plans of DRS"
+    )
     owner = models.CharField(max_length=254)
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -95,6 +117,7 @@ class RecoveryPlan(models.Model):
 
     objects = RecoveryPlanQuerySet.as_manager()
     waves: "RelatedManager[Wave]"
+    labels: "RelatedManager[PlanLabel]"
 
     class Meta:
         ordering = ["name_key"]
@@ -110,6 +133,23 @@ class RecoveryPlan(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def start_gate_words(self) -> str:
+        """What its start gate asks for; empty without one."""
+        return words(self.start_gate) if self.start_gate else ""
+
+
+class PlanLabel(LabelRow):
+    """A label of a plan. The database does not tie it to its plan: the version before deletes plans, too."""
+
+    OWNER: ClassVar = "plan"
+
+    plan = models.ForeignKey(RecoveryPlan, on_delete=models.CASCADE, related_name="labels", db_constraint=False)
+
+    class Meta(LabelRow.Meta):
+        constraints = [models.UniqueConstraint(fields=["plan", "key"], name="plan_label_once")]
+        indexes = [models.Index(fields=["key", "value", "plan"], name="plan_label")]
+
 
 class Wave(models.Model):
     """One step of a plan: servers that are launched together. `number` is 0-based; people are shown number + 1."""
@@ -119,6 +159,7 @@ class Wave(models.Model):
     name = models.CharField(max_length=128)
     description = models.CharField(max_length=512, blank=True)
     pause_before = models.BooleanField(default=False)
+    gate = models.JSONField(null=True, blank=True, help_text="What is asked for before it is launched")
     wait_minutes_before = models.PositiveIntegerField(
         default=0, db_default=0, help_text="How long the run waits before it"
     )
@@ -148,6 +189,11 @@ class Wave(models.Model):
 
     def __str__(self) -> str:
         return f"{self.plan}, wave {self.number + 1}"
+
+    @property
+    def gate_words(self) -> str:
+        """What its gate asks for; empty without one."""
+        return words(self.gate) if self.gate else ""
 
 
 class WaveGroup(models.Model):

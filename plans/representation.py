@@ -1,4 +1,4 @@
-"""Plans as the API shows them: eight queries, however many there are."""
+"""Plans as the API shows them: nine queries, however many there are."""
 
 import uuid
 from collections import defaultdict
@@ -12,8 +12,9 @@ from contract.naming.lookalikes import NameWarning
 from contract.rest.answers.columns import IdText, UnixSeconds
 from plans import startable
 from plans.fields import WAVE, Dependency, WaveShape
-from plans.models import RecoveryPlan, RecoveryPlanQuerySet, Wave, WaveGroup, WaveServer
-from plans.services import no_plan
+from plans.gates import GateShape
+from plans.models import PlanLabel, RecoveryPlan, RecoveryPlanQuerySet, Wave, WaveGroup, WaveServer
+from plans.scopes.plans import no_plan
 
 
 class ServerConflict(TypedDict):
@@ -33,6 +34,9 @@ class PlanShape(TypedDict):
     rpoMinutes: int | None
     drillLeaseHours: int | None
     drillLeaseEnds: str
+    labels: dict[str, str]
+    startGate: GateShape | None
+    mirrorToDrs: bool
     waves: list[WaveShape]
     waveCount: int
     serverCount: int
@@ -90,6 +94,8 @@ class PlanRow(NamedTuple):
     rpo_minutes: int | None
     drill_lease_hours: int | None
     drill_lease_ends: str
+    start_gate: GateShape | None
+    mirror_to_drs: bool
     created: int
     updated: int
     version: int
@@ -107,10 +113,15 @@ def show_plans(plans: RecoveryPlanQuerySet) -> list[PlanShape]:
     keys = plans.order_by().values("pk")  # asked for again, for hundreds of ids cost more to send than to find
     waves = _waves(keys)
     facts = _facts({key for plan in listed for key in (plan.last_run, plan.active_run) if key})
-    conflicts = _conflicts(keys)
+    conflicts, labels = _conflicts(keys), _labels(keys)
     return [
         _show_plan(
-            plan, waves[plan.key], facts.get(plan.last_run), facts.get(plan.active_run), conflicts.get(plan.key, [])
+            plan,
+            waves[plan.key],
+            labels[plan.key],
+            facts.get(plan.last_run),
+            facts.get(plan.active_run),
+            conflicts.get(plan.key, []),
         )
         for plan in listed
     ]
@@ -173,9 +184,17 @@ def _conflicts(keys: Keys) -> Mapping[str, list[ServerConflict]]:
     )
 
 
+def _labels(keys: Keys) -> dict[str, list[tuple[str, str]]]:
+    rows = PlanLabel.objects.filter(plan__in=keys).order_by("plan", "key")
+    return _gathered(
+        (owner, (key, value)) for owner, key, value in rows.values_list(Cast("plan_id", TextField()), "key", "value")
+    )
+
+
 def _show_plan(
     plan: PlanRow,
     waves: list[WaveShape],
+    labels: list[tuple[str, str]],
     last: RunFacts | None,
     active: RunFacts | None,
     conflicts: list[ServerConflict],
@@ -189,6 +208,9 @@ def _show_plan(
         rpoMinutes=plan.rpo_minutes,
         drillLeaseHours=plan.drill_lease_hours,
         drillLeaseEnds=plan.drill_lease_ends,
+        labels=dict(labels),
+        startGate=plan.start_gate,
+        mirrorToDrs=plan.mirror_to_drs,
         waves=waves,
         waveCount=len(waves),
         serverCount=sum(len(wave["serverIds"]) for wave in waves),

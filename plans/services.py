@@ -10,21 +10,30 @@ from django.db import IntegrityError, transaction
 from audit.actor import Actor
 from audit.journal import attempt, record
 from contract.clock import Clock, db_clock
-from contract.errors import MOST_FAULTS, Conflict, Invalid, NotFound
+from contract.errors import MOST_FAULTS, Conflict, Invalid
+from contract.labels.rows import labels_of, replace_labels
+from contract.labels.rules import Label, faults, trimmed
 from contract.names import as_stored, name_key
 from contract.rest.etag import refuse_stale
+from contract.rights import ANYTHING, EVERYWHERE, Reach, Thing
 from plans.fields import PLAN, WAVE, PlanSpec, WaveSpec
 from plans.models import RecoveryPlan, Wave, WaveGroup, WaveServer
+from plans.scopes.plans import at_plan, no_plan, thing_of
 from protection.models import ProtectionGroup, ServerAssignment
+from protection.scopes.groups import require_groups
 
 Problems = dict[str, list[str]]
 
+ADD, TO_ADD = "plans.add_recoveryplan", "create recovery plans"
+CHANGE, TO_CHANGE = "plans.change_recoveryplan", "change recovery plans"
+DELETE, TO_DELETE = "plans.delete_recoveryplan", "delete recovery plans"
 
-def _check_waves(waves: Sequence[WaveSpec], stored: Collection[str] = ()) -> Problems:
+
+def _check_waves(waves: Sequence[WaveSpec], stored: Collection[str] = (), *, sees: Reach = EVERYWHERE) -> Problems:
     fields: Problems = {} if waves else {"waves": ["At least one wave is required."]}
     for number, wave in enumerate(waves):
         fields |= _check_wave(number, wave, stored)
-    for path, texts in _check_servers(waves).items():
+    for path, texts in _check_servers(waves, sees).items():
         fields.setdefault(path, []).extend(texts)
     return fields
 
@@ -50,10 +59,10 @@ def _check_wave(number: int, wave: WaveSpec, stored: Collection[str]) -> Problem
     return {f"waves[{number}].{path}": texts for path, texts in fields.items()}
 
 
-def _check_servers(waves: Sequence[WaveSpec]) -> Problems:
-    """Unknown groups, servers outside their wave's groups, and servers in two waves."""
+def _check_servers(waves: Sequence[WaveSpec], sees: Reach = EVERYWHERE) -> Problems:
+    """Groups that are unknown, or not seen, servers outside their wave's groups, and servers in two waves."""
     groups = {group_id for wave in waves for group_id in wave.group_ids}
-    known = set(ProtectionGroup.objects.filter(pk__in=groups).values_list("pk", flat=True))
+    known = set(ProtectionGroup.objects.seen_by(sees).filter(pk__in=groups).values_list("pk", flat=True))
     home = dict(ServerAssignment.objects.filter(group__in=known).values_list("source_server_id", "group_id"))
     fields: Problems = {}
     seen: dict[str, int] = {}
@@ -79,6 +88,11 @@ def _add(fields: Problems, number: int, path: str, text: str) -> None:
         texts.append(text)
 
 
+def _wrong_labels(labels: Sequence[Label]) -> Problems:
+    found = faults(labels)
+    return {"labels": found} if found else {}
+
+
 def _refuse_fields(fields: Problems) -> None:
     if fields:
         raise Invalid(fields)
@@ -97,6 +111,12 @@ def _refuse_taken_name(name: str, *, but: RecoveryPlan | None = None) -> None:
         )
 
 
+def check_name(name: str) -> None:
+    """Raise Invalid, or Conflict (RP_NAME_EXISTS), unless a new plan can have this name."""
+    _refuse_fields(PLAN.wrong(PLAN.cleaned({"name": name})))
+    _refuse_taken_name(name)
+
+
 @attempt("plan.create", "plan", subject="name")
 def create_plan(
     *,
@@ -105,21 +125,37 @@ def create_plan(
     **given: Unpack[PlanSpec],
 ) -> RecoveryPlan:
     """Make a plan. Raises Forbidden, Invalid with the path of each wrong field, Conflict (RP_NAME_EXISTS)."""
-    actor.require("plans.add_recoveryplan", "create recovery plans")
+    actor.at(ANYTHING).require(ADD, TO_ADD)
     values = {"name": "", **PLAN.cleaned(given)}
+    labels = trimmed(given.get("labels", ()))
     plan = RecoveryPlan(name_key=name_key(values["name"]), owner=actor.name, **values)
     try:
         with transaction.atomic():
             _lock_groups(waves)
-            _refuse_fields(PLAN.wrong(values) | _check_waves(waves))
+            _refuse_fields(PLAN.wrong(values) | _wrong_labels(labels) | _check_waves(waves, sees=actor.sees))
             _refuse_taken_name(plan.name)
             plan.save(force_insert=True)
-            _save_waves(plan, waves)
+            replace_labels(plan, labels)
+            save_waves(plan, waves)
+            _require_within(actor, (ADD, TO_ADD), Thing(), plan, waves)
             _journal(actor, "plan.create", plan, after=as_kept(plan))
     except IntegrityError:  # somebody was faster
         _refuse_taken_name(plan.name)
         raise
     return plan
+
+
+def _require_within(
+    actor: Actor, right: tuple[str, str], before: Thing | None, plan: RecoveryPlan, waves: Sequence[WaveSpec] | None
+) -> None:
+    """Raise Forbidden unless the plan is, as it is now, where the actor has the right, with the groups of `waves`:
+    nobody moves a plan out of their scope, takes servers into it, or labels it for others to whom it is not theirs to
+    give."""
+    if actor.is_bounded:
+        after = thing_of(plan)
+        actor.at(after).require(*right)
+        actor.require_labels(*right, before or Thing(), after)
+        require_groups(actor, *right, (key for wave in waves or () for key in wave.group_ids))
 
 
 def _lock_groups(waves: Sequence[WaveSpec]) -> None:
@@ -128,7 +164,8 @@ def _lock_groups(waves: Sequence[WaveSpec]) -> None:
     list(ProtectionGroup.objects.select_for_update().filter(pk__in=ids).order_by("pk").values_list("pk"))
 
 
-def _save_waves(plan: RecoveryPlan, specs: Sequence[WaveSpec]) -> None:
+def save_waves(plan: RecoveryPlan, specs: Sequence[WaveSpec]) -> None:
+    """Give these waves, which were checked, to a plan that has none."""
     waves = Wave.objects.bulk_create(
         Wave(plan=plan, number=number, **WAVE.cleaned(vars(spec))) for number, spec in enumerate(specs)
     )
@@ -154,6 +191,7 @@ def as_kept(plan: RecoveryPlan, waves: Iterable[Wave] | None = None) -> dict[str
         waves = plan.waves.prefetch_related("group_links", "servers", "depends_on").order_by("number")
     return {
         **PLAN.named(plan),
+        "labels": labels_of(plan),
         "version": plan.version,
         "waves": [
             {
@@ -180,11 +218,6 @@ def get(plan_id: uuid.UUID, *, for_update: bool = False) -> RecoveryPlan:
     return plan
 
 
-def no_plan(plan_id: uuid.UUID) -> NotFound:
-    """The refusal for an id of no plan."""
-    return NotFound(f"There is no recovery plan {plan_id}.", details={"planId": str(plan_id)})
-
-
 @attempt("plan.update", "plan", subject="plan_id")
 def update_plan(
     *,
@@ -200,13 +233,17 @@ def update_plan(
     Raises Forbidden, NotFound, Invalid with the path of each wrong field, VersionConflict, Conflict
     (PLAN_HAS_ACTIVE_EXECUTION, RP_NAME_EXISTS).
     """
-    actor.require("plans.change_recoveryplan", "change recovery plans")
-    plan = get(plan_id)
+    actor.at(ANYTHING).require(CHANGE, TO_CHANGE)
+    actor, plan = at_plan(actor, plan_id), get(plan_id)
+    actor.require(CHANGE, TO_CHANGE)
     values = PLAN.cleaned(given)
     name = values["name"] = as_stored(values.get("name", plan.name), [plan.name])
+    labels = trimmed(given["labels"]) if "labels" in given else None
     try:
         with transaction.atomic():
             plan = get(plan_id, for_update=True)
+            actor = at_plan(actor, plan_id)
+            actor.require(CHANGE, TO_CHANGE)
             if name == plan.name:  # whatever it is, and whoever has one like it by now
                 values.pop("name", None)
             stored: Collection[str] = ()
@@ -214,7 +251,8 @@ def update_plan(
                 _lock_groups(waves)
                 stored = set(plan.waves.values_list("name", flat=True))
                 waves = [replace(each, name=as_stored(each.name, stored)) for each in waves]
-            _refuse_fields(PLAN.wrong(values) | ({} if waves is None else _check_waves(waves, stored)))
+            problems = PLAN.wrong(values) | _wrong_labels(labels or ())
+            _refuse_fields(problems | ({} if waves is None else _check_waves(waves, stored, sees=actor.sees)))
             refuse_stale(plan.version, expected, f"The plan “{plan.name}”")
             _refuse_active(plan, "changed")
             before = as_kept(plan)
@@ -225,9 +263,12 @@ def update_plan(
             for column, value in values.items():
                 setattr(plan, column, value)
             plan.save(update_fields=list(values))
+            if labels is not None:
+                replace_labels(plan, labels)
             if waves is not None:
                 plan.waves.all().delete()
-                _save_waves(plan, waves)
+                save_waves(plan, waves)
+            _require_within(actor, (CHANGE, TO_CHANGE), actor.about, plan, waves)
             _journal(actor, "plan.update", plan, before=before, after=as_kept(plan))
     except IntegrityError:  # somebody was faster
         _refuse_taken_name(name, but=plan)
@@ -261,9 +302,10 @@ def delete_plan(*, actor: Actor, plan_id: uuid.UUID, expected: Collection[int] |
 
     Raises Forbidden, NotFound, VersionConflict, Conflict (PLAN_HAS_ACTIVE_EXECUTION).
     """
-    actor.require("plans.delete_recoveryplan", "delete recovery plans")
+    actor.at(ANYTHING).require(DELETE, TO_DELETE)
     with transaction.atomic():
         plan = get(plan_id, for_update=True)
+        at_plan(actor, plan_id).require(DELETE, TO_DELETE)
         refuse_stale(plan.version, expected, f"The plan “{plan.name}”")
         _refuse_active(plan, "deleted")
         _journal(actor, "plan.delete", plan, before=as_kept(plan))

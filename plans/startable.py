@@ -15,5 +15,14 @@ def is_running(plan_name: str, status: str, started_by: str) -> str:
 def servers_held(count: int, holders: Collection[str]) -> str:
     """Runs of the plans `holders` have some of its servers."""
     names = "”, “".join(sorted(set(holders)))
-    held = f"{count} of this plan's servers {'is' if count == 1 else 'are'} in use"
-    return f"{held} by a run of “{names}”. Wait for its end or cancel it."
+    return f"{_held(count)} by a run of “{names}”. Wait for its end or cancel it."
+
+
+def servers_held_by_drs(count: int, holders: Collection[str]) -> str:
+    """DRS's own recovery plans `holders`, in words, have some of its servers."""
+    names = " and ".join(sorted(set(holders)))
+    return f"{_held(count)} by {names}. Wait for its end, or cancel it in the console of DRS."
+
+
+def _held(count: int) -> str:
+    return f"{count} of this plan's servers {'is' if count == 1 else 'are'} in use"

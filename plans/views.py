@@ -1,21 +1,21 @@
-"""Pages of recovery plans. Questions about their runs are asked through the plan's reverse names."""
+"""Recovery plans as lists show them. Questions about their runs are asked through the plan's reverse names."""
 
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol, cast
 
 from django.db.models import Count, OuterRef, Subquery
-from django.http import HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_safe
+from django.utils import timezone
 
-from console.pages import HtmxHttpRequest, page_of, wants_fragment
+from audit.actor import Actor
+from contract.rights import Thing
+from contract.status import Status
 from plans import startable
-from plans.forms import PlanSearch
 from plans.models import RecoveryPlan, Wave, WaveServer
+from plans.scopes.plans import things_of
 
 
 class Run(Protocol):
@@ -25,7 +25,9 @@ class Run(Protocol):
     plan_id: uuid.UUID | None
     started_at: datetime
     started_by: str
+    kind: str
     status: str
+    ended_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,17 @@ class PlanRow:
     last: Run | None
     active: Run | None
     holders: Sequence[Holder]
+    thing: Thing | None = None  # as rights are asked for it, where somebody’s depend on that
+    drilled: Run | None = None  # its last drill that completed, where lists show that
+
+    @property
+    def verdict(self) -> Status | None:
+        """Whether a run would work, as an engine last weighed it; None once that is too old, or the plan is another."""
+        kept = getattr(self.plan, "readiness", None)
+        if kept is None or kept.plan_version != self.plan.version:
+            return None
+        state: Status = kept.state
+        return state if kept.expires_at is not None and kept.expires_at > timezone.now() else None
 
     @property
     def blocked(self) -> str:
@@ -78,9 +91,10 @@ class PlanRow:
         return run.pk if run else None
 
 
-def plan_rows(plans: Sequence[RecoveryPlan]) -> list[PlanRow]:
-    """Plans with their last and active runs, in a fixed number of queries."""
+def plan_rows(plans: Sequence[RecoveryPlan], actor: Actor) -> list[PlanRow]:
+    """Plans with their last and active runs, as `actor` sees them, in a fixed number of queries."""
     ids = [plan.pk for plan in plans]
+    things = things_of(ids) if actor.is_bounded else {}
     waves = _count(Wave.objects.filter(plan__in=ids).order_by().values_list("plan_id").annotate(Count("pk")))
     servers = _count(WaveServer.objects.filter(plan__in=ids).order_by().values_list("plan_id").annotate(Count("pk")))
     held = WaveServer.objects.filter(plan__in=ids, assignment__hold__isnull=False)
@@ -99,6 +113,7 @@ def plan_rows(plans: Sequence[RecoveryPlan]) -> list[PlanRow]:
             last.get(plan.pk),
             active.get(plan.pk),
             holders.get(plan.pk, ()),
+            things.get(plan.pk),
         )
         for plan in plans
     ]
@@ -122,18 +137,18 @@ def _runs(ids: Sequence[uuid.UUID]) -> tuple[dict[uuid.UUID, Run], dict[uuid.UUI
     return active, _by_plan(pk__in=[row["last_run"] for row in last_ids])
 
 
+def with_drills(rows: Sequence[PlanRow]) -> list[PlanRow]:
+    """The same with the last drill of each that completed, found through the index by outcome."""
+    plans = RecoveryPlan.objects.filter(pk__in=[row.plan.pk for row in rows]).order_by()
+    good = RecoveryPlan.objects.filter(
+        pk=OuterRef("pk"), executions__kind="DRILL", executions__status="COMPLETED", executions__dry_run=False
+    ).order_by("-executions__started_at")
+    last = plans.values_list(Subquery(good.values("executions__pk")[:1]), flat=True)
+    drilled = _by_plan(pk__in=[each for each in last if each])
+    return [replace(row, drilled=drilled.get(row.plan.pk)) for row in rows]
+
+
 def _by_plan(**wanted: object) -> dict[uuid.UUID, Run]:
     model = RecoveryPlan._meta.get_field("executions").related_model
     runs = cast("Iterable[Run]", model._default_manager.filter(**wanted))
     return {run.plan_id: run for run in runs if run.plan_id}
-
-
-@require_safe
-def plan_list(request: HtmxHttpRequest) -> HttpResponse:
-    """All plans, searched by name, each with its last run and the button that drills it."""
-    form = PlanSearch(request.GET)
-    chosen = form.chosen()
-    page = page_of(RecoveryPlan.objects.named(chosen.get("q", "")), request)
-    context = {"form": form, "page": page, "rows": plan_rows(list(page)), "is_filtered": bool(chosen)}
-    template = "plans/_plans.html" if wants_fragment(request) else "plans/plan_list.html"
-    return render(request, template, context)

@@ -2,14 +2,16 @@
 
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, assert_never
 
 from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
 from rest_framework.fields import empty
 
 from contract.errors import Invalid
 from contract.rest.serializers import Flag, OneOf, StrictSerializer, Text, Texts, Whole, Wholes, spelling
+from plans import gates
 from plans.fields import WAVE, Field, Kind, WaveShape, WaveSpec
 
 Given = Mapping[str, Any]
@@ -27,6 +29,37 @@ _TWINS = (
 _OTHER = {one: other for pair in _TWINS for one, other in (pair, pair[::-1])}
 
 
+class Checklist(Texts):
+    """The items of a gate, each judged at its own place."""
+
+    @staticmethod
+    def read(item: object) -> str:
+        text = Texts.read(item)
+        if fault := gates.item_fault(text):
+            raise ValidationError([fault])
+        return text
+
+    def run_child_validation(self, data: Iterable[object]) -> list[Any]:
+        items = list(data)
+        if fault := gates.many_fault(len(items)):
+            raise ValidationError([fault])
+        return super().run_child_validation(items)
+
+
+class GateIn(StrictSerializer):
+    """What a gate asks for; without `checklist` nothing to tick, without `expiresMinutes` it waits for a year."""
+
+    approvals = Whole(min_value=0, max_value=gates.MOST_APPROVALS)
+    checklist = Checklist(
+        required=False,
+        described={
+            "items": {"type": "string", "minLength": 1, "maxLength": gates.ITEM_MAX},
+            "maxItems": gates.MOST_ITEMS,
+        },
+    )
+    expiresMinutes = Whole(required=False, min_value=gates.LEAST_MINUTES, max_value=gates.MOST_MINUTES)
+
+
 def input_of(field: Field, **options: Any) -> serializers.Field[Any, Any, Any, Any]:
     """How a field is read; `options` of Text, for the others can all be left out."""
     match field.kind:
@@ -38,6 +71,8 @@ def input_of(field: Field, **options: Any) -> serializers.Field[Any, Any, Any, A
             return OneOf(choices=list(dict(field.stored.choices)), required=False)
         case Kind.MINUTES:
             return Whole(required=False, allow_null=field.stored.null, min_value=field.least, max_value=field.most)
+        case Kind.GATE:
+            return GateIn(required=False, allow_null=True)
         case other:
             assert_never(other)
 

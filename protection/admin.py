@@ -8,13 +8,17 @@ from django.http import HttpRequest
 
 from audit.actor import Actor
 from audit.journaled_admin import ReadOnly, ServiceAdmin, ServiceForm
+from contract.labels.rows import labels_of
+from contract.labels.rules import parsed, written
 from protection import services
 from protection.models import ProtectionGroup, RecoveryInstance, RegionInventory, SourceServer
 
 
 class GroupForm(ServiceForm):
-    columns = {"groupName": "name", "description": "description", "region": "region", "sourceServerIds": "servers"}
+    columns = {"groupName": "name", "description": "description", "region": "region", "labels": "labels"}
+    columns |= {"sourceServerIds": "servers"}
 
+    labels = forms.CharField(required=False, help_text="key=value, with commas between them.")
     servers = forms.CharField(
         label="Source servers", widget=forms.Textarea(attrs={"rows": 8}), help_text="One source server id a line."
     )
@@ -27,7 +31,8 @@ class GroupForm(ServiceForm):
         super().__init__(*args, **options)
         if not self.instance._state.adding:
             ids = self.instance.assignments.order_by("position").values_list("source_server_id", flat=True)
-            self.initial.update(servers="\n".join(ids), version=self.instance.version)
+            labels = written(labels_of(self.instance))
+            self.initial.update(servers="\n".join(ids), labels=labels, version=self.instance.version)
 
     def perform(self, given: dict[str, Any]) -> ProtectionGroup:
         asked = {
@@ -35,6 +40,7 @@ class GroupForm(ServiceForm):
             "name": given["name"],
             "description": given["description"],
             "source_server_ids": given["servers"].split(),
+            "labels": parsed(given["labels"]),
         }
         if self.instance._state.adding:
             return services.create_group(region=given["region"], **asked)
@@ -48,7 +54,7 @@ def _delete(actor: Actor, group: ProtectionGroup) -> None:
 @admin.register(ProtectionGroup)
 class ProtectionGroupAdmin(ServiceAdmin):
     form = GroupForm
-    fields = ["name", "region", "description", "servers", "version"]
+    fields = ["name", "region", "description", "labels", "servers", "version"]
     list_display = ["name", "region", "account_id", "owner", "updated_at"]
     list_filter = ["region"]
     search_fields = ["name"]

@@ -7,8 +7,10 @@ from django.http import StreamingHttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.registry import way_of
 from audit.request_actor import actor_for
 from contract.errors import Invalid
+from contract.labels.rules import wanted
 from contract.naming import lookalikes
 from contract.rest import paging
 from contract.rest.answers.selection import SELECTION, read_fields, selected
@@ -16,11 +18,14 @@ from contract.rest.answers.streamed import streamed
 from contract.rest.etag import etag, expected_versions
 from contract.rest.schema import DRS, IF_MATCH, describes
 from contract.rest.serializers import (
+    ACCOUNT,
     DESCRIPTION,
+    LABEL,
     LIMIT_OF_ALL,
     NAME,
     SERVER_IDS,
     TOKEN,
+    Labels,
     StrictSerializer,
     Text,
     Texts,
@@ -29,10 +34,11 @@ from contract.rest.serializers import (
     read_query,
 )
 from contract.rest.views import ApiView, read_id
-from contract.rights import AnyOf
+from contract.rights import AnyOf, Reach, Shows
 from drs.errors import DrsError
 from protection import services
-from protection.drs_refusals import drs_trouble
+from protection.inventory.drs_refusals import drs_trouble
+from protection.inventory.entered_accounts import check_account
 from protection.inventory.source_servers import check_region, read_region
 from protection.models import ProtectionGroup
 from protection.representation import (
@@ -50,18 +56,19 @@ from protection.representation import (
     show_group,
     show_groups,
 )
+from protection.scopes.groups import at_group
 
 REGION = {"pattern": "^[a-z]{2}(-[a-z]+)+-[0-9]+$"}
 REGION_REQUIRED = "A region is required, such as ?region=us-east-1."
 
 
 class GroupIn(StrictSerializer):
-    """A group as it is created, and in part as it is changed."""
+    """A group as it is created, and in part as it is changed. Without `accountId` it is of the account of this
+    installation's own credentials; it stays in its account and region."""
 
     answered = frozenset(
         {
             "groupId",
-            "accountId",
             "owner",
             "serverCount",
             "serverDetails",
@@ -75,6 +82,8 @@ class GroupIn(StrictSerializer):
     groupName = Text(described=NAME)
     description = Text(required=False, described=DESCRIPTION)
     region = Text(described=REGION)
+    accountId = Text(required=False, described=ACCOUNT)
+    labels = Labels(required=False)
     sourceServerIds = Texts(described=SERVER_IDS)
     version = Whole(required=False)
 
@@ -89,7 +98,9 @@ class GroupChange(GroupIn):
 
 class GroupQuery(StrictSerializer):
     region = Text(required=False)
+    accountId = Text(required=False, described=ACCOUNT)
     name = Text(required=False)
+    label = Texts(required=False, described=LABEL)  # type: ignore[assignment]  # a field of this name, not DRF's
     fields = Text(required=False, described=SELECTION)  # type: ignore[assignment]  # a field of this name, not DRF's
     limit = Text(required=False, described=LIMIT_OF_ALL)
     nextToken = Text(required=False, described=TOKEN)
@@ -98,24 +109,28 @@ class GroupQuery(StrictSerializer):
 class GroupList(ApiView):
     """All groups, and new ones."""
 
+    shows = Shows.WHAT_ONE_SEES
     rights = {"POST": AnyOf("create protection groups", ("protection.add_protectiongroup",))}
 
     @describes("listProtectionGroups", "List protection groups", answers={200: GroupsAnswer}, query=GroupQuery)
     def get(self, request: Request) -> Response | StreamingHttpResponse:
         asked = read_query(request, GroupQuery)
-        groups = ProtectionGroup.objects.all()
+        groups = ProtectionGroup.objects.seen_by(actor_for(request).sees)
         if asked.get("region"):
             groups = groups.filter(region=asked["region"])
+        if asked.get("accountId"):
+            groups = groups.filter(account_id=asked["accountId"])
         if asked.get("name"):
             groups = groups.named(asked["name"])
+        groups = groups.labeled(wanted(asked.get("label", ())))
         fields = read_fields(asked.get("fields"), GroupShape)
         limit = paging.read_limit(asked["limit"]) if "limit" in asked else None
         groups, token = paging.named_page(groups, limit=limit, token=asked.get("nextToken"))
         listed = group_rows(groups)
         if len(listed) > AT_ONCE:
             return _streamed(listed, fields)
-        shown, warnings = show_groups(listed)
-        body = {"groups": selected(shown, fields), "count": len(shown)} | ({"nextToken": token} if limit else {})
+        shown, warnings = show_groups(listed, fields)
+        body = {"groups": shown, "count": len(shown)} | ({"nextToken": token} if limit else {})
         return Response(body | ({"warnings": warnings} if warnings else {}))
 
     @describes(
@@ -138,10 +153,12 @@ class GroupList(ApiView):
             actor=actor_for(request),
             name=given["groupName"],
             region=given["region"],
+            account_id=given.get("accountId", ""),
             source_server_ids=given["sourceServerIds"],
             description=given.get("description", ""),
+            labels=given.get("labels", ()),
         )
-        answer = _answer(group.pk, status=201)
+        answer = _answer(group.pk, actor_for(request).sees, status=201)
         answer["Location"] = f"{request.path.rstrip('/')}/{group.pk}"
         return answer
 
@@ -162,7 +179,7 @@ class GroupDetail(ApiView):
 
     @describes("getProtectionGroup", "Get a protection group", answers={200: GroupAnswer}, refusals=["NOT_FOUND"])
     def get(self, request: Request, group_id: str) -> Response:
-        return _answer(_id(group_id))
+        return _answer(_id(group_id), actor_for(request).sees)
 
     @describes(
         "updateProtectionGroup",
@@ -172,6 +189,7 @@ class GroupDetail(ApiView):
         headers=[IF_MATCH],
         refusals=(
             "REGION_IMMUTABLE",
+            "ACCOUNT_IMMUTABLE",
             "INVALID_SERVER_IDS",
             "FORBIDDEN",
             "NOT_FOUND",
@@ -191,10 +209,12 @@ class GroupDetail(ApiView):
             name=given.get("groupName"),
             description=given.get("description"),
             source_server_ids=given.get("sourceServerIds"),
+            labels=given.get("labels"),
             region=given.get("region"),
+            account_id=given.get("accountId"),
             expected=expected_versions(request, given.get("version")),
         )
-        return _answer(group.pk)
+        return _answer(group.pk, actor_for(request).sees)
 
     @describes(
         "deleteProtectionGroup",
@@ -216,9 +236,9 @@ def _id(text: str) -> uuid.UUID:
     return read_id(text, "protection group", "groupId")
 
 
-def _answer(group_id: uuid.UUID, *, status: int = 200) -> Response:
+def _answer(group_id: uuid.UUID, sees: Reach, *, status: int = 200) -> Response:
     shown, warnings = show_group(group_id)
-    others = ProtectionGroup.objects.exclude(pk=group_id).values_list("name", flat=True)
+    others = ProtectionGroup.objects.seen_by(sees).exclude(pk=group_id).values_list("name", flat=True)
     warnings += [{**each, "region": shown["region"]} for each in lookalikes.warnings(shown["groupName"], others)]
     body = {**shown, "warnings": warnings} if warnings else {**shown}
     return Response(body, status=status, headers={"ETag": etag(shown["version"])})
@@ -226,11 +246,14 @@ def _answer(group_id: uuid.UUID, *, status: int = 200) -> Response:
 
 class DiscoveryQuery(StrictSerializer):
     region = Text(error_messages={"required": REGION_REQUIRED}, described={**REGION, "examples": ["us-east-1"]})
+    accountId = Text(required=False, described=ACCOUNT)
     currentProtectionGroupId = Text(required=False)
 
 
 class SourceServers(ApiView):
-    """Source servers of a region, read live; what was read stays in the inventory."""
+    """Source servers of a region, of our own or another account, read live; what was read stays in the inventory."""
+
+    shows = Shows.WHAT_ONE_SEES
 
     @describes(
         "discoverSourceServers",
@@ -246,9 +269,16 @@ class SourceServers(ApiView):
             raise Invalid({"region": [REGION_REQUIRED]})
         check_region(region)
         current = asked.get("currentProtectionGroupId")
+        actor = actor_for(request)
+        if current:
+            at_group(actor, _id(current))
         group = services.get(_id(current)) if current else None
+        account = asked.get("accountId") or (group.account_id if group else "")
+        if group is not None and account != group.account_id:
+            raise Invalid({"accountId": [f"“{group.name}” is in account {group.account_id}."]})
+        way = way_of(account) if group else check_account(account)
         try:
-            inventory = read_region(region)
+            inventory = read_region(region, way)
         except DrsError as error:
             raise drs_trouble(error) from error
-        return Response(show_discovery(inventory, group))
+        return Response(show_discovery(inventory, group, actor))

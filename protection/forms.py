@@ -1,9 +1,14 @@
 """What people type to find groups and source servers."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
+
+from accounts.registry import name_of, names
+from contract.labels.rules import searched
+from protection.states import COUNTED
 
 
 class Search(forms.Form):
@@ -25,20 +30,59 @@ class Search(forms.Form):
         return {name: value for name, value in self.cleaned_data.items() if value}
 
 
+class LabelSearch(Search):
+    """Text, and labels that must be there, each given by `label` in the address."""
+
+    label = forms.CharField(
+        label="Labels",
+        required=False,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "placeholder": "app=payments, tier"}),
+    )
+
+    def __init__(self, data: QueryDict, **options: Any) -> None:
+        self.wanted = searched(data.getlist("label"))
+        super().__init__({**data.dict(), "label": ", ".join(data.getlist("label"))}, **options)
+
+    def chosen(self) -> dict[str, str]:
+        found = {name: value for name, value in super().chosen().items() if name != "label"}
+        return found | ({"label": "labels"} if self.wanted else {})
+
+
 class RegionSearch(Search):
-    """Text and one of the regions that are there."""
+    """Text and one of the regions that are there, and where there are several one of the accounts."""
 
     region = forms.ChoiceField(label="Region", required=False)
+    account = forms.ChoiceField(label="AWS account", required=False)
 
-    def __init__(self, request: HttpRequest, regions: list[str], **options: Any) -> None:
+    def __init__(self, request: HttpRequest, places: Sequence[tuple[str, str]], **options: Any) -> None:
+        """`places` are accounts and regions."""
         super().__init__(request.GET, **options)
-        field = self.fields["region"]
-        assert isinstance(field, forms.ChoiceField)  # noqa: S101  (declared above)
-        field.choices = [("", "All regions"), *((region, region) for region in regions)]
+        owners, regions = {owner for owner, _ in places if owner}, {region for _, region in places}
+        accounts = sorted(((each, name_of(each)) for each in {*names(), *owners}), key=lambda each: each[1])
+        known = [(region, region) for region in sorted(regions)]
+        for name, choices in (
+            ("region", [("", "All regions"), *known]),
+            ("account", [("", "All accounts"), *accounts]),
+        ):
+            field = self.fields[name]
+            assert isinstance(field, forms.ChoiceField)  # noqa: S101  (declared above)
+            field.choices = choices
+        if not names():  # one account needs no filter
+            del self.fields["account"]
+
+
+class GroupSearch(RegionSearch, LabelSearch):
+    """Groups by name, region and labels."""
 
 
 class ServerSearch(RegionSearch):
-    """Also whether a group has the server."""
+    """Also whether a group has the server, and how its replication is."""
+
+    state = forms.ChoiceField(
+        required=False,
+        choices=[("", "All"), *((word, label) for word, (label, _, _) in COUNTED.items())],
+        widget=forms.HiddenInput(),
+    )
 
     group = forms.ChoiceField(
         label="Group", required=False, choices=[("", "In a group or not"), ("none", "In no group")]

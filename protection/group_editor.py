@@ -7,24 +7,35 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, QueryDict
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
+from accounts.registry import entered, name_of, way_of
+from audit.actor import Actor
 from audit.models import AuditEntry
 from audit.request_actor import actor_for
 from console.pages import HtmxHttpRequest, Question, go, wants_fragment, whole_number
 from contract.errors import DomainError, VersionConflict
+from contract.labels.rows import labels_of
+from contract.labels.rules import parsed, trimmed, written
+from contract.rights import ANYTHING
 from drs.errors import DrsError
 from protection import services
+from protection.in_use.refusals import active_use
+from protection.inventory.choosing import choose_matching, choose_pasted
+from protection.inventory.entered_accounts import check_account
 from protection.inventory.source_servers import known_regions, read_region
 from protection.models import ProtectionGroup, RegionInventory, ServerAssignment, SourceServer
+from protection.scopes.groups import seen_servers
 from protection.views import region_ages
 
 SHOWN = 200
 # The fields of the contract and where they stand on the page.
-PLACES = {"groupName": "name", "description": "description", "region": "region", "sourceServerIds": "servers"}
+PLACES = {"groupName": "name", "description": "description", "region": "region", "labels": "labels"} | {
+    "sourceServerIds": "servers"
+}
 
 
 @dataclass
@@ -32,28 +43,36 @@ class Draft:
     """A group as the form has it."""
 
     region: str
+    account: str = ""  # empty: our own credentials'
     name: str = ""
     description: str = ""
+    labels: str = ""
     chosen: Sequence[str] = ()
     version: int | None = None
     filter: str = ""
+    pasted: str = ""
+    notes: Sequence[str] = ()
 
     @classmethod
-    def of_form(cls, data: QueryDict, region: str) -> "Draft":
+    def of_form(cls, data: QueryDict, region: str, account: str) -> "Draft":
         version = data.get("version", "")
         return cls(
             region,
+            account,
             data.get("name", ""),
             data.get("description", ""),
+            data.get("labels", ""),
             list(dict.fromkeys(data.getlist("server"))),
             whole_number(version),
             data.get("filter", ""),
+            data.get("pasted", ""),
         )
 
     @classmethod
     def of_group(cls, group: ProtectionGroup) -> "Draft":
         ids = group.assignments.order_by("position").values_list("source_server_id", flat=True)
-        return cls(group.region, group.name, group.description, list(ids), group.version)
+        labels = written(labels_of(group))
+        return cls(group.region, group.account_id, group.name, group.description, labels, list(ids), group.version)
 
 
 @dataclass(frozen=True)
@@ -73,15 +92,18 @@ class Picker:
 
     draft: Draft
     group: ProtectionGroup | None
+    actor: Actor
     rows: Sequence[Choice] = field(default_factory=list)
     total: int = 0
     matching: int = 0
 
     def __post_init__(self) -> None:
-        servers = SourceServer.objects.present().filter(region=self.draft.region).defer("tags")
+        seen = seen_servers(self.actor)
+        way = way_of(self.draft.account)
+        servers = seen.present().filter(region=self.draft.region).read_by(way).defer("tags")
         matching = servers.matching(self.draft.filter).exclude(pk__in=self.draft.chosen)
         self.total, self.matching = servers.count(), matching.count()
-        known = SourceServer.objects.defer("tags").in_bulk(list(self.draft.chosen))
+        known = seen.defer("tags").in_bulk(list(self.draft.chosen))
         rows = [(each, known.get(each)) for each in self.draft.chosen]
         rows += [(each.pk, each) for each in matching[:SHOWN]]
         homes, plans = self._places([key for key, _ in rows])
@@ -106,47 +128,62 @@ class Picker:
 @require_http_methods(["GET", "HEAD", "POST"])
 def group_new(request: HtmxHttpRequest) -> HttpResponse:
     """Choose a region, then name the group and pick its servers."""
-    actor_for(request).require("protection.add_protectiongroup", "create protection groups")
+    actor_for(request).at(ANYTHING).require(services.ADD, services.TO_ADD)
     if request.method == "POST":
-        return _answer(request, None, Draft.of_form(request.POST, request.POST.get("region", "")))
-    region = request.GET.get("region", "")
+        return _answer(request, None, _new_draft(request.POST))
+    region, account = request.GET.get("region", ""), request.GET.get("account", "")
     if region not in known_regions():
-        context = {"regions": known_regions(), "unknown": region, "home": settings.AWS_REGION}
+        context = {"regions": known_regions(), "unknown": region, "home": settings.AWS_REGION, "accounts": entered()}
         return render(request, "protection/group_region.html", context, status=422 if region else 200)
-    _refresh(region, force="read" in request.GET)
-    return _editor(request, None, Draft(region))
+    check_account(account)
+    _refresh(region, account)
+    return _editor(request, None, Draft(region, account))
+
+
+def _new_draft(data: QueryDict) -> Draft:
+    return Draft.of_form(data, data.get("region", ""), data.get("account", ""))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def group_edit(request: HtmxHttpRequest, group_id: uuid.UUID) -> HttpResponse:
     """Change the name, the description or the servers of a group."""
-    actor_for(request).require("protection.change_protectiongroup", "change protection groups")
+    actor_for(request).require(services.CHANGE, services.TO_CHANGE)
     group = get_object_or_404(ProtectionGroup, pk=group_id)
     if request.method == "POST":
-        return _answer(request, group, Draft.of_form(request.POST, group.region))
-    _refresh(group.region, force="read" in request.GET)
+        return _answer(request, group, Draft.of_form(request.POST, group.region, group.account_id))
+    _refresh(group.region, group.account_id)
     return _editor(request, group, Draft.of_group(group))
 
 
-def _refresh(region: str, *, force: bool) -> None:
+def _refresh(region: str, account: str, *, force: bool = False) -> None:
     """Read a region that was not read lately; a failure stands in the inventory, and so on the page."""
-    row = RegionInventory.objects.filter(region=region).first()
+    row = RegionInventory.objects.of(account, region).first()
     fresh = timezone.now() - timedelta(seconds=settings.INVENTORY_SECONDS)
     if force or row is None or row.tried_at < fresh:
         try:
-            read_region(region)
+            read_region(region, way_of(account))
         except DrsError:
             return
 
 
 def _answer(request: HtmxHttpRequest, group: ProtectionGroup | None, draft: Draft) -> HttpResponse:
+    seen = seen_servers(actor_for(request)).read_by(way_of(draft.account))
+    match request.POST.get("do"):
+        case "read":
+            _refresh(draft.region, draft.account, force=True)
+        case "paste":
+            found = choose_pasted(seen, draft.region, draft.pasted, draft.chosen, group)
+            draft.chosen, draft.pasted, draft.notes = found.chosen, found.left, found.notes
+        case "all":
+            found = choose_matching(seen, draft.region, draft.filter, draft.chosen, group)
+            draft.chosen, draft.notes = found.chosen, found.notes
     if request.POST.get("do") != "save":
         return _editor(request, group, draft)
     try:
         saved = _save(request, group, draft)
     except DomainError as problem:
         return _editor(request, group, draft, problem)
-    return redirect("group", saved.pk)
+    return go(request, f"“{saved.name}” was {'saved' if group else 'created'}.", "group", saved.pk)
 
 
 def _save(request: HttpRequest, group: ProtectionGroup | None, draft: Draft) -> ProtectionGroup:
@@ -156,14 +193,17 @@ def _save(request: HttpRequest, group: ProtectionGroup | None, draft: Draft) -> 
             actor=actor,
             name=draft.name,
             region=draft.region,
+            account_id=draft.account,
             source_server_ids=draft.chosen,
             description=draft.description,
+            labels=parsed(draft.labels),
         )
     return services.update_group(
         actor=actor,
         group_id=group.pk,
         name=draft.name,
         description=draft.description,
+        labels=parsed(draft.labels),
         source_server_ids=draft.chosen,
         expected=None if draft.version is None else {draft.version},
     )
@@ -185,14 +225,15 @@ def _editor(
     context = {
         "group": group,
         "draft": draft,
-        "picker": Picker(draft, group),
+        "account": name_of(draft.account) if draft.account else "",
+        "picker": Picker(draft, group, actor_for(request)),
         "problem": problem,
         "errors": errors,
         "summary": [(place, text) for place, found in errors.items() for text in found],
         "fates": fates,
         "changed_by": last_change("group", group.pk) if fates and group else None,
-        "active": services.active_use(group) if group else None,
-        "regions": region_ages(draft.region),
+        "active": active_use(group) if group else None,
+        "regions": region_ages(draft.region, draft.account),
     }
     only_rows = wants_fragment(request) and problem is None and request.method == "POST"
     template = "protection/_picker.html" if only_rows else "protection/group_form.html"
@@ -212,6 +253,7 @@ def _fates(group: ProtectionGroup, mine: Draft) -> list[str]:
         for label, their, my in (
             ("Name", theirs.name, mine.name.strip()),
             ("Description", theirs.description, mine.description.strip()),
+            ("Labels", theirs.labels, written(trimmed(parsed(mine.labels)))),
         )
         if their != my
     ]
@@ -232,14 +274,14 @@ def group_delete(request: HtmxHttpRequest, group_id: uuid.UUID) -> HttpResponse:
     if request.method == "POST":
         try:
             services.delete_group(actor=actor, group_id=group_id)
-            return go(request, "groups")
+            return go(request, f"The group “{group.name}” was deleted. Its servers are free again.", "groups")
         except DomainError as error:
             problem = error
     trail = [("Protection groups", reverse("groups")), (group.name, reverse("group", args=[group.pk]))]
     context = {
         "group": group,
         "plans": list(dict.fromkeys(group.waves.order_by("plan__name_key").values_list("plan__name", flat=True))),
-        "active": services.active_use(group),
+        "active": active_use(group),
         "may": actor.may("protection.delete_protectiongroup"),
     }
     question = Question("protection/_delete_group.html", f"Delete {group.name}?", trail)

@@ -1,15 +1,30 @@
 """Protection groups, which server belongs to which, and the inventory of what DRS last told us."""
 
 import uuid
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, ClassVar
 
 from django.db import models
 from django.db.models import Count, Exists, OuterRef, Q
 from django.db.models.functions import Now
 
+from accounts import registry
+from accounts.registry import name_of, way_of
+from contract.labels.rows import LabelRow, having_any, labeled
+from contract.labels.rules import Wanted
 from contract.names import name_key
+from contract.rights import Reach
 from drs.shapes import GONE
-from protection.states import ServerState, replication_trouble, server_state
+from protection.states import (
+    BY_REPLICATION_STATE,
+    CONTINUOUS,
+    EXTENSION_ERROR,
+    FAILBACK,
+    SNAPSHOT,
+    ServerState,
+    replication_trouble,
+    server_state,
+)
 
 if TYPE_CHECKING:
     from django.db.models.fields.related_descriptors import RelatedManager
@@ -21,6 +36,17 @@ class ProtectionGroupQuerySet(models.QuerySet["ProtectionGroup"]):
     def named(self, text: str) -> "ProtectionGroupQuerySet":
         """Groups whose name contains `text`, whatever its case."""
         return self.filter(name_key__contains=name_key(text))
+
+    def labeled(self, wanted: Iterable[Wanted]) -> "ProtectionGroupQuerySet":
+        """Groups that have all these labels."""
+        return labeled(self, GroupLabel.objects, wanted)
+
+    def seen_by(self, reach: Reach) -> "ProtectionGroupQuerySet":
+        """Groups that somebody sees: by a label, or because of their account."""
+        if reach.everywhere:
+            return self
+        labeled = Q(pk__in=having_any(GroupLabel.objects, reach.labels))
+        return self.filter(labeled | Q(account_id__in=reach.accounts))
 
     def with_servers(self) -> "ProtectionGroupQuerySet":
         """Groups with their assignments in order and the number of servers, in two queries whatever the size."""
@@ -37,12 +63,16 @@ class ProtectionGroup(models.Model):
     description = models.CharField(max_length=512, blank=True)
     account_id = models.CharField(max_length=12)
     owner = models.CharField(max_length=254)
+    match = models.JSONField(
+        null=True, help_text="Of a group that follows: tags and host name by which its servers are found"
+    )
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now())
 
     objects = ProtectionGroupQuerySet.as_manager()
     assignments: "RelatedManager[ServerAssignment]"
+    labels: "RelatedManager[GroupLabel]"
 
     class Meta:
         ordering = ["name_key"]
@@ -57,6 +87,18 @@ class ProtectionGroup(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class GroupLabel(LabelRow):
+    """A label of a group. The database does not tie it to its group: the version before deletes groups, too."""
+
+    OWNER: ClassVar = "group"
+
+    group = models.ForeignKey(ProtectionGroup, on_delete=models.CASCADE, related_name="labels", db_constraint=False)
+
+    class Meta(LabelRow.Meta):
+        constraints = [models.UniqueConstraint(fields=["group", "key"], name="group_label_once")]
+        indexes = [models.Index(fields=["key", "value", "group"], name="group_label")]
 
 
 class ServerAssignment(models.Model):
@@ -80,9 +122,44 @@ class SourceServerQuerySet(models.QuerySet["SourceServer"]):
         """Servers that DRS named when its region was last read."""
         return self.filter(gone_at=None)
 
+    def read_by(self, way: str) -> "SourceServerQuerySet":
+        """Those of the account that is entered by its role; without one, those that our own credentials were told."""
+        if way:
+            return self.filter(account_id=way)
+        others = [each for each in registry.known() if way_of(each)]
+        return self.exclude(account_id__in=others) if others else self
+
     def matching(self, text: str) -> "SourceServerQuerySet":
         """Servers whose name or id contains `text`."""
         return self.filter(Q(name__icontains=text) | Q(source_server_id__icontains=text))
+
+    def seen_by(self, reach: Reach, *, with_free: bool) -> "SourceServerQuerySet":
+        """Servers of groups that somebody sees, and of accounts; `with_free` also those that no group has."""
+        if reach.everywhere:
+            return self
+        groups = ProtectionGroup.objects.order_by().seen_by(reach).values("pk")
+        assigned = ServerAssignment.objects.order_by().filter(group__in=groups).values("source_server_id")
+        found = Q(pk__in=assigned) | Q(account_id__in=reach.accounts)
+        if with_free:
+            found |= ~Q(Exists(ServerAssignment.objects.filter(source_server_id=OuterRef("pk"))))
+        return self.filter(found)
+
+    def counted_as(self, states: Collection[ServerState]) -> "SourceServerQuerySet":
+        """Servers whose `counted_state` is one of these, asked of the database."""
+        trouble = ~Q(replication_error="") | Q(staging_status=EXTENSION_ERROR) | Q(replication_direction=FAILBACK)
+        found = Q(pk__in=())
+        for state in states:
+            said = [word for word, each in BY_REPLICATION_STATE.items() if each is state and word != SNAPSHOT]
+            match state:
+                case ServerState.READY_FOR_RECOVERY:
+                    found |= Q(replication_state__in=[*said, SNAPSHOT]) & ~trouble
+                case ServerState.STALLED:
+                    found |= Q(replication_state__in=said) | (Q(replication_state__in=[CONTINUOUS, SNAPSHOT]) & trouble)
+                case ServerState.LAGGING:
+                    found |= Q(replication_state__in=said) | ~Q(replication_state__in=list(BY_REPLICATION_STATE))
+                case _:
+                    found |= Q(replication_state__in=said)
+        return self.filter(found)
 
     def unassigned(self) -> "SourceServerQuerySet":
         """Servers that no group has, so that no plan recovers them."""
@@ -130,6 +207,8 @@ class SourceServer(models.Model):
     staging_account = models.CharField(max_length=32, blank=True, default="", db_default="")
     staging_error = models.CharField(max_length=1024, blank=True, default="", db_default="")
     agent_silent_since = models.DateTimeField(null=True, help_text="When its agent was last seen, if that is long ago")
+    copied_percent = models.PositiveSmallIntegerField(null=True, help_text="How far its copy is; null: none under way")
+    copy_ends_at = models.DateTimeField(null=True, help_text="When DRS expects its copy to be over")
     not_kept = models.CharField(
         max_length=512, blank=True, default="", db_default="", help_text="What DRS tells that was cleaned or cut"
     )
@@ -172,11 +251,20 @@ class SourceServer(models.Model):
         )
 
     @property
-    def why_lagging(self) -> str:
-        """What DRS is doing where that is no sign of trouble: with no lag beside it, "lagging" puzzles people."""
-        return {"CREATING_SNAPSHOT": "taking a snapshot", "RESCAN": "comparing its disks"}.get(
-            self.replication_state, ""
-        )
+    def counted_state(self) -> ServerState:
+        """The state as lists count it: the snapshot that DRS takes every few minutes takes nobody's readiness away."""
+        state = CONTINUOUS if self.replication_state == SNAPSHOT else self.replication_state
+        return server_state(state, self.trouble)
+
+    @property
+    def routine(self) -> str:
+        """What DRS does with it in the ordinary course of things, which is no lag; empty when nothing."""
+        return {"CREATING_SNAPSHOT": "Taking a snapshot", "RESCAN": "Comparing disks"}.get(self.replication_state, "")
+
+    @property
+    def never_copied(self) -> bool:
+        """Whether its first copy is not over, so that there is nothing to launch it from."""
+        return self.state is ServerState.SYNCING
 
     @property
     def last_launch(self) -> str:
@@ -221,10 +309,25 @@ class RecoveryInstance(models.Model):
         return f"{self.recovery_instance_id} ({self.source_server_id})"
 
 
-class RegionInventory(models.Model):
-    """When and how well a region's servers were last read, and its recovery instances."""
+class RegionInventoryQuerySet(models.QuerySet["RegionInventory"]):
+    """How readings are found."""
 
-    region = models.CharField(max_length=32, primary_key=True)
+    def of(self, account: str, region: str) -> "RegionInventoryQuerySet":
+        """The reading of an account's region."""
+        return self.filter(region=region, way=way_of(account))
+
+
+class RegionInventory(models.Model):
+    """When and how well the servers of an account's region were last read, and its recovery instances."""
+
+    region = models.CharField(max_length=32)
+    way = models.CharField(
+        max_length=12,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The account by whose role it is read; empty: that of our own credentials, whichever that is",
+    )
     account_id = models.CharField(max_length=12, blank=True)
     initialized = models.BooleanField(default=True)
     as_of = models.DateTimeField(null=True)
@@ -246,13 +349,28 @@ class RegionInventory(models.Model):
     details_error = models.TextField(blank=True, help_text="Why jobs, snapshots or launch settings could not be read")
     instances_as_of = models.DateTimeField(null=True, help_text="When DRS was last asked for recovery instances")
     instances_account_id = models.CharField(max_length=12, blank=True, default="", db_default="")
+    left_out = models.JSONField(null=True, help_text="Ids of servers that the inventory has of another account")
     instances_error = models.TextField(
         blank=True, default="", db_default="", help_text="Why recovery instances could not be read"
     )
 
+    native_runs = models.JSONField(null=True, help_text="Executions of DRS's own recovery plans that were not over")
+    native_as_of = models.DateTimeField(null=True, help_text="When DRS was last asked for those")
+    native_error = models.TextField(
+        blank=True, default="", db_default="", help_text="Why those could not be read the last time"
+    )
+
+    objects = RegionInventoryQuerySet.as_manager()
+
     class Meta:
-        ordering = ["region"]
+        ordering = ["region", "way"]
         verbose_name_plural = "region inventories"
+        constraints = [models.UniqueConstraint(fields=["region", "way"], name="region_read_once_a_way")]
 
     def __str__(self) -> str:
-        return self.region
+        return f"{self.region} of {name_of(self.way)}" if self.way else self.region
+
+    @property
+    def owner(self) -> str:
+        """The account that it is about, as far as it is known."""
+        return self.way or self.account_id

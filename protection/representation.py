@@ -2,40 +2,36 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
-from typing import NamedTuple, NotRequired, TypedDict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
-from django.db.models import Q, TextField
+from django.db.models import TextField
 from django.db.models.functions import Cast
 
+from accounts.registry import way_of
+from audit.actor import Actor
 from contract.clock import unix, utc
 from contract.rest.answers.columns import IdText, UnixSeconds
+from contract.rest.answers.ready import KeptParts
+from contract.rest.answers.selection import selected
 from drs.errors import BY_CODE, Trouble
-from protection.drs_refusals import code_of
+from protection.inventory.drs_refusals import code_of
+from protection.inventory.known_servers import Known, KnownServers, Row, StagingArea
+from protection.inventory.source_servers import Place
 from protection.models import (
+    GroupLabel,
     ProtectionGroup,
     ProtectionGroupQuerySet,
     RegionInventory,
     ServerAssignment,
     SourceServer,
-    SourceServerQuerySet,
 )
-from protection.services import no_group
-from protection.states import replication_trouble, server_state
+from protection.scopes.groups import no_group, seen_servers
 
 
 class GroupReference(TypedDict):
     groupId: str
     groupName: str
-
-
-class StagingArea(TypedDict):
-    """The staging account of a server, as DRS tells of it."""
-
-    status: str
-    accountId: str | None
-    errorMessage: str | None
 
 
 class ServerShape(TypedDict):
@@ -70,6 +66,7 @@ class GroupShape(TypedDict):
     region: str
     accountId: str
     owner: str
+    labels: dict[str, str]
     sourceServerIds: list[str]
     serverCount: int
     serverDetails: list[ServerShape]
@@ -77,6 +74,9 @@ class GroupShape(TypedDict):
     createdDate: int
     lastModifiedDate: int
     version: int
+
+
+FIELDS = frozenset(GroupShape.__annotations__)
 
 
 class GroupAnswer(GroupShape):
@@ -100,71 +100,6 @@ class GroupDeleted(TypedDict):
     message: str
 
 
-class Known(NamedTuple):
-    """What is shown of a source server; a tuple and not a model, because a list holds thousands of them. Times are Unix
-    seconds. What has a default is true of few servers, and is read of those alone."""
-
-    pk: str
-    name: str
-    replication_state: str
-    lag_duration: str
-    seen: int
-    gone: int | None = None
-    replication_error: str = ""
-    replication_direction: str = ""
-    staging_status: str = ""
-    staging_account: str = ""
-    staging_error: str = ""
-    not_kept: str = ""
-    silent: int | None = None
-
-    @property
-    def state(self) -> str:
-        return _state(
-            self.replication_state,
-            self.replication_error,
-            self.replication_direction,
-            self.staging_status,
-            self.staging_error,
-        )
-
-    @property
-    def staging_area(self) -> StagingArea | None:
-        if self.staging_status in ("", "NOT_EXTENDED"):
-            return None
-        account, error = self.staging_account or None, self.staging_error or None
-        return StagingArea(status=self.staging_status, accountId=account, errorMessage=error)
-
-
-@lru_cache(maxsize=256)
-def _state(replication_state: str, error: str, direction: str, staging_status: str, staging_error: str) -> str:
-    """Our word for its state; most servers of a list are in the same."""
-    trouble = replication_trouble(
-        error=error, staging_status=staging_status, staging_error=staging_error, direction=direction
-    )
-    return server_state(replication_state, trouble).value
-
-
-_COMMON = [name for name in Known._fields if name not in Known._field_defaults]
-_ORDINARY = Q(
-    gone_at=None,
-    replication_error="",
-    replication_direction__in=("", "FAILOVER"),
-    staging_status__in=("", "NOT_EXTENDED"),
-    not_kept="",
-    agent_silent_since=None,
-)
-
-
-def _known(servers: SourceServerQuerySet) -> list[Known]:
-    timed = servers.annotate(
-        seen=UnixSeconds("seen_at"), gone=UnixSeconds("gone_at"), silent=UnixSeconds("agent_silent_since")
-    )
-    odd = {row[0]: Known._make(row) for row in timed.exclude(_ORDINARY).values_list(*Known._fields)}
-    common = timed.values_list(*_COMMON)
-    return [odd.get(row[0]) or Known(*row) for row in common]
-
-
 class GroupRow(NamedTuple):
     """What is shown of a group itself, as the API writes it. `key` is the id as the database's text: no reader's."""
 
@@ -178,6 +113,10 @@ class GroupRow(NamedTuple):
     created: int
     updated: int
     version: int
+
+    @property
+    def place(self) -> Place:
+        return way_of(self.account_id), self.region
 
 
 def group_rows(groups: ProtectionGroupQuerySet) -> list[GroupRow]:
@@ -198,7 +137,7 @@ class Inventory:
 
     def __init__(self, groups: Collection[GroupRow], *, in_part: bool = False) -> None:
         """`in_part`: of many groups these are some."""
-        assigned = ServerAssignment.objects.order_by("group", "position")
+        assigned = ServerAssignment.objects.order_by("position")
         servers = SourceServer.objects.filter(region__in={group.region for group in groups}).order_by()
         if in_part or len(groups) <= FEW:
             assigned = assigned.filter(group__in=[group.shown_id for group in groups])
@@ -206,52 +145,52 @@ class Inventory:
         self.members: dict[str, list[str]] = defaultdict(list)
         for key, server_id in assigned.values_list(Cast("group_id", TextField()), "source_server_id"):
             self.members[key].append(server_id)
-        self.servers = {server.pk: server for server in _known(servers)}
-        self.regions = {row.region: row for row in RegionInventory.objects.all()}
+        labels = GroupLabel.objects.order_by("key")
+        if in_part or len(groups) <= FEW:
+            labels = labels.filter(group__in=[group.shown_id for group in groups])
+        self.labels: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for owner, key, value in labels.values_list(Cast("group_id", TextField()), "key", "value"):
+            self.labels[owner].append((key, value))
+        self.servers = KnownServers(servers)
+        self.regions = {(row.way, row.region): row for row in RegionInventory.objects.all()}
 
-    def as_of(self, server_ids: Iterable[str], region: str) -> int | None:
-        """When DRS was last read for the one of these servers that was read longest ago."""
-        seen = [self._read_at(each, region) for each in server_ids]
-        return min((moment for moment in seen if moment is not None), default=None)
-
-    def _read_at(self, server_id: str, region: str) -> int | None:
-        server = self.servers.get(server_id)
-        if server is not None and server.gone is None:
-            return server.seen
-        row = self.regions.get(region)
-        return unix(row.as_of) if row else None
+    def as_of(self, group: GroupRow, rows: Sequence[Row | None], odd: Sequence[Known]) -> int | None:
+        """When DRS was last read for the one of these servers that was read longest ago; of one that it did not tell
+        then, its region."""
+        gone = {each.pk for each in odd if each.gone is not None}
+        told = [row for row in rows if row and row[0] not in gone]
+        oldest = self.servers.oldest(told)
+        region = self.regions.get(group.place) if len(told) < len(rows) else None
+        if region is None or region.as_of is None:
+            return oldest
+        return unix(region.as_of) if oldest is None else min(oldest, unix(region.as_of))
 
     def warnings(self, groups: Collection[GroupRow]) -> list[Warning]:
         """What makes these answers less than fresh: unreadable regions, servers that DRS no longer has."""
-        found = [warning for region in sorted({group.region for group in groups}) for warning in self._region(region)]
-        of_groups = (warning for group in groups for warning in (*self._gone(group), *self._not_kept(group)))
-        return found + list(of_groups)
+        regions = {(group.account_id, group.region) for group in groups}
+        places = sorted({(way_of(account), region) for account, region in regions})
+        found = [warning for place in places for warning in self._region(place)]
+        for group in groups if self.servers.odd else ():
+            odd = self.servers.odd_among(self.members[group.key])
+            found += [_gone(each, group) for each in odd if each.gone is not None]
+            found += [not_kept(each, group.region) for each in odd if each.not_kept]
+        return found
 
-    def _region(self, region: str) -> list[Warning]:
-        row = self.regions.get(region)
+    def _region(self, place: Place) -> list[Warning]:
+        row, region = self.regions.get(place), place[1]
         if row is None or not row.error_code:
             return []
         trouble = BY_CODE.get(row.error_code, Trouble.UNCERTAIN)
         since = f"as they were at {utc(row.as_of)}" if row.as_of else "as far as they are known"
-        unread = f"DRS in {region} could not be read ({row.error_code})."
+        unread = f"DRS in {row} could not be read ({row.error_code})."
         why = f"{region}: {row.error_message}" if trouble is Trouble.OTHER_ACCOUNT else unread
         text = f"{why} Servers are shown {since}."
         return [Warning(code=code_of(trouble), region=region, message=text)]
 
-    def _gone(self, group: GroupRow) -> list[Warning]:
-        return [
-            Warning(
-                code="SERVER_NOT_IN_DRS",
-                region=group.region,
-                message=f"{each} of “{group.name}” is no longer in DRS. Remove it from the group.",
-            )
-            for each in self.members[group.key]
-            if (server := self.servers.get(each)) is not None and server.gone is not None
-        ]
 
-    def _not_kept(self, group: GroupRow) -> list[Warning]:
-        known = (self.servers.get(each) for each in self.members[group.key])
-        return [not_kept(each, group.region) for each in known if each is not None and each.not_kept]
+def _gone(server: Known, group: GroupRow) -> Warning:
+    text = f"{server.pk} of “{group.name}” is no longer in DRS. Remove it from the group."
+    return Warning(code="SERVER_NOT_IN_DRS", region=group.region, message=text)
 
 
 def not_kept(server: Known, region: str) -> Warning:
@@ -294,7 +233,17 @@ def show_server(server_id: str, server: Known | None, group: GroupReference | No
 
 def _show_group(group: GroupRow, inventory: Inventory) -> GroupShape:
     ids = inventory.members[group.key]
+    rows, odd = [inventory.servers.rows.get(each) for each in ids], inventory.servers.odd_among(ids)
+    return _shape(group, inventory, _show_servers(group, inventory), inventory.as_of(group, rows, odd))
+
+
+def _show_servers(group: GroupRow, inventory: Inventory) -> list[ServerShape]:
     own = GroupReference(groupId=group.shown_id, groupName=group.name)
+    ids = inventory.members[group.key]
+    return [show_server(each, inventory.servers.get(each), own, selectable=True) for each in ids]
+
+
+def _shape(group: GroupRow, inventory: Inventory, servers: list[ServerShape], as_of: int | None) -> GroupShape:
     return GroupShape(
         groupId=group.shown_id,
         groupName=group.name,
@@ -302,14 +251,33 @@ def _show_group(group: GroupRow, inventory: Inventory) -> GroupShape:
         region=group.region,
         accountId=group.account_id,
         owner=group.owner,
-        sourceServerIds=ids,
-        serverCount=len(ids),
-        serverDetails=[show_server(each, inventory.servers.get(each), own, selectable=True) for each in ids],
-        serverDetailsAsOf=inventory.as_of(ids, group.region),
+        labels=dict(inventory.labels[group.key]),
+        sourceServerIds=inventory.members[group.key],
+        serverCount=len(inventory.members[group.key]),
+        serverDetails=servers,
+        serverDetailsAsOf=as_of,
         createdDate=group.created,
         lastModifiedDate=group.updated,
         version=group.version,
     )
+
+
+KEPT = KeptParts(most=8_000_000)  # characters: those of 3,000 groups
+
+
+def _kept_group(group: GroupRow, inventory: Inventory) -> GroupShape:
+    """The same, as JSON if it was shown before; its servers apart, of which nothing is new when only they were read."""
+    ids = inventory.members[group.key]
+    rows, odd = [inventory.servers.rows.get(each) for each in ids], inventory.servers.odd_among(ids)
+    as_of = inventory.as_of(group, rows, odd)
+    told = [row and row[:-1] for row in rows]
+
+    def servers() -> list[ServerShape]:
+        made_of = (group.name, ids, told, odd)
+        return KEPT.part(("servers", group.key), made_of, lambda: _show_servers(group, inventory))
+
+    made_of = (group, inventory.labels[group.key], ids, told, odd, as_of)
+    return KEPT.part(("group", group.key), made_of, lambda: _shape(group, inventory, servers(), as_of))
 
 
 AT_ONCE = 2_000  # groups; more are read and sent a batch after the other
@@ -324,17 +292,22 @@ def group_batches(listed: Sequence[GroupRow], warned: list[Warning]) -> Iterator
         warned += [each for each in inventory.warnings(batch) if each not in warned]
 
 
-def show_groups(listed: Sequence[GroupRow]) -> tuple[list[GroupShape], list[Warning]]:
-    """These groups, and what to know about how fresh they are."""
+def show_groups(
+    listed: Sequence[GroupRow], fields: frozenset[str] = FIELDS
+) -> tuple[Sequence[Mapping[str, Any]], list[Warning]]:
+    """These fields of the groups, ready to be answered, and what to know about how fresh they are."""
     inventory = Inventory(listed)
-    return [_show_group(group, inventory) for group in listed], inventory.warnings(listed)
+    if fields >= FIELDS:
+        return [_kept_group(group, inventory) for group in listed], inventory.warnings(listed)
+    return selected([_show_group(group, inventory) for group in listed], fields), inventory.warnings(listed)
 
 
 def show_group(group_id: uuid.UUID) -> tuple[GroupShape, list[Warning]]:
     """The group as it stands in the database now, or NotFound."""
-    found, warnings = show_groups(group_rows(ProtectionGroup.objects.filter(pk=group_id)))
-    for shown in found:
-        return shown, warnings
+    listed = group_rows(ProtectionGroup.objects.filter(pk=group_id))
+    inventory = Inventory(listed)
+    for group in listed:
+        return _show_group(group, inventory), inventory.warnings(listed)
     raise no_group(group_id)
 
 
@@ -342,6 +315,7 @@ class DiscoveryShape(TypedDict):
     """The source servers of a region; with `warnings` where what DRS tells of one cannot be kept as it is."""
 
     region: str
+    accountId: NotRequired[str | None]
     initialized: bool
     asOf: int | None
     servers: list[ServerShape]
@@ -351,9 +325,10 @@ class DiscoveryShape(TypedDict):
     warnings: NotRequired[list[Warning]]
 
 
-def show_discovery(inventory: RegionInventory, current: ProtectionGroup | None) -> DiscoveryShape:
+def show_discovery(inventory: RegionInventory, current: ProtectionGroup | None, actor: Actor) -> DiscoveryShape:
     """The servers of a region as they were just read, and which of them a group could take."""
-    servers = _known(SourceServer.objects.present().filter(region=inventory.region))
+    found = seen_servers(actor).present().filter(region=inventory.region).read_by(inventory.way)
+    servers = KnownServers(found).all()
     homes = _homes(inventory.region)
     own = str(current.pk) if current else None
     taken = {server_id for server_id, home in homes.items() if home["groupId"] != own}
@@ -361,6 +336,7 @@ def show_discovery(inventory: RegionInventory, current: ProtectionGroup | None) 
     available = sum(each["selectable"] for each in shown)
     shape = DiscoveryShape(
         region=inventory.region,
+        accountId=inventory.owner or None,
         initialized=inventory.initialized,
         asOf=unix(inventory.as_of),
         servers=shown if inventory.initialized else [],
@@ -368,13 +344,15 @@ def show_discovery(inventory: RegionInventory, current: ProtectionGroup | None) 
         availableCount=available if inventory.initialized else 0,
         assignedCount=len(shown) - available if inventory.initialized else 0,
     )
-    if inventory.initialized and (odd := [not_kept(each, inventory.region) for each in servers if each.not_kept]):
+    odd = [not_kept(each, inventory.region) for each in servers if each.not_kept]
+    for each in inventory.left_out or ():
+        text = f"{each} is a server of another account, too, by whose reading it is known: here it is left out."
+        odd.append(Warning(code="SERVER_OF_ANOTHER_ACCOUNT", region=inventory.region, message=text))
+    if inventory.initialized and odd:
         shape["warnings"] = odd
     return shape
 
 
 def _homes(region: str) -> Mapping[str, GroupReference]:
-    rows = ServerAssignment.objects.filter(group__region=region).select_related("group")
-    return {
-        each.source_server_id: GroupReference(groupId=str(each.group_id), groupName=each.group.name) for each in rows
-    }
+    rows = ServerAssignment.objects.filter(group__region=region).values_list("source_server_id", "group", "group__name")
+    return {server: GroupReference(groupId=str(pk), groupName=name) for server, pk, name in rows}

@@ -2,30 +2,40 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from django.db import IntegrityError, transaction
 
+from accounts.registry import way_of
 from audit.actor import Actor
-from audit.journal import attempt, record
+from audit.journal import attempt
 from contract.clock import Clock, db_clock
-from contract.errors import BadRequest, Conflict, Invalid, NotFound
+from contract.errors import BadRequest, Conflict, Invalid
+from contract.labels.rows import replace_labels
+from contract.labels.rules import Label, faults, trimmed
 from contract.names import as_stored, hidden_fault, name_key
 from contract.rest.etag import refuse_stale
+from contract.rights import ANYTHING, Thing
+from protection.in_use.refusals import refuse_active, refuse_planned, refuse_used
+from protection.inventory.entered_accounts import check_account
 from protection.inventory.source_servers import check_region, check_servers_exist
+from protection.journal import journal, server_ids, state
 from protection.models import ProtectionGroup, ServerAssignment
+from protection.scopes.groups import at_group, no_group, require_within
 
+ADD, TO_ADD = "protection.add_protectiongroup", "create protection groups"
+CHANGE, TO_CHANGE = "protection.change_protectiongroup", "change protection groups"
+DELETE, TO_DELETE = "protection.delete_protectiongroup", "delete protection groups"
 NAME_MAX = 128
 DESCRIPTION_MAX = 512
 SERVERS_MAX = 10_000  # DRS has at most 4,000 in a region
 
 
-def check_texts(name: str, description: str, *, stored: str = "") -> None:
-    """Raise Invalid unless the name has 1 to 128 characters that can be seen, or is the `stored` one, and the
-    description at most 512."""
+def check_texts(name: str, description: str, labels: Sequence[Label] = (), *, stored: str = "") -> None:
+    """Raise Invalid unless the name has 1 to 128 characters that can be seen, or is the `stored` one, the description
+    at most 512, and the labels can be."""
     fields = {}
     if not name:
         fields["groupName"] = ["A name is required."]
@@ -35,6 +45,8 @@ def check_texts(name: str, description: str, *, stored: str = "") -> None:
         fields["groupName"] = [fault]
     if len(description) > DESCRIPTION_MAX:
         fields["description"] = [f"At most {DESCRIPTION_MAX} characters; this has {len(description)}."]
+    if wrong := faults(labels):
+        fields["labels"] = wrong
     if fields:
         raise Invalid(fields)
 
@@ -88,21 +100,52 @@ def _refuse_assigned(ids: Sequence[str], *, but: ProtectionGroup | None = None) 
 
 @attempt("group.create", "group", subject="name")
 def create_group(
-    *, actor: Actor, name: str, region: str, source_server_ids: Sequence[str], description: str = ""
+    *,
+    actor: Actor,
+    name: str,
+    region: str,
+    source_server_ids: Sequence[str],
+    description: str = "",
+    labels: Sequence[Label] = (),
+    account_id: str = "",
 ) -> ProtectionGroup:
-    """Make a group of servers that exist in DRS and are in no other group.
+    """Make a group of servers that exist in DRS and are in no other group; without `account_id`, of the account of our
+    own credentials.
 
     Raises Forbidden; Invalid (VALIDATION_ERROR, INVALID_REGION, INVALID_SERVER_IDS); Conflict (PG_NAME_EXISTS,
     SERVER_ASSIGNMENT_CONFLICT); the DRS errors of the contract when DRS cannot be asked.
     """
-    actor.require("protection.add_protectiongroup", "create protection groups")
-    name, description = name.strip(), description.strip()
-    check_texts(name, description)
+    actor.at(ANYTHING).require(ADD, TO_ADD)
+    name, description, labels = name.strip(), description.strip(), trimmed(labels)
+    check_texts(name, description, labels)
     check_region(region)
     check_server_list(source_server_ids)
     _refuse_taken_name(name)
     _refuse_assigned(source_server_ids)
-    account = check_servers_exist(region, source_server_ids)
+    account = check_servers_exist(region, source_server_ids, check_account(account_id))
+    return make_group(
+        actor,
+        name=name,
+        region=region,
+        account=account,
+        source_server_ids=source_server_ids,
+        description=description,
+        labels=labels,
+    )
+
+
+def make_group(
+    actor: Actor,
+    *,
+    name: str,
+    region: str,
+    account: str,
+    source_server_ids: Sequence[str],
+    description: str = "",
+    labels: Sequence[Label] = (),
+) -> ProtectionGroup:
+    """Make a group of what was checked, of servers that DRS was just asked for; also within a transaction. Raises
+    Forbidden, and Conflict as `create_group`."""
     group = ProtectionGroup(
         name=name,
         name_key=name_key(name),
@@ -114,8 +157,10 @@ def create_group(
     try:
         with transaction.atomic():
             group.save(force_insert=True)
+            replace_labels(group, labels)
             _assign(group, {each: position for position, each in enumerate(source_server_ids)})
-            _journal(actor, "group.create", group, after=_state(group))
+            require_within(actor, (ADD, TO_ADD), Thing(), group)
+            journal(actor, "group.create", group, after=state(group))
     except IntegrityError:  # somebody was faster: say who
         _refuse_taken_name(name)
         _refuse_assigned(source_server_ids)
@@ -143,11 +188,6 @@ def get(group_id: uuid.UUID, *, for_update: bool = False) -> ProtectionGroup:
     return group
 
 
-def no_group(group_id: uuid.UUID) -> NotFound:
-    """The refusal for an id of no group."""
-    return NotFound(f"There is no protection group {group_id}.", details={"groupId": str(group_id)})
-
-
 @attempt("group.update", "group", subject="group_id")
 def update_group(
     *,
@@ -156,37 +196,44 @@ def update_group(
     name: str | None = None,
     description: str | None = None,
     source_server_ids: Sequence[str] | None = None,
+    labels: Sequence[Label] | None = None,
     region: str | None = None,
+    account_id: str | None = None,
     expected: Collection[int] | None = None,
     clock: Clock = db_clock,
 ) -> ProtectionGroup:
     """Replace what is given and leave the rest; `expected` are the versions that the change may be applied to.
 
     Servers that are new to the group are checked live. Raises Forbidden, NotFound, VersionConflict; Invalid
-    (INVALID_SERVER_IDS); BadRequest (REGION_IMMUTABLE); Conflict (PG_IN_ACTIVE_EXECUTION, PG_NAME_EXISTS,
-    SERVER_ASSIGNMENT_CONFLICT, SERVER_IN_USE_BY_PLAN); the DRS errors of the contract.
+    (INVALID_SERVER_IDS); BadRequest (REGION_IMMUTABLE, ACCOUNT_IMMUTABLE); Conflict (PG_IN_ACTIVE_EXECUTION,
+    PG_NAME_EXISTS, SERVER_ASSIGNMENT_CONFLICT, SERVER_IN_USE_BY_PLAN); the DRS errors of the contract.
     """
-    actor.require("protection.change_protectiongroup", "change protection groups")
-    group = get(group_id)
-    _refuse_region(group, region)
+    actor.at(ANYTHING).require(CHANGE, TO_CHANGE)
+    actor, group = at_group(actor, group_id), get(group_id)
+    actor.require(CHANGE, TO_CHANGE)
+    _refuse_move(group, region, account_id)
     name = None if name is None else as_stored(name.strip(), [group.name])
     description = None if description is None else description.strip()
-    check_texts(group.name if name is None else name, description or "", stored=group.name)
+    labels = None if labels is None else trimmed(labels)
+    check_texts(group.name if name is None else name, description or "", labels or (), stored=group.name)
     if source_server_ids is not None:
         check_server_list(source_server_ids)
-    wanted = Wanted(name, description, source_server_ids)
+    wanted = Wanted(name, description, source_server_ids, labels)
     _refuse_change(group, wanted, expected)
-    known = set(_server_ids(group))
+    known = set(server_ids(group))
     added = [each for each in source_server_ids or [] if each not in known]
     if added:
-        check_servers_exist(group.region, added)
+        check_servers_exist(group.region, added, way_of(group.account_id))
     try:
         with transaction.atomic():
             group = get(group_id, for_update=True)
+            actor = at_group(actor, group_id)
+            actor.require(CHANGE, TO_CHANGE)
             _refuse_change(group, wanted, expected)
-            before = _state(group)
+            before = state(group)
             _apply(group, wanted, clock())
-            _journal(actor, "group.update", group, before=before, after=_state(group))
+            require_within(actor, (CHANGE, TO_CHANGE), actor.about, group)
+            journal(actor, "group.update", group, before=before, after=state(group))
     except IntegrityError:  # somebody was faster: took the name or a server, or put a removed one into a plan
         _refuse_change(get(group_id), wanted, None)
         raise
@@ -200,17 +247,18 @@ class Wanted:
     name: str | None
     description: str | None
     source_server_ids: Sequence[str] | None
+    labels: Sequence[Label] | None
 
 
 def _refuse_change(group: ProtectionGroup, wanted: Wanted, expected: Collection[int] | None) -> None:
     """Everything that the database alone can say against a change; asked before DRS is, and again under the lock."""
     refuse_stale(group.version, expected, f"The group “{group.name}”")
-    _refuse_active(group)
+    refuse_active(group)
     if wanted.name not in (None, group.name):  # its own it may keep, whatever it is, and whoever has one like it
         _refuse_taken_name(wanted.name, but=group)
     if wanted.source_server_ids is not None:
         _refuse_assigned(wanted.source_server_ids, but=group)
-        _refuse_used(set(_server_ids(group)) - set(wanted.source_server_ids))
+        refuse_used(set(server_ids(group)) - set(wanted.source_server_ids))
 
 
 def _apply(group: ProtectionGroup, wanted: Wanted, now: datetime) -> None:
@@ -220,21 +268,19 @@ def _apply(group: ProtectionGroup, wanted: Wanted, now: datetime) -> None:
         group.description = wanted.description
     group.version, group.updated_at = group.version + 1, now
     group.save(update_fields=["name", "name_key", "description", "version", "updated_at"])
+    if wanted.labels is not None:
+        replace_labels(group, wanted.labels)
     if wanted.source_server_ids is not None:
         _replace_servers(group, wanted.source_server_ids)
 
 
-def _refuse_region(group: ProtectionGroup, region: str | None) -> None:
-    if region is not None and region != group.region:
-        raise BadRequest(
-            "REGION_IMMUTABLE",
-            f"A group stays in its region, {group.region}. Create a new group for servers in {region[:32]}.",
-            details={"region": group.region},
-        )
-
-
-def _server_ids(group: ProtectionGroup) -> list[str]:
-    return list(group.assignments.order_by("position").values_list("source_server_id", flat=True))
+def _refuse_move(group: ProtectionGroup, region: str | None, account_id: str | None) -> None:
+    if region not in (None, group.region):
+        text = f"A group stays in its region, {group.region}. Create a new group for servers in {region[:32]}."
+        raise BadRequest("REGION_IMMUTABLE", text, details={"region": group.region})
+    if account_id not in (None, group.account_id):
+        text = f"A group stays in its AWS account, {group.account_id}. Create a new group for servers of another one."
+        raise BadRequest("ACCOUNT_IMMUTABLE", text, details={"accountId": group.account_id})
 
 
 def _replace_servers(group: ProtectionGroup, wanted: Sequence[str]) -> None:
@@ -248,130 +294,25 @@ def _replace_servers(group: ProtectionGroup, wanted: Sequence[str]) -> None:
     _assign(group, places)
 
 
-def _refuse_active(group: ProtectionGroup) -> None:
-    if found := active_use(group):
-        raise found
-
-
-def active_use(group: ProtectionGroup) -> Conflict | None:
-    """The refusal to change or delete a group while runs use it (PG_IN_ACTIVE_EXECUTION), or None.
-
-    Runs are asked for by name: they live above this room. A retry may hold servers that its plan names no more.
-    """
-    of_plans = group.waves.filter(plan__executions__isnull=False, plan__executions__ended_at=None)
-    of_holds = group.assignments.filter(hold__isnull=False)
-    found = sorted({*_runs(of_plans, "plan__executions"), *_runs(of_holds, "hold__execution")})
-    if not found:
-        return None
-    return Conflict(
-        "PG_IN_ACTIVE_EXECUTION",
-        f"“{group.name}” is part of a run of “{found[0][2]}”. Change or delete it after the run.",
-        details={
-            "executions": [
-                {"executionId": str(pk), "planId": plan_id and str(plan_id), "planName": plan, "status": status}
-                for pk, plan_id, plan, status in found
-            ]
-        },
-    )
-
-
-def _runs(rows: Any, run: str) -> Iterable[tuple[uuid.UUID, uuid.UUID | None, str, str]]:
-    columns = ("pk", "plan_id", "plan_name", "status")
-    found: Iterable[tuple[uuid.UUID, uuid.UUID | None, str, str]] = (
-        rows.order_by().values_list(*(f"{run}__{column}" for column in columns)).distinct()
-    )
-    return found
-
-
-def _refuse_used(server_ids: Iterable[str]) -> None:
-    """Refuse to take servers away that a plan's wave names."""
-    used = (
-        ServerAssignment.objects.filter(source_server_id__in=list(server_ids), wave_servers__isnull=False)
-        .order_by("source_server_id", "wave_servers__plan__name_key")
-        .values_list(
-            "source_server_id",
-            "wave_servers__plan__pk",
-            "wave_servers__plan__name",
-            "wave_servers__wave__number",
-            "wave_servers__wave__name",
-        )
-    )
-    found = [
-        {"serverId": each, "planId": str(plan_id), "planName": plan, "waveNumber": number, "waveName": wave}
-        for each, plan_id, plan, number, wave in used
-    ]
-    if found:
-        first, number = found[0], used[0][3]
-        raise Conflict(
-            "SERVER_IN_USE_BY_PLAN",
-            f"{first['serverId']} is in wave {number + 1} of “{first['planName']}”. Remove it from the plan first.",
-            details={"plans": found},
-        )
-
-
 @attempt("group.delete", "group", subject="group_id")
 def delete_group(*, actor: Actor, group_id: uuid.UUID, expected: Collection[int] | None = None) -> ProtectionGroup:
     """Delete a group that no plan and no run uses.
 
     Raises Forbidden, NotFound, VersionConflict, Conflict (PG_IN_USE, PG_IN_ACTIVE_EXECUTION).
     """
-    actor.require("protection.delete_protectiongroup", "delete protection groups")
+    actor.at(ANYTHING).require(DELETE, TO_DELETE)
     try:
         with transaction.atomic():
             group = get(group_id, for_update=True)
+            at_group(actor, group_id).require(DELETE, TO_DELETE)
             refuse_stale(group.version, expected, f"The group “{group.name}”")
-            _refuse_planned(group)
-            _refuse_active(group)
-            _journal(actor, "group.delete", group, before=_state(group))
+            refuse_planned(group)
+            refuse_active(group)
+            journal(actor, "group.delete", group, before=state(group))
             ProtectionGroup.objects.filter(pk=group.pk).delete()
     except IntegrityError:  # a plan or a retry began to use it
         group = get(group_id)
-        _refuse_planned(group)
-        _refuse_active(group)
+        refuse_planned(group)
+        refuse_active(group)
         raise
     return group
-
-
-def _refuse_planned(group: ProtectionGroup) -> None:
-    waves = group.waves.order_by("plan__name_key", "number").values_list("plan__pk", "plan__name", "name", "number")
-    found = [
-        {"planId": str(plan_id), "planName": plan, "waveName": wave, "waveNumber": number}
-        for plan_id, plan, wave, number in waves
-    ]
-    if found:
-        names = "”, “".join(dict.fromkeys(str(each["planName"]) for each in found))
-        raise Conflict(
-            "PG_IN_USE",
-            f"“{group.name}” is used by “{names}”. Remove it from the plan or delete the plan first.",
-            details={"plans": found},
-        )
-
-
-def _state(group: ProtectionGroup) -> dict[str, object]:
-    """The group as the journal keeps it."""
-    return {
-        "groupName": group.name,
-        "description": group.description,
-        "region": group.region,
-        "sourceServerIds": _server_ids(group),
-        "version": group.version,
-    }
-
-
-def _journal(
-    actor: Actor,
-    verb: str,
-    group: ProtectionGroup,
-    *,
-    before: dict[str, object] | None = None,
-    after: dict[str, object] | None = None,
-) -> None:
-    record(
-        actor,
-        verb,
-        subject_kind="group",
-        subject_id=group.pk,
-        subject_name=group.name,
-        before=before,
-        after=after,
-    )

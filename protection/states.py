@@ -1,7 +1,10 @@
 """The state of a source server as we call it, from what DRS says of its replication. No Django."""
 
+from collections.abc import Mapping
+
 from contract.status import Status, Tone
 
+CONTINUOUS, SNAPSHOT = "CONTINUOUS", "CREATING_SNAPSHOT"
 EXTENDED, EXTENSION_ERROR, FAILBACK = "EXTENDED", "EXTENSION_ERROR", "FAILBACK"  # DRS's words
 
 
@@ -17,7 +20,17 @@ class ServerState(Status):
     STOPPED = "STOPPED", "Stopped", Tone.NEUTRAL
 
 
-_BY_REPLICATION_STATE = {
+# As lists and the dashboard count servers: every state is in exactly one, by the word in addresses.
+COUNTED: Mapping[str, tuple[str, Tone, frozenset[ServerState]]] = {
+    "ready": ("Ready", Tone.NEUTRAL, frozenset({ServerState.READY_FOR_RECOVERY})),
+    "copying": ("First copy", Tone.ATTENTION, frozenset({ServerState.SYNCING})),
+    "lagging": ("Lagging", Tone.ATTENTION, frozenset({ServerState.LAGGING})),
+    "stalled": ("Stalled", Tone.DANGER, frozenset({ServerState.STALLED})),
+    "disconnected": ("Disconnected", Tone.DANGER, frozenset({ServerState.DISCONNECTED})),
+    "off": ("Paused or stopped", Tone.ATTENTION, frozenset({ServerState.PAUSED, ServerState.STOPPED})),
+}
+
+BY_REPLICATION_STATE = {
     "CONTINUOUS": ServerState.READY_FOR_RECOVERY,
     "INITIATING": ServerState.SYNCING,
     "INITIAL_SYNC": ServerState.SYNCING,
@@ -34,7 +47,7 @@ _BY_REPLICATION_STATE = {
 def server_state(replication_state: str, trouble: str = "") -> ServerState:
     """Our state for DRS's dataReplicationState; a state that AWS adds later counts as lagging, not as ready. What DRS
     says is in trouble is not ready, whatever its replication does."""
-    state = _BY_REPLICATION_STATE.get(replication_state, ServerState.LAGGING)
+    state = BY_REPLICATION_STATE.get(replication_state, ServerState.LAGGING)
     return ServerState.STALLED if trouble and state is ServerState.READY_FOR_RECOVERY else state
 
 

@@ -7,16 +7,29 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Count
+from django.db.models import Count, F, Func, IntegerField, OuterRef, Subquery
+from django.db.models.functions import Lower
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from accounts.registry import name_of, way_of
+from audit.request_actor import actor_for
 from console.pages import HtmxHttpRequest, page_of, wants_fragment
+from console.sorting import Column, Sorting
 from contract.naming.lookalikes import warnings
-from protection.forms import RegionSearch
-from protection.models import ProtectionGroup, RegionInventory, SourceServer
+from contract.rights import ANYTHING, EVERYWHERE, Reach
+from protection.forms import GroupSearch
+from protection.inventory.source_servers import Place
+from protection.models import (
+    ProtectionGroup,
+    RegionInventory,
+    ServerAssignment,
+    SourceServer,
+    SourceServerQuerySet,
+)
+from protection.scopes.groups import CHANGE
 from protection.states import ServerState
 
 # What was not read for so many rounds of the engine is shown as stale.
@@ -43,7 +56,7 @@ class Readiness:
     def of(cls, servers: Iterable[SourceServer | None]) -> "Readiness":
         each = list(servers)
         present = [server for server in each if server and not server.gone_at]
-        ranked = sorted(Counter(server.state for server in present).items(), key=_worst_first)
+        ranked = sorted(Counter(server.counted_state for server in present).items(), key=_worst_first)
         as_of = min((server.seen_at for server in present), default=None)
         return cls(dict(ranked), len(each) - len(present), as_of)
 
@@ -76,15 +89,24 @@ class RegionAge:
     inventory: RegionInventory
 
     @property
+    def account(self) -> str:
+        """What its account is called, where there are several."""
+        return name_of(self.inventory.owner)
+
+    @property
+    def place(self) -> Place:
+        return self.inventory.way, self.inventory.region
+
+    @property
     def is_stale(self) -> bool:
         as_of = self.inventory.as_of
         return as_of is None or as_of < stale_before()
 
 
-def region_ages(region: str = "") -> list[RegionAge]:
-    """When each region, or one, was last read."""
+def region_ages(region: str = "", account: str = "") -> list[RegionAge]:
+    """When each account's region, or one, was last read."""
     rows = RegionInventory.objects.all()
-    return [RegionAge(row) for row in (rows.filter(region=region) if region else rows)]
+    return [RegionAge(row) for row in (rows.of(account, region) if region else rows)]
 
 
 def _servers(ids: Iterable[str]) -> dict[str, SourceServer]:
@@ -94,20 +116,51 @@ def _servers(ids: Iterable[str]) -> dict[str, SourceServer]:
 @require_safe
 def group_list(request: HtmxHttpRequest) -> HttpResponse:
     """All groups, searched by name and filtered by region."""
-    regions = ProtectionGroup.objects.order_by("region").values_list("region", flat=True).distinct()
-    form = RegionSearch(request, list(regions))
+    seen = ProtectionGroup.objects.seen_by(actor_for(request).sees)
+    places = seen.order_by("region").values_list("account_id", "region").distinct()
+    form = GroupSearch(request, list(places))
     chosen = form.chosen()
-    groups = ProtectionGroup.objects.with_servers().named(chosen.get("q", "")).order_by("name_key")
+    groups = seen.with_servers().named(chosen.get("q", "")).labeled(form.wanted)
+    groups = groups.prefetch_related("labels")
     if region := chosen.get("region"):
         groups = groups.filter(region=region)
-    page = page_of(groups, request)
+    if account := chosen.get("account"):
+        groups = groups.filter(account_id=account)
+    chooses = actor_for(request).at(ANYTHING).may(CHANGE)
+    sorting = _sorting(request, chooses=chooses)
+    page = page_of(sorting.sorted(groups), request)
     known = _servers(each.source_server_id for group in page for each in group.assignments.all())
     rows = [
         (group, Readiness.of(known.get(each.source_server_id) for each in group.assignments.all())) for group in page
     ]
-    context = {"form": form, "page": page, "rows": rows, "is_filtered": bool(chosen)}
+    context = {
+        "form": form,
+        "page": page,
+        "heads": sorting.heads(),
+        "chooses": chooses,
+        "rows": rows,
+        "is_filtered": bool(chosen),
+    }
     template = "protection/_groups.html" if wants_fragment(request) else "protection/group_list.html"
     return render(request, template, context)
+
+
+def _sorting(request: HttpRequest, *, chooses: bool) -> Sorting:
+    servers = SourceServer.objects.order_by().present().counted_as([ServerState.READY_FOR_RECOVERY])
+    members = ServerAssignment.objects.filter(group=OuterRef(OuterRef("pk"))).values("source_server_id")
+    ready = Subquery(
+        servers.filter(pk__in=members).annotate(n=Func("pk", function="COUNT", output_field=IntegerField())).values("n")
+    )
+    columns = (
+        *([Column("Choose", unseen=True, kind="pick")] if chooses else []),
+        Column("Group", "name", "name_key"),
+        Column("Region", "region", "region"),
+        Column("Servers", "servers", "server_count", newest=True, kind="num"),
+        Column("Readiness", "unready", F("server_count") - ready, newest=True),
+        Column("Owner", "owner", Lower("owner")),
+        Column("Changed", "changed", "updated_at", newest=True),
+    )
+    return Sorting(request, columns, "name", ["name_key"])
 
 
 @require_safe
@@ -116,26 +169,31 @@ def group_detail(request: HttpRequest, group_id: uuid.UUID) -> HttpResponse:
     group = get_object_or_404(ProtectionGroup, pk=group_id)
     assignments = list(group.assignments.all())
     known = _servers(each.source_server_id for each in assignments)
+    sees = actor_for(request).sees
     waves = group.waves.select_related("plan").order_by("plan__name_key", "number")
     context = {
         "group": group,
         "name_warnings": warnings(
-            group.name, ProtectionGroup.objects.exclude(pk=group.pk).values_list("name", flat=True)
+            group.name, ProtectionGroup.objects.seen_by(sees).exclude(pk=group.pk).values_list("name", flat=True)
         ),
         "servers": [(each.source_server_id, known.get(each.source_server_id)) for each in assignments],
         "readiness": Readiness.of(known.get(each.source_server_id) for each in assignments),
-        "regions": region_ages(group.region),
+        "regions": region_ages(group.region, group.account_id),
         "waves": waves,
     }
     return render(request, "protection/group_detail.html", context)
 
 
-def state_counts() -> dict[str, Counter[ServerState]]:
-    """Servers by region and state, in one query."""
-    counts: dict[str, Counter[ServerState]] = {}
+def state_counts(sees: Reach = EVERYWHERE) -> dict[Place, Counter[ServerState]]:
+    """Servers by account, region and state, in one query."""
+    return counted(SourceServer.objects.seen_by(sees, with_free=False).present())
+
+
+def counted(servers: SourceServerQuerySet) -> dict[Place, Counter[ServerState]]:
+    """The same of some servers."""
+    counts: dict[Place, Counter[ServerState]] = {}
     columns = ("replication_state", "replication_error", "replication_direction", "staging_status")
-    rows = SourceServer.objects.present().order_by().values("region", *columns).annotate(n=Count("pk"))
-    for row in rows:
-        state = SourceServer(**{name: row[name] for name in columns}).state
-        counts.setdefault(row["region"], Counter())[state] += row["n"]
+    for row in servers.order_by().values("account_id", "region", *columns).annotate(n=Count("pk")):
+        state = SourceServer(**{name: row[name] for name in columns}).counted_state
+        counts.setdefault((way_of(row["account_id"]), row["region"]), Counter())[state] += row["n"]
     return counts

@@ -11,7 +11,8 @@ from contract.rest.schema import describes
 from contract.rest.serializers import OneOf, StrictSerializer, read_body, read_query
 from contract.rest.views import ApiView, read_id
 from executions.codes.ours import Code
-from reports.documents.downloads import KINDS, attachment, download
+from executions.models import Execution
+from reports.documents.downloads import KINDS, attachment, download, name_of
 from reports.made.forms import Form
 from reports.report_data import RecordShape
 from reports.services import document, evidence, require_made
@@ -35,7 +36,9 @@ class ExecutionReport(ApiView):
     def get(self, request: Request, execution_id: str) -> HttpResponse:
         form, run = Form(read_query(request, ReportQuery).get("format", "json")), _id(execution_id)
         made = document(run, form, db_clock())
-        return HttpResponse(made, content_type=KINDS[form]) if form is Form.JSON else download(made, form, run)
+        if form is Form.JSON:
+            return HttpResponse(made, content_type=KINDS[form])
+        return download(made, form, Execution.objects.get(pk=run))
 
 
 class NothingIn(StrictSerializer):
@@ -58,7 +61,7 @@ class ExecutionEvidence(ApiView):
         run = _id(execution_id)
         require_made(run, db_clock())
         made = evidence(actor=actor_for(request), execution_id=run)
-        return attachment(made, "application/zip", f"evidence-{run}.zip")
+        return attachment(made, "application/zip", name_of("evidence", Execution.objects.get(pk=run), "zip"))
 
 
 def _id(text: str) -> uuid.UUID:

@@ -19,7 +19,8 @@ from executions.runs.journal import note
 from reports.aws_calls import CallsShape, calls
 from reports.made.forms import Form, in_form
 from reports.made.keeping import is_large, kept
-from reports.report_data import entries_of, record
+from reports.parts.journal_entries import entries_of
+from reports.report_data import record
 
 FILES = {REPORT: Form.DOCUMENT, TABLE: Form.CSV, "report.pdf": Form.PDF}  # a report in a pack
 

@@ -1,6 +1,7 @@
 """Everything that went wrong in a run, with what it means and what to try."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypedDict
 
 from contract.codes import Explanation
@@ -8,7 +9,7 @@ from executions.codes.explain import explain
 from executions.measuring.rta_rpa import WaveRows
 from executions.models import Execution
 from executions.querysets import is_split
-from executions.runs.failures import NO_REASON, Failure, WaveFailures, failures_of
+from executions.runs.failures import NO_REASON, Failure, WaveFailures, by_cause, failures_of, named, others
 from executions.states import LaunchStatus
 
 # Of a server that a dry run has looked at: nobody asked AWS to launch it, and the text is our own.
@@ -49,3 +50,37 @@ def _shown(failure: Failure, *, rehearsed: bool) -> FailureShape:
         meaning=reason.meaning,
         advice=reason.advice,
     )
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One cause for people, whatever number of servers it struck: the document has each of them by itself."""
+
+    where: str
+    meaning: str
+    advice: str
+    text: str
+    code: str
+
+
+def causes(found: Sequence[FailureShape]) -> list[Cause]:
+    """What went wrong as the page of the run tells it: what has one cause is told once, with all that it struck."""
+    return [_cause(group) for group in by_cause(found, _failure)]
+
+
+def _cause(group: Sequence[FailureShape]) -> Cause:
+    first, struck = group[0], [each["where"] for each in group]
+    wave = "" if first["waveNumber"] is None else f"Wave {first['waveNumber'] + 1}, "
+    more = f" and {others(struck)} more, listed below" if others(struck) else ""
+    of = "" if len(struck) == 1 else f", of {struck[0]}"
+    return Cause(
+        where=f"{wave}{named(struck)}{more}",
+        meaning=first["meaning"],
+        advice=first["advice"],
+        text=f"In full{of}: {first['text']}",
+        code=first["code"] or "",
+    )
+
+
+def _failure(told: FailureShape) -> Failure:
+    return Failure(told["waveNumber"], told["where"], told["text"], told["code"] or "")

@@ -7,10 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypedDict, cast
 
-from audit.models import AuditEntry
 from contract.clock import unix
 from executions.api.server_runs import FindingShape
-from executions.console.live_page.event_feed import journal_line
 from executions.measuring import recorded_figures
 from executions.measuring.rta_rpa import (
     Attempt,
@@ -26,12 +24,18 @@ from executions.measuring.rta_rpa import (
     rows_of,
 )
 from executions.measuring.usable import EvidenceShape, evidence, usable_rto
-from executions.models import Execution, LaunchJob, ServerRun, WaveRun
+from executions.models import Execution, ServerRun, WaveRun
 from executions.runs.attempts import LeftOut
 from executions.runs.failures import code_of
+from findings.representation import RecordedFindingShape, SignOffShape
+from plans.gates import GateShape
 from reports.failures import FailureShape, failures
+from reports.parts import people
 from reports.parts.comparison import ComparisonShape, compare
-from reports.parts.pending_data import expected, is_open
+from reports.parts.gates import Entries, GateEntryShape, gate_entries, looked_at, show
+from reports.parts.jobs import JobShape, show_job
+from reports.parts.journal_entries import JournalShape, entries_of, journal_shape
+from reports.parts.pending_data import expected
 from reports.parts.steered import EarlierLaunchShape, EventShape, LeftOutShape, earlier_launches, left_out, why_left_out
 from reports.sentences import verdict
 from reports.terminations import CleanupShape, cleanup
@@ -87,21 +91,6 @@ class ServerShape(EvidenceShape):
     rpo: TargetShape
 
 
-class JobShape(TypedDict):
-    """One StartRecovery; `launchId` is its tag `drsorch:launch` at AWS. `moreExpected`: AWS may tell more of it."""
-
-    launchId: str
-    accountId: str
-    region: str
-    jobId: str | None
-    attempts: int
-    intentTime: int | None
-    status: str
-    moreExpected: bool
-    errorCode: str | None
-    errorMessage: str | None
-
-
 class WaveShape(TypedDict):
     waveNumber: int
     waveName: str
@@ -112,6 +101,8 @@ class WaveShape(TypedDict):
     pausedTime: int | None
     resumedTime: int | None
     resumedBy: str | None
+    gate: GateShape | None
+    gateEntries: list[GateEntryShape]
     askedTime: int | None
     answeredTime: int | None
     answeredBy: str | None
@@ -164,27 +155,20 @@ class AttemptShape(TypedDict):
     startedBy: str
     startTime: int
     endTime: int | None
+    lookedAt: dict[str, Any]
     waves: list[WaveShape]
 
 
-class JournalShape(TypedDict):
-    entryId: int
-    time: int
-    actor: str
-    verb: str
-    outcome: str
-    refused: bool
-    text: str
-
-
 class RecordShape(TypedDict):
-    """The report of a finished run. `expected` says what AWS has not told yet, so that the report may change."""
+    """The report of a finished run. `expected` says what AWS has not told yet, so that the report may change;
+    `lookedAt` has, by its digest, each state of the run at which it was approved or let go on."""
 
     format: str
     generatedTime: int
     verdict: str
     expected: list[str]
     executionId: str
+    runNumber: int | None
     planId: str | None
     planName: str
     executionType: str
@@ -196,6 +180,7 @@ class RecordShape(TypedDict):
     firstStartTime: int
     endTime: int | None
     outageTime: int | None
+    pointInTime: int | None
     attempt: int
     retryOf: str | None
     leftOut: list[LeftOut]
@@ -207,10 +192,13 @@ class RecordShape(TypedDict):
     errorMessage: str | None
     plan: dict[str, Any]
     measured: MeasuredShape
+    lookedAt: dict[str, Any]
     waves: list[WaveShape]
     failures: list[FailureShape]
     comparison: ComparisonShape | None
     cleanup: CleanupShape
+    findings: list[RecordedFindingShape]
+    signOffs: list[SignOffShape]
     journal: list[JournalShape]
 
 
@@ -220,12 +208,14 @@ def record(execution: Execution, now: datetime) -> RecordShape:
     figures = measure(execution, rows, before)
     journal = entries_of(execution.pk, *(each.execution.pk for each in before))
     ends = recorded_figures.ends_of(journal)
+    acts = gate_entries(each.run for of in (rows, *(each.waves for each in before)) for each in of)
     return RecordShape(
         format=FORMAT,
         generatedTime=unix(now),
         verdict=verdict(execution, figures),
         expected=expected(rows),
         executionId=str(execution.pk),
+        runNumber=execution.number,
         planId=execution.plan_copy.get("planId"),
         planName=execution.plan_name,
         executionType=execution.kind,
@@ -237,10 +227,11 @@ def record(execution: Execution, now: datetime) -> RecordShape:
         firstStartTime=unix(figures.start),
         endTime=unix(execution.ended_at),
         outageTime=unix(execution.outage_at),
+        pointInTime=unix(execution.snapshots_until),
         attempt=execution.attempt,
         retryOf=str(execution.retry_of_id) if execution.retry_of_id else None,
         leftOut=execution.left_out or [],
-        earlier=[_attempt(each, waves, ends) for each, waves in zip(before, figures.earlier, strict=True)],
+        earlier=[_attempt(each, waves, ends, acts) for each, waves in zip(before, figures.earlier, strict=True)],
         rehearsal=execution.rehearsal,
         rtoMinutes=execution.rto_minutes,
         rpoMinutes=execution.rpo_minutes,
@@ -248,18 +239,15 @@ def record(execution: Execution, now: datetime) -> RecordShape:
         errorMessage=execution.error_message or None,
         plan=execution.plan_copy,
         measured=_measured(figures, usable_rto(execution, figures, [rows, *(each.waves for each in before)])),
-        waves=_waves(figures.waves, rows, ends),
+        lookedAt=looked_at(execution.pk, acts),
+        waves=_waves(figures.waves, rows, ends, acts),
         failures=failures(execution, rows),
         comparison=compare(execution, figures),
         cleanup=cleanup(execution, rows),
-        journal=[_journal(entry) for entry in journal if entry.subject_id == str(execution.pk)],
+        findings=people.findings(execution),
+        signOffs=people.sign_offs(execution),
+        journal=[journal_shape(entry) for entry in journal if entry.subject_id == str(execution.pk)],
     )
-
-
-def entries_of(*execution_ids: object) -> Sequence[AuditEntry]:
-    """The journal of these runs, oldest first."""
-    ids = [str(each) for each in execution_ids]
-    return list(AuditEntry.objects.filter(subject_kind="execution", subject_id__in=ids).order_by("pk"))
 
 
 def _split(split: Split) -> SplitShape:
@@ -291,7 +279,7 @@ def _measured(figures: Measured, usable: Verdict) -> MeasuredShape:
     )
 
 
-def _attempt(attempt: Attempt, figures: Sequence[WaveFigures], ends: Ends) -> AttemptShape:
+def _attempt(attempt: Attempt, figures: Sequence[WaveFigures], ends: Ends, acts: Entries) -> AttemptShape:
     run = attempt.execution
     return AttemptShape(
         executionId=str(run.pk),
@@ -301,15 +289,16 @@ def _attempt(attempt: Attempt, figures: Sequence[WaveFigures], ends: Ends) -> At
         startedBy=run.started_by,
         startTime=unix(run.started_at),
         endTime=unix(run.ended_at),
-        waves=_waves(figures, attempt.waves, ends),
+        lookedAt=looked_at(run.pk, acts),
+        waves=_waves(figures, attempt.waves, ends, acts),
     )
 
 
-def _waves(figures: Sequence[WaveFigures], rows: Sequence[WaveRows], ends: Ends) -> list[WaveShape]:
-    return [_wave(wave, each, ends) for wave, each in zip(figures, rows, strict=True)]
+def _waves(figures: Sequence[WaveFigures], rows: Sequence[WaveRows], ends: Ends, acts: Entries) -> list[WaveShape]:
+    return [_wave(wave, each, ends, acts) for wave, each in zip(figures, rows, strict=True)]
 
 
-def _wave(figures: WaveFigures, rows: WaveRows, ends: Ends) -> WaveShape:
+def _wave(figures: WaveFigures, rows: WaveRows, ends: Ends, acts: Entries) -> WaveShape:
     run: WaveRun = figures.row
     told = ends.get((str(run.execution_id), run.number))
     return WaveShape(
@@ -322,6 +311,8 @@ def _wave(figures: WaveFigures, rows: WaveRows, ends: Ends) -> WaveShape:
         pausedTime=unix(run.paused_at),
         resumedTime=unix(run.resumed_at),
         resumedBy=run.resumed_by or None,
+        gate=run.gate,
+        gateEntries=show(acts.get(run.pk, ())),
         askedTime=unix(run.asked_at),
         answeredTime=unix(run.answered_at),
         answeredBy=run.answered_by or None,
@@ -335,23 +326,8 @@ def _wave(figures: WaveFigures, rows: WaveRows, ends: Ends) -> WaveShape:
         tookSeconds=figures.took,
         lastServerId=figures.last.source_server_id if figures.last else None,
         split=_split(figures.split),
-        jobs=[_job(job) for job in rows.jobs],
+        jobs=[show_job(job) for job in rows.jobs],
         servers=[_server(each, rows, late=recorded_figures.is_late(each.row, run, told)) for each in figures.servers],
-    )
-
-
-def _job(job: LaunchJob) -> JobShape:
-    return JobShape(
-        launchId=str(job.pk),
-        accountId=job.account_id,
-        region=job.region,
-        jobId=job.job_id or None,
-        attempts=job.attempt,
-        intentTime=unix(job.intent_at),
-        status=job.status,
-        moreExpected=is_open(job),
-        errorCode=job.error_code or None,
-        errorMessage=job.error_message or None,
     )
 
 
@@ -381,18 +357,4 @@ def _server(figures: ServerFigures, rows: WaveRows, *, late: bool) -> ServerShap
         tookSeconds=figures.took,
         split=_split(figures.split),
         rpo=_target(figures.rpo_verdict),
-    )
-
-
-def _journal(entry: AuditEntry) -> JournalShape:
-    detail: dict[str, Any] = entry.detail
-    text = journal_line(entry).text
-    return JournalShape(
-        entryId=entry.pk,
-        time=unix(entry.at),
-        actor=entry.actor,
-        verb=entry.verb,
-        outcome=entry.outcome,
-        refused=entry.refused,
-        text=f"Refused: {detail.get('message') or entry.outcome}" if entry.refused else text,
     )

@@ -8,17 +8,26 @@ from contract.plurals import counted
 from drsorch_verify.derive import span
 from executions.measuring.rta_rpa import Measured, Part, Verdict
 from executions.models import Execution
-from executions.states import LaunchStatus, Reached, TerminationStatus
+from executions.states import LaunchStatus, Reached, TerminationStatus, WaveStatus
 from executions.terminating.cleanup_proof import sentences as proof_sentences
-from plans.fields import WAVE_SETTINGS, WAVE_TEXTS
+from plans.fields import WAVE_SETTINGS, WAVE_TEXTS, Field
+from plans.fields import Kind as Held
 from plans.models import LeaseEnds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from executions.api.server_runs import FindingShape
-    from reports.report_data import AttemptShape, MeasuredShape, RecordShape, SplitShape, TargetShape
-    from reports.terminations import LeaseShape
+    from reports.report_data import (
+        AttemptShape,
+        MeasuredShape,
+        RecordShape,
+        ServerShape,
+        SplitShape,
+        TargetShape,
+        WaveShape,
+    )
+    from reports.terminations import CleanupShape, LeaseShape
 
 
 def clock(seconds: int | None) -> str:
@@ -49,6 +58,8 @@ def verdict(execution: Execution, figures: Measured) -> str:
     missing = len(execution.left_out or ()) or execution.servers_left_out
     left_out = f", {missing} left out" if missing else ""
     text = " ".join([f"{head}, {launched}{took}{left_out}.", *against])
+    if execution.snapshots_until is not None:
+        text += f" Point in time chosen: the newest snapshots at or before {utc(execution.snapshots_until)}."
     if figures.previous_snapshots:
         many = figures.previous_snapshots > 1
         count = f"{figures.previous_snapshots} servers were" if many else "1 server was"
@@ -87,7 +98,7 @@ def facts(record: "RecordShape") -> list[list[str]]:
     measured, outage = record["measured"], record["outageTime"]
     asked = record["initiatedBy"]
     return [
-        ["Execution", record["executionId"]],
+        ["Run", f"{record['runNumber'] or ''} {record['executionId']}".strip()],
         ["Plan", f"{record['planName']}, version {record['plan'].get('version', '–')}"],
         *_attempts(record),
         ["Started by", record["startedBy"] + (f" for {asked}" if asked != record["startedBy"] else "")],
@@ -197,19 +208,6 @@ def reached(found: "TargetShape") -> str:
             assert_never(state)
 
 
-def gates(record: "RecordShape") -> list[list[str]]:
-    """Where the run waited for a person, for how long, and who ended it."""
-    return [
-        [
-            f"Before wave {wave['waveNumber'] + 1}, {wave['waveName']}",
-            span(wave["waitedSeconds"]),
-            f"Resumed by {wave['resumedBy']} at {clock(wave['resumedTime'])}" if wave["resumedBy"] else "Not resumed",
-        ]
-        for wave in record["waves"]
-        if wave["pausedTime"] is not None
-    ]
-
-
 def parts(split: "SplitShape") -> list[list[str]]:
     """Where the time went, without the parts that took none."""
     found = [[part.words[0].upper() + part.words[1:], span(split[part.value])] for part in Part if split[part.value]]
@@ -228,13 +226,37 @@ def would_launch(status: str, findings: "Sequence[FindingShape]") -> str:
     return "Would launch, with warnings" if findings else "Would launch"
 
 
+def replaced_ids(record: "RecordShape") -> set[str]:
+    """Instances that ended for a later launch."""
+    return {key for each in record["cleanup"]["replaced"] for key in each["instances"]}
+
+
+def how_ended(server: "ServerShape", replaced: "Collection[str]") -> str:
+    """What became of its instance since it launched; empty while it stands."""
+    if not LaunchStatus.of(server["launchStatus"]).is_gone:
+        return ""
+    return "replaced since" if server["recoveryInstanceId"] in replaced else "terminated since"
+
+
+def nothing_left(wave: "WaveShape") -> bool:
+    """Whether a later attempt had nothing to launch in it, and counts it as complete; the wave says why."""
+    return not wave["servers"] and WaveStatus.of(wave["status"]) is WaveStatus.COMPLETED
+
+
+def wave_took(wave: "WaveShape") -> str:
+    """How long it took."""
+    if nothing_left(wave):
+        return "nothing left to launch"
+    return "" if wave["tookSeconds"] is None else f"last server up after {span(wave['tookSeconds'])}"
+
+
 def timeline(record: "RecordShape") -> list[list[str]]:
     """What happened when: time, how long after the start, and what."""
     marks: list[tuple[int | None, str]] = [(record["startTime"], f"Started by {record['startedBy']}")]
     for wave in record["waves"]:
         name = f"wave {wave['waveNumber'] + 1}, {wave['waveName']}"
         last = max((each["launchTime"] for each in wave["servers"] if each["launchTime"] is not None), default=None)
-        ended = wave["status"].lower() if wave["servers"] else "up since an earlier attempt"
+        ended = f"{wave_took(wave)} in this attempt" if nothing_left(wave) else wave["status"].lower()
         marks += [
             (wave["pausedTime"], f"Paused before {name}"),
             (wave["resumedTime"], f"Resumed by {wave['resumedBy']}"),
@@ -247,11 +269,11 @@ def timeline(record: "RecordShape") -> list[list[str]]:
     return [[clock(at), span(at - record["startTime"]), what] for at, what in known]
 
 
-PLAN_COLUMNS = ["Wave", "Servers", "Needs", *(each.title for each in WAVE_SETTINGS)]
+PLAN_COLUMNS = ["Wave", "Servers", "Needs", "Settings"]
 
 
 def plan(record: "RecordShape") -> list[list[str]]:
-    """The plan as frozen: a wave with its texts, its servers, what it needs, and what happens around it."""
+    """The plan as frozen: a wave with its texts, its servers, what it needs, and what is set otherwise than usual."""
     waves = [wave for tried in [*record["earlier"], record] for wave in tried["waves"]]
     names = {each["sourceServerId"]: each["hostname"] for wave in waves for each in wave["servers"]}
     return [
@@ -259,10 +281,25 @@ def plan(record: "RecordShape") -> list[list[str]]:
             "".join([f"{wave['waveNumber'] + 1}, {wave['waveName']}", *_texts(wave)]),
             ", ".join(names.get(each, each) for each in wave["serverIds"]),
             ", ".join(f"wave {number + 1}" for number in wave["dependsOnWaves"]) or "–",
-            *(each.told(wave) for each in WAVE_SETTINGS),
+            "\n".join(_setting(each, each.told(wave)) for each in WAVE_SETTINGS if each.told(wave) != _usual(each))
+            or "–",
         ]
         for wave in record["plan"].get("waves", [])
     ]
+
+
+def usual_settings() -> str:
+    """What holds for a wave in the table of the plan where nothing else is said of it."""
+    return f"Where a wave says nothing else: {'; '.join(_setting(each, _usual(each)) for each in WAVE_SETTINGS)}."
+
+
+def _usual(field: Field) -> str:
+    return field.words(field.default)
+
+
+def _setting(field: Field, words: str) -> str:
+    told = f"{words} {field.unit}" if words and field.kind is Held.MINUTES else words or field.without
+    return f"{field.title[0].upper()}{field.title[1:].lower()}: {told}"
 
 
 def _texts(wave: dict[str, object]) -> list[str]:
@@ -273,18 +310,19 @@ def _texts(wave: dict[str, object]) -> list[str]:
 def ending(record: "RecordShape") -> list[list[str]]:
     """What became of the instances, and how the run before it went."""
     cleanup, before = record["cleanup"], record["comparison"]
-    label = TerminationStatus.of(cleanup["status"]).label
-    running = f", {cleanup['stillRunning']} still running" if cleanup["stillRunning"] else ""
-    rows = [["Clean-up", "Nothing was launched" if record["dryRun"] else label + running]]
+    rows = [["Clean-up", "Nothing was launched" if record["dryRun"] else _cleaned_up(cleanup)]]
     for each in cleanup["earlierInstances"]:
         state = "terminated" if each["launchStatus"] == "TERMINATED" else "did not come up as the wave asks"
         rows.append([f"Earlier launch of {each['hostname']}", f"{each['recoveryInstanceId']}: {state}"])
+    if standing := _left_by_earlier(record):
+        rows.append(["Of earlier attempts", f"{counted(standing, 'instance')} not terminated"])
     if lease := cleanup["lease"]:
         rows.append(["Lease of the instances", _lease(lease)])
     if cleanup["stopped"]:
         rows.append(["Stopped in EC2", ", ".join(cleanup["stopped"])])
-    if cleanup["alreadyGone"]:
-        rows.append(["Already gone when asked for", ", ".join(cleanup["alreadyGone"])])
+    rows += [[f"Replaced by {each['by']}", ", ".join(each["instances"])] for each in cleanup["replaced"]]
+    if elsewhere := [each for each in cleanup["alreadyGone"] if each not in replaced_ids(record)]:
+        rows.append(["Ended without a request", ", ".join(elsewhere)])
     rows += [[f"Not terminated: {each['recoveryInstanceId'] or '–'}", each["message"]] for each in cleanup["failed"]]
     rows += [
         [f"Asked DRS at {clock(each['askedTime'])}", text]
@@ -312,6 +350,22 @@ def ending(record: "RecordShape") -> list[list[str]]:
     rows.append(["Previous RTA", rta + _change(before["rtoChangeSeconds"])])
     rows.append(["Previous RPA", span(before["rpoSeconds"]) + _change(before["rpoChangeSeconds"])])
     return rows
+
+
+def _left_by_earlier(record: "RecordShape") -> int:
+    """Instances that attempts before this one launched and nobody has ended; theirs are not this one's clean-up."""
+    servers = [server for tried in record["earlier"] for wave in tried["waves"] for server in wave["servers"]]
+    return sum(LaunchStatus.of(each["launchStatus"]) is LaunchStatus.LAUNCHED for each in servers)
+
+
+def _cleaned_up(cleanup: "CleanupShape") -> str:
+    """How far it is; where nobody asked for it and later launches ended the instances, that."""
+    running = f", {cleanup['stillRunning']} still running" if cleanup["stillRunning"] else ""
+    if cleanup["replaced"] and not cleanup["jobs"]:
+        count = sum(len(each["instances"]) for each in cleanup["replaced"])
+        which = "some" if running or count < len(cleanup["alreadyGone"]) else "the"
+        return f"Not requested: later launches replaced {which} instances{running}"
+    return TerminationStatus.of(cleanup["status"]).label + running
 
 
 def _lease(lease: "LeaseShape") -> str:

@@ -1,5 +1,6 @@
 """What people can ask of finished runs: their report, and the pack that proves it."""
 
+import json
 import uuid
 from datetime import datetime
 
@@ -10,8 +11,8 @@ from audit.journal import attempt
 from contract.clock import Clock, db_clock
 from contract.errors import BadRequest
 from executions.codes.ours import Code
-from executions.commands.control import no_execution
 from executions.models import Execution
+from executions.runs.allowed.scopes import no_execution
 from reports import evidence_pack
 from reports.made.forms import Form, in_form
 from reports.made.keeping import is_large, kept
@@ -44,6 +45,12 @@ def document(execution_id: uuid.UUID, form: Form, now: datetime) -> bytes:
     if is_large(execution):
         return kept(execution, form, now)
     return in_form(_record(execution, now), form)
+
+
+def told(execution_id: uuid.UUID, now: datetime) -> RecordShape:
+    """The report as data, of a large run as it was made before. Raises as `document`."""
+    found: RecordShape = json.loads(document(execution_id, Form.JSON, now))
+    return found
 
 
 def _record(execution: Execution, now: datetime) -> RecordShape:

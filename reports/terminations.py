@@ -11,6 +11,7 @@ from executions.states import InstanceState
 from executions.terminating.cleanup_proof import PlaceProof
 from executions.terminating.instances import earlier_instances
 from executions.terminating.outcome import Failure, result
+from executions.terminating.replacements import Replacement
 
 
 class CleanupJobShape(TypedDict):
@@ -29,6 +30,17 @@ class CleanupFailureShape(TypedDict):
     recoveryInstanceId: str | None
     code: str
     message: str
+
+
+class ReplacedShape(TypedDict):
+    """Instances that DRS ended because it launched their servers anew: `by` a run or a job started elsewhere."""
+
+    instances: list[str]
+    by: str
+    executionId: str | None
+    runNumber: int | None
+    planName: str | None
+    jobId: str | None
 
 
 class EarlierInstanceShape(TypedDict):
@@ -57,13 +69,15 @@ class LeaseShape(TypedDict):
 
 class CleanupShape(TypedDict):
     """`accepted` by DRS for termination, `alreadyGone` without that, `failed`, and not known to DRS any more: each of
-    the instances that are not simply running is in one. `proof` is what DRS listed of them when all was over."""
+    the instances that are not simply running is in one. `replaced` are those of `alreadyGone` that ended for a later
+    launch. `proof` is what DRS listed of them when all was over."""
 
     status: str
     stillRunning: int
     stopped: list[str]
     accepted: list[str]
     alreadyGone: list[str]
+    replaced: list[ReplacedShape]
     failed: list[CleanupFailureShape]
     unknownToDrs: list[str]
     proof: list[PlaceProof] | None
@@ -98,6 +112,7 @@ def cleanup(execution: Execution, rows: Sequence[WaveRows]) -> CleanupShape:
         stopped=stopped,
         accepted=told.terminated,
         alreadyGone=told.already_gone,
+        replaced=[_replaced(each) for each in told.replaced],
         failed=[_failure(each) for each in told.failed],
         unknownToDrs=unknown,
         proof=execution.cleanup_proof,
@@ -110,6 +125,17 @@ def cleanup(execution: Execution, rows: Sequence[WaveRows]) -> CleanupShape:
 def _failure(each: Failure) -> CleanupFailureShape:
     return CleanupFailureShape(
         recoveryInstanceId=each.recovery_instance_id or None, code=each.code, message=each.message
+    )
+
+
+def _replaced(each: Replacement) -> ReplacedShape:
+    return ReplacedShape(
+        instances=list(each.instances),
+        by=each.by,
+        executionId=str(each.execution_id) if each.execution_id else None,
+        runNumber=each.number,
+        planName=each.plan_name or None,
+        jobId=each.job_id or None,
     )
 
 

@@ -13,7 +13,7 @@ from console.pages import HtmxHttpRequest
 from contract.clock import db_clock
 from contract.errors import BadRequest, NotFound
 from executions.models import Execution
-from reports.documents.downloads import attachment, download
+from reports.documents.downloads import attachment, download, name_of
 from reports.made.forms import Form
 from reports.made.keeping import BeingMade
 from reports.services import document, evidence, require_made
@@ -37,7 +37,7 @@ def execution_report(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpR
     if request.htmx:
         return HttpResponseClientRefresh()  # it was waited for
     if form is not Form.PAGE:
-        return download(made, form, execution_id)
+        return download(made, form, Execution.objects.get(pk=execution_id))
     body = mark_safe(made.decode())  # noqa: S308  (what our template made)
     context = {"execution": Execution.objects.get(pk=execution_id), "body": body}
     return render(request, "reports/report.html", context)
@@ -55,7 +55,8 @@ def execution_evidence(request: HtmxHttpRequest, execution_id: uuid.UUID) -> Htt
         return redirect("execution", execution_id)
     except NotFound as error:
         raise Http404 from error
-    return attachment(made, "application/zip", f"evidence-{execution_id}.zip")
+    run = Execution.objects.get(pk=execution_id)
+    return attachment(made, "application/zip", name_of("evidence", run, "zip"))
 
 
 def _being_made(request: HtmxHttpRequest, execution_id: uuid.UUID, wait: BeingMade) -> HttpResponse:

@@ -1,7 +1,7 @@
 // Draws the API's page, in the console's session.
 const place = document.getElementById("api");
 
-// Swagger UI has a dark scheme, and no idea when to use it: as the console, by the theme chosen there or the system's.
+// Swagger UI has a dark scheme, and no idea when to use it: by the console's theme, or the system's.
 const system = matchMedia("(prefers-color-scheme: dark)");
 const scheme = () => {
   const { theme } = document.documentElement.dataset;

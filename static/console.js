@@ -3,17 +3,17 @@ const byId = (id) => document.getElementById(id);
 const find = (s) => document.querySelector(s);
 const on = (names, act) => names.split(" ").forEach((name) => document.addEventListener(name, act));
 const live = () => byId("live");
-const polls = (each) => each?.getAttribute?.("hx-trigger")?.startsWith("every");
+const polls = (each) => each?.matches?.("[hx-trigger^=every]");
 const lost = byId("connection");
-let answeredAt = lost.dataset.now; // of what the page shows, by the server's clock
-let ahead = 0; // how far the server's clock is ahead of ours
+let answeredAt = lost.dataset.now; // by the server's clock
+let ahead = 0; // is the server's clock
 const now = () => Date.now() + ahead;
 
 // Times, in the words of templatetags/console.py.
-const two = (n) => String(n).padStart(2, "0");
+const pair = (n, unit, rest, small) => `${n} ${unit}${rest ? ` ${rest} ${small}` : ""}`;
 const span = (s) => {
   const [d, h, m] = [s / 86400, (s / 3600) % 24, (s / 60) % 60].map(Math.floor);
-  return d ? `${d} d ${h} h` : h ? `${h} h ${two(m)} min` : m ? `${m} min ${two(s % 60)} s` : `${s} s`;
+  return d ? pair(d, "d", h, "h") : h ? pair(h, "h", m, "min") : m ? pair(m, "min", s % 60, "s") : `${s} s`;
 };
 const SIZES = Object.entries({ day: 86400, hour: 3600, minute: 60, second: 1 });
 const ago = (s) => {
@@ -21,42 +21,66 @@ const ago = (s) => {
   const [name, size] = SIZES.find(([, size]) => s >= size);
   return new Intl.RelativeTimeFormat("en").format(-Math.floor(s / size), name);
 };
+// A full time as it is here: told on pointing at it, or instead of UTC for who has chosen so.
+const LOCAL = { hourCycle: "h23", dateStyle: "short", timeStyle: "long" };
+const here = (time) => new Date(time.dateTime).toLocaleString("sv", LOCAL);
+on("mouseover", ({ target }) => {
+  const time = target.closest?.("time[title]");
+  if (time && !time.title.includes("here")) time.title += ` · ${here(time)} here`;
+});
+const inLocalTime = () => {
+  for (const time of document.querySelectorAll("time[title]:not([data-ago], [data-elapsed], [data-here])")) {
+    time.dataset.here = time.textContent = here(time);
+  }
+};
 const tick = () => {
   if (document.hidden) return;
+  if (find("[data-times]")) inLocalTime();
   for (const time of document.querySelectorAll("time[data-ago], time[data-elapsed]")) {
     const seconds = Math.max(0, Math.floor((now() - Date.parse(time.dateTime)) / 1000));
     const text = "ago" in time.dataset ? ago(seconds) : span(seconds);
     if (time.textContent !== text) time.textContent = text;
   }
 };
+let read; // each is read once
 const readClock = () => {
-  ahead = (Date.parse((live() ?? lost).dataset.now) || Date.now()) - Date.now();
+  const at = (live() ?? lost).dataset.now;
+  if (at !== read) ahead = (Date.parse((read = at)) || Date.now()) - Date.now();
   tick();
 };
 
-// htmx fills the dialog from where its button would lead without a script.
+// What had the focus and is gone leaves it to what came in its place, its wave, the dialog or the title.
+let had;
+on("focusin", ({ target }) => (had = target));
+on("pointerdown", () => (had = null));
+const focusOn = (...places) => {
+  for (const each of places) if (document.activeElement === document.body) each?.focus({ preventScroll: true });
+};
+const refocus = () => {
+  if (had) focusOn(had, byId(had.id), find(`#${had.closest(".wave")?.id} summary`), find("dialog[open]"), find("h1"));
+};
+
+// htmx fills the dialog from where its button leads without a script.
 const dialog = byId("dialog");
-const menu = find(".menu");
-let opener = "";
+let opener;
 dialog.addEventListener("close", () => {
   dialog.replaceChildren();
-  byId(opener)?.focus();
+  had = opener;
+  refocus();
 });
 on("click", (event) => {
-  if (event.target.closest("dialog [data-close]")) {
-    event.preventDefault();
-    dialog.close();
-  }
-  if (!menu.contains(event.target)) menu.open = false;
+  if (!event.target.closest("dialog [data-close]")) return;
+  event.preventDefault();
+  dialog.close();
 });
 let keys = ""; // "g" is the first of two
 on("keydown", (event) => {
-  if (event.key === "Escape" && menu.open) {
-    menu.open = false;
-    menu.firstElementChild.focus();
+  if (event.key === "k" && (event.ctrlKey || event.metaKey) && !find("dialog[open]")) {
+    event.preventDefault();
+    byId("search-open")?.click();
   }
-  if (event.target.closest("input, select, textarea, dialog") || document.documentElement.dataset.keys) return;
-  if (event.ctrlKey || event.altKey || event.metaKey) return;
+  if (event.ctrlKey || event.altKey || event.metaKey || find("[data-keys]")) return;
+  if (event.target.closest("input, select, textarea, dialog")) return;
   keys += event.key;
   const found = find(`[data-key=${JSON.stringify(keys)}]`);
   if (keys !== "g") keys = "";
@@ -65,9 +89,34 @@ on("keydown", (event) => {
   found[found.matches("a") ? "click" : "focus"]();
 });
 
+// What was typed or ticked is not left behind without asking.
+let unsaved = find("form[data-guard=unsaved]");
+on("input change click", ({ type, target }) => {
+  if (target.closest("[data-discard]")) unsaved = false;
+  else if (target.closest("form[data-guard]") && (type !== "click" || target.closest("[hx-post]:not(input)"))) unsaved = true;
+});
+onbeforeunload = (event) => {
+  if (unsaved) event.preventDefault();
+};
+
+on("change", ({ target: all }) => {
+  if ("all" in all.dataset) all.closest("table").querySelectorAll(".pick :enabled").forEach((each) => (each.checked = all.checked));
+});
+
+on("click", async ({ target }) => {
+  const button = target.closest("[data-copy]");
+  if (!button) return;
+  await navigator.clipboard.writeText(button.dataset.copy);
+  byId("announcer").textContent = "Copied";
+  button.dataset.done = "1";
+  setTimeout(() => delete button.dataset.done, 2000);
+});
+
 // A form is sent once, unless its answer is a file.
 on("submit", (event) => {
   const form = event.target;
+  sessionStorage.said = said;
+  if ("guard" in form.dataset) unsaved = false;
   if (form.method !== "post" || form.matches("[hx-post], [data-again]")) return;
   if (form.dataset.sent) event.preventDefault();
   form.dataset.sent = "1";
@@ -76,8 +125,8 @@ onpageshow = (event) => event.persisted && location.reload();
 
 // What a person opened, closed or scrolled stays so.
 const chosen = new Map();
-const asked = new URLSearchParams(location.search).get("wave"); // one that the address opens
-if (asked) chosen.set(`wave-${Number(asked) + 1}-servers`, true);
+const asked = new URLSearchParams(location.search).get("wave");
+if (asked) chosen.set(`wave-${+asked + 1}-servers`, true);
 on("click", (event) => {
   const details = event.target.closest("summary")?.parentElement;
   if (details?.id) setTimeout(() => chosen.set(details.id, details.open));
@@ -92,7 +141,7 @@ on("htmx:oobBeforeSwap", ({ detail }) => {
 });
 on("htmx:oobAfterSwap", ({ detail }) => areas(detail).forEach((each, at) => each.scrollTo(...(scrolled[at] ?? [0, 0]))));
 
-// Polls: none while nobody looks, one at once when somebody does. An error never takes a page's place.
+// Polls: none while nobody looks, one when somebody does. An error never takes a page's place.
 on("htmx:beforeRequest", (event) => {
   if (!polls(event.detail.elt)) find(".unanswered")?.remove();
   else if (document.hidden) event.preventDefault();
@@ -107,41 +156,51 @@ on("htmx:beforeSwap", ({ detail }) => {
 on("htmx:sendError htmx:timeout htmx:responseError", ({ detail }) => {
   const status = detail.xhr?.status;
   if (status === 401) return; // htmx goes to the sign-in
-  const place = detail.elt.closest("dialog") ?? find("dialog[open]") ?? byId("main");
-  if (!polls(detail.elt)) return place.prepend(byId("unanswered").content.cloneNode(true));
+  if (!polls(detail.elt)) return (find("dialog[open]") ?? byId("main")).prepend(byId("unanswered").content.cloneNode(true));
   if (status === 403 || status === 404) return location.reload();
   if (!lost.hidden) return;
   const time = lost.querySelector("time");
   time.dateTime = new Date(answeredAt).toISOString();
-  time.title = `${time.dateTime.slice(0, 10)} ${time.dateTime.slice(11, 19)} UTC`;
-  time.textContent = time.title;
+  time.textContent = time.title = time.dateTime.replace("T", " ").replace(/\..*/, " UTC");
   lost.hidden = false;
 });
 
-// After a swap htmx tells of the request at the parent: what asked, and was replaced, is in the request alone.
+// What asked, and was replaced, is in the request alone.
 on("htmx:afterRequest", ({ detail }) => {
-  const asked = polls(detail.requestConfig?.elt) || !find("[hx-trigger^=every]");
-  if (!asked || !detail.successful) return;
+  setTimeout(refocus, 50);
+  const polled = polls(detail.requestConfig?.elt);
   const header = (name) => detail.xhr.getResponseHeader(name);
+  if (!polled && !header("HX-Redirect")) delete sessionStorage.said;
+  if (!detail.successful || (!polled && find("[hx-trigger^=every]"))) return;
   answeredAt = Date.parse(header("Date")) || now();
   const told = find("#told time");
   if (told && header("X-Told-At")) told.dateTime = header("X-Told-At");
   lost.hidden = true;
 });
 
-// A change of state is said once.
-let said = live()?.dataset.say;
+// A change is said once: behind a form by the page that it leads to.
+const told = () => `${byId("done")?.innerText ?? ""}\n${live()?.dataset.say ?? ""}`;
+let said = sessionStorage.said ?? told();
+const tell = () => {
+  if ("said" in sessionStorage) return;
+  const news = told().split("\n").filter((each) => !said.split("\n").includes(each));
+  said = told();
+  if (news.length) byId("announcer").textContent = news.join(" ");
+};
 on("htmx:afterSwap", () => {
   if (dialog.childElementCount && !dialog.open) {
-    opener = document.activeElement.id;
+    opener = document.activeElement;
     dialog.showModal();
+    dialog.focus();
   }
-  const { say, title } = live()?.dataset ?? {};
-  if (!say) return;
-  document.title = title;
-  if (say !== said) byId("announcer").textContent = said = say;
+  tell();
+  document.title = live()?.dataset.title ?? document.title;
   readClock();
 });
+find("h1")?.setAttribute("tabindex", "-1");
+if ("said" in sessionStorage) focusOn(find("main [autofocus]"), find("h1"));
+delete sessionStorage.said;
+setTimeout(tell, 500);
 
 find(".sidenav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 readClock();

@@ -1,4 +1,4 @@
-// Warns two minutes before the session ends, and leaves when it has. Every answer says when and why.
+// Warns two minutes before the session ends, and leaves when it has. Answers say when and why.
 {
   const warning = document.getElementById("session-warning");
   const WARN_SECONDS = 120;
@@ -38,7 +38,7 @@
     const [limit, at] = (told = end).split(" ");
     const time = warning.querySelector("time");
     time.dateTime = at;
-    time.textContent = `${at.slice(0, 10)} ${at.slice(11, 19)} UTC`;
+    time.textContent = at.replace("T", " ").replace("Z", " UTC");
     for (const each of warning.querySelectorAll("[data-limit]")) each.hidden = each.dataset.limit !== limit;
     signIn("again");
     warning.showModal();

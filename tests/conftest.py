@@ -1,24 +1,40 @@
 """Fixtures that tests of several rooms share."""
 
+import math
+import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import asdict
 
 import pytest
 from django.conf import settings
 from django.core.cache import cache
 from django.test import TransactionTestCase, override_settings
+from hypothesis import HealthCheck
+from hypothesis import settings as of_hypothesis
 from pytest_django import DjangoDbBlocker
 
+from accounts import registry
 from drs import account
 from drs_simulator.testing import NearSimulator, RunningSimulator, running_simulator
 from drs_simulator.world.state_file import Settings
 from drsorch_site import health
 from executions.observing import drs_answers, status_checks
+from tests.databases import own_database
 from tests.environment import SIMULATOR_PORT
 from tests.support.api_client import Api, make_user
 from tests.support.emptying import empty_database
 from tests.support.processes import end_other_sessions
 from tests.support.still import simulator_clock
+
+# Daily the same examples again: what fails does so because of a change. A slow machine is no fault of what is tested.
+of_hypothesis.register_profile(
+    "ours",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize="TEST_EVERY_PACK" not in os.environ,  # script/test --all
+)
+of_hypothesis.load_profile("ours")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -45,11 +61,18 @@ def quick_emptying() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """A killed engine's sessions may outlive it at PostgreSQL for a moment; the test database goes all the same."""
-    yield
-    with django_db_blocker.unblock():
-        end_other_sessions()
+def django_db_setup(
+    django_test_environment: None, django_db_modify_db_settings: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[None]:
+    """Instead of pytest-django's, which migrates in each process. A killed engine's sessions may outlive it at
+    PostgreSQL for a moment; the test database goes all the same."""
+    with ExitStack() as stack:
+        with django_db_blocker.unblock():
+            stack.enter_context(own_database())
+        yield
+        with django_db_blocker.unblock():
+            end_other_sessions()
+            stack.close()
 
 
 @pytest.fixture(scope="session")
@@ -83,6 +106,12 @@ def sign_in(db: None) -> Callable[..., Api]:
 def admin(sign_in: Callable[..., Api]) -> Api:
     """Somebody who may do everything, over HTTP."""
     return sign_in("admin")
+
+
+@pytest.fixture(autouse=True)
+def no_other_accounts() -> None:
+    """No test knows another's accounts, nor asks for them until it has made one."""
+    registry._kept = registry._Kept(until=math.inf)
 
 
 @pytest.fixture(autouse=True)

@@ -19,17 +19,27 @@ def cases_of(decorators: Sequence[ast.expr]) -> Iterator[str]:
 
 
 def played() -> dict[str, list[str]]:
-    """The tests of each case that any test is marked with, as `file::name`."""
+    """The tests of each case that any test is marked with, as `file::name`, or `file` where all of it is."""
     found: dict[str, list[str]] = defaultdict(list)
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         text = path.read_text()
         if "mark.field(" not in text:
             continue
-        for node in ast.walk(ast.parse(text)):
+        tree = ast.parse(text)
+        for case in of_the_file(tree):
+            found[case].append(f"{path.relative_to(ROOT)}")
+        for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 for case in cases_of(node.decorator_list):
                     found[case].append(f"{path.relative_to(ROOT)}::{node.name}")
     return found
+
+
+def of_the_file(tree: ast.Module) -> Iterator[str]:
+    """The cases that `pytestmark` names: every test of the file plays them."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark":
+            yield from cases_of(node.value.elts if isinstance(node.value, ast.List) else [node.value])
 
 
 def key(case: str) -> tuple[str, int]:

@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
             item.add_marker("changed")
     yield
     # What takes longest begins first, so that no worker has it alone at the end. Otherwise the order stays as it is.
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    items.sort(key=lambda item: not any(map(item.get_closest_marker, ("slow", "browser"))))
 
 
 def commits(item: pytest.Item) -> bool:

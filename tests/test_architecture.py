@@ -17,15 +17,30 @@ ROOT = Path(__file__).resolve().parent.parent
 EVERYWHERE = {"audit", "contract"}
 ROOMS = {
     "drsorch_site": {"doctor", "reports", "executions", "notify", "plans", "protection", "identity", "console", "drs"}
+    | {"accounts", "documents", "drill_requests", "findings", "manual", "native_plans", "runbooks", "schedules"}
     | {"drsorch_verify"}
     | EVERYWHERE,
-    "reports": {"executions", "plans", "protection", "console", "drs", "drsorch_verify"} | EVERYWHERE,
-    "doctor": {"executions", "notify", "plans", "protection", "console", "drs"} | EVERYWHERE,
+    "takeover": {"documents", "runbooks", "schedules", "reports", "executions", "native_plans", "notify", "identity"}
+    | {"accounts", "findings", "plans", "protection", "drs", "drsorch_verify"}
+    | EVERYWHERE,
+    "runbooks": {"accounts", "reports", "plans", "protection", "console", "drs"} | EVERYWHERE,
+    "findings": {"executions", "plans", "console"} | EVERYWHERE,
+    "reports": {"accounts", "findings", "executions", "plans", "protection", "console", "drs", "drsorch_verify"}
+    | EVERYWHERE,
+    "doctor": {"accounts", "executions", "notify", "plans", "protection", "console", "drs"} | EVERYWHERE,
+    "documents": {"accounts", "notify", "plans", "protection", "console", "drs", "drsorch_verify"} | EVERYWHERE,
+    "drill_requests": {"executions", "plans", "protection", "console"} | EVERYWHERE,
+    "schedules": {"executions", "notify", "plans", "protection", "console"} | EVERYWHERE,
+    "manual": {"console"} | EVERYWHERE,
     "drsorch_verify": set(),
-    "executions": {"notify", "plans", "protection", "console", "drs"} | EVERYWHERE,
-    "notify": {"plans", "protection", "console", "drs"} | EVERYWHERE,
-    "plans": {"protection", "console", "drs"} | EVERYWHERE,
-    "protection": {"console", "drs"} | EVERYWHERE,
+    "drsorch_cli": {"drsorch_verify"},
+    "native_plans": {"accounts", "plans", "protection", "console", "drs"} | EVERYWHERE,
+    "executions": {"native_plans", "accounts", "notify", "plans", "protection", "console", "drs", "drsorch_verify"}
+    | EVERYWHERE,
+    "notify": {"accounts", "plans", "protection", "console", "drs"} | EVERYWHERE,
+    "plans": {"accounts", "protection", "console", "drs"} | EVERYWHERE,
+    "protection": {"accounts", "console", "drs"} | EVERYWHERE,
+    "accounts": {"console", "drs"} | EVERYWHERE,
     "identity": {"console"} | EVERYWHERE,
     "console": {"contract"},
     "audit": {"console", "contract"},
@@ -42,7 +57,7 @@ FLOORS = (
     {"launching", "terminating", "metrics"},
     {"observing", "measuring", "readiness"},
     {"runs"},
-    {"models", "querysets", "queue", "pacemaker", "brokers", "states", "codes"},
+    {"models", "querysets", "queue", "pacemaker", "installation", "brokers", "states", "codes"},
 )
 # What crosses a floor sideways or upwards, and why.
 NAMED = {
@@ -55,6 +70,7 @@ NAMED = {
     ("querysets", "states"): "what is asked of columns of statuses",
     ("querysets", "codes"): "what is asked of columns of codes",
     ("pacemaker", "models"): "its row",
+    ("installation", "models"): "its row",
 }
 
 # Packages that only a few files may import, so that what they bring in stays in one place.
@@ -62,14 +78,17 @@ BROKERS = "executions/brokers.py"
 # Beside DRS itself: a queue as a broker, a topic and a mail service that notifications leave by.
 AWS = (
     "drs/client.py",
+    "drs/native_plans.py",
     "drs/classify_errors.py",
     "drs/account.py",
+    "drs/roles.py",
     "drs/surroundings.py",
     "drs/status_checks.py",
     "drs_simulator/",
     BROKERS,
     "notify/channels/sns.py",
     "notify/channels/ses.py",
+    "notify/channels/eventbridge.py",
     "reports/archiving/archive_store.py",
 )
 QUEUE = ("executions/queue.py", "executions/tasks.py", "executions/management/commands/engine.py", BROKERS)
@@ -83,7 +102,7 @@ KEEPERS = {
     "environs": SETTINGS,
     "dj_database_url": ("drsorch_site/configuration/databases.py",),
 }
-READ_ENVIRONMENT = (*SETTINGS, "manage.py", "drsorch_site/wsgi.py")
+READ_ENVIRONMENT = (*SETTINGS, "manage.py", "drsorch_site/wsgi.py", "drsorch_cli/")  # a program of its own
 NAMELESS = {"core", "common", "util", "utils", "helper", "helpers"}
 
 COMMAND = re.compile(r"/management/commands/|/__main__\.py$")
@@ -138,7 +157,9 @@ def import_problem(path: str, module: str) -> str:
         return problem
     if product(path) and package in KEEPERS and not kept_by(path, KEEPERS[package]):
         return f"only {', '.join(KEEPERS[package])} may import {package}"
-    if room in ("drs", "drs_simulator", "drsorch_verify") and package.startswith(("django", "rest_framework")):
+    if room in ("drs", "drs_simulator", "drsorch_verify", "drsorch_cli") and package.startswith(
+        ("django", "rest_framework")
+    ):
         return f"{room} is plain Python: no Django"
     return ""
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, assert_never
 
@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from heroicons.templatetags.heroicons import heroicon_outline
 
-from contract.clock import unix, utc
+from contract.clock import span, stamp, unix, utc
 from contract.naming import confirmation
 from contract.status import Status, Tone
 
@@ -48,7 +48,7 @@ SPINNER = mark_safe(
 )
 
 
-_NAMED = re.compile(r"""{% icon ["']([a-z-]+)["'] %}""")
+_NAMED = re.compile(r"""{% icon(?:_again)? ["']([a-z-]+)["'] %}""")
 
 
 @lru_cache(maxsize=64)
@@ -74,7 +74,14 @@ def icon(name: str) -> SafeString:
 @register.simple_tag
 def tone_icon(tone: Tone) -> SafeString:
     """The icon that stands for a tone."""
-    return icon(icon_of(tone))
+    return _from_sprite(icon_of(tone))
+
+
+@lru_cache(maxsize=64)
+def _from_sprite(name: str) -> SafeString:
+    """An icon of a status, by reference: it is drawn once a page, and polls send no drawing."""
+    spins = mark_safe(' class="spin"') if name == OWN_ICON else ""
+    return format_html('<svg aria-hidden="true"{}><use href="#i-{}"/></svg>', spins, name)
 
 
 def status_icons() -> list[str]:
@@ -86,17 +93,27 @@ def status_icons() -> list[str]:
 @lru_cache(maxsize=1)
 def sprite() -> SafeString:
     """The icons of all statuses, drawn once a page: a run of 1,000 servers refers to them 2,000 times."""
-    drawn = [(f"i-{name}", _outline(name)) for name in status_icons()] + [("i-spinner", SPINNER)]
+    return drawn_once(*status_icons(), OWN_ICON)
+
+
+@register.simple_tag
+def drawn_once(*names: str) -> SafeString:
+    """Icons that a page has many times, for `icon_again`."""
+    drawn = [(f"i-{name}", icon(name)) for name in names]
     symbols = [svg.replace("<svg", f'<symbol id="{key}"').replace("</svg>", "</symbol>") for key, svg in drawn]
     return mark_safe(f"<svg hidden>{''.join(symbols)}</svg>")  # noqa: S308  (icons of the package)
+
+
+@register.simple_tag
+def icon_again(name: str) -> SafeString:
+    """An icon of those that the page has drawn once."""
+    return format_html('<svg aria-hidden="true"><use href="#i-{}"/></svg>', name)
 
 
 @lru_cache(maxsize=256)
 def _status(kind: type[Status], value: str, pill: bool) -> SafeString:
     each = kind.of(value)
-    name = ICONS_BY_VALUE.get(value) or icon_of(each.tone)
-    spins = mark_safe(' class="spin"') if name == OWN_ICON else ""
-    picture = format_html('<svg aria-hidden="true"{}><use href="#i-{}"/></svg>', spins, name)
+    picture = _from_sprite(ICONS_BY_VALUE.get(value) or icon_of(each.tone))
     shape = mark_safe(" data-pill") if pill else ""
     return format_html('<span class="status" data-tone="{}"{}>{}{}</span>', each.tone, shape, picture, each.label)
 
@@ -113,14 +130,10 @@ def purpose(kind: Status) -> SafeString:
     return format_html('<span class="tag" data-tone="{}">{}</span>', kind.tone, kind.label)
 
 
-def _stamp(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
 def _time(moment: datetime, attribute: str, text: str) -> SafeString:
     return format_html(
         '<time datetime="{}" title="{}"{}>{}</time>',
-        _stamp(moment),
+        stamp(moment),
         utc(moment),
         mark_safe(attribute),  # noqa: S308  (ours, see the callers)
         text,
@@ -142,7 +155,7 @@ def elapsed(start: datetime | None, end: datetime | None = None, bare: bool = Fa
         return "–"
     if bare:
         text = duration_text(_between(start, end or timezone.now()))
-        return text if end else format_html('<time datetime="{}" data-elapsed>{}</time>', _stamp(start), text)
+        return text if end else format_html('<time datetime="{}" data-elapsed>{}</time>', stamp(start), text)
     if end is None:
         return _time(start, " data-elapsed", duration_text(timezone.now() - start))
     return format_html('<span title="{} to {}">{}</span>', utc(start), utc(end), duration_text(_between(start, end)))
@@ -189,16 +202,9 @@ def duration(seconds: int | None) -> str:
     return "–" if seconds is None else duration_text(timedelta(seconds=seconds))
 
 
-def duration_text(span: timedelta) -> str:
-    """The same words as console.js makes: 12 s, 6 min 02 s, 3 h 05 min, 4 d 2 h."""
-    seconds = max(0, int(span.total_seconds()))
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min {seconds % 60:02} s"
-    if seconds < 86400:
-        return f"{seconds // 3600} h {seconds // 60 % 60:02} min"
-    return f"{seconds // 86400} d {seconds // 3600 % 24} h"
+def duration_text(length: timedelta) -> str:
+    """The same words as reports and console.js have: 12 s, 6 min 2 s, 3 h 5 min, 4 d 2 h."""
+    return span(max(0, int(length.total_seconds())))
 
 
 def ago_text(span: timedelta) -> str:

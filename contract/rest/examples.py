@@ -33,6 +33,7 @@ OURS: dict[str, dict[str, Any]] = {
     "createProtectionGroup": {
         "accountId": "123456789012",
         "owner": "admin@example.com",
+        "labels": {},
         "serverCount": 2,
         "serverDetails": [],
         "serverDetailsAsOf": 1702656000,

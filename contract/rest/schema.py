@@ -22,6 +22,7 @@ STATUSES = {
     "INVALID_REGION": 400,
     "INVALID_SERVER_IDS": 400,
     "REGION_IMMUTABLE": 400,
+    "ACCOUNT_IMMUTABLE": 400,
     "PLAN_HAS_NO_WAVES": 400,
     "EXECUTION_NOT_PAUSED": 400,
     "WAVE_NOT_RETRYABLE": 400,
@@ -36,19 +37,28 @@ STATUSES = {
     "REGION_NOT_ENABLED": 400,
     "UNAUTHENTICATED": 401,
     "FORBIDDEN": 403,
+    "APPROVER_IS_STARTER": 403,
     "NOT_FOUND": 404,
     "METHOD_NOT_ALLOWED": 405,
+    "ACCOUNT_EXISTS": 409,
+    "ACCOUNT_NAME_EXISTS": 409,
+    "ACCOUNT_IN_USE": 409,
     "PG_NAME_EXISTS": 409,
     "SERVER_ASSIGNMENT_CONFLICT": 409,
     "PG_IN_ACTIVE_EXECUTION": 409,
     "SERVER_IN_USE_BY_PLAN": 409,
     "PG_IN_USE": 409,
     "RP_NAME_EXISTS": 409,
+    "ROLE_GIVEN": 409,
     "PLAN_HAS_ACTIVE_EXECUTION": 409,
     "PLAN_ALREADY_EXECUTING": 409,
     "SERVER_CONFLICT": 409,
     "WAVE_HAS_BEGUN": 409,
+    "GATE_NEEDS_APPROVALS": 409,
+    "GATE_CHANGED": 409,
     "PRODUCTION_RUNNING": 409,
+    "NATIVE_PLAN_BUSY": 409,
+    "NATIVE_PLAN_IS_COPY": 409,
     "VERSION_CONFLICT": 412,
     "PAYLOAD_TOO_LARGE": 413,
     "UNSUPPORTED_MEDIA_TYPE": 415,
@@ -96,6 +106,7 @@ def describes(
     summary: str,
     *,
     answers: Mapping[int, type],
+    many: bool = False,
     body: type[Serializer[Any]] | None = None,
     query: type[Serializer[Any]] | None = None,
     headers: Sequence[OpenApiParameter] = (),
@@ -103,9 +114,12 @@ def describes(
     refusals: Sequence[str] = (),
 ) -> Callable[[View], View]:
     """For a method of a view. `name` is the operation's id, `refusals` its own codes beside those of any request,
-    `files` the media types of files that it may answer with."""
+    `files` the media types of files that it may answer with. `many` stands for a list of its answer's shape."""
     codes = [*ANY_REQUEST, *(WITH_BODY if body else ()), *refusals]
-    responses: dict[Any, Any] = {status: _reference(shape) for status, shape in answers.items()}
+    responses: dict[Any, Any] = {
+        status: {"type": "array", "items": _reference(shape)} if many else _reference(shape)
+        for status, shape in answers.items()
+    }
     responses |= {(200, kind): OpenApiTypes.BINARY for kind in files}
     by_status: dict[int, list[str]] = defaultdict(list)
     for code in codes:

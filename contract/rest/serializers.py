@@ -12,6 +12,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
 from contract.errors import MOST_FAULTS, PATH_MAX, Invalid
+from contract.labels.rules import MOST, VALUE_MAX, Label
 from contract.rest.handlers import flat
 
 _ID = re.compile(r"ID(s?)(?=[A-Z]|$)")
@@ -46,6 +47,20 @@ class Text(serializers.CharField):
         if not isinstance(data, str):
             raise ValidationError(["A string is expected."])
         return super().to_internal_value(data)
+
+
+class Labels(serializers.Field[Any, Any, Any, Any]):
+    """An object of strings, read as pairs; what they may be is for the service to judge."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        value = {"type": "string", "maxLength": VALUE_MAX}
+        set_override(self, "field", {"type": "object", "additionalProperties": value, "maxProperties": MOST})
+
+    def to_internal_value(self, data: object) -> list[Label]:
+        if not isinstance(data, dict) or not all(isinstance(value, str) for value in data.values()):
+            raise ValidationError(['An object of strings is expected, such as {"app": "payments"}.'])
+        return list(data.items())
 
 
 class Whole(serializers.IntegerField):
@@ -159,8 +174,13 @@ NAME = {"minLength": 1, "maxLength": 128}
 DESCRIPTION = {"maxLength": 512}
 SERVER_IDS = {"minItems": 1, "uniqueItems": True}
 PLAN_ID = {"format": "uuid"}
+ACCOUNT = {"pattern": "^[0-9]{12}$"}
 LIMIT = {"type": "integer", "minimum": 1, "maximum": 100, "default": 50}
 LIMIT_OF_ALL = {"type": "integer", "minimum": 1, "maximum": 100, "description": "Without it all are answered."}
+LABEL = {
+    "maxItems": MOST,
+    "description": "`key=value`, or `key` for any value; given several times, what has all of them.",
+}
 TOKEN = {"minLength": 1, "description": "The nextToken of the page before."}
 UNIX_SECONDS = {"type": "integer", "minimum": 0, "maximum": 99_999_999_999}
 
@@ -223,11 +243,15 @@ def read_body(request: Request, shape: type[S]) -> dict[str, Any]:
 
 
 def read_query(request: Request, shape: type[S]) -> dict[str, Any]:
-    """The validated query parameters; a parameter given twice is refused."""
-    twice = [name for name, values in request.query_params.lists() if len(values) > 1]
+    """The validated query parameters; one given twice is refused, unless it is a list."""
+    given = dict(request.query_params.lists())
+    several = {name for name, field in shape().fields.items() if isinstance(field, Texts)}
+    twice = [name for name, values in given.items() if len(values) > 1 and spelling(name) not in several]
     if twice:
         raise Invalid({name: ["Given more than once. Send it once."] for name in twice})
-    return _validated(shape(data=request.query_params.dict()))
+    return _validated(
+        shape(data={name: values if spelling(name) in several else values[-1] for name, values in given.items()})
+    )
 
 
 def _validated(given: StrictSerializer) -> dict[str, Any]:

@@ -13,24 +13,27 @@ from rest_framework.views import APIView
 
 from contract.errors import BadRequest, NotFound
 from contract.rest.answers.unchanged import is_known, tag_of_bytes
-from contract.rights import AnyOf
+from contract.rights import AnyOf, Shows, enter, holds
 
 
 class ApiView(APIView):
     """A view of the API. One address, its methods. Answers are the asker's own: no cache keeps them.
 
     `rights` says by method what is needed at the least. That is looked at before a byte of the body is read, so that
-    nobody makes us work on what they may not send; services look at the very right.
+    nobody makes us work on what they may not send; services look at the very right. `shows` is for addresses that name
+    no single thing.
     """
 
     rights: ClassVar[Mapping[str, AnyOf]] = {}
+    shows: ClassVar[Shows] = Shows.EVERYTHING
 
     http_method_names = ["get", "head", "post", "put", "delete"]
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
+        enter(request.user, kwargs, self.shows)
         if needed := self.rights.get(request.method or ""):
-            needed.require(request.user.has_perm)
+            needed.require(holds(request.user))
         if "Transfer-Encoding" in request.headers and not request.headers.get("Content-Length"):
             # The gateway interface shows no body without its length: it would be silently ignored.
             raise BadRequest("MALFORMED_JSON", "Send the body in one piece, with a Content-Length.")
@@ -55,6 +58,8 @@ def _unless_known(request: HttpRequest, response: Response) -> None:
 
 class NothingHere(ApiView):
     """Every other address: told to those who are signed in."""
+
+    shows = Shows.NOTHING
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)

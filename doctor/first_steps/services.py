@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
+from accounts import registry
+from accounts.registry import way_of
 from audit.actor import Actor
 from audit.journal import attempt
 from contract.errors import Invalid
@@ -55,7 +57,13 @@ def _groups(actor: Actor, suggestion: Suggestion, name: str, servers: Sequence[S
     missing = [each.pk for each in servers if each.pk not in known]
     groups = list(dict.fromkeys(each.group_id for each in known.values()))
     if missing:
-        made = create_group(actor=actor, name=_free_name(name), region=suggestion.region, source_server_ids=missing)
+        made = create_group(
+            actor=actor,
+            name=_free_name(name),
+            region=suggestion.region,
+            account_id=suggestion.account,
+            source_server_ids=missing,
+        )
         groups.append(made.pk)
     return groups
 
@@ -69,7 +77,10 @@ def plan_of_one(*, actor: Actor, server: SourceServer) -> RecoveryPlan:
         return known
     assignment = grouped([server]).get(server.pk)
     if assignment is None:
-        group = create_group(actor=actor, name=_free_name(name), region=server.region, source_server_ids=[server.pk]).pk
+        account = way_of(server.account_id)
+        group = create_group(
+            actor=actor, name=_free_name(name), region=server.region, account_id=account, source_server_ids=[server.pk]
+        ).pk
     else:
         group = assignment.group_id
     return create_plan(actor=actor, name=name, waves=[WaveSpec("First drill", [group], [server.pk])])
@@ -85,7 +96,8 @@ def _free_name(name: str) -> str:
 def scan(*, actor: Actor) -> None:
     """Read every region in which DRS exists into the inventory, some at once; each failure is noted with its region."""
     actor.require("protection.add_protectiongroup", "scan all regions")
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    registry.known()  # so that threads without a database know which accounts have roles
+    with ThreadPoolExecutor(AT_ONCE, initializer=registry.without_database) as pool:
         readings = list(pool.map(fetch, known_regions()))
     for reading in readings:
         keep(reading)

@@ -69,12 +69,16 @@ def regions() -> list[RegionCount]:
     """Every region that was read, those with servers first."""
     counts = dict(
         SourceServer.objects.present()
+        .read_by("")
         .order_by()
         .values_list("region")
         .annotate(n=Count("pk"))
         .values_list("region", "n")
     )
-    rows = [RegionCount(row.region, counts.get(row.region, 0), _state(row)) for row in RegionInventory.objects.all()]
+    rows = [
+        RegionCount(row.region, counts.get(row.region, 0), _state(row))
+        for row in RegionInventory.objects.filter(way="")
+    ]
     return sorted(rows, key=lambda each: (-each.servers, bool(each.state), each.region))
 
 

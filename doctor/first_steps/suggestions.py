@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from accounts.registry import way_of
 from plans.models import WaveServer
 from protection.models import ServerAssignment, SourceServer
 
@@ -41,6 +42,7 @@ class Suggestion:
     key: str
     region: str
     name: str
+    account: str  # that is entered by its role; empty: our own credentials'
     tiers: Sequence[Tier]
 
     @property
@@ -58,20 +60,21 @@ def suggestions(ignored: Sequence[str] = ()) -> list[Suggestion]:
     """What tags and names suggest for servers that no plan recovers, the largest first."""
     planned = WaveServer.objects.values("assignment__source_server_id")
     free = SourceServer.objects.present().exclude(pk__in=planned).order_by("name", "pk")
-    found: dict[tuple[str, str], dict[str, list[SourceServer]]] = defaultdict(lambda: defaultdict(list))
+    found: dict[tuple[str, str, str], dict[str, list[SourceServer]]] = defaultdict(lambda: defaultdict(list))
     for server in free:
         application, tier = placed(server)
         if application:
-            found[server.region, application][tier].append(server)
-    made = [_suggestion(region, application, tiers) for (region, application), tiers in found.items()]
+            found[way_of(server.account_id), server.region, application][tier].append(server)
+    made = [_suggestion(*key, tiers) for key, tiers in found.items()]
     wanted = [each for each in made if each.key not in ignored]
     return sorted(wanted, key=lambda each: (-len(each.servers), each.name, each.region))[:SHOWN]
 
 
-def _suggestion(region: str, application: str, tiers: Mapping[str, Sequence[SourceServer]]) -> Suggestion:
+def _suggestion(account: str, region: str, application: str, tiers: Mapping[str, Sequence[SourceServer]]) -> Suggestion:
     ordered = sorted((Tier(name, servers) for name, servers in tiers.items()), key=lambda each: (each.rank, each.name))
     name = application if not application.islower() else application.replace("-", " ").capitalize()
-    return Suggestion(f"{region}/{application.lower()}", region, name, ordered)
+    key = "/".join(filter(None, (account, region, application.lower())))
+    return Suggestion(key, region, name, account, ordered)
 
 
 def placed(server: SourceServer) -> tuple[str, str]:

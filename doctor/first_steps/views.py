@@ -1,11 +1,11 @@
 """The first steps on the dashboard, and what their buttons do."""
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_POST, require_safe
 
 from audit.request_actor import actor_for
-from console.pages import HtmxHttpRequest
+from console.pages import HtmxHttpRequest, go
 from contract.errors import DomainError
 from doctor.api import ADMIN
 from doctor.first_steps import services
@@ -61,7 +61,7 @@ def _ignored(request: HttpRequest) -> list[str]:
 @require_POST
 def scan_regions(request: HttpRequest) -> HttpResponse:
     services.scan(actor=actor_for(request))
-    return redirect("dashboard")
+    return go(request, "AWS was asked for its regions: what each has stands among the first steps.", "dashboard")
 
 
 def _suggestion(request: HttpRequest) -> Suggestion:
@@ -86,14 +86,14 @@ def accept_suggestion(request: HttpRequest) -> HttpResponse:
         )
     except DomainError as error:
         return _page(request, error)
-    return redirect("plan", plan.pk)
+    return go(request, f"“{plan.name}” was made, with its groups. Check it, then drill it.", "plan", plan.pk)
 
 
 @require_POST
 def ignore_suggestion(request: HttpRequest) -> HttpResponse:
     """For this session; a suggestion is no state of anything."""
     request.session[IGNORED] = sorted({*_ignored(request), _suggestion(request).key})
-    return redirect("dashboard")
+    return go(request, "The suggestion is left out until you sign out.", "dashboard")
 
 
 @require_POST
@@ -105,4 +105,4 @@ def drill_one(request: HttpRequest) -> HttpResponse:
         plan = services.plan_of_one(actor=actor_for(request), server=server)
     except DomainError as error:
         return _page(request, error)
-    return redirect("start-drill", plan.pk)
+    return go(request, f"“{plan.name}” was made, a plan of one server.", "start-drill", plan.pk)

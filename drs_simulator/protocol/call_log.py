@@ -19,6 +19,7 @@ class Call:
     params: dict[str, object]
     invocation_id: str = ""
     attempt: str = ""
+    caller: str = ""  # the ARN of whoever signed it
 
     def as_json(self) -> str:
         return json.dumps(asdict(self))

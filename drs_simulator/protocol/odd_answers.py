@@ -115,6 +115,14 @@ def _missing_rows(change: Change, item: Item) -> None:
         ]
 
 
+def _failed_rows(change: Change, item: Item) -> None:
+    if item.get("type") == "LAUNCH" and item.get("status") == "COMPLETED":
+        for row in change.rows(item):
+            if change.concerns(row["sourceServerID"]):
+                row.pop("recoveryInstanceID", None)
+                row["launchStatus"] = "FAILED"
+
+
 def _launch_actions(change: Change, item: Item) -> None:
     """They run on the instance; the job does not wait for them (likely)."""
     job = change.store.one("SELECT ends_at FROM job WHERE id = ?", str(item["jobID"]))
@@ -184,6 +192,7 @@ CHANGES: Mapping[str, Callable[[Change, Call, Item], Item]] = {
     "strange_jobs": _strange_jobs,
     "unknown_status": _each(lambda change, item: item.update(status=change.scenario.text("status"))),
     "late_rows": _each(_late_rows),
+    "failed_rows": _each(_failed_rows),
     "missing_rows": _each(_missing_rows),
     "launch_actions": _each(_launch_actions),
     "staging_error": _each(_staging_error),

@@ -22,23 +22,10 @@ from botocore.model import (
     StructureShape,
 )
 
-from drs_simulator.protocol import surroundings
+from drs_simulator.protocol import sts, surroundings
 from drs_simulator.world.errors import ApiError, invalid
 
-SIMULATED = (
-    "DescribeSourceServers",
-    "StartRecovery",
-    "DescribeJobs",
-    "DescribeJobLogItems",
-    "DescribeRecoveryInstances",
-    "TerminateRecoveryInstances",
-    "DescribeRecoverySnapshots",
-    "GetLaunchConfiguration",
-    "ListTagsForResource",
-    "TagResource",
-)
-STS_OPERATION = "GetCallerIdentity"
-QUERIES = {STS_OPERATION: "sts", "DescribeInstances": "ec2", "DescribeInstanceStatus": "ec2", **surroundings.QUERIES}
+QUERIES = {**sts.QUERIES, "DescribeInstances": "ec2", "DescribeInstanceStatus": "ec2", **surroundings.QUERIES}
 
 _CREDENTIAL = re.compile(
     r"AWS4-HMAC-SHA256 Credential=([^/,\s]+)/\d{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request, *"
@@ -93,6 +80,21 @@ class Identity:
 def service_model() -> ServiceModel:
     """botocore's description of DRS."""
     return ServiceModel(Loader().load_service_model("drs", "service-2"))
+
+
+SIMULATED = (
+    "DescribeSourceServers",
+    "StartRecovery",
+    "DescribeJobs",
+    "DescribeJobLogItems",
+    "DescribeRecoveryInstances",
+    "TerminateRecoveryInstances",
+    "DescribeRecoverySnapshots",
+    "GetLaunchConfiguration",
+    "ListTagsForResource",
+    "TagResource",
+    *(name for name in service_model().operation_names if "RecoveryPlan" in name),
+)
 
 
 @cache

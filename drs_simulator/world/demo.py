@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
-from drs_simulator.world.fleet import GIB, Fleet, FleetServer, server_id
+from drs_simulator.world.fleet import DEFAULT_ACCOUNT, GIB, Fleet, FleetServer, server_id
 
+SECOND_ACCOUNT = "444455556666"
+SECOND_ROLE = f"arn:aws:iam::{SECOND_ACCOUNT}:role/drsorch-target"
+SECOND_EXTERNAL_ID = "drsorch-demo"
 EAST, WEST = "us-east-1", "us-west-2"
 UBUNTU, RHEL = "Ubuntu 22.04.4 LTS", "Red Hat Enterprise Linux 8.9 (Ootpa)"
 WINDOWS = "Microsoft Windows Server 2019 Datacenter"
@@ -102,11 +106,20 @@ def _server(row: Row, hostname: str, number: int) -> FleetServer:
     )
 
 
-def demo_fleet() -> Fleet:
-    """The demo fleet; ids follow from hostnames through `server_id`."""
+def demo_fleet(accounts: int = 1) -> Fleet:
+    """The demo fleet; ids follow from hostnames through `server_id`. With two accounts the second, which is entered by
+    a role, has servers of the same names as the first has in us-east-1."""
     pairs = [(row, hostname) for row in TABLE for hostname in row.hostnames.split()]
     servers = tuple(_server(row, hostname, 10 + number) for number, (row, hostname) in enumerate(pairs))
-    return Fleet(servers, (EAST, WEST))
+    if accounts == 1:
+        return Fleet(servers, (EAST, WEST))
+    again = (each for each in servers if each.region == EAST)
+    others = (
+        replace(each, account=SECOND_ACCOUNT, id=server_id(f"{SECOND_ACCOUNT}/{each.hostname}")) for each in again
+    )
+    return Fleet(
+        (*servers, *others), (EAST, WEST), DEFAULT_ACCOUNT, {}, {SECOND_ROLE: {"externalId": SECOND_EXTERNAL_ID}}
+    )
 
 
 def demo_server_ids() -> dict[str, str]:

@@ -63,7 +63,8 @@ class FleetServer:
 
 @dataclass(frozen=True)
 class Fleet:
-    """All servers, the regions where DRS is initialized, and which access key belongs to which account.
+    """All servers, the regions where DRS is initialized, which access key belongs to which account, and the roles of
+    accounts that can be assumed, by ARN, with the external id that each asks for.
 
     An empty hostname means that the agent reported none.
     """
@@ -72,10 +73,11 @@ class Fleet:
     regions: tuple[str, ...] = ()
     account: str = DEFAULT_ACCOUNT
     accounts: Mapping[str, str] = field(default_factory=dict)
+    roles: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def initialized(self) -> set[tuple[str, str]]:
         """(account, region) pairs that do not answer UninitializedAccountException."""
-        everyone = {self.account, *self.accounts.values()}
+        everyone = {self.account, *self.accounts.values(), *(arn.split(":")[4] for arn in self.roles)}
         declared = {(account, region) for account in everyone for region in self.regions}
         return declared | {(server.account, server.region) for server in self.servers}
 
@@ -100,7 +102,8 @@ def server_from_json(raw: Mapping[str, object], account: str) -> FleetServer:
 
 
 def fleet_from_json(raw: Mapping[str, object]) -> Fleet:
-    """A fleet from `{"servers": [...], "regions": [...], "account": "…", "accounts": {access key: account}}`."""
+    """A fleet from `{"servers": [...], "regions": [...], "account": "…", "accounts": {access key: account},
+    "roles": {ARN: {"externalId": "…"}}}`."""
     account = str(raw.get("account", DEFAULT_ACCOUNT))
     servers = cast("list[Mapping[str, object]]", raw.get("servers", []))
     return Fleet(
@@ -108,6 +111,7 @@ def fleet_from_json(raw: Mapping[str, object]) -> Fleet:
         regions=tuple(cast("list[str]", raw.get("regions", []))),
         account=account,
         accounts=cast("Mapping[str, str]", raw.get("accounts", {})),
+        roles=cast("Mapping[str, Mapping[str, str]]", raw.get("roles", {})),
     )
 
 

@@ -13,11 +13,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, cast
 
+from drs_simulator.world.errors import ApiError
 from drs_simulator.world.fleet import FleetServer
-from drs_simulator.world.jobs import live_instance
+from drs_simulator.world.jobs import Place, Target, create_job, live_instance
 from drs_simulator.world.scenarios import Scenario
 from drs_simulator.world.state_file import Store
+
+if TYPE_CHECKING:
+    from mypy_boto3_drs.literals import InitiatedByType
 
 NEVER = 9e15
 
@@ -79,3 +84,21 @@ ACTIONS: Mapping[str, Callable[[Store, Scenario, float], list[str]]] = {
     "jobs_deleted": _delete_jobs,
     "other_account": _become_another,
 }
+
+
+def start_foreign_job(store: Store, region: str, options: Mapping[str, object], now: float) -> str:
+    """A job of somebody else on servers given by id or hostname. Raises ValueError when it cannot start."""
+    wanted = cast("list[str]", options["servers"])
+    rows = store.rows("SELECT body FROM server WHERE region = ?", region)
+    servers = [FleetServer(**json.loads(row["body"])) for row in rows]
+    chosen = [each for each in servers if each.id in wanted or each.hostname in wanted]
+    if len(chosen) != len(wanted) or not chosen:
+        raise ValueError(f"foreign_job needs servers of {region} by id or hostname, and its region")
+    place = Place(chosen[0].account, region)
+    initiated_by: InitiatedByType = "START_DRILL" if options["initiated_by"] == "START_DRILL" else "START_RECOVERY"
+    tags = cast("Mapping[str, str]", options["tags"])
+    try:
+        made = create_job(store, place, [Target(each) for each in chosen], initiated_by, tags, now)
+    except ApiError as error:
+        raise ValueError(f"{error.code}: {error.message}") from error
+    return made.spec.id

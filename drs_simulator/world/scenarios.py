@@ -11,13 +11,16 @@ from typing import cast
 
 from drs_simulator.world.fleet import FleetServer
 from drs_simulator.world.scenario_kinds import COMMON, Acts, Kind
+from drs_simulator.world.scenarios_of_accounts import OF_ACCOUNTS
 from drs_simulator.world.scenarios_of_answers import CHANGES, ITEMS, VIEWS
 from drs_simulator.world.scenarios_of_calls import LIVES_OF_JOBS, REFUSALS
 from drs_simulator.world.state_file import Store
 
-KINDS: Mapping[str, Kind] = {**REFUSALS, **LIVES_OF_JOBS, **VIEWS, **ITEMS, **CHANGES}
+KINDS: Mapping[str, Kind] = {**REFUSALS, **OF_ACCOUNTS, **LIVES_OF_JOBS, **VIEWS, **ITEMS, **CHANGES}
+FAULTS = (Acts.INSTEAD, Acts.BEFORE, Acts.AFTER)
 ASIDE = (
     "GetCallerIdentity",
+    "AssumeRole",
     "DescribeInstances",
     "DescribeInstanceStatus",
     "DescribeInstanceTypes",
@@ -51,11 +54,14 @@ class Scenario:
     def concerns_region(self, region: str) -> bool:
         return self.options["region"] in ("", region)
 
+    def concerns_account(self, account: str) -> bool:
+        return self.options.get("account", "") in ("", account)
+
     def concerns_operation(self, operation: str) -> bool:
         """STS and EC2 are only struck when named: a look-up there must not use up a strike meant for DRS."""
         chosen = self.options["operation"] or self.kind.operations
         names = [chosen] if isinstance(chosen, str) else cast("list[str]", chosen)
-        return operation in names if names else operation not in ASIDE
+        return operation in names or "*" in names if names else operation not in ASIDE
 
     def concerns_server(self, server: FleetServer) -> bool:
         servers = cast("list[str]", self.options["servers"])
@@ -72,7 +78,7 @@ def add(store: Store, name: str, options: Mapping[str, object]) -> Scenario:
     """Put a scenario in force. Raises ValueError for an unknown name, option or kind of value."""
     if name not in KINDS:
         raise ValueError(f"unknown scenario {name!r}; known: {', '.join(sorted(KINDS))}")
-    defaults = {**COMMON, **(KINDS[name].options or {})}
+    defaults = _defaults(KINDS[name])
     if unknown := sorted(set(options) - set(defaults)):
         raise ValueError(f"scenario {name} has no option {', '.join(unknown)}; it has {', '.join(defaults)}")
     for option, value in options.items():
@@ -80,6 +86,11 @@ def add(store: Store, name: str, options: Mapping[str, object]) -> Scenario:
     merged = {**defaults, **options}
     new_id = store.run("INSERT INTO scenario (name, options) VALUES (?, ?)", name, json.dumps(merged))
     return Scenario(new_id, name, merged, 0, 0)
+
+
+def _defaults(kind: Kind) -> Mapping[str, object]:
+    """Those that strike whole calls can be of one account: of AssumeRole, that of the role."""
+    return {**COMMON, **({"account": ""} if kind.acts in FAULTS else {}), **(kind.options or {})}
 
 
 def from_text(text: str) -> tuple[str, dict[str, object]]:
@@ -90,7 +101,7 @@ def from_text(text: str) -> tuple[str, dict[str, object]]:
     name, _, rest = text.partition(":")
     if name not in KINDS:
         raise ValueError(f"unknown scenario {name!r}; known: {', '.join(sorted(KINDS))}")
-    defaults = {**COMMON, **(KINDS[name].options or {})}
+    defaults = _defaults(KINDS[name])
     options: dict[str, object] = {}
     for pair in filter(None, rest.split(",")):
         option, _, value = pair.partition("=")
@@ -152,11 +163,11 @@ def strikes(store: Store, scenario: Scenario) -> bool:
     return hit
 
 
-def striking_call(store: Store, region: str, operation: str) -> Scenario | None:
+def striking_call(store: Store, region: str, operation: str, account: str = "") -> Scenario | None:
     """The first scenario that strikes this call as a whole, if any."""
-    faults = (Acts.INSTEAD, Acts.BEFORE, Acts.AFTER)
     for scenario in in_force(store, region):
-        if scenario.kind.acts in faults and scenario.concerns_operation(operation) and strikes(store, scenario):
+        concerned = scenario.kind.acts in FAULTS and scenario.concerns_account(account)
+        if concerned and scenario.concerns_operation(operation) and strikes(store, scenario):
             return scenario
     return None
 

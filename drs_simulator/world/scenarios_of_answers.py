@@ -7,6 +7,14 @@ from collections.abc import Mapping
 from drs_simulator.world.scenario_kinds import JOBS, LAUNCHERS, MODEL, REPORTS, SERVERS, SOURCES, Acts, Kind
 
 VIEWS: Mapping[str, Kind] = {
+    "snapshots_deleted": Kind(
+        Acts.VIEW,
+        "the recovery snapshots `ids` of `servers` do not exist any more; without ids, all of theirs",
+        "known: they end with their retention, and all of them with replication; unknown with which code StartRecovery"
+        " refuses one that is gone: here as ResourceNotFoundException, which names it",
+        {"servers": [], "ids": []},
+        ("DescribeRecoverySnapshots", "StartRecovery"),
+    ),
     "terminate_untold": Kind(
         Acts.VIEW,
         "an ended TERMINATE job's participants are PENDING, or (`emptied`) missing",
@@ -126,6 +134,15 @@ ITEMS: Mapping[str, Kind] = {
         "likely: listings of AWS are eventually consistent",
         {"servers": [], "seconds": 120.0},
         (*JOBS, "StartRecovery"),
+        field="A4",
+    ),
+    "failed_rows": Kind(
+        Acts.ITEM,
+        "LAUNCH jobs that have ended show rows of `servers` as FAILED, without an id; their instances run",
+        "unknown: whether DRS can call a launch failed whose instance stands, as one that it could not register or"
+        " whose template it could not update",
+        SERVERS,
+        JOBS,
         field="A4",
     ),
     "missing_rows": Kind(Acts.ITEM, "jobs never show rows of `servers`", REPORTS, SERVERS, JOBS, field="A4"),

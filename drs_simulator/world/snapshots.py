@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
+from drs_simulator.world import scenarios
 from drs_simulator.world.fleet import CUT_OFF, WITHOUT_SNAPSHOT, FleetServer
 from drs_simulator.world.state_file import Store
 from drs_simulator.world.timeline import hex_id
@@ -35,7 +37,17 @@ def snapshots(store: Store, server: FleetServer) -> list[RecoverySnapshot]:
         return []
     last_seen = store.clock.wall() - (lag_seconds(store, server) if server.state in CUT_OFF else 0.0)
     moments = sorted(set(_moments(int(last_seen))), reverse=True)
-    return [RecoverySnapshot(hex_id("pit-", server.id, moment), server.id, float(moment)) for moment in moments]
+    made = [RecoverySnapshot(hex_id("pit-", server.id, moment), server.id, float(moment)) for moment in moments]
+    return [each for each in made if not _is_deleted(store, server, each.id)]
+
+
+def _is_deleted(store: Store, server: FleetServer, snapshot_id: str) -> bool:
+    for each in scenarios.in_force(store, server.region):
+        if each.name == "snapshots_deleted" and each.concerns_server(server):
+            ids = cast("list[str]", each.options["ids"])
+            if not ids or snapshot_id in ids:
+                return True
+    return False
 
 
 def _moments(last_seen: int) -> Iterator[int]:

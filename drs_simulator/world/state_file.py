@@ -45,10 +45,28 @@ CREATE TABLE IF NOT EXISTS landing (
 CREATE TABLE IF NOT EXISTS scenario (
     id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, options TEXT NOT NULL,
     calls INTEGER NOT NULL DEFAULT 0, hits INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS native_plan (
+    arn TEXT PRIMARY KEY, account TEXT NOT NULL, region TEXT NOT NULL, name TEXT NOT NULL, description TEXT NOT NULL,
+    tags TEXT NOT NULL, token TEXT NOT NULL, created REAL NOT NULL, updated REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS native_step (
+    arn TEXT PRIMARY KEY, plan_arn TEXT NOT NULL, position INTEGER NOT NULL, name TEXT NOT NULL,
+    configuration TEXT NOT NULL, token TEXT NOT NULL, created REAL NOT NULL, updated REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS native_run (
+    arn TEXT PRIMARY KEY, account TEXT NOT NULL, region TEXT NOT NULL, plan_arn TEXT NOT NULL, mode TEXT NOT NULL,
+    status TEXT NOT NULL, started REAL NOT NULL, completed REAL, cancelled INTEGER NOT NULL DEFAULT 0,
+    error TEXT NOT NULL DEFAULT '', token TEXT NOT NULL, tags TEXT NOT NULL, snapshots TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS native_run_step (
+    arn TEXT PRIMARY KEY, run_arn TEXT NOT NULL, position INTEGER NOT NULL, name TEXT NOT NULL,
+    configuration TEXT NOT NULL, created REAL NOT NULL, status TEXT NOT NULL DEFAULT 'NOT_STARTED',
+    attempt INTEGER NOT NULL DEFAULT 1, job_id TEXT NOT NULL DEFAULT '', began REAL, ended REAL,
+    error TEXT NOT NULL DEFAULT '');
 CREATE TABLE IF NOT EXISTS journal (
     id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, operation TEXT NOT NULL, region TEXT NOT NULL,
     account TEXT NOT NULL, params TEXT NOT NULL, invocation_id TEXT NOT NULL, attempt TEXT NOT NULL,
     fault TEXT NOT NULL, status INTEGER, error TEXT NOT NULL, job_id TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS role_session (
+    access_key TEXT PRIMARY KEY, token TEXT NOT NULL, account TEXT NOT NULL, role TEXT NOT NULL, name TEXT NOT NULL,
+    expires REAL NOT NULL);
 CREATE INDEX IF NOT EXISTS journal_operation ON journal (operation, id);
 """
 # What state files of earlier versions lack.
@@ -58,7 +76,10 @@ LATER_COLUMNS = (
     ("instance", "end_state", "TEXT NOT NULL DEFAULT ''"),  # what it is since `ended_at`; empty: TERMINATED
     ("instance", "disconnected", "INTEGER NOT NULL DEFAULT 0"),
 )
-RUN_TABLES = ("job", "job_server", "instance", "landing", "scenario", "journal")
+RUN_TABLES = (
+    *("job", "job_server", "instance", "landing", "scenario", "journal"),
+    *("native_plan", "native_step", "native_run", "native_run_step"),
+)
 
 
 @dataclass(frozen=True)
@@ -96,6 +117,7 @@ class Store:
         self.settings = Settings(**json.loads(self.meta("settings", "{}")))
         self.account: str = self.meta("account", DEFAULT_ACCOUNT)
         self.accounts: Mapping[str, str] = json.loads(self.meta("accounts", "{}"))
+        self.roles: Mapping[str, Mapping[str, str]] = json.loads(self.meta("roles", "{}"))
         self.fleet_loaded_wall = float(self.meta("fleet_loaded_wall", str(self.clock.wall())))
         self.save_clock()
 
@@ -179,8 +201,14 @@ class Store:
             self.account, self.accounts = fleet.account, dict(fleet.accounts)
             self.set_meta("account", self.account)
             self.set_meta("accounts", json.dumps(self.accounts))
+            self.set_roles(fleet.roles)
             self.fleet_loaded_wall = self.clock.wall()
             self.set_meta("fleet_loaded_wall", str(self.fleet_loaded_wall))
+
+    def set_roles(self, roles: Mapping[str, Mapping[str, str]]) -> None:
+        """The roles that can be assumed, by ARN; sessions of one that is gone are refused."""
+        self.roles = dict(roles)
+        self.set_meta("roles", json.dumps(self.roles))
 
     def reset(self) -> None:
         """Forget jobs, instances, scenarios, surroundings and journal; fleet, settings, speed and virtual time stay."""

@@ -24,6 +24,7 @@ _NAMED = re.compile(
     | ( \b(?:bearer|basic)\s+ ) [a-z0-9._~+/=:-]{8,}
     | ( (?:password|passwd|secret|secret_key|secret_access_key|api_key|token|csrf\w{0,40}|session(?:id)?)
         ['"]?\s*[:=]\s*['"]? ) [^\s'"&,;)}\]]{4,}
+    | ( \bdrsorch_(?=[\w-]{43}) ) [\w-]{43}
     | ( [?&](?:code|state|id_token|access_token|refresh_token)= ) [^\s&'"]+
     """
 )

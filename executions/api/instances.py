@@ -12,11 +12,12 @@ from contract.errors import Invalid
 from contract.rest.schema import DRS, describes
 from contract.rest.serializers import OneOf, StrictSerializer, Text, Texts, read_body, read_query
 from contract.rest.views import ApiView
-from contract.rights import AnyOf, not_allowed
+from contract.rights import AnyOf, Shows, not_allowed
 from executions.api.representation import TerminationFailure
 from executions.commands import control
 from executions.commands.end_instances import end_instances
-from executions.commands.standing import Standing, known_regions, standing
+from executions.commands.standing import Standing, known_regions, seen_standing
+from executions.runs.allowed.actions import NOT_BEFORE_THE_END
 from executions.states import UNKNOWN_KIND, Kind
 
 _INSTANCE_ID = re.compile(r"i-[0-9a-f]{8,17}")
@@ -37,6 +38,7 @@ class StandingShape(TypedDict):
     state: str
     launchTime: int | None
     executionId: str | None
+    runNumber: int | None
     planName: str | None
     launchedBy: str | None
     instanceType: str | None
@@ -92,6 +94,8 @@ class EndIn(StrictSerializer):
 class Instances(ApiView):
     """What runs, whoever launched it."""
 
+    shows = Shows.WHAT_ONE_SEES
+
     @describes(
         "listRecoveryInstances",
         "List the recovery instances that run, of all runs and of others",
@@ -100,7 +104,8 @@ class Instances(ApiView):
     )
     def get(self, request: Request) -> Response:
         kind, actor = read_query(request, StandingQuery).get("executionType"), actor_for(request)
-        items = [_show(each, may=actor.may(each.right)) for each in standing() if kind in (None, each.kind)]
+        found = seen_standing(actor)
+        items = [_show(each, may=here.may(each.right)) for each, here in found if kind in (None, each.kind)]
         regions = [
             RegionShape(
                 accountId=each.account_id, region=each.region, asOfTime=unix(each.as_of), error=each.error or None
@@ -112,6 +117,8 @@ class Instances(ApiView):
 
 class EndInstances(ApiView):
     """Terminate some of them."""
+
+    shows = Shows.WHAT_ONE_SEES
 
     rights = {"POST": AnyOf("terminate instances", ("executions.terminate_drill", "executions.terminate_recovery"))}
 
@@ -164,6 +171,7 @@ def _show(each: Standing, *, may: bool) -> StandingShape:
         state=each.state,
         launchTime=unix(each.since),
         executionId=str(each.execution_id) if each.execution_id else None,
+        runNumber=each.run_number,
         planName=each.plan_name or None,
         launchedBy=each.launched_by or None,
         instanceType=each.instance_type or None,
@@ -171,5 +179,11 @@ def _show(each: Standing, *, may: bool) -> StandingShape:
         leaseEndsTime=unix(each.lease_ends_at) if each.lease_ends_at else None,
         lastTerminationError=each.failure or None,
         termination=each.ending or None,
-        terminate=EndShape(allowed=may, reason="" if may else not_allowed(each.right, "terminate it").message),
+        terminate=_may_end(each, may=may),
     )
+
+
+def _may_end(each: Standing, *, may: bool) -> EndShape:
+    if not may:
+        return EndShape(allowed=False, reason=not_allowed(each.right, "terminate it").message)
+    return EndShape(allowed=not each.run_under_way, reason=NOT_BEFORE_THE_END if each.run_under_way else "")

@@ -1,4 +1,4 @@
-"""The readiness of a plan over HTTP: weighed for each request, from our own rows alone."""
+"""The readiness of a plan over HTTP: weighed for each request, from our own rows, and the snapshots of a time."""
 
 from datetime import datetime
 from typing import TypedDict
@@ -6,13 +6,17 @@ from typing import TypedDict
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from contract.clock import db_clock, unix
-from contract.rest.schema import describes
+from contract.clock import db_clock, moment, unix
+from contract.rest.schema import DRS, describes
+from contract.rest.serializers import UNIX_SECONDS, StrictSerializer, Text, read_query
 from contract.rest.views import ApiView, read_id
+from executions.api.points_in_time import read_seconds
+from executions.commands import points_in_time
 from executions.readiness.assessment import assess
+from executions.readiness.at_time import at_time
 from executions.readiness.facts import believed_for, facts_of
 from executions.readiness.terms import Drill, LaunchChange, PlanFacts, Readiness, Reason
-from plans.services import no_plan
+from plans.scopes.plans import no_plan
 
 
 class ReasonShape(TypedDict):
@@ -23,7 +27,10 @@ class ReasonShape(TypedDict):
 
 
 class RegionAgeShape(TypedDict):
+    """When an account's region was last read; without the account while nobody knows whose our credentials are."""
+
     region: str
+    accountId: str | None
     asOf: int | None
 
 
@@ -45,10 +52,12 @@ class LaunchChangeShape(TypedDict):
 
 
 class ReadinessShape(TypedDict):
-    """Whether a run of the plan would work now, why not, and until when that is believed."""
+    """Whether a run of the plan would work now, from the newest data or from the snapshots of the time `at`, why not,
+    and until when that is believed."""
 
     planId: str
     planName: str
+    at: int | None
     verdict: str
     reasons: list[ReasonShape]
     checkedAt: int
@@ -59,31 +68,44 @@ class ReadinessShape(TypedDict):
     launchChangesSinceDrill: list[LaunchChangeShape]
 
 
+class ReadinessQuery(StrictSerializer):
+    at = Text(required=False, described={**UNIX_SECONDS, "description": "Without it, from the newest data."})
+
+
 class PlanReadinessView(ApiView):
-    """Will it work? Nothing here keeps anybody from starting."""
+    """Will it work? Nothing here keeps anybody from starting. DRS is asked only for the snapshots of a time."""
 
     @describes(
         "getRecoveryPlanReadiness",
         "Whether a run of this plan would work now, and why not",
         answers={200: ReadinessShape},
-        refusals=["NOT_FOUND"],
+        query=ReadinessQuery,
+        refusals=["NOT_FOUND", *DRS],
     )
     def get(self, request: Request, plan_id: str) -> Response:
-        key, now = read_id(plan_id, "recovery plan", "planId"), db_clock()
+        key, asked = read_id(plan_id, "recovery plan", "planId"), read_query(request, ReadinessQuery)
+        at = moment(read_seconds(asked.get("at")))
         for facts in facts_of([key]):
-            return Response(_show(facts, assess(facts, now, believed_for()), now))
+            if at is not None:
+                facts = at_time(facts, points_in_time.look(key, at))
+            now = db_clock()
+            return Response(_show(facts, assess(facts, now, believed_for()), now, at))
         raise no_plan(key)
 
 
-def _show(facts: PlanFacts, found: Readiness, now: datetime) -> ReadinessShape:
+def _show(facts: PlanFacts, found: Readiness, now: datetime, at: datetime | None) -> ReadinessShape:
     return ReadinessShape(
         planId=str(facts.plan_id),
         planName=facts.name,
+        at=unix(at),
         verdict=found.verdict,
         reasons=[_reason(each) for each in found.reasons],
         checkedAt=unix(found.checked_at),
         expiresAt=unix(found.expires_at),
-        inventory=[RegionAgeShape(region=each.region, asOf=unix(each.as_of)) for each in facts.regions.values()],
+        inventory=[
+            RegionAgeShape(region=each.region, accountId=each.account_id or None, asOf=unix(each.as_of))
+            for each in facts.regions.values()
+        ],
         lastDrill=_drill(found.last_drill, now) if found.last_drill else None,
         changesSinceDrill=list(found.changes),
         launchChangesSinceDrill=[_launch_change(each) for each in found.launch_changes],

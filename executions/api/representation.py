@@ -10,23 +10,25 @@ from contract.clock import unix
 from executions.api.server_runs import (
     FindingShape,
     LeftOutShape,
-    ServerRow,
     ServerRunShape,
+    Values,
     servers_of,
     show_left_out,
-    show_server_run,
+    show_servers,
 )
-from executions.commands import control
 from executions.measuring.forecast import ForecastShape
 from executions.measuring.forecast import show as show_forecast
-from executions.models import Execution, WaveRun
+from executions.models import Execution, LaunchJob, WaveRun
 from executions.querysets import is_split
+from executions.runs.account_check import aws_words
 from executions.runs.allowed.actions import Action, actions_of
+from executions.runs.allowed.scopes import no_execution
 from executions.runs.allowed.terminable_instances import terminable_counts
 from executions.runs.attempts import LeftOut, Lineage, lineages, retry_of
 from executions.runs.current_wave import failed_waiting_wave, shown_wave, waiting_wave
-from executions.states import TerminationStatus
+from executions.states import JobStatus, TerminationStatus
 from executions.terminating.instances import earlier_instances
+from plans.gates import GateShape
 from protection.representation import Warning  # noqa: A004  (the contract's word)
 
 
@@ -73,6 +75,7 @@ class WaveRunShape(TypedDict):
     statusMessage: str
     dependsOnWaves: list[int]
     pauseBeforeWave: bool
+    gate: GateShape | None
     onFailure: str
     waitMinutesBefore: int
     startsAt: int | None
@@ -99,10 +102,18 @@ class AttemptShape(TypedDict):
     status: str
 
 
+class AwsTroubleShape(TypedDict):
+    """What keeps AWS's news from a run that is not over, and since when: the place and AWS's words."""
+
+    since: int
+    message: str
+
+
 class ExecutionSummary(TypedDict):
     """A run as the history lists it. Waves are numbered from 0."""
 
     executionId: str
+    runNumber: int | None
     planId: str | None
     planName: str
     executionType: str
@@ -114,7 +125,9 @@ class ExecutionSummary(TypedDict):
     endTime: int | None
     duration: int
     outageTime: int | None
+    pointInTime: int | None
     stalledSince: int | None
+    awsTrouble: AwsTroubleShape | None
     forecast: ForecastShape | None
     currentWave: int | None
     totalWaves: int
@@ -158,27 +171,13 @@ class ExecutionShape(ExecutionSummary):
     earlierInstances: list[EarlierInstanceShape]
 
 
-def show_list(executions: Sequence[Execution], actor: Actor, now: datetime) -> list[ExecutionSummary]:
-    """Runs without their waves. `executions` must have `waves` prefetched, and need not have their copies of plans."""
-    standing, tried = terminable_counts(executions), lineages(executions)
-    kept = dict(Execution.objects.filter(pk__in=_without_plan(executions)).values_list("pk", "plan_copy"))
-    for each in executions:
-        each.plan_copy = kept.get(each.pk, {})  # which lists do not read: it is as long as the plan
-    return [_summary(each, actor, now, tried[each.pk], stands=each.pk in standing) for each in executions]
-
-
-def _without_plan(executions: Sequence[Execution]) -> list[uuid.UUID]:
-    """Those that alone say which plan they are of: it is gone."""
-    return [each.pk for each in executions if each.plan_id is None]
-
-
 def show_execution(execution_id: uuid.UUID, actor: Actor, now: datetime) -> ExecutionShape:
     """One run with its waves, jobs and servers."""
     execution = Execution.objects.with_jobs().filter(pk=execution_id).first()
     if execution is None:
-        raise control.no_execution(execution_id)
+        raise no_execution(execution_id)
     tried = lineages([execution])[execution.pk]
-    summary = _summary(execution, actor, now, tried, stands=bool(terminable_counts([execution])))
+    summary = show_summary(execution, actor, now, tried, stands=bool(terminable_counts([execution])))
     servers = servers_of(execution_id)
     earlier = [
         EarlierInstanceShape(
@@ -194,11 +193,15 @@ def show_execution(execution_id: uuid.UUID, actor: Actor, now: datetime) -> Exec
     return ExecutionShape(**summary, waves=waves, earlierInstances=earlier)
 
 
-def _summary(execution: Execution, actor: Actor, now: datetime, tried: Lineage, *, stands: bool) -> ExecutionSummary:
+def show_summary(
+    execution: Execution, actor: Actor, now: datetime, tried: Lineage, *, stands: bool
+) -> ExecutionSummary:
+    """A run without its waves, which must be prefetched."""
     waves = list(execution.waves.all())
     actions = actions_of(execution, actor, stands=stands, attempts=tried.attempts, now=now)
     return ExecutionSummary(
         executionId=str(execution.pk),
+        runNumber=execution.number,
         planId=_plan_id(execution),
         planName=execution.plan_name,
         executionType=execution.kind,
@@ -210,7 +213,9 @@ def _summary(execution: Execution, actor: Actor, now: datetime, tried: Lineage, 
         endTime=unix(execution.ended_at),
         duration=_seconds(execution.started_at, execution.ended_at or now),
         outageTime=unix(execution.outage_at),
+        pointInTime=unix(execution.snapshots_until),
         stalledSince=unix(execution.stalled_since),
+        awsTrouble=_trouble(execution),
         forecast=show_forecast(execution, now),
         currentWave=_number(shown_wave(waves)),
         totalWaves=execution.total_waves,
@@ -247,6 +252,12 @@ def _summary(execution: Execution, actor: Actor, now: datetime, tried: Lineage, 
     )
 
 
+def _trouble(execution: Execution) -> AwsTroubleShape | None:
+    if execution.failing_since is None or execution.state.is_final:
+        return None
+    return AwsTroubleShape(since=unix(execution.failing_since), message=aws_words(execution.aws_error))
+
+
 def _plan_id(execution: Execution) -> str | None:
     """The plan's id, also when the plan is gone."""
     kept = execution.plan_id or execution.plan_copy.get("planId")
@@ -262,9 +273,8 @@ def _number(wave: WaveRun | None) -> int | None:
     return None if wave is None else wave.number
 
 
-def _wave(wave: WaveRun, servers: Sequence[ServerRow], now: datetime) -> WaveRunShape:
+def _wave(wave: WaveRun, servers: Sequence[Values], now: datetime) -> WaveRunShape:
     jobs = [job for job in wave.jobs.all() if not is_split(job)]
-    its_job = {str(job.pk): job for job in wave.jobs.all()}
     return WaveRunShape(
         waveNumber=wave.number,
         waveName=wave.name,
@@ -272,6 +282,7 @@ def _wave(wave: WaveRun, servers: Sequence[ServerRow], now: datetime) -> WaveRun
         statusMessage=wave.status_message,
         dependsOnWaves=wave.depends_on,
         pauseBeforeWave=wave.pause_before,
+        gate=wave.gate,
         onFailure=wave.on_failure,
         waitMinutesBefore=wave.wait_minutes_before,
         startsAt=unix(wave.starts_at),
@@ -281,14 +292,20 @@ def _wave(wave: WaveRun, servers: Sequence[ServerRow], now: datetime) -> WaveRun
         skipped=show_left_out(wave.skipped),
         attempt=wave.attempt,
         jobId=next((job.job_id for job in jobs if job.job_id), None),
-        jobs=[JobShape(jobId=job.job_id or None, region=job.region, status=job.status) for job in jobs],
+        jobs=[JobShape(jobId=job.job_id or None, region=job.region, status=_job_status(wave, job)) for job in jobs],
         startTime=unix(wave.started_at),
         endTime=unix(wave.ended_at),
         duration=_seconds(wave.started_at, wave.ended_at or now) if wave.started_at else None,
         errorCode=wave.error_code or None,
         errorMessage=wave.error_message or None,
-        serverStatuses=[show_server_run(server, its_job[server.job_key]) for server in servers],
+        serverStatuses=show_servers(wave, servers),
     )
+
+
+def _job_status(wave: WaveRun, job: LaunchJob) -> str:
+    """A launch that waited to be sent does so no more when its wave is over."""
+    over = wave.state.is_final and job.state is JobStatus.QUEUED
+    return JobStatus.WITHDRAWN.value if over else job.status
 
 
 class ExecutionsAnswer(TypedDict):

@@ -8,14 +8,12 @@ from contract.rest.schema import DRS, IDEMPOTENCY_KEY, describes
 from contract.rest.serializers import SERVER_IDS, Flag, StrictSerializer, Text, Texts, read_body
 from contract.rest.views import ApiView, read_id
 from executions.api.representation import ExecutionStarted
-from executions.api.start_response import accepted
-from executions.api.views import INITIATED_BY_MAX
+from executions.api.start import INITIATED_BY_MAX, Looked, accepted
 from executions.codes.ours import Code
 from executions.commands import control, retry
 from executions.commands.production import look_at_run
 from executions.models import Execution
 from executions.runs.attempts import why_not
-from protection.inventory.recovery_instances import InstancesKnown
 
 
 class RetryIn(StrictSerializer):
@@ -55,20 +53,20 @@ class Retry(ApiView):
         given, key = read_body(request, RetryIn), read_id(execution_id, "execution", "executionId")
         actor = actor_for(request)
 
-        def look() -> InstancesKnown | None:
+        def look() -> Looked:
             execution = Execution.objects.filter(pk=key).first()
             if execution is None or not control.may_start(actor, execution.purpose) or why_not(execution):
-                return None
-            return look_at_run(execution)
+                return Looked()
+            return Looked(look_at_run(execution))
 
-        def work(looked: InstancesKnown | None) -> Execution:
+        def work(looked: Looked) -> Execution:
             return retry.retry(
                 actor=actor,
                 execution_id=key,
                 initiated_by=given.get("initiatedBy", ""),
                 comment=given.get("comment", ""),
                 replace_production=given.get("replaceProduction", False),
-                looked=looked,
+                looked=looked.instances,
                 choice=retry.Choice(given.get("serverIds"), given.get("excludeServerIds", ())),
             )
 

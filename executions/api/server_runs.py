@@ -2,11 +2,12 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypedDict
 
 from contract.rest.answers.columns import IdText, UnixSeconds
-from executions.models import LaunchJob, ServerRun
+from contract.rest.answers.ready import KeptParts
+from executions.models import LaunchJob, ServerRun, WaveRun
 from executions.runs.failures import code_of
 from executions.states import LaunchStatus
 
@@ -46,9 +47,11 @@ class LeftOutShape(TypedDict):
 
 class ServerRunShape(TypedDict):
     """One server. `observedLate`: it came up at most so many seconds before `launchTime`; null: then, as DRS says.
-    `instanceState` is what DRS last said of the instance, of EC2, when it was looked at. `usableTime`: its status
-    checks had passed and its required post-launch actions had succeeded; it was so at most `usableObservedLate` seconds
-    before. `statusChecks` are null without an instance."""
+    `instanceState` is what DRS last said of the instance, of EC2, when it was looked at; TERMINATED once it is.
+    `usableTime`: its status checks had passed and its required post-launch actions had succeeded; it was so at most
+    `usableObservedLate` seconds before. `statusChecks` are null without an instance, and once it was terminated.
+    `recoverySnapshotId` and `snapshotTime` are of the snapshot that was chosen at the start; null: DRS takes a new
+    one."""
 
     sourceServerId: str
     hostname: str
@@ -68,6 +71,8 @@ class ServerRunShape(TypedDict):
     errorCode: str | None
     optional: bool
     excluded: LeftOutShape | None
+    recoverySnapshotId: str | None
+    snapshotTime: int | None
     findings: list[FindingShape]
 
 
@@ -93,20 +98,41 @@ class ServerRow(NamedTuple):
     usable_late: int | None
     optional: bool
     excluded: Mapping[str, Any] | None
+    recovery_snapshot_id: str
+    snapshot: int | None
     error: str
     error_code: str
     findings: list[FindingShape]
 
 
-def servers_of(execution_id: uuid.UUID) -> Mapping[int, list[ServerRow]]:
+Values = tuple[Any, ...]  # of ServerRow, as they were read
+
+
+def servers_of(execution_id: uuid.UUID) -> Mapping[int, list[Values]]:
     """The servers of a run by wave, in order."""
-    found: dict[int, list[ServerRow]] = defaultdict(list)
+    found: dict[int, list[Values]] = defaultdict(list)
     servers = ServerRun.objects.filter(wave__execution=execution_id).order_by("wave_id", "position")
     for row in servers.annotate(
-        job_key=IdText("job_id"), launched=UnixSeconds("launched_at"), usable=UnixSeconds("usable_at")
+        job_key=IdText("job_id"),
+        launched=UnixSeconds("launched_at"),
+        usable=UnixSeconds("usable_at"),
+        snapshot=UnixSeconds("snapshot_at"),
     ).values_list(*ServerRow._fields):
-        found[row[0]].append(ServerRow._make(row))
+        found[row[0]].append(row)
     return found
+
+
+KEPT = KeptParts(most=8_000_000)  # characters: those of 15,000 servers
+
+
+def show_servers(wave: WaveRun, servers: Sequence[Values]) -> list[ServerRunShape]:
+    """The servers of a wave, as JSON if nothing of them has changed since they were last shown."""
+    jobs = {str(job.pk): job for job in wave.jobs.all()}
+    return KEPT.part(
+        wave.pk,
+        (servers, {key: job.error_code for key, job in jobs.items()}),
+        lambda: [show_server_run(each, jobs[each.job_key]) for each in map(ServerRow._make, servers)],
+    )
 
 
 def show_left_out(kept: Mapping[str, Any] | None) -> LeftOutShape | None:
@@ -118,7 +144,7 @@ def _checks(server: ServerRow) -> StatusChecksShape:
 
 
 def show_server_run(server: ServerRow, job: LaunchJob) -> ServerRunShape:
-    stands = server.launch_status == LaunchStatus.LAUNCHED
+    stands, gone = server.launch_status == LaunchStatus.LAUNCHED, server.launch_status == LaunchStatus.TERMINATED
     return {
         "sourceServerId": server.source_server_id,
         "hostname": server.hostname,
@@ -127,8 +153,8 @@ def show_server_run(server: ServerRow, job: LaunchJob) -> ServerRunShape:
         "phaseNote": server.phase_note or None,
         "recoveryInstanceId": server.recovery_instance_id or None,
         "recoveryInstanceState": (server.recovery_instance_state or None) if stands else None,
-        "instanceState": server.instance_state or None,
-        "statusChecks": _checks(server) if server.recovery_instance_id else None,
+        "instanceState": "TERMINATED" if gone else server.instance_state or None,
+        "statusChecks": _checks(server) if server.recovery_instance_id and not gone else None,
         "launchActions": server.launch_actions or [],
         "launchTime": server.launched,
         "observedLate": server.observed_late,
@@ -138,5 +164,7 @@ def show_server_run(server: ServerRow, job: LaunchJob) -> ServerRunShape:
         "errorCode": code_of(server, job) or None,
         "optional": server.optional,
         "excluded": show_left_out(server.excluded),
+        "recoverySnapshotId": server.recovery_snapshot_id or None,
+        "snapshotTime": server.snapshot,
         "findings": server.findings,
     }

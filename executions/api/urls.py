@@ -3,12 +3,14 @@
 from django.urls import URLPattern
 
 from contract.rest.views import route
-from executions.api import instances, job_logs, lease, readiness, retry, steering
+from executions.api import instances, job_logs, lease, points_in_time, readiness, retry, start, steering
 from executions.api import views as executions
+from executions.api.gates import views as gate
 
 urlpatterns: list[URLPattern] = [
     *route("recovery-plans/<str:plan_id>/readiness", readiness.PlanReadinessView, "api-plan-readiness"),
-    *route("recovery-plans/<str:plan_id>/execute", executions.PlanExecute, "api-plan-execute"),
+    *route("recovery-plans/<str:plan_id>/points-in-time", points_in_time.PointsInTimeView, "api-plan-points-in-time"),
+    *route("recovery-plans/<str:plan_id>/execute", start.PlanExecute, "api-plan-execute"),
     *route("recovery-instances", instances.Instances, "api-instances"),
     *route("recovery-instances/terminate", instances.EndInstances, "api-instances-terminate"),
     *route("executions", executions.ExecutionList, "api-executions"),
@@ -18,7 +20,10 @@ urlpatterns: list[URLPattern] = [
     *route("executions/<str:execution_id>/waves/<str:wave>/retry", steering.RetryWave, "api-wave-retry"),
     *route("executions/<str:execution_id>/waves/<str:wave>/start-now", steering.StartWaveNow, "api-wave-start-now"),
     *route("executions/<str:execution_id>/servers/<str:server>/exclude", steering.ExcludeServer, "api-server-exclude"),
-    *route("executions/<str:execution_id>/resume", executions.Resume, "api-execution-resume"),
+    *route("executions/<str:execution_id>/resume", gate.Resume, "api-execution-resume"),
+    *route("executions/<str:execution_id>/gate", gate.GateView, "api-execution-gate"),
+    *route("executions/<str:execution_id>/approve", gate.Approve, "api-execution-approve"),
+    *route("executions/<str:execution_id>/decline", gate.Decline, "api-execution-decline"),
     *route("executions/<str:execution_id>/cancel", executions.Cancel, "api-execution-cancel"),
     *route("executions/<str:execution_id>/lease", lease.Lease, "api-execution-lease"),
     *route("executions/<str:execution_id>/pause", executions.Pause, "api-execution-pause"),

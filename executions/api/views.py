@@ -3,31 +3,30 @@
 import uuid
 from typing import Any
 
-from django.db.models import Prefetch, Q
+from django.db.models import Q
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audit.request_actor import actor_for
-from contract.clock import db_clock, moment
+from contract.clock import db_clock
 from contract.errors import Invalid
 from contract.plurals import counted
 from contract.rest import paging
 from contract.rest.answers.unchanged import is_known
 from contract.rest.schema import DRS, IDEMPOTENCY_KEY, describes
 from contract.rest.serializers import (
+    ACCOUNT,
     LIMIT,
     PLAN_ID,
     TOKEN,
-    Flag,
     OneOf,
     StrictSerializer,
     Text,
-    Whole,
     read_body,
     read_query,
 )
 from contract.rest.views import ApiView, read_id
-from contract.rights import AnyOf
+from contract.rights import AnyOf, Shows
 from executions.api.representation import (
     BulkDeleted,
     CommandAnswer,
@@ -39,47 +38,19 @@ from executions.api.representation import (
     TerminationAnswer,
     TerminationFailure,
     show_execution,
-    show_list,
 )
-from executions.api.start_response import accepted
-from executions.api.unchanged_run import tag_of_run
+from executions.api.start import START_REFUSALS, ExecutionIn, plan_id_of, start_run
+from executions.api.unchanged_run import COLUMNS, show_list, tag_of_run
 from executions.codes.ours import Code
 from executions.commands import control
 from executions.commands.abandon import abandon
 from executions.commands.hide_finished import HIDE
-from executions.commands.production import look_at_plan
-from executions.models import Execution, WaveRun
-from executions.runs.allowed.actions import CONTROL, Meant, right_to_start
+from executions.models import Execution
+from executions.runs.allowed.actions import CONTROL
 from executions.states import ExecutionStatus, JobStatus, Kind
-from protection.inventory.recovery_instances import InstancesKnown
 
 KINDS = [kind.value for kind in Kind]
 STATUSES = [status.value for status in ExecutionStatus]
-INITIATED_BY_MAX = 254
-START_REFUSALS = (
-    Code.PLAN_HAS_NO_WAVES,
-    "FORBIDDEN",
-    "NOT_FOUND",
-    Code.PLAN_ALREADY_EXECUTING,
-    Code.SERVER_CONFLICT,
-    Code.PRODUCTION_RUNNING,
-    "IDEMPOTENCY_KEY_REUSED",
-    *DRS,
-)
-
-
-class PlanRunIn(StrictSerializer):
-    """How a plan is run."""
-
-    executionType = OneOf(choices=KINDS)
-    initiatedBy = Text(required=False, max_length=INITIATED_BY_MAX)
-    dryRun = Flag(required=False)
-    outageTime = Whole(required=False, min_value=0, max_value=99_999_999_999)
-    replaceProduction = Flag(required=False)
-
-
-class ExecutionIn(PlanRunIn):
-    planId = Text(described=PLAN_ID)
 
 
 class CommandIn(StrictSerializer):
@@ -88,24 +59,19 @@ class CommandIn(StrictSerializer):
     comment = Text(required=False, max_length=control.COMMENT_MAX)
 
 
-class ResumeIn(CommandIn):
-    """`waveNumber` is the wave before which, or after whose failure, the run is seen to wait: when it waits elsewhere
-    by now, nothing is resumed."""
-
-    waveNumber = Whole(required=False, min_value=0)
-
-
 CANCEL: dict[str, Any] = {
     "answers": {200: CommandAnswer},
     "refusals": ("FORBIDDEN", "NOT_FOUND", Code.EXECUTION_NOT_CANCELLABLE),
 }
 
 
-# What a list says of waves: which is the current one, and for which a person is waited.
-WAVES_OF_LIST = Prefetch(
-    "waves",
-    WaveRun.objects.only("execution", "number", "status", "attempt", "started_at", "asked_at", "answered_at"),
-)
+RUN_NUMBER_MAX = 2_147_483_647  # as both databases count them
+RUN_NUMBER = {
+    "type": "integer",
+    "minimum": 1,
+    "maximum": RUN_NUMBER_MAX,
+    "description": "What people call a run: the one run that has this number, hidden or not.",
+}
 
 
 class ExecutionQuery(StrictSerializer):
@@ -114,6 +80,8 @@ class ExecutionQuery(StrictSerializer):
     executionType = OneOf(choices=KINDS, required=False)
     dryRun = OneOf(choices=["true", "false"], required=False)
     hidden = OneOf(choices=["true", "false"], required=False)
+    runNumber = Text(required=False, described=RUN_NUMBER)
+    accountId = Text(required=False, described=ACCOUNT)
     limit = Text(required=False, described=LIMIT)
     nextToken = Text(required=False, described=TOKEN)
 
@@ -121,6 +89,7 @@ class ExecutionQuery(StrictSerializer):
 class ExecutionList(ApiView):
     """The history, newest first; new runs; and clearing it."""
 
+    shows = Shows.WHAT_ONE_SEES
     rights = {"POST": control.ANY_START, "DELETE": AnyOf("hide finished runs", (HIDE,))}
 
     @describes(
@@ -132,13 +101,14 @@ class ExecutionList(ApiView):
     )
     def get(self, request: Request) -> Response:
         asked = read_query(request, ExecutionQuery)
+        actor = actor_for(request)
         found, token = paging.page(
-            filtered(asked).defer("plan_copy", "phase_times").prefetch_related(WAVES_OF_LIST),
+            filtered(asked).seen_by(actor.sees).only(*COLUMNS),
             time="started_at",
             limit=paging.read_limit(asked.get("limit")),
             token=asked.get("nextToken"),
         )
-        return Response(ExecutionsAnswer(items=show_list(found, actor_for(request), db_clock()), nextToken=token))
+        return Response(ExecutionsAnswer(items=show_list(found, actor, db_clock()), nextToken=token))
 
     @describes(
         "startExecution",
@@ -149,8 +119,7 @@ class ExecutionList(ApiView):
         refusals=START_REFUSALS,
     )
     def post(self, request: Request) -> Response:
-        given = read_body(request, ExecutionIn)
-        return _start(request, given, _plan_id(given["planId"]))
+        return start_run(request, read_body(request, ExecutionIn))
 
     @describes(
         "deleteFinishedExecutions",
@@ -166,8 +135,11 @@ class ExecutionList(ApiView):
 
 def filtered(asked: dict[str, Any]) -> Any:
     runs = Execution.objects.hidden() if asked.get("hidden") == "true" else Execution.objects.shown()
+    if "runNumber" in asked:
+        runs = runs if "hidden" in asked else Execution.objects.all()
+        runs = runs.filter(number=_run_number(asked["runNumber"]))
     if "planId" in asked:
-        plan_id = _plan_id(asked["planId"])
+        plan_id = plan_id_of(asked["planId"])
         runs = runs.filter(Q(plan=plan_id) | Q(plan=None, plan_copy__planId=str(plan_id)))  # its history outlives it
     if "status" in asked:
         runs = runs.filter(status=asked["status"])
@@ -175,55 +147,15 @@ def filtered(asked: dict[str, Any]) -> Any:
         runs = runs.filter(kind=asked["executionType"])
     if "dryRun" in asked:
         runs = runs.filter(dry_run=asked["dryRun"] == "true")
+    if "accountId" in asked:
+        runs = runs.in_account(asked["accountId"])
     return runs
 
 
-class PlanExecuteIn(PlanRunIn):
-    planId = Text(required=False, described=PLAN_ID)
-
-
-class PlanExecute(ApiView):
-    """Run this plan."""
-
-    rights = {"POST": control.ANY_START}
-
-    @describes(
-        "executeRecoveryPlan",
-        "Start a drill or a recovery of this plan",
-        answers={202: ExecutionStarted},
-        body=PlanExecuteIn,
-        headers=[IDEMPOTENCY_KEY],
-        refusals=START_REFUSALS,
-    )
-    def post(self, request: Request, plan_id: str) -> Response:
-        given = read_body(request, PlanExecuteIn)
-        body_id = given.pop("planId", plan_id)
-        if body_id.lower() != plan_id.lower():
-            raise Invalid({"planId": ["Differs from the plan in the address. Leave it out."]})
-        return _start(request, given, _plan_id(plan_id))
-
-
-def _start(request: Request, given: dict[str, Any], plan_id: uuid.UUID) -> Response:
-    actor, kind, dry_run = actor_for(request), Kind.of(given["executionType"]), given.get("dryRun", False)
-
-    def look() -> InstancesKnown | None:
-        if dry_run or not control.may_start(actor, kind):
-            return None
-        return look_at_plan(plan_id)
-
-    def work(looked: InstancesKnown | None) -> Execution:
-        return control.start(
-            actor=actor,
-            plan_id=plan_id,
-            kind=kind,
-            initiated_by=given.get("initiatedBy", ""),
-            dry_run=dry_run,
-            outage_at=moment(given.get("outageTime")),
-            replace_production=given.get("replaceProduction", False),
-            looked=looked,
-        )
-
-    return accepted(request, {**given, "planId": plan_id}, look, work)
+def _run_number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and 1 <= int(text) <= RUN_NUMBER_MAX):
+        raise Invalid({"runNumber": [f"Use a whole number from 1 to {RUN_NUMBER_MAX:,}."]})
+    return int(text)
 
 
 class ExecutionDetail(ApiView):
@@ -283,31 +215,6 @@ class Abandon(ApiView):
         return _state(execution, "Execution abandoned; anything AWS still launches is recorded when it answers")
 
 
-class Resume(ApiView):
-    """Let a paused run go on."""
-
-    rights = {"POST": AnyOf("resume runs", (CONTROL, right_to_start(Kind.RECOVERY)[0]))}
-
-    @describes(
-        "resumeExecution",
-        "Resume a paused run, or withdraw a pause that has not taken effect yet",
-        answers={200: CommandAnswer},
-        body=ResumeIn,
-        refusals=("FORBIDDEN", "NOT_FOUND", Code.EXECUTION_NOT_PAUSED),
-    )
-    def post(self, request: Request, execution_id: str) -> Response:
-        given = read_body(request, ResumeIn)
-        execution = control.resume(
-            actor=actor_for(request),
-            execution_id=_id(execution_id),
-            comment=given.get("comment", ""),
-            meant=Meant(given["waveNumber"]) if "waveNumber" in given else None,
-        )
-        # The command wrote this revision: either into the wave that it resumed, or into none.
-        resumed = execution.waves.filter(revision=execution.revision).exists()
-        return _state(execution, "Execution resumed successfully" if resumed else "The pause was withdrawn")
-
-
 class Pause(ApiView):
     """Have a run pause before its next wave."""
 
@@ -364,15 +271,21 @@ def _failure(each: control.Failure) -> TerminationFailure:
 
 def _terminated(result: control.TerminationResult) -> str:
     """The four outcomes in a sentence; those that are empty are left out."""
-    done, waiting, gone = result.taken, len(result.waiting), len(result.already_gone)
+    done, waiting, unclear = result.taken, len(result.waiting), len(result.unconfirmed)
+    gone, is_open = len(result.already_gone), bool(result.waiting or result.unconfirmed)
     ended = (JobStatus.COMPLETED, JobStatus.REJECTED, JobStatus.WITHDRAWN)
     is_over = all(job.state in ended for job in result.jobs)
     taken = f"{counted(done, 'instance')} {'terminated successfully' if is_over else 'accepted by DRS for termination'}"
-    if waiting:
-        taken = f"{counted(done, 'instance')} accepted by DRS, {waiting} wait until it takes them"
-    said = [taken] if done or waiting or result.failed else []
-    said += [f"{gone} already gone"] if gone else []
-    said += [f"{len(result.failed)} failed"] if result.failed or waiting else []
+    if is_open:
+        taken = f"{counted(done, 'instance')} accepted by DRS"
+    counts = (
+        (waiting, f"{waiting} wait until it takes them"),
+        (unclear, f"of {unclear} DRS gave no clear answer, which is being looked up"),
+        (gone, f"{gone} already gone"),
+        (result.failed or is_open, f"{len(result.failed)} failed"),
+    )
+    said = [taken] if done or is_open or result.failed else []
+    said += [text for count, text in counts if count]
     if result.unknown:
         said.append(f"unknown to DRS, may run in EC2: {', '.join(each.name for each in result.unknown)}")
     return ", ".join(said) or "There are no instances to terminate"
@@ -392,7 +305,3 @@ def _state(execution: Execution, message: str) -> Response:
 
 def _id(text: str) -> uuid.UUID:
     return read_id(text, "execution", "executionId")
-
-
-def _plan_id(text: str) -> uuid.UUID:
-    return read_id(text, "recovery plan", "planId")

@@ -41,6 +41,7 @@ AWS_REASONS: Sequence[AwsReason] = (
         Explanation(
             "The account's EC2 quota for this family of instances is used up.",
             "Ask for a higher EC2 quota in Service Quotas, or terminate instances that are no longer needed.",
+            quota="ec2",
         ),
     ),
     AwsReason(
@@ -48,6 +49,7 @@ AWS_REASONS: Sequence[AwsReason] = (
         Explanation(
             "The account's EBS quota is used up.",
             "Ask for a higher EBS quota in Service Quotas, or delete volumes and snapshots that are no longer needed.",
+            quota="ebs",
         ),
     ),
     AwsReason(

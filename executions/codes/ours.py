@@ -75,6 +75,7 @@ class Code(OurCode):
             "Wait for other jobs to end, or start fewer plans at once.",
             (RUN,),
             is_reason=True,
+            quota="drs",
         ),
     )
     SERVER_GONE = (
@@ -86,6 +87,17 @@ class Code(OurCode):
             (RUN, READINESS),
             is_reason=True,
             heading="No longer in DRS",
+        ),
+    )
+    SNAPSHOT_GONE = (
+        "SNAPSHOT_GONE",
+        Entry(
+            "The recovery snapshot that this server was to be launched from is not in DRS, or it had none at that time;"
+            " the other servers are launched without it, and nothing newer is launched in its place.",
+            "Retry keeps the choice. Start the plan again with another point in time, or with the newest data.",
+            (RUN, READINESS),
+            is_reason=True,
+            heading="No snapshot at or before that time",
         ),
     )
     NOT_USABLE = (
@@ -102,7 +114,12 @@ class Code(OurCode):
     )
     PAUSE_EXPIRED = (
         "PAUSE_EXPIRED",
-        Entry("Nobody resumed the run within a year.", "Start the plan again.", (RUN,), is_reason=True),
+        Entry(
+            "Nobody let the run go on within a year, or in the time that its gate gives for that.",
+            "Start the plan again.",
+            (RUN,),
+            is_reason=True,
+        ),
     )
     DOUBLE_LAUNCH = (
         "DOUBLE_LAUNCH",
@@ -203,8 +220,8 @@ class Code(OurCode):
     SERVER_CONFLICT = (
         "SERVER_CONFLICT",
         Entry(
-            "An active run holds servers of this plan.",
-            "Wait for its end, or cancel it.",
+            "An active run holds servers of this plan, or one of DRS's own recovery plans runs them.",
+            "Wait for its end, or cancel it; one of DRS's own in the console of DRS.",
             (START, READINESS),
             heading="Held by an active run",
         ),
@@ -226,11 +243,46 @@ class Code(OurCode):
             (START,),
         ),
     )
+    NATIVE_RUNS_NOT_CHECKED = (
+        "NATIVE_RUNS_NOT_CHECKED",
+        Entry(
+            "DRS did not tell which of its own recovery plans run in the region; one of them may be launching the same"
+            " servers.",
+            "Look in DRS's console for executions of recovery plans. Access denied: give the role the rights of"
+            " deploy/iam/native-plans.json.",
+            (START, READINESS),
+        ),
+    )
     EXECUTION_NOT_PAUSED = (
         "EXECUTION_NOT_PAUSED",
         Entry(
             "The run does not wait for a person, or by now waits before another wave.",
             "Read the run again, and resume what it waits for.",
+            (START,),
+        ),
+    )
+    GATE_NEEDS_APPROVALS = (
+        "GATE_NEEDS_APPROVALS",
+        Entry(
+            "The run waits at a gate that needs approvals, which a resume does not pass.",
+            "Have people other than whoever started the run approve it. Who may start recoveries can break the glass:"
+            " everybody is told.",
+            (START,),
+        ),
+    )
+    GATE_CHANGED = (
+        "GATE_CHANGED",
+        Entry(
+            "The run is not any more what was looked at: a wave or a server has changed since.",
+            "Look at the gate again, and approve what it shows now.",
+            (START,),
+        ),
+    )
+    APPROVER_IS_STARTER = (
+        "APPROVER_IS_STARTER",
+        Entry(
+            "Whoever started a run does not approve it.",
+            "Ask somebody else, or break the glass if nobody else is there.",
             (START,),
         ),
     )

@@ -17,6 +17,15 @@ class Against(OurCode):
             HERE,
         ),
     )
+    INSTALLATION_SUPERSEDED = (
+        "INSTALLATION_SUPERSEDED",
+        Entry(
+            "Another installation has taken over, so nothing would launch here.",
+            "Work with the other one. Was that a mistake, docs/runbook.md says what to do under “When this product is"
+            " down”.",
+            HERE,
+        ),
+    )
     OTHER_ACCOUNT = (
         "OTHER_ACCOUNT",
         Entry(
@@ -69,6 +78,22 @@ class Against(OurCode):
             heading="The launch template does not exist any more",
         ),
     )
+    NATIVE_PLAN_DIFFERS = (
+        "NATIVE_PLAN_DIFFERS",
+        Entry(
+            "The copy of this plan in DRS, the way out when this product is down, is not what the plan is now.",
+            "Open the plan, In DRS, and write it again; of a plan that engines keep there, mend what AWS names.",
+            HERE,
+        ),
+    )
+    GROUP_DIFFERS = (
+        "GROUP_DIFFERS",
+        Entry(
+            "A protection group follows a match (follow: true), and has other servers than the match finds now.",
+            "Apply its document again (Settings, Configuration, or “drsorch apply”): the difference shows it all.",
+            HERE,
+        ),
+    )
     LAUNCH_SETTINGS_CHANGED = (
         "LAUNCH_SETTINGS_CHANGED",
         Entry(
@@ -107,6 +132,7 @@ class Against(OurCode):
             "More vCPUs would run than the account's quota for On-Demand instances allows, so some would not launch.",
             "Ask AWS for a higher quota before you need it, which takes days, or end instances that nobody needs.",
             HERE,
+            quota="ec2",
         ),
     )
     ROOM_UNKNOWN = (
@@ -249,6 +275,7 @@ class Against(OurCode):
             "With the plan's biggest wave, more DRS jobs would run in the region than DRS allows, so launches wait.",
             "Let other jobs end first, or ask AWS for a higher quota.",
             HERE,
+            quota="drs",
         ),
     )
     QUOTA_SERVERS = (
@@ -257,6 +284,7 @@ class Against(OurCode):
             "With the plan's biggest wave, more servers would be in DRS jobs than DRS allows, so launches wait.",
             "Let other jobs end first, make the wave smaller, or ask AWS for a higher quota.",
             HERE,
+            quota="drs",
         ),
     )
     QUOTA_UNKNOWN = (

@@ -16,13 +16,14 @@ from audit.actor import Actor
 from audit.journal import attempt
 from contract.clock import Clock, db_clock, utc
 from executions.codes.ours import Code
-from executions.commands.control import check_comment, no_execution, require
+from executions.commands.control import check_comment, require
 from executions.measuring import recorded_figures
 from executions.measuring.forecast import phase_times
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.runs import notifications, transitions
 from executions.runs.allowed import actions
 from executions.runs.allowed.actions import Verb
+from executions.runs.allowed.scopes import no_execution
 from executions.runs.journal import note
 from executions.runs.silence.unresponsive_regions import is_unsaved, silent_jobs, wave_in_flight
 from executions.states import JobStatus, LaunchStatus, WaveStatus, roll_up

@@ -6,6 +6,7 @@ write, and the new state is acted upon within a second.
 """
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
@@ -14,29 +15,36 @@ from django.db.models import F
 from audit.actor import Actor
 from audit.journal import attempt
 from contract.clock import Clock, db_clock, unix
-from contract.errors import Invalid, NotFound
+from contract.errors import Invalid
 from contract.names import hidden_fault
-from contract.rights import AnyOf
+from contract.rights import ANYTHING, AnyOf
+from contract.storage.prepared import Asked, Prepared
 from executions import queue
 from executions.commands import new_run
 from executions.commands.hide_finished import hide_finished
+from executions.commands.points_in_time import NEWEST, ChosenSnapshots
 from executions.commands.production import Consent, look_at_plan
 from executions.models import Execution, WaveRun
 from executions.runs import notifications, transitions
 from executions.runs.allowed import actions, conflicts
 from executions.runs.allowed.actions import Meant, Verb, right_to_start
+from executions.runs.allowed.scopes import at_run, no_execution
 from executions.runs.current_wave import failed_waiting_wave
+from executions.runs.gates.asked import Gate
+from executions.runs.gates.given import at_gate, keep
 from executions.runs.journal import note
-from executions.states import ExecutionStatus, Kind, WaveStatus
+from executions.states import ExecutionStatus, GateAct, Kind, WaveStatus
 from executions.terminating.outcome import Failure, TerminationResult
 from executions.terminating.terminate import terminate
 from plans.models import RecoveryPlan
+from plans.scopes.plans import at_plan, no_plan
 from protection.inventory.recovery_instances import InstancesKnown
 
 __all__ = ["Failure", "TerminationResult", "cancel", "get", "hide_finished", "pause", "resume", "start", "terminate"]
 
 COMMENT_MAX = 512
 ANY_START = AnyOf("start runs", (right_to_start(Kind.DRILL)[0], right_to_start(Kind.RECOVERY)[0]))
+_PLAN = Prepared(lambda: RecoveryPlan.objects.filter(pk=Asked(RecoveryPlan, "id")))
 OUTAGE_MOST = timedelta(days=30)  # whoever recovers later than that has mistyped the time
 
 
@@ -54,27 +62,40 @@ def start(
     outage_at: datetime | None = None,
     replace_production: bool = False,
     looked: InstancesKnown | None = None,
+    snapshots: ChosenSnapshots = NEWEST,
     clock: Clock = db_clock,
 ) -> Execution:
     """Start a drill or a recovery of a plan; returns at once, engines do the work.
 
     `outage_at`, of a recovery only, is when production was lost; `replace_production` that instances which may be
-    production may go; `looked` what DRS was asked about those, None to have it asked here. Raises Forbidden; Invalid;
+    production may go; `looked` what DRS was asked about those, None to have it asked here; `snapshots` what servers are
+    launched from (points_in_time.choose). Raises Forbidden; Invalid;
     NotFound; BadRequest (PLAN_HAS_NO_WAVES); Conflict (PLAN_ALREADY_EXECUTING, SERVER_CONFLICT, PRODUCTION_RUNNING);
     and, of a drill, the contract's DRS errors when DRS could not be asked what runs. The first two conflicts rest on
     database constraints: of any number of starts at once, one wins. A dry run holds no server and meets none of them.
     """
-    require_start(actor, Kind.DRILL if dry_run else kind)  # who may start a drill may do a dry run of a recovery
+    asked = Kind.DRILL if dry_run else kind  # who may start a drill may do a dry run of a recovery
+    require_start(actor.at(ANYTHING), asked)
     check_initiator(initiated_by)
     _check_outage(kind, outage_at, clock)
-    plan = RecoveryPlan.objects.filter(pk=plan_id).first()
+    plan = next(iter(_PLAN.objects(id=plan_id)), None)
     if plan is None:
-        raise NotFound(f"There is no recovery plan {plan_id}.", details={"planId": str(plan_id)})
+        raise no_plan(plan_id)
+    actor = at_plan(actor, plan_id)
+    require_start(actor, asked)
     consent = Consent(InstancesKnown() if dry_run else looked or look_at_plan(plan_id), replace_production)
     try:
         with transaction.atomic():
             execution = new_run.create(
-                actor, plan, kind, initiated_by, clock(), consent=consent, outage_at=outage_at, dry_run=dry_run
+                actor,
+                plan,
+                kind,
+                initiated_by,
+                clock(),
+                consent=consent,
+                outage_at=outage_at,
+                dry_run=dry_run,
+                snapshots=snapshots,
             )
             transaction.on_commit(lambda: queue.nudge(execution.pk))
     except IntegrityError:  # somebody was faster: say who
@@ -125,11 +146,6 @@ def get(execution_id: uuid.UUID) -> Execution:
     return execution
 
 
-def no_execution(execution_id: uuid.UUID) -> NotFound:
-    """The refusal for an id of no run."""
-    return NotFound(f"There is no execution {execution_id}.", details={"executionId": str(execution_id)})
-
-
 def check_comment(comment: str) -> None:
     """Raise Invalid for a comment that is too long for the journal."""
     if len(comment) > COMMENT_MAX:
@@ -137,11 +153,13 @@ def check_comment(comment: str) -> None:
 
 
 def require(actor: Actor, verb: Verb, execution_id: uuid.UUID) -> None:
-    """Raise Forbidden unless `actor` may do that with this run, and NotFound if there is none: in this order."""
-    execution = Execution.objects.filter(pk=execution_id).only("kind").first()
-    actions.require_right(actor, verb, execution.purpose if execution else Kind.DRILL)
+    """Raise Forbidden unless `actor` may do that with this run, and NotFound if there is none: in this order. Of one
+    that they do not see nothing is told, not even its kind."""
+    execution = Execution.objects.seen_by(actor.sees).filter(pk=execution_id).only("kind").first()
+    actions.require_right(actor.at(ANYTHING), verb, execution.purpose if execution else Kind.DRILL)
     if execution is None:
         raise no_execution(execution_id)
+    actions.require_right(at_run(actor, execution_id), verb, execution.purpose)
 
 
 def locked(execution_id: uuid.UUID) -> Execution:
@@ -154,12 +172,19 @@ def locked(execution_id: uuid.UUID) -> Execution:
 
 @attempt("execution.resume", "execution", subject="execution_id")
 def resume(
-    *, actor: Actor, execution_id: uuid.UUID, comment: str = "", meant: Meant | None = None, clock: Clock = db_clock
+    *,
+    actor: Actor,
+    execution_id: uuid.UUID,
+    comment: str = "",
+    meant: Meant | None = None,
+    checklist: Sequence[int] = (),
+    clock: Clock = db_clock,
 ) -> Execution:
     """Let a paused run go on. Of two resumes at once one wins; the other is told EXECUTION_NOT_PAUSED.
 
     `meant` is where somebody saw it wait: when it waits elsewhere by now, nothing is resumed (EXECUTION_NOT_PAUSED).
-    None means whatever waits.
+    None means whatever waits. A gate that needs approvals is not passed by this: Conflict (GATE_NEEDS_APPROVALS); the
+    checklist of one that needs none has to be ticked: Invalid (checklist).
     """
     require(actor, Verb.RESUME, execution_id)
     check_comment(comment)
@@ -167,25 +192,46 @@ def resume(
         execution, now = locked(execution_id), clock()
         actions.is_done(execution, actions.no_resume(execution, meant))
         if execution.state is ExecutionStatus.PAUSED:
-            _resume_paused(actor, execution, comment, now)
+            _resume_paused(actor, execution, comment, checklist, now)
         else:
             _withdraw_pause(actor, execution, comment, now)
         transaction.on_commit(lambda: queue.nudge(execution.pk))
     return execution
 
 
-def _resume_paused(actor: Actor, execution: Execution, comment: str, now: datetime) -> None:
-    change(execution, now, status=ExecutionStatus.RUNNING, restored_at=None)
+def _resume_paused(actor: Actor, execution: Execution, comment: str, checklist: Sequence[int], now: datetime) -> None:
     if failed := failed_waiting_wave(execution.waves.all()):
+        change(execution, now, status=ExecutionStatus.RUNNING, restored_at=None)
         _answer(actor, execution, failed, comment, now)
         return
-    wave = WaveRun.objects.get(execution=execution, status=WaveStatus.PAUSED)
+    at = at_gate(execution)
+    if at is None:
+        raise RuntimeError(f"{execution} is paused, and no wave of it waits")
+    check_ticks(at.gate, checklist)
+    facts = keep(actor, at, GateAct.RESUMED, comment, now, checklist=checklist)
+    go_on(actor, execution, at.wave, now)
+    _note(actor, "execution.resume", execution, comment, before=ExecutionStatus.PAUSED, resumedTime=unix(now), **facts)
+
+
+def check_ticks(gate: Gate, ticked: Sequence[int]) -> None:
+    """Raise Invalid unless the whole checklist of a gate was ticked."""
+    if not gate.all_ticked(ticked):
+        numbers = ", ".join(str(number) for number in range(len(gate.checklist)))
+        asked = (
+            f"Tick every item of the checklist; the API takes their numbers: {numbers}."
+            if gate.checklist
+            else "There is none: leave it out."
+        )
+        raise Invalid({"checklist": [asked]})
+
+
+def go_on(actor: Actor, execution: Execution, wave: WaveRun, now: datetime) -> None:
+    """Let a locked run go on with the wave before which it waits. The caller says so in the journal."""
+    change(execution, now, status=ExecutionStatus.RUNNING, restored_at=None)
     wave.status, wave.status_message = _after_pause(wave), ""
     wave.resumed_at, wave.resumed_by = now, actor.name
     wave.revision = execution.revision
     wave.save(update_fields=["status", "status_message", "resumed_at", "resumed_by", "revision"])
-    facts = {"wave": wave.number, "resumedTime": unix(now)}
-    _note(actor, "execution.resume", execution, comment, before=ExecutionStatus.PAUSED, **facts)
     notifications.resumed(execution, wave, now)
 
 

@@ -14,9 +14,10 @@ from audit.actor import Actor
 from audit.journal import attempt
 from contract.clock import Clock, db_clock
 from contract.errors import DomainError, Invalid
+from contract.rights import ANYTHING
 from executions.codes.ours import Code
 from executions.commands.control import check_comment
-from executions.commands.standing import Standing, standing
+from executions.commands.standing import Standing, seen_standing
 from executions.models import OutsideTermination
 from executions.terminating import outside_instances
 from executions.terminating.outcome import Failure, TerminationResult
@@ -46,20 +47,21 @@ def end_instances(*, actor: Actor, instance_ids: Sequence[str], comment: str = "
     wanted = list(dict.fromkeys(instance_ids))
     if not wanted or len(wanted) > MOST:
         raise Invalid({"recoveryInstanceIds": [f"Give 1 to {MOST} instance IDs; this has {len(wanted)}."]})
-    known = {each.recovery_instance_id: each for each in standing()}
+    known = {each.recovery_instance_id: (each, here) for each, here in seen_standing(actor)}
     chosen = [known[each] for each in wanted if each in known]
-    for right in sorted({each.right for each in chosen}) or ["executions.terminate_drill"]:
-        actor.require(right, "terminate these instances")
+    if not chosen:
+        actor.at(ANYTHING).require("executions.terminate_drill", "terminate these instances")
+    for each, here in chosen:
+        here.require(each.right, "terminate these instances")
     done = Ended()
     done.unknown = [_not_known(each) for each in wanted if each not in known]
     by_run: dict[uuid.UUID, list[Standing]] = defaultdict(list)
     outside: list[OutsideTermination] = []
-    may_be_production = actor.may("executions.terminate_recovery")
-    for each in chosen:
+    for each, here in chosen:
         if each.execution_id is not None:
             by_run[each.execution_id].append(each)
         else:
-            outside.append(_row(each, may_be_production=may_be_production))
+            outside.append(_row(each, may_be_production=here.may("executions.terminate_recovery")))
     outside_instances.request(actor, outside, comment, clock())
     done.requested = [each.instance_id for each in outside]
     until = time.monotonic() + SECONDS_AT_ONCE

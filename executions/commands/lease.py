@@ -9,11 +9,13 @@ from audit.actor import Actor
 from audit.journal import attempt
 from contract.clock import Clock, db_clock, unix
 from contract.errors import BadRequest, Invalid
+from contract.rights import ANYTHING
 from executions.codes.ours import Code
 from executions.commands.control import check_comment, get
 from executions.models import Execution
 from executions.runs import transitions
 from executions.runs.allowed.actions import CONTROL
+from executions.runs.allowed.scopes import at_run
 from executions.runs.journal import note
 from executions.terminating.instances import launched
 
@@ -26,7 +28,8 @@ def extend_lease(
 ) -> Execution:
     """Let the instances of a drill that is over run for so many hours from now; nothing is told or terminated before.
     Raises Forbidden, NotFound, Invalid, and BadRequest (LEASE_NOT_EXTENDABLE)."""
-    actor.require(CONTROL, "extend leases")
+    actor.at(ANYTHING).require(CONTROL, "extend leases")
+    at_run(actor, execution_id).require(CONTROL, "extend leases")
     check_comment(comment)
     faults = {}
     if not 1 <= hours <= HOURS_MOST:
@@ -52,6 +55,7 @@ def extend_lease(
             after={"leaseEndsTime": unix(ends)},
             hours=hours,
             extendedTime=unix(now),
+            leaseEndsTime=unix(ends),
         )
         transitions.touch(execution, now)
     execution.refresh_from_db()

@@ -22,6 +22,7 @@ from contract.errors import Conflict
 from contract.plurals import counted
 from executions.codes.ours import Code
 from executions.models import Execution, LaunchJob, ServerRun
+from executions.models.run_number import called
 from executions.querysets import STANDING
 from executions.states import JOB_MAY_RUN, UNSETTLED, JobStatus, Kind, LaunchStatus
 from protection.inventory import recovery_instances
@@ -101,7 +102,7 @@ def _ours(server_ids: Sequence[str], attempts: Collection[uuid.UUID]) -> list[Pr
     rows = rows.filter(wave__execution__kind=Kind.RECOVERY).exclude(wave__execution__in=list(attempts)).order_by("pk")
     columns = (
         "source_server_id", "hostname", "recovery_instance_id", "launch_status", "launched_at",
-        "wave__execution_id", "wave__execution__plan_name",
+        "wave__execution_id", "wave__execution__plan_name", "wave__execution__number",
     )  # fmt: skip
     return [
         ProductionInstance(
@@ -109,12 +110,12 @@ def _ours(server_ids: Sequence[str], attempts: Collection[uuid.UUID]) -> list[Pr
             hostname=hostname,
             recovery_instance_id=instance,
             is_up=LaunchStatus.of(status) is LaunchStatus.LAUNCHED or bool(instance),
-            launched_by=of_run(Kind.RECOVERY, plan, run),
+            launched_by=of_run(Kind.RECOVERY, plan, called(number, run)),
             since=launched_at,
             execution_id=run,
         )
         for chunk in chunks(server_ids)
-        for server, hostname, instance, status, launched_at, run, plan in rows.filter(
+        for server, hostname, instance, status, launched_at, run, plan, number in rows.filter(
             source_server_id__in=chunk
         ).values_list(*columns)
     ]
@@ -172,17 +173,17 @@ class _Launch:
 
 def _jobs(job_ids: Sequence[str]) -> dict[str, _Launch]:
     """The launches of ours among these DRS jobs."""
-    columns = ("job_id", "wave__execution_id", "wave__execution__kind", "wave__execution__plan_name")
+    columns = ("job_id", *(f"wave__execution__{name}" for name in ("id", "kind", "plan_name", "number")))
     return {
-        job: _Launch(run, of_run(Kind.of(kind), plan, run))
+        job: _Launch(run, of_run(Kind.of(kind), plan, called(number, run)))
         for chunk in chunks(job_ids)
-        for job, run, kind, plan in LaunchJob.objects.filter(job_id__in=chunk).values_list(*columns)
+        for job, run, kind, plan, number in LaunchJob.objects.filter(job_id__in=chunk).values_list(*columns)
     }
 
 
-def of_run(kind: Kind, plan_name: str, execution_id: uuid.UUID) -> str:
+def of_run(kind: Kind, plan_name: str, run_called: str) -> str:
     """Who launched an instance that a run did."""
-    return f"{kind.label} of {plan_name}, run {execution_id}"
+    return f"{kind.label} of {plan_name}, {run_called}"
 
 
 def launched_outside(instance: RecoveryInstance | None) -> str:
@@ -256,5 +257,8 @@ def require_ending(
     if consent.looked.silent:
         if not kind.is_recovery:
             raise next(iter(consent.looked.silent.values()))
-        detail["productionNotChecked"] = {region: why.message for (_, region), why in consent.looked.silent.items()}
+        told = consent.looked.unlisted
+        detail["productionNotChecked"] = {recovery_instances.in_words(place): text for place, text in told.items()}
+    if untold := consent.looked.native_untold:
+        detail["nativeNotChecked"] = {recovery_instances.in_words(place): text for place, text in untold.items()}
     return detail

@@ -17,20 +17,24 @@ from contract.errors import BadRequest, Invalid
 from drs.client import SERVERS_PER_JOB
 from executions import queue
 from executions.codes.ours import Code
-from executions.commands import control
+from executions.commands import control, new_run
 from executions.commands.production import ENDED, Consent, look_at_run, require_ending
 from executions.measuring import recorded_figures
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun, WaveRun
 from executions.runs import notifications
+from executions.runs.allowed.actions import right_to_start
 from executions.runs.allowed.conflicts import refuse_held, refuse_second_run
+from executions.runs.allowed.scopes import at_run
 from executions.runs.attempts import LeftOut, attempts_among, why_not
 from executions.runs.journal import note
+from executions.runs.run_numbers import next_number
 from executions.states import LaunchStatus, WaveStatus
 from plans import services as plan_services
 from plans.fields import PLAN, WAVE
 from plans.models import RecoveryPlan, WaveGroup
 from protection.inventory.recovery_instances import InstancesKnown
 from protection.models import ProtectionGroup, ServerAssignment
+from protection.scopes.groups import require_groups
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,7 @@ def retry(
     the contract's DRS errors when DRS could not be asked what runs. Constraints see to it that of any number of retries
     at once one wins.
     """
-    execution = control.get(execution_id)
+    actor, execution = at_run(actor, execution_id), control.get(execution_id)
     control.require_start(actor, execution.purpose)
     control.check_comment(comment)
     control.check_initiator(initiated_by)
@@ -160,7 +164,8 @@ def _create(
     plan_id = unlocked.plan_id
     if plan_id is not None:
         plan = plan_services.get(plan_id, for_update=True)
-        list(_groups(plan, unlocked).select_for_update().order_by("pk").values_list("pk"))
+        groups = _groups(plan, unlocked).select_for_update().order_by("pk").values_list("pk", flat=True)
+        require_groups(actor, *right_to_start(unlocked.purpose), list(groups))
         refuse_second_run(plan, because=why_not(unlocked))
     list(attempts_among(unlocked).select_for_update().order_by("pk").values_list("pk"))  # no termination meanwhile
     earlier = control.get(execution_id)
@@ -170,13 +175,17 @@ def _create(
     refuse_held(_homes(left))
     attempts = set(attempts_among(earlier).values_list("pk", flat=True))
     production = require_ending(actor, earlier.purpose, list(_homes(left)), consent, attempts)
+    key = uuid.uuid4()
     made = Execution.objects.create(
+        pk=key,
+        number=next_number(key),
         plan=earlier.plan,
         plan_name=earlier.plan_name,
         plan_copy=earlier.plan_copy,
         kind=earlier.kind,
         total_waves=earlier.total_waves,
         outage_at=earlier.outage_at,
+        snapshots_until=earlier.snapshots_until,
         retry_of=earlier,
         first_attempt_id=earlier.first_attempt_id or earlier.pk,
         first_started_at=earlier.first_started_at or earlier.started_at,
@@ -196,6 +205,7 @@ def _create(
     )
     _note(actor, earlier, made, left, production, comment)
     notifications.started(made, now)
+    new_run.wait_at_start(made, made.waves.get(number=0), now)
     return made
 
 
@@ -241,7 +251,9 @@ def _copy(made: Execution, left: WaveLeft, attempt: int, now: datetime) -> None:
         text = _why_not_run(left, attempt, is_up=is_up)
     said = WAVE.shared(left.wave, WaveRun)
     # A gate that was passed is not waited at again; one whose pause expired, or that was cancelled at, was not passed.
-    said["pause_before"] &= left.wave.resumed_at is None and bool(left.servers)
+    # One that needs approvals is asked at anew: they were for what the run was then.
+    asks_anew = bool(said["gate"]) and said["gate"]["approvals"] > 0
+    said["pause_before"] &= (left.wave.resumed_at is None or asks_anew) and bool(left.servers)
     wave = WaveRun.objects.create(
         execution=made,
         number=left.wave.number,
@@ -269,6 +281,8 @@ def _copy(made: Execution, left: WaveLeft, attempt: int, now: datetime) -> None:
                 source_server_id=server.source_server_id,
                 hostname=server.hostname,
                 optional=server.optional,
+                recovery_snapshot_id=server.recovery_snapshot_id,
+                snapshot_at=server.snapshot_at,
             )
             for server in servers
         )

@@ -1,7 +1,7 @@
 """Recovery instances that run, whoever launched them: what DRS lists, and what runs launched that it does not list."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -12,15 +12,20 @@ from django.core.cache import cache
 from django.db.models import Max
 from django.utils import timezone
 
+from audit.actor import Actor
 from audit.models import AuditEntry
 from contract.chunks import chunks
+from contract.rights import Thing
 from executions.codes.ours import Code
 from executions.commands.production import ended_since, launched_outside, of_run
 from executions.models import Execution, LaunchJob, OutsideTermination, ServerRun, TerminationJob
+from executions.models.run_number import called
 from executions.querysets import STANDING
+from executions.runs.allowed import scopes
 from executions.runs.claim import LARGE_COLUMNS
 from executions.states import UNKNOWN_KIND, InstanceState, JobStage, Kind, kind_by_drs
-from protection.models import RecoveryInstance, RegionInventory, SourceServer
+from protection.models import RecoveryInstance, RegionInventory, ServerAssignment, SourceServer
+from protection.scopes.groups import things_of as groups_of
 
 COUNTED_SECONDS = 60  # so long a count is believed
 
@@ -40,17 +45,24 @@ class Standing:
     since: datetime | None
     execution_id: uuid.UUID | None
     plan_name: str
+    run_number: int | None
     launched_by: str
     failure: str
     ending: str
     instance_type: str
     monthly_cost: float | None
     lease_ends_at: datetime | None = None
+    run_under_way: bool = False  # then nobody terminates it
 
     @property
     def is_overdue(self) -> bool:
         """Whether it has outlived its drill's lease."""
         return self.lease_ends_at is not None and self.lease_ends_at <= timezone.now()
+
+    @property
+    def run_called(self) -> str:
+        """What people call the run that launched it: “run 117 of Payments”."""
+        return f"{called(self.run_number, self.execution_id)} of {self.plan_name}"
 
     @property
     def is_drill(self) -> bool:
@@ -84,6 +96,27 @@ def standing() -> list[Standing]:
     return sorted(found, key=lambda each: (each.since is None, each.since, each.hostname))
 
 
+def seen_standing(actor: Actor) -> list[tuple[Standing, Actor]]:
+    """Those that somebody sees, with the actor whose rights are asked for each: it is its run's, or, launched outside,
+    its server's group's."""
+    found = standing()
+    if not actor.is_bounded:
+        return [(each, actor) for each in found]
+    runs = scopes.things_of(Execution.objects.only("plan_id").filter(pk__in={each.execution_id for each in found}))
+    assigned = ServerAssignment.objects.filter(source_server_id__in={each.source_server_id for each in found})
+    homes = dict(assigned.values_list("source_server_id", "group_id"))
+    groups = groups_of(set(homes.values()))
+
+    def thing(each: Standing) -> Thing:
+        if each.execution_id is not None:
+            return runs[each.execution_id]
+        home = homes.get(each.source_server_id)
+        return groups[home] if home else Thing(accounts=frozenset([each.account_id]))
+
+    things = [(each, thing(each)) for each in found]
+    return [(each, actor.at(about)) for each, about in things if actor.sees.covers(about)]
+
+
 @dataclass(frozen=True)
 class LeftRunning:
     """How many instances run of one kind, since when the oldest of it does, and how many have outlived a lease."""
@@ -98,6 +131,14 @@ class LeftRunning:
 class _Counted:
     found: list[LeftRunning]
     holds_until: datetime | None  # the next end of a lease
+
+
+def left_running_seen(actor: Actor, mark: str, now: datetime) -> list[LeftRunning]:
+    """The same for who sees a part, counted from the instances themselves."""
+    if actor.sees.everywhere:
+        return left_running(mark, now)
+    found = [each for each, _ in seen_standing(actor)]
+    return _by_kind([(each.kind, each.since, each.lease_ends_at) for each in found], now)
 
 
 def left_running(mark: str, now: datetime) -> list[LeftRunning]:
@@ -126,7 +167,11 @@ def _count(now: datetime) -> _Counted:
         if each.pk not in ended:
             found.append((kind_by_drs(each.is_drill), since, ends))
     found += [(kind, since, ends) for since, kind, ends in ours.values()]
-    counted = [
+    return _Counted(_by_kind(found, now), min((ends for _, _, ends in found if ends and ends > now), default=None))
+
+
+def _by_kind(found: Collection[tuple[str, datetime | None, datetime | None]], now: datetime) -> list[LeftRunning]:
+    return [
         LeftRunning(
             kind,
             sum(each[0] == kind for each in found),
@@ -135,7 +180,6 @@ def _count(now: datetime) -> _Counted:
         )
         for kind in sorted({each[0] for each in found})
     ]
-    return _Counted(counted, min((ends for _, _, ends in found if ends and ends > now), default=None))
 
 
 def _launched() -> Iterable[ServerRun]:
@@ -219,12 +263,14 @@ def _standing(
         since=since,
         execution_id=run.pk if run else None,
         plan_name=run.plan_name if run else "",
-        launched_by=of_run(Kind.of(run.kind), run.plan_name, run.pk) if run else launched_outside(instance),
+        run_number=run.number if run else None,
+        launched_by=of_run(Kind.of(run.kind), run.plan_name, run.called) if run else launched_outside(instance),
         failure=attempts.failed.get(key, ""),
         ending=attempts.under_way.get(key, ""),
         instance_type=type_,
         monthly_cost=settings.MONTHLY_PRICES.get(type_),
         lease_ends_at=run.lease_ends_at if run else None,
+        run_under_way=run is not None and run.ended_at is None,
     )
 
 
@@ -249,6 +295,6 @@ def known_regions() -> list[Known]:
     """Of every region of the inventory."""
     rows = RegionInventory.objects.filter(initialized=True)
     return [
-        Known(each.instances_account_id or each.account_id, each.region, each.instances_as_of, each.instances_error)
+        Known(each.instances_account_id or each.owner, each.region, each.instances_as_of, each.instances_error)
         for each in rows
     ]

@@ -23,6 +23,7 @@ from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.runs import transitions
 from executions.runs.allowed import actions, steering
 from executions.runs.allowed.actions import Verb
+from executions.runs.gates.given import at_gate, lapse, lapse_if_changed
 from executions.runs.journal import note
 from executions.states import Dependents, ExecutionStatus, JobStatus, LaunchStatus, Phase, WaveStatus
 
@@ -54,14 +55,22 @@ def skip_wave(
     with transaction.atomic():
         execution, now = control.locked(execution_id), clock()
         row = _wave(execution, wave)
-        if actions.is_done(execution, steering.no_skip(execution, row, list(row.jobs.all()))):
+        kept = dependents if _needed(execution, row) else ""  # where none needs it, both are the same
+        if actions.is_done(execution, steering.no_skip(execution, row, list(row.jobs.all()), dependents=kept)):
             return execution
         rows = [row, *(_dependents(execution, row) if dependents is Dependents.SKIP else ())]
         was_paused_here = any(each.state is WaveStatus.PAUSED for each in rows)
+        at = at_gate(execution)
         control.change(execution, now, **({"status": ExecutionStatus.RUNNING} if was_paused_here else {}))
         _skip(actor, execution, rows, reason, dependents, now)
+        if at is not None:
+            lapse(execution, at, f"Wave {wave + 1} was skipped.", now)
         transaction.on_commit(lambda: queue.nudge(execution.pk))
     return execution
+
+
+def _needed(execution: Execution, wave: WaveRun) -> bool:
+    return any(wave.number in each.depends_on for each in execution.waves.all())
 
 
 def _dependents(execution: Execution, skipped: WaveRun) -> list[WaveRun]:
@@ -131,6 +140,7 @@ def exclude_server(
             hostname=server.hostname,
             text=reason,
         )
+        lapse_if_changed(execution, f"{server.hostname} was left out.", now)
         transaction.on_commit(lambda: queue.nudge(execution.pk))
     return execution
 

@@ -13,8 +13,9 @@ from django.views.decorators.http import require_http_methods
 
 from audit.request_actor import actor_for
 from console.pages import HtmxHttpRequest, Question, go, whole_number
-from contract.errors import BadRequest, DomainError
+from contract.errors import BadRequest, Conflict, DomainError
 from contract.naming.confirmation import mistyped
+from contract.plurals import counted
 from executions.commands import control
 from executions.commands.abandon import abandon
 from executions.console.forms import CommentForm
@@ -32,13 +33,17 @@ GIVE_UP = "give up"  # what has to be typed
 @require_http_methods(["GET", "HEAD", "POST"])
 def execution_resume(request: HttpRequest, execution_id: uuid.UUID) -> HttpResponse:
     """Let a run go on with the wave that the form is about, or take back a pause that was asked for."""
-    return _command(request, execution_id, partial(control.resume, meant=_meant(request)))
+    meant = _meant(request)
+    said = "The pause was withdrawn."
+    if meant is not None and meant.wave != NO_WAVE:
+        said = f"You let the run go on with wave {meant.wave + 1}."
+    return _command(request, execution_id, partial(control.resume, meant=meant), said)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def execution_pause(request: HttpRequest, execution_id: uuid.UUID) -> HttpResponse:
     """Let a run wait before its next wave."""
-    return _command(request, execution_id, control.pause)
+    return _command(request, execution_id, control.pause, "The run was told to wait before its next wave.")
 
 
 def _meant(request: HttpRequest) -> Meant | None:
@@ -49,19 +54,20 @@ def _meant(request: HttpRequest) -> Meant | None:
     return Meant(NO_WAVE if wave is None else wave, whole_number(request.POST.get("attempt", "")))
 
 
-def _command(request: HttpRequest, execution_id: uuid.UUID, verb: Callable[..., Execution]) -> HttpResponse:
+def _command(request: HttpRequest, execution_id: uuid.UUID, verb: Callable[..., Execution], said: str) -> HttpResponse:
     """Always on to the run's own page: loading this address again must never send a command again."""
     if request.method == "POST":
         try:
             verb(actor=actor_for(request), execution_id=execution_id)
-        except BadRequest as problem:
+            messages.success(request, said)
+        except (BadRequest, Conflict) as problem:
             messages.error(request, problem.message)
     return redirect("execution", execution_id)
 
 
 def _trail(execution: Execution) -> list[tuple[str, str]]:
     here = reverse("execution", args=[execution.pk])
-    return [("Executions", reverse("executions")), (execution.plan_name, here)]
+    return [("Runs", reverse("executions")), (execution.plan_name, here)]
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -72,8 +78,9 @@ def execution_cancel(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpR
     actor, problem = actor_for(request), None
     if request.method == "POST" and form.is_valid():
         try:
-            control.cancel(actor=actor, execution_id=execution_id, comment=form.cleaned_data["comment"])
-            return go(request, "execution", execution_id)
+            done = control.cancel(actor=actor, execution_id=execution_id, comment=form.cleaned_data["comment"])
+            said = "The run was cancelled." if done.state.is_final else "The run was told to stop: its wave ends first."
+            return go(request, said, "execution", execution_id)
         except DomainError as error:
             problem = error
     actions = actions_of(execution, actor)
@@ -96,7 +103,7 @@ def execution_abandon(request: HtmxHttpRequest, execution_id: uuid.UUID) -> Http
         else:
             try:
                 abandon(actor=actor, execution_id=execution_id, comment=form.cleaned_data["comment"])
-                return go(request, "execution", execution_id)
+                return go(request, "The run was given up.", "execution", execution_id)
             except DomainError as refusal:
                 problem = refusal
     wave = wave_in_flight(execution)
@@ -133,7 +140,8 @@ def execution_terminate(request: HtmxHttpRequest, execution_id: uuid.UUID) -> Ht
         else:
             try:
                 control.terminate(actor=actor, execution_id=execution_id, comment=form.cleaned_data["comment"])
-                return go(request, "execution", execution_id)
+                said = f"Termination of {counted(len(instances), 'instance')} was asked for."
+                return go(request, said, "execution", execution_id)
             except DomainError as refusal:
                 problem = refusal
     failed = {each.recovery_instance_id or each.source_server_id: each for each in result(execution).failed}

@@ -1,33 +1,61 @@
 """What people choose and type about runs."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, time
 from typing import Any, cast
 
 from django import forms
+from django.forms.models import ModelChoiceIterator
 from django.forms.utils import flatatt
 from django.http import HttpRequest
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.utils.html import escape, format_html
+from django.utils.safestring import SafeString, mark_safe
 
+from accounts.registry import name_of, names
+from audit.request_actor import actor_for
 from executions.commands.control import COMMENT_MAX
 from executions.models import ServerRun
-from executions.states import Dependents, ExecutionStatus, Kind
+from executions.querysets import ExecutionQuerySet
+from executions.states import Dependents, ExecutionStatus, Kind, Verdict
+from plans.forms import PlanSearch
 from plans.models import RecoveryPlan
+from protection.models import ProtectionGroup
+
+ALL_PLANS = "All plans"
 
 
-class LongSelect(forms.Select):
-    """A choice among hundreds: Django renders a template for each, which takes longer than the rest of the page."""
+class PlanSelect(forms.Select):
+    """A choice among hundreds: Django makes an object and renders a template for each, which takes longer than the
+    rest of the page."""
 
     def render(self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None) -> SafeString:
-        """The same element, without groups."""
-        chosen = str(value or "")
-        options = format_html_join(
-            "\n",
-            '<option value="{}"{}>{}</option>',
-            ((key := str(each), " selected" if key == chosen else "", label) for each, label in self.choices),
+        """The same element, of names alone."""
+        listed = cast("ModelChoiceIterator[RecoveryPlan]", self.choices).queryset  # what the form lets somebody choose
+        chosen, known = str(value or ""), listed.values_list("pk", "name")
+        every = [("", ALL_PLANS), *((str(key), plan) for key, plan in known)]
+        options = mark_safe(  # noqa: S308  (names are escaped, keys are of UUIDs)
+            "\n".join(
+                f'<option value="{key}"{" selected" if key == chosen else ""}>{escape(label)}</option>'
+                for key, label in every
+            )
         )
         attributes = flatatt(self.build_attrs(self.attrs, {**(attrs or {}), "name": name}))
         return format_html("<select{}>{}</select>", attributes, options)
+
+
+UNDER_WAY = "ACTIVE"  # every status that is not final
+DAY = forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
+
+
+RUNNING = "RUNNING"  # a plan that is being run: whether it would work is asked when the run is over
+
+
+class PlanFilter(PlanSearch):
+    """Recovery plans by name and labels, and by whether they would work."""
+
+    readiness = forms.ChoiceField(
+        required=False, choices=[("", "All"), (RUNNING, "Running now"), *Verdict.choices()], widget=forms.HiddenInput()
+    )
 
 
 class RunFilter(forms.Form):
@@ -36,10 +64,14 @@ class RunFilter(forms.Form):
     plan = forms.ModelChoiceField(
         RecoveryPlan.objects.only("id", "name"),
         required=False,
-        empty_label="All plans",
-        widget=LongSelect(attrs={"data-key": "/"}),
+        empty_label=ALL_PLANS,
+        widget=PlanSelect(attrs={"data-key": "/"}),
     )
-    status = forms.ChoiceField(required=False, choices=[("", "All statuses"), *ExecutionStatus.choices()])
+    status = forms.ChoiceField(
+        required=False,
+        choices=[("", "All"), (UNDER_WAY, "Under way"), *ExecutionStatus.choices()],
+        widget=forms.HiddenInput(),
+    )
     kind = forms.ChoiceField(label="Type", required=False, choices=[("", "Drills and recoveries"), *Kind.choices()])
 
     dry_run = forms.TypedChoiceField(
@@ -58,13 +90,47 @@ class RunFilter(forms.Form):
         empty_value=None,
     )
 
+    account = forms.ChoiceField(label="AWS account", required=False)
+
+    since = forms.DateField(label="Started on or after", required=False, widget=DAY)
+    until = forms.DateField(label="Started on or before", required=False, widget=DAY)
+
     def __init__(self, request: HttpRequest, **options: Any) -> None:
         super().__init__(request.GET, label_suffix="", **options)
+        plans = cast("forms.ModelChoiceField[RecoveryPlan]", self.fields["plan"])
+        plans.queryset = RecoveryPlan.objects.seen_by(actor_for(request).sees).only("id", "name")
+        known = names()
+        if not known:  # one account needs no filter
+            del self.fields["account"]
+            return
+        used = ProtectionGroup.objects.order_by().values_list("account_id", flat=True).distinct()
+        accounts = sorted(((each, name_of(each)) for each in {*known, *used}), key=lambda each: each[1])
+        cast("forms.ChoiceField", self.fields["account"]).choices = [("", "All accounts"), *accounts]
 
     def chosen(self) -> dict[str, Any]:
         """What was chosen, ready for a QuerySet's filter."""
         self.is_valid()
         return {name: value for name, value in self.cleaned_data.items() if value not in ("", None)}
+
+    def narrowed(self, runs: ExecutionQuerySet) -> ExecutionQuerySet:
+        """Those of some runs that all filters but the one for the status let through; days are days in UTC."""
+        chosen = self.chosen()
+        runs = runs.hidden() if chosen.pop("hidden", False) else runs.shown()
+        if since := chosen.pop("since", None):
+            runs = runs.filter(started_at__gte=datetime.combine(since, time.min, UTC))
+        if until := chosen.pop("until", None):
+            runs = runs.filter(started_at__lte=datetime.combine(until, time.max, UTC))
+        if account := chosen.pop("account", None):
+            runs = runs.in_account(account)
+        chosen.pop("status", None)
+        return runs.filter(**chosen)
+
+    def of_status(self, runs: ExecutionQuerySet) -> ExecutionQuerySet:
+        """Those that have the status that was chosen."""
+        status = self.chosen().get("status", "")
+        if status == UNDER_WAY:
+            return runs.active()
+        return runs.filter(status=status) if status else runs
 
 
 class CommentForm(forms.Form):

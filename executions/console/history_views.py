@@ -1,6 +1,5 @@
 """Clearing the history: the question before finished runs leave the lists."""
 
-from django.contrib import messages
 from django.http import HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
@@ -24,8 +23,7 @@ def hide_finished(request: HtmxHttpRequest) -> HttpResponse:
         try:
             done = control.hide_finished(actor=actor)
             kept = f", {counted(len(done.kept), 'finished run')} kept" if done.kept else ""
-            messages.success(request, f"{counted(done.hidden, 'run')} hidden{kept}.")
-            return go(request, "executions")
+            return go(request, f"{counted(done.hidden, 'run')} hidden{kept}.", "executions")
         except DomainError as refusal:
             problem = refusal
     would = what_would_be_hidden()
@@ -37,5 +35,5 @@ def hide_finished(request: HtmxHttpRequest) -> HttpResponse:
         "kept": [(each, names.get(each.execution_id, "")) for each in shown],
         "may_hide": actor.may(HIDE),
     }
-    question = Question("executions/_hide.html", "Hide finished runs", [("Executions", reverse("executions"))])
+    question = Question("executions/_hide.html", "Hide finished runs", [("Runs", reverse("executions"))])
     return question.answer(request, context, problem=problem)

@@ -12,7 +12,7 @@ from console.pages import HtmxHttpRequest, Question, go
 from contract.errors import DomainError
 from contract.plurals import counted
 from executions.commands.end_instances import MOST, Ended, end_instances
-from executions.commands.standing import Standing, known_regions, standing
+from executions.commands.standing import Standing, known_regions, seen_standing
 from executions.console.forms import CommentForm
 
 SHOWN = 500  # rows of the page; the API lists all
@@ -20,11 +20,18 @@ SHOWN = 500  # rows of the page; the API lists all
 
 @require_safe
 def instance_list(request: HtmxHttpRequest) -> HttpResponse:
-    """What runs, the oldest first, with a box for each that this person may terminate."""
-    actor, found = actor_for(request), standing()
-    costs = [each.monthly_cost for each in found if each.monthly_cost is not None]
+    """What runs, the oldest first, with a box for each that this person may terminate; `?choose=drills` ticks those of
+    drills, never of what may run production."""
+    found = seen_standing(actor_for(request))
+    shown = [(each, _may_choose(here, each)) for each, here in found[:SHOWN]]
+    drills = [each.recovery_instance_id for each, may in shown if may and each.is_drill][:MOST]
+    chosen = drills if request.GET.get("choose") == "drills" else []
+    costs = [each.monthly_cost for each, _ in found if each.monthly_cost is not None]
     context = {
-        "rows": [(each, _may_choose(actor, each)) for each in found[:SHOWN]],
+        "rows": [(each, may, each.recovery_instance_id in set(chosen)) for each, may in shown],
+        "may_some": any(may for _, may in shown),
+        "drills": drills,
+        "chosen": chosen,
         "total": len(found),
         "more": max(0, len(found) - SHOWN),
         "regions": known_regions(),
@@ -35,7 +42,7 @@ def instance_list(request: HtmxHttpRequest) -> HttpResponse:
 
 
 def _may_choose(actor: Actor, each: Standing) -> bool:
-    return bool(each.recovery_instance_id) and not each.ending and actor.may(each.right)
+    return bool(each.recovery_instance_id) and not (each.ending or each.run_under_way) and actor.may(each.right)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -43,9 +50,11 @@ def instances_end(request: HtmxHttpRequest) -> HttpResponse:
     """Name each of the ticked ones, have their number typed, then have DRS terminate them."""
     actor, problem, error = actor_for(request), None, ""
     asked = request.POST.getlist("instance") or request.GET.getlist("instance")
-    chosen = [each for each in standing() if each.recovery_instance_id in set(asked)][:MOST]
+    ticked = [(each, here) for each, here in seen_standing(actor) if each.recovery_instance_id in set(asked)]
+    found = ticked[:MOST]
+    chosen = [each for each, _ in found]
     phrase = _phrase(chosen)
-    may = bool(chosen) and all(actor.may(each.right) for each in chosen)
+    may = bool(found) and all(here.may(each.right) for each, here in found)
     form = CommentForm(request.POST if "confirm" in request.POST else None)
     typed = request.POST.get("confirm", "")
     if "confirm" in request.POST and form.is_valid():
@@ -58,11 +67,11 @@ def instances_end(request: HtmxHttpRequest) -> HttpResponse:
                 messages.success(request, _told(done))
                 for each in [*done.failed, *done.unknown]:
                     messages.error(request, f"{each.name}: {each.message}")
-                return go(request, "instances")
+                return go(request, "", "instances")
             except DomainError as refusal:
                 problem = refusal
     outside = any(each.execution_id is None for each in chosen)
-    asked_about = {"chosen": chosen, "outside": outside, "phrase": phrase}
+    asked_about = {"chosen": chosen, "more": len(ticked) - len(found), "outside": outside, "phrase": phrase}
     context = {**asked_about, "may": may, "typed": typed, "error": error, "form": form}
     question = Question(
         "executions/_end_instances.html", "Terminate instances", [("Left running", reverse("instances"))]

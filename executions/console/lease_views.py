@@ -10,6 +10,7 @@ from django.views.decorators.http import require_http_methods
 from audit.request_actor import actor_for
 from console.pages import HtmxHttpRequest, Question, go, whole_number
 from contract.errors import DomainError, Invalid
+from contract.plurals import counted
 from executions.commands.lease import extend_lease, why_not_extendable
 from executions.models import Execution
 from executions.runs.allowed.actions import CONTROL
@@ -27,7 +28,8 @@ def lease_extend(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpRespo
     if request.method == "POST":
         try:
             extend_lease(actor=actor, execution_id=execution_id, hours=whole_number(hours) or 0, comment=comment)
-            return go(request, "execution", execution_id)
+            said = f"The lease was extended by {counted(whole_number(hours) or 0, 'hour')}."
+            return go(request, said, "execution", execution_id)
         except Invalid as refusal:
             texts = [text for each in refusal.fields.values() for text in each]
             problem = Invalid(refusal.fields, message=" ".join(texts))
@@ -41,6 +43,6 @@ def lease_extend(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpRespo
         "reason": reason,
         "may": actor.may(CONTROL) and not reason,
     }
-    trail = [("Executions", reverse("executions")), (execution.plan_name, reverse("execution", args=[execution.pk]))]
+    trail = [("Runs", reverse("executions")), (execution.plan_name, reverse("execution", args=[execution.pk]))]
     question = Question("executions/_extend_lease.html", f"Extend the lease of {execution.plan_name}", trail)
     return question.answer(request, context, problem=problem)

@@ -1,17 +1,25 @@
 """What became of the runs that a list shows as under way, and of an engine that is missed: a page asks for those alone
 and is sent what changed."""
 
+import copy
 import re
 import uuid
+from urllib.parse import urlsplit
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 from django_htmx.http import HTMX_STOP_POLLING
 
+from accounts.registry import way_of
+from audit.request_actor import actor_for
 from console.pages import HtmxHttpRequest
+from console.tabs import sheet_address
 from contract.clock import db_clock
+from executions.console.finding.run_sheet import run_tabs
+from executions.console.forms import RunFilter
 from executions.models import Execution
 from executions.pacemaker import is_alive
 from executions.readiness.facts import readiness_of
@@ -30,12 +38,14 @@ UNSHOWN = ("plan_copy", "forecast", "phase_times", "rehearsal", "aws_error", "er
 def execution_rows(request: HtmxHttpRequest) -> HttpResponse:
     """The rows that changed since the revisions that the page shows, 204 if none did, 286 if all these runs are over.
 
-    On the page of a plan (`plan`) the end of a run also changes whether the plan can be started.
+    On the page of a plan (`plan`) the end of a run also changes whether the plan can be started, in the history how
+    many are so.
     """
     if not request.htmx:
         return redirect("executions")
     shown = _shown(request)
-    now = dict(Execution.objects.filter(pk__in=list(shown)).values_list("pk", "revision"))
+    seen = Execution.objects.seen_by(actor_for(request).sees)
+    now = dict(seen.filter(pk__in=list(shown)).values_list("pk", "revision"))
     changed = [pk for pk, revision in shown.items() if now.get(pk) != revision]
     if shown and not changed:
         return HttpResponse(status=204)
@@ -57,17 +67,38 @@ def engine_back(request: HtmxHttpRequest) -> HttpResponse:
     )
 
 
-def _changes(request: HttpRequest, shown: list[uuid.UUID], changed: list[uuid.UUID]) -> HttpResponse:
-    runs = {run.pk: run for run in Execution.objects.defer(*UNSHOWN).filter(pk__in=shown)}
+def _changes(request: HtmxHttpRequest, shown: list[uuid.UUID], changed: list[uuid.UUID]) -> HttpResponse:
+    seen = Execution.objects.seen_by(actor_for(request).sees)
+    runs = {run.pk: run for run in seen.defer(*UNSHOWN).filter(pk__in=shown)}
     under_way = [runs[pk] for pk in shown if pk in runs and runs[pk].ended_at is None]
     plan, parts = _plan(request), list[str]()
+    table = {"plan": plan, "chooses": "choose" in request.GET}
     if under_way:
-        parts.append(render_to_string("executions/_under_way.html", {"under_way": under_way, "plan": plan}))
+        parts.append(render_to_string("executions/_under_way.html", {"under_way": under_way, **table}))
     for pk in changed:
-        parts.append(render_to_string("executions/_row.html", {"run": runs.get(pk), "gone": pk, "is_poll": True}))
+        row = {"run": runs.get(pk), "gone": pk, "is_poll": True, **table}
+        parts.append(render_to_string("executions/_row.html", row))
     if plan and len(under_way) < len(shown):
         parts += _whether_it_can_start(request, plan)
+    parts += _tabs(request)
     return HttpResponse("".join(parts), status=200 if under_way else HTMX_STOP_POLLING)
+
+
+def _tabs(request: HtmxHttpRequest) -> list[str]:
+    """The tabs above the history as its address filters it; nothing on other pages."""
+    page = urlsplit(request.htmx.current_url_abs_path or "")
+    if page.path != reverse("executions"):
+        return []
+    list_request = copy.copy(request)
+    list_request.GET = QueryDict(page.query)
+    form = RunFilter(list_request)
+    runs = form.narrowed(Execution.objects.seen_by(actor_for(request).sees))
+    context = {
+        "tabs": run_tabs(list_request, runs, form.chosen().get("status", "")),
+        "sheet": sheet_address(list_request),
+        "is_poll": True,
+    }
+    return ["<template>", render_to_string("_tabs.html", context), "</template>"]
 
 
 def _shown(request: HttpRequest) -> dict[uuid.UUID, int]:
@@ -78,19 +109,21 @@ def _shown(request: HttpRequest) -> dict[uuid.UUID, int]:
 
 def _plan(request: HttpRequest) -> RecoveryPlan | None:
     try:
-        return RecoveryPlan.objects.filter(pk=uuid.UUID(request.GET.get("plan", ""))).first()
+        seen = RecoveryPlan.objects.seen_by(actor_for(request).sees)
+        return seen.filter(pk=uuid.UUID(request.GET.get("plan", ""))).first()
     except ValueError:
         return None
 
 
 def _whether_it_can_start(request: HttpRequest, plan: RecoveryPlan) -> list[str]:
     """The parts of a plan's page that change when a run of it ends."""
-    used = set(ProtectionGroup.objects.filter(waves__plan=plan).values_list("region", flat=True))
+    groups = ProtectionGroup.objects.filter(waves__plan=plan).values_list("account_id", "region")
+    used = {(way_of(account), region) for account, region in groups}
     context = {
         "plan": plan,
-        "row": plan_rows([plan])[0],
+        "row": plan_rows([plan], actor_for(request))[0],
         "assessed": readiness_of([plan.pk], db_clock())[plan.pk],
-        "regions": [each for each in region_ages() if each.inventory.region in used],
+        "regions": [each for each in region_ages() if each.place in used],
         "is_poll": True,
     }
     parts = [render_to_string(f"executions/{part}.html", context, request) for part in ("_assessed", "_startable")]

@@ -10,6 +10,8 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from accounts.registry import way_of
+from audit.request_actor import actor_for
 from console.pages import HtmxHttpRequest, whole_number
 from contract.clock import db_clock
 from contract.naming.lookalikes import warnings
@@ -28,18 +30,19 @@ _GROUPS = Prefetch("group_links", WaveGroup.objects.select_related("group"))  # 
 def plan_detail(request: HttpRequest, plan_id: uuid.UUID) -> HttpResponse:
     """One plan: its waves on the rail, whether its servers are ready, its last runs."""
     plan = get_object_or_404(RecoveryPlan, pk=plan_id)
+    others = RecoveryPlan.objects.seen_by(actor_for(request).sees).exclude(pk=plan.pk)
     waves = list(plan.waves.prefetch_related("servers", _GROUPS, "depends_on"))
     ids = [server.source_server_id for wave in waves for server in wave.servers.all()]
     known = SourceServer.objects.defer("tags").in_bulk(ids)
-    used = {link.group.region for wave in waves for link in wave.group_links.all()}
+    used = {(way_of(link.group.account_id), link.group.region) for wave in waves for link in wave.group_links.all()}
     context = {
         "plan": plan,
-        "name_warnings": warnings(plan.name, RecoveryPlan.objects.exclude(pk=plan.pk).values_list("name", flat=True)),
-        "row": plan_rows([plan])[0],
+        "name_warnings": warnings(plan.name, others.values_list("name", flat=True)),
+        "row": plan_rows([plan], actor_for(request))[0],
         "waves": _at_first(waves, known, whole_number(request.GET.get("wave")), _most(request)),
         "readiness": Readiness.of(known.get(each) for each in ids),
         "assessed": readiness_of([plan.pk], db_clock())[plan.pk],
-        "regions": [each for each in region_ages() if each.inventory.region in used],
+        "regions": [each for each in region_ages() if each.place in used],
         "runs": plan.executions.shown().newest_first()[:LAST_RUNS],
     }
     return render(request, "plans/plan_detail.html", context)

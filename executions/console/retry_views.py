@@ -13,7 +13,7 @@ from contract.errors import DomainError
 from executions.commands import control, retry
 from executions.commands.production import places_of_run
 from executions.console.forms import CommentForm
-from executions.console.start_views import ProductionRisk
+from executions.console.starting.start_views import ProductionRisk
 from executions.models import Execution
 from executions.runs.attempts import lineages, why_not
 
@@ -51,8 +51,10 @@ def execution_retry(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpRe
                     looked=production_risk.looked if is_asked else None,
                 )
                 production_risk.warn(request)
-                return go(request, "execution", made.pk)
+                said = f"{made.called.capitalize()} was started: attempt {made.attempt} of “{made.plan_name}”."
+                return go(request, said, "execution", made.pk)
             except DomainError as refusal:
+                execution = get_object_or_404(Execution, pk=execution_id)
                 problem, lineage = refusal, lineages([execution])[execution.pk]
                 reason = why_not(execution, lineage)
     count = sum(len(each.servers) for each in left)
@@ -75,6 +77,6 @@ def execution_retry(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpRe
         "form": form,
     }
     here = reverse("execution", args=[execution.pk])
-    trail = [("Executions", reverse("executions")), (execution.plan_name, here)]
+    trail = [("Runs", reverse("executions")), (execution.plan_name, here)]
     question = Question("executions/_retry.html", f"Try {execution.plan_name} again", trail)
     return question.answer(request, context, problem=problem, status=422 if error or form.errors else 200)

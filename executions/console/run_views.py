@@ -1,41 +1,50 @@
 """Pages of runs: the history, and the live page with its polls."""
 
+import re
 import uuid
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
-from django.core.cache import cache
 from django.db.models import Exists, OuterRef, Subquery
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.template.loader import render_to_string as _render
+from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 from django_htmx.http import HTMX_STOP_POLLING
 
 from audit.request_actor import actor_for
 from console.pages import HtmxHttpRequest, known_revision, wants_fragment, whole_number
-from contract.rest.answers.unchanged import tag
-from contract.rest.paging import page
+from console.tabs import sheet_address
+from contract.storage.prepared import Asked, Prepared, attach
 from executions.commands.hide_finished import HIDE
+from executions.console.finding.run_sheet import run_page, run_sheet, run_sorting, run_tabs
 from executions.console.forms import RunFilter
+from executions.console.gates.panel import broken_glass, panel_of
 from executions.console.live_page.page_content import Live
+from executions.console.live_page.recent_runs import Read, RecentNews, RecentRuns
+from executions.console.live_page.rto_bar import rto_bar
 from executions.console.live_page.server_rows import ServerRows, Token, rows_at_first, rows_since, tokens
 from executions.console.live_page.story import story, story_key
-from executions.models import Execution, LaunchJob
+from executions.models import Execution, LaunchJob, WaveRun
 from executions.pacemaker import beating, is_alive
 from executions.runs.allowed.actions import actions_of
-from executions.runs.allowed.terminable_instances import terminable_counts
-from executions.runs.attempts import attempts_of, retry_of
+from executions.runs.attempts import retry_of
+from executions.runs.server_counts import progress_of_one
 from executions.states import TerminationStatus
-from executions.terminating.outcome import result
 
 RUNS_A_PAGE = 50
-PART_SECONDS = 30
 # A run as its page reads it: without its servers, and without what is as long as its plan and is not shown.
 SHOWN = Execution.objects.with_jobs().defer("plan_copy", "phase_times")
+# The same, as polls read it.
+_RUN = Prepared(lambda: Execution.objects.filter(pk=Asked(Execution, "id")).defer("plan_copy", "phase_times"))
+_WAVES = Prepared(lambda: WaveRun.objects.filter(execution=Asked(Execution, "id")).order_by("number"))
+_JOBS = Prepared(lambda: LaunchJob.objects.filter(wave__execution=Asked(Execution, "id")).order_by("position"))
 
 
 # History
@@ -43,19 +52,25 @@ SHOWN = Execution.objects.with_jobs().defer("plan_copy", "phase_times")
 
 @require_safe
 def execution_list(request: HtmxHttpRequest) -> HttpResponse:
-    """The history, newest first, filtered by what the address says; `after` is where the next rows begin."""
+    """The history, filtered and sorted by what the address says; `after` is where the next rows begin."""
     form = RunFilter(request)
-    chosen = form.chosen()
-    known = Execution.objects.hidden() if chosen.pop("hidden", False) else Execution.objects.shown()
+    every = form.narrowed(Execution.objects.seen_by(actor_for(request).sees))
+    listed = form.of_status(every).defer("plan_copy", "phase_times")
+    sorting = run_sorting(request)
+    if request.GET.get("format") == "csv":
+        return run_sheet(sorting.sorted(listed))
     after = request.GET.get("after") or None
-    listed = known.filter(**chosen).defer("plan_copy", "phase_times")
-    runs, token = page(listed, time="started_at", limit=RUNS_A_PAGE, token=after)
-    filters = {name: request.GET[name] for name in form.chosen()}
-    more = urlencode({**filters, "after": token}) if token else ""
+    runs, token = run_page(listed, sorting, after, RUNS_A_PAGE)
+    chosen = form.chosen()
+    filters = {name: request.GET[name] for name in chosen}
+    more = urlencode({**filters, **sorting.parameter, "after": token}) if token else ""
     context = {
         "form": form,
         "runs": runs,
         "more": more,
+        "heads": sorting.heads(),
+        "tabs": run_tabs(request, every, chosen.get("status", "")),
+        "sheet": sheet_address(request),
         "is_filtered": bool(filters),
         "may_hide": actor_for(request).may(HIDE),
     }
@@ -99,32 +114,47 @@ def wave_rows(request: HtmxHttpRequest, execution_id: uuid.UUID, wave: int) -> H
 
 
 def _context(request: HttpRequest, live: Live) -> dict[str, Any]:
-    is_ending = live.cleanup is TerminationStatus.IN_PROGRESS  # then some may be asked for already
-    standing = terminable_counts([live.execution]).get(live.execution.pk, 0) if is_ending else live.up + live.not_usable
     return {
         "live": live,
         "execution": live.execution,
-        "standing": standing,
-        "actions": actions_of(live.execution, actor_for(request), stands=bool(standing)),
-        "attempts": attempts_of(live.execution) if live.execution.attempt > 1 or live.state.fell_short else [],
+        "standing": live.standing,
+        "gate": panel_of(live.execution, actor_for(request)),
+        "broken_glass": broken_glass(live.execution),
+        "actions": actions_of(live.execution, actor_for(request), stands=bool(live.standing)),
+        "attempts": live.attempts,
         "retry": retry_of(live.execution, actor_for(request)) if live.state.fell_short else None,
-        "cleanup": result(live.execution) if live.state.is_final else None,
+        "cleanup": live.termination,
+        "bar": rto_bar(live, timezone.now()),
     }
 
 
-# What a poll asks first, built once: most polls ask nothing else. `told_at` is when AWS last answered for the run.
-NEWS = (
-    Execution.objects.order_by()
-    .annotate(
-        alive=Exists(beating()),
-        told_at=Subquery(
-            LaunchJob.objects.filter(wave__execution=OuterRef("pk"), seen_at__isnull=False)
-            .order_by("-seen_at")
-            .values("seen_at")[:1]
-        ),
+# What a poll asks first: most polls ask nothing else. `told_at` is when AWS last answered for the run.
+NEWS = Prepared(
+    lambda: (
+        Execution.objects.order_by()
+        .filter(pk=Asked(Execution, "id"))
+        .annotate(
+            alive=Exists(beating()),
+            told_at=Subquery(
+                LaunchJob.objects.filter(wave__execution=OuterRef("pk"), seen_at__isnull=False)
+                .order_by("-seen_at")
+                .values("seen_at")[:1]
+            ),
+        )
+        .values_list(
+            "revision", "ended_at", "next_step_at", "termination_status", "proof_due", "told_at", "hidden_at", "alive"
+        )
     )
-    .values_list("revision", "ended_at", "next_step_at", "termination_status", "proof_due", "alive", "told_at")
 )
+RECENT, SAME = RecentRuns(), RecentNews()
+
+
+INDENT = re.compile(r"\n\s+")
+
+
+def _render(template: str, context: dict[str, Any], request: HttpRequest | None = None) -> str:
+    """A part of a poll, without the spaces that only people who read templates need."""
+    return INDENT.sub("\n", render_to_string(template, context, request))
 
 
 @require_safe
@@ -132,16 +162,18 @@ def execution_live(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpRes
     """What changed since the revision that the page shows: nothing (204), some waves, or the end (286)."""
     if not request.htmx:
         return redirect("execution", execution_id)
-    seen = NEWS.filter(pk=execution_id).first()
+    seen = NEWS.row(id=execution_id)
     if seen is None:
         raise Http404
-    revision, ended_at, next_step_at, termination, proof_due, alive, told_at = seen
+    *state, alive = seen
+    revision, ended_at, next_step_at, termination, proof_due, told_at, _ = state
     is_over = ended_at is not None and next_step_at is None and termination != TerminationStatus.IN_PROGRESS
     is_over &= not proof_due
     page = Page.of(request)
-    if revision == page.oldest and not is_over and request.GET.get("engine") == str(int(alive)):
+    if revision == page.oldest and (page.knows_the_end or not is_over) and request.GET.get("engine") == str(int(alive)):
         return HttpResponse(status=204, headers={"X-Told-At": told_at.isoformat()} if told_at else {})
-    return _changes(request, execution_id, page, alive)
+    read = RECENT.get(execution_id, state, partial(_read, execution_id))
+    return _changes(request, read, page, alive)
 
 
 @dataclass(frozen=True)
@@ -151,12 +183,14 @@ class Page:
     since: int
     had_gate: bool
     story: str
-    rows: list[Token]
+    rows: tuple[Token, ...]
+    knows_the_end: bool = False  # it asks on while instances stand, which others may end
 
     @classmethod
     def of(cls, request: HttpRequest) -> "Page":
         sent = request.GET
-        return cls(known_revision(request), "gate" in sent, sent.get("story", ""), tokens(sent.getlist("rows")))
+        rows = tuple(tokens(sent.getlist("rows")))
+        return cls(known_revision(request), "gate" in sent, sent.get("story", ""), rows, "over" in sent)
 
     @property
     def oldest(self) -> int:
@@ -164,9 +198,22 @@ class Page:
         return min([self.since, *(each.revision for each in self.rows)])
 
 
-def _changes(request: HttpRequest, execution_id: uuid.UUID, page: Page, alive: bool) -> HttpResponse:
-    execution = get_object_or_404(SHOWN, pk=execution_id)
-    live = Live(execution, since=page.since, had_gate=page.had_gate, engine_alive=alive)
+def _read(execution_id: uuid.UUID) -> Read:
+    """The run, then its waves, then their jobs: no part is older than what the run's revision says."""
+    execution = next(iter(_RUN.objects(id=execution_id)), None)
+    if execution is None:
+        raise Http404
+    waves, jobs = _WAVES.objects(id=execution_id), defaultdict[int, list[LaunchJob]](list)
+    for job in _JOBS.objects(id=execution_id):
+        jobs[job.wave_id].append(job)
+    attach(execution, "waves", waves)
+    for wave in waves:
+        attach(wave, "jobs", jobs[wave.pk])
+    return Read(execution, progress_of_one(execution))
+
+
+def _changes(request: HttpRequest, read: Read, page: Page, alive: bool) -> HttpResponse:
+    live = Live(read.execution, since=page.since, had_gate=page.had_gate, engine_alive=alive, progress=read.progress)
     new_story, shared = _shared(live, page)
     context = {**_context(request, live), "story": new_story, "engine_alive": alive, "is_poll": True}
     parts = [_render("executions/_live.html", context, request), shared, _render("_engine.html", context, request)]
@@ -175,15 +222,13 @@ def _changes(request: HttpRequest, execution_id: uuid.UUID, page: Page, alive: b
 
 def _shared(live: Live, page: Page) -> tuple[str, str]:
     """The key of the story, and what everybody is sent whose page shows the same: it says nothing of who looks, and is
-    made once a revision; console.js moves its times on. Rows are read after the revision, so what is kept may be newer
-    than its key, never older."""
-    key = f"news-{live.execution.pk}-{live.execution.revision}-{tag(page)}"
-    kept: tuple[str, str] | None = cache.get(key)
-    if kept is None:
+    made once a revision; console.js moves its times on."""
+
+    def made() -> tuple[str, str]:
         new_story = story_key(live)
-        kept = new_story, "".join(_news(live, page, new_story))
-        cache.set(key, kept, PART_SECONDS)
-    return kept
+        return new_story, "".join(_news(live, page, new_story))
+
+    return SAME.get((live.execution.pk, live.execution.revision, page), made)
 
 
 def _news(live: Live, page: Page, new_story: str) -> Iterator[str]:

@@ -25,11 +25,12 @@ from executions.states import Dependents, WaveStatus
 
 @dataclass(frozen=True)
 class Ask:
-    """What is asked, with what follows from it in sentences, and the form's words."""
+    """What is asked, with what follows from it in sentences, the form's words, and what is `said` when it is done."""
 
     title: str
     sentences: Sequence[str]
     button: str
+    said: str
     form: CommentForm | ReasonForm
     refusal: Refusal | None
     tone: str = "primary"  # of the button
@@ -49,6 +50,7 @@ def wave_skip(request: HtmxHttpRequest, execution_id: uuid.UUID, wave: int) -> H
         f"Skip wave {wave + 1} of {row.execution.plan_name}?",
         sentences,
         f"Skip wave {wave + 1}",
+        f"Wave {wave + 1} was skipped: its servers are not launched by this run.",
         SkipForm(request.POST or None, has_dependents=bool(dependents)),
         allowed.no_skip(row.execution, row, list(row.jobs.all())),
         tone="danger",
@@ -79,6 +81,7 @@ def wave_retry(request: HtmxHttpRequest, execution_id: uuid.UUID, wave: int) -> 
             "Those that are up stay as they are.",
         ],
         "Retry the ticked servers",
+        f"You let wave {wave + 1} launch the ticked servers again.",
         RetryWaveForm(request.POST or None, servers=failed),
         allowed.no_retry(row.execution, row, servers),
         servers=failed,
@@ -104,6 +107,7 @@ def wave_start_now(request: HtmxHttpRequest, execution_id: uuid.UUID, wave: int)
         f"Start wave {wave + 1} of {row.execution.plan_name} now?",
         [f"The plan waits {row.wait_minutes_before} minutes before it. The wait ends, and it starts at once."],
         f"Start wave {wave + 1} now",
+        f"You ended the wait before wave {wave + 1}.",
         CommentForm(request.POST or None),
         allowed.no_start_now(row.execution, row, timezone.now()),
     )
@@ -130,6 +134,7 @@ def server_exclude(request: HtmxHttpRequest, execution_id: uuid.UUID, server: st
             "The wave goes on without it. This cannot be taken back: launch it with another run.",
         ],
         f"Leave {row.hostname} out",
+        f"{row.hostname} was left out: this run does not launch it.",
         ReasonForm(request.POST or None),
         allowed.no_exclude(wave.execution, row, list(wave.jobs.all()), others),
         tone="danger",
@@ -153,7 +158,7 @@ def _answer(
     if request.method == "POST" and ask.form.is_valid():
         try:
             do(ask.form.cleaned_data)
-            return go(request, "execution", execution.pk)
+            return go(request, ask.said, "execution", execution.pk)
         except Invalid as error:
             for texts in error.fields.values():
                 ask.form.add_error(None, texts)
@@ -161,7 +166,7 @@ def _answer(
             problem = error
     action = action_of(actor_for(request), Verb.STEER, execution, ask.refusal.reason if ask.refusal else "")
     here = reverse("execution", args=[execution.pk])
-    trail = [("Executions", reverse("executions")), (execution.plan_name, here)]
+    trail = [("Runs", reverse("executions")), (execution.plan_name, here)]
     context = {"execution": execution, "ask": ask, "form": ask.form, "action": action, "address": request.path}
     question = Question("executions/_steer.html", ask.title, trail)
     return question.answer(request, context, problem=problem, status=422 if ask.form.errors else 200)

@@ -25,23 +25,33 @@ log = logging.getLogger(__name__)
 HOLDER = uuid.uuid4()
 SWEEP_SECONDS = 0.5
 STANDBY_SECONDS = 2.0
+RENEW_SECONDS = 1.5  # how long it goes on before it asks for its turn again, which is a write; a turn is 5 s
 
 # Made before the workers are forked: what this engine's main process knows of the time, all its processes do.
 CLOCK = SteadyClock(anchor=mmap(-1, SteadyClock.SIZE), believed_after=settings.LAUNCH_QUARANTINE_SECONDS)
 
 
 class Beat:
-    """`rounds` grows as long as it looks, or asks for the turn: it stands still while the database does not answer."""
+    """`rounds` grows as long as it looks, or asks for the turn: it stands still while the database does not answer.
+    `signs` is another as long as it gets anywhere at all, be it to an error of the database: it hangs when that stands
+    still."""
 
     def __init__(self, clock: SteadyClock = CLOCK, holder: uuid.UUID = HOLDER) -> None:
         self.clock = clock
         self.holder = holder
         self.rounds = 0
+        self.troubles = 0
+        self.sure_until = float("-inf")  # that the turn is its own, on this host's monotonic clock
+        self.sweep: Sweep | None = None
         self.stopping = threading.Event()
+
+    @property
+    def signs(self) -> tuple[int, int, int]:
+        return self.rounds, self.troubles, self.sweep.collected if self.sweep else 0
 
     def run(self) -> None:
         """Until `stopping` is set. What is under way then is finished, and another engine has the turn meanwhile."""
-        sweep = Sweep(clock=self.clock, nudge=nudge, queued=queued)
+        sweep = self.sweep = Sweep(clock=self.clock, nudge=nudge, queued=queued)
         try:
             while not self.stopping.is_set():
                 self._round(sweep)
@@ -61,7 +71,7 @@ class Beat:
         started = time.monotonic()
         try:
             self.look_at_the_clock()
-            if not pacemaker.take(self.holder, self.clock.clock()):  # as pages see it, which believe the database
+            if not self._has_turn():
                 sweep.drain()
                 time.sleep(STANDBY_SECONDS)
             else:
@@ -70,9 +80,20 @@ class Beat:
                 sweep.rest(max(0.05, SWEEP_SECONDS - (time.monotonic() - started)))
             self.rounds += 1
         except DatabaseTrouble:  # it restarts, perhaps: whatever was begun becomes due again
+            self.troubles += 1
             log.exception("Sweep failed on a database error; retrying")
             connections.close_all()
             time.sleep(SWEEP_SECONDS)
+
+    def _has_turn(self) -> bool:
+        """Whether it may sweep; by the time as pages see it, which believe the database."""
+        if time.monotonic() < self.sure_until:
+            return True
+        asked = time.monotonic()
+        taken = pacemaker.take(self.holder, self.clock.clock())
+        if taken:
+            self.sure_until = asked + RENEW_SECONDS
+        return taken
 
     def _stop(self, sweep: Sweep) -> None:
         try:

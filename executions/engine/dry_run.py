@@ -13,6 +13,7 @@ from typing import TypedDict
 from django.conf import settings
 from django.db import transaction
 
+from accounts.registry import way_of
 from contract.clock import Clock, unix
 from contract.plurals import counted
 from drs.client import Drs
@@ -20,22 +21,26 @@ from drs.errors import DrsError, Trouble
 from drs.shapes import SourceServer as DrsServer
 from executions.codes.ours import Code
 from executions.codes.readiness import Against
+from executions.launching.snapshots import GONE as SNAPSHOT_GONE
+from executions.launching.snapshots import NONE_THEN, chosen_of
 from executions.measuring import forecast
 from executions.models import LaunchJob, ServerHold, ServerRun, WaveRun
 from executions.readiness.assessment import Finding, findings
-from executions.readiness.facts import regions_now, servers_of
+from executions.readiness.facts import known_of, regions_now, servers_of
+from executions.readiness.native import native_reasons
 from executions.readiness.room import room_reasons
-from executions.readiness.terms import PlanFacts, Reason, RegionFacts, ServerFacts, WaveFacts
+from executions.readiness.terms import PlanFacts, Reason, ServerFacts, WaveFacts
 from executions.runs import decide as d
 from executions.runs import transitions
 from executions.runs.account_check import MAX_DOUBLINGS
 from executions.runs.aws_calls import AwsCalls
 from executions.runs.claim import Run
 from executions.runs.current_wave import current_wave
+from executions.runs.gates.asked import gates_in_force, told
 from executions.runs.journal import note
 from executions.states import ExecutionStatus, JobStatus, LaunchStatus, Phase, Verdict, WaveStatus
 from plans.models import OnFailure
-from protection.inventory import launch_details, source_servers
+from protection.inventory import launch_details, native_runs, source_servers
 
 SERVERS_PER_TURN = 20
 TRIES = 3  # how often AWS is asked before a server counts as not checked
@@ -86,24 +91,40 @@ def _check_servers(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> Aws
             raise running
         source_servers.store(job.region, job.account_id, present, whole_region=False)
         run.write(clock())
-        launch_details.keep_jobs(job.region, running, clock())
+        launch_details.keep_jobs(job.region, job.account_id, running, clock())
+        native_runs.keep((yield partial(native_runs.fetch, job.region, job.account_id)))
+        run.write(clock())
         unread = {server.source_server_id for server in present}
-        ask = partial(launch_details.fetch_detail, with_template=not launch_details.lacks_templates(job.region))
+        without: dict[str, str] = {}
+        lacks = launch_details.lacks_templates(job.region, job.account_id)
+        ask = partial(launch_details.fetch_detail, with_template=not lacks)
         for server in present:
             detail: launch_details.Detail = yield partial(ask, job.region, job.account_id, server.source_server_id)
             if detail.error is not None:
                 raise detail.error
             run.write(clock())
             launch_details.keep_detail(detail, clock())
+            without |= yield from _without_snapshot(run, job, server.source_server_id)
             unread.remove(server.source_server_id)
             if this_round.is_over:
                 break
     except DrsError as error:
         return _after_aws_failure(run, wave, job, rows, error, clock())
     looked_at = [row for row in rows if row.source_server_id not in unread]
-    found = _findings(run, job, looked_at, {each.source_server_id for each in present}, clock())
+    found = _findings(run, job, looked_at, {each.source_server_id for each in present}, without, clock())
     _write(run, wave, job, looked_at, found, clock())
     return True
+
+
+def _without_snapshot(run: Run, job: LaunchJob, server: str) -> AwsCalls[dict[str, str]]:
+    """Why a server has not the snapshot that it is to be launched from; raises DrsError while nobody says."""
+    chosen = chosen_of(job).get(server)
+    if chosen is None:
+        at = run.execution.snapshots_until
+        return {} if at is None else {server: NONE_THEN.format(at=at)}
+    snapshot, at = chosen
+    listed = yield partial(Drs(job.region, job.account_id, reading="poller").snapshots, server, at)
+    return {} if any(each.snapshot_id == snapshot for each in listed) else {server: SNAPSHOT_GONE}
 
 
 def _begin(run: Run, wave: WaveRun, now: datetime) -> None:
@@ -116,19 +137,26 @@ def _begin(run: Run, wave: WaveRun, now: datetime) -> None:
 
 
 def _findings(
-    run: Run, job: LaunchJob, rows: Sequence[ServerRun], present: set[str], now: datetime
+    run: Run, job: LaunchJob, rows: Sequence[ServerRun], present: set[str], without: Mapping[str, str], now: datetime
 ) -> Mapping[int, Sequence[FindingRow]]:
     """What stands against the launch of each of these servers, now that the inventory has just been told of them."""
     ids = [row.source_server_id for row in rows]
     known = servers_of(ids)
     holds = ServerHold.objects.filter(assignment__source_server_id__in=ids)
     held = dict(holds.values_list("assignment__source_server_id", "execution__plan_name"))
-    region = regions_now().get(job.region) or RegionFacts(job.region)
+    way = way_of(job.account_id)
+    [region] = known_of([(way, job.region)], regions_now()).values()
     found: dict[int, Sequence[FindingRow]] = {}
     for row in rows:
-        facts = known.get(row.source_server_id) or ServerFacts(row.source_server_id, row.hostname, job.region)
+        facts = known.get(row.source_server_id) or ServerFacts(row.source_server_id, row.hostname, job.region, way=way)
         gone = row.source_server_id not in present
-        facts = replace(facts, gone=gone, held_by=held.get(row.source_server_id, ""))
+        facts = replace(
+            facts,
+            gone=gone,
+            held_by=held.get(row.source_server_id, ""),
+            chosen_at=row.snapshot_at,
+            chosen_gone=without.get(row.source_server_id, ""),
+        )
         found[row.pk] = [finding_row(each) for each in findings(facts, region, run.execution.rpo_minutes, now)]
     return found
 
@@ -206,7 +234,9 @@ def _consequences(run: Run, wave: WaveRun) -> Iterable[str]:
         yield f"It would be skipped: it depends on wave {missing + 1}, which would not complete."
     if wave.wait_minutes_before:
         yield f"A run waits {wave.wait_minutes_before} min before it."
-    if wave.pause_before:
+    if gate := gates_in_force(run.waves)[wave.number]:
+        yield f"A run waits before it for people, for as long as they take: {told(gate)}."
+    elif wave.pause_before:
         yield "A run pauses before it."
     if wave.state is WaveStatus.FAILED and OnFailure(wave.on_failure).asks_a_person:
         yield "A run would pause after it, until somebody decides how it goes on."
@@ -256,22 +286,22 @@ def _plan_reasons(run: Run) -> Iterable[Reason]:
     placed: dict[int, list[ServerFacts]] = {wave.pk: [] for wave in run.waves}
     rows = list(
         ServerRun.objects.filter(wave__execution=run.execution).values_list(
-            "wave_id", "source_server_id", "hostname", "job__region"
+            "wave_id", "source_server_id", "hostname", "job__region", "job__account_id"
         )
     )
     inventory = servers_of([server for _, server, *_ in rows])
-    for wave, server, hostname, region in rows:
-        placed[wave].append(inventory.get(server) or ServerFacts(server, hostname, region))
-    used = {server.region for servers in placed.values() for server in servers}
-    known = regions_now()
+    for wave, server, hostname, region, account in rows:
+        placed[wave].append(inventory.get(server) or ServerFacts(server, hostname, region, way=way_of(account)))
+    used = {server.place for servers in placed.values() for server in servers}
     facts = PlanFacts(
         plan_id=run.execution.pk,
         name=run.execution.plan_name,
         version=0,
         waves=[WaveFacts(wave.number, placed[wave.pk]) for wave in run.waves],
-        regions={region: known.get(region) or RegionFacts(region) for region in sorted(used)},
+        regions=known_of(used, regions_now()),
     )
     yield from room_reasons(facts)
+    yield from native_reasons(facts)
     plan = run.execution.plan
     if plan is not None and (active := plan.executions.filter(ended_at=None, dry_run=False).first()):
         text = f"The plan is running now ({active.status.lower()}); a start would be refused."

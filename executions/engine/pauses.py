@@ -13,20 +13,16 @@ from executions.measuring import recorded_figures
 from executions.models import WaveRun
 from executions.runs import notifications, transitions
 from executions.runs.claim import Run
+from executions.runs.gates.waiting import wait_before
 from executions.runs.journal import note
-from executions.states import ExecutionStatus, WaveStatus
+from executions.states import ExecutionStatus
 
 
 def pause_before(run: Run, wave: WaveRun, now: datetime) -> None:
     """Wait for a person before this wave."""
     with transaction.atomic():
         run.write(now, status=ExecutionStatus.PAUSED, pause_requested_at=None)
-        wave.status, wave.paused_at = WaveStatus.PAUSED, now
-        wave.resumed_at, wave.resumed_by = None, ""  # of a pause before
-        wave.save(update_fields=["status", "paused_at", "resumed_at", "resumed_by"])
-        transitions.touch(run.execution, now, [wave])
-        note(run.execution, "execution.paused", wave=wave.number, pausedTime=unix(now))
-        notifications.paused(run.execution, wave, now)
+        wait_before(run.execution, wave, now)
 
 
 def pause_after(run: Run, wave: WaveRun, now: datetime) -> None:
@@ -51,7 +47,7 @@ def start_wait(run: Run, wave: WaveRun, until: datetime, now: datetime) -> None:
 
 
 def expire(run: Run, waves: list[WaveRun], now: datetime) -> None:
-    """Nobody came for a year: these waves will not run."""
+    """Nobody came in time: these waves will not run."""
     text = Code.PAUSE_EXPIRED.meaning
     with transaction.atomic():
         run.write(now, error_code=Code.PAUSE_EXPIRED, error_message=text)

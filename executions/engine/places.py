@@ -9,12 +9,17 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Coalesce
 
 from audit.safe_text import storable
-from drs.errors import DrsError, Trouble
+from contract.storage.prepared import Asked, Prepared
+from drs import roles
+from drs.errors import SWITCHED_OFF, DrsError, Trouble
 from executions.models import Execution, LaunchJob, Place, TerminationJob
 from executions.runs import decide as d
 from executions.runs.account_check import MAX_DOUBLINGS
 from executions.runs.claim import LEASE
 from executions.states import JobStatus
+
+# What runs say whose launches wait until an account can be entered.
+_NOT_ENTERED = Q(aws_error__contains=f"{roles.OPERATION} in ") | Q(aws_error__contains=SWITCHED_OFF)
 
 
 def arm(now: datetime) -> None:
@@ -37,9 +42,12 @@ def arm(now: datetime) -> None:
         Place.objects.filter(one, next_poll_at=None).update(next_poll_at=now)
 
 
+_DUE = Prepared(lambda: Place.objects.filter(next_poll_at__lte=Asked(Place, "next_poll_at")))
+
+
 def take_due(now: datetime) -> list[Place]:
     """The places that are to be asked now; of two engines, one has each."""
-    due = list(Place.objects.filter(next_poll_at__lte=now))
+    due = _DUE.objects(next_poll_at=now)
     taken = Place.objects.filter(next_poll_at__lte=now)
     return [each for each in due if taken.filter(pk=each.pk).update(next_poll_at=now + LEASE)]
 
@@ -67,11 +75,18 @@ def note_answer(place: Place, asked_at: datetime, unsaved: Collection[uuid.UUID]
         return
     for other in Place.objects.filter(failing_since__isnull=False).exclude(pk=place.pk):
         troubled = troubled.exclude(pk__in=runs_at(other).values("pk"))
+    troubled = troubled.exclude(_NOT_ENTERED, pk__in=_waiting_elsewhere(place).values("wave__execution"))
     in_doubt = LaunchJob.objects.filter(status=JobStatus.INITIATED, job_id="").values("wave__execution")
     runs = list(troubled.exclude(pk__in=in_doubt).values_list("pk", flat=True))
     Execution.objects.filter(pk__in=runs).update(
         failures=0, failing_since=None, aws_error="", revision=F("revision") + 1
     )
+
+
+def _waiting_elsewhere(place: Place) -> QuerySet[LaunchJob]:
+    """Launches that wait in other accounts or regions."""
+    waiting = LaunchJob.objects.filter(status=JobStatus.QUEUED, not_before__isnull=False)
+    return waiting.exclude(account_id=place.account_id, region=place.region)
 
 
 def note_failure(place: Place, error: DrsError, now: datetime) -> None:

@@ -39,7 +39,8 @@ log = logging.getLogger(__name__)
 FORECASTS_PER_POLL = 5  # made anew because they are stale or a log has grown; the others wait for the next poll
 RUNS_PER_TRANSACTION = 25  # whose facts are written together
 LONGEST_JOB = timedelta(hours=6)  # no DRS job runs for longer
-LOGS_PER_POLL = 20  # as many as DRS runs jobs at once in a region
+LOGS_PER_POLL = 20  # as many as DRS runs jobs at once in a region; of more, as many as it takes
+PHASES_WITHIN = timedelta(seconds=60)  # how old the phase of a server may be on a page: it is told by logs alone
 
 ChangesByRun = dict[uuid.UUID, list[JobChanges]]
 
@@ -120,10 +121,13 @@ class Poller:
             self._save_logs_and_instances(poll, more)
 
     def _question(self, poll: Poll) -> Question:
-        """Ask for all jobs, or where launches wait for a quota for all that run; read at most 20 logs, in turn."""
+        """Ask for all jobs, or where launches wait for a quota for all that run; read logs in turn, each once a minute
+        or oftener."""
         ids = sorted(job.job_id for job in poll.jobs)
-        turn = int(poll.asked_at.timestamp() / self._seconds) * LOGS_PER_POLL % max(len(ids), 1)
-        logs = (ids[turn:] + ids[:turn])[:LOGS_PER_POLL]
+        polls = max(int(PHASES_WITHIN.total_seconds() / self._seconds), 1)
+        at_once = max(LOGS_PER_POLL, -(-len(ids) // polls))
+        turn = int(poll.asked_at.timestamp() / self._seconds) * at_once % max(len(ids), 1)
+        logs = (ids[turn:] + ids[:turn])[:at_once]
         ended = [ending.job_id for ending in poll.endings]
         place = poll.place
         since = None

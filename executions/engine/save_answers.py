@@ -9,7 +9,7 @@ from datetime import datetime
 from django.db.models import QuerySet
 
 from audit.safe_text import storable
-from executions.engine.changed_rows import update_rows
+from contract.chunks import update_rows
 from executions.measuring import recorded_figures
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
 from executions.observing.drs_answers import Answer, JobChanges, compare

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 
 from contract.clock import Clock
@@ -30,7 +31,9 @@ LAUNCH_TAG = "drsorch:launch"
 EXECUTION_TAG = "drsorch:execution"
 LOOK_BACK = timedelta(minutes=10)  # before the wave began, for clocks that differ
 _TOLD = (JobStatus.PENDING, JobStatus.STARTED, JobStatus.COMPLETED)
-CLOCKS_DIFFER = timedelta(minutes=5)  # AWS takes no request that is signed by a clock that differs by more
+# AWS takes no request that is signed by a clock that differs by more than a signature lives, about five minutes. The
+# quarantine is twice that, and the window in which a launch is sent.
+CLOCKS_DIFFER = timedelta(seconds=(settings.LAUNCH_QUARANTINE_SECONDS - settings.SEND_WINDOW_SECONDS) / 2)
 
 
 def look_since(run: Run, wave: WaveRun) -> datetime:
@@ -43,7 +46,8 @@ def _begun_at(run: Run, wave: WaveRun) -> datetime:
 
 
 def adopt_found(run: Run, wave: WaveRun, job: LaunchJob, jobs: Sequence[Job], clock: Clock) -> bool:
-    """Take over the oldest of the jobs that is this launch, if any is."""
+    """Take over the job that is this launch, if any is: the oldest with its tag, else the one of the same servers that
+    was made nearest to the send."""
     tagged = _oldest_first(each for each in jobs if each.tags.get(LAUNCH_TAG) == str(job.pk))
     if tagged:
         adopt(run, wave, job, tagged[0], clock(), "launch.adopted")
@@ -51,8 +55,10 @@ def adopt_found(run: Run, wave: WaveRun, job: LaunchJob, jobs: Sequence[Job], cl
         return True
     servers = set(job.servers.values_list("source_server_id", flat=True))
     alike = [each for each in untagged(run, wave, job, jobs) if _servers_of(each) == servers]
-    if alike:
-        adopt(run, wave, job, alike[0], clock(), "launch.adopted", foundBy="servers")
+    if alike:  # several, where somebody else launched the same servers: ours was made when it was sent
+        since = _sent_since(run, wave, job) or _begun_at(run, wave)
+        nearest = min(alike, key=lambda each: abs(each.created_at - since))
+        adopt(run, wave, job, nearest, clock(), "launch.adopted", foundBy="servers")
     return bool(alike)
 
 
@@ -142,7 +148,8 @@ def adopt(
         begun.filter(status=WaveStatus.INITIATED).update(status=WaveStatus.POLLING)
         # Launched by a database that was lost: the backup knows nothing of it.
         unknown = WaveRun.objects.filter(pk=wave.pk, status=WaveStatus.PENDING)
-        unknown.update(status=WaveStatus.POLLING, started_at=found.created_at)
+        if unknown.update(status=WaveStatus.POLLING, started_at=found.created_at):
+            note(run.execution, "wave.started", wave=wave.number, attempt=wave.attempt)
         if wave.deadline_at is None or deadline > wave.deadline_at:
             WaveRun.objects.filter(pk=wave.pk).update(deadline_at=deadline)
         clear_failures(run)

@@ -18,7 +18,8 @@ from django.db.models import Min
 from audit.models import AuditEntry
 from contract.clock import Clock, unix
 from drs.client import Drs, SendWindow
-from drs.errors import DrsError, Trouble
+from drs.errors import DrsError, Trouble, where
+from drs.roles import role_of
 from drs.shapes import SourceServer
 from executions.codes.ours import Code
 from executions.launching.adopt import (
@@ -31,6 +32,7 @@ from executions.launching.adopt import (
     jobs_since_wave,
     look_since,
 )
+from executions.launching.fence import holds_back, waits_for_bundle
 from executions.launching.occupied_by import by_occupant, jobs_of_ours, occupied_by
 from executions.launching.production_guard import spares_production
 from executions.launching.refusals import (
@@ -47,6 +49,8 @@ from executions.launching.refusals import (
     start_wave,
     waiting_for,
 )
+from executions.launching.snapshots import GONE as SNAPSHOT_GONE
+from executions.launching.snapshots import Chosen, chosen_of, gone_of, intended, leave_out_without
 from executions.launching.waiting_line import joins_line, wait_in_line
 from executions.models import LaunchJob, ServerRun, WaveRun
 from executions.observing.job_questions import jobs_by_id
@@ -73,14 +77,20 @@ def launch(run: Run, wave: WaveRun, job_id: uuid.UUID, clock: Clock) -> AwsCalls
         return
     if joins_line(run, wave, job, clock()) or (yield from waits_for_credentials(run, wave, job, clock)):
         return
+    if leave_out_without(run, wave, job, clock()) or waits_for_bundle(run, job, clock):
+        return
     listed = yield from _listed(job)
     if listed is not None and _leave_out_gone(run, wave, job, listed, clock()):
         return
-    servers = _servers(job)
+    servers, chosen = _servers(job), chosen_of(job)
     if not (yield from spares_production(run, wave, job, servers, clock)):
         return
-    window = SendWindow(settings.SEND_WINDOW_SECONDS)  # opened before the intent is dated, so it never ends too late
-    _record_intent(run, wave, job, {each: _lag_of(each, listed) for each in servers}, clock())
+    # Opened before the intent is dated, so it never ends too late, and before DRS is asked who may launch: whoever
+    # takes over waits until no request can be under way any more that was allowed before.
+    window = SendWindow(settings.SEND_WINDOW_SECONDS)
+    if (yield from holds_back(run, wave, job, servers, listed, clock)):
+        return
+    _record_intent(run, wave, job, {each: _lag_of(each, listed) for each in servers}, chosen, clock())
     try:
         answer = yield partial(
             Drs(job.region, job.account_id).start_recovery,
@@ -88,6 +98,7 @@ def launch(run: Run, wave: WaveRun, job_id: uuid.UUID, clock: Clock) -> AwsCalls
             is_drill=not run.execution.purpose.is_recovery,
             tags={LAUNCH_TAG: str(job.pk), EXECUTION_TAG: str(run.execution.pk)},
             window=window,
+            snapshots={server: snapshot for server, (snapshot, _) in chosen.items()},
         )
     except DrsError as error:
         yield from _after_failure(run, wave, job, error, servers, clock)
@@ -129,7 +140,9 @@ def _keep_lags(job: LaunchJob, lags: Mapping[str, int | None]) -> None:
     ServerRun.objects.bulk_update(rows, ["lag_seconds"], batch_size=500)
 
 
-def _record_intent(run: Run, wave: WaveRun, job: LaunchJob, lags: Mapping[str, int | None], now: datetime) -> None:
+def _record_intent(
+    run: Run, wave: WaveRun, job: LaunchJob, lags: Mapping[str, int | None], chosen: Chosen, now: datetime
+) -> None:
     """Commit that this job is about to be sent: from here on it must be looked for before it is sent again."""
     with transaction.atomic():
         run.write(now, status=d.running_status(wave.state, cancelled=False))
@@ -139,7 +152,7 @@ def _record_intent(run: Run, wave: WaveRun, job: LaunchJob, lags: Mapping[str, i
         if not mine.update(status=JobStatus.INITIATED, not_before=None, **columns):
             raise ClaimLost
         job.status, job.attempt, job.intent_at = JobStatus.INITIATED, job.attempt + 1, now
-        start_wave(wave, now)
+        start_wave(run, wave, now)
         _keep_lags(job, lags)
         transitions.touch(run.execution, now, [wave])
         note(
@@ -151,6 +164,7 @@ def _record_intent(run: Run, wave: WaveRun, job: LaunchJob, lags: Mapping[str, i
             attempt=job.attempt,
             intentTime=unix(now),
             lags=dict(lags),
+            **intended(chosen),
         )
 
 
@@ -168,7 +182,8 @@ def _adopt_if_found(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> Aw
         _look_up_later(run, wave, job, text, now)
         return True
     # Of a run that is polled, too, the polls say whether the other regions answer.
-    if f" in {job.region}: " in run.execution.aws_error or not transitions.is_watched(run.execution):
+    account = job.account_id if role_of(job.account_id) else ""
+    if f" in {where(job.region, account)}: " in run.execution.aws_error or not transitions.is_watched(run.execution):
         clear_failures(run)
     return adopt_found(run, wave, job, jobs, clock)
 
@@ -278,7 +293,7 @@ def _after_failure(
         case Trouble.INVALID | Trouble.NOT_FOUND | Trouble.REFUSED:
             yield from _after_refused(run, wave, job, error, servers, clock)
         case Trouble.ACCESS_DENIED:
-            reject(run, wave, job, Code.DRS_ACCESS_DENIED, f"{error.code}: {error.message}", clock())
+            _after_denied(run, wave, job, error, servers, clock())
         case Trouble.NOT_INITIALIZED | Trouble.REGION_NOT_ENABLED:
             reject(run, wave, job, Code.REGION_NOT_INITIALIZED, f"{error.code}: {error.message}", clock())
         case Trouble.CONFLICT:
@@ -305,6 +320,8 @@ def _after_refused(
     found by halving. Only the culprit fails; a request that is wrong by itself fails with all of them."""
     text, bad = f"{error.code}: {error.message}", frozenset(error.names(servers, servers))
     code = Code.SERVER_GONE if error.trouble is Trouble.NOT_FOUND and bad else Code.LAUNCH_REJECTED
+    if gone := (yield from gone_of(job, servers, error)):
+        bad, code, text = gone, Code.SNAPSHOT_GONE, f"{SNAPSHOT_GONE} {text}"
     if not bad and len(servers) > 1 and (listed := (yield from _listed(job))) is not None:
         gone = frozenset(servers).difference(listed)
         bad, code = gone, Code.SERVER_GONE if gone else code
@@ -314,6 +331,17 @@ def _after_refused(
         split(run, wave, job, halves(servers), error, f"Looking for the server that AWS refuses. {text}", clock())
     else:
         reject(run, wave, job, code, text, clock())
+
+
+def _after_denied(
+    run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, servers: Sequence[str], now: datetime
+) -> None:
+    """A right may be missing for some servers only, by their tags: those that AWS names fail alone."""
+    text, bad = f"{error.code}: {error.message}", error.names(servers, servers)
+    if bad and len(bad) < len(servers):
+        split(run, wave, job, excluding(servers, bad, Code.DRS_ACCESS_DENIED, text), error, "", now)
+    else:
+        reject(run, wave, job, Code.DRS_ACCESS_DENIED, text, now)
 
 
 def _after_busy(

@@ -47,10 +47,8 @@ def _job_of_server(jobs: Sequence[Job], servers: Collection[str]) -> dict[str, s
 def occupied_by(jobs: Sequence[Job], servers: Sequence[str], error: DrsError, ours: Mapping[str, str]) -> str:
     """What a refused launch waits for, in words: the jobs that hold its servers."""
     running = [job for job in jobs if job.status != JOB_COMPLETED]
-    return (
-        _busy_servers(running, set(servers), ours)
-        or f"Another DRS job is working on one of its servers: {error.message}"
-    )
+    which = servers[0] if len(servers) == 1 else "one of its servers"
+    return _busy_servers(running, set(servers), ours) or f"Another DRS job is working on {which}: {error.message}"
 
 
 def _busy_servers(running: Sequence[Job], servers: set[str], ours: Mapping[str, str]) -> str:

@@ -64,11 +64,17 @@ def set_wave_message(run: Run, wave: WaveRun, message: str, now: datetime) -> No
         transitions.touch(run.execution, now, [wave])
 
 
-def start_wave(wave: WaveRun, now: datetime) -> None:
+def start_wave(run: Run, wave: WaveRun, now: datetime) -> None:
     """A wave starts with its first recorded intent, or with the first launch that is found of it."""
     if not wave.state.has_begun:
         wave.status, wave.started_at = WaveStatus.INITIATED, now
         wave.save(update_fields=["status", "started_at"])
+        note_start(run, wave)
+
+
+def note_start(run: Run, wave: WaveRun) -> None:
+    """A wave begins to launch."""
+    note(run.execution, "wave.started", wave=wave.number, attempt=wave.attempt)
 
 
 def retry_later(
@@ -88,7 +94,8 @@ def retry_later(
     count_refusal(job, error.trouble, now, without_limit=without_limit)
     if is_out_of_time(job, now):
         code = Code.DRS_QUOTA_EXCEEDED if error.trouble is Trouble.QUOTA else Code.LAUNCH_REJECTED
-        reject(run, wave, job, code, f"{error.code}: {message}", now)
+        told = message if error.trouble is Trouble.CONFLICT else error.message  # it waits no longer
+        reject(run, wave, job, code, f"{error.code}: {told}", now)
         return
     wait = rest or d.backoff(min(job.attempt - 1, 8), settings.POLL_SECONDS)
     requeue(run, wave, job, now, not_before=now + wait, message=message, verb="launch.refused", outcome=error.code)
@@ -212,7 +219,7 @@ def leave_out(run: Run, wave: WaveRun, job: LaunchJob, parts: Sequence[Part], no
         if every:
             mine.update(status=JobStatus.REJECTED, error_code=code, error_message=text)
             _fail(job, code, text)
-            start_wave(wave, now)
+            start_wave(run, wave, now)
         transitions.touch(run.execution, now, [wave])
         note(
             run.execution,
@@ -252,20 +259,20 @@ def waiting_for(error: DrsError) -> str:
     trouble = error.trouble
     match trouble:
         case Trouble.THROTTLED:
-            return f"AWS is throttling launches in {error.region}; retrying."
+            return f"AWS is throttling launches in {error.where}; retrying."
         case Trouble.OTHER_ACCOUNT:
             return error.message
         case Trouble.CREDENTIALS:
-            return f"The AWS credentials are not accepted: {error.message}"
+            return f"The AWS credentials are not accepted in {error.where}: {error.message}"
         case Trouble.KEY_OR_REGION:
             return (
-                f"AWS does not know the access key, because it was deleted or replaced, or because {error.region} is"
+                f"AWS does not know the access key, because it was deleted or replaced, or because {error.where} is"
                 f" not enabled for the account; retrying. ({error.message})"
             )
         case Trouble.NOT_SENT:
             return "This engine was delayed for too long to send the launch safely; retrying."
         case Trouble.UNREACHABLE | Trouble.UNCERTAIN:
-            return f"DRS in {error.region} cannot be reached ({error.code}); retrying."
+            return f"DRS in {error.where} cannot be reached ({error.code}); retrying."
         case (
             Trouble.CONFLICT
             | Trouble.QUOTA

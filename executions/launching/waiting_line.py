@@ -52,7 +52,7 @@ def joins_line(run: Run, wave: WaveRun, job: LaunchJob, now: datetime) -> bool:
         mine = LaunchJob.objects.filter(pk=job.pk, status=JobStatus.QUEUED, attempt=job.attempt, job_id="")
         if not mine.update(refused_as=Trouble.QUOTA.name, refused_since=now, queued_at=now, not_before=now + REST):
             raise ClaimLost
-        start_wave(wave, now)
+        start_wave(run, wave, now)
         transitions.touch(run.execution, now, [wave])
         set_wave_message(run, wave, _text(job), now)
     return True

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypedDict
 
 from contract.clock import unix
+from contract.plurals import counted
 from executions.measuring.forecast_model import CriticalServer, History, ServerToLaunch, WaveToLaunch, simulate
 from executions.measuring.rta_rpa import Part, part_of, rows_of, server_path
 from executions.models import Execution, JobEvent, ServerRun, WaveRun
@@ -131,9 +132,15 @@ def predict_duration(execution: Execution) -> Predicted:
         )
         found["basis"] = (
             f"From {launches} launches of {runs} {'run' if runs == 1 else 'runs'} measured here,"
-            f" {own} of them of these servers; without pauses."
+            f" {own} of them of these servers; without pauses{_gates(execution)}."
         )
     return found
+
+
+def _gates(execution: Execution) -> str:
+    """What is said of people, whose time nobody knows."""
+    count = execution.waves.filter(gate__isnull=False).count()
+    return f" and without {counted(count, 'gate')}, for which people take a time that is not known" if count else ""
 
 
 def _history() -> History:
@@ -234,9 +241,10 @@ class ShownForecast:
 
 
 def current_forecast(execution: Execution, now: datetime) -> ShownForecast | None:
-    """The forecast now. While a run waits for a person its end moves on; none once it is over."""
+    """The forecast now. While a run waits for a person its end moves on; none once it is over, or is being cancelled:
+    waves that will not run count in what is kept."""
     kept: StoredForecast | None = execution.forecast
-    if kept is None or execution.ended_at is not None:
+    if kept is None or execution.ended_at is not None or execution.cancel_requested_at is not None:
         return None
     at = datetime.fromtimestamp(kept["at"], UTC)
     is_paused = execution.state is ExecutionStatus.PAUSED

@@ -22,12 +22,28 @@ Launches = dict[str, list[str | int | None]] | None
 
 
 def start_figures(execution: Execution) -> dict[str, Any]:
-    """What a run is measured against, for the entry of its start."""
+    """What a run is measured against, and the snapshots chosen for it, for the entry of its start."""
     return {
+        **_snapshots(execution),
         "startTime": unix(execution.started_at),
         "rtoMinutes": execution.rto_minutes,
         "rpoMinutes": execution.rpo_minutes,
         "planDigest": _digest(execution.plan_copy),
+    }
+
+
+def _snapshots(execution: Execution) -> dict[str, Any]:
+    """The time from which a run launches, and the digest of the snapshots that its servers are launched from."""
+    rows = ServerRun.objects.filter(wave__execution=execution).exclude(recovery_snapshot_id="").order_by()
+    chosen = sorted(
+        [server, snapshot, unix(at)]
+        for server, snapshot, at in rows.values_list("source_server_id", "recovery_snapshot_id", "snapshot_at")
+    )
+    if not chosen and execution.snapshots_until is None:
+        return {}
+    return {
+        "pointInTime": unix(execution.snapshots_until),
+        "snapshotsDigest": _digest(chosen),
     }
 
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from contract.clock import unix
+from executions.measuring.data_time import lag_of, point_of
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
 from executions.runs.attempts import attempts_among
 from executions.states import Phase, Reached, phase_after
@@ -67,7 +68,6 @@ def part_of(phase: Phase) -> Part | None:
 
 
 Split = dict[Part, int]
-CLOCKS_DIFFER = 60  # seconds by which a snapshot that was taken for a launch may seem older than its intent
 
 
 @dataclass(frozen=True)
@@ -225,27 +225,36 @@ def measure(execution: Execution, waves: Sequence[WaveRows], before: Sequence[At
 def _wave(wave: WaveRows, execution: Execution) -> WaveFigures:
     """A wave of the run, or of an attempt before it, by the run's start and targets."""
     jobs = {job.pk: job for job in wave.jobs}
-    servers = [_server(each, wave, jobs[each.job_id], execution) for each in wave.servers]
-    last = _last(wave)
+    last, took, split = time_of(wave)
     return WaveFigures(
         row=wave.run,
         waited=_sum(_gate(wave.run))[Part.PERSON],
-        took=_seconds_between(wave.run.started_at, last.launched_at if last else None),
+        took=took,
         rto=_seconds_between(execution.counts_from, last.launched_at if last else None),
         last=last,
-        split=_sum(server_path(last, wave, jobs[last.job_id]) if last else []),
-        servers=servers,
+        split=split,
+        servers=[_server(each, wave, jobs[each.job_id], execution) for each in wave.servers],
     )
+
+
+def time_of(wave: WaveRows) -> tuple[ServerRun | None, int | None, Split]:
+    """The server that came last in a wave, how long after its start, and on what that time was spent."""
+    last = _last(wave)
+    if last is None:
+        return None, None, _sum([])
+    job = {each.pk: each for each in wave.jobs}[last.job_id]
+    return last, _seconds_between(wave.run.started_at, last.launched_at), _sum(server_path(last, wave, job))
 
 
 def _server(row: ServerRun, wave: WaveRows, job: LaunchJob, execution: Execution) -> ServerFigures:
     launched = row.state.came_up and row.launched_at is not None
-    outage, lag = execution.outage_at, _lag(row, job)
-    data = row.point_in_time and row.point_in_time - timedelta(seconds=lag)
+    outage, lag = execution.outage_at, lag_of(row, job)
+    point = point_of(row)
+    data = point and point - timedelta(seconds=lag)
     later = outage is not None and data is not None and unix(data) > unix(outage)
     rpo = None if later else _seconds_between(data, execution.measured_from)
     verdict = _verdict(rpo, _minutes_to_seconds(execution.rpo_minutes), reached=launched, over=execution.state.is_final)
-    reading = launched and row.point_in_time is None and job.watched
+    reading = launched and point is None and job.watched
     return ServerFigures(
         row=row,
         launched=launched,
@@ -258,15 +267,6 @@ def _server(row: ServerRun, wave: WaveRows, job: LaunchJob, execution: Execution
         rpo=rpo,
         rpo_verdict=_still_read(verdict) if reading else verdict,
     )
-
-
-def _lag(row: ServerRun, job: LaunchJob) -> int:
-    """A snapshot that was taken for this launch has data as old as the source's lag when the launch was sent. An
-    earlier one is as old as DRS says; of a lag that is not known nothing is added."""
-    point, intent = row.point_in_time, job.intent_at
-    if row.used_previous_snapshot or row.lag_seconds is None or point is None or intent is None:
-        return 0
-    return row.lag_seconds if unix(point) >= unix(intent) - CLOCKS_DIFFER else 0
 
 
 def _still_read(verdict: Verdict) -> Verdict:
@@ -296,6 +296,11 @@ def _verdict(seconds: int | None, target: int | None, *, reached: bool, over: bo
     if seconds > target:
         return Verdict(Reached.MISSED, seconds, target, seconds - target)
     return Verdict(Reached.MET, seconds, target)
+
+
+def judged(seconds: int | None, target_minutes: int | None) -> Verdict:
+    """A figure of a launch that came up, against a target."""
+    return _verdict(seconds, _minutes_to_seconds(target_minutes), reached=True, over=True)
 
 
 def _worst_rpa(servers: Sequence[ServerFigures], target: int | None, *, over: bool, gone: bool) -> Verdict:

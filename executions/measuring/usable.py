@@ -13,7 +13,8 @@ from executions.states import Reached
 
 
 class EvidenceShape(TypedDict):
-    """What EC2 and DRS said of an instance. `usableTime`: status checks passed, required post-launch actions done; at
+    """From which snapshot a server was to be launched, if one was chosen, and what EC2 and DRS said of its instance.
+    `usableTime`: status checks passed, required post-launch actions done; at
     most `usableObservedLate` seconds before."""
 
     instanceState: str | None
@@ -21,6 +22,8 @@ class EvidenceShape(TypedDict):
     launchActions: list[dict[str, Any]]
     usableTime: int | None
     usableObservedLate: int | None
+    recoverySnapshotId: str | None
+    snapshotTime: int | None
 
 
 def evidence(row: ServerRun) -> EvidenceShape:
@@ -30,6 +33,8 @@ def evidence(row: ServerRun) -> EvidenceShape:
         launchActions=row.launch_actions or [],
         usableTime=unix(row.usable_at),
         usableObservedLate=row.usable_late if row.usable_at else None,
+        recoverySnapshotId=row.recovery_snapshot_id or None,
+        snapshotTime=unix(row.snapshot_at),
     )
 
 

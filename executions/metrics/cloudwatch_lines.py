@@ -51,6 +51,9 @@ def lines(now: datetime, since: datetime) -> list[dict[str, Any]]:
         "AwsErrors": (COUNT, sum(errors.values())),
         "InventoryAge": (SECONDS, max(found.inventory_ages.values(), default=0.0)),
     }
+    values["Superseded"] = (COUNT, int(found.superseded))
+    if found.bundle_age is not None:
+        values["BundleAge"] = (SECONDS, found.bundle_age)
     if found.heartbeat_age is not None:
         values["EngineHeartbeatAge"] = (SECONDS, found.heartbeat_age)
     if found.wave_durations:

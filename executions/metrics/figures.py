@@ -10,9 +10,10 @@ from django.db.models import Count, Min, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 
 from executions import queue
-from executions.models import Execution, LaunchJob, Pacemaker, WaveRun
+from executions.models import Execution, Installation, LaunchJob, Pacemaker, WaveRun
 from executions.states import FELL_SHORT, ExecutionStatus, WaveStatus
 from notify.models import Delivery
+from protection.inventory.source_servers import Place
 from protection.models import RegionInventory
 
 MOST_WAVES = 100  # as many values as CloudWatch takes of one figure in one line
@@ -35,13 +36,16 @@ class Figures:
     notification_age: float
     wave_durations: list[float] = field(default_factory=list)
     launch_latencies: list[float] = field(default_factory=list)
-    inventory_ages: Mapping[str, float] = field(default_factory=dict)
+    inventory_ages: Mapping[Place, float] = field(default_factory=dict)
+    superseded: bool = False
+    bundle_age: float | None = None  # None where none is wanted, or was ever written
 
 
 def read(now: datetime, since: datetime) -> Figures:
     """All figures, in a fixed number of queries. What is counted is counted since then."""
     durations, latencies = _waves(since)
     notifications = Delivery.objects.filter(next_try_at__isnull=False).aggregate(n=Count("pk"), at=Min("created_at"))
+    ours = Installation.objects.filter(pk=1).values_list("superseded_by", "bundled_at").first() or ("", None)
     due = Execution.objects.filter(next_step_at__lte=now).aggregate(n=Count("pk"), at=Min("next_step_at"))
     return Figures(
         by_status=_by_status(),
@@ -57,6 +61,8 @@ def read(now: datetime, since: datetime) -> Figures:
         wave_durations=durations,
         launch_latencies=latencies,
         inventory_ages=inventory_ages(now),
+        superseded=bool(ours[0]),
+        bundle_age=_age(now, ours[1]) if settings.BUNDLE and ours[1] else None,
     )
 
 
@@ -66,10 +72,10 @@ def heartbeat_age(now: datetime) -> float | None:
     return None if beat_at is None else _age(now, beat_at)
 
 
-def inventory_ages(now: datetime) -> dict[str, float]:
-    """How old what we know of each region's servers is."""
-    rows = RegionInventory.objects.exclude(as_of=None).values_list("region", "as_of")
-    return {region: _age(now, as_of) for region, as_of in rows}
+def inventory_ages(now: datetime) -> dict[Place, float]:
+    """How old what we know of the servers of each account's region is."""
+    rows = RegionInventory.objects.exclude(as_of=None).values_list("way", "region", "as_of")
+    return {(way, region): _age(now, as_of) for way, region, as_of in rows}
 
 
 def _age(now: datetime, then: datetime | None) -> float:

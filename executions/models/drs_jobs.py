@@ -18,22 +18,37 @@ if TYPE_CHECKING:
 _HAS_ID_WHEN_TOLD = (Q(status__in=sorted(JOB_TOLD)) & ~Q(job_id="")) | (Q(job_id="") & ~Q(status__in=sorted(JOB_TOLD)))
 
 
-class LaunchJob(models.Model):
+class DrsJob(models.Model):
+    """What DRS is asked to do in one account and region: the intent, the request, and the job that DRS made of it."""
+
+    account_id = models.CharField(max_length=12)
+    region = models.CharField(max_length=32)
+    status = models.CharField(max_length=9, choices=JobStatus.choices(), default=JobStatus.QUEUED)
+    intent_at = models.DateTimeField(null=True)
+    job_id = models.CharField(max_length=24, blank=True)
+    error_code = models.CharField(max_length=64, blank=True)
+    error_message = models.TextField(blank=True)
+
+    class Meta:
+        abstract = True
+
+    @property
+    def state(self) -> JobStatus:
+        """The status with its label and tone."""
+        return JobStatus.of(self.status)
+
+
+class LaunchJob(DrsJob):
     """One StartRecovery: at most 100 servers of one wave, account and region. Its id is the tag that finds it again."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     wave = models.ForeignKey("executions.WaveRun", on_delete=models.CASCADE, related_name="jobs")
     position = models.PositiveIntegerField()
-    account_id = models.CharField(max_length=12)
-    region = models.CharField(max_length=32)
-    status = models.CharField(max_length=9, choices=JobStatus.choices(), default=JobStatus.QUEUED)
     attempt = models.PositiveIntegerField(default=0)
     refused_since = models.DateTimeField(null=True, help_text="Since when AWS has refused to take it, for one reason")
     refused_as = models.CharField(max_length=24, blank=True, default="", db_default="", help_text="Why it last did")
     queued_at = models.DateTimeField(null=True, help_text="Since when it waits for a quota of DRS")
-    intent_at = models.DateTimeField(null=True)
     stood_before = models.JSONField(null=True, help_text="Instances of its servers then; null where DRS did not say")
-    job_id = models.CharField(max_length=24, blank=True)
     created_at = models.DateTimeField(null=True, help_text="When DRS made the job")
     recorded_at = models.DateTimeField(null=True, help_text="When we learned its id")
     not_before = models.DateTimeField(null=True, help_text="When to send it, or look for it, again")
@@ -43,8 +58,6 @@ class LaunchJob(models.Model):
     cleared_at = models.DateTimeField(null=True, help_text="When DRS did not have it after a lost answer")
     watched = models.BooleanField(default=False, help_text="Whether DRS still has news of it for us")
     events_seen = models.PositiveIntegerField(default=0, help_text="How many lines of its log we have")
-    error_code = models.CharField(max_length=64, blank=True)
-    error_message = models.TextField(blank=True)
 
     servers: "RelatedManager[ServerRun]"
     events: "RelatedManager[JobEvent]"
@@ -60,11 +73,6 @@ class LaunchJob(models.Model):
 
     def __str__(self) -> str:
         return self.job_id or f"{self.wave}, job {self.position + 1}"
-
-    @property
-    def state(self) -> JobStatus:
-        """The status with its label and tone."""
-        return JobStatus.of(self.status)
 
 
 class JobEvent(models.Model):
@@ -86,24 +94,17 @@ class JobEvent(models.Model):
         return f"{self.event} {self.source_server_id}".strip()
 
 
-class TerminationJob(models.Model):
+class TerminationJob(DrsJob):
     """One TerminateRecoveryInstances: at most 200 instances of one account and region."""
 
     execution = models.ForeignKey("executions.Execution", on_delete=models.CASCADE, related_name="terminations")
-    account_id = models.CharField(max_length=12)
-    region = models.CharField(max_length=32)
     instance_ids = models.JSONField(default=list)
     server_ids = models.JSONField(default=list, help_text="The source servers of these instances, in the same order")
     failures = models.JSONField(default=dict, help_text="Code and message by instance that was not terminated")
     watched = models.BooleanField(default=False, help_text="Whether DRS still has news of it for us")
-    status = models.CharField(max_length=9, choices=JobStatus.choices(), default=JobStatus.QUEUED)
-    intent_at = models.DateTimeField(null=True)
-    job_id = models.CharField(max_length=24, blank=True)
     seen_at = models.DateTimeField(null=True, help_text="When DRS last told us of it")
     requested_by = models.CharField(max_length=254)
     requested_at = models.DateTimeField(db_default=Now(), editable=False)
-    error_code = models.CharField(max_length=64, blank=True)
-    error_message = models.TextField(blank=True)
 
     class Meta:
         ordering = ["id"]
@@ -116,35 +117,23 @@ class TerminationJob(models.Model):
         return self.job_id or f"termination {self.pk}"
 
     @property
-    def state(self) -> JobStatus:
-        """The status with its label and tone."""
-        return JobStatus.of(self.status)
-
-    @property
     def waits_for(self) -> str:
         """Why DRS was not asked yet, or will be asked again; empty when it has it, or has refused it."""
         return self.error_message if self.state is JobStatus.QUEUED else ""
 
 
-class OutsideTermination(models.Model):
+class OutsideTermination(DrsJob):
     """An instance that no run launched and that somebody wants terminated: asked for by an engine, after it was written
     down here, so that it is neither lost nor asked for twice."""
 
-    account_id = models.CharField(max_length=12)
-    region = models.CharField(max_length=32)
     instance_id = models.CharField(max_length=24)
     server_id = models.CharField(max_length=19)
     hostname = models.CharField(max_length=256)
     may_be_production = models.BooleanField(help_text="Whether who asked may terminate what DRS calls no drill's")
-    status = models.CharField(max_length=9, choices=JobStatus.choices(), default=JobStatus.QUEUED)
     requested_by = models.CharField(max_length=254)
     requested_at = models.DateTimeField()
     next_look_at = models.DateTimeField(null=True, help_text="Also the end of an engine's claim; null when it is over")
     claim = models.UUIDField(null=True)
-    intent_at = models.DateTimeField(null=True)
-    job_id = models.CharField(max_length=24, blank=True)
-    error_code = models.CharField(max_length=64, blank=True)
-    error_message = models.TextField(blank=True)
 
     class Meta:
         ordering = ["id"]
@@ -162,8 +151,3 @@ class OutsideTermination(models.Model):
 
     def __str__(self) -> str:
         return f"termination of {self.instance_id}"
-
-    @property
-    def state(self) -> JobStatus:
-        """The status with its label and tone."""
-        return JobStatus.of(self.status)

@@ -1,4 +1,7 @@
-"""What engines keep beside the runs: verdicts for lists, counts of failed calls, and who beats."""
+"""What engines keep beside the runs: verdicts for lists, counts of failed calls, who beats, and which installation this
+is."""
+
+import uuid
 
 from django.db import models
 from django.db.models import Q
@@ -14,6 +17,7 @@ class PlanReadiness(models.Model):
     plan_version = models.PositiveIntegerField()
     verdict = models.CharField(max_length=19, choices=Verdict.choices())
     reasons = models.JSONField(default=list, help_text="Sentences, worst first")
+    drill_overdue = models.BooleanField(default=False, db_default=False, help_text="It was told that it is")
     checked_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True)
 
@@ -22,6 +26,11 @@ class PlanReadiness(models.Model):
 
     def __str__(self) -> str:
         return f"{self.plan_id}: {self.verdict}"
+
+    @property
+    def state(self) -> Verdict:
+        """The verdict with its label and tone."""
+        return Verdict.of(self.verdict)
 
 
 class AwsErrors(models.Model):
@@ -78,3 +87,27 @@ class Pacemaker(models.Model):
 
     def __str__(self) -> str:
         return "pacemaker"
+
+
+class Installation(models.Model):
+    """One row: which installation this is, whether another one has taken over from it, and how its bundle is
+    (docs/adr/0114-takeover.md). `line` is the same for all that have taken over from one another."""
+
+    line = models.UUIDField(default=uuid.uuid4)
+    key = models.UUIDField(default=uuid.uuid4)
+    epoch = models.PositiveIntegerField(default=1, help_text="1, and one more with each takeover")
+    took_over_at = models.DateTimeField(null=True)
+    superseded_by = models.CharField(max_length=96, blank=True, help_text="The mark of the one that has taken over")
+    superseded_at = models.DateTimeField(null=True, help_text="When that was first seen")
+    bundled_at = models.DateTimeField(null=True, help_text="Of when the last bundle is that was stored")
+    bundled_mark = models.CharField(max_length=64, blank=True, help_text="What tells whether anything changed since")
+    bundled_runs = models.JSONField(default=list, help_text="Ids of runs under way that it holds")
+    bundle_claimed_until = models.DateTimeField(null=True, help_text="Until when some engine writes one")
+    bundle_failing_since = models.DateTimeField(null=True)
+    bundle_error = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="one_installation")]
+
+    def __str__(self) -> str:
+        return f"{self.epoch}:{self.line}:{self.key}"

@@ -1,4 +1,4 @@
-"""What tells whether a launched server really came up."""
+"""From what a server is launched, and what tells whether it really came up."""
 
 from collections.abc import Mapping
 
@@ -6,8 +6,13 @@ from django.db import models
 
 
 class Evidence(models.Model):
-    """Columns of a server's run: its instance, EC2's status checks of it, and what DRS ran on it."""
+    """Columns of a server's run: the snapshot chosen for it, its instance, EC2's status checks of it, and what DRS ran
+    on it."""
 
+    recovery_snapshot_id = models.CharField(
+        max_length=21, blank=True, default="", db_default="", help_text="Chosen at the start to be launched from"
+    )
+    snapshot_at = models.DateTimeField(null=True, help_text="The time of that snapshot")
     recovery_instance_id = models.CharField(max_length=19, blank=True)
     system_check = models.CharField(
         max_length=8, blank=True, default="", db_default="", help_text="EC2's status check of the host; empty: not told"

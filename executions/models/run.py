@@ -12,6 +12,8 @@ from django.db.models.functions import Now
 from executions.codes.ours import Code
 from executions.models.drs_jobs import LaunchJob, TerminationJob
 from executions.models.evidence import Evidence
+from executions.models.listed import listed
+from executions.models.run_number import called
 from executions.querysets import ExecutionQuerySet
 from executions.states import (
     ACTIVE,
@@ -30,21 +32,11 @@ if TYPE_CHECKING:
     from django.db.models.fields.related_descriptors import RelatedManager
 
 
-def _listed(name: str, condition: Q) -> list[models.Index]:
-    """The indexes that a list of runs needs, newest first, by what it may be filtered by."""
-    newest = ["-started_at", "-id"]
-    return [
-        models.Index(fields=newest, condition=condition, name=f"execution_{name}_newest"),
-        models.Index(fields=["status", *newest], condition=condition, name=f"execution_{name}_status"),
-        models.Index(fields=["kind", *newest], condition=condition, name=f"execution_{name}_kind"),
-        models.Index(fields=["kind", "status", *newest], condition=condition, name=f"execution_{name}_both"),
-    ]
-
-
 class Execution(models.Model):
     """One drill or recovery. `revision` grows by one with every change that a reader could see."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    number = models.PositiveIntegerField(null=True, unique=True, help_text="What people call it: run 117")
     # Its index is execution_by_plan: of two that fit, SQLite may take the one without an order.
     plan = models.ForeignKey(RecoveryPlan, models.SET_NULL, related_name="executions", null=True, db_index=False)
     plan_name = models.CharField(max_length=128)
@@ -60,6 +52,9 @@ class Execution(models.Model):
     started_at = models.DateTimeField(db_default=Now(), editable=False)
     ended_at = models.DateTimeField(null=True)
     outage_at = models.DateTimeField(null=True, help_text="When production was lost, as declared at the start")
+    snapshots_until = models.DateTimeField(
+        null=True, help_text="Each server is launched from its newest snapshot not after this; null: from newest data"
+    )
     updated_at = models.DateTimeField(db_default=Now())
     revision = models.PositiveIntegerField(default=1)
     cancel_requested_at = models.DateTimeField(null=True)
@@ -152,10 +147,10 @@ class Execution(models.Model):
             ),
             # Each filter of the history, and type and status together: without these a page of something rare is looked
             # for in the whole history. What was hidden is apart: it may be nearly everything.
-            *_listed("shown", Q(hidden_at=None)),
-            *_listed("hidden", Q(hidden_at__isnull=False)),
-            *_listed("dry", Q(dry_run=True, hidden_at=None)),
-            *_listed("dry_hidden", Q(dry_run=True, hidden_at__isnull=False)),
+            *listed("shown", Q(hidden_at=None)),
+            *listed("hidden", Q(hidden_at__isnull=False)),
+            *listed("dry", Q(dry_run=True, hidden_at=None)),
+            *listed("dry_hidden", Q(dry_run=True, hidden_at__isnull=False)),
             models.Index(fields=["hidden_at"], condition=Q(hidden_at__isnull=False), name="execution_hidden"),
             models.Index(
                 fields=["lease_ends_at"],
@@ -180,6 +175,11 @@ class Execution(models.Model):
         return Kind.of(self.kind)
 
     @property
+    def called(self) -> str:
+        """What people call it."""
+        return called(self.number, self.pk)
+
+    @property
     def counts_from(self) -> datetime:
         """When its first attempt was started: a retry does not restart the outage."""
         return self.first_started_at or self.started_at
@@ -199,6 +199,7 @@ class WaveRun(models.Model):
     status = models.CharField(max_length=9, choices=WaveStatus.choices(), default=WaveStatus.PENDING)
     status_message = models.TextField(blank=True)
     pause_before = models.BooleanField(default=False)
+    gate = models.JSONField(null=True, help_text="What is asked for before it is launched, in the shape of plans.gates")
     paused_at = models.DateTimeField(null=True)
     resumed_at = models.DateTimeField(null=True)
     resumed_by = models.CharField(max_length=254, blank=True)
@@ -333,6 +334,9 @@ class ServerRun(Evidence):
         ]
         indexes = [
             models.Index(fields=["source_server_id"], name="server_run_by_server"),
+            models.Index(
+                fields=["recovery_instance_id"], condition=~Q(recovery_instance_id=""), name="server_run_by_instance"
+            ),
             # What `querysets.STANDING` asks for, of few among the servers of a long history.
             models.Index(fields=["launch_status", "wave"], condition=Q(launch_status="LAUNCHED"), name="server_run_up"),
             models.Index(
@@ -368,7 +372,7 @@ class ServerRun(Evidence):
     def has_more(self) -> bool:
         """Whether there is more to say of it than its columns do."""
         told = (self.error, self.used_previous_snapshot, self.findings, self.launch_actions, self.excluded)
-        return any(told)
+        return any(told) or bool(self.recovery_snapshot_id)
 
     @property
     def is_unknown_to_drs(self) -> bool:

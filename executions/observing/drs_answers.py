@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from drs.client import Drs
 from drs.errors import DrsError
-from drs.shapes import JOB_COMPLETED, TERMINATE, Job, JobLogItem, RecoveryInstance
+from drs.shapes import JOB_COMPLETED, TERMINATE, Job, JobLogItem, Participant, RecoveryInstance
 from drs.status_checks import REFUSED, StatusChecks
 from executions.models import JobEvent, LaunchJob, ServerRun
 from executions.observing import server_outcome
@@ -109,9 +109,12 @@ def _among(job: Job, status: LaunchStatus, servers: Collection[str]) -> list[str
 
 
 def _look_at_instances(question: Question, jobs: Sequence[Job], answer: Answer) -> None:
-    """DRS calls a server launched: is its instance there? Asked before anything is built on it. Of a job that DRS does
-    not show, its instances are all that can be known."""
+    """DRS calls a server launched: is its instance there? Asked before anything is built on it. Of one whose job has
+    ended and calls it failed: is there none, or does one stand? Of a job that DRS does not show, its instances are all
+    that can be known."""
     up = {each for job in jobs for each in _among(job, LaunchStatus.LAUNCHED, question.unseen[job.job_id])}
+    ended = [job for job in jobs if job.status == JOB_COMPLETED]
+    up.update(each for job in ended for each in _among(job, LaunchStatus.FAILED, question.unseen[job.job_id]))
     missing = [each for each in question.unseen if each not in answer.jobs]
     up.update(server for each in missing for server in question.unseen[each])
     if not up:
@@ -265,7 +268,7 @@ def _told_by_server(job: LaunchJob, servers: Iterable[ServerRun], found: Job, an
     return {
         server.source_server_id: Told(
             participant=rows.get(server.source_server_id),
-            instance=_instance_of(job, server, answer, lines[server.source_server_id]),
+            instance=_instance_of(job, server, answer, _status_in(rows, server), lines[server.source_server_id]),
             lines=lines[server.source_server_id],
             of_job=lines[""],
             log_read=job.job_id in answer.logs,
@@ -276,13 +279,17 @@ def _told_by_server(job: LaunchJob, servers: Iterable[ServerRun], found: Job, an
     }
 
 
+def _status_in(rows: Mapping[str, Participant], server: ServerRun) -> str:
+    return rows[server.source_server_id].launch_status if server.source_server_id in rows else ""
+
+
 def _take_instances(changes: JobChanges, servers: Sequence[ServerRun], answer: Answer, asked_at: datetime) -> None:
     """DRS does not show a job any more, and lists instances of it: those were launched."""
     job = changes.job
     wave = job.wave
     bounds = LaunchTimeBounds(job.intent_at, asked_at, True, asked_at, job.seen_at, wave.state.is_final, wave.means)
     for server in servers:
-        instance = answer.instances.get((job.job_id, server.source_server_id))
+        instance = _instance_of(job, server, answer)
         told = Told(None, instance, checks=answer.checks.get(server.recovery_instance_id))
         if instance is not None and (columns := server_outcome.update(server, told, bounds)):
             changes.servers.append(server)
@@ -314,15 +321,21 @@ def _give_up(changes: JobChanges, servers: Sequence[ServerRun], why: str) -> Non
 
 
 def _instance_of(
-    job: LaunchJob, server: ServerRun, answer: Answer, lines: Sequence[JobLogItem]
+    job: LaunchJob, server: ServerRun, answer: Answer, told: str = "", lines: Sequence[JobLogItem] = ()
 ) -> RecoveryInstance | None:
-    """The instance of this launch: DRS lists it with the job, or lists one that the log's LAUNCH_END names."""
+    """The instance of this launch: DRS lists it with the job, or lists one that the log's LAUNCH_END names, or one
+    without any job that did not stand when the launch was sent."""
     found = answer.instances.get((job.job_id, server.source_server_id))
     if found is not None:
         return found
     named = {str(each.data.get("targetInstanceID", "")) for each in lines if each.event == "LAUNCH_END"}
     others = (each for (_, source), each in answer.instances.items() if source == server.source_server_id)
-    return next((each for each in others if each.recovery_instance_id in named), None)
+    found = next((each for each in others if each.recovery_instance_id in named), None)
+    if found is not None or (is_settled(told) and told != LaunchStatus.LAUNCHED):
+        return found
+    of_no_job = answer.instances.get(("", server.source_server_id))
+    is_new = of_no_job is not None and of_no_job.recovery_instance_id not in (job.stood_before or ())
+    return of_no_job if is_new and job.stood_before is not None else None
 
 
 def _still_watched(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer, now: datetime) -> bool:

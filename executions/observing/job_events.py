@@ -11,7 +11,7 @@ from executions.models import JobEvent, LaunchJob, ServerRun
 
 def digest_of(item: JobLogItem) -> str:
     """What tells a line from all others of its log."""
-    return _digest(item.at.isoformat(), item.event, item.data)
+    return _digest(item.at.isoformat() if item.dated else "", item.event, item.data)
 
 
 def event_of(job: LaunchJob, item: JobLogItem, digest: str) -> JobEvent:

@@ -160,12 +160,15 @@ def _take_instance(server: ServerRun, told: Told, bounds: LaunchTimeBounds) -> N
     instance_id = participant.recovery_instance_id if participant else ""
     if instance is not None:
         instance_id = instance_id or instance.recovery_instance_id
-        server.instance_state = storable(instance.ec2_state)[:16] or server.instance_state
+        if server.state is not LaunchStatus.TERMINATED:  # it may still be listed from before
+            server.instance_state = storable(instance.ec2_state)[:16] or server.instance_state
         server.point_in_time = instance.point_in_time or server.point_in_time
         untold = participant is None or not is_settled(participant.launch_status)
         if bounds.ended and untold and instance.ec2_state not in GONE:
             server.launch_status = next_status(server.state, LaunchStatus.LAUNCHED)
     server.recovery_instance_id = instance_id or server.recovery_instance_id
+    if bounds.ended and instance is not None and instance.ec2_state not in GONE and server.state is LaunchStatus.FAILED:
+        server.error_code = Code.NOT_USABLE  # DRS calls its launch failed, and lists what it launched: that stands
 
 
 def _did_not_come_up(server: ServerRun, state_before: str, told: Told, bounds: LaunchTimeBounds) -> bool:
@@ -201,6 +204,7 @@ def _attempt(item: JobLogItem) -> str:
 def _take_times(server: ServerRun, lines: Sequence[JobLogItem], bounds: LaunchTimeBounds, *, is_new: bool) -> None:
     """The log says when; until it is read, and where it does not, the launch was observed so many seconds late at
     most."""
+    lines = [item for item in lines if item.dated]
     told_at = next((item.at for item in lines if item.event == "LAUNCH_END"), None)  # read later than the status
     server.launched_at = bounds.within(told_at or server.launched_at or bounds.latest)
     if told_at is not None:

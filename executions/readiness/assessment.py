@@ -13,6 +13,7 @@ from executions.codes.entry import OurCode
 from executions.codes.ours import Code
 from executions.codes.readiness import Against
 from executions.readiness.launch_changes import launch_changes, sentence
+from executions.readiness.native import native_reasons, native_run, native_sentences
 from executions.readiness.plan_changes import NAMED, changes_since, names
 from executions.readiness.room import room_reasons
 from executions.readiness.terms import LaunchChange, PlanFacts, Readiness, Reason, RegionFacts, ServerFacts
@@ -34,6 +35,7 @@ RANKS = list(Verdict)
 # What may be said of a server, and how much it weighs.
 OF_SERVERS: Mapping[OurCode, Verdict] = {
     Code.SERVER_GONE: Verdict.NOT_READY,
+    Code.SNAPSHOT_GONE: Verdict.NOT_READY,
     Against.NO_SNAPSHOT: Verdict.NOT_READY,
     Against.NO_LAUNCH_SETTINGS: Verdict.NOT_READY,
     Against.NO_LAUNCH_TEMPLATE: Verdict.NOT_READY,
@@ -75,6 +77,7 @@ def assess(facts: PlanFacts, now: datetime, believed_for: timedelta) -> Readines
         *_region_reasons(facts, now, believed_for),
         *_server_reasons(facts, now),
         *room_reasons(facts),
+        *native_reasons(facts),
         *_drill_reasons(facts, changes, now),
         *_launch_reasons(facts, of_launch),
     ]
@@ -94,8 +97,15 @@ def _expiry(regions: Iterable[RegionFacts], believed_for: timedelta) -> datetime
 def _plan_reasons(facts: PlanFacts) -> Iterator[Reason]:
     if not facts.engine_alive:
         yield Reason(Against.ENGINE_NOT_ALIVE, Verdict.NOT_READY, str(Against.ENGINE_NOT_ALIVE.explanation))
+    if facts.is_superseded:
+        text = str(Against.INSTALLATION_SUPERSEDED.explanation)
+        yield Reason(Against.INSTALLATION_SUPERSEDED, Verdict.NOT_READY, text)
     if not facts.waves:
         yield Reason(Code.PLAN_HAS_NO_WAVES, Verdict.NOT_READY, Code.PLAN_HAS_NO_WAVES.meaning)
+    if facts.native_drift:
+        yield Reason(Against.NATIVE_PLAN_DIFFERS, WARNING, facts.native_drift)
+    if facts.group_drifts:
+        yield Reason(Against.GROUP_DIFFERS, WARNING, " ".join(facts.group_drifts))
     if facts.active_status:
         text = f"The plan is running now ({facts.active_status.lower()})."
         yield Reason(Code.PLAN_ALREADY_EXECUTING, Verdict.NOT_READY, text)
@@ -105,26 +115,26 @@ def _region_reasons(facts: PlanFacts, now: datetime, believed_for: timedelta) ->
     asked = any(wave.said.get("success_means", "LAUNCHED") != "LAUNCHED" for wave in facts.waves)
     for region in facts.regions.values():
         if region.checks_error:
-            text = f"EC2 tells no status checks in {region.region}, so nobody sees whether servers come up"
+            text = f"EC2 tells no status checks in {region.shown}, so nobody sees whether servers come up"
             weight = Verdict.NOT_READY if asked else WARNING
             yield Reason(Against.CHECKS_UNKNOWN, weight, f"{text}: {region.checks_error}")
-        ids = [server.id for server in facts.servers if server.region == region.region]
+        ids = [server.id for server in facts.servers if server.place == region.place]
         if region.is_elsewhere:
-            yield Reason(Against.OTHER_ACCOUNT, Verdict.NOT_READY, f"{region.region}: {region.error}", ids)
+            yield Reason(Against.OTHER_ACCOUNT, Verdict.NOT_READY, f"{region.shown}: {region.error}", ids)
         elif not region.initialized:
-            text = f"DRS has never been set up in {region.region}."
+            text = f"DRS has never been set up in {region.shown}."
             yield Reason(Code.REGION_NOT_INITIALIZED, Verdict.NOT_READY, text, ids)
         elif region.as_of is None:
-            yield Reason(Against.INVENTORY_STALE, Verdict.UNKNOWN, f"{region.region} has never been read.", ids)
+            yield Reason(Against.INVENTORY_STALE, Verdict.UNKNOWN, f"{region.shown} has never been read.", ids)
         elif now > region.as_of + believed_for:
             why = f": {region.error}" if region.error else ""
-            text = f"{region.region} was last read {age(now - region.as_of)} ago{why}."
+            text = f"{region.shown} was last read {age(now - region.as_of)} ago{why}."
             yield Reason(Against.INVENTORY_STALE, Verdict.UNKNOWN, text, ids)
         elif region.jobs_as_of is None or now > region.jobs_as_of + believed_for:
-            text = f"The DRS jobs in {region.region} have not been read recently."
+            text = f"The DRS jobs in {region.shown} have not been read recently."
             yield Reason(Against.QUOTA_UNKNOWN, Verdict.UNKNOWN, text)
         elif region.error:
-            text = f"{region.region} could not be read at the last attempt: {region.error}."
+            text = f"{region.shown} could not be read at the last attempt: {region.error}."
             yield Reason(Against.INVENTORY_FAILING, WARNING, text, ids)
 
 
@@ -132,18 +142,25 @@ def _server_reasons(facts: PlanFacts, now: datetime) -> Iterator[Reason]:
     """One reason a kind of finding, whatever the number of servers."""
     concerned: dict[OurCode, list[ServerFacts]] = defaultdict(list)
     for server in facts.servers:
-        for finding in findings(server, facts.regions[server.region], facts.rpo_minutes, now):
-            concerned[finding.code].append(server)
+        region = facts.regions[server.place]
+        for code in dict.fromkeys(each.code for each in findings(server, region, facts.rpo_minutes, now)):
+            concerned[code].append(server)
     for code, servers in concerned.items():
         text = f"{code.entry.heading}: {names(servers)}."
         if code is Against.REPLICATION_TROUBLE:  # AWS's words are the reason
             text += "".join(f" {each.name}: {each.trouble}" for each in servers[:NAMED])
+        if code is Code.SNAPSHOT_GONE:
+            text += "".join(f" {each.name}: {each.chosen_gone}" for each in servers[:NAMED])
+        if code is Code.SERVER_CONFLICT:
+            text += native_sentences(servers, facts, now)
         yield Reason(code, OF_SERVERS[code], text, [server.id for server in servers])
 
 
 def findings(server: ServerFacts, region: RegionFacts, rpo_minutes: int | None, now: datetime) -> list[Finding]:
     """What stands against the launch of one server."""
     held = [Finding(Code.SERVER_CONFLICT, f"A run of “{server.held_by}” holds it.")] if server.held_by else []
+    if native := native_run(server, region, now):
+        held.append(Finding(Code.SERVER_CONFLICT, f"It is in {native.words}, which runs now."))
     if server.gone or (not server.known and region.as_of is not None and region.initialized):
         return [*held, Finding(Code.SERVER_GONE, "DRS did not list it when its region was last read.")]
     if not server.known:
@@ -153,6 +170,8 @@ def findings(server: ServerFacts, region: RegionFacts, rpo_minutes: int | None, 
 
 def data_age(server: ServerFacts, now: datetime) -> timedelta | None:
     """How old the data is that a launch would bring up now; None when nobody knows."""
+    if server.chosen_at is not None:
+        return now - server.chosen_at
     if server.replication_state in CURRENT and server.lag_seconds is not None:
         return timedelta(seconds=server.lag_seconds)  # it goes on copying, whenever it was read
     if server.replication_state in CUT_OFF and server.latest_snapshot_at is not None:
@@ -163,6 +182,18 @@ def data_age(server: ServerFacts, now: datetime) -> timedelta | None:
 
 
 def _data_findings(server: ServerFacts, rpo_minutes: int | None, now: datetime) -> Iterator[Finding]:
+    if server.chosen_gone:
+        yield Finding(Code.SNAPSHOT_GONE, server.chosen_gone)
+    elif server.chosen_at is not None:  # whatever becomes of its replication
+        old = now - server.chosen_at
+        if rpo_minutes is not None and old > timedelta(minutes=rpo_minutes):
+            text = f"The snapshot chosen for it is {age(old)} old; the RPO is {rpo_minutes} min."
+            yield Finding(Against.RPO_EXCEEDED, text)
+    else:
+        yield from _replication_findings(server, rpo_minutes, now)
+
+
+def _replication_findings(server: ServerFacts, rpo_minutes: int | None, now: datetime) -> Iterator[Finding]:
     state, old = server.replication_state, data_age(server, now)
     known = f"Its data is {age(old)} old" if old is not None else "DRS does not report how old its data is"
     read = server.details_as_of is not None

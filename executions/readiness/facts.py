@@ -12,16 +12,21 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Subquery
 
+from accounts.registry import name_of, way_of
 from drs.errors import OTHER_ACCOUNT
-from executions.models import Execution, LaunchJob, ServerRun, TerminationJob
+from executions.models import Execution, Installation, LaunchJob, ServerRun, TerminationJob
 from executions.pacemaker import beating
 from executions.readiness.assessment import assess
+from executions.readiness.following import FOLLOWS, group_drifts
 from executions.readiness.terms import Drill, PlanFacts, Readiness, RegionFacts, ServerFacts, WaveFacts
 from executions.states import ExecutionStatus, Kind, LaunchStatus
+from native_plans.kept import DRIFT, drift
 from plans.fields import STEERING
 from plans.models import RecoveryPlan, Wave, WaveServer
 from protection.inventory.capacity import Capacity
 from protection.inventory.launch_settings import Settings
+from protection.inventory.native_runs import by_server
+from protection.inventory.source_servers import Place
 from protection.models import LaunchSettings, RegionInventory, SourceServer
 from protection.states import EXTENDED, replication_trouble
 from protection.views import STALE_ROUNDS
@@ -41,7 +46,14 @@ def readiness_of(plan_ids: Collection[Key], now: datetime) -> dict[Key, Readines
 
 def facts_of(plan_ids: Collection[Key]) -> list[PlanFacts]:
     """All that the verdicts on these plans rest on."""
-    plans = RecoveryPlan.objects.filter(pk__in=plan_ids).annotate(engine_alive=Exists(beating()))
+    plans = RecoveryPlan.objects.filter(pk__in=plan_ids).annotate(
+        engine_alive=Exists(beating()),
+        is_superseded=Exists(Installation.objects.exclude(superseded_by="")),
+        follows=FOLLOWS,
+    )
+    columns = ("pk", "name", "version", "rpo_minutes", "engine_alive", "is_superseded", "follows", *DRIFT)
+    rows = list(plans.values_list(*columns))
+    drifts = group_drifts([row[0] for row in rows if row[columns.index("follows")]])
     members = _members(plan_ids)
     servers = servers_of([each for each, *_ in members])
     waves = _waves(plan_ids, members, servers)
@@ -59,22 +71,28 @@ def facts_of(plan_ids: Collection[Key]) -> list[PlanFacts]:
             rpo_minutes=rpo_minutes,
             active_status=active.get(pk, ""),
             engine_alive=engine_alive,
+            is_superseded=is_superseded,
             last_drill=drills.get(pk),
             launched_with=launched_with.get(pk, {}),
+            native_drift=drift(pk, version, *native),
+            group_drifts=drifts[pk],
         )
-        for pk, name, version, rpo_minutes, engine_alive in plans.values_list(
-            "pk", "name", "version", "rpo_minutes", "engine_alive"
-        )
+        for pk, name, version, rpo_minutes, engine_alive, is_superseded, _, *native in rows
     ]
 
 
-def _used(waves: Iterable[WaveFacts], regions: Mapping[str, RegionFacts]) -> dict[str, RegionFacts]:
-    used = {server.region for wave in waves for server in wave.servers}
-    return {name: regions.get(name) or RegionFacts(name) for name in sorted(used)}
+def _used(waves: Iterable[WaveFacts], regions: Mapping[Place, RegionFacts]) -> dict[Place, RegionFacts]:
+    return known_of({server.place for wave in waves for server in wave.servers}, regions)
 
 
-# Server, key of its wave, region, the plan whose run holds it, that plan's name, its own plan
-Member = tuple[str, int, str, Key | None, str | None, Key]
+def known_of(places: Iterable[Place], regions: Mapping[Place, RegionFacts]) -> dict[Place, RegionFacts]:
+    """What is known of these; of those never read nothing is."""
+    unread = {(way, region): RegionFacts(region, way, name_of(way) if way else "", way) for way, region in places}
+    return {place: regions.get(place) or unread[place] for place in sorted(unread)}
+
+
+# Server, key of its wave, region, account, the plan whose run holds it, that plan's name, its own plan
+Member = tuple[str, int, str, str, Key | None, str | None, Key]
 
 
 def _members(plan_ids: Collection[Key]) -> list[Member]:
@@ -85,6 +103,7 @@ def _members(plan_ids: Collection[Key]) -> list[Member]:
             "assignment__source_server_id",
             "wave_id",
             "assignment__group__region",
+            "assignment__group__account_id",
             "assignment__hold__execution__plan_id",
             "assignment__hold__execution__plan_name",
             "plan_id",
@@ -97,7 +116,8 @@ def _waves(
 ) -> Mapping[Key, list[WaveFacts]]:
     through = Wave.depends_on.through.objects.filter(from_wave__plan__in=plan_ids)
     needs = _gathered(through.values_list("from_wave_id", "to_wave__number"))
-    inside = _gathered((each[1], _placed(each, servers.get(each[0]))) for each in members)
+    ways = {account: way_of(account) for account in {each[3] for each in members}}  # thousands have a few
+    inside = _gathered((each[1], _placed(each, servers.get(each[0]), ways[each[3]])) for each in members)
     rows = Wave.objects.filter(plan__in=plan_ids).order_by("plan", "number")
     columns = [each.column for each in STEERING]
     return _gathered(
@@ -113,14 +133,14 @@ def _gathered(pairs: Iterable[tuple[Any, Any]]) -> Mapping[Any, list[Any]]:
     return found
 
 
-def _placed(member: Member, known: ServerFacts | None) -> ServerFacts:
+def _placed(member: Member, known: ServerFacts | None, way: str) -> ServerFacts:
     """A server in its place; one that another plan's run holds says so."""
-    server_id, _, region, holder_plan, holder, plan = member
+    server_id, _, region, _, holder_plan, holder, plan = member
     held_by = holder if holder and holder_plan != plan else ""
     if known is None:
-        return ServerFacts(server_id, server_id, region, known=False, held_by=held_by)
+        return ServerFacts(server_id, server_id, region, known=False, way=way, held_by=held_by)
     # Built by hand: dataclasses.replace costs more than all the rest.
-    return ServerFacts(**{**known.__dict__, "region": region, "held_by": held_by})
+    return ServerFacts(**{**known.__dict__, "region": region, "way": way, "held_by": held_by})
 
 
 def servers_of(ids: Collection[str]) -> dict[str, ServerFacts]:
@@ -130,15 +150,19 @@ def servers_of(ids: Collection[str]) -> dict[str, ServerFacts]:
         "launch_template_id", "details_as_of", "recovery_instance_id", "replication_error", "staging_status",
         "staging_error", "replication_direction", "starts_stopped", "has_actions",
         "launch_digest", "cpu_cores", "agent_silent_since", "instance_type",
+        "account_id",
     )  # fmt: skip
     rows = list(SourceServer.objects.filter(pk__in=set(ids)).order_by().values_list(*columns))
     settings_by = _settings({row[17] for row in rows})
-    kinds = _instances({row[0]: row[10] for row in rows if row[10]})
+    kinds, ended = _instances({row[0]: (row[10], row[6]) for row in rows if row[10]})
+    up = {row[0] for row in rows if row[10]} - ended
+    ways = {account: way_of(account) for account in {row[21] for row in rows}}
     return {
         row[0]: ServerFacts(
             id=row[0],
             name=row[1],
             region=row[2],
+            way=ways[row[21]],
             gone=row[3] is not None,
             replication_state=row[4],
             trouble=replication_trouble(
@@ -152,12 +176,12 @@ def servers_of(ids: Collection[str]) -> dict[str, ServerFacts]:
             settings=settings_by.get(row[17]),
             cores=row[18],
             recommended_type=row[20],
-            has_instance=bool(row[10]),
+            has_instance=row[0] in up,
             details_as_of=row[9],
             starts_stopped=bool(row[15]),
             has_actions=bool(row[16]),
             instance_of=kinds.get(row[0]),
-            has_foreign_instance=bool(row[10]) and row[0] not in kinds,
+            has_foreign_instance=row[0] in up and row[0] not in kinds,
         )
         for row in rows
     }
@@ -190,34 +214,46 @@ def _launched_with(drills: Mapping[Key, Drill]) -> dict[Key, dict[str, Settings]
     return found
 
 
-def _instances(instance_of: Mapping[str, str]) -> dict[str, Kind | None]:
-    """Which of these servers' instances a run of ours launched, and for what; found through the servers' index.
+def _instances(listed: Mapping[str, tuple[str, datetime]]) -> tuple[dict[str, Kind | None], set[str]]:
+    """Which of these servers' instances a run of ours launched, and for what, and the servers whose instance is known
+    to have ended since DRS listed it: the inventory is read once a minute, and what it reads later is believed again.
+    `listed` has the instance of each server and when that was seen. Found through the servers' index.
 
     None for an instance of a run that is not over: it is in nobody's way, and the run itself is told of elsewhere.
     """
-    launched = ServerRun.objects.filter(source_server_id__in=list(instance_of)).exclude(recovery_instance_id="")
-    columns = ("source_server_id", "recovery_instance_id", "wave__execution__kind", "wave__execution__ended_at")
-    rows = launched.order_by("pk").values_list(*columns)
-    return {
-        server: Kind.of(kind) if ended_at else None
-        for server, instance, kind, ended_at in rows
-        if instance_of[server] == instance
-    }
+    launched = ServerRun.objects.filter(source_server_id__in=list(listed)).exclude(recovery_instance_id="")
+    columns = (
+        "source_server_id", "recovery_instance_id", "launch_status", "terminated_at",
+        "wave__execution__kind", "wave__execution__ended_at",
+    )  # fmt: skip
+    kinds, ended = dict[str, Kind | None](), set[str]()
+    for server, instance, status, terminated_at, kind, ended_at in launched.order_by("pk").values_list(*columns):
+        known, seen_at = listed[server]
+        if instance != known:
+            continue
+        if LaunchStatus.of(status).is_gone and terminated_at is not None and terminated_at >= seen_at:
+            ended.add(server)
+        else:
+            kinds[server] = Kind.of(kind) if ended_at else None
+    return {server: kind for server, kind in kinds.items() if server not in ended}, ended
 
 
-def regions_now() -> dict[str, RegionFacts]:
-    """Every region that was ever read; of the jobs that run there, those that no run of ours has are foreign."""
+def regions_now() -> dict[Place, RegionFacts]:
+    """Every account's region that was ever read; of the jobs there, those that no run of ours has are foreign."""
     rows = list(RegionInventory.objects.all())
     ids = [job["jobId"] for row in rows for job in row.running_jobs]
     ours = set(LaunchJob.objects.filter(job_id__in=ids).values_list("job_id", flat=True)) if ids else set()
     ours |= set(TerminationJob.objects.filter(job_id__in=ids).values_list("job_id", flat=True)) if ids else set()
-    return {row.region: _region(row, ours) for row in rows}
+    return {(row.way, row.region): _region(row, ours) for row in rows}
 
 
 def _region(row: RegionInventory, ours: Collection[str]) -> RegionFacts:
     running = {job["jobId"]: tuple(job["servers"]) for job in row.running_jobs}
     return RegionFacts(
         region=row.region,
+        way=row.way,
+        account=name_of(row.owner),
+        account_id=row.owner,
         as_of=row.as_of,
         initialized=row.initialized,
         error=row.error_message or row.error_code or row.details_error,
@@ -229,6 +265,9 @@ def _region(row: RegionInventory, ours: Collection[str]) -> RegionFacts:
         templates_error=row.templates_error,
         capacity=Capacity.read(row.capacity),
         actions_denied=row.actions_denied,
+        native=by_server(row.native_runs or ()),
+        native_as_of=row.native_as_of,
+        native_error=row.native_error,
     )
 
 

@@ -14,6 +14,7 @@ from executions.codes.readiness import Against
 from executions.readiness.plan_changes import names
 from executions.readiness.terms import PlanFacts, Reason, RegionFacts, ServerFacts
 from executions.states import Verdict
+from protection.inventory import aws_links
 from protection.inventory.capacity import JOBS, NAMES, SERVERS_IN_JOBS, STANDARD, Capacity, quota_of
 from protection.inventory.launch_settings import type_of
 
@@ -24,7 +25,7 @@ def room_reasons(facts: PlanFacts) -> Iterator[Reason]:
     """What each region of a plan has no room for, or does not tell."""
     for region in facts.regions.values():
         yield from _quota_reasons(facts, region)
-        here = [server for server in facts.servers if server.region == region.region]
+        here = [server for server in facts.servers if server.place == region.place]
         new = [each for each in here if each.settings is not None and not each.has_instance and not each.gone]
         new = [each for each in new if not (each.settings or {}).get("existingInstanceId")]
         if region.capacity is not None:
@@ -39,18 +40,24 @@ def _quota_reasons(facts: PlanFacts, region: RegionFacts) -> Iterator[Reason]:
         return
     room = region.capacity or Capacity()
     at_once, in_jobs = room.quota(JOBS), room.quota(SERVERS_IN_JOBS)
-    sizes = [sum(server.region == region.region for server in wave.servers) for wave in facts.waves]
+    sizes = [sum(server.place == region.place for server in wave.servers) for wave in facts.waves]
     most = max(sizes, default=0)
     jobs, servers = len(region.running), sum(len(each) for each in region.running.values())
     others = f", {len(region.foreign)} of them not ours" if region.foreign else ""
-    now_running = f"{counted(jobs, 'DRS job')} with {servers} servers in {region.region}{others}"
+    now_running = f"{counted(jobs, 'DRS job')} with {servers} servers in {region.shown}{others}"
     if jobs + math.ceil(most / SERVERS_PER_JOB) > at_once:
         text = f"{now_running}: DRS takes {at_once:.0f} jobs at once ({_from(room, JOBS)}), so launches wait."
-        yield Reason(Against.QUOTA_JOBS, WARNING, text)
+        yield Reason(Against.QUOTA_JOBS, WARNING, text, quota_page=_page(Against.QUOTA_JOBS, region, JOBS))
     if servers + most > in_jobs:
         limit = f"{in_jobs:.0f} ({_from(room, SERVERS_IN_JOBS)})"
         text = f"{now_running}: with a wave of {most} it is more than {limit}, so launches wait."
-        yield Reason(Against.QUOTA_SERVERS, WARNING, text)
+        page = _page(Against.QUOTA_SERVERS, region, SERVERS_IN_JOBS)
+        yield Reason(Against.QUOTA_SERVERS, WARNING, text, quota_page=page)
+
+
+def _page(code: Against, region: RegionFacts, quota: str) -> str:
+    """Where AWS shows the quota, and takes the request for a higher one."""
+    return aws_links.quotas(region.place[1], code.explanation.quota, quota)
 
 
 def _from(room: Capacity, code: str) -> str:
@@ -88,9 +95,10 @@ def _vcpu_reasons(region: RegionFacts, room: Capacity, servers: Sequence[ServerF
         if quota is not None and used + need > quota:
             text = (
                 f"{used} of the {quota:.0f} vCPUs that running On-Demand {NAMES[code]} instances may have in"
-                f" {region.region} are in use, and the plan would launch about {need} more: {names(who[code])}."
+                f" {region.shown} are in use, and the plan would launch about {need} more: {names(who[code])}."
             )
-            yield Reason(Against.VCPUS_EXHAUSTED, Verdict.NOT_READY, text, [each.id for each in who[code]])
+            ids, page = [each.id for each in who[code]], _page(Against.VCPUS_EXHAUSTED, region, code)
+            yield Reason(Against.VCPUS_EXHAUSTED, Verdict.NOT_READY, text, ids, page)
 
 
 def _vcpus_of(server: ServerFacts, room: Capacity) -> tuple[str, int]:
@@ -106,7 +114,7 @@ def _unread(region: RegionFacts, servers: Sequence[ServerFacts]) -> Iterator[Rea
     ids = [each.id for each in servers]
     if region.templates_error:
         text = (
-            f"EC2 does not tell launch templates in {region.region}, so nobody notices whether instance types, subnets,"
+            f"EC2 does not tell launch templates in {region.shown}, so nobody notices whether instance types, subnets,"
             f" security groups or tags were changed since the last drill: {region.templates_error}"
         )
         yield Reason(Against.TEMPLATES_UNKNOWN, WARNING, text, ids)
@@ -121,7 +129,7 @@ def _unread(region: RegionFacts, servers: Sequence[ServerFacts]) -> Iterator[Rea
     if not room.vcpus_error and (untold := _untold_quotas(room, servers)):
         unread.append(f"room for vCPUs of {', '.join(untold)} instances (Service Quotas does not tell it)")
     if unread:
-        text = f"Not checked in {region.region}: {'; '.join(unread)}."
+        text = f"Not checked in {region.shown}: {'; '.join(unread)}."
         yield Reason(Against.ROOM_UNKNOWN, WARNING, text, ids)
 
 

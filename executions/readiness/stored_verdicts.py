@@ -6,18 +6,23 @@ as the run ends or the engine dies.
 
 import uuid
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Exists, F, OuterRef, Q
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
+from audit.actor import ENGINE
+from audit.journal import record
+from audit.models import AuditEntry
+from contract.rights import EVERYWHERE, Reach
+from contract.storage.prepared import Asked, Prepared
 from executions.codes.readiness import Against
 from executions.models import Execution, PlanReadiness
 from executions.readiness.assessment import assess
 from executions.readiness.facts import believed_for, facts_of
-from executions.readiness.terms import Readiness
+from executions.readiness.terms import Readiness, Reason
 from executions.states import Verdict
 from plans.models import RecoveryPlan, WaveServer
 from protection.models import RegionInventory, SourceServer
@@ -25,40 +30,87 @@ from protection.models import RegionInventory, SourceServer
 PLANS_A_ROUND = 50
 WEIGHED_EVERY = timedelta(minutes=2)
 SETTLING = timedelta(seconds=10)  # a start or an end may be committed so long after its own time
+_MOST = PLANS_A_ROUND  # that any round takes
 KEPT_REASONS = 5
 
 
 def refresh(now: datetime) -> int:
     """Weigh the plans that were never weighed, were changed or run since, or not lately; answers how many."""
-    stale = Q(readiness=None) | Q(readiness__checked_at__lt=now - WEIGHED_EVERY)
-    changed = ~Q(readiness__plan_version=F("version"))
-    due = RecoveryPlan.objects.filter(stale | changed | _run_since(now) | _learned_since())
-    oldest = due.order_by(F("readiness__checked_at").asc(nulls_first=True), "pk")
-    plans = dict(oldest.values_list("pk", "version")[:PLANS_A_ROUND])
+    run_since = _run_since(now)
+    old = now - WEIGHED_EVERY
+    due = list(_due(run_since, old)) if run_since else _DUE.rows(checked_at=old)
+    plans: dict[uuid.UUID, int] = dict(due[:PLANS_A_ROUND])
     if not plans:
         return 0
+    weighed = _weighed(plans, now)
     rows = [
         PlanReadiness(
             plan_id=plan,
             plan_version=plans[plan],
             verdict=found.verdict,
             reasons=[reason.text for reason in found.reasons[:KEPT_REASONS]],
+            drill_overdue=_overdue(found) is not None,
             checked_at=now,
             expires_at=found.expires_at,
         )
-        for plan, found in _weighed(plans, now).items()
+        for plan, found in weighed.items()
     ]
     try:
         with transaction.atomic():
+            _tell_changes(weighed)
             PlanReadiness.objects.bulk_create(
                 rows,
                 update_conflicts=True,
                 unique_fields=["plan"],
-                update_fields=["plan_version", "verdict", "reasons", "checked_at", "expires_at"],
+                update_fields=["plan_version", "verdict", "reasons", "drill_overdue", "checked_at", "expires_at"],
             )
     except IntegrityError:  # one of the plans was deleted meanwhile; the next round goes without it
         return 0
     return len(rows)
+
+
+def _due(run_since: Q, old: datetime | Asked) -> QuerySet[RecoveryPlan, tuple[uuid.UUID, int]]:
+    stale = Q(readiness=None) | Q(readiness__checked_at__lt=old)
+    changed = ~Q(readiness__plan_version=F("version"))
+    due = RecoveryPlan.objects.filter(stale | changed | run_since | _learned_since())
+    oldest = due.order_by(F("readiness__checked_at").asc(nulls_first=True), "pk")
+    return oldest.values_list("pk", "version")[:_MOST]
+
+
+_DUE = Prepared(lambda: _due(Q(), Asked(PlanReadiness, "checked_at")))  # while nothing starts or ends
+
+
+def _tell_changes(weighed: Mapping[uuid.UUID, Readiness]) -> None:
+    """The journal says what is new, once, whichever engine writes the rows: they are locked, and what they say is what
+    was told. Of a plan that was never weighed nothing is: there is nothing that changed."""
+    known = PlanReadiness.objects.select_for_update(of=["self"]).select_related("plan").filter(plan__in=list(weighed))
+    for row in known.order_by("pk"):
+        found = weighed[row.plan_id]
+        if row.verdict != found.verdict:
+            reasons = [reason.text for reason in found.reasons[:KEPT_REASONS]]
+            _note(row, "readiness.changed", before=row.verdict, verdict=found.verdict.value, reasons=reasons)
+        overdue = _overdue(found)
+        if overdue is not None and not row.drill_overdue:
+            _note(row, "drill.overdue", text=overdue.text)
+
+
+def _overdue(found: Readiness) -> Reason | None:
+    return next((each for each in found.reasons if each.code is Against.DRILL_OVERDUE), None)
+
+
+def _note(row: PlanReadiness, verb: str, **detail: object) -> None:
+    record(ENGINE, verb, subject_kind="plan", subject_id=row.plan_id, subject_name=row.plan.name, detail=detail)
+
+
+def told_in_journal(entry: AuditEntry) -> str:
+    """The sentence of an entry about a plan's readiness for the page of the journal; empty for any other."""
+    if entry.verb == "drill.overdue":
+        return f"A drill is overdue: {entry.detail['text']}"
+    if entry.verb != "readiness.changed":
+        return ""
+    before, verdict = (Verdict.of(entry.detail[name]).label.lower() for name in ("before", "verdict"))
+    why = " ".join(entry.detail["reasons"][:1])
+    return f"Its readiness changed from {before} to {verdict}{f': {why}' if why else ''}"
 
 
 def _run_since(now: datetime) -> Q:
@@ -79,7 +131,8 @@ def _learned_since() -> Q:
     members = WaveServer.objects.filter(plan=OuterRef(OuterRef("pk"))).values("assignment__source_server_id")
     read = SourceServer.objects.filter(details_as_of__gt=OuterRef("readiness__checked_at"), pk__in=members)
     regions = RegionInventory.objects.filter(jobs_as_of__gt=OuterRef("readiness__checked_at"))
-    return Q(Exists(read) | Exists(regions), readiness__verdict=Verdict.UNKNOWN)
+    unknown = Q(readiness__verdict=Verdict.UNKNOWN)  # first: of the others SQLite then asks nothing more
+    return unknown & (Q(Exists(regions)) | Q(Exists(read)))
 
 
 def _weighed(plans: Collection[uuid.UUID], now: datetime) -> dict[uuid.UUID, Readiness]:
@@ -104,13 +157,18 @@ class Overview:
     def total(self) -> int:
         return self.running + sum(self.counts.values())
 
+    @property
+    def worst_left_out(self) -> int:
+        """How many more are not ready than `worst` has."""
+        return 0 if self.against else self.counts[Verdict.NOT_READY] - len(self.worst)
 
-def overview(now: datetime, rows: int, *, engine_alive: bool) -> Overview:
+
+def overview(now: datetime, rows: int, *, engine_alive: bool, sees: Reach = EVERYWHERE) -> Overview:
     """What was last weighed; a verdict whose grounds are too old, or whose plan was changed since, is not known, and
     without an engine none is ready, whatever was weighed while one ran."""
-    active = Execution.objects.active().filter(dry_run=False, plan__isnull=False)
+    active = Execution.objects.seen_by(sees).active().filter(dry_run=False, plan__isnull=False)
     running = list(active.order_by().values_list("plan_id", flat=True))
-    others = RecoveryPlan.objects.exclude(pk__in=running)
+    others = RecoveryPlan.objects.seen_by(sees).exclude(pk__in=running)
     if not engine_alive:
         counts = {each: others.count() if each is Verdict.NOT_READY else 0 for each in Verdict}
         return Overview(len(running), counts, [], str(Against.ENGINE_NOT_ALIVE.explanation))

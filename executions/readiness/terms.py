@@ -12,6 +12,8 @@ from executions.codes.readiness import Against
 from executions.states import Kind, Verdict
 from protection.inventory.capacity import Capacity
 from protection.inventory.launch_settings import Change, Settings
+from protection.inventory.native_runs import NativeRun
+from protection.inventory.source_servers import Place
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class ServerFacts:
     name: str
     region: str
     known: bool = True
+    way: str = ""  # its account, if that is entered by a role
     gone: bool = False
     replication_state: str = ""
     trouble: str = ""  # what DRS says is wrong with it, in its words
@@ -29,6 +32,8 @@ class ServerFacts:
     lag_seconds: int | None = None
     seen_at: datetime | None = None
     latest_snapshot_at: datetime | None = None
+    chosen_at: datetime | None = None  # of a dry run: the time of the snapshot that it would be launched from
+    chosen_gone: str = ""  # … why there is none
     launch_template_id: str = ""
     settings: Settings | None = None  # its launch settings as they were last read
     cores: int = 0  # of its source
@@ -39,7 +44,11 @@ class ServerFacts:
     has_actions: bool = False
     instance_of: Kind | None = None
     has_foreign_instance: bool = False
-    held_by: str = ""
+    held_by: str = ""  # by a run of this plan
+
+    @property
+    def place(self) -> Place:
+        return self.way, self.region
 
 
 @dataclass(frozen=True)
@@ -54,9 +63,14 @@ class WaveFacts:
 
 @dataclass(frozen=True)
 class RegionFacts:
-    """What is known of a region, and since when. `running` are the servers of each DRS job; `foreign` others' jobs."""
+    """What is known of an account's region, and since when. `running` are the servers of each DRS job; `foreign`
+    others' jobs. `way` is the account if it is entered by a role, `account` what it is called where there are
+    several."""
 
     region: str
+    way: str = ""
+    account: str = ""
+    account_id: str = ""  # whose it is, as far as that is known
     as_of: datetime | None = None
     initialized: bool = True
     error: str = ""
@@ -68,6 +82,18 @@ class RegionFacts:
     templates_error: str = ""  # why EC2 tells no launch templates
     capacity: Capacity | None = None  # None: never asked for
     actions_denied: str = ""  # what of post-launch actions IAM does not allow
+    native: Mapping[str, NativeRun] = field(default_factory=dict)  # executions of DRS's own plans, by server
+    native_as_of: datetime | None = None
+    native_error: str = ""  # why DRS did not tell those
+
+    @property
+    def place(self) -> Place:
+        return self.way, self.region
+
+    @property
+    def shown(self) -> str:
+        """For people."""
+        return f"{self.region} of {self.account}" if self.account else self.region
 
 
 @dataclass(frozen=True)
@@ -88,10 +114,13 @@ class PlanFacts:
     name: str
     version: int
     waves: Sequence[WaveFacts]
-    regions: Mapping[str, RegionFacts]
+    regions: Mapping[Place, RegionFacts]
     rpo_minutes: int | None = None
     active_status: str = ""
     engine_alive: bool = True
+    is_superseded: bool = False  # another installation has taken over
+    native_drift: str = ""  # why its copy in DRS is not what it is now
+    group_drifts: Sequence[str] = ()  # of its groups that follow a match, what the match finds now and they have not
     last_drill: Drill | None = None
     launched_with: Mapping[str, Settings] = field(default_factory=dict)  # what that drill launched its servers with
 
@@ -111,12 +140,14 @@ class LaunchChange:
 
 @dataclass(frozen=True)
 class Reason:
-    """Something about the plan, in a sentence; `server_ids` are all that it concerns."""
+    """Something about the plan, in a sentence; `server_ids` are all that it concerns. `quota_page` is where AWS shows
+    the quota that it is about."""
 
     code: OurCode
     weight: Verdict
     text: str
     server_ids: Sequence[str] = ()
+    quota_page: str = ""
 
     @property
     def is_blocking(self) -> bool:

@@ -4,9 +4,10 @@ import uuid
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypedDict
+from types import MappingProxyType
+from typing import TypedDict
 
-from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery, UUIDField
+from django.db.models import OuterRef, Q, QuerySet, Subquery, UUIDField
 
 from audit.actor import Actor
 from contract.errors import Conflict
@@ -24,10 +25,13 @@ class LeftOut(TypedDict):
     hostname: str
 
 
+_COLUMNS = ("id", "attempt", "first_attempt_id", "status", "termination_status", "started_at", "ended_at")
+
+
 @dataclass(frozen=True)
 class Lineage:
-    """The run and everything that was tried before and after it, the first attempt first; whether DRS works on it;
-    of a run that could be tried again, as what the retry would be refused because of another run."""
+    """The run and everything that was tried before and after it, the first attempt first; of a run that fell short,
+    whether DRS works on it; of one that could be tried again, as what that would be refused because of another run."""
 
     attempts: list[Execution]
     is_busy: bool
@@ -35,23 +39,32 @@ class Lineage:
 
 
 def lineages(executions: Collection[Execution]) -> dict[uuid.UUID, Lineage]:
-    """The lineage of each of these runs."""
-    tried = _tried(executions)
+    """The lineage of each of these runs, whose own rows were read just now."""
+    tried = _tried(executions, own={each.pk: each for each in executions})
     rivals = _rivals([each for each in executions if not why_not(each, tried[each.pk])])
     return {key: replace(each, rival=rivals.get(key)) for key, each in tried.items()}
 
 
-def _tried(executions: Collection[Execution]) -> dict[uuid.UUID, Lineage]:
+def _tried(
+    executions: Collection[Execution], own: Mapping[uuid.UUID, Execution] = MappingProxyType({})
+) -> dict[uuid.UUID, Lineage]:
+    """`own` are rows that need not be read again."""
     firsts = {each.first_attempt_id or each.pk for each in executions}
     tried: dict[uuid.UUID, list[Execution]] = defaultdict(list)
-    found = Execution.objects.filter(Q(pk__in=firsts) | Q(first_attempt_id__in=firsts))
-    columns = ("id", "attempt", "first_attempt_id", "status", "termination_status", "ended_at")
-    open_jobs = LaunchJob.objects.filter(wave__execution=OuterRef("pk"), status__in=JOB_MAY_RUN)
-    rows: list[Any] = list(found.annotate(is_busy=Exists(open_jobs)).order_by("attempt", "started_at").only(*columns))
-    for each in rows:
+    found = Execution.objects.filter(Q(pk__in=firsts - own.keys()) | Q(first_attempt_id__in=firsts)).order_by()
+    rows = [*own.values(), *(each for each in found.only(*_COLUMNS) if each.pk not in own)]
+    for each in sorted(rows, key=lambda row: (row.attempt, row.started_at)):
         tried[each.first_attempt_id or each.pk].append(each)
-    busy = {each.pk for each in rows if each.is_busy}
+    busy = _busy([each.pk for each in executions if each.state.fell_short and not each.dry_run])
     return {each.pk: Lineage(tried[each.first_attempt_id or each.pk], each.pk in busy) for each in executions}
+
+
+def _busy(fell_short: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Those of these runs on whose launches DRS works."""
+    if not fell_short:
+        return set()
+    open_jobs = LaunchJob.objects.filter(wave__execution__in=fell_short, status__in=JOB_MAY_RUN).order_by()
+    return set(open_jobs.values_list("wave__execution_id", flat=True))
 
 
 def _rivals(executions: Collection[Execution]) -> dict[uuid.UUID, Conflict]:
@@ -64,6 +77,8 @@ def _rivals(executions: Collection[Execution]) -> dict[uuid.UUID, Conflict]:
     in_the_way = Q(plan__in=[each.plan_id for each in executions]) | Q(pk__in=holds.values("execution"))
     active = Execution.objects.active().filter(in_the_way, dry_run=False)
     runs = active.only("id", "plan_id", "plan_name", "status", "started_by").in_bulk()
+    if not runs:
+        return {}
     by_plan = {run.plan_id: run for run in runs.values()}
     planned = [each for each in executions if each.plan_id in by_plan]
     return _held(left, runs) | {each.pk: second_run(by_plan[each.plan_id], each.plan_name) for each in planned}
@@ -101,7 +116,7 @@ def why_not(execution: Execution, lineage: Lineage | None = None) -> str:
     lineage = lineage or _tried([execution])[execution.pk]
     later = next((each for each in lineage.attempts if each.attempt > execution.attempt), None)
     if later is not None:
-        return f"It was already retried: attempt {later.attempt} ({later.state.label.lower()})."
+        return f"It was tried again: attempt {later.attempt} ({later.state.label.lower()})."
     if any(each.termination_status != TerminationStatus.NOT_STARTED for each in lineage.attempts):
         return "Instances of it were terminated, so it cannot be completed any more. Start the plan again."
     if execution.plan_id is None:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from django.db import connection
 
+from accounts import registry
 from contract import log_context
 from contract.database_errors import is_outage
 from drs.client import Drs
@@ -26,8 +27,9 @@ T = TypeVar("T")
 Call = Callable[[], Any]
 LogFields = dict[str, object]
 AwsCalls = Generator[Call, Any, T]
+Place = tuple[str, str]  # account, region
 
-THREADS = 24  # of each region: more than DRS takes jobs at once there
+THREADS = 24  # of each account and region: more than DRS takes jobs at once there
 
 
 def run_inline(calls: AwsCalls[T]) -> T:
@@ -54,14 +56,14 @@ def _check_no_transaction() -> None:
 
 
 class CallPool:
-    """Runs any number of `AwsCalls` at once, each region's calls in threads of its own: one that hangs costs only
-    itself. Create it after the fork. The threads only speak HTTP.
+    """Runs any number of `AwsCalls` at once, the calls of each account's region in threads of their own: one that hangs
+    costs only itself. Create it after the fork. The threads only speak HTTP.
 
     Of all that ask a place which jobs there are, one list serves those who asked since the list before began.
     """
 
     def __init__(self) -> None:
-        self.threads: dict[str, ThreadPoolExecutor] = {}
+        self.threads: dict[Place, ThreadPoolExecutor] = {}
         self.under_way: dict[Future[Any], tuple[AwsCalls[None], LogFields]] = {}
         self.listings: dict[Drs, list[tuple[datetime, Future[Any]]]] = {}  # that nobody has begun to ask for
 
@@ -106,7 +108,7 @@ class CallPool:
     def _submit(self, call: Call) -> Future[Any]:
         listing = _as_listing(call)
         if listing is None:
-            return self._threads_of(_region_of(call)).submit(copy_context().run, call)
+            return self._threads_of(_place_of(call)).submit(copy_context().run, call)
         (drs, since), future = listing, Future[Any]()
         self.listings.setdefault(drs, []).append((since, future))
         return future
@@ -115,12 +117,15 @@ class CallPool:
         """One list for all who wait for one."""
         asked = self.listings.pop(drs)
         oldest = min(since for since, _ in asked)
-        self._threads_of(drs.region).submit(copy_context().run, partial(_serve, drs, oldest, asked))
+        self._threads_of((drs.account, drs.region)).submit(copy_context().run, partial(_serve, drs, oldest, asked))
 
-    def _threads_of(self, region: str) -> ThreadPoolExecutor:
-        if region not in self.threads:
-            self.threads[region] = ThreadPoolExecutor(THREADS, thread_name_prefix=f"drs {region}")
-        return self.threads[region]
+    def _threads_of(self, place: Place) -> ThreadPoolExecutor:
+        if place not in self.threads:
+            name = " ".join(filter(None, ("drs", *place)))
+            self.threads[place] = ThreadPoolExecutor(
+                THREADS, thread_name_prefix=name, initializer=registry.without_database
+            )
+        return self.threads[place]
 
     def close(self) -> None:
         """Stop without waiting for AWS; whatever was asked becomes due again when its lease ends."""
@@ -147,10 +152,15 @@ def _as_listing(call: Call) -> tuple[Drs, datetime] | None:
     return None
 
 
-def _region_of(call: Call) -> str:
-    """Where a call goes: it is one of a Drs, or a partial of a function that is told a region, or a question, first."""
+def _place_of(call: Call) -> Place:
+    """Where a call goes: it is one of a Drs, or a partial of a function that is told a region and an account, or a
+    question, first."""
     if not isinstance(call, partial):
-        return ""
+        return "", ""
     owner = getattr(call.func, "__self__", None)
-    first = owner if isinstance(owner, Drs) else next(iter(call.args), "")
-    return first if isinstance(first, str) else str(getattr(first, "region", ""))
+    first, *others = (owner,) if isinstance(owner, Drs) else (*call.args, "")
+    if isinstance(first, str):
+        return next((each for each in others if isinstance(each, str)), ""), first
+    if isinstance(first, Drs):
+        return first.account, first.region
+    return str(getattr(first, "account", "")), str(getattr(first, "region", ""))

@@ -17,6 +17,7 @@ from django.db.models.functions import Coalesce, Least
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.querysets import SPLIT
 from executions.runs import decisions as d
+from executions.runs.gates.asked import Gate, gates_in_force
 from executions.states import Dependents, JobStatus, LaunchStatus
 from plans.models import OnFailure
 
@@ -43,7 +44,7 @@ class Run:
         """The run as `decide` wants it, with jobs and servers of the current wave."""
         run = d.RunView(
             status=self.execution.state,
-            waves=tuple(_wave_view(wave) for wave in self.waves),
+            waves=tuple(map(_wave_view, self.waves, gates_in_force(self.waves))),
             cancelled=self.execution.cancel_requested_at is not None,
             pause_requested=self.execution.pause_requested_at is not None,
             left_out=bool(self.execution.left_out),
@@ -81,11 +82,12 @@ def unconfirmed_launches(execution: Execution) -> QuerySet[LaunchJob]:
     return LaunchJob.objects.filter(wave__execution=execution, status=JobStatus.INITIATED, job_id="")
 
 
-def _wave_view(wave: WaveRun) -> d.WaveView:
+def _wave_view(wave: WaveRun, gate: Gate | None) -> d.WaveView:
     return d.WaveView(
         number=wave.number,
         status=wave.state,
-        pause_before=wave.pause_before,
+        pause_before=wave.pause_before or (gate is not None and gate.approvals > 0),
+        pause_limit=gate.expires if gate else d.PAUSE_LIMIT,
         paused_at=wave.paused_at,
         resumed=wave.resumed_at is not None,
         wait=timedelta(minutes=wave.wait_minutes_before),

@@ -12,6 +12,7 @@ from typing import assert_never
 from contract.plurals import counted
 from executions.codes.ours import Code
 from executions.runs.decisions import (
+    PAUSE_LIMIT,
     Decision,
     ExpirePause,
     ExpirePauseAfter,
@@ -34,7 +35,6 @@ from executions.runs.decisions import (
 )
 from executions.states import ExecutionStatus, JobStatus, LaunchStatus, WaveStatus, roll_up
 
-PAUSE_LIMIT = timedelta(seconds=31_536_000)  # one year
 LAUNCH_SPACING = timedelta(seconds=15)  # between two jobs of one wave
 SETTLING_GRACE = timedelta(minutes=2)  # for rows that lag behind a COMPLETED job
 UNLISTED_LIMIT = timedelta(days=1)  # how long DRS is asked which instances an ended job has launched
@@ -85,7 +85,7 @@ def _before_launch(run: RunView, wave: WaveView, now: datetime) -> Decision:
     if blocked := _skip_reason(run, wave):
         return blocked
     if wave.status is WaveStatus.PAUSED:
-        expires = (wave.paused_at or now) + PAUSE_LIMIT
+        expires = (wave.paused_at or now) + wave.pause_limit
         return ExpirePause(wave.number) if now >= expires else Wait(expires)
     if run.pause_requested or run.restored:
         return Pause(wave.number)

@@ -8,6 +8,8 @@ from executions.runs.current_wave import current_wave
 from executions.states import ExecutionStatus, JobStatus, LaunchStatus, WaveStatus
 from plans.models import OnFailure
 
+PAUSE_LIMIT = timedelta(seconds=31_536_000)  # one year
+
 
 @dataclass(frozen=True)
 class JobView:
@@ -55,6 +57,7 @@ class WaveView:
     number: int
     status: WaveStatus
     pause_before: bool = False
+    pause_limit: timedelta = PAUSE_LIMIT  # after which nobody is waited for any more
     paused_at: datetime | None = None
     resumed: bool = False
     wait: timedelta = timedelta()  # before it is launched
@@ -183,7 +186,7 @@ class StartWait:
 
 @dataclass(frozen=True)
 class ExpirePause:
-    """Nobody came for a year."""
+    """Nobody came for a year, or in the time that the gate gives them."""
 
     wave: int
 

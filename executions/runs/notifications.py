@@ -13,12 +13,14 @@ from contract.clock import unix, utc
 from contract.plurals import counted
 from executions.codes.explain import left_to_say, of_end
 from executions.models import Execution, ServerRun, WaveRun
+from executions.runs.allowed.actions import Verb, right_to_steer
+from executions.runs.decisions import PAUSE_LIMIT
+from executions.runs.gates.given import AtGate
 from executions.states import ExecutionStatus, LaunchStatus
 from notify import outbox
 from notify.outbox import Message
 from notify.states import Event
 
-RESUMERS = "control_execution"
 NAMED = 5  # how many servers a message names
 
 
@@ -27,33 +29,92 @@ def started(execution: Execution, now: datetime) -> None:
     _publish(Event.STARTED, execution, now, f"started by {_starter(execution)}")
 
 
-def paused(execution: Execution, wave: WaveRun, now: datetime) -> None:
-    """The run waits for a person, from now on, before `wave`."""
+def paused(execution: Execution, at: AtGate, now: datetime, *, again: bool = False) -> None:
+    """The run waits for people, from now on or `again`, before a wave."""
 
     def write() -> Message:
-        roles = _roles()
-        whom = f"anyone who may resume runs ({', '.join(roles)})" if roles else "anyone who may resume runs"
+        roles, wave = _roles(execution), at.wave
+        where = f"before wave {wave.number + 1} ({wave.name})"
+        url = f"{address(execution)}#gate" if not at.gate.is_plain else f"{address(execution)}#resume"
+        still = "is still" if again else "is"
+        asked = counted(at.missing, "approval") if at.gate.approvals else "an operator"
         return _message(
             Event.PAUSED,
             execution,
             now,
-            f"is waiting for an operator before wave {wave.number + 1} ({wave.name})",
-            [f"Waiting for: {whom}", f"Since: {utc(now)}", f"Resume: {address(execution)}#resume"],
+            f"{still} waiting for {asked} {where}",
+            [
+                *_asked(execution, at),
+                f"Since: {utc(at.paused_at)}",
+                f"{'Look, then approve or decline' if at.gate.approvals else 'Resume'}: {url}",
+            ],
             waitingFor=roles,
-            pausedSince=unix(now),
-            resumeUrl=f"{address(execution)}#resume",
+            pausedSince=unix(at.paused_at),
+            resumeUrl=url,
+            **_gate_figures(at),
             **_of_wave(wave),
         )
 
     _send(Event.PAUSED, execution, now, write)
 
 
+def _who_may(execution: Execution, do: str) -> str:
+    roles = _roles(execution)
+    may = f"anyone who may {do} {'recoveries' if execution.purpose.is_recovery else 'runs'}"
+    return f"{may} ({', '.join(roles)})" if roles else may
+
+
+def _asked(execution: Execution, at: AtGate) -> list[str]:
+    """What is asked of whom, a line each."""
+    whom = _who_may(execution, "approve" if at.gate.approvals else "resume")
+    if at.gate.approvals:
+        whom += f", but for {execution.started_by}, who started the run"
+    ends = [f"Until: {utc(at.expires_at)}, then the run ends"] if at.gate.expires < PAUSE_LIMIT else []
+    checks = [f"To be checked: {'; '.join(at.gate.checklist)}"] if at.gate.checklist else []
+    return [f"Waiting for: {whom}", *checks, *ends]
+
+
+def _gate_figures(at: AtGate) -> dict[str, Any]:
+    if at.gate.is_plain:
+        return {}
+    return {
+        "gate": {
+            "approvals": at.gate.approvals,
+            "approvalsMissing": at.missing if at.gate.approvals else 0,
+            "checklist": list(at.gate.checklist),
+            "expiresTime": unix(at.expires_at),
+        }
+    }
+
+
+def declined(execution: Execution, at: AtGate, by: str, text: str, now: datetime) -> None:
+    """Somebody has declined at a gate: the run goes on waiting."""
+    what = f"was declined before wave {at.wave.number + 1} ({at.wave.name}) by {by}, and waits"
+    lines = [text, f"Look at the gate: {address(execution)}#gate"]
+    _publish(Event.PAUSED, execution, now, what, lines, declinedBy=by, **_gate_figures(at), **_of_wave(at.wave))
+
+
+def glass_broken(execution: Execution, at: AtGate, by: str, reason: str, missing: int, now: datetime) -> None:
+    """Somebody has let a run through a gate without its approvals: every subscription is told, whatever it is for."""
+    gate = f"the gate before wave {at.wave.number + 1} ({at.wave.name})"
+    lacking = f"{counted(missing, 'approval')} that it needs" if missing else "what it asks for"
+    what = f"went through {gate} without {lacking}"
+    lines = [f"Break-glass by {by}: {reason}"]
+    figures = {"brokenBy": by, "reason": reason, "approvalsMissing": missing, **_of_wave(at.wave)}
+    outbox.publish_to_all(
+        Event.BREAK_GLASS,
+        plan_name=execution.plan_name,
+        execution_id=execution.pk,
+        at=now,
+        write=lambda: _message(Event.BREAK_GLASS, execution, now, what, lines, **figures),
+    )
+
+
 def paused_after(execution: Execution, wave: WaveRun, now: datetime) -> None:
     """The run waits for a person, from now on, because `wave` failed."""
 
     def write() -> Message:
-        roles = _roles()
-        whom = f"anyone who may resume runs ({', '.join(roles)})" if roles else "anyone who may resume runs"
+        roles, whom = _roles(execution), _who_may(execution, "resume")
         return _message(
             Event.PAUSED,
             execution,
@@ -138,9 +199,9 @@ def ended(execution: Execution, now: datetime, *, by: str = "") -> None:
         servers = ServerRun.objects.filter(wave__execution=execution)
         total, up = servers.count(), servers.filter(launch_status=LaunchStatus.LAUNCHED).count()
         left_out = f", {execution.servers_left_out} left out" if execution.servers_left_out else ""
-        what = (
-            f"{state.label.lower()}{f' by {by}' if by else ''}{left_out}: {up} of {counted(total, 'server')} launched"
-        )
+        attempt = f" by attempt {execution.attempt}" if execution.attempt > 1 else ""  # which has only what was left
+        what = f"{state.label.lower()}{f' by {by}' if by else ''}{left_out}"
+        what += f": {up} of {counted(total, 'server')} launched{attempt}"
         lines = _advised(execution.error_message, execution.error_code)
         return _message(event, execution, now, what, lines, serversLaunched=up, serversTotal=total)
 
@@ -164,9 +225,10 @@ def _starter(execution: Execution) -> str:
     return by if told == by else f"{by}, for {told}"
 
 
-def _roles() -> list[str]:
-    """The roles that may resume."""
-    groups = Group.objects.filter(permissions__codename=RESUMERS, permissions__content_type__app_label="executions")
+def _roles(execution: Execution) -> list[str]:
+    """The roles that may let it go on."""
+    app, _, right = right_to_steer(Verb.RESUME, execution.purpose)[0].partition(".")
+    groups = Group.objects.filter(permissions__codename=right, permissions__content_type__app_label=app)
     return sorted(groups.values_list("name", flat=True))
 
 
@@ -205,12 +267,13 @@ def _message(
         f"Plan: {execution.plan_name}",
         f"Started: {utc(execution.started_at)} by {_starter(execution)}",
         f"Sent: {utc(now)}",
-        f"Run: {where}",
+        f"{execution.called.capitalize()}: {where}",
     ]
     data = {
         "event": event.value,
         "at": unix(now),
         "executionId": str(execution.pk),
+        "runNumber": execution.number,
         "planId": str(execution.plan_id) if execution.plan_id else None,
         "planName": execution.plan_name,
         "executionType": execution.kind,

@@ -14,4 +14,7 @@ register = template.Library()
 def starts(context: template.RequestContext, row: PlanRow) -> Starts:
     """What whoever reads this page can start of the plan of `row`."""
     request: HttpRequest = context["request"]
-    return starts_of(actor_for(request), no_waves=row.no_waves, blocked=row.blocked)
+    actor = actor_for(request)
+    if actor.is_bounded:
+        actor = actor.at(row.thing)
+    return starts_of(actor, no_waves=row.no_waves, blocked=row.blocked)

@@ -64,7 +64,7 @@ def lock_run(execution: Execution) -> None:
 def mark_terminated(execution: Execution, now: datetime, **which: object) -> list[ServerRun]:
     """The instances of these servers are gone; answers those of which that is new."""
     gone = {"launch_status": LaunchStatus.TERMINATED, "terminated_at": now, "recovery_instance_state": ""}
-    return _mark(execution, now, gone, which)
+    return _mark(execution, now, gone | {"instance_state": "TERMINATED"}, which)
 
 
 def mark_unknown(execution: Execution, now: datetime, **which: object) -> list[ServerRun]:

@@ -19,8 +19,9 @@ from audit.actor import ENGINE, Actor
 from audit.journal import OK, record
 from contract.clock import Clock
 from drs.client import SERVERS_PER_JOB, Drs, SendWindow
-from drs.errors import DrsError, Trouble
+from drs.errors import SUPERSEDED, DrsError, Trouble
 from drs.shapes import TERMINATE, Job, RecoveryInstance
+from executions import installation
 from executions.codes.ours import Code
 from executions.models import OutsideTermination
 from executions.runs.aws_calls import AwsCalls
@@ -96,6 +97,10 @@ def go_on(place: Place, rows: Rows, clock: Clock) -> AwsCalls[None]:
 
 def _ask(place: Place, rows: Rows, clock: Clock) -> AwsCalls[None]:
     account, region = place
+    if installation.is_superseded():  # what this one knows of instances is old
+        for each in rows:
+            _end(each, clock(), SUPERSEDED, installation.STOPPED)
+        return
     try:
         listed = yield partial(Drs(region, account).recovery_instances, [each.server_id for each in rows])
     except DrsError as error:

@@ -16,8 +16,9 @@ from django.db.models import QuerySet
 
 from contract.clock import Clock
 from drs.client import Drs, SendWindow
-from drs.errors import DrsError, Trouble
+from drs.errors import SUPERSEDED, DrsError, Trouble
 from drs.shapes import Job
+from executions import installation
 from executions.models import Execution, LaunchJob, TerminationJob
 from executions.runs import transitions
 from executions.runs.aws_calls import AwsCalls
@@ -72,6 +73,9 @@ def _place(job: TerminationJob) -> tuple[str, str]:
 
 def _send_one(execution: Execution, job: TerminationJob, window: SendWindow, clock: Clock) -> AwsCalls[Parts]:
     """One call; answers the parts that are to be asked for instead, when it is refused because of one instance."""
+    if installation.is_superseded():  # what this one knows of instances is old
+        refuse(execution, job, SUPERSEDED, installation.STOPPED, clock())
+        return []
     try:
         answer = yield partial(Drs(job.region, job.account_id).terminate, job.instance_ids, window=window)
     except DrsError as error:
@@ -88,6 +92,11 @@ def _after_refusal(execution: Execution, job: TerminationJob, error: DrsError, n
             return []
         case Trouble.CONFLICT | Trouble.INVALID | Trouble.NOT_FOUND:
             return _after_refused_instance(execution, job, error, now)
+        case Trouble.ACCESS_DENIED | Trouble.REFUSED if error.names(job.instance_ids, job.server_ids):
+            return _after_refused_instance(execution, job, error, now)
+        case Trouble.ACCESS_DENIED | Trouble.REFUSED:
+            refuse(execution, job, error.code, error.message, now)
+            return []
         case Trouble.QUOTA if now < job.requested_at + QUOTA_PATIENCE:
             _wait(execution, job, error.code, NO_ROOM, now)
             return []
@@ -99,8 +108,6 @@ def _after_refusal(execution: Execution, job: TerminationJob, error: DrsError, n
             | Trouble.UNREACHABLE
             | Trouble.NOT_SENT
             | Trouble.OTHER_ACCOUNT
-            | Trouble.ACCESS_DENIED
-            | Trouble.REFUSED
             | Trouble.NOT_INITIALIZED
             | Trouble.REGION_NOT_ENABLED
         ):

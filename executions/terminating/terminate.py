@@ -25,7 +25,9 @@ from drs.errors import DrsError
 from drs.shapes import Job, RecoveryInstance
 from executions.codes.ours import Code
 from executions.models import Execution, ServerRun, TerminationJob
+from executions.runs import transitions
 from executions.runs.allowed.actions import Verb, is_done, no_terminate, require_right
+from executions.runs.allowed.scopes import at_run
 from executions.runs.aws_calls import run_inline
 from executions.runs.journal import note
 from executions.states import JobStatus
@@ -45,7 +47,7 @@ from executions.terminating.instances import (
 )
 from executions.terminating.outcome import TerminationResult, result
 from executions.terminating.send import send
-from protection.drs_refusals import drs_trouble
+from protection.inventory.drs_refusals import drs_trouble
 
 
 @attempt("execution.terminate", "execution", subject="execution_id")
@@ -67,7 +69,7 @@ def terminate(
     execution = Execution.objects.filter(pk=execution_id).first()
     if execution is None:
         raise NotFound(f"There is no execution {execution_id}.", details={"executionId": str(execution_id)})
-    require_right(actor, Verb.TERMINATE, execution.purpose)
+    require_right(at_run(actor, execution_id), Verb.TERMINATE, execution.purpose)
     has_nothing_left = is_done(execution, no_terminate(execution))
     if not at_once:
         record_intents(actor, execution, comment, clock, (), only, JobStatus.QUEUED)
@@ -120,7 +122,7 @@ def _refresh_instances(execution: Execution, clock: Clock) -> dict[Place, Domain
         except DomainError as trouble:
             silent[place] = trouble
         else:
-            _save_instance_ids(servers, listed_now.instances)
+            _save_instance_ids(execution, servers, listed_now.instances, clock())
             _mark_instances(execution, servers, listed_now, clock)
     return silent
 
@@ -139,14 +141,24 @@ def _list_instances(place: Place, servers: Sequence[ServerRun], clock: Clock) ->
         return listed  # then nothing tells that they ended; they are looked at again with the next request
 
 
-def _save_instance_ids(servers: Iterable[ServerRun], listed: Sequence[RecoveryInstance]) -> None:
+def _save_instance_ids(
+    execution: Execution, servers: Iterable[ServerRun], listed: Sequence[RecoveryInstance], now: datetime
+) -> None:
     """Instances whose ids no poll has learned yet: found by their job, so that none is left standing."""
     known = {(each.job_id, each.source_server_id): each.recovery_instance_id for each in listed}
-    for server in servers:
-        found = known.get((server.job.job_id, server.source_server_id))
-        if found is not None and not server.recovery_instance_id:
-            ServerRun.launches.filter(pk=server.pk).update(recovery_instance_id=found)
-            server.recovery_instance_id = found
+    learned = [each for each in servers if not each.recovery_instance_id and known.get(_key(each))]
+    if not learned:
+        return
+    with transaction.atomic():
+        lock_run(execution)
+        for server in learned:
+            server.recovery_instance_id = known[_key(server)]
+            ServerRun.launches.filter(pk=server.pk).update(recovery_instance_id=server.recovery_instance_id)
+        transitions.touch(execution, now, {each.wave for each in learned})
+
+
+def _key(server: ServerRun) -> tuple[str, str]:
+    return server.job.job_id, server.source_server_id
 
 
 def _mark_instances(

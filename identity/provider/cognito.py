@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from identity.roles import ROLES
 
-_CLIENT_ID = re.compile(r"[\w.~-]{1,128}")
+CLIENT_ID = re.compile(r"[A-Za-z0-9_.~-]{1,128}")
 _POOL_ID = re.compile(r"([a-z0-9-]+)_[0-9a-zA-Z]+")
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
@@ -34,6 +34,7 @@ class Provider:
     groups: tuple[tuple[str, str], ...]  # (group of the provider, role)
     is_test: bool = False
     revoke_url: str = ""  # where a sign-out has the refresh token forgotten; empty: nowhere
+    cli_client_id: str = ""  # the public app client of `drsorch login`; empty: people do not sign in with it
 
     @property
     def form_origins(self) -> list[str]:
@@ -41,10 +42,20 @@ class Provider:
         addresses = (urlsplit(url) for url in (self.authorize_url, self.logout_url))
         return sorted({f"{each.scheme}://{each.netloc}" for each in addresses})
 
+    @property
+    def api_audiences(self) -> frozenset[str]:
+        """Whose ID tokens the API takes. The console takes its own client's alone."""
+        return frozenset({self.client_id, self.cli_client_id} - {""})
+
     def roles(self, groups: tuple[str, ...]) -> tuple[str, ...]:
         """The roles that these groups of the provider give, in our order; an unknown group gives none."""
         given = {role for group, role in self.groups if group in groups}
         return tuple(role for role in ROLES if role in given)
+
+    def other_groups(self, groups: tuple[str, ...]) -> tuple[str, ...]:
+        """Those that give no role everywhere: an administrator may have given roles for parts to their names."""
+        everywhere = {group for group, _ in self.groups}
+        return tuple(each for each in groups if each not in everywhere and each not in ROLES)
 
 
 def read_provider(given: Mapping[str, str], role_groups: Mapping[str, str], *, is_test: bool) -> Provider:
@@ -64,6 +75,7 @@ def read_provider(given: Mapping[str, str], role_groups: Mapping[str, str], *, i
         token_url=address("COGNITO_TOKEN_URL", domain and f"{domain}/oauth2/token", "COGNITO_DOMAIN"),
         logout_url=address("COGNITO_LOGOUT_URL", domain and f"{domain}/logout", "COGNITO_DOMAIN"),
         client_id=_client_id(given["COGNITO_CLIENT_ID"]),
+        cli_client_id=_cli_client_id(given["COGNITO_CLI_CLIENT_ID"], given["COGNITO_CLIENT_ID"]),
         client_secret=_required("COGNITO_CLIENT_SECRET", given["COGNITO_CLIENT_SECRET"].strip()),
         groups=_groups(role_groups),
         is_test=is_test,
@@ -102,8 +114,18 @@ def _required(variable: str, value: str) -> str:
 
 
 def _client_id(value: str) -> str:
-    if not _CLIENT_ID.fullmatch(_required("COGNITO_CLIENT_ID", value)):
+    if not CLIENT_ID.fullmatch(_required("COGNITO_CLIENT_ID", value)):
         raise WrongSetting("COGNITO_CLIENT_ID", "invalid: it is the id of one app client, without spaces")
+    return value
+
+
+def _cli_client_id(value: str, console: str) -> str:
+    if value and not CLIENT_ID.fullmatch(value):
+        raise WrongSetting("COGNITO_CLI_CLIENT_ID", "invalid: it is the id of one app client, without spaces")
+    if value and value == console:
+        raise WrongSetting(
+            "COGNITO_CLI_CLIENT_ID", "invalid: the console's client has a secret; give drsorch a public one of its own"
+        )
     return value
 
 

@@ -4,6 +4,7 @@ import hashlib
 
 from django.contrib.auth.models import Group, User
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from identity.models import Identity
 from identity.provider.cognito import Provider
@@ -40,7 +41,8 @@ def signed_in(claims: Claims, provider: Provider) -> User:
     so is whatever the account was given here, in local mode or in the administration."""
     user = user_of(claims)
     roles = provider.roles(claims.groups)
-    user.groups.set(Group.objects.filter(name__in=roles))
+    scoped = Q(scoped_roles__isnull=False, name__in=provider.other_groups(claims.groups))
+    user.groups.set(Group.objects.filter(Q(name__in=roles) | scoped).distinct())
     user.email = claims.email
     user.is_staff = "admin" in roles
     user.is_superuser = False

@@ -3,7 +3,10 @@
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+
+VERSION = 1  # of notifications; grows when a member changes its meaning or goes. Events of the stream bring their own
 
 
 class DeliveryFailed(Exception):
@@ -23,8 +26,15 @@ class OutgoingMessage:
     text: str
     data: Mapping[str, Any]
     secret: str = ""
+    at: datetime | None = None  # when it happened
+
+    @property
+    def type(self) -> str:
+        """What programs sort it by: the type of an event of the stream, else which notification it is."""
+        return str(self.data.get("type") or f"notification.{self.event.lower()}")
 
     @property
     def body(self) -> dict[str, Any]:
         """What programs get, as JSON."""
-        return {"deliveryId": str(self.delivery_id), **self.data}
+        said = {"deliveryId": str(self.delivery_id), "type": self.type, "version": VERSION, "text": self.text}
+        return {**said, **self.data}

@@ -12,6 +12,9 @@ from notify.channels.address_guard import ForbiddenAddress, check_literal
 from notify.states import Channel
 
 TOPIC = re.compile(r"arn:aws(?:-[a-z-]+)?:sns:(?P<region>[a-z0-9-]+):[0-9]{12}:[A-Za-z0-9_-]{1,256}(?:\.fifo)?")
+BUS = re.compile(
+    r"(?:arn:aws(?:-[a-z-]+)?:events:(?P<region>[a-z0-9-]+):[0-9]{12}:event-bus/)?[A-Za-z0-9_.-][A-Za-z0-9_./-]{0,255}"
+)
 TARGET_MAX = 1024
 
 
@@ -32,8 +35,17 @@ def problem_of(channel: str, target: str) -> str:
             return _problem_of_address(target)
         case Channel.WEBHOOK:
             return _problem_of_url(target)
+        case Channel.EVENTBRIDGE:
+            return _problem_of_bus(target)
         case _:
             assert_never(through)
+
+
+def _problem_of_bus(target: str) -> str:
+    if BUS.fullmatch(target) and not target.startswith("aws."):  # AWS's partners' own
+        return ""
+    arn = "arn:aws:events:us-east-1:123456789012:event-bus/drsorch-ops"
+    return f"The name of an event bus is expected, or its ARN, such as {arn}."
 
 
 def _problem_of_address(target: str) -> str:
@@ -64,6 +76,12 @@ def _problem_of_url(target: str) -> str:
     return ""
 
 
+def region_of_bus(target: str) -> str:
+    """The region of a bus; one that is named without its ARN is in our own."""
+    found = BUS.fullmatch(target)
+    return (found["region"] if found else None) or str(settings.AWS_REGION)
+
+
 def region_of(arn: str) -> str:
     """The region of a topic."""
     found = TOPIC.fullmatch(arn)
@@ -79,7 +97,7 @@ def shown(channel: str, target: str) -> str:
         case Channel.WEBHOOK:
             parts = urlsplit(target)
             return f"{parts.scheme}://{parts.netloc}/…"[:300]
-        case Channel.SNS | Channel.EMAIL:
+        case Channel.SNS | Channel.EMAIL | Channel.EVENTBRIDGE:
             return target[:300]
         case _:
             assert_never(through)

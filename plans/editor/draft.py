@@ -5,11 +5,14 @@ A wave keeps its key while it moves, so that names of fields, focus and dependen
 
 import re
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from django.http import QueryDict
 
+from contract.labels.rules import trimmed, written
 from contract.names import name_key
+from contract.rights import EVERYWHERE, Reach
 from plans.editor.packed import unpacked
 from plans.fields import PLAN, WAVE, Field, WaveSpec
 from plans.forms import PlanForm, WaveForm
@@ -18,25 +21,41 @@ from protection.models import ProtectionGroup, ServerAssignment
 
 KEY = re.compile(r"[0-9a-z]{1,6}")
 MOST_WAVES = 100
+NAME_MAX, COPY = 128, " (copy)"
 
 
 class WaveDraft:
     """One wave of the form: new, as it was sent, or as it is stored. `typed` is a group that was named and not added
-    yet; `needs` holds keys of waves, `opened` the groups of which somebody wants to see the servers."""
+    yet; `needs` holds keys of waves, `opened` the groups of which somebody wants to see the servers, `shown` whether
+    somebody wants to see the settings."""
 
-    def __init__(self, key: str, data: QueryDict | None = None, row: Wave | None = None) -> None:
-        initial = _related(row) if row else {}
+    def __init__(
+        self,
+        key: str,
+        data: QueryDict | None = None,
+        row: Wave | None = None,
+        initial: Mapping[str, Any] | None = None,
+    ) -> None:
+        initial = _related(row) if row else dict(initial or {})
         self.key, self.form = key, WaveForm(data, row, prefix=f"w-{key}", initial=initial)
         self.groups = _uuids(self._values("group"))
         self.servers = unpacked(self._values("server"))
         self.optional = unpacked(self._values("optional"))
         self.opened = _uuids(self._values("opened"))
         self.needs = self._values("needs")
+        self.shown = bool(self.form["shown"].value())
         self.typed: str = (self.form["typed"].value() or "").strip()
 
     def _values(self, place: str) -> list[str]:
         found: list[str] = self.form.fields[place].clean(self.form[place].value())
         return found
+
+    def copied(self, key: str) -> "WaveDraft":
+        """A new wave that says the same of itself. It has no servers: one can be in one wave only."""
+        said = {place: self.form[place].value() for place in self.form.fields}
+        said |= {"name": f"{self.name[: NAME_MAX - len(COPY)]}{COPY}" if self.name else ""}
+        said |= {"server": [], "optional": [], "opened": [str(each) for each in self.groups], "typed": "", "shown": "1"}
+        return WaveDraft(key, initial=said)
 
     @property
     def name(self) -> str:
@@ -70,7 +89,10 @@ class PlanDraft:
     `notes` say what a button changed beyond what was asked; `focus` is the field to go on with.
     """
 
-    def __init__(self, data: QueryDict | None = None, plan: RecoveryPlan | None = None) -> None:
+    def __init__(
+        self, data: QueryDict | None = None, plan: RecoveryPlan | None = None, sees: Reach = EVERYWHERE
+    ) -> None:
+        self.sees = sees
         self.form = PlanForm(data, plan)
         self.version: int | None = plan.version if plan else None
         self.notes: list[str] = []
@@ -85,6 +107,9 @@ class PlanDraft:
             self.waves = [WaveDraft(str(row.number), row=row) for row in rows]
         else:
             self.waves = [WaveDraft("0")]
+        if data is None:
+            for first in self.waves[:1]:
+                first.form.become_first()
 
     def is_storable(self) -> bool:
         """Whether the service can be asked: no null characters, no version that is no number."""
@@ -104,6 +129,8 @@ class PlanDraft:
             at = self.place(key)
             if verb == "remove":
                 self._remove(at)
+            elif verb == "copy":
+                self._copy(at)
             elif verb in ("up", "down"):
                 self._move(at, -1 if verb == "up" else 1)
             elif verb == "drop":
@@ -111,13 +138,30 @@ class PlanDraft:
             elif verb == "open":
                 self.waves[at].opened += _uuids([argument])
                 self.focus = f"servers-{key}-{argument}"
+            elif verb == "settings":
+                self.waves[at].shown = True
+                self.focus = f"settings-{key}"
         self._tidy()
 
-    def _add(self) -> None:
+    def _free_key(self) -> str:
         taken = {wave.key for wave in self.waves}
-        key = next(str(number) for number in range(MOST_WAVES * 10) if str(number) not in taken)
+        return next(str(number) for number in range(MOST_WAVES * 10) if str(number) not in taken)
+
+    def _copy(self, at: int) -> None:
+        if len(self.waves) >= MOST_WAVES:
+            self.notes.append(f"A plan has at most {MOST_WAVES} waves.")
+            return
+        self.waves.insert(at + 1, self.waves[at].copied(self._free_key()))
+        self.waves[at + 1].form.fields["name"].widget.attrs["autofocus"] = True
+        self.notes.append(
+            f"Wave {at + 1}{_named(self.waves[at])} was duplicated as wave {at + 2}, without its servers: a server can"
+            " be in one wave only. Nothing is changed until you save."
+        )
+
+    def _add(self) -> None:
+        key = self._free_key()
         if len(self.waves) < MOST_WAVES:
-            self.waves.append(WaveDraft(key))
+            self.waves.append(WaveDraft(key, initial={"shown": "1"}))
             self.waves[-1].form.fields["name"].widget.attrs["autofocus"] = True
 
     def _remove(self, at: int) -> None:
@@ -156,8 +200,9 @@ class PlanDraft:
     def settle_groups(self) -> bool:
         """Add the groups that were typed, with their free servers; drop servers of no group. True if any was typed."""
         typed = {name_key(wave.typed) for wave in self.waves if wave.typed}
-        found = {each.name_key: each for each in ProtectionGroup.objects.filter(name_key__in=typed)}
+        found = {each.name_key: each for each in ProtectionGroup.objects.seen_by(self.sees).filter(name_key__in=typed)}
         ids = {key for wave in self.waves for key in wave.groups} | {each.pk for each in found.values()}
+        ids &= set(ProtectionGroup.objects.seen_by(self.sees).filter(pk__in=ids).values_list("pk", flat=True))
         homes = dict(ServerAssignment.objects.filter(group__in=ids).values_list("source_server_id", "group_id"))
         for at, wave in enumerate(self.waves):
             groups = set(wave.groups)
@@ -202,6 +247,10 @@ def _named(wave: WaveDraft) -> str:
 def differences(theirs: PlanDraft, mine: PlanDraft) -> list[str]:
     """How a plan that was saved meanwhile differs from what stands in the form, in words."""
     found = [f"{_told(*each)}." for each in PLAN.differences(theirs.form.given(), mine.form.given())]
+    labels = [written(trimmed(each.form.given_labels())) for each in (theirs, mine)]
+    if labels[0] != labels[1]:
+        one, other = (f"“{each}”" if each else "none" for each in labels)
+        found.append(f"Labels: theirs are {one}, yours are {other}.")
     if len(theirs.waves) != len(mine.waves):
         found.append(f"Waves: theirs has {len(theirs.waves)}, yours has {len(mine.waves)}.")
     for at, (their, my) in enumerate(zip(theirs.waves, mine.waves, strict=False)):

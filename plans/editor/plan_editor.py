@@ -8,17 +8,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from audit.request_actor import actor_for
 from console.pages import HtmxHttpRequest, Question, go, wants_fragment
 from contract.errors import DomainError, VersionConflict
+from contract.rights import ANYTHING
 from plans import services
 from plans.editor.draft import PlanDraft, WaveDraft, differences
 from plans.editor.packed import packed
-from plans.fields import PLAN, WAVE
+from plans.fields import PLAN, WAVE, PlanSpec
 from plans.forms import DeclaredForm
 from plans.models import RecoveryPlan
 from protection.forms import Search
@@ -26,11 +27,14 @@ from protection.group_editor import last_change
 from protection.models import ProtectionGroup, ServerAssignment, SourceServer
 
 NAMES = 100  # groups that the editor proposes at once
+NAMES_OF_MANY = 20  # where there are more, which are looked for as somebody types
 MOST_TYPED = 5
 ALL_OPEN = 200  # servers that a draft may have for all to be shown at once
+SETTINGS_OPEN = 1_000  # and for the settings of all waves to be
+SERVER_PLACES = {"server", "optional", "typed", "group", "opened", "name", "description"}  # beside the settings
 PATH = re.compile(r"waves\[(\d+)\]\.(\w+)")
 # Where the fields of the contract stand in the form and in a wave's card.
-PLAN_PLACES = {each.name: each.place for each in PLAN} | {"waves": "wave"}
+PLAN_PLACES = {each.name: each.place for each in PLAN} | {"waves": "wave", "labels": "labels"}
 WAVE_PLACES = {each.name: each.place for each in WAVE} | {
     "protectionGroupIds": "typed",
     "serverIds": "server",
@@ -80,6 +84,7 @@ class Card:
     number: int
     is_last: bool
     groups: Sequence[GroupChoices]
+    shows_settings: bool
     earlier: Sequence[tuple[str, str, bool]] = field(default_factory=list)
 
     @property
@@ -90,15 +95,23 @@ class Card:
     def count(self) -> int:
         return len(self.draft.servers)
 
+    @property
+    def told(self) -> list[str]:
+        """The settings in words, where they are not shown; those that are as at first go without saying."""
+        needed = ", ".join(label for _, label, is_needed in self.earlier if is_needed)
+        return [*([f"Runs only if these completed: {needed}"] if needed else []), *self.draft.form.unusual()]
+
 
 def cards(draft: PlanDraft) -> list[Card]:
     """The cards of all waves, in a fixed number of queries."""
-    groups = ProtectionGroup.objects.in_bulk({key for wave in draft.waves for key in wave.groups})
+    seen = ProtectionGroup.objects.seen_by(draft.sees)
+    groups = seen.in_bulk({key for wave in draft.waves for key in wave.groups})
     members: dict[uuid.UUID, list[str]] = defaultdict(list)
     for each in ServerAssignment.objects.filter(group__in=groups).order_by("position"):
         members[each.group_id].append(each.source_server_id)
     known = SourceServer.objects.defer("tags").in_bulk([each for ids in members.values() for each in ids])
-    is_small = sum(len(members[key]) for wave in draft.waves for key in wave.groups) <= ALL_OPEN
+    count = sum(len(members[key]) for wave in draft.waves for key in wave.groups)
+    is_small = count <= ALL_OPEN
     holder = {each: at + 1 for at, wave in reversed(list(enumerate(draft.waves))) for each in wave.servers}
     return [
         Card(
@@ -115,6 +128,7 @@ def cards(draft: PlanDraft) -> list[Card]:
                 for key in wave.groups
                 if key in groups
             ],
+            count <= SETTINGS_OPEN or wave.shown or bool(wave.form.errors.keys() - SERVER_PLACES),
             [
                 (other.key, f"Wave {number + 1}{f', {other.name}' if other.name else ''}", other.key in wave.needs)
                 for number, other in enumerate(draft.waves[:at])
@@ -147,20 +161,21 @@ def _choices(
 @require_http_methods(["GET", "HEAD", "POST"])
 def plan_new(request: HtmxHttpRequest) -> HttpResponse:
     """A new plan; its first wave is there already."""
-    actor_for(request).require("plans.add_recoveryplan", "create recovery plans")
-    if request.method == "POST":
-        return _answer(request, None, PlanDraft(request.POST))
-    return _editor(request, None, PlanDraft())
+    actor = actor_for(request)
+    actor.at(ANYTHING).require(services.ADD, services.TO_ADD)
+    draft = PlanDraft(request.POST if request.method == "POST" else None, sees=actor.sees)
+    return _answer(request, None, draft) if request.method == "POST" else _editor(request, None, draft)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def plan_edit(request: HtmxHttpRequest, plan_id: uuid.UUID) -> HttpResponse:
     """Change a plan that is not being run."""
-    actor_for(request).require("plans.change_recoveryplan", "change recovery plans")
+    actor = actor_for(request)
+    actor.require(services.CHANGE, services.TO_CHANGE)
     plan = get_object_or_404(RecoveryPlan, pk=plan_id)
     if request.method == "POST":
-        return _answer(request, plan, PlanDraft(request.POST))
-    return _editor(request, plan, PlanDraft(plan=plan))
+        return _answer(request, plan, PlanDraft(request.POST, sees=actor.sees))
+    return _editor(request, plan, PlanDraft(plan=plan, sees=actor.sees))
 
 
 def _answer(request: HtmxHttpRequest, plan: RecoveryPlan | None, draft: PlanDraft) -> HttpResponse:
@@ -172,11 +187,12 @@ def _answer(request: HtmxHttpRequest, plan: RecoveryPlan | None, draft: PlanDraf
         saved = _save(request, plan, draft)
     except DomainError as problem:
         return _editor(request, plan, draft, problem)
-    return redirect("plan", saved.pk)
+    return go(request, f"“{saved.name}” was {'saved' if plan else 'created'}.", "plan", saved.pk)
 
 
 def _save(request: HttpRequest, plan: RecoveryPlan | None, draft: PlanDraft) -> RecoveryPlan:
-    actor, waves, given = actor_for(request), draft.specs(), draft.form.given()
+    actor, waves = actor_for(request), draft.specs()
+    given: PlanSpec = {**draft.form.given(), "labels": draft.form.given_labels()}  # type: ignore[typeddict-item]
     if plan is None:
         return services.create_plan(actor=actor, waves=waves, **given)
     expected = None if draft.version is None else {draft.version}
@@ -203,8 +219,10 @@ def _editor(
     }
     if wants_fragment(request) and request.POST.get("do") != "save":
         return render(request, "plans/_waves.html", context)
-    groups = ProtectionGroup.objects.order_by("name_key").values_list("name", "region")[: NAMES + 1]
-    context |= {"groups": groups[:NAMES], "has_more_groups": len(groups) > NAMES}
+    seen = ProtectionGroup.objects.seen_by(draft.sees)
+    groups = seen.order_by("name_key").values_list("name", "region")[: NAMES + 1]
+    has_more = len(groups) > NAMES
+    context |= {"groups": groups[: NAMES_OF_MANY if has_more else NAMES], "has_more_groups": has_more}
     status = problem.status if problem else 400 if context["summary"] else 200
     return render(request, "plans/plan_form.html", context, status=status)
 
@@ -214,7 +232,7 @@ def group_names(request: HttpRequest) -> HttpResponse:
     """The names that go on as somebody has begun to type one, of more groups than the editor lists."""
     places = [place for place in request.GET if place.endswith("-typed") and request.GET[place].strip()]
     typed = [Search({"q": request.GET[place]}).chosen().get("q", "") for place in places[:MOST_TYPED]]
-    found = ProtectionGroup.objects.order_by("name_key")
+    found = ProtectionGroup.objects.seen_by(actor_for(request).sees).order_by("name_key")
     named = [each for text in typed for each in found.named(text).values_list("name", "region")[:NAMES]]
     return render(request, "plans/_group_names.html", {"groups": dict(named).items(), "has_more_groups": True})
 
@@ -252,7 +270,7 @@ def plan_delete(request: HtmxHttpRequest, plan_id: uuid.UUID) -> HttpResponse:
     if request.method == "POST":
         try:
             services.delete_plan(actor=actor, plan_id=plan_id)
-            return go(request, "plans")
+            return go(request, f"The plan “{plan.name}” was deleted. Its runs stay in the history.", "plans")
         except DomainError as error:
             problem = error
     trail = [("Recovery plans", reverse("plans")), (plan.name, reverse("plan", args=[plan.pk]))]

@@ -95,7 +95,7 @@ class Wanted:
 def due(region: str, account: str, now: datetime) -> "Wanted | None":
     """What is to be asked for now: every ten minutes, and at once where launch settings name what was never asked."""
     asked = wanted(region, account)
-    row = RegionInventory.objects.filter(region=region, capacity_as_of__gt=now - READ_EVERY).first()
+    row = RegionInventory.objects.of(account, region).filter(capacity_as_of__gt=now - READ_EVERY).first()
     known = Capacity.read(row.capacity) if row else None
     if known is None or not {*asked.subnets} <= {*known.asked_subnets} or not {*asked.types} <= {*known.asked_types}:
         return asked
@@ -117,9 +117,9 @@ def wanted(region: str, account: str) -> Wanted:
     return Wanted(sorted(subnets), sorted(each for each in types if quota_of(each)))
 
 
-def fetch(region: str, asked: Wanted) -> Capacity:
+def fetch(region: str, account: str, asked: Wanted) -> Capacity:
     """Ask Service Quotas and EC2. Touches no database."""
-    beside = Running(region, simulated=bool(settings.AWS_ENDPOINT_URL_DRS))
+    beside = Running(region, account, simulated=bool(settings.AWS_ENDPOINT_URL_DRS))
     quotas, quotas_error = _told(lambda: beside.quotas("drs"))
     subnets, subnets_error = _told(lambda: beside.subnets(asked.subnets)) if asked.subnets else (None, "")
     vcpu_quotas, vcpus_error = _told(lambda: beside.quotas("ec2")) if asked.types else (None, "")
@@ -170,5 +170,5 @@ def _vcpus(beside: Running, types: Iterable[str]) -> Counts:
     return Counts({each: known[each] for each in types if each in known}, dict(used))
 
 
-def keep(region: str, found: Capacity, now: datetime) -> None:
-    RegionInventory.objects.filter(region=region).update(capacity=storable(asdict(found)), capacity_as_of=now)
+def keep(region: str, account: str, found: Capacity, now: datetime) -> None:
+    RegionInventory.objects.of(account, region).update(capacity=storable(asdict(found)), capacity_as_of=now)

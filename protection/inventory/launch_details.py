@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
 from audit.safe_text import storable
+from contract.storage.prepared import Asked, Prepared
 from drs.client import Drs
 from drs.errors import DrsError, Trouble
 from drs.shapes import JOB_COMPLETED, Job, LaunchSettings
@@ -52,7 +53,7 @@ def fetch_detail(region: str, account: str, source_server_id: str, *, with_templ
     if not with_template or launch is None or not launch.template_id:
         return found
     try:
-        beside = Surroundings(region, simulated=bool(settings.AWS_ENDPOINT_URL_DRS))
+        beside = Surroundings(region, account, simulated=bool(settings.AWS_ENDPOINT_URL_DRS))
         return replace(found, template=beside.launch_template(launch.template_id))
     except DrsError as error:
         if "NotFound" in error.code:
@@ -113,26 +114,26 @@ def _with_known_template(source_server_id: str, told: Settings) -> Settings:
     return {**{name: value for name, value in (kept or {}).items() if name in OF_TEMPLATE}, **told}
 
 
-def lacks_templates(region: str) -> bool:
+def lacks_templates(region: str, account: str) -> bool:
     """Whether EC2 refused to tell launch templates there when it was last asked."""
-    return RegionInventory.objects.filter(region=region).exclude(templates_error="").exists()
+    return RegionInventory.objects.of(account, region).exclude(templates_error="").exists()
 
 
-def note_templates(region: str, error: DrsError | None) -> None:
+def note_templates(region: str, account: str, error: DrsError | None) -> None:
     """Remember why launch templates of a region cannot be read, or that they can."""
     told = storable(f"{error.code}: {error.message}") if error else ""
-    RegionInventory.objects.filter(region=region).exclude(templates_error=told).update(templates_error=told)
+    RegionInventory.objects.of(account, region).exclude(templates_error=told).update(templates_error=told)
 
 
-def keep_jobs(region: str, jobs: Sequence[Job], now: datetime) -> None:
+def keep_jobs(region: str, account: str, jobs: Sequence[Job], now: datetime) -> None:
     """Write down which jobs run in a region."""
     running = [{"jobId": job.job_id, "servers": [each.source_server_id for each in job.participants]} for job in jobs]
-    RegionInventory.objects.filter(region=region).update(running_jobs=running, jobs_as_of=now, details_error="")
+    RegionInventory.objects.of(account, region).update(running_jobs=running, jobs_as_of=now, details_error="")
 
 
-def note_trouble(region: str, error: DrsError) -> None:
+def note_trouble(region: str, account: str, error: DrsError) -> None:
     """Remember why the details of a region could not be read; what was known stays, with its age."""
-    RegionInventory.objects.filter(region=region).update(details_error=f"{error.code}: {error.message}")
+    RegionInventory.objects.of(account, region).update(details_error=f"{error.code}: {error.message}")
 
 
 def due_servers(
@@ -140,15 +141,36 @@ def due_servers(
 ) -> list[str]:
     """Servers of groups whose details are due: those never read, and a few of those that are old, the oldest first.
     `with_templates`: EC2 may be asked, so those whose template was not read the last time are old, too."""
-    servers = _grouped().filter(region=region, account_id=account)
-    unread = list(servers.filter(details_as_of=None).order_by("pk").values_list("pk", flat=True)[:limit])
-    is_old = Q(details_as_of__lt=now - READ_AGAIN)
-    if with_templates:
-        lacks = Q(template_as_of=None) | Q(template_as_of__lt=F("details_as_of"))
-        is_old |= Q(details_as_of__isnull=False) & lacks & ~Q(launch_template_id="")
-    old = servers.filter(is_old).order_by("details_as_of", "pk")
+    here = {"region": region, "account_id": account}
+    unread = [pk for (pk,) in _UNREAD.rows(**here)][:limit]
     room = min(limit - len(unread), READ_AGAIN_A_ROUND)
-    return unread + list(old.values_list("pk", flat=True)[:room] if room else [])
+    if not room:
+        return unread
+    old = (_OLD_OR_LACKING if with_templates else _OLD).rows(**here, details_as_of=now - READ_AGAIN)
+    return unread + [pk for (pk,) in old[:room]]
+
+
+_MOST = SERVERS_A_ROUND  # that any round takes
+_LACKING = (
+    (Q(template_as_of=None) | Q(template_as_of__lt=F("details_as_of")))
+    & Q(details_as_of__isnull=False)
+    & ~Q(launch_template_id="")
+)
+
+
+def _there(is_due: Q, *order: str) -> QuerySet[SourceServer, tuple[str]]:
+    """Servers of groups in one region, of one account, whose details are due."""
+    servers = _grouped().filter(region=Asked(SourceServer, "region"), account_id=Asked(SourceServer, "account_id"))
+    return servers.filter(is_due).order_by(*order).values_list("pk")[:_MOST]
+
+
+def _is_old() -> Q:
+    return Q(details_as_of__lt=Asked(SourceServer, "details_as_of"))
+
+
+_UNREAD = Prepared(lambda: _there(Q(details_as_of=None), "pk"))
+_OLD = Prepared(lambda: _there(_is_old(), "details_as_of", "pk"))
+_OLD_OR_LACKING = Prepared(lambda: _there(_is_old() | _LACKING, "details_as_of", "pk"))
 
 
 def _grouped() -> QuerySet[SourceServer]:

@@ -10,14 +10,18 @@ from typing import Literal
 
 from django.db import transaction
 
+from accounts import registry
+from accounts.registry import way_of
 from contract.chunks import chunks
 from contract.clock import db_clock
 from contract.errors import DomainError, Unavailable
 from drs.client import IDS_A_CALL, Drs
-from drs.errors import DrsError, Trouble
+from drs.errors import DrsError, Trouble, where
+from drs.roles import role_of
 from drs.shapes import Job
 from drs.shapes import RecoveryInstance as DrsInstance
-from protection.drs_refusals import RETRY_AFTER_SECONDS, drs_trouble
+from protection.inventory import native_runs
+from protection.inventory.drs_refusals import RETRY_AFTER_SECONDS, drs_trouble
 from protection.models import RecoveryInstance, RegionInventory
 
 BELIEVED = timedelta(minutes=1)  # for so long what DRS listed is what runs
@@ -66,9 +70,10 @@ def keep(reading: Reading) -> None:
     """Write down what DRS listed; after no answer all that was known stays, with its age and the reason."""
     now = db_clock()
     as_of = now - timedelta(seconds=time.monotonic() - reading.began)
-    RegionInventory.objects.get_or_create(region=reading.region, defaults={"tried_at": now - timedelta(days=1)})
+    here = {"region": reading.region, "way": way_of(reading.account)}
+    RegionInventory.objects.get_or_create(**here, defaults={"tried_at": now - timedelta(days=1)})
     with transaction.atomic():
-        row = RegionInventory.objects.select_for_update().get(region=reading.region)
+        row = RegionInventory.objects.select_for_update().get(**here)
         if reading.error is not None:
             row.instances_error = f"{reading.error.code}: {reading.error.message}"
             row.save(update_fields=["instances_error"])
@@ -126,13 +131,13 @@ def unknown_jobs(region: str, account: str) -> list[str]:
     return list(unasked.values_list("job_id", flat=True).distinct()[:IDS_A_CALL])
 
 
-def keep_jobs(region: str, job_ids: Sequence[str], jobs: Iterable[Job]) -> None:
+def keep_jobs(region: str, account: str, job_ids: Sequence[str], jobs: Iterable[Job]) -> None:
     """Write down whose launches these jobs are; of those that DRS forgot it is not asked again."""
     found = {job.job_id: job for job in jobs}
     for job_id in job_ids:
         job = found.get(job_id)
         columns = {"initiated_by": job.initiated_by[:64] if job else "", "launched_at": job.created_at if job else None}
-        RecoveryInstance.objects.filter(region=region, job_id=job_id).update(**columns)
+        RecoveryInstance.objects.filter(region=region, account_id=account, job_id=job_id).update(**columns)
 
 
 # What a start asks
@@ -141,29 +146,65 @@ def keep_jobs(region: str, job_ids: Sequence[str], jobs: Iterable[Job]) -> None:
 @dataclass(frozen=True)
 class InstancesKnown:
     """When DRS was last asked which recovery instances run in some places, the longest ago; and of which places that is
-    too long ago, with the reason."""
+    too long ago, with the reason. `native_silent`: where it did not tell which of its own recovery plans run."""
 
     as_of: datetime | None = None
     silent: Mapping[Place, DomainError] = field(default_factory=dict)
+    native_silent: Mapping[Place, DomainError] = field(default_factory=dict)
+
+    @property
+    def unlisted(self) -> dict[Place, str]:
+        """What to say of a launch that is made although DRS did not list the instances of these places."""
+        text = "AWS did not list the recovery instances in {}; any that exist are replaced."
+        return {place: _said(text, place, why) for place, why in self.silent.items()}
+
+    @property
+    def native_untold(self) -> dict[Place, str]:
+        """The same of DRS's own recovery plans."""
+        text = "AWS did not tell which recovery plans of its own DRS runs in {}."
+        return {place: _said(text, place, why) for place, why in self.native_silent.items()}
+
+
+def in_words(place: Place) -> str:
+    """A place for people, with the account where it is not our own."""
+    account, region = place
+    return where(region, account if role_of(account) else "")
+
+
+def _said(text: str, place: Place, why: DomainError) -> str:
+    """With AWS's words, and without what silence means for a request that it stops: this one is carried out."""
+    code, words = why.details.get("awsCode"), why.details.get("awsMessage")
+    return f"{text.format(in_words(place))} ({f'{code}: {words}' if code else 'Not read within the last minute.'})"
 
 
 def look(places: Collection[Place], *, believed: timedelta = BELIEVED) -> InstancesKnown:
     """Have DRS asked where that was not done for `believed`. Never inside a transaction: it may take seconds."""
     old = sorted({place for place in places if not _is_known(place, believed)})
     failed: dict[Place, DrsError] = {}
+    untold: dict[Place, DrsError] = {}
     if old:
-        with ThreadPoolExecutor(len(old)) as threads:
+        registry.known()  # so that threads without a database know how to enter the accounts
+        with ThreadPoolExecutor(2 * len(old), initializer=registry.without_database) as threads:
+            native = threads.map(_fetch_native, old)
             for place, reading in zip(old, threads.map(_fetch_at_start, old), strict=True):
                 keep(reading)
                 if reading.error is not None:
                     failed[place] = reading.error
                 else:
                     _learn_launches(place)
-    return known(places, failed)
+            for place, told in zip(old, native, strict=True):
+                native_runs.keep(told)
+                if told.error is not None:
+                    untold[place] = told.error
+    return known(places, failed, untold)
 
 
 def _fetch_at_start(place: Place) -> Reading:
     return fetch(place[1], place[0], reading="guard")
+
+
+def _fetch_native(place: Place) -> native_runs.Reading:
+    return native_runs.fetch(place[1], place[0], reading="guard")
 
 
 def _learn_launches(place: Place) -> None:
@@ -171,25 +212,31 @@ def _learn_launches(place: Place) -> None:
     account, region = place
     if unknown := unknown_jobs(region, account):
         try:
-            keep_jobs(region, unknown, Drs(region, account, reading="guard").jobs(unknown))
+            keep_jobs(region, account, unknown, Drs(region, account, reading="guard").jobs(unknown))
         except DrsError:
             return  # a start does not depend on it, and the next reading asks again
 
 
-def known(places: Collection[Place], failed: Mapping[Place, DrsError] | None = None) -> InstancesKnown:
-    """What the last readings are worth; `failed` is why those that were just tried told nothing."""
+def known(
+    places: Collection[Place],
+    failed: Mapping[Place, DrsError] | None = None,
+    untold: Mapping[Place, DrsError] | None = None,
+) -> InstancesKnown:
+    """What the last readings are worth; `failed` is why those that were just tried told nothing, `untold` why DRS did
+    not tell which of its own plans run."""
     wanted = sorted(set(places))
     times = [as_of for place in wanted if (as_of := _as_of(place))]
     failed = failed or {}  # also where an answer of a moment ago is at hand: the question was asked, and not answered
     silent = {
         each: _why_silent(each, failed.get(each)) for each in wanted if each in failed or not _is_known(each, BELIEVED)
     }
-    return InstancesKnown(min(times) if times and len(times) == len(wanted) else None, silent)
+    as_of = min(times) if times and len(times) == len(wanted) else None
+    return InstancesKnown(as_of, silent, {place: drs_trouble(error) for place, error in (untold or {}).items()})
 
 
 def _as_of(place: Place) -> datetime | None:
     account, region = place
-    row = RegionInventory.objects.filter(region=region, instances_account_id=account).first()
+    row = RegionInventory.objects.of(account, region).filter(instances_account_id=account).first()
     return row.instances_as_of if row else None
 
 

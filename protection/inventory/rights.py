@@ -7,8 +7,9 @@ from django.conf import settings
 
 from drs.errors import DrsError
 from drs.launch_rights import Rights
+from drs.roles import role_of
 from drs.status_checks import check_right
-from drs.surroundings import Surroundings, role_of
+from drs.surroundings import Surroundings, role_behind
 from protection.models import RegionInventory, SourceServer
 
 ASKED_EVERY = timedelta(minutes=10)  # IAM is asked beside, which takes few questions
@@ -23,8 +24,8 @@ class Found:
     actions_denied: str = ""
 
 
-def is_due(region: str, now: datetime) -> bool:
-    asked = RegionInventory.objects.filter(region=region, rights_as_of__gt=now - ASKED_EVERY)
+def is_due(region: str, account: str, now: datetime) -> bool:
+    asked = RegionInventory.objects.of(account, region).filter(rights_as_of__gt=now - ASKED_EVERY)
     return not asked.exists()
 
 
@@ -47,18 +48,17 @@ def fetch(region: str, account: str, *, with_actions: bool) -> Found:
 
 def _actions_denied(region: str, account: str, *, simulated: bool) -> str:
     """Empty also where IAM may not be asked: then it is not known."""
-    beside = Surroundings(region, simulated=simulated)
-    partition = "aws-us-gov" if region.startswith("us-gov-") else "aws"
+    beside, role = Surroundings(region, account, simulated=simulated), role_of(account)
     try:
-        principal = settings.ENGINE_ROLE or role_of(beside.caller())
-        questions = Rights(account, region, partition).launch_actions()
+        principal = role.arn if role else settings.ENGINE_ROLE or role_behind(beside.caller())
+        questions = Rights(account, region).launch_actions()
         denied = [each.action for question in questions for each in beside.denied(principal, question)]
     except DrsError:
         return ""
     return f"{principal} may not {', '.join(sorted(set(denied)))}" if denied else ""
 
 
-def keep(region: str, found: Found, now: datetime) -> None:
-    RegionInventory.objects.filter(region=region).update(
+def keep(region: str, account: str, found: Found, now: datetime) -> None:
+    RegionInventory.objects.of(account, region).update(
         checks_error=found.checks_error, actions_denied=found.actions_denied, rights_as_of=now
     )

@@ -14,19 +14,23 @@ from django.db import transaction
 from django.db.models import CharField
 from django.utils.dateparse import parse_duration
 
+from accounts import registry
+from accounts.registry import entered, way_of
 from audit.safe_text import storable
-from contract.chunks import chunks
+from contract.chunks import chunks, update_rows
 from contract.clock import db_clock
 from contract.errors import Invalid
 from drs.account import account_id, other_account
 from drs.client import Drs, available_regions
 from drs.errors import DrsError, Trouble
 from drs.shapes import SourceServer as DrsServer
-from protection.drs_refusals import drs_trouble
 from protection.inventory import recovery_instances
+from protection.inventory.drs_refusals import drs_trouble
 from protection.models import ProtectionGroup, RegionInventory, SourceServer
 
 log = logging.getLogger(__name__)
+
+Place = tuple[str, str]  # the account that is entered by its role, empty: our own credentials'; and a region
 
 SERVER_ID = re.compile(r"s-[0-9a-zA-Z]{17}")  # DRS answers a ValidationException for anything else
 
@@ -54,6 +58,8 @@ _DESCRIPTION = [
     "staging_error",
     "not_kept",
     "agent_silent_since",
+    "copied_percent",
+    "copy_ends_at",
     "digest",
     "seen_at",
     "gone_at",
@@ -79,28 +85,30 @@ def check_region(region: str) -> None:
         )
 
 
-def check_servers_exist(region: str, ids: Sequence[str]) -> str:
-    """Ask DRS, live, for exactly these servers and store the answer; returns the account id.
+def check_servers_exist(region: str, ids: Sequence[str], account: str = "") -> str:
+    """Ask DRS, live, for exactly these servers and store the answer; returns the account id: `account`, or that of our
+    own credentials.
 
     Raises Invalid with INVALID_SERVER_IDS for ids that DRS does not know, and the contract's DRS errors
     when DRS cannot be asked.
     """
     well_formed = [each for each in ids if SERVER_ID.fullmatch(each)]
-    account = ""
     try:
-        account = account_id(region)
+        account = account or account_id(region)
         found = Drs(region, account).source_servers(well_formed) if well_formed else []
     except DrsError as error:
         if error.trouble is not Trouble.NOT_INITIALIZED:
             raise drs_trouble(error) from error
         if is_other_account(region, account) is None:
-            note_failure(error)
+            note_failure(error, way_of(account))
         raise _no_servers(region, ids, [f"DRS has never been set up in {region}: it has no servers there."]) from error
     known = {server.source_server_id for server in found}
     unknown = [each for each in ids if each not in known]
     if unknown:
         raise _no_servers(region, unknown, [f"{each} does not exist in DRS in {region}." for each in unknown])
-    store(region, account, found, whole_region=False)
+    left_out = store(region, account, found, whole_region=False)
+    if left_out:
+        raise _no_servers(region, left_out, [f"{each} is a server of another account, too." for each in left_out])
     return account
 
 
@@ -110,7 +118,7 @@ def _no_servers(region: str, ids: Sequence[str], texts: Sequence[str]) -> Invali
 
 
 WRITE_ALL_SECONDS = 3600.0
-_written_until: dict[str, float] = {}  # by region, on this process's monotonic clock
+_written_until: dict[tuple[str, str], float] = {}  # by account and region, on this process's monotonic clock
 
 AGENT_SILENT = timedelta(hours=1)
 LONGEST_LAG = 2**31 - 1  # seconds that the database takes
@@ -152,6 +160,8 @@ def _row(server: DrsServer, *, account: str, region: str, now: datetime, digest:
         disk_bytes=disks,
         not_kept=", ".join(changed),
         agent_silent_since=silent_since(server, now),
+        copied_percent=server.copy.percent if server.copy else None,
+        copy_ends_at=server.copy.ends_at if server.copy else None,
         digest=digest,
         seen_at=now,
         gone_at=None,
@@ -182,28 +192,34 @@ def _is_id(text: str) -> bool:
     return True
 
 
-def store(region: str, account: str, servers: Iterable[DrsServer], *, whole_region: bool) -> None:
+def store(
+    region: str, account: str, servers: Iterable[DrsServer], *, whole_region: bool, way: str | None = None
+) -> list[str]:
     """Record what DRS said. With `whole_region`, servers that it no longer named are marked as gone: those of this
-    account, of which alone it can tell. Of a server of which DRS says what it said before, only when is written."""
+    account, of which alone it can tell. Of a server of which DRS says what it said before, only when is written.
+
+    Answers the ids that are another account's: whoever came first has them, and nothing of the other is mixed in."""
     now = db_clock()
-    others = SourceServer.objects.filter(region=region).exclude(account_id__in=[account, ""])
-    foreign = set(others.values_list("pk", flat=True))
-    told = (each for each in servers if each.source_server_id not in foreign and _is_id(each.source_server_id))
-    named = {server.source_server_id: server for server in told}
+    named = {each.source_server_id: each for each in servers if _is_id(each.source_server_id)}
+    left_out = [pk for some in chunks(sorted(named)) for pk in _foreign(some, account)]
+    for each in left_out:
+        del named[each]
     with transaction.atomic():
         mine = SourceServer.objects.filter(region=region, account_id__in=[account, ""], gone_at=None)
         if not whole_region:
             mine = mine.filter(pk__in=list(named))
         rows = mine.values_list("pk", "account_id", "digest")
         known = {pk: digest if owner == account else "" for pk, owner, digest in rows}
-        believed = {} if whole_region and _is_time_to_write_all(region) else known
+        believed = {} if whole_region and _is_time_to_write_all(account, region) else known
         digests = {pk: _digest(account, server, now) for pk, server in named.items()}
+        changed = [
+            _row(server, account=account, region=region, now=now, digest=digests[pk])
+            for pk, server in named.items()
+            if digests[pk] != believed.get(pk)
+        ]
+        update_rows([row for row in changed if row.pk in known], _DESCRIPTION)
         SourceServer.objects.bulk_create(
-            [
-                _row(server, account=account, region=region, now=now, digest=digests[pk])
-                for pk, server in named.items()
-                if digests[pk] != believed.get(pk)
-            ],
+            [row for row in changed if row.pk not in known],
             update_conflicts=True,
             unique_fields=["source_server_id"],
             update_fields=_DESCRIPTION,
@@ -213,7 +229,22 @@ def store(region: str, account: str, servers: Iterable[DrsServer], *, whole_regi
             mine.filter(pk__in=some).update(gone_at=now)
         mine.update(seen_at=now)
         if whole_region:
-            _note(region, now, account_id=account, as_of=now, initialized=True, error_code="", error_message="")
+            well = {"as_of": now, "initialized": True, "error_code": "", "error_message": ""}
+            _note(
+                region,
+                way_of(account) if way is None else way,
+                now,
+                account_id=account,
+                left_out=left_out or None,
+                **well,
+            )
+    return left_out
+
+
+def _foreign(ids: Sequence[str], account: str) -> list[str]:
+    """Those that the inventory has of another account. DRS's ids are unlikely to be the same anywhere."""
+    others = SourceServer.objects.filter(pk__in=ids).exclude(account_id__in=[account, ""])
+    return list(others.values_list("pk", flat=True))
 
 
 def silent_since(server: DrsServer, now: datetime) -> datetime | None:
@@ -229,82 +260,86 @@ def _digest(account: str, server: DrsServer, now: datetime) -> str:
     return hashlib.blake2b(repr((account, told)).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def _is_time_to_write_all(region: str) -> bool:
+def _is_time_to_write_all(account: str, region: str) -> bool:
     """At a process's first reading, and now and then: a release that knew no digests may have written beside it."""
     now = time.monotonic()
-    if now < _written_until.get(region, 0.0):
+    if now < _written_until.get((account, region), 0.0):
         return False
-    _written_until[region] = now + WRITE_ALL_SECONDS
+    _written_until[account, region] = now + WRITE_ALL_SECONDS
     return True
 
 
-def _note(region: str, now: datetime, **columns: object) -> None:
-    RegionInventory.objects.update_or_create(region=region, defaults={"tried_at": now, **columns})
+def _note(region: str, way: str, now: datetime, **columns: object) -> None:
+    RegionInventory.objects.update_or_create(region=region, way=way, defaults={"tried_at": now, **columns})
 
 
-def note_failure(error: DrsError) -> None:
+def note_failure(error: DrsError, way: str = "") -> None:
     """Remember that a region could not be read; what was known of its servers stays, with its age."""
     now = db_clock()
     if error.trouble is Trouble.NOT_INITIALIZED:
-        _note(error.region, now, initialized=False, as_of=now, error_code="", error_message="")
+        _note(error.region, way, now, initialized=False, as_of=now, error_code="", error_message="")
     else:
-        _note(error.region, now, error_code=error.code, error_message=error.message)
+        _note(error.region, way, now, error_code=error.code, error_message=error.message)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What DRS said of one region, or why it said nothing."""
+    """What DRS said of one account's region, or why it said nothing. `way` is the account that was entered by its role;
+    without one it is that of our own credentials."""
 
     region: str
     account: str = ""
     servers: Sequence[DrsServer] = ()
     error: DrsError | None = None
+    way: str = ""
 
 
-def fetch(region: str, *, reading: Literal["reader", "poller"] = "reader") -> Reading:
+def fetch(region: str, way: str = "", *, reading: Literal["reader", "poller"] = "reader") -> Reading:
     """Ask DRS for every server of a region, all pages. Touches no database, so it may run in a thread."""
-    account = ""
+    account = way
     try:
-        account = account_id(region)
-        return Reading(region, account, Drs(region, account, reading=reading).source_servers())
+        account = account or account_id(region)
+        return Reading(region, account, Drs(region, account, reading=reading).source_servers(), way=way)
     except DrsError as error:
-        return Reading(region, account, error=error)
+        return Reading(region, account, error=error, way=way)
 
 
 def is_other_account(region: str, account: str) -> DrsError | None:
-    """Why what this account says of a region is not to be believed: its groups are of another account."""
-    owners = accounts_of(region)
-    if not account or not owners or account in owners:
+    """Why what our own credentials' account says of a region is not to be believed: its groups are of another one."""
+    owners = [each for each in accounts_of(region) if not way_of(each)]
+    if not account or not owners or account in owners or way_of(account):
         return None
     return other_account(region, ours=account, meant=" and ".join(owners))
 
 
 def keep(reading: Reading) -> DrsError | None:
     """Write a reading into the inventory; a failed one, or one of another account, only leaves its reason, which is
-    answered. A region without groups is whoever's reads it: what an account before saw there is forgotten."""
+    answered. A region without groups is whoever's reads it: what our credentials' account before saw there is
+    forgotten."""
     region, account = reading.region, reading.account
-    error = is_other_account(region, account) or reading.error
+    error = reading.error if reading.way else is_other_account(region, account) or reading.error
     if error is not None:
-        note_failure(error)
+        note_failure(error, reading.way)
         return error
-    if not ProtectionGroup.objects.filter(region=region).exists():
-        SourceServer.objects.filter(region=region).exclude(account_id__in=[account, ""]).delete()
-    store(region, account, reading.servers, whole_region=True)
+    if not reading.way and not ProtectionGroup.objects.filter(region=region).exists():
+        others = [each for each in registry.known() if way_of(each)]
+        SourceServer.objects.filter(region=region).exclude(account_id__in=[account, "", *others]).delete()
+    store(region, account, reading.servers, whole_region=True, way=reading.way)
     return None
 
 
-def read_region(region: str) -> RegionInventory:
+def read_region(region: str, way: str = "") -> RegionInventory:
     """Read a region live into the inventory, its recovery instances too; that DRS tells none of those, alone, is noted.
     A region never set up is a state, not an error.
 
     Raises DrsError for anything else that went wrong, after noting it in the inventory.
     """
-    reading = fetch(region)
+    reading = fetch(region, way)
     error = keep(reading)
     if error is not None and error.trouble is not Trouble.NOT_INITIALIZED:
         raise error
     recovery_instances.keep(recovery_instances.fetch(region, reading.account))
-    return RegionInventory.objects.get(region=region)
+    return RegionInventory.objects.get(region=region, way=way)
 
 
 def accounts_of(region: str) -> list[str]:
@@ -313,17 +348,24 @@ def accounts_of(region: str) -> list[str]:
     return sorted(set(groups.order_by().values_list("account_id", flat=True).distinct()))
 
 
-def regions_in_use() -> set[str]:
-    """Regions of which somebody has a group, or has looked at the servers."""
-    used = set(ProtectionGroup.objects.order_by().values_list("region", flat=True).distinct())
-    return used | set(RegionInventory.objects.filter(initialized=True).values_list("region", flat=True))
+def places_in_use() -> set[Place]:
+    """The regions of accounts of which somebody has a group, or has looked at the servers, or said that they are to be
+    read; those of our own credentials' account under no name."""
+    grouped = ProtectionGroup.objects.order_by().values_list("account_id", "region").distinct()
+    looked_at = RegionInventory.objects.filter(initialized=True, way="").values_list("region", flat=True)
+    used = {(way_of(account), region) for account, region in grouped} | {("", region) for region in looked_at}
+    return used | {(each.account_id, region) for each in entered() for region in each.regions}
 
 
-def claim_due_regions(now: datetime, *, every: timedelta) -> list[str]:
-    """Regions in use that were not tried for `every`; each is given to one caller only."""
-    due = []
-    for region in sorted(regions_in_use()):
-        RegionInventory.objects.get_or_create(region=region, defaults={"tried_at": now - every})
-        if RegionInventory.objects.filter(region=region, tried_at__lte=now - every).update(tried_at=now):
-            due.append(region)
+def claim_due_places(now: datetime, *, every: timedelta) -> list[Place]:
+    """Places in use that were not tried for `every`; each is given to one caller only."""
+    due: list[Place] = []
+    tried = {(way, region): at for way, region, at in RegionInventory.objects.values_list("way", "region", "tried_at")}
+    for way, region in sorted(places_in_use()):
+        row = {"way": way, "region": region}
+        if (way, region) not in tried:
+            RegionInventory.objects.get_or_create(**row, defaults={"tried_at": now - every})
+        is_due = tried.get((way, region), now - every) <= now - every
+        if is_due and RegionInventory.objects.filter(**row, tried_at__lte=now - every).update(tried_at=now):
+            due.append((way, region))
     return due

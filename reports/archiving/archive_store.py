@@ -1,4 +1,5 @@
-"""Where evidence packs are archived: a directory, or an S3 bucket and prefix. Nothing that is there is overwritten."""
+"""Where files are kept outside: a directory, or an S3 bucket and prefix. A name that is there already gets the new
+file, whole or not at all; evidence packs have their digest in theirs."""
 
 import base64
 import hashlib
@@ -14,14 +15,30 @@ _CONFIG = Config(connect_timeout=3, read_timeout=20, retries={"total_max_attempt
 
 
 class NotStored(Exception):
-    """The pack is not known to be in the archive."""
+    """The file is not known to be there."""
 
 
-def store(archive: str, name: str, content: bytes) -> str:
+def store(archive: str, name: str, content: bytes, kind: str = "application/zip") -> str:
     """Write it and make sure that it is there; answers where. Raises NotStored."""
     if archive.startswith("s3://"):
-        return _to_bucket(archive, name, content)
+        return _to_bucket(archive, name, content, kind)
     return _to_directory(Path(archive), name, content)
+
+
+def load(where: str) -> bytes:
+    """A file by its path, or an object as s3://BUCKET/KEY. Raises NotStored when it cannot be read."""
+    if not where.startswith("s3://"):
+        try:
+            return Path(where).read_bytes()
+        except OSError as error:
+            raise NotStored(f"{where}: {error.strerror or error}") from error
+    address = urlsplit(where)
+    try:
+        client = boto3.session.Session().client("s3", config=_CONFIG)
+        content: bytes = client.get_object(Bucket=address.netloc, Key=address.path.strip("/"))["Body"].read()
+    except (ClientError, BotoCoreError) as error:
+        raise NotStored(f"{where}: {error}") from error
+    return content
 
 
 def _to_directory(directory: Path, name: str, content: bytes) -> str:
@@ -46,16 +63,14 @@ def _to_directory(directory: Path, name: str, content: bytes) -> str:
     return str(path)
 
 
-def _to_bucket(archive: str, name: str, content: bytes) -> str:
+def _to_bucket(archive: str, name: str, content: bytes, kind: str) -> str:
     """S3 compares the digest with what it received, and refuses what differs."""
     address = urlsplit(archive)
     key = "/".join(part for part in (address.path.strip("/"), name) if part)
     digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
     try:
         client = boto3.session.Session().client("s3", config=_CONFIG)
-        client.put_object(
-            Bucket=address.netloc, Key=key, Body=content, ChecksumSHA256=digest, ContentType="application/zip"
-        )
+        client.put_object(Bucket=address.netloc, Key=key, Body=content, ChecksumSHA256=digest, ContentType=kind)
         kept = client.head_object(Bucket=address.netloc, Key=key)
     except (ClientError, BotoCoreError) as error:
         raise NotStored(f"s3://{address.netloc}/{key}: {error}") from error

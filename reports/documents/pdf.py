@@ -1,7 +1,7 @@
 """The report as PDF, set with reportlab: A4, in the order of the page."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -9,29 +9,39 @@ from reportlab.lib import colors
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
-from reportlab.platypus import KeepTogether, Paragraph, SimpleDocTemplate, Spacer, Table
+from reportlab.platypus import KeepTogether, PageBreak, Paragraph, SimpleDocTemplate, Spacer, Table
 
 from contract.names import visible
 from drsorch_verify.derive import span
+from executions.states import ExecutionStatus, LaunchStatus
 from reports.documents.pdf_fonts import FONT, drawable, letters
+from reports.documents.timeline_picture import INKS, timeline_picture
+from reports.failures import causes
+from reports.parts.gate_words import broken_glass, gates
+from reports.parts.people import people
 from reports.report_data import RecordShape, ServerShape, WaveShape
 from reports.sentences import (
     PLAN_COLUMNS,
     clock,
     ending,
     facts,
-    gates,
+    how_ended,
+    nothing_left,
     parts,
     plan,
     reached,
+    replaced_ids,
     timeline,
     title_of,
+    usual_settings,
+    wave_took,
     would_launch,
 )
 
 WIDTH = A4[0] - 36 * mm
+RED = colors.HexColor("#b3261e")
 INK, QUIET, LINE = colors.HexColor("#14213d"), colors.HexColor("#5b6472"), colors.HexColor("#c9d1dc")
-PLAN_SHARES = (0.3, 0.3, *[0.4 / (len(PLAN_COLUMNS) - 2)] * (len(PLAN_COLUMNS) - 2))
+PLAN_SHARES = (0.25, 0.4, 0.1, 0.25)
 CELL, LONG = 2_000, 500  # characters
 JOURNAL_LINES = 400  # the JSON has all of them
 SERVER_COLUMNS = (0.24, 0.11, 0.1, 0.28, 0.14, 0.13)
@@ -47,7 +57,9 @@ TITLE = _style("title", 18, spaceAfter=4)
 HEADING = _style("heading", 12, spaceBefore=12, spaceAfter=4)
 LEAD = _style("lead", 10.5, spaceAfter=6)
 TEXT = _style("text", 8.5)
+ALARM = _style("alarm", 9.5, textColor=RED, spaceAfter=6)
 SMALL = _style("small", 7)
+SIGNED = ("Carried out by", "Checked by", "Approved by")
 HEAD = _style("head", 7, textColor=QUIET)
 
 
@@ -63,7 +75,7 @@ def as_pdf(record: RecordShape) -> bytes:
     def foot(canvas: Any, _: Any) -> None:
         canvas.setFont(FONT, 7)
         canvas.setFillColor(QUIET)
-        canvas.drawString(18 * mm, 10 * mm, f"Execution {record['executionId']} · {clock(record['generatedTime'])}")
+        canvas.drawString(18 * mm, 10 * mm, f"Run {record['executionId']} · {clock(record['generatedTime'])}")
         canvas.drawRightString(A4[0] - 18 * mm, 10 * mm, f"Page {canvas.getPageNumber()}")
 
     document.build(_story(record), onFirstPage=foot, onLaterPages=foot)
@@ -82,19 +94,55 @@ def _shown(value: Any) -> Any:
 def _story(record: RecordShape) -> list[Any]:
     split = parts(record["measured"]["split"])
     return [
-        _text(title_of(record), TITLE),
-        _text(record["verdict"], LEAD),
-        *(_text(each, TEXT) for each in record["expected"]),
-        _table([], facts(record), (0.3, 0.7), TEXT),
+        *_cover(record),
+        PageBreak(),
         *_failures(record),
         *([] if record["dryRun"] else _section("Where the time went", ["Part", "Time"], split, (0.5, 0.5))),
-        *_section("Pauses", ["Gate", "Waited", "How it ended"], gates(record), (0.4, 0.2, 0.4)),
+        *_section("Gates and pauses", ["Gate", "Waited", "What was said"], gates(record), (0.3, 0.15, 0.55)),
         *_section("Timeline", ["Time", "After", "What"], timeline(record), (0.25, 0.15, 0.6)),
         *_servers(record),
         *_section("The plan as it was", PLAN_COLUMNS, plan(record), PLAN_SHARES),
+        *([_text(usual_settings(), SMALL)] if record["plan"].get("waves") else []),
         *_section("Clean-up and comparison", [], ending(record), (0.3, 0.7)),
+        *_section("Findings and sign-offs", [], people(record), (0.3, 0.7)),
         *_section("Journal", ["Time", "What", "Who"], _journal(record), (0.23, 0.52, 0.25)),
     ]
+
+
+def _cover(record: RecordShape) -> list[Any]:
+    """What it comes to, for who reads one page, and where that page is signed."""
+    state, number = ExecutionStatus.of(record["status"]), record["runNumber"]
+    picture = [] if record["dryRun"] else timeline_picture(record, WIDTH)
+    return [
+        _text(f"Report{f' of run {number}' if number else ''}", HEAD),
+        _text(title_of(record), TITLE),
+        _text(state.label, _style("state", 14, textColor=INKS.get(state.tone, INK), spaceAfter=6)),
+        _text(record["verdict"], LEAD),
+        *(_text(each, ALARM) for each in broken_glass(record)),
+        *(_text(each, TEXT) for each in record["expected"]),
+        _table([], facts(record), (0.3, 0.7), TEXT),
+        *([_text("Waves and phases over time", HEADING), *picture, _text(_from_to(record), SMALL)] if picture else []),
+        KeepTogether([_text("Signatures", HEADING), _signatures()]),
+    ]
+
+
+def _from_to(record: RecordShape) -> str:
+    return (
+        f"{clock(record['startTime'])} on the left, {clock(record['endTime'] or record['generatedTime'])} on the right."
+    )
+
+
+def _signatures() -> Table:
+    """Lines to write on."""
+    head = [_text(each, HEAD) for each in ("", "Name", "Date", "Signature")]
+    rows = [[_text(each, TEXT), "", "", ""] for each in SIGNED]
+    return Table(
+        [head, *rows],
+        [share * WIDTH for share in (0.2, 0.3, 0.2, 0.3)],
+        [5 * mm, *([11 * mm] * len(rows))],
+        style=[("LINEBELOW", (0, 1), (-1, -1), 0.6, QUIET), ("VALIGN", (0, 0), (-1, -1), "BOTTOM")],
+        hAlign="LEFT",
+    )
 
 
 def _journal(record: RecordShape) -> list[list[str]]:
@@ -107,22 +155,23 @@ def _journal(record: RecordShape) -> list[list[str]]:
 def _servers(record: RecordShape) -> list[Any]:
     story: list[Any] = [_text("Servers", HEADING)]
     for wave in record["waves"]:
-        took = "" if wave["tookSeconds"] is None else f", {span(wave['tookSeconds'])}"
-        head = f"Wave {wave['waveNumber'] + 1}, {wave['waveName']}: {wave['status'].lower()}{took}"
+        said = [] if nothing_left(wave) else [wave["status"].lower()]
+        took = ", ".join(filter(None, [*said, wave_took(wave)]))
+        head = f"Wave {wave['waveNumber'] + 1}, {wave['waveName']}: {took}"
         story += [Spacer(1, 4), _text(head, TEXT)]
         story += [_text(wave["statusMessage"], SMALL)] if wave["statusMessage"] else []
-        story.append(_dry_run(wave) if record["dryRun"] else _launched(wave))
+        story.append(_dry_run(wave) if record["dryRun"] else _launched(wave, replaced_ids(record)))
     return story
 
 
-def _launched(wave: WaveShape) -> Any:
+def _launched(wave: WaveShape, replaced: Collection[str]) -> Any:
     rows = [
         [
-            each["hostname"] + (f"\n{each['recoveryInstanceId']}" if each["recoveryInstanceId"] else ""),
+            "\n".join(filter(None, (each["hostname"], each["recoveryInstanceId"], how_ended(each, replaced)))),
             _became(each) + ("\nlate" if each["late"] else ""),
             _or_dash(each["rtoSeconds"]),
             _way(each),
-            clock(each["pointInTime"]) + ("\nearlier snapshot" if each["usedPreviousSnapshot"] else ""),
+            clock(each["pointInTime"]) + _which(each),
             reached(each["rpo"]),
         ]
         for each in wave["servers"]
@@ -131,8 +180,14 @@ def _launched(wave: WaveShape) -> Any:
     return _table(columns, rows, SERVER_COLUMNS, SMALL)
 
 
+def _which(server: ServerShape) -> str:
+    if server["recoverySnapshotId"]:
+        return "\nchosen snapshot"
+    return "\nearlier snapshot" if server["usedPreviousSnapshot"] else ""
+
+
 def _became(server: ServerShape) -> str:
-    return "Left out" if server["excluded"] else server["launchStatus"].capitalize().replace("_", " ")
+    return "Left out" if server["excluded"] else LaunchStatus.of(server["launchStatus"]).outcome.label
 
 
 def _dry_run(wave: WaveShape) -> Any:
@@ -164,9 +219,8 @@ def _failures(record: RecordShape) -> list[Any]:
     if not record["failures"]:
         return []
     story: list[Any] = [_text("What would fail" if record["dryRun"] else "What failed", HEADING)]
-    for each in record["failures"]:
-        where = each["where"] if each["waveNumber"] is None else f"Wave {each['waveNumber'] + 1}, {each['where']}"
-        lines = [f"{where}: {each['meaning']}", f"Try: {each['advice']}", f"In full: {each['text']}"]
+    for each in causes(record["failures"]):
+        lines = [f"{each.where}: {each.meaning}", f"Try: {each.advice}", each.text]
         story.append(KeepTogether([_text(lines[0], TEXT), *(_text(line, SMALL) for line in lines[1:]), Spacer(1, 5)]))
     return story
 

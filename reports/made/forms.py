@@ -1,6 +1,6 @@
 """The forms of a report, all made of one record."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -8,6 +8,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 
 from contract.rest.answers.renderers import CompactJson
+from contract.status import Tone
 from drsorch_verify.check import document
 from drsorch_verify.derive import span
 from drsorch_verify.tables import as_csv
@@ -16,8 +17,25 @@ from executions.console.live_page.timeline import Timeline
 from executions.models import Execution
 from executions.states import ExecutionStatus, LaunchStatus, Reached, WaveStatus
 from reports.documents.pdf import as_pdf
+from reports.failures import causes
+from reports.parts.gate_words import broken_glass, gates
+from reports.parts.people import people
 from reports.report_data import RecordShape
-from reports.sentences import PLAN_COLUMNS, clock, ending, facts, gates, parts, plan, reached, would_launch
+from reports.sentences import (
+    PLAN_COLUMNS,
+    clock,
+    ending,
+    facts,
+    how_ended,
+    nothing_left,
+    parts,
+    plan,
+    reached,
+    replaced_ids,
+    usual_settings,
+    wave_took,
+    would_launch,
+)
 
 
 class Form(StrEnum):
@@ -51,22 +69,28 @@ def in_form(found: RecordShape, form: Form) -> bytes:
 
 
 def _context(found: RecordShape) -> dict[str, Any]:
+    replaced = replaced_ids(found)
     return {
         "record": found,
-        "tone": ExecutionStatus.of(found["status"]).tone,
+        "tone": _tone(found),
         "facts": facts(found),
         "gates": gates(found),
+        "broken_glass": broken_glass(found),
         "parts": parts(found["measured"]["split"]),
+        "causes": causes(found["failures"]),
         "plan": [list(zip(PLAN_COLUMNS, row, strict=True)) for row in plan(found)],
+        "usual": usual_settings(),
         "ending": ending(found),
+        "people": people(found),
         "waves": [
             {
                 "number": wave["waveNumber"] + 1,
                 "name": wave["waveName"],
                 "state": WaveStatus.of(wave["status"]),
-                "took": span(wave["tookSeconds"]),
+                "took": wave_took(wave),
+                "nothing_left": nothing_left(wave),
                 "note": wave["statusMessage"],
-                "servers": [_server(each) for each in wave["servers"]],
+                "servers": [_server(each, replaced) for each in wave["servers"]],
             }
             for wave in found["waves"]
         ],
@@ -74,16 +98,25 @@ def _context(found: RecordShape) -> dict[str, Any]:
     }
 
 
-def _server(server: Any) -> dict[str, Any]:
+def _tone(found: RecordShape) -> Tone:
+    """Nothing green stands above a target that was missed."""
+    measured, tone = found["measured"], ExecutionStatus.of(found["status"]).tone
+    missed = Reached.MISSED in (measured["rto"]["reached"], measured["rpo"]["reached"])
+    return Tone.PARTIAL if missed and tone is Tone.SUCCESS else tone
+
+
+def _server(server: Any, replaced: Collection[str]) -> dict[str, Any]:
     up = server["rtoSeconds"]
     return {
         "name": server["hostname"],
         "instance": server["recoveryInstanceId"],
-        "state": LaunchStatus.of(server["launchStatus"]),
+        "state": LaunchStatus.of(server["launchStatus"]).outcome,
+        "ended": how_ended(server, replaced),
         "would": would_launch(server["launchStatus"], server["findings"]),
         "up": "–" if up is None else span(up),
         "point": clock(server["pointInTime"]),
         "old": server["usedPreviousSnapshot"],
+        "chosen": bool(server["recoverySnapshotId"]),
         "late": server["late"],
         "excluded": server["excluded"] and server["error"],
         "findings": [each["message"] for each in server["findings"]],

@@ -11,7 +11,7 @@ from audit.journal import record
 from audit.models import AuditEntry
 from contract.clock import unix
 from tests.console.world import EVIL
-from tests.support.api_client import Api, answer, make_user, refusal
+from tests.support.api_client import Api, answer, make_user, refusal, sign_in
 
 pytestmark = [pytest.mark.both, pytest.mark.django_db]
 
@@ -24,9 +24,7 @@ def write(actor: str = "ann@example.com", verb: str = "plan.update", name: str =
 
 @pytest.fixture
 def reader() -> Client:
-    client = Client()
-    client.force_login(make_user("viewer"), backend="identity.auth.RoleBackend")
-    return client
+    return sign_in(Client(), make_user("viewer"))
 
 
 def verbs(api: Api, query: str) -> list[str]:

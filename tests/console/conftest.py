@@ -10,10 +10,11 @@ from playwright.sync_api import Browser
 from pytest_django.live_server_helper import LiveServer
 
 from drs_simulator.testing import RunningSimulator
+from drsorch_site import dashboard
 from drsorch_site.page_context import beat as known_beat
 from tests.console import world
 from tests.console.browsers.browser import Desk, chromium
-from tests.support.api_client import make_user
+from tests.support.api_client import make_user, sign_in
 from tests.support.stage import Stage
 
 RIGHTS = ("start_drill", "control_execution")
@@ -31,6 +32,7 @@ def engine_beats(db: None) -> None:
     """An engine runs, and no process remembers another test's."""
     world.beat()
     known_beat.asked_at = float("-inf")
+    dashboard._kept.clear()
 
 
 @pytest.fixture
@@ -43,24 +45,19 @@ def operator(db: None) -> User:
 @pytest.fixture
 def console(client: Client, operator: User) -> Client:
     """The browser of somebody who may start and control drills."""
-    client.force_login(operator)
-    return client
+    return sign_in(client, operator)
 
 
 @pytest.fixture
 def onlooker(db: None) -> Client:
     """The browser of somebody who may only look."""
-    client = Client()
-    client.force_login(User.objects.create_user("viewer", "viewer@example.com"))
-    return client
+    return sign_in(Client(), User.objects.create_user("viewer", "viewer@example.com"))
 
 
 @pytest.fixture
 def chief(db: None) -> Client:
     """The browser of somebody who may do everything."""
-    client = Client()
-    client.force_login(make_user("admin"))
-    return client
+    return sign_in(Client(), make_user("admin"))
 
 
 @pytest.fixture(scope="module")

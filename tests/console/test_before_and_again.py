@@ -119,7 +119,7 @@ def test_a_failed_run_is_tried_again_from_its_page(console: Client, simulator: R
     assert "2 of 2" in text
     assert "Tried again, attempt 2, 1 server left to launch" in text
     assert "All its servers were launched by attempt 1 or earlier." in text
-    assert "It was already retried" in look(console, "retry-execution", run.pk)
+    assert "It was tried again: attempt 2" in look(console, "retry-execution", run.pk)
 
 
 def test_a_recovery_is_tried_again_only_with_its_name_typed(chief: Client, console: Client) -> None:

@@ -19,8 +19,6 @@ from tests.console import world
 from tests.console.test_pages import HX, look, words
 from tests.support.api_client import Api, answer, make_user
 
-pytestmark = pytest.mark.both
-
 
 def waiting(number: int = 1) -> Execution:
     """A run of three waves that waits before the wave with this number, from 0."""
@@ -39,8 +37,8 @@ def send(client: Client, name: str, run: Execution, **fields: str) -> str:
     answered = client.post(reverse(name, args=[run.pk]), fields)
     page = reverse("execution", args=[run.pk])
     assert (answered.status_code, answered["Location"]) == (302, page)
-    told, later = (re.findall(r'(?s)<div id="problem".*?</div>', look(client, "execution", run.pk)) for _ in range(2))
-    assert later == ['<div id="problem" role="alert">\n</div>'], "it is told once"
+    told, later = (re.findall(r'(?s)<div id="done".*?</div>', look(client, "execution", run.pk)) for _ in range(2))
+    assert later == [], "it is told once"
     return words(told[0]).strip()
 
 
@@ -49,9 +47,10 @@ def state(run: Execution) -> tuple[str, list[str]]:
     return run.status, [wave.status for wave in run.waves.all()]
 
 
+@pytest.mark.both
 def test_a_resume_sent_again_does_not_launch_the_next_wave(console: Client) -> None:
     run = waiting()
-    assert send(console, "resume-execution", run, wave="1") == ""
+    assert send(console, "resume-execution", run, wave="1") == "You let the run go on with wave 2."
     assert state(run) == ("RUNNING", ["COMPLETED", "PENDING", "PENDING"])
     assert "The run is not paused." in send(console, "resume-execution", run, wave="1")
     _wait(run, 2)
@@ -64,14 +63,15 @@ def test_a_resume_sent_again_does_not_launch_the_next_wave(console: Client) -> N
     assert state(run)[0] == "RUNNING"
 
 
+@pytest.mark.both
 def test_a_pause_that_was_only_asked_for_is_taken_back_by_its_own_button_alone(console: Client) -> None:
     run = world.start(world.plan(sizes=(1, 1), pause=None))
     run = world.change(run, world.launch(run.waves.all()[0], end=False), status=ExecutionStatus.LAUNCHING)
-    assert send(console, "pause-execution", run) == ""
+    assert send(console, "pause-execution", run) == "The run was told to wait before its next wave."
     assert send(console, "resume-execution", run, wave="1") == "The run is not paused."
     run.refresh_from_db()
     assert run.pause_requested_at
-    assert send(console, "resume-execution", run, wave="") == ""
+    assert send(console, "resume-execution", run, wave="") == "The pause was withdrawn."
     run.refresh_from_db()
     assert run.pause_requested_at is None
 

@@ -15,8 +15,6 @@ from tests.console.test_before_and_again import known
 from tests.console.test_pages import HX, look, words
 from tests.support.api_client import Api, answer, make_user
 
-pytestmark = pytest.mark.both
-
 
 def link(run: Execution) -> str:
     return f'href="{reverse("execution", args=[run.pk])}"'
@@ -51,7 +49,7 @@ def test_a_retry_says_beforehand_that_the_plan_is_being_run(chief: Client) -> No
     shown = answer(Api(make_user("admin")).get(f"/executions/{run.pk}"))["actions"]["retry"]
     assert shown == {"allowed": False, "reason": told}
     page = look(chief, "execution", run.pk)
-    assert f"It cannot be retried: {told}" in words(page)
+    assert f"It cannot be tried again: {told}" in words(page)
     assert 'id="retry-open"' not in page
     dialog = look(chief, "retry-execution", run.pk)
     assert told in words(dialog)
@@ -59,6 +57,7 @@ def test_a_retry_says_beforehand_that_the_plan_is_being_run(chief: Client) -> No
     assert "disabled>Launch 1 server again" in dialog
 
 
+@pytest.mark.both
 def test_a_retry_says_beforehand_who_holds_the_servers_that_are_left(chief: Client) -> None:
     run = world.ended(ExecutionStatus.PARTIAL, "Payments", fail="No capacity")
     stands = world.start(world.sharing(run, "Of what stands"))

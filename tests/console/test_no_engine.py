@@ -122,3 +122,11 @@ def test_the_question_before_a_retry_says_it_too(chief: Client) -> None:
     assert "nothing launches until one is started" not in words(look(chief, "retry-execution", run.pk))
     die()
     assert "nothing launches until one is started" in words(look(chief, "retry-execution", run.pk))
+
+
+def test_settings_that_say_it_is_silent_ask_until_it_is_back(console: Client) -> None:
+    asks = 'id="engine-fact" hx-get="/settings" hx-select="#engine-fact" hx-trigger="every 15s"'
+    die()
+    assert asks in look(console, "settings")
+    world.beat()
+    assert asks not in look(console, "settings")

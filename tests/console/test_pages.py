@@ -1,15 +1,19 @@
 """Every page in every state: it renders, tells the truth, escapes names, and asks a bounded number of questions."""
 
 import re
+import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
+from django.template import Context, Template
 from django.test import Client, RequestFactory
-from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from drsorch_site.dashboard import server_error
@@ -40,7 +44,7 @@ class Outline(HTMLParser):
         self.handlers += [name for name, _ in attrs if name.startswith(("on", "hx-on")) or name == "style"]
 
 
-def look(client: Client, name: str, *args: object, **query: str) -> str:
+def look(client: Client, name: str, *args: object, **query: str | list[str]) -> str:
     """The page's HTML, once its outline has been judged."""
     response = client.get(reverse(name, args=args), query)
     html = response.content.decode()
@@ -99,7 +103,7 @@ def test_it_asks_as_many_questions_for_many_rows_as_for_few(
         world.paused()
         world.delivery(world.subscription())
     look(console, name)  # notes that somebody is there, and what is left running, which making all this has made due
-    with django_assert_max_num_queries(23):
+    with django_assert_max_num_queries(25):
         look(console, name)
 
 
@@ -108,9 +112,9 @@ def test_it_asks_as_many_questions_for_a_big_run_as_for_a_small_one(
 ) -> None:
     run = world.ended(ExecutionStatus.COMPLETED, sizes=(60, 60, 1))
     look(console, "settings")
-    with django_assert_max_num_queries(26):
+    with django_assert_max_num_queries(28):
         look(console, "execution", run.pk)
-    with django_assert_max_num_queries(32):
+    with django_assert_max_num_queries(34):
         look(console, "plan", run.plan_id)
 
 
@@ -141,7 +145,7 @@ def test_it_loads_more_runs_behind_the_last_one(console: Client) -> None:
     first = look(console, "executions", kind="DRILL")
     assert "Run 51" in words(first)
     assert "Run 01" not in words(first)
-    following = re.search(r'href="\?([^"]+)"', first)
+    following = re.search(r'id="load-more"[^>]* href="\?([^"]+)"', first)
     assert following
     second = console.get(f"{reverse('executions')}?{following[1].replace('&amp;', '&')}").content.decode()
     assert "Run 01" in words(second)
@@ -174,7 +178,7 @@ def test_it_says_what_makes_recovery_doubtful(console: Client) -> None:
     world.plan("Forgotten")
     text = words(look(console, "dashboard"))
     assert "1 source server in no protection group" in text
-    assert "1 plan without a completed drill in the last 90 days: Forgotten (never)" in text
+    assert "1 plan without a completed drill in the last 90 days : Forgotten (never)" in text
     assert "4 of 5" not in text  # the plans' servers are ready, too
     assert "8 of 9 servers ready" in text
 
@@ -216,7 +220,7 @@ def test_it_shows_a_run_in_every_status(console: Client, status: ExecutionStatus
     assert "Recovery" in text
     assert "no capacity" in text
     assert "AWS has not answered since" in text
-    assert ("Cancel execution" in text) == (not status.is_final and status is not ExecutionStatus.CANCELLING)
+    assert ("Cancel run" in text) == (not status.is_final and status is not ExecutionStatus.CANCELLING)
 
 
 def pages(resolver: URLResolver) -> Iterator[URLPattern]:
@@ -240,8 +244,8 @@ def test_it_closes_every_page_to_strangers(client: Client) -> None:
         "readyz",
         "metrics",
     }
-    open_pages |= {"oidc-begin", "oidc-callback"}  # tests/identity
-    unknown = {"uuid": "7c1f0a9e-0000-4000-8000-000000000000", "int": 1, "string": "s-11111111111111111"}
+    open_pages |= {"oidc-begin", "oidc-callback", "published"}  # tests/identity
+    unknown = {"uuid": "7c1f0a9e-0000-4000-8000-000000000000", "int": 1, "string": "s-11111111111111111", "slug": "x"}
     seen = 0
     for pattern in pages(get_resolver()):
         if pattern.name in open_pages or not pattern.name:
@@ -290,3 +294,26 @@ def test_its_error_pages_look_like_the_rest(console: Client) -> None:
     refused = strict.post(reverse("theme"), {"theme": "dark"})
     assert refused.status_code == 403
     assert "out of date" in refused.content.decode()
+
+
+def test_addresses_in_templates_are_those_of_the_site() -> None:
+    """They are made quicker than by Django, from what stands around the id."""
+    key, addresses = uuid.uuid4(), dict[str, str]()
+    for name in [each for each in get_resolver().reverse_dict if isinstance(each, str)]:
+        with suppress(NoReverseMatch):
+            addresses[name] = reverse(name, args=[key])
+    assert len(addresses) > 20
+    for name, address in addresses.items():
+        made = Template(f"{{% url '{name}' key %}}")
+        assert made.render(Context({"key": key})) == made.render(Context({"key": str(key)})) == address
+    kept = Template("{% url 'plan' key as there %}[{{ there }}]").render(Context({"key": key}))
+    assert kept == f"[/recovery-plans/{key}]"
+    for wrong in ("{% url 'nowhere' key %}", "{% url 'plan' %}", "{% url 'plans' key %}", "{% url 'plan' key key %}"):
+        with pytest.raises(NoReverseMatch):
+            Template(wrong).render(Context({"key": key}))
+
+
+def test_every_dialog_has_a_name_and_says_what_follows() -> None:
+    asking = [each for each in (settings.BASE_DIR / "templates").rglob("*.html") if "dialog-title" in each.read_text()]
+    dumb = [each.name for each in asking if 'id="dialog-text"' not in each.read_text()]
+    assert dumb == ["base.html"]  # which has the dialog itself

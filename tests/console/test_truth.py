@@ -1,7 +1,7 @@
 """What pages say is so: trouble is named, gates and problems are what they were, every closed door says why."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from executions.models import Execution, LaunchJob, ServerRun
 from executions.runs.silence.unresponsive_regions import UNSAVED
 from executions.states import ExecutionStatus, Kind, WaveStatus
 from plans.editor.draft import PlanDraft
-from protection.models import SourceServer
+from protection.models import RecoveryInstance, SourceServer
 from tests.console import world
 from tests.console.polls.test_live import fragments, poll
 from tests.console.test_before_and_again import known
@@ -39,6 +39,17 @@ def text_of(client: Client, run: Execution) -> str:
 # A run in trouble
 
 
+def test_what_did_not_launch_was_launched_from_no_snapshot(console: Client) -> None:
+    run = world.start(world.plan("Payments", sizes=(1,), pause=None))
+    wave = world.launch(run.waves.all()[0])
+    old = {"used_previous_snapshot": True, "recovery_snapshot_id": "pit-1", "snapshot_at": timezone.now()}
+    ServerRun.objects.filter(wave=wave).update(launch_status="FAILED", error="VcpuLimitExceeded", **old)
+    text = text_of(console, run)
+    assert "DRS took an earlier snapshot for it." in text
+    assert "Was to be launched from the snapshot pit-1" in text
+    assert "Launched from" not in text
+
+
 def test_one_cause_is_told_once_with_all_that_it_struck(console: Client) -> None:
     run = world.start(world.plan("Payments", sizes=(7, 2), pause=None))
     wave = world.launch(run.waves.all()[0])
@@ -54,6 +65,8 @@ def test_one_cause_is_told_once_with_all_that_it_struck(console: Client) -> None
     assert f"{named} and 1 more, listed below Wave 1" in told
     assert told.count("InsufficientInstanceCapacity") == 1
     assert f"{servers[6].hostname} Wave 1 VcpuLimitExceeded" in told
+    page = "https://us-east-1.console.aws.amazon.com/servicequotas/home/services/ec2/quotas"
+    assert html.count("Service Quotas<") == html.count(f'href="{page}"') == 1, "of the one that is a quota"
 
 
 def test_it_says_that_there_is_nothing_to_do_only_when_all_is_well(console: Client) -> None:
@@ -146,7 +159,7 @@ def test_a_gate_at_which_a_run_was_cancelled_was_reached(console: Client) -> Non
     run = world.paused("Payments")
     control.cancel(actor=SYSTEM, execution_id=run.pk)
     text = text_of(console, run)
-    assert re.search(r"Paused here for 4 min \d\d s , never resumed", text)
+    assert re.search(r"Paused here for 4 min( \d+ s)? , never resumed", text)
     assert "Pause not reached" not in text
 
 
@@ -216,6 +229,36 @@ def test_the_instances_of_a_run_are_not_in_its_own_way(console: Client) -> None:
     assert "None of this prevents a recovery from being started." in text
 
 
+def test_what_has_ended_since_drs_listed_it_is_not_said_to_run(chief: Client) -> None:
+    run = world.ended(ExecutionStatus.COMPLETED, "Payments")
+    known()
+    now, rows = timezone.now(), list(ServerRun.objects.exclude(recovery_instance_id="").select_related("job"))
+    for each in rows:
+        mine = each.recovery_instance_id
+        SourceServer.objects.filter(pk=each.source_server_id).update(recovery_instance_id=mine)
+        RecoveryInstance.objects.create(
+            pk=mine, source_server_id=each.source_server_id, account_id=world.ACCOUNT, region="us-east-1",
+            is_drill=True, ec2_state="RUNNING", job_id=each.job.job_id, seen_at=now,
+        )  # fmt: skip
+    wrong, one, key = "from an earlier drill is still running", rows[0], rows[0].recovery_instance_id
+    asked = [("start-drill", run.plan_id), ("start-recovery", run.plan_id), ("plan", run.plan_id)]
+
+    def told() -> list[bool]:
+        runs = [wrong in words(look(chief, *each)) for each in asked]
+        shown = look(chief, "server", one.source_server_id).partition('id="launches-title"')[0]
+        return [*runs, key in shown, key in look(chief, "instances")]
+
+    assert told() == [True] * 5
+    ServerRun.objects.filter(wave__execution=run).update(
+        launch_status="TERMINATED", terminated_at=now + timedelta(seconds=5)
+    )
+    assert told() == [False] * 5
+    later = now + timedelta(seconds=65)  # DRS lists them all the same: what stands is never hidden
+    SourceServer.objects.update(seen_at=later)
+    RecoveryInstance.objects.update(seen_at=later)
+    assert told() == [True] * 5
+
+
 @pytest.mark.parametrize("kind", ["drill", "recovery"])
 def test_the_question_before_a_start_says_what_stands_against_it(chief: Client, kind: str) -> None:
     plan = world.plan("Payments")
@@ -238,7 +281,7 @@ def test_operators_are_told_why_they_cannot_start_recoveries(client: Client) -> 
 def test_it_says_on_the_page_why_a_run_is_not_tried_again(console: Client) -> None:
     run = world.ended(ExecutionStatus.PARTIAL, fail="No capacity")
     world.change(run, termination_status="COMPLETED")
-    assert "It cannot be retried: Instances of it were terminated" in text_of(console, run)
+    assert "It cannot be tried again: Instances of it were terminated" in text_of(console, run)
 
 
 def test_a_group_cannot_be_made_of_nothing(chief: Client, simulator: Any) -> None:
@@ -251,12 +294,31 @@ def test_a_group_cannot_be_made_of_nothing(chief: Client, simulator: Any) -> Non
 # Words
 
 
+def test_what_is_never_copied_or_only_being_snapshot_does_not_lag(console: Client) -> None:
+    world.region()
+    world.group("Web", [world.server("web-01", state="CREATING_SNAPSHOT"), world.server("web-02", state="RESCAN")])
+    new = world.server("web-03", state="INITIAL_SYNC")
+    ends = datetime(2026, 11, 29, 23, 50, tzinfo=UTC)
+    SourceServer.objects.filter(pk=new).update(copied_percent=43, copy_ends_at=ends)
+    found = words(look(console, "servers"))
+    assert found.count("Lagging") == 1  # the tab, which counts what is compared anew
+    told = (
+        "Taking a snapshot",
+        "Comparing disks",
+        "first copy, nothing to launch from yet 43 % until about 2026-11-29 23:50:00",
+    )
+    assert [each for each in told if each not in found] == []
+    board = look(console, "dashboard")
+    cells = dict(re.findall(r'data-label="(Ready|First copy|Lagging)">(?:<a[^>]+>)?([0-9]+)', board))
+    assert cells == {"Ready": "1", "First copy": "1", "Lagging": "1"}
+
+
 def test_lists_of_servers_say_why_one_lags_and_which_have_no_group(console: Client) -> None:
     world.region()
     home = world.group("Web", [world.server("web-01", state="CREATING_SNAPSHOT")])
     world.server("lonely")
     SourceServer.objects.update(last_launch_result="NOT_STARTED")
-    assert "Lagging taking a snapshot" in words(look(console, "servers"))
+    assert "Taking a snapshot" in words(look(console, "servers"))
     assert "Not started" in words(look(console, "group", home.pk))
     board = look(console, "dashboard")
     assert '?group=none">1 source server<' in board
@@ -316,3 +378,23 @@ def test_a_mistyped_confirmation_is_no_empty_line_in_the_report(chief: Client) -
     run = world.ended(ExecutionStatus.COMPLETED)
     assert chief.post(reverse("terminate-execution", args=[run.pk]), {"confirm": "terminate"}).status_code == 422
     assert re.search(r"Refused: \w+", words(look(chief, "report", run.pk)))
+
+
+def test_what_an_earlier_attempt_left_running_is_told_by_the_last_one(console: Client) -> None:
+    first = world.ended(ExecutionStatus.PARTIAL, "Payments", sizes=(2,), fail="No capacity")
+    again = world.ended(ExecutionStatus.COMPLETED, "Payments again", sizes=(1,))
+    world.change(again, attempt=2, first_attempt_id=first.pk, retry_of=first)
+    left = ServerRun.objects.filter(wave__execution=first, launch_status="LAUNCHED")
+    said = f"{left.count()} instance{'s run' if left.count() > 1 else ' runs'} that earlier attempts launched"
+    assert said in words(look(console, "execution", again.pk))
+    assert "earlier attempts launched" not in words(look(console, "execution", first.pk))
+    left.update(launch_status="TERMINATED")
+    assert "earlier attempts launched" not in words(look(console, "execution", again.pk))
+
+
+def test_a_terminated_instance_is_not_called_usable(console: Client) -> None:
+    run = world.ended(ExecutionStatus.COMPLETED, sizes=(1,))
+    ServerRun.objects.update(usable_at=timezone.now())
+    assert " usable" in words(look(console, "execution", run.pk))
+    ServerRun.objects.update(launch_status="TERMINATED")
+    assert " usable" not in words(look(console, "execution", run.pk))

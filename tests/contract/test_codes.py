@@ -8,6 +8,7 @@ import pytest
 from django.conf import settings
 from django.db import OperationalError, ProgrammingError, connection
 from django.test import override_settings
+from django.utils import timezone
 
 from audit.actor import SYSTEM
 from contract.rest.schema import STATUSES
@@ -19,6 +20,7 @@ from executions.codes.entry import Where
 from executions.codes.explain import EVERY_CODE
 from executions.models import Execution
 from executions.states import ExecutionStatus
+from native_plans.models import Mirror
 from plans.fields import WaveSpec
 from plans.models import RecoveryPlan
 from plans.services import create_plan
@@ -67,6 +69,25 @@ def over() -> Execution:
     return world.ended(ExecutionStatus.COMPLETED)
 
 
+def while_it_is_written_to_drs(asked: Asked) -> Any:
+    plan = world.plan()
+    Mirror.objects.create(plan=plan, writing_since=timezone.now())
+    return asked.admin.post(f"/recovery-plans/{plan.pk}/native", {})
+
+
+def of_a_copy_of_ours(asked: Asked) -> Any:
+    plan = create_plan(actor=SYSTEM, name="Web", waves=[WaveSpec("Web", [a_group().pk], [WEB])])
+    made = asked.admin.post(f"/recovery-plans/{plan.pk}/native", {}).json()["inDrs"][0]
+    return asked.admin.post("/native-plans/import", {"arn": made["arn"]})
+
+
+def at_a_gate(starter: str = "somebody") -> Execution:
+    run = world.paused()
+    run.waves.filter(number=1).update(gate={"approvals": 1, "checklist": [], "expiresMinutes": 60})
+    Execution.objects.filter(pk=run.pk).update(started_by=starter)
+    return run
+
+
 def of_single_servers() -> Execution:
     return world.start(world.plan("", (1, 1)))
 
@@ -83,6 +104,29 @@ def group_of(plan: RecoveryPlan | None) -> ProtectionGroup:
 def with_a_server_of_another_group(asked: Asked) -> Any:
     a_group()
     return asked.group({})
+
+
+def an_account(asked: Asked, account_id: str = "444455556666") -> dict[str, Any]:
+    """The body of one that is there already, or of another with its name."""
+
+    def body(number: str) -> dict[str, Any]:
+        role = f"arn:aws:iam::{number}:role/drsorch-target"
+        return {"accountId": number, "name": "Branches", "roleArn": role, "regions": ["us-east-1"]}
+
+    asked.admin.post("/accounts", body("444455556666"))
+    return body(account_id)
+
+
+def in_an_account_with_a_group(asked: Asked) -> Any:
+    number = an_account(asked)["accountId"]
+    ProtectionGroup.objects.filter(pk=a_group().pk).update(account_id=number)
+    return asked.admin.delete(f"/accounts/{number}")
+
+
+def with_a_role_given_twice(asked: Asked) -> Any:
+    body = {"group": "payments-people", "role": "operator", "label": "app=payments"}
+    asked.admin.post("/roles", body)
+    return asked.admin.post("/roles", body)
 
 
 def without_waves(asked: Asked) -> Any:
@@ -148,10 +192,20 @@ REQUESTS: dict[str, Callable[[Asked], Any]] = {
     "MALFORMED_JSON": lambda asked: asked.admin.post("/executions", b"{"),
     "INVALID_REGION": lambda asked: asked.group({"region": "nowhere"}),
     "INVALID_SERVER_IDS": lambda asked: asked.group({"sourceServerIds": ["s-00000000000000000"]}),
+    "ACCOUNT_IMMUTABLE": lambda asked: asked.change(a_group(), {"accountId": "444455556666"}),
+    "ACCOUNT_EXISTS": lambda asked: asked.admin.post("/accounts", an_account(asked)),
+    "ACCOUNT_NAME_EXISTS": lambda asked: asked.admin.post("/accounts", an_account(asked, "555566667777")),
+    "ACCOUNT_IN_USE": in_an_account_with_a_group,
+    "ROLE_GIVEN": with_a_role_given_twice,
     "REGION_IMMUTABLE": lambda asked: asked.change(a_group(), {"region": "us-west-2"}),
     "PLAN_HAS_NO_WAVES": without_waves,
     "EXECUTION_NOT_PAUSED": lambda asked: asked.command(over(), "resume"),
     "WAVE_HAS_BEGUN": lambda asked: asked.steer(over(), "waves/0/skip"),
+    "GATE_NEEDS_APPROVALS": lambda asked: asked.command(at_a_gate(), "resume"),
+    "GATE_CHANGED": lambda asked: asked.admin.post(f"/executions/{at_a_gate().pk}/approve", {"digest": "0" * 64}),
+    "APPROVER_IS_STARTER": lambda asked: asked.admin.post(
+        f"/executions/{at_a_gate(asked.admin.user.email).pk}/approve", {"digest": "0" * 64}
+    ),
     "LEASE_NOT_EXTENDABLE": lambda asked: asked.admin.post(
         f"/executions/{world.paused().pk}/lease", {"hours": 1, "comment": "x"}
     ),
@@ -180,6 +234,8 @@ REQUESTS: dict[str, Callable[[Asked], Any]] = {
     "PLAN_ALREADY_EXECUTING": lambda asked: asked.execute(world.paused().plan),
     "SERVER_CONFLICT": with_servers_of_another_run,
     "PRODUCTION_RUNNING": over_what_was_launched_outside,
+    "NATIVE_PLAN_BUSY": while_it_is_written_to_drs,
+    "NATIVE_PLAN_IS_COPY": of_a_copy_of_ours,
     "VERSION_CONFLICT": lambda asked: asked.change(a_group(), {"description": "x"}, If_Match='"9"'),
     "PAYLOAD_TOO_LARGE": lambda asked: asked.group({"description": "a" * 1_048_576}),
     "UNSUPPORTED_MEDIA_TYPE": as_text,

@@ -1,10 +1,13 @@
 """Names that would lie are refused wherever people name things; the stored ones are kept, and listed."""
 
 import unicodedata
+from importlib import import_module
 from io import StringIO
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
@@ -79,23 +82,25 @@ def faulty(response: Any, field: str, liar: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("liar", LIARS, ids=ascii)
-def test_no_name_hides_anything(admin: Api, simulator: RunningSimulator, liar: str) -> None:
-    name = f"Pay{liar}roll"
-    faulty(admin.post("/protection-groups", group(name)), "groupName", liar)
-    made = answer(admin.post("/protection-groups", group("Web")), 201)
-    faulty(admin.put(f"/protection-groups/{made['groupId']}", {"groupName": name}), "groupName", liar)
-    good = [wave(made["groupId"])]
-    faulty(admin.post("/recovery-plans", {"planName": name, "waves": good}), "planName", liar)
-    bad = [wave(made["groupId"], name)]
-    faulty(admin.post("/recovery-plans", {"planName": "Plan", "waves": bad}), "waves[0].waveName", liar)
-    plan = answer(admin.post("/recovery-plans", {"planName": "Plan", "waves": good}), 201)["planId"]
-    faulty(admin.put(f"/recovery-plans/{plan}", {"planName": name}), "planName", liar)
-    faulty(admin.put(f"/recovery-plans/{plan}", {"waves": bad}), "waves[0].waveName", liar)
-    start = {"planId": plan, "executionType": "DRILL", "initiatedBy": name}
-    faulty(admin.post("/executions", start), "initiatedBy", liar)
-    topic = {"channel": "SNS", "target": "arn:aws:sns:us-east-1:111122223333:topic", "events": ["FAILED"]}
-    faulty(admin.post("/notification-subscriptions", {"name": name, **topic}), "name", liar)
+def test_no_name_hides_anything(admin: Api, simulator: RunningSimulator) -> None:
+    """Nothing comes of a refusal: what was made for the first liar is there for all."""
+    made = answer(admin.post("/protection-groups", group("Web")), 201)["groupId"]
+    plan = answer(admin.post("/recovery-plans", {"planName": "Plan", "waves": [wave(made)]}), 201)["planId"]
+    for liar in LIARS:
+        name = f"Pay{liar}roll"
+        bad = [wave(made, name)]
+        start = {"planId": plan, "executionType": "DRILL", "initiatedBy": name}
+        topic = {"channel": "SNS", "target": "arn:aws:sns:us-east-1:111122223333:topic", "events": ["FAILED"]}
+        faulty(admin.post("/protection-groups", group(name, "app-01")), "groupName", liar)
+        faulty(admin.put(f"/protection-groups/{made}", {"groupName": name}), "groupName", liar)
+        faulty(admin.post("/recovery-plans", {"planName": name, "waves": [wave(made)]}), "planName", liar)
+        faulty(admin.post("/recovery-plans", {"planName": "Other", "waves": bad}), "waves[0].waveName", liar)
+        faulty(admin.put(f"/recovery-plans/{plan}", {"planName": name}), "planName", liar)
+        faulty(admin.put(f"/recovery-plans/{plan}", {"waves": bad}), "waves[0].waveName", liar)
+        faulty(admin.post("/executions", start), "initiatedBy", liar)
+        faulty(admin.post("/notification-subscriptions", {"name": name, **topic}), "name", liar)
+    assert (ProtectionGroup.objects.get().name, RecoveryPlan.objects.get().name) == ("Web", "Plan")
+    assert Wave.objects.get().name == "Tier 1"
     assert not Execution.objects.exists()
     assert not Subscription.objects.exists()
 
@@ -155,18 +160,31 @@ def test_check_lists_what_is_stored(liar_plan: RecoveryPlan, capsys: pytest.Capt
     assert "\x1b1" not in told
 
 
+OLD_KEYS = [("ﬁnance", "ﬁnance"), ("Ｐａｙ", "ｐａｙ"), ("Pay", "pay"), ("Plain", "plain")]
+NEW_KEYS = {"ﬁnance": "finance", "Ｐａｙ": "ｐａｙ", "Pay": "pay", "Plain": "plain"}
+
+
 @pytest.mark.both
+def test_keys_are_made_anew_and_none_collides(db: None) -> None:
+    """What the migration does, without migrating there and back."""
+    for name, key in OLD_KEYS:
+        RecoveryPlan.objects.create(name=name, name_key=key, owner="x")
+    import_module("plans.migrations.0003_name_keys").renew(apps, SimpleNamespace(connection=connection))
+    assert dict(RecoveryPlan.objects.values_list("name", "name_key")) == NEW_KEYS
+
+
+@pytest.mark.both
+@pytest.mark.long
 @pytest.mark.django_db(transaction=True)
-def test_keys_are_made_anew_and_none_collides(request: pytest.FixtureRequest) -> None:
+def test_the_migration_makes_them_anew(request: pytest.FixtureRequest) -> None:
     executor = MigrationExecutor(connection)
     latest = executor.loader.graph.leaf_nodes()
     old = executor.migrate([("plans", "0002_targets")]).apps.get_model("plans", "RecoveryPlan")
     request.addfinalizer(lambda: MigrationExecutor(connection).migrate(latest))
-    for name, key in [("ﬁnance", "ﬁnance"), ("Ｐａｙ", "ｐａｙ"), ("Pay", "pay"), ("Plain", "plain")]:
+    for name, key in OLD_KEYS:
         old.objects.create(name=name, name_key=key, owner="x")
     MigrationExecutor(connection).migrate(latest)
-    keys = dict(RecoveryPlan.objects.values_list("name", "name_key"))
-    assert keys == {"ﬁnance": "finance", "Ｐａｙ": "ｐａｙ", "Pay": "pay", "Plain": "plain"}
+    assert dict(RecoveryPlan.objects.values_list("name", "name_key")) == NEW_KEYS
 
 
 ALIKE = [

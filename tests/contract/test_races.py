@@ -31,7 +31,7 @@ IDS = demo_server_ids()
 JOBS = 20  # that DRS has at once
 
 
-@pytest.fixture(params=[10, pytest.param(50, marks=pytest.mark.long)])
+@pytest.fixture(params=[6, pytest.param(50, marks=pytest.mark.long)])
 def rounds(request: pytest.FixtureRequest) -> int:
     return int(request.param)
 

@@ -93,7 +93,8 @@ def _pages(name: str, given: dict[str, Any]) -> tuple[str, dict[str, str]]:
 
 def _app_client(name: str, given: dict[str, Any]) -> tuple[str, dict[str, str]]:
     made = client("cognito-idp").create_user_pool_client(**given)["UserPoolClient"]
-    return made["ClientId"], {"ClientSecret": made["ClientSecret"]}
+    secret = {"ClientSecret": made["ClientSecret"]} if given["GenerateSecret"] in (True, "true") else {}
+    return made["ClientId"], secret
 
 
 def _group(name: str, given: dict[str, Any]) -> tuple[str, dict[str, str]]:

@@ -80,7 +80,8 @@ def test_a_script_gets_a_token_that_the_api_takes(cloud: str) -> None:
     pool = settings["COGNITO_USER_POOL_ID"]
     known = dict.fromkeys(f"COGNITO_{each}" for each in ("ISSUER", "AUTHORIZE_URL", "TOKEN_URL", "LOGOUT_URL"))
     keys = f"{cloud}/{pool}/.well-known/jwks.json"
-    given = dict.fromkeys((*known, "COGNITO_REVOKE_URL", "COGNITO_REGION"), "") | {"COGNITO_JWKS_URL": keys}
+    more = ("COGNITO_REVOKE_URL", "COGNITO_CLI_CLIENT_ID", "COGNITO_REGION")
+    given = dict.fromkeys((*known, *more), "") | {"COGNITO_JWKS_URL": keys}
     provider = read_provider(given | settings, {}, is_test=True)
     verifier = Verifier(provider, KeySet(keys, accept_known_keys=True))
 

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from botocore.exceptions import ClientError
 
 from deploy import stacks
+from drsorch_cli.oidc.browser import PORTS
 from identity.roles import ROLES
 from tests.deploy.cloud import MADE, OF_SNAPSHOT_GIB, REGION, account, build, client
 
@@ -76,7 +78,7 @@ def test_the_same_templates_are_uploaded_under_the_same_name(bucket: str, overri
     assert "--region" not in again  # whoever names none here has it in the environment
     assert "--stack-name 'another one'" in again
     keys = [each["Key"] for each in client("s3").list_objects_v2(Bucket=bucket)["Contents"]]
-    expected = {path.name for path in TEMPLATES.iterdir()} - {"root.yaml", "artifacts.yaml"}
+    expected = {path.name for path in TEMPLATES.iterdir()} - {*stacks.ALONE}
     assert sorted(keys) == sorted(f"{overrides['TemplatePrefix']}/{name}" for name in expected)
 
 
@@ -101,7 +103,14 @@ def test_the_figures_of_two_installations_do_not_mix(root: dict[str, str]) -> No
     of_figures = [each for each in alarms if each["Namespace"] == "DRSOrchestration"]
     assert all([dimension["Name"] for dimension in each["Dimensions"]] == ["Installation"] for each in of_figures)
     ours = {each["MetricName"] for each in of_figures if each["Dimensions"][0]["Value"] == STACK}
-    assert ours == {"EngineHeartbeatAge", "ExecutionsFailed", "ExecutionsStalled", "PauseWaiting", "PollLag"}
+    assert ours == {
+        "EngineHeartbeatAge",
+        "Superseded",
+        "ExecutionsFailed",
+        "ExecutionsStalled",
+        "PauseWaiting",
+        "PollLag",
+    }
     for service in ("WebService", "EngineService"):
         [container] = task(root, service)["containerDefinitions"]
         given = {each["name"]: each["value"] for each in container["environment"]}
@@ -132,7 +141,7 @@ def test_nobody_is_woken_by_the_silence_of_engines_that_are_not_there(cloud: str
         for each in client("cloudwatch").describe_alarms()["MetricAlarms"]
         if {"Name": "Installation", "Value": "none"} in each["Dimensions"]
     }
-    assert made == {"ExecutionsFailed", "ExecutionsStalled", "PauseWaiting", "PollLag"}
+    assert made == {"ExecutionsFailed", "ExecutionsStalled", "PauseWaiting", "PollLag", "Superseded"}
     root = (TEMPLATES / "root.yaml").read_text()
     assert re.search(r"  Alarms:\n    Type: AWS::CloudFormation::Stack\n    DependsOn: Services", root)
     client("cloudformation").delete_stack(StackName="no-engines")
@@ -203,6 +212,11 @@ def test_the_settings_of_cognito_come_from_the_outputs(root: dict[str, str]) -> 
     assert described["LogoutURLs"] == [f"{settings['DRSORCH_PUBLIC_URL']}/signed-out"]
     assert described["EnableTokenRevocation"]
     assert "ALLOW_REFRESH_TOKEN_AUTH" in described["ExplicitAuthFlows"]  # a session is renewed with it
+    public = client("cognito-idp").describe_user_pool_client(
+        UserPoolId=root["UserPoolId"], ClientId=settings["COGNITO_CLI_CLIENT_ID"]
+    )["UserPoolClient"]
+    assert public["CallbackURLs"] == [f"http://localhost:{port}/callback" for port in PORTS]
+    assert "ClientSecret" not in public
     key = secrets.token_urlsafe(50)
     done = check(settings | {"DJANGO_SECRET_KEY": key, "DRSORCH_TRUSTED_PROXY": "true"})
     assert done.returncode == 0, done.stderr
@@ -320,12 +334,15 @@ def test_the_roles_have_the_statements_of_deploy_iam(cloud: str) -> None:
     assert json.loads(template.read_text()) == stacks.iam_template(), "run script/package --iam"
     build("roles", template, DrsRegions=",".join(stacks.REGIONS), KmsKeyArns=stacks.KEY[0], **switches("true"))
     files = {path.stem: json.loads(path.read_text())["Statement"] for path in stacks.POLICIES.glob("*.json")}
-    del files["check"]  # inside the roles, below
+    for name in stacks.INLINE:  # inside the roles, below
+        del files[name]
     assert policies_of("roles") == {f"{stacks.logical(name)}Policy": statements for name, statements in files.items()}
     resources = json.loads(template.read_text())["Resources"]
     for process, policies in stacks.ROLES.items():
         attached = json.dumps(resources[f"{process}Role"]["Properties"]["ManagedPolicyArns"])
-        assert set(re.findall(r'"(\w+)Policy"', attached)) == {stacks.logical(name) for name in policies} - {"Check"}
+        assert set(re.findall(r'"(\w+)Policy"', attached)) == {
+            stacks.logical(name) for name in policies if name not in stacks.INLINE
+        }
 
 
 def switches(value: str) -> dict[str, str]:
@@ -347,6 +364,28 @@ def test_each_role_may_ask_what_both_may_do(cloud: str) -> None:
         document = client("iam").get_role_policy(RoleName=name, PolicyName="check")["PolicyDocument"]
         [asking] = [each for each in document["Statement"] if each["Sid"] == "AskAboutOurRoles"]
         assert sorted(asking["Resource"]) == arns
+
+
+def test_a_target_account_s_role_trusts_our_roles_with_an_external_id_and_may_what_an_engine_may(cloud: str) -> None:
+    template = TEMPLATES / stacks.TARGET
+    assert yaml.safe_load(template.read_text()) == stacks.target_template(), "run script/package --iam"
+    ours = [f"arn:aws:iam::111122223333:role/{name}" for name in ("engine", "web")]
+    on = {name: value for name, value in switches("true").items() if name not in ("OtherAccounts", "WithQueue")}
+    asked = {"HomeAccount": "111122223333", "TrustedRoles": ",".join(ours), "ExternalId": "an-external-id"}
+    made = build("target", template, DrsRegions="eu-west-1", KmsKeyArns=stacks.KEY[0], **asked, **on)
+    role = client("iam").get_role(RoleName="drsorch-target")["Role"]
+    assert made["RoleArn"] == role["Arn"]
+    [trust] = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"AWS": "arn:aws:iam::111122223333:root"}
+    assert trust["Condition"] == {
+        "StringEquals": {"sts:ExternalId": "an-external-id"},
+        "ArnEquals": {"aws:PrincipalArn": ours},
+    }
+    attached = client("iam").list_attached_role_policies(RoleName="drsorch-target")["AttachedPolicies"]
+    assert len(attached) == 8
+    [entering] = json.loads((stacks.POLICIES / "accounts.json").read_text())["Statement"]
+    assert entering["Resource"] == ["arn:aws:iam::*:role/drsorch-target"]
+    assert role["Arn"].endswith(":role/drsorch-target")
 
 
 def test_what_a_site_does_not_use_can_be_withheld(cloud: str) -> None:

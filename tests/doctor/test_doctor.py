@@ -14,6 +14,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from contract.clock import db_clock
 from doctor.checks import Asked, findings
 from doctor.findings import Finding, Level
+from doctor.servers import of_replication
 from drs import account
 from drs_simulator.testing import RunningSimulator
 from drs_simulator.world.demo import demo_fleet
@@ -301,6 +302,16 @@ def test_what_was_planted_is_found_by_its_name(
     assert hits, [each for each in found if each.level is not Level.OK]
     assert all(each.remedy for each in hits)
     assert {each.check for each in found if each.level is Level.FAILED} <= {check}
+
+
+def test_a_routine_snapshot_is_no_lag_and_what_was_never_copied_cannot_be_launched() -> None:
+    states = ("CONTINUOUS", "CREATING_SNAPSHOT", "RESCAN", "INITIAL_SYNC")
+    found = list(of_replication([SourceServer(name=state, replication_state=state) for state in states]))
+    assert [(each.level.value, each.subject) for each in found] == [
+        ("WARNING", "RESCAN"), ("FAILED", "INITIAL_SYNC"), ("OK", "servers"),
+    ]  # fmt: skip
+    assert "nothing to launch it from" in found[1].message
+    assert found[2].message == "2 servers replicate."
 
 
 def test_without_the_right_to_ask_it_is_not_known_and_the_command_is_given(world: World) -> None:

@@ -8,9 +8,11 @@ from contract.errors import Conflict, Forbidden
 from doctor.first_steps import services, steps
 from doctor.first_steps.suggestions import placed, suggestions
 from drs_simulator.testing import RunningSimulator
+from executions.states import ExecutionStatus
 from plans.models import RecoveryPlan
 from protection.inventory.source_servers import read_region
 from protection.models import RegionInventory, SourceServer
+from tests.console import world
 from tests.support.api_client import make_user
 from tests.support.stage import Stage
 
@@ -91,3 +93,10 @@ def test_a_demo_has_one_step(simulator: RunningSimulator) -> None:
     run = stage.start(plan)
     stage.until(run, "COMPLETED")
     assert "hidden" in client.get("/first-steps").content.decode().partition("<header>")[0]
+
+
+def test_the_page_of_who_needs_no_first_steps_is_not_empty(client: Client, db: None) -> None:
+    client.force_login(make_user("viewer"))
+    assert "All done" not in client.get("/first-steps").content.decode()
+    world.ended(ExecutionStatus.COMPLETED)
+    assert "All done: a drill has completed." in client.get("/first-steps").content.decode()

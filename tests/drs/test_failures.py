@@ -3,14 +3,15 @@
 import socket
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import boto3
 import pytest
 from botocore.config import Config
-from botocore.exceptions import SSLError
+from botocore.exceptions import ClientError, SSLError
 
 from drs.classify_errors import classify
-from drs.errors import Effect, Trouble
+from drs.errors import UNREADABLE, Effect, Trouble
 
 
 @pytest.fixture
@@ -36,6 +37,26 @@ def test_tls_that_fails_before_the_request_is_not_sent(plain_server: str) -> Non
         client.start_recovery(sourceServers=[{"sourceServerID": "s-3388ea18fa8e0739c"}])
     found = classify(told.value, region="us-east-1", operation="StartRecovery")
     assert (found.trouble, found.effect) == (Trouble.UNREACHABLE, Effect.REJECTED)
+
+
+@pytest.mark.parametrize(
+    ("code", "effect"),
+    [
+        ("RequestTimeTooSkewed", Effect.REJECTED),  # the clock is set right, or the credentials renewed
+        ("RequestThrottledException", Effect.REJECTED),
+        ("NobodyKnowsThisException", Effect.FATAL),
+    ],
+)
+def test_a_refusal_is_worth_another_try_where_time_may_heal_it(code: str, effect: Effect) -> None:
+    answer: Any = {"Error": {"Code": code, "Message": "No."}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+    told = ClientError(answer, "StartRecovery")
+    assert classify(told, region="us-east-1", operation="StartRecovery").effect is effect
+
+
+def test_an_answer_that_cannot_be_read_is_uncertain_and_says_so() -> None:
+    found = classify(KeyError("job"), region="us-east-1", operation="StartRecovery")
+    assert (found.effect, found.code) == (Effect.UNCERTAIN, UNREADABLE)
+    assert found.message.startswith("What AWS answered cannot be read")
 
 
 def test_tls_that_breaks_later_is_uncertain() -> None:

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 import pytest
 
 from drs.launch_rights import Rights
-from drs.surroundings import Question, role_of
+from drs.shapes import server_arn
+from drs.surroundings import Question, role_behind
 from drs_simulator.protocol.iam_policy import Decision, Request, decide
 from tests.security.iam.matrix import LAUNCHING, Policies
 from tests.security.iam.rights_of_a_launch import ACCOUNT, LAUNCH, REGION, TERMINATE
@@ -80,4 +81,12 @@ def test_what_is_taken_away_is_missed() -> None:
     ],
 )
 def test_iam_is_asked_about_the_role_behind_a_session(arn: str, role: str) -> None:
-    assert role_of(arn) == role
+    assert role_behind(arn) == role
+
+
+def test_arns_are_of_the_partition_of_their_region() -> None:
+    assert Rights(ACCOUNT, "us-gov-west-1").partition == "aws-us-gov"
+    assert (
+        server_arn(ACCOUNT, "us-gov-east-1", "s-1") == f"arn:aws-us-gov:drs:us-gov-east-1:{ACCOUNT}:source-server/s-1"
+    )
+    assert server_arn(ACCOUNT, REGION, "s-1").startswith(f"arn:aws:drs:{REGION}:")

@@ -93,3 +93,11 @@ def test_no_odd_value_takes_the_rest_with_it(odd: Any) -> None:
     assert RecoveryInstance.read({"recoveryInstanceID": "i-1", **instance}).recovery_instance_id == "i-1"
     line = {"logDateTime": "2026-11-29T12:00:00Z", "event": "JOB_START", "eventData": odd}
     assert JobLogItem.read(line).event == "JOB_START"
+    assert not JobLogItem.read(line | {"logDateTime": odd}).dated
+    told = SourceServer.read({"sourceServerID": NAMELESS, "dataReplicationInfo": {"dataReplicationState": odd}})
+    assert told.replication_state == (odd if odd and isinstance(odd, str) else "UNKNOWN"), "stopped, nobody has said"
+
+
+def test_states_of_instances_are_read_however_they_are_spelt() -> None:
+    item = {"recoveryInstanceID": "i-1", "isDrill": False, "ec2InstanceState": "terminated"}
+    assert not RecoveryInstance.read(item).may_be_production

@@ -18,6 +18,7 @@ from drs_simulator.control import respond
 from drs_simulator.protocol.rest_json import Request
 from drs_simulator.testing import RunningSimulator, running_simulator, simulator_process
 from drs_simulator.world.state_file import Store
+from tests.yardstick import is_quick
 
 IDS = demo_server_ids()
 
@@ -121,9 +122,9 @@ def test_polling_two_hundred_jobs_is_quick() -> None:
         ]
         spent = []
         for _ in range(20):
-            began = time.perf_counter()
+            began = time.monotonic()
             items = client.describe_jobs(filters={"jobIDs": ids}, maxResults=200)["items"]
-            spent.append(time.perf_counter() - began)
+            spent.append(time.monotonic() - began)
             assert len(items) == 200
         # A bound that only a blunder breaks; the figures are in the benchmark.
-        assert statistics.median(spent) < 0.2
+        assert is_quick(statistics.median(spent), 0.2, time.monotonic)

@@ -23,7 +23,7 @@ def moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     address = "http://{}:{}".format(*server.get_host_and_port())
-    for service in ("EC2", "SERVICE_QUOTAS", "SNS"):
+    for service in ("EC2", "SERVICE_QUOTAS", "SNS", "EVENTBRIDGE"):
         monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", address)
     surroundings._build.cache_clear()
     yield address
@@ -83,6 +83,12 @@ def test_subnets_and_types_are_asked_of_ec2(moto: str) -> None:
     with pytest.raises(DrsError) as told:
         beside.free_addresses("subnet-0123456789abcdef0")
     assert "NotFound" in told.value.code
+    made = at(moto, "events").create_event_bus(Name="drsorch-ops")["EventBusArn"]
+    for bus in ("default", "drsorch-ops", made):
+        Surroundings(REGION).check_bus(bus)
+    with pytest.raises(DrsError) as told:
+        Surroundings(REGION).check_bus("drsorch-none")
+    assert "NotFound" in told.value.code
 
 
 def test_what_runs_is_counted_by_type_and_a_subnet_that_is_gone_is_left_out(moto: str) -> None:
@@ -101,7 +107,7 @@ def test_what_runs_is_counted_by_type_and_a_subnet_that_is_gone_is_left_out(moto
     assert set(beside.subnets([subnet, "subnet-0123456789abcdef0"])) == {subnet}
 
 
-def test_topics_are_looked_for(moto: str) -> None:
+def test_topics_and_buses_are_looked_for(moto: str) -> None:
     arn = at(moto, "sns").create_topic(Name="drsorch-ops")["TopicArn"]
     Surroundings(REGION).check_topic(arn)
     with pytest.raises(DrsError) as told:

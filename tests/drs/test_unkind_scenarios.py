@@ -246,6 +246,10 @@ def test_rows_come_late_or_never(sim: RunningSimulator) -> None:
     assert set(rows(client, job_id)) == {IDS["app-03"]}
     sim.advance(61)
     assert set(rows(client, job_id)) == {IDS["app-01"], IDS["app-03"]}
+    sim.scenario("failed_rows", servers=["app-03"])
+    sim.advance(1200)
+    assert rows(client, job_id)[IDS["app-03"]] == "FAILED"
+    assert len(client.describe_recovery_instances()["items"]) == 3
 
 
 def test_launch_actions_run_on_after_the_job(sim: RunningSimulator) -> None:

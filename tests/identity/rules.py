@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from executions.models import Execution, ServerRun
-from executions.states import ExecutionStatus, Kind
 from tests.console import world
+from tests.identity.scene import Scene
 
 ANYBODY = "anybody"  # without signing in
 EVERYBODY = "everybody who is signed in"
@@ -17,56 +17,8 @@ DRILL, RECOVERY, CONTROL = "executions.start_drill", "executions.start_recovery"
 END_DRILL, END_RECOVERY = "executions.terminate_drill", "executions.terminate_recovery"
 DELETE_RUNS = "executions.delete_execution"
 ADD_SUB, CHANGE_SUB, DELETE_SUB = (f"notify.{verb}_subscription" for verb in ("add", "change", "delete"))
-SWITCH_ACCOUNT = "drsorch_site.switch_account"
-
-
-@dataclass
-class Scene:
-    """Something of everything, for addresses to be about."""
-
-    ids: dict[str, object]
-    run: Execution
-    kind: Kind = Kind.DRILL
-
-    @classmethod
-    def paused(cls) -> "Scene":
-        return cls._of(world.paused())
-
-    @classmethod
-    def paused_recovery(cls) -> "Scene":
-        scene = cls.paused()
-        Execution.objects.filter(pk=scene.run.pk).update(kind=Kind.RECOVERY)
-        return scene
-
-    @classmethod
-    def drilled(cls) -> "Scene":
-        return cls._of(world.ended(ExecutionStatus.COMPLETED))
-
-    @classmethod
-    def recovered(cls) -> "Scene":
-        run = world.ended(ExecutionStatus.COMPLETED)
-        Execution.objects.filter(pk=run.pk).update(kind=Kind.RECOVERY)
-        return cls._of(run)
-
-    @classmethod
-    def failed_drill(cls) -> "Scene":
-        return cls._of(world.ended(ExecutionStatus.PARTIAL, fail="no capacity"))
-
-    @classmethod
-    def failed_recovery(cls) -> "Scene":
-        scene = cls.failed_drill()
-        Execution.objects.filter(pk=scene.run.pk).update(kind=Kind.RECOVERY)
-        return scene
-
-    @classmethod
-    def _of(cls, run: Execution) -> "Scene":
-        assert run.plan
-        group = run.plan.waves.all()[0].group_links.all()[0].group_id
-        ids: dict[str, object] = {"execution_id": run.pk, "plan_id": run.plan_id, "group_id": group, "entry_id": 1}
-        ids["subscription_id"] = world.subscription().pk
-        ids |= {"wave": 1, "server": (at := run.waves.all()[1].servers.all()[0].source_server_id)}
-        ids |= {"server_id": at}
-        return cls(ids, run)
+SWITCH_ACCOUNT, GIVE_ROLES = "drsorch_site.switch_account", "drsorch_site.give_roles"
+TOKENS = "drsorch_site.manage_service_tokens"
 
 
 @dataclass(frozen=True)
@@ -102,6 +54,23 @@ def _subscription(scene: Scene) -> dict[str, Any]:
     return {"name": "New", "channel": "SNS", "target": world.TOPIC, "events": ["PAUSED"]}
 
 
+def _client(scene: Scene) -> dict[str, Any]:
+    return {"clientId": "2client", "name": "other", "role": "viewer"}
+
+
+def _asking(scene: Scene) -> dict[str, Any]:
+    return {"planId": str(scene.ids["plan_id"]), "reason": "It is Tuesday."}
+
+
+def _schedule(scene: Scene) -> dict[str, Any]:
+    when = {"rule": "FREQ=DAILY", "startsOn": "2026-01-01", "time": "03:00", "timeZone": "UTC"}
+    return {"planId": str(scene.ids["plan_id"]), **when}
+
+
+def _finding(scene: Scene) -> dict[str, Any]:
+    return {"planId": str(scene.ids["plan_id"]), "text": "Slow", "owner": "ann", "severity": "LOW"}
+
+
 def _instances(scene: Scene) -> list[str]:
     rows = ServerRun.objects.filter(wave__execution=scene.run)
     return list(rows.exclude(recovery_instance_id="").values_list("recovery_instance_id", flat=True))
@@ -115,10 +84,22 @@ def _because(scene: Scene) -> dict[str, Any]:
     return {"reason": "Its disk is broken."}
 
 
+def _approval(scene: Scene) -> dict[str, Any]:
+    return {"digest": "0" * 64}
+
+
 def _tick(scene: Scene) -> dict[str, Any]:
     found = _instances(scene)
     kind = "production " if Execution.objects.get(pk=scene.run.pk).purpose.is_recovery else ""
     return {"instance": found, "confirm": f"terminate {kind}{len(found)}"}
+
+
+def _end_runs(scene: Scene) -> dict[str, Any]:
+    return {"run": [str(scene.run.pk)], "confirm": f"terminate {len(_instances(scene))}"}
+
+
+def _label(of: str) -> Callable[[Scene], dict[str, Any]]:
+    return lambda scene: {of: [str(scene.ids[f"{of}_id"])], "label": "tier=1", "do": "set"}
 
 
 def _start(kind: str) -> Callable[[Scene], dict[str, Any]]:
@@ -158,6 +139,12 @@ API = [
     Rule("api-execution-resume", "POST", RECOVERY, scene=Scene.paused_recovery),
     Rule("api-wave-skip", "POST", CONTROL, _because),
     Rule("api-wave-skip", "POST", RECOVERY, _because, Scene.paused_recovery),
+    Rule("api-execution-gate", "GET", EVERYBODY),
+    Rule("api-execution-approve", "POST", CONTROL, _approval),
+    Rule("api-execution-approve", "POST", RECOVERY, _approval, Scene.paused_recovery),
+    Rule("api-execution-decline", "POST", CONTROL, _because),
+    Rule("api-execution-decline", "POST", RECOVERY, _because, Scene.paused_recovery),
+    Rule("api-execution-resume", "POST", RECOVERY, lambda scene: {"breakGlass": True, "reason": "x"}, note="glass"),
     Rule("api-wave-retry", "POST", CONTROL),
     Rule("api-wave-start-now", "POST", CONTROL),
     Rule("api-server-exclude", "POST", CONTROL, _because),
@@ -180,17 +167,60 @@ API = [
     Rule("api-subscription-test", "POST", CHANGE_SUB),
     Rule("api-deliveries", "GET", EVERYBODY),
     Rule("api-execution-evidence", "POST", EVERYBODY, scene=Scene.drilled),
+    Rule("api-ledger", "GET", EVERYBODY),
     Rule("api-execution-report", "GET", EVERYBODY, scene=Scene.drilled),
     Rule("api-audit-entries", "GET", EVERYBODY),
+    Rule("api-events", "GET", EVERYBODY),
+    Rule("api-findings", "GET", EVERYBODY),
+    Rule("api-findings", "POST", CONTROL, _finding, Scene.drilled),
+    Rule("api-finding", "GET", EVERYBODY),
+    Rule("api-finding", "PUT", CONTROL, lambda scene: {"owner": "bob"}),
+    Rule("api-finding-close", "POST", CONTROL, lambda scene: {"reason": "Was none."}),
+    Rule("api-execution-sign-offs", "GET", EVERYBODY),
+    Rule("api-execution-sign-offs", "POST", CONTROL, lambda scene: {"lookedAt": "The report."}, Scene.drilled),
+    Rule("api-schedules", "GET", EVERYBODY),
+    Rule("api-schedules", "POST", DRILL, _schedule),
+    Rule("api-schedule", "GET", EVERYBODY),
+    Rule("api-schedule", "PUT", DRILL, lambda scene: {"time": "04:00"}),
+    Rule("api-schedule", "DELETE", DRILL),
+    Rule("api-service-tokens", "GET", TOKENS),
+    Rule("api-service-tokens", "POST", TOKENS, lambda scene: {"name": "other", "role": "viewer", "days": 1}),
+    Rule("api-service-token", "DELETE", TOKENS),
+    Rule("api-drill-requests", "GET", EVERYBODY),
+    Rule("api-drill-requests", "POST", EVERYBODY, _asking),
+    Rule("api-drill-request", "GET", EVERYBODY),
+    Rule("api-service-clients", "GET", TOKENS),
+    Rule("api-service-clients", "POST", TOKENS, _client),
+    Rule("api-service-client", "DELETE", TOKENS),
+    Rule("api-plan-points-in-time", "GET", EVERYBODY),
+    Rule("api-plan-runbook", "GET", EVERYBODY),
+    Rule("api-configuration", "GET", EVERYBODY),
+    Rule("api-configuration-diff", "POST", EVERYBODY, lambda scene: {"document": []}),
+    Rule("api-configuration-apply", "POST", CHANGE_PLAN, lambda scene: {"document": [], "digest": "0"}),
+    Rule("api-plan-native", "GET", EVERYBODY),
+    Rule("api-plan-native", "POST", CHANGE_PLAN),
+    Rule("api-native-plans", "GET", EVERYBODY, query="?region=us-east-1"),
+    Rule("api-native-import", "POST", ADD_PLAN, lambda scene: {"arn": "none"}),
+    Rule("api-accounts", "GET", SWITCH_ACCOUNT),
+    Rule("api-accounts", "POST", SWITCH_ACCOUNT, lambda scene: {"accountId": "1"}),
+    Rule("api-account", "GET", SWITCH_ACCOUNT),
+    Rule("api-account", "PUT", SWITCH_ACCOUNT, lambda scene: {"name": "Renamed"}),
+    Rule("api-account", "DELETE", SWITCH_ACCOUNT),
+    Rule("api-account-check", "POST", SWITCH_ACCOUNT),
+    Rule("api-roles", "GET", GIVE_ROLES),
+    Rule("api-roles", "POST", GIVE_ROLES, lambda scene: {"group": "B", "role": "viewer", "label": "app=b"}),
+    Rule("api-role", "DELETE", GIVE_ROLES),
     Rule("api-schema", "GET", EVERYBODY),
     Rule("api-docs", "GET", EVERYBODY),
 ]
 
 _READ = (
     "dashboard dashboard-live groups group servers plans plan executions execution execution-live job-logs"
-    " job-logs-live job-logs-text execution-rows wave-rows engine-back settings shortcuts journal journal-entry session"
+    " job-logs-live job-logs-text execution-rows run-news wave-rows engine-back settings shortcuts journal"
+    " journal-entry session manual manual-chapter manual-image"
     " start-drill start-recovery pause-execution resume-execution cancel-execution terminate-execution retry-execution"
     " delete-group delete-plan delete-subscription notifications password abandon-execution hide-executions"
+    " approve-gate resume-gate decline-gate break-glass"
     " instances end-instances extend-lease plan-wave-servers group-names"
 )
 CONSOLE = [
@@ -198,6 +228,13 @@ CONSOLE = [
     Rule("session", "POST", EVERYBODY),
     Rule("password", "POST", EVERYBODY),
     Rule("evidence", "POST", EVERYBODY, scene=Scene.drilled),
+    Rule("ledger", "GET", EVERYBODY),
+    Rule("exercises", "GET", EVERYBODY),
+    Rule("readiness-history", "GET", EVERYBODY),
+    Rule("plan-history", "GET", EVERYBODY),
+    Rule("run-phases", "GET", EVERYBODY, scene=Scene.drilled),
+    Rule("compare-runs", "GET", EVERYBODY),
+    Rule("compare-runs", "POST", EVERYBODY),
     Rule("report", "GET", EVERYBODY, scene=Scene.drilled),
     Rule("new-group", "GET", ADD_GROUP),
     Rule("new-group", "POST", ADD_GROUP),
@@ -223,10 +260,64 @@ CONSOLE = [
     Rule("pause-execution", "POST", CONTROL),
     Rule("abandon-execution", "POST", CONTROL),
     Rule("skip-wave", "POST", CONTROL, _because),
+    Rule("approve-gate", "POST", CONTROL, _approval),
+    Rule("resume-gate", "POST", CONTROL),
+    Rule("decline-gate", "POST", CONTROL, _because),
+    Rule("break-glass", "POST", RECOVERY, _because),
     Rule("retry-wave", "POST", CONTROL),
     Rule("start-wave-now", "POST", CONTROL),
     Rule("exclude-server", "POST", CONTROL, _because),
+    Rule("configuration", "GET", EVERYBODY),
+    Rule("configuration", "POST", EVERYBODY),
+    Rule("export-configuration", "GET", EVERYBODY),
+    Rule("search", "GET", EVERYBODY, query="?q=Pay"),
+    Rule("server", "GET", EVERYBODY),
+    Rule("plan-runbook", "GET", EVERYBODY),
+    Rule("plan-native", "GET", EVERYBODY),
+    Rule("plan-native", "POST", CHANGE_PLAN),
+    Rule("native-plans", "GET", EVERYBODY),
+    Rule("import-native-plan", "GET", ADD_PLAN),
+    Rule("import-native-plan", "POST", ADD_PLAN),
+    Rule("accounts", "GET", SWITCH_ACCOUNT),
+    Rule("new-account", "GET", SWITCH_ACCOUNT),
+    Rule("new-account", "POST", SWITCH_ACCOUNT),
+    Rule("edit-account", "GET", SWITCH_ACCOUNT),
+    Rule("edit-account", "POST", SWITCH_ACCOUNT),
+    Rule("check-account", "POST", SWITCH_ACCOUNT),
+    Rule("delete-account", "GET", SWITCH_ACCOUNT),
+    Rule("delete-account", "POST", SWITCH_ACCOUNT),
+    Rule("roles", "GET", GIVE_ROLES),
+    Rule("roles", "POST", GIVE_ROLES),
+    Rule("take-role", "GET", GIVE_ROLES),
+    Rule("take-role", "POST", GIVE_ROLES),
     Rule("check", "GET", SWITCH_ACCOUNT),
+    Rule("drill-request", "GET", EVERYBODY),
+    Rule("drill-request", "POST", DRILL, lambda scene: {"answer": "start"}, Scene.drilled),
+    Rule("drill-request", "POST", DRILL, lambda scene: {"answer": "decline"}, note="decline"),
+    Rule("findings", "GET", EVERYBODY),
+    Rule("new-finding", "GET", CONTROL),
+    Rule("new-finding", "POST", CONTROL),
+    Rule("edit-finding", "GET", CONTROL),
+    Rule("edit-finding", "POST", CONTROL, lambda scene: {"text": "Slow", "owner": "bob", "severity": "LOW"}),
+    Rule("close-finding", "GET", CONTROL),
+    Rule("close-finding", "POST", CONTROL, lambda scene: {"reason": "Was none."}),
+    Rule("sign-off", "GET", CONTROL, scene=Scene.drilled),
+    Rule("sign-off", "POST", CONTROL, lambda scene: {"looked_at": "The report."}, Scene.drilled),
+    Rule("schedules", "GET", EVERYBODY),
+    Rule("new-schedule", "GET", DRILL),
+    Rule("new-schedule", "POST", DRILL),
+    Rule("edit-schedule", "GET", DRILL),
+    Rule("edit-schedule", "POST", DRILL),
+    Rule("delete-schedule", "GET", EVERYBODY),
+    Rule("delete-schedule", "POST", DRILL),
+    Rule("service-tokens", "GET", TOKENS),
+    Rule("service-tokens", "POST", TOKENS, lambda scene: {"name": "other", "role": "viewer", "days": "1"}),
+    Rule("revoke-service-token", "GET", TOKENS),
+    Rule("revoke-service-token", "POST", TOKENS),
+    Rule("new-service-client", "GET", TOKENS),
+    Rule("new-service-client", "POST", TOKENS),
+    Rule("revoke-service-client", "GET", TOKENS),
+    Rule("revoke-service-client", "POST", TOKENS),
     Rule("first-steps", "GET", EVERYBODY),
     Rule("scan-regions", "POST", ADD_GROUP),
     Rule("accept-suggestion", "POST", ADD_PLAN),
@@ -235,6 +326,22 @@ CONSOLE = [
     Rule("resume-execution", "POST", CONTROL),
     Rule("cancel-execution", "POST", CONTROL),
     Rule("hide-executions", "POST", DELETE_RUNS),
+    Rule("duplicate-plan", "GET", ADD_PLAN),
+    Rule("duplicate-plan", "POST", ADD_PLAN, lambda scene: {"name": ""}),
+    Rule("plan-versions", "GET", EVERYBODY),
+    Rule("plan-version", "GET", EVERYBODY),
+    Rule("plan-version", "POST", CHANGE_PLAN, lambda scene: {"seen": "9"}, Scene.drilled),
+    Rule("group-versions", "GET", EVERYBODY),
+    Rule("group-version", "GET", EVERYBODY),
+    Rule("group-version", "POST", CHANGE_GROUP, lambda scene: {"seen": "9"}, Scene.drilled),
+    Rule("terminate-runs", "GET", END_DRILL),
+    Rule("terminate-runs", "POST", END_DRILL, _end_runs, Scene.drilled),
+    Rule("drill-plans", "GET", DRILL),
+    Rule("drill-plans", "POST", DRILL, lambda scene: {"plan": [str(scene.ids["plan_id"])]}),
+    Rule("label-plans", "GET", CHANGE_PLAN),
+    Rule("label-plans", "POST", CHANGE_PLAN, _label("plan"), Scene.drilled),
+    Rule("label-groups", "GET", CHANGE_GROUP),
+    Rule("label-groups", "POST", CHANGE_GROUP, _label("group"), Scene.drilled),
     Rule("extend-lease", "POST", CONTROL, lambda scene: {"hours": "1", "comment": "x"}, Scene.drilled),
     Rule("end-instances", "POST", END_DRILL, _tick, Scene.drilled),
     Rule("end-instances", "POST", END_RECOVERY, _tick, Scene.recovered),
@@ -257,6 +364,36 @@ OPEN = {
     "signed-out",
     "oidc-begin",
     "oidc-callback",
+    "published",
     "theme",
 }
 NOWHERE = {"api-nothing"}  # every other address below /api/v1
+
+# What addresses that name no plan, group, run or server show to who sees a part of the installation: a part, or nothing
+# of these things. What stands in neither shows everything, and is closed to them.
+SHOWS_A_PART = {
+    "exercises", "readiness-history", "compare-runs",
+    "dashboard", "dashboard-live", "groups", "servers", "plans", "executions", "execution-rows", "run-news",
+    "terminate-runs", "drill-plans", "label-plans", "label-groups",
+    "drill-request", "api-drill-request", "api-drill-requests",
+    "schedules", "new-schedule", "edit-schedule", "delete-schedule", "api-schedules", "api-schedule",
+    "findings", "new-finding", "edit-finding", "close-finding", "api-findings", "api-finding", "api-finding-close",
+    "engine-back", "search", "instances", "end-instances", "new-group", "new-plan", "group-names", "api-groups",
+    "api-source-servers", "api-plans", "api-executions", "api-instances", "api-instances-terminate",
+    "api-native-import", "import-native-plan",
+}  # fmt: skip
+SHOWS_NOTHING = {
+    "settings", "shortcuts", "manual", "manual-chapter", "manual-image", "session", "password", "api-schema",
+    "api-docs",
+}  # fmt: skip
+CLOSED = {
+    "journal", "journal-entry", "notifications", "new-subscription", "edit-subscription", "test-subscription",
+    "delete-subscription", "hide-executions", "check", "first-steps", "scan-regions", "accept-suggestion",
+    "ignore-suggestion", "drill-one", "roles", "take-role", "api-roles", "api-role", "api-doctor", "api-subscriptions",
+    "api-subscription", "api-subscription-test", "api-deliveries", "api-audit-entries", "configuration",
+    "export-configuration", "api-configuration", "api-configuration-diff", "api-configuration-apply", "service-tokens",
+    "revoke-service-token", "api-service-tokens", "api-service-token", "new-service-client", "revoke-service-client",
+    "api-service-clients", "api-service-client", "ledger",
+    "api-ledger", "accounts", "new-account", "edit-account", "check-account", "delete-account", "api-accounts",
+    "api-account", "api-account-check", "api-events", "api-native-plans", "native-plans",
+}  # fmt: skip

@@ -40,6 +40,8 @@ class Receiver:
     release: threading.Event = field(default_factory=threading.Event)
     port: int = 0
     scheme: str = "http"
+    connections: int = 0
+    lasts: int | None = None  # for how many requests a connection lasts; then it is closed without a word
 
     @property
     def url(self) -> str:
@@ -52,18 +54,29 @@ class Receiver:
 
 
 @contextmanager
-def http_receiver(tls: SSLContext | None = None) -> Iterator[Receiver]:
-    """A server of its own, on a free port."""
+def http_receiver(tls: SSLContext | None = None, *, keeps: bool = False) -> Iterator[Receiver]:
+    """A server of its own, on a free port; it closes each connection after its answer, or `keeps` it."""
     made = Receiver(scheme="https" if tls else "http")
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1" if keeps else "HTTP/1.0"
+
+        def setup(self) -> None:
+            super().setup()
+            made.connections += 1
+            self.answered = 0
+
         def do_POST(self) -> None:
             length = int(self.headers.get("Content-Length", 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
             request = Request(self.path, headers, self.rfile.read(length))
             made.requests.append(request)
             status = made.answer(request)
+            self.answered += 1
+            if self.answered == made.lasts:
+                self.close_connection = True
             if status is None:
+                self.close_connection = True
                 return
             self.send_response(status)
             for name, value in made.headers.items():

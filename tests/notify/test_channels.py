@@ -8,13 +8,11 @@ import ssl
 import threading
 import time
 import uuid
-from collections.abc import Iterator
 from email import message_from_string
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from django.conf import settings
 from django.test import override_settings
@@ -22,7 +20,7 @@ from django.utils import timezone
 
 from drsorch_site.configuration.mail import read_mail
 from identity.provider.cognito import WrongSetting
-from notify.channels import mail, ses, signing, sns, webhook
+from notify.channels import mail, signing, sns, webhook
 from notify.channels.address_guard import ForbiddenAddress, check_literal, resolve
 from notify.channels.message import DeliveryFailed, OutgoingMessage
 from notify.channels.recipients import problem_of, shown
@@ -64,7 +62,8 @@ def test_a_webhook_is_signed_over_time_and_body(receiver: Receiver) -> None:
     assert abs(time.time() - int(timestamp)) < 30
     expected = hmac.new(b"whsec_x", timestamp.encode() + b"." + request.body, hashlib.sha256).hexdigest()
     assert request.headers["x-drsorch-signature"] == f"v1={expected}"
-    assert request.json == {"deliveryId": str(sent.delivery_id), **sent.data}
+    said = {"type": "notification.paused", "version": 1, "text": sent.text}
+    assert request.json == {"deliveryId": str(sent.delivery_id), **said, **sent.data}
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308, 400, 404, 500])
@@ -225,29 +224,6 @@ def test_signing_keys_are_kept_encrypted() -> None:
 
 
 # SNS and SES
-
-
-@pytest.fixture(scope="module")
-def aws() -> Iterator[str]:
-    from moto.server import ThreadedMotoServer  # not above: every process that collects tests would wait for it
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def at_aws(aws: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """boto3 clients of a service at moto, for the product and for the test."""
-    for service in ("SNS", "SESV2"):
-        monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", aws)
-    for module in (sns, ses):
-        module._build.cache_clear()
-    yield lambda service: boto3.session.Session().client(service, region_name="us-east-1", endpoint_url=aws)
-    for module in (sns, ses):
-        module._build.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["recovery", "recovery.fifo"])

@@ -49,7 +49,8 @@ def test_it_delivers_once_and_marks_it(receiver: Receiver, subscribe: Subscribe,
     assert fate(told) == [("DELIVERED", 1)]
     (request,) = receiver.requests
     delivery = told.deliveries.get()
-    assert request.json == {"deliveryId": str(delivery.pk), "event": "PAUSED", "subject": "It waits"}
+    body = {"type": "notification.paused", "version": 1, "text": "Text", "event": "PAUSED", "subject": "It waits"}
+    assert request.json == {"deliveryId": str(delivery.pk), **body}
     assert delivery.ended_at is not None
     assert delivery.next_try_at is None
 

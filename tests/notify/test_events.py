@@ -104,7 +104,8 @@ def test_a_run_that_nobody_resumes(stage: Stage) -> None:
     stage.look()
     assert told(run)[:3] == ["STARTED", "PAUSED", "TIMED_OUT"]
     lines = last("TIMED_OUT").text.splitlines()
-    assert lines[1:4] == ["Nobody resumed the run within a year.", Code.PAUSE_EXPIRED.advice, ""]
+    nobody = "Nobody let the run go on within a year, or in the time that its gate gives for that."
+    assert lines[1:4] == [nobody, Code.PAUSE_EXPIRED.advice, ""]
 
 
 @pytest.mark.django_db
@@ -116,6 +117,10 @@ def test_a_cancelled_run_and_roles_that_are_not_made() -> None:
     assert told(run) == ["STARTED", "FINISHED"]
     assert last("FINISHED").subject == "Drill of Payments cancelled by bob: 0 of 4 servers launched"
     assert last("FINISHED").data["status"] == "CANCELLED"
+    again = world.start(world.plan("Orders"))
+    Execution.objects.filter(pk=again.pk).update(attempt=2, first_attempt_id=run.pk)
+    control.cancel(actor=Actor("bob", kind="system"), execution_id=again.pk)
+    assert last("FINISHED").subject.endswith(": 0 of 4 servers launched by attempt 2"), "it has only what was left"
 
 
 @pytest.mark.django_db

@@ -3,12 +3,15 @@
 import json
 import re
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from executions.models import Execution, WaveRun
+from executions.runs.gates.asked import Gate
+from executions.runs.gates.given import AtGate
 from notify.channels import webhook
 from notify.delivery_worker import DeliveryWorker
 from notify.models import Notice
@@ -70,11 +73,14 @@ def test_its_body_has_the_fields_that_are_sent() -> None:
     run = world.paused()
     with transaction.atomic():
         wave = WaveRun.objects.get(execution=run, number=1)
-        notifications.paused(Execution.objects.get(pk=run.pk), wave, run.started_at)
+        at = AtGate(wave, Gate(approvals=2, checklist=("Is the database consistent?",), expires=timedelta(hours=1)))
+        notifications.paused(Execution.objects.get(pk=run.pk), at, run.started_at)
     sent = Notice.objects.get(event="PAUSED").data
     shown = json.loads(block("json"))
-    assert set(shown) == {"deliveryId", *sent}
-    assert {name: type(value) for name, value in shown.items() if name != "deliveryId"} == {
+    added = {"deliveryId", "type", "version", "text"}
+    assert set(shown) == {*added, *sent}
+    assert (shown["type"], shown["version"]) == ("notification.paused", 1)
+    assert {name: type(value) for name, value in shown.items() if name not in added} == {
         name: type(value) for name, value in sent.items()
     }
 

@@ -11,12 +11,12 @@ from django.utils import timezone
 
 from audit.models import AuditEntry
 from notify.channels import signing
-from notify.models import Delivery, Notice, Subscription
+from notify.models import Delivery, Notice, Subscription, wanting
 from notify.states import Event
 from tests.console import world
 from tests.support.api_client import Api, answer, make_user, refusal
 
-pytestmark = [pytest.mark.both, pytest.mark.django_db]
+pytestmark = pytest.mark.django_db
 
 PATH = "/notification-subscriptions"
 HOOK = "https://hooks.example.com/services/t0p-s3cret"
@@ -31,6 +31,7 @@ def chief() -> Client:
     return client
 
 
+@pytest.mark.both
 def test_it_is_made_read_changed_and_deleted(admin: Api, sign_in: Callable[..., Api]) -> None:
     response = admin.post(PATH, GIVEN)
     made = answer(response, 201)
@@ -91,6 +92,7 @@ def test_it_names_what_is_wrong(admin: Api, change: dict[str, Any], field: str) 
     assert not Subscription.objects.exists()
 
 
+@pytest.mark.both
 def test_a_deleted_plan_must_be_replaced(admin: Api) -> None:
     subscription = world.subscription(plan_id=world.plan().pk)
     Subscription.objects.update(plan=None)
@@ -107,6 +109,7 @@ def test_a_test_notification_is_delivered_like_any_other(admin: Api) -> None:
     assert AuditEntry.objects.filter(verb="subscription.test", refused=False).exists()
 
 
+@pytest.mark.both
 def test_deliveries_are_listed_and_filtered(admin: Api) -> None:
     first, second = world.subscription("first"), world.subscription("second")
     run = world.start(world.plan("Payments"))
@@ -190,6 +193,7 @@ def test_the_administration_makes_changes_and_deletes(chief: Client) -> None:
     assert list(verbs) == ["subscription.create", "subscription.update", "subscription.delete"]
 
 
+@pytest.mark.both
 def test_an_event_of_a_newer_version_hinders_no_reading(admin: Api, chief: Client) -> None:
     """During an upgrade, or after going back, rows know events that this version does not."""
     known = world.subscription()
@@ -203,4 +207,4 @@ def test_an_event_of_a_newer_version_hinders_no_reading(admin: Api, chief: Clien
         assert chief.get(page).status_code == 200
     for page in ("subscription", "notice", "delivery"):
         assert chief.get(f"/admin/notify/{page}/").status_code == 200
-    assert known in Subscription.objects.wanting(Event.FAILED, None)
+    assert known in wanting(Event.FAILED, None)

@@ -1,12 +1,12 @@
 // A certified OpenID provider that looks like Cognito's hosted pages: same addresses, same claims, PKCE required.
 // Usage: node --import ./old_node.js server.js '{"port", "clientId", "clientSecret", "redirectUri", "logoutUri"}'. People are called alice, bob …;
-// everybody's password is "correct-horse-battery". POST /_control {"fault": NAME} makes the token endpoint misbehave; {"disabled": [NAME]} switches people off.
+// everybody's password is "correct-horse-battery". {"cli": {"clientId", "redirectUri"}} adds a public client, as `drsorch login` is, which also has the device flow. POST /_control {"fault": NAME} makes the token endpoint misbehave; {"disabled": [NAME]} switches people off.
 import { createServer } from "node:http";
 import { createPrivateKey, generateKeyPairSync } from "node:crypto";
 import { SignJWT, decodeJwt, importJWK } from "jose";
 import { Provider } from "oidc-provider";
 
-const { port, clientId, clientSecret, redirectUri, logoutUri } = JSON.parse(process.argv[2]);
+const { port, clientId, clientSecret, redirectUri, logoutUri, cli } = JSON.parse(process.argv[2]);
 const base = `http://127.0.0.1:${port}`;
 const PASSWORD = "correct-horse-battery";
 const GROUPS = { alice: ["drsorch-operator", "somebody-elses-group"], root: ["drsorch-admin"] };
@@ -23,7 +23,10 @@ const provider = new Provider(base, {
   clients: [{
     client_id: clientId, client_secret: clientSecret, redirect_uris: [redirectUri],
     response_types: ["code"], grant_types: ["authorization_code", "refresh_token"], token_endpoint_auth_method: "client_secret_basic",
-  }],
+  }, ...(cli ? [{
+    client_id: cli.clientId, redirect_uris: [cli.redirectUri], response_types: ["code"], token_endpoint_auth_method: "none",
+    grant_types: ["authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"],
+  }] : [])],
   jwks: { keys: [key] },
   pkce: { required: () => true },
   conformIdTokenClaims: false,
@@ -36,12 +39,12 @@ const provider = new Provider(base, {
     }),
   }),
   loadExistingGrant: async (ctx) => {
-    const grant = new ctx.oidc.provider.Grant({ clientId, accountId: ctx.oidc.session.accountId });
+    const grant = new ctx.oidc.provider.Grant({ clientId: ctx.oidc.client.clientId, accountId: ctx.oidc.session.accountId });
     grant.addOIDCScope("openid email profile");
     await grant.save();
     return grant;
   },
-  features: { devInteractions: { enabled: false }, rpInitiatedLogout: { enabled: false }, revocation: { enabled: true } },
+  features: { devInteractions: { enabled: false }, rpInitiatedLogout: { enabled: false }, revocation: { enabled: true }, deviceFlow: { enabled: Boolean(cli) } },
   issueRefreshToken: (_, client) => client.grantTypeAllowed("refresh_token"), // Cognito does, without offline_access
   rotateRefreshToken: () => state.rotate,
   interactions: { url: (_, interaction) => `/login/${interaction.uid}` },

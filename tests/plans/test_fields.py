@@ -13,6 +13,7 @@ from executions.readiness.facts import facts_of
 from executions.readiness.plan_changes import changes_since
 from plans.editor.draft import PlanDraft, differences
 from plans.fields import PLAN, STEERING, WAVE, Field, Fields, Kind
+from plans.forms import typed_of
 from plans.models import RecoveryPlan
 from reports.sentences import plan as rows_of_the_plan
 from reports.services import report
@@ -32,6 +33,14 @@ def other(field: Field) -> Any:
             return next(value for value, _ in field.stored.choices if value != field.default)
         case Kind.MINUTES:
             return 7
+        case Kind.GATE:
+            return {"approvals": 2, "checklist": ["The database is consistent."], "expiresMinutes": 60}
+
+
+def typed(table: Fields, prefix: str = "") -> dict[str, str]:
+    """The same as somebody types them into the editor."""
+    found = [typed_of(each, other(each)) for each in table]
+    return {f"{prefix}{place}": str(value) for each in found for place, value in each.items()}
 
 
 def others(table: Fields) -> dict[str, Any]:
@@ -76,7 +85,7 @@ def test_the_api_takes_and_shows_it_and_the_journal_keeps_it(admin: Api, changed
 def test_the_editor_asks_for_it_and_says_how_it_differs(plan: RecoveryPlan, planner: Client) -> None:
     address = reverse("edit-plan", args=[plan.pk])
     page = planner.get(address).content.decode()
-    wanted = {each.place: str(other(each)) for each in PLAN} | {f"w-1-{each.place}": str(other(each)) for each in WAVE}
+    wanted = typed(PLAN) | typed(WAVE, "w-1-")
     assert [place for place in wanted if f'name="{place}"' not in page] == []
     assert planner.post(address, sent(page, **wanted, do="save")).status_code == 302
     saved = RecoveryPlan.objects.get()
@@ -94,28 +103,31 @@ def test_what_is_wrong_is_told_at_its_place_and_nothing_that_was_typed_is_lost(
     address = reverse("edit-plan", args=[plan.pk])
     form = sent(planner.get(address).content.decode(), do="save")
     form |= {each.place: "x\0" if each.kind is Kind.TEXT else "soon" for each in PLAN}
-    typed = {f"w-1-{each.place}": "y" * 9999 for each in WAVE if each.kind is Kind.TEXT}
+    long = {f"w-1-{each.place}": "y" * 9999 for each in WAVE if each.kind is Kind.TEXT}
     assert planner.post(address, form).status_code == 400  # null characters
-    form |= typed | {each.place: "x" * 9999 for each in PLAN if each.kind is Kind.TEXT}
+    form |= long | {each.place: "x" * 9999 for each in PLAN if each.kind is Kind.TEXT}
     refused = planner.post(address, form)
     page = refused.content.decode()
     assert refused.status_code == 400
-    assert [place for place in [*typed, *(each.place for each in PLAN)] if f'value="{form[place]}"' not in page] == []
-    wrong = [f'href="#{each.place}"' for each in PLAN] + [f'href="#{place}">Wave 2: At most' for place in typed]
+    assert [place for place in [*long, *(each.place for each in PLAN)] if f'value="{form[place]}"' not in page] == []
+    refusable = [each for each in PLAN if each.kind is not Kind.FLAG]  # whatever is sent for a tick is one
+    wrong = [f'href="#{each.place}"' for each in refusable] + [f'href="#{place}">Wave 2: At most' for place in long]
     assert [text for text in wrong if text not in page] == []
-    right = dict.fromkeys(typed, "short") | {each.place: str(other(each)) for each in PLAN}
+    right = dict.fromkeys(long, "short") | typed(PLAN)
     assert planner.post(address, form | right).status_code == 302
 
 
 def test_a_value_that_cannot_be_is_refused_with_its_path(admin: Api, plan: RecoveryPlan) -> None:
     first, second = answer(admin.get(f"/recovery-plans/{plan.pk}"))["waves"]
-    wrong = {Kind.TEXT: "x" * 9999, Kind.FLAG: "yes", Kind.CHOICE: "MAYBE", Kind.MINUTES: "soon"}
+    wrong: dict[Kind, Any] = {Kind.TEXT: "x" * 9999, Kind.FLAG: "yes", Kind.CHOICE: "MAYBE", Kind.MINUTES: "soon"}
+    wrong[Kind.GATE] = {"approvals": 1, "checklist": [""]}
     for path, table in (("", PLAN), ("waves[1].", WAVE)):
         for each in table:
             field = {each.name: wrong[each.kind]}
             body = {"waves": [first, second | field]} if path else field
             refused = refusal(admin.put(f"/recovery-plans/{plan.pk}", body), 400, "VALIDATION_ERROR")
-            assert list(refused["fields"]) == [path + each.name]
+            inner = ".checklist[0]" if each.kind is Kind.GATE else ""
+            assert list(refused["fields"]) == [path + each.name + inner]
 
 
 @pytest.mark.django_db(transaction=True)

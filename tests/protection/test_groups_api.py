@@ -15,8 +15,6 @@ from protection.models import ProtectionGroup, RegionInventory
 from tests.support.api_client import Api, answer, refusal
 from tests.support.stage import Stage
 
-pytestmark = pytest.mark.both
-
 IDS = demo_server_ids()
 UNKNOWN = "s-00000000000000000"
 
@@ -41,6 +39,7 @@ def home_of(host: str) -> str:
     return f"/protection-groups/{pk}"
 
 
+@pytest.mark.both
 def test_it_creates_a_group(admin: Api, simulator: RunningSimulator) -> None:
     response = admin.post("/protection-groups", group(hosts="web-02 web-01") | {"Description": " Front "})
     body = answer(response, 201)
@@ -72,17 +71,20 @@ def test_it_journals_who_from_where(admin: Api, simulator: RunningSimulator) -> 
     assert (entry.actor, entry.address, entry.request_id) == (admin.user.email, "127.0.0.1", response["X-Request-ID"])
 
 
+@pytest.mark.both
 def test_names_are_unique_whatever_their_case_and_form(admin: Api, simulator: RunningSimulator) -> None:
     first = created(admin, name="Straße Café")
     again = admin.post("/protection-groups", group("  STRASSE CAFE\u0301 ", "app-01"))
     assert refusal(again, 409, "PG_NAME_EXISTS")["groupId"] == first["groupId"]
 
 
+@pytest.mark.both
 def test_a_name_is_kept_as_typed(admin: Api, simulator: RunningSimulator) -> None:
     name = '<b>"Ünïcode" &  emoji 🚒</b>'
     assert created(admin, name=name)["groupName"] == name
 
 
+@pytest.mark.both
 def test_a_server_has_one_group(admin: Api, simulator: RunningSimulator) -> None:
     first = created(admin)
     second = admin.post("/protection-groups", group("Other", "app-01 web-02"))
@@ -215,6 +217,7 @@ def test_the_region_stays(admin: Api, simulator: RunningSimulator) -> None:
     answer(admin.put(path, {"region": "us-east-1"}))
 
 
+@pytest.mark.both
 @pytest.mark.parametrize(
     ("headers", "body", "status"),
     [
@@ -240,6 +243,7 @@ def test_a_lost_update_is_refused(
         assert response["ETag"] == '"2"'
 
 
+@pytest.mark.both
 def test_it_deletes_a_group(admin: Api, simulator: RunningSimulator) -> None:
     path = f"/protection-groups/{created(admin)['groupId']}"
     refusal(admin.delete(path, If_Match='"9"'), 412, "VERSION_CONFLICT")
@@ -253,12 +257,14 @@ def test_it_deletes_a_group(admin: Api, simulator: RunningSimulator) -> None:
 # With plans and runs
 
 
+@pytest.mark.both
 def test_a_group_of_a_plan_stays(admin: Api, stage: Stage) -> None:
     plan = stage.plan("web-01 web-02", "app-01")
     plans = refusal(admin.delete(home_of("app-01")), 409, "PG_IN_USE")["plans"]
     assert plans == [{"planId": str(plan.pk), "planName": plan.name, "waveName": "Tier 2", "waveNumber": 1}]
 
 
+@pytest.mark.both
 def test_a_server_of_a_plan_stays_in_its_group(admin: Api, stage: Stage) -> None:
     plan = stage.plan("web-01 web-02", "app-01")
     removal = admin.put(home_of("web-01"), {"sourceServerIds": [IDS["web-02"]]})
@@ -286,6 +292,7 @@ def test_a_group_can_change_after_the_run(admin: Api, stage: Stage) -> None:
     assert answer(admin.put(home_of("web-01"), {"groupName": "After"}))["groupName"] == "After"
 
 
+@pytest.mark.both
 def test_it_filters(admin: Api, simulator: RunningSimulator) -> None:
     created(admin)
     created(admin, name="App", hosts="app-01")

@@ -47,6 +47,16 @@ def test_an_odd_server_keeps_no_other_from_being_read(admin: Api, simulator: Run
     assert [each["code"] for each in told["warnings"]] == ["SERVER_DATA_NOT_KEPT"]
 
 
+def test_a_copy_under_way_says_how_far_it_is(admin: Api, simulator: RunningSimulator) -> None:
+    admin.get("/drs/source-servers?region=us-west-2")
+    first, rescan = (SourceServer.objects.get(name=name) for name in ("artifacts-01", "dwh-02"))
+    assert (first.copied_percent, rescan.copied_percent) == (43, 50)
+    assert first.copy_ends_at is not None
+    assert (first.never_copied, rescan.never_copied) == (True, False)
+    ready = SourceServer.objects.filter(replication_state="CONTINUOUS", copied_percent=None, copy_ends_at=None)
+    assert ready.count() > 10
+
+
 @pytest.mark.field("A22")
 @pytest.mark.parametrize(
     ("scenario", "options", "member", "told", "words"),

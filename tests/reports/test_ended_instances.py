@@ -109,6 +109,9 @@ LIES: list[tuple[Callable[[Json, Sequence[Json]], object], str]] = [
     (lambda report, _: server(report, "app-03").update(launchStatus="TERMINATED"), "app-03 is TERMINATED, the journal"),
     (lambda report, _: server(report, "app-01").update(launchStatus="LAUNCHED"), "app-01 is LAUNCHED, the journal"),
     (lambda report, _: report["cleanup"]["unknownToDrs"].append(instance(report, "app-01")), "DRS lost sight of"),
+    (lambda report, _: report["cleanup"]["replaced"].pop(), "which launch replaced"),
+    (lambda report, _: report["cleanup"]["replaced"][0].update(jobId="drsjob-x"), "which launch replaced"),
+    (lambda report, _: report["cleanup"]["replaced"][0]["instances"].append("i-1"), "which launch replaced i-1"),
     (lambda report, _: report["cleanup"].update(lease=None), "the report of none"),
     (lambda report, _: report["cleanup"]["lease"].update(endsTime=1), "by the journal it ends"),
     (lambda report, _: report["cleanup"]["lease"].update(warnedTime=None), "by the journal it ends"),
@@ -133,6 +136,9 @@ def test_what_became_of_the_instances_follows_from_the_journal(pack: bytes) -> N
     assert shown["accepted"] == [instance(report, "app-01")]
     assert sorted(shown["alreadyGone"]) == sorted([instance(report, "app-02"), instance(report, "web-01")])
     assert [each["recoveryInstanceId"] for each in shown["failed"]] == [instance(report, "app-03")]
+    (replaced,) = shown["replaced"]
+    assert (replaced["instances"], replaced["runNumber"]) == ([instance(report, "web-01")], None)
+    assert replaced["by"] == f"DRS job {replaced['jobId']}, started outside this product"
     lease = shown["lease"]
     assert (lease["hours"], lease["atEnd"], lease["overTime"] - lease["warnedTime"] >= 3600) == (5, "TERMINATE", True)
     for lie, named in LIES:

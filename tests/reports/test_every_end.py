@@ -37,14 +37,14 @@ def packed(stage: Stage, run: Execution) -> tuple[bytes, dict[str, Any]]:
     return made, json.loads(archive.read(made)[REPORT])
 
 
-def ended(stage: Stage, run: Execution, *, step: float = 60, limit: float = 9000) -> Execution:
+def ended(stage: Stage, run: Execution, *, step: float = 150, limit: float = 9000) -> Execution:
     """Wait for the end of a run, and until DRS owes nothing of it."""
     stage.until(run, *END, step=step, limit=limit)
     return known(stage, run)
 
 
 def known(stage: Stage, run: Execution) -> Execution:
-    return stage.wait(lambda: stage.fresh(run).next_step_at is None, run, step=60, limit=20_000)
+    return stage.wait(lambda: stage.fresh(run).next_step_at is None, run, limit=20_000)
 
 
 def cancel(stage: Stage, run: Execution) -> None:

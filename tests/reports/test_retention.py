@@ -26,7 +26,7 @@ from tests.executions.commands.test_hiding import cleaned_up, up
 from tests.executions.terminating.test_outside_changes import round_of_inventory
 from tests.support.stage import Stage
 
-pytestmark = [pytest.mark.both, pytest.mark.filterwarnings("ignore::DeprecationWarning:moto")]
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:moto")
 
 
 def hidden(stage: Stage, hosts: str = "app-01 app-02") -> Execution:
@@ -41,6 +41,7 @@ def archived(run: Execution) -> AuditEntry:
     return AuditEntry.objects.get(verb="execution.archived", subject_id=str(run.pk))
 
 
+@pytest.mark.both
 def test_a_run_goes_after_its_pack_was_written(stage: Stage, tmp_path: Path) -> None:
     run, standing = hidden(stage), up(stage, hosts="web-01")
     days, where = timedelta(days=31), str(tmp_path / "archive")
@@ -56,6 +57,7 @@ def test_a_run_goes_after_its_pack_was_written(stage: Stage, tmp_path: Path) -> 
     assert len(list((tmp_path / "archive").iterdir())) == 1
 
 
+@pytest.mark.both
 def test_nothing_goes_that_could_not_be_written(stage: Stage, tmp_path: Path) -> None:
     run = hidden(stage)
     (tmp_path / "file").write_text("no directory")
@@ -64,6 +66,7 @@ def test_nothing_goes_that_could_not_be_written(stage: Stage, tmp_path: Path) ->
     assert not AuditEntry.objects.filter(verb="execution.archived").exists()
 
 
+@pytest.mark.both
 def test_a_run_whose_clean_up_is_not_proven_or_that_is_not_hidden_stays(stage: Stage, tmp_path: Path) -> None:
     run, later = cleaned_up(stage), timedelta(days=31)
     assert archive_due(stage.clock() + later, 30, str(tmp_path)) == 0

@@ -49,7 +49,7 @@ def test_a_formula_gets_a_quote(before: str, sign: str) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=2_000)
+@settings(max_examples=500)
 @given(texts, texts)
 def test_no_text_begins_a_formula_in_any_locale(one: str, other: str) -> None:
     written = line(one, other, 7)

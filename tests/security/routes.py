@@ -3,15 +3,24 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import date, time
 from typing import Any
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from audit.actor import SYSTEM
 from audit.models import AuditEntry
+from drill_requests import services as drill_requests
 from executions.states import ExecutionStatus
+from findings import services as findings
+from identity.programs import service_tokens
+from identity.scoped.services import give
 from protection.models import ProtectionGroup, SourceServer
+from schedules import services as schedules
+from schedules.services import Wanted
 from tests.console import world
+from tests.identity.scene import client_of_a_program
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,9 @@ def _below(resolver: URLResolver, prefix: str, namespace: str) -> Iterator[Route
             yield Route(f"{namespace}{each.name or ''}", pattern, each.callback)
 
 
+DAILY = Wanted("FREQ=DAILY", date(2026, 1, 1), time(3), "UTC")
+
+
 def furnish() -> dict[str, Any]:
     """A house with something in every room; answers what the parameters of addresses stand for."""
     world.region()
@@ -54,6 +66,16 @@ def furnish() -> dict[str, Any]:
         "subscription_id": subscription.pk,
         "entry_id": AuditEntry.objects.latest("id").pk,
         "server_id": SourceServer.objects.earliest("pk").pk,
+        "token_id": service_tokens.create(actor=SYSTEM, name="nightly", role="viewer", days=1).row.pk,
+        "service_client_id": client_of_a_program().pk,
+        "drill_request_id": drill_requests.ask(actor=SYSTEM, plan_id=plan.pk, reason="It is Tuesday.").pk,
+        "finding_id": findings.file(actor=SYSTEM, wanted=findings.Wanted("Slow", "ann", "LOW"), plan_id=plan.pk).pk,
+        "account_id": "999988887777",
+        "version_number": 1,
+        "chapter": "runbook",
+        "image": "dashboard.png",
+        "schedule_id": schedules.create(actor=SYSTEM, plan_id=plan.pk, wanted=DAILY).pk,
+        "role_id": give(actor=SYSTEM, group="Payments", role="viewer", label="app=payments").pk,
     }
 
 

@@ -28,6 +28,7 @@ SAMPLES = {
     "AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG": "wJalrXUtnFEMI",
     "aws_session_token='FwoGZXIvYXdzE'": "FwoGZXIvYXdzE",
     "GET /oidc/callback?code=4uthc0de&state=st4te HTTP/1.1": "4uthc0de",
+    f"sent drsorch_{'T0kenOfAProgram' * 3}"[:57]: "T0kenOfAProgram",
     "csrfmiddlewaretoken=abcdefgh12345678": "abcdefgh12345678",
     f"the key is {SECRET}!": SECRET,
 }

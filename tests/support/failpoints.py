@@ -103,7 +103,7 @@ def main(point: str, signal_name: str = "SIGKILL") -> None:
     else:
         role, event = EVENTS[point]
         # First of all, so that the freeze comes before the check that it is to test.
-        client._boto("us-east-1", role).meta.events.register_first(event, lambda **_: hit())
+        client._boto("us-east-1", "", role).meta.events.register_first(event, lambda **_: hit())
     sweep = Sweep()
     end = time.monotonic() + 30
     while time.monotonic() < end:

@@ -4,7 +4,7 @@ Only where DRS still tells that; what a test changes at the simulator before it 
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from django.db.models import DateTimeField, Model
@@ -40,7 +40,7 @@ def read(simulator: RunningSimulator, region: str) -> None:
         read_region(region)
     elif region in _read:
         known = _read[region]
-        later = db_clock() - known.row.tried_at
+        later = db_clock() - _newest(known.row)
         SourceServer.objects.bulk_create([_copy(each, later) for each in known.servers])
         RegionInventory.objects.filter(region=region).delete()
         RegionInventory.objects.bulk_create([_copy(known.row, later)])
@@ -50,12 +50,18 @@ def read(simulator: RunningSimulator, region: str) -> None:
         _read[region] = Region(servers, RegionInventory.objects.get(region=region))
 
 
+def _newest(row: RegionInventory) -> datetime:
+    """The last of its times: none of a copy may lie in the future, or what is read next is not the newest."""
+    return max(each for each in (row.tried_at, row.as_of, row.instances_as_of) if each is not None)
+
+
 def _copy(row: Row, later: timedelta) -> Row:
     """The same, with all of its times so much later."""
     values = {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
     for field in row._meta.concrete_fields:
         if isinstance(field, DateTimeField) and values[field.attname] is not None:
             values[field.attname] += later
+    values.pop("id", None)  # the database's own counting
     return type(row)(**values)
 
 

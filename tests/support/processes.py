@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +16,7 @@ from pathlib import Path
 from django.db import connection
 from django.db.models import F
 
+from audit.models import AuditEntry
 from contract.clock import db_clock
 from executions.models import Execution, LaunchJob, Place, WaveRun
 
@@ -201,3 +202,22 @@ def story(run: Execution) -> str:
     ]
     places = list(Place.objects.values_list("next_poll_at", "jobs_running", "quota_jobs", "error"))
     return f"{run.status}, held {run.claim}, due in {due and due - now}, {run.aws_error!r}, {told}, {places}"
+
+
+def story_of_launch(pk: str, done: Mapping[str, int]) -> str:
+    """What became of a launch that was not sent, or whose DRS job nobody knows."""
+    job = LaunchJob.objects.select_related("wave__execution").filter(pk=pk).first()
+    if job is None:
+        return f"{pk}: no launch of ours, sent {done.get(pk, 0)} times"
+    wave, run = job.wave, job.wave.execution
+    servers = list(wave.servers.values_list("launch_status", "error_code", "error"))
+    return (
+        f"{pk}: sent {done.get(pk, 0)} times, {job.status} {job.refused_as or job.job_id}, made {job.created_at},"
+        f" wave {wave.status} {wave.error_code} {wave.status_message!r}, run {run.status} {run.error_code}, {servers}"
+    )
+
+
+def taken_by_servers() -> set[str]:
+    """Launches whose job was known by its servers alone."""
+    entries = AuditEntry.objects.filter(verb="launch.adopted", detail__foundBy="servers")
+    return set(entries.values_list("detail__launch", flat=True))

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from audit.actor import SYSTEM
 from audit.journal import record
+from identity.programs.principals import is_service
 from identity.tokens import make_token
 
 HOURS_MAX = 24 * 366
@@ -30,6 +31,8 @@ class Command(BaseCommand):
         user = User.objects.filter(username=options["user"], is_active=True).first()
         if user is None:
             raise CommandError(f"There is no active user {options['user']!r}. Make one: manage.py createsuperuser")
+        if is_service(user):
+            raise CommandError(f"{user.get_username()} is a program. It has tokens of its own: manage.py service_token")
         record(
             SYSTEM,
             "token.create",

@@ -19,7 +19,7 @@ from audit.journal import record
 from contract.errors import DomainError
 from contract.names import visible
 from executions.codes.ours import Code
-from executions.commands import control
+from executions.commands import control, gates
 from executions.models import Execution
 from executions.states import Kind
 from plans.models import RecoveryPlan
@@ -32,6 +32,7 @@ ACTIONS: dict[str, Callable[[Actor, uuid.UUID, str], Execution]] = {
     ),
     "pause": lambda actor, key, reason: control.pause(actor=actor, execution_id=key, comment=reason),
     "resume": lambda actor, key, reason: control.resume(actor=actor, execution_id=key, comment=reason),
+    "pass-gate": lambda actor, key, reason: gates.break_glass(actor=actor, execution_id=key, reason=reason),
     "cancel": lambda actor, key, reason: control.cancel(actor=actor, execution_id=key, comment=reason),
 }
 

@@ -6,6 +6,7 @@ Running it again keeps everything; only what is missing is made.
 import logging
 import secrets
 import uuid
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -14,6 +15,9 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
+from accounts import services as accounts
+from accounts.models import Account
+from accounts.services import Wanted
 from audit.actor import SYSTEM
 from contract.names import name_key
 from drs.errors import DrsError
@@ -34,8 +38,9 @@ class Tier(NamedTuple):
     pause_before: bool = False
 
 
+EAST = "us-east-1"
 PLANS: dict[tuple[str, str], Sequence[Tier]] = {
-    ("3-Tier Application Recovery", "us-east-1"): (
+    ("3-Tier Application Recovery", EAST): (
         Tier("Payments databases", "Database Tier", "db-primary-01 db-replica-01"),
         Tier("Payments application", "Application Tier", "app-01 app-02 app-03"),
         Tier("Payments web", "Web Tier", "web-01 web-02", pause_before=True),
@@ -49,8 +54,17 @@ PLANS: dict[tuple[str, str], Sequence[Tier]] = {
 }
 
 
+# What the simulator's fleet of two accounts has beside our own.
+SECOND = "444455556666"
+SECOND_IS = Wanted("Branch offices", f"arn:aws:iam::{SECOND}:role/drsorch-target", "drsorch-demo", [EAST])
+OF_BOTH = ("Payments, both accounts", "web-01 web-02")
+
+
 class Command(BaseCommand):
     help = "Prepares a demonstration on the simulated DRS: database, administrator, groups and plans."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--accounts", type=int, choices=[1, 2], default=1, help="that the simulator's fleet has")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.AWS_ENDPOINT_URL_DRS:
@@ -65,7 +79,24 @@ class Command(BaseCommand):
             raise CommandError(f"The simulator does not answer: {error}") from error
         for (plan, region), tiers in PLANS.items():
             self._plan(plan, region, tiers)
+        if options["accounts"] == 2:
+            self._second_account()
         self._administrator()
+
+    def _second_account(self) -> None:
+        """Another account, which is entered by a role, and a plan with one wave over both."""
+        if not Account.objects.filter(pk=SECOND).exists():
+            accounts.create(actor=SYSTEM, account_id=SECOND, wanted=SECOND_IS)
+        name, hostnames = OF_BOTH
+        if RecoveryPlan.objects.filter(name_key=name_key(name)).exists():
+            return
+        read_region(EAST, SECOND)
+        theirs = SourceServer.objects.filter(account_id=SECOND, hostname__in=hostnames.split())
+        ids = list(theirs.order_by("hostname").values_list("pk", flat=True))
+        group = create_group(actor=SYSTEM, name="Branch web", region=EAST, source_server_ids=ids, account_id=SECOND)
+        ours = ProtectionGroup.objects.get(name_key=name_key("Payments web"))
+        members = [*_servers(PLANS["3-Tier Application Recovery", EAST][2], EAST), *ids]
+        create_plan(actor=SYSTEM, name=name, waves=[WaveSpec("Web Tier", [ours.pk, group.pk], members)])
 
     def _administrator(self) -> None:
         user, created = get_user_model().objects.get_or_create(
@@ -104,5 +135,6 @@ class Command(BaseCommand):
 
 
 def _servers(tier: Tier, region: str) -> list[str]:
-    ids = dict(SourceServer.objects.filter(region=region).values_list("hostname", "source_server_id"))
+    ours = SourceServer.objects.filter(region=region).read_by("")
+    ids = dict(ours.values_list("hostname", "source_server_id"))
     return [ids[hostname] for hostname in tier.hostnames.split()]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, assert_never
 from contract.clock import utc
 from contract.plurals import counted
 from contract.status import Tone
+from executions.console.live_page.after_the_end import left_by_earlier_attempts
+from executions.runs.gates.given import at_gate
 from executions.states import ExecutionStatus, WaveStatus
 
 if TYPE_CHECKING:
@@ -29,7 +31,26 @@ class Banner:
 def banner_of(live: "Live") -> Banner:
     """What is to be said of a run as it stands, trouble before anything else."""
     told = _dry_run(live) if live.execution.dry_run else _of_state(live)
+    if _missed_target(live):
+        told = replace(told, tone=_worse(told.tone))
+    if live.behind:
+        told = replace(told, tone=_worse(told.tone), after=f"{live.behind} {told.after}".rstrip())
+    if live.left_by_cleanup:
+        told = replace(told, tone=Tone.DANGER, after=f"{live.left_by_cleanup} {told.after}".rstrip())
     return replace(told, tone=Tone.DANGER, after=f"{live.trouble} {told.after}") if live.trouble else told
+
+
+def _missed_target(live: "Live") -> bool:
+    """Whether the last server of a run that is over was up too late; the bar below says by how much."""
+    run = live.execution
+    if run.dry_run or not run.rto_minutes or not live.state.is_final or live.last_up is None:
+        return False
+    return (live.last_up - run.measured_from).total_seconds() > 60 * run.rto_minutes
+
+
+def _worse(tone: Tone) -> Tone:
+    """Of a run with something that is not as it should be: nothing green stands above it."""
+    return Tone.PARTIAL if tone is Tone.SUCCESS else tone
 
 
 def _pending(live: "Live") -> Banner:
@@ -107,7 +128,10 @@ def _paused(live: "Live") -> Banner:
     if wave is None:
         return Banner(Tone.ATTENTION, "Paused.")
     before = next((each for each in reversed(live.waves) if each.run.ended_at and each.number < wave.number), None)
-    asked = wave.run.status_message or "Resume when the launched servers pass your checks."
+    at = at_gate(live.execution)
+    asks_more = at is not None and not at.gate.is_plain
+    usual = "The gate below says what is asked." if asks_more else "Resume when the launched servers pass your checks."
+    asked = wave.run.status_message or usual
     if before is None:
         return Banner(Tone.ATTENTION, f"Paused before {wave.title}.", after=asked)
     finished = f"Wave {before.number} {'failed' if before.run.state is WaveStatus.FAILED else 'finished'}"
@@ -122,9 +146,24 @@ def _cancelling(live: "Live") -> Banner:
 
 def _instances(live: "Live") -> str:
     """What is left behind: of a drill instances that cost money, of a recovery production."""
+    return f"{_own_instances(live)} {left_by_earlier_attempts(live.execution)}".strip()
+
+
+def _being_terminated(ending: int, left: int) -> str:
+    """While a clean-up is under way: what it ends, and what nobody has asked for yet."""
+    rest = (
+        f" {counted(left, 'more instance')} may run and {'is' if left == 1 else 'are'} not part of it." if left else ""
+    )
+    cost = "it costs" if ending == 1 else "they cost"
+    return f"{counted(ending, 'instance')} being terminated; {cost} money until AWS has done it.{rest}"
+
+
+def _own_instances(live: "Live") -> str:
     short = f"{counted(live.not_usable, 'instance')} not up as the wave asks may still run and cost money."
     if not live.up:
-        return short if live.not_usable else "None of its instances is running."
+        return short if live.not_usable else f"None of its instances is running{_replaced(live)}."
+    if ending := live.up + live.not_usable - live.standing:
+        return _being_terminated(ending, live.standing)
     up = live.up - live.unknown_to_drs - live.stopped
     said = [short] if live.not_usable else []
     if live.stopped:
@@ -143,13 +182,46 @@ def _instances(live: "Live") -> str:
     return f"{counted(up, 'instance')} still running and costing money until terminated. {unknown}".rstrip()
 
 
+def _replaced(live: "Live") -> str:
+    """By which later launches they ended: nobody has to look for who terminated them."""
+    told = live.termination.replaced if live.termination else []
+    by = [f"{each.by} replaced {_of_them(len(each.instances), live.launched)}" for each in told]
+    return f": {', '.join(by)}" if by else ""
+
+
+def _of_them(count: int, launched: int) -> str:
+    return ("them" if count > 1 else "it") if count == launched else f"{count} of them"
+
+
+def _all_launched(live: "Live") -> str:
+    """A later attempt launches what was left, and is not the whole plan."""
+    found = live.in_all
+    if found is None:
+        return f"All {counted(live.total, 'server')} launched."
+    left = f"This attempt launched {_what_was_left(live.total)}"
+    if found.launched == found.total:
+        return f"{left}: all {counted(found.total, 'server')} of the run launched."
+    return f"{left}: {found.launched} of {counted(found.total, 'server')} of the run launched."
+
+
+def _what_was_left(count: int) -> str:
+    return "the server that was left" if count == 1 else f"all {count} servers that were left"
+
+
+def _after(live: "Live") -> str:
+    """What stands, and, of a later attempt that fell short, what all have launched together."""
+    found = live.in_all
+    together = f"All attempts together launched {found.launched} of {counted(found.total, 'server')}. " if found else ""
+    return f"{together}{_instances(live)}"
+
+
 def _completed(live: "Live") -> Banner:
     if live.left_out:
         title = f"Completed, {live.left_out} left out: {live.launched} of {counted(live.total, 'server')} launched."
-        return Banner(Tone.PARTIAL, title, before="Finished", at=live.execution.ended_at, after=_instances(live))
+        return Banner(Tone.PARTIAL, title, before="Finished", at=live.execution.ended_at, after=_after(live))
     return Banner(
         Tone.SUCCESS,
-        f"All {counted(live.total, 'server')} launched.",
+        _all_launched(live),
         before="Finished",
         at=live.execution.ended_at,
         after=_instances(live),
@@ -159,7 +231,7 @@ def _completed(live: "Live") -> Banner:
 def _partial(live: "Live") -> Banner:
     coming = f", AWS may still launch {live.unknown}" if live.unknown else ""
     title = f"{live.launched} of {counted(live.total, 'server')} launched, {live.failed} failed{coming}."
-    return Banner(Tone.PARTIAL, title, before="Ended", at=live.execution.ended_at, after=_instances(live))
+    return Banner(Tone.PARTIAL, title, before="Ended", at=live.execution.ended_at, after=_after(live))
 
 
 def _failed(live: "Live") -> Banner:
@@ -170,9 +242,8 @@ def _failed(live: "Live") -> Banner:
         title = (
             f"Failed: {live.launched} of {live.total} launched." if live.launched else "Failed: no server was launched."
         )
-    left = f"{_instances(live)} " if live.up or live.not_usable else ""
-    after = f"{left}The reasons are below. Fix them, then try again or start the plan again."
-    return Banner(Tone.DANGER, title, before="Ended", at=live.execution.ended_at, after=after)
+    left = f"{_after(live)} " if live.up or live.not_usable or live.in_all else ""
+    return Banner(Tone.DANGER, title, before="Ended", at=live.execution.ended_at, after=f"{left}The reasons are below.")
 
 
 def _cancelled(live: "Live") -> Banner:

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 
 from audit.models import AuditEntry
 from contract.plurals import counted
+from contract.storage.prepared import Asked
 from executions.models import Execution, JobEvent, ServerRun
 from executions.states import ExecutionStatus
 from executions.terminating.cleanup_proof import sentences
@@ -65,11 +66,20 @@ VERBS = {
     "execution.pause_expired": "The pause {place} expired",
     "execution.resume": "Resumed {place}",
     "execution.cancel": "Cancel requested",
+    "gate.approved": "Approved {place}",
+    "gate.declined": "Declined {place}: {reason}",
+    "gate.lapsed": "Approvals {place} lapsed ({approvers})",
+    "gate.reminded": "Reminded of the gate {place}",
+    "gate.broken": "Break-glass: gate {place} passed without what it asks for: {reason}",
     "execution.abandon": "Gave up waiting for AWS",
     "execution.stalled": "AWS has told nothing of the run for three polls",
     "execution.heard_of": "AWS tells of the run again",
     "execution.ended": "Run ended: {ending}",
     "execution.evidence": "Evidence pack created",
+    "execution.signed_off": "Signed off, having looked at: {looked_at}",
+    "finding.filed": "Finding filed, for {owner}: {finding}",
+    "finding.changed": "Finding changed, for {owner}: {finding}",
+    "finding.closed": "Finding closed{closed}",
     "execution.restored": "Restored from a backup, checking AWS for launches made since",
     "execution.recounted": "AWS was checked for launches made since the backup",
     "execution.terminate": "Termination of {instances} requested",
@@ -87,6 +97,7 @@ VERBS = {
     "launch.news": "AWS reported more about the launch of {wave} in {region}",
     "launch.ended": "The launch of {wave} in {region} is fully recorded",
     "launch.doubled": "One launch has two DRS jobs ({jobs}): tell an administrator",
+    "wave.started": "{wave} begins to launch",
     "wave.completed": "{wave} completed",
     "wave.failed": "{wave} failed",
     "wave.skipped": "{wave} skipped",
@@ -125,6 +136,7 @@ EXPLAINED = {
     "wave.failed",
     "wave.skipped",
     "server.excluded",
+    "gate.lapsed",
     "terminate.refused",
     "terminate.split",
     "terminate.waits",
@@ -136,6 +148,8 @@ BAD = {
     "launch.replaces",
     "launch.unchecked",
     "launch.doubled",
+    "gate.broken",
+    "gate.declined",
     "wave.failed",
     "terminate.refused",
     "terminate.unknown",
@@ -166,7 +180,12 @@ def feed(execution: Execution) -> list[Line]:
 
 def entries(execution: Execution) -> QuerySet[AuditEntry]:
     """What the journal says of a run, refused attempts left out."""
-    return AuditEntry.objects.filter(subject_kind="execution", subject_id=str(execution.pk), refused=False)
+    return entries_of(str(execution.pk))
+
+
+def entries_of(execution_id: str | Asked) -> QuerySet[AuditEntry]:
+    """The same by its key."""
+    return AuditEntry.objects.filter(subject_kind="execution", subject_id=execution_id, refused=False)
 
 
 def _events(execution: Execution) -> list[Line]:
@@ -202,6 +221,11 @@ def journal_line(entry: AuditEntry) -> Line:
     return Line(entry.at, text[:1].upper() + text[1:], who, code or entry.detail.get("jobId", ""), bad)
 
 
+def told_in_journal(entry: AuditEntry) -> str:
+    """The sentence of an entry about a run for the page of the journal; empty where there is none of its own."""
+    return journal_line(entry).text if entry.verb in VERBS else ""
+
+
 def _facts(entry: AuditEntry) -> dict[str, Any]:
     detail = entry.detail
     servers = detail.get("servers")  # a list of ids where some are left out, a count when a run is tried again
@@ -212,6 +236,12 @@ def _facts(entry: AuditEntry) -> dict[str, Any]:
     return {
         "wave": _waves([number for number in numbers if isinstance(number, int)]),
         "place": _place(detail),
+        "reason": detail.get("reason", ""),
+        "looked_at": detail.get("lookedAt", ""),
+        "owner": detail.get("owner", ""),
+        "finding": detail.get("text", ""),
+        "closed": f": {detail['reason']}" if detail.get("reason") else " by a later run",
+        "approvers": ", ".join(detail.get("approvers") or []),
         "hostname": detail.get("hostname", "a server"),
         "number": detail.get("attempt"),
         "count": counted(0 if isinstance(servers, list) else servers or 0, "server"),

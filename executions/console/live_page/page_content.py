@@ -7,26 +7,29 @@ from functools import cached_property
 from django.utils import timezone
 
 from contract.clock import moment
-from drs import errors
-from executions.console.live_page.after_the_end import last_up, late_text
+from executions.console.live_page.after_the_end import InAll, last_up, late_text, launched_in_all
+from executions.console.live_page.announcement import announcement
 from executions.console.live_page.banners import Banner, banner_of
+from executions.console.live_page.old_data import OldData, in_banner, old_data
 from executions.console.live_page.problems import Problem, problems_of
+from executions.console.live_page.silence import Silence
+from executions.console.live_page.wave_bar import Segment, segments
 from executions.measuring.forecast import ShownForecast, current_forecast
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.querysets import STANDING, is_split
-from executions.runs.account_check import is_elsewhere, without_call
+from executions.runs.allowed.terminable_instances import terminable_counts
+from executions.runs.attempts import attempts_of
 from executions.runs.current_wave import current_wave, shown_wave, waiting_wave
 from executions.runs.failures import WaveFailures, failures_of
 from executions.runs.server_counts import Progress, Tally, progress_of
-from executions.runs.silence.unresponsive_regions import is_unsaved
 from executions.states import ExecutionStatus, LaunchStatus, Phase, TerminationStatus, WaveStatus
 from executions.terminating.cleanup_proof import sentences
 from executions.terminating.instances import earlier_instances
+from executions.terminating.outcome import TerminationResult, result
+from plans.gates import words
 
 # Runs of up to this many servers show finished waves open: everything fits on a screen.
 SMALL_RUN = 20
-# AWS answers, and says no: waiting does not help.
-REFUSED = (errors.Trouble.ACCESS_DENIED, errors.Trouble.CREDENTIALS)
 
 
 @dataclass
@@ -48,6 +51,11 @@ class WaveCard:
         return self.run.pause_before or self.run.paused_at is not None or self.pause_asked
 
     @property
+    def gate_words(self) -> str:
+        """What its gate asks for; empty for a mere pause."""
+        return words(self.run.gate) if self.run.gate else ""
+
+    @property
     def number(self) -> int:
         return self.run.number + 1
 
@@ -58,6 +66,11 @@ class WaveCard:
     @property
     def total(self) -> int:
         return self.tally.total()
+
+    @property
+    def is_nothing_left(self) -> bool:
+        """Whether a later attempt had nothing to launch in it, and counts it as complete."""
+        return not self.total and self.run.state is WaveStatus.COMPLETED
 
     @cached_property
     def up(self) -> int:
@@ -87,6 +100,11 @@ class WaveCard:
         return self.tally.percent
 
     @property
+    def segments(self) -> list[Segment]:
+        """The bar of its servers; a dry run launches none."""
+        return segments(self.tally) if self.has_begun and not self.is_dry_run else []
+
+    @property
     def state(self) -> WaveStatus:
         return self.run.state
 
@@ -103,6 +121,7 @@ class WaveCard:
         """Whether the servers show at first, or why it waits; a person's own choice is kept by console.js."""
         state = self.run.state
         is_told = not state.is_final and (bool(self.run.status_message) or self.waits_until is not None)
+        is_told = is_told or self.is_nothing_left
         return state.has_begun or state is WaveStatus.FAILED or is_told or (self.has_begun and self.small_run)
 
     @property
@@ -127,7 +146,7 @@ class WaveCard:
         return ", ".join(str(number + 1) for number in self.run.depends_on)
 
 
-class Live:
+class Live(Silence):
     """A run as its page shows it: its own row, its waves and their jobs, and what is counted of their servers."""
 
     def __init__(
@@ -151,6 +170,7 @@ class Live:
         # Of those that are up: DRS does not list their instances any more, which may run on in EC2.
         self.unknown_to_drs = sum(progress.unknown.get(run.pk, 0) for run in runs)
         self.stopped = sum(progress.stopped.get(run.pk, 0) for run in runs)
+        self._behind = sum(progress.behind.get(run.pk, 0) for run in runs)
         small = sum(progress.tallies[run.pk].total() for run in runs) <= SMALL_RUN
         self.waves = [
             WaveCard(
@@ -213,6 +233,34 @@ class Live:
         """When the last server was up, of a run that is over."""
         return last_up(self.execution)
 
+    @cached_property
+    def in_all(self) -> InAll | None:
+        """Of a later attempt: what it has launched together with those before it."""
+        return launched_in_all(self.execution)
+
+    @cached_property
+    def attempts(self) -> list[Execution]:
+        """Every attempt at the run, where there may be more than this."""
+        return attempts_of(self.execution) if self.execution.attempt > 1 or self.state.fell_short else []
+
+    @property
+    def later_attempt(self) -> Execution | None:
+        """The last one of those that came after it."""
+        last = self.attempts[-1] if self.attempts else self.execution
+        return last if last.attempt > self.execution.attempt else None
+
+    @cached_property
+    def standing(self) -> int:
+        """Instances that can be asked to be terminated: of some that may have been done already."""
+        if self.cleanup is not TerminationStatus.IN_PROGRESS:
+            return self.up + self.not_usable
+        return terminable_counts([self.execution]).get(self.execution.pk, 0)
+
+    @property
+    def is_read_next(self) -> bool:
+        """Whether only its report is left to read: nothing of it costs money, and no attempt came later."""
+        return self.later_attempt is None and (self.is_recovery or not self.standing)
+
     @property
     def is_over(self) -> bool:
         """Whether nothing of the run moves any more: its clean-up is over and was looked at, and DRS owes no news."""
@@ -249,6 +297,22 @@ class Live:
     @property
     def cleanup(self) -> TerminationStatus:
         return TerminationStatus.of(self.execution.termination_status)
+
+    @cached_property
+    def termination(self) -> TerminationResult | None:
+        """What became of the instances of a run that is over."""
+        return result(self.execution) if self.state.is_final else None
+
+    @property
+    def left_by_cleanup(self) -> str:
+        """What a clean-up did not end, and why not, for the sentence on top; empty when it did all."""
+        failed = (
+            self.termination.failed if self.termination and self.cleanup is not TerminationStatus.NOT_STARTED else ()
+        )
+        if not failed:
+            return ""
+        more = f" {len(failed) - 1} more below." if len(failed) > 1 else ""
+        return f"{failed[0].name} was not terminated: {failed[0].message}{more}"
 
     @property
     def waves_complete(self) -> int:
@@ -294,75 +358,33 @@ class Live:
         return banner_of(self)
 
     @property
-    def is_refused(self) -> bool:
-        """Whether AWS says no, and does not only keep silent. `aws_error` is the text of a DrsError."""
-        return any(errors.BY_CODE.get(part) in REFUSED for part in self.execution.aws_error.split(": "))
-
-    @property
-    def is_unsaved(self) -> bool:
-        """Whether AWS answers, but the answer cannot be saved."""
-        return is_unsaved(self.execution.aws_error)
-
-    @property
-    def is_elsewhere(self) -> bool:
-        """Whether AWS is not asked, because the credentials are of another account than the run's servers."""
-        return is_elsewhere(self.execution.aws_error)
-
-    @property
-    def aws_words(self) -> str:
-        """Why the run waits for AWS: AWS's words, or ours where AWS is not to blame."""
-        if self.is_elsewhere:
-            return without_call(self.execution.aws_error)
-        return self.execution.aws_error if self.is_unsaved else f"AWS: {self.execution.aws_error}"
-
-    @property
-    def silent_since(self) -> datetime | None:
-        """Since when AWS has not answered, or has told nothing of this run."""
-        return self.execution.failing_since or self.execution.stalled_since
-
-    @property
-    def silence(self) -> str:
-        if self.execution.failing_since is None:
-            return "Stalled: AWS answers, but has not shown this run's job since"
-        if self.is_elsewhere:
-            return "The engine's AWS credentials have been for another account since"
-        if self.is_unsaved:
-            return "AWS answers, but the answer cannot be saved, since"
-        return "AWS has refused requests since" if self.is_refused else "AWS has not answered since"
-
-    @property
-    def trouble(self) -> str:
-        """Why a run that is not over cannot be relied on to go on; empty when all is well."""
-        if self.state.is_final:
-            return ""
-        if not self.engine_alive:
-            return "No engine is running, so this run does not advance."
-        if self.silent_since is None:
-            return ""
-        if self.is_unsaved:
-            return "Tell an administrator: the cause is in the engine's log."
-        if self.is_elsewhere:
-            return "An administrator must give the engine credentials for this run's account."
-        return "An administrator must fix the permissions." if self.is_refused else "Its current state is not known."
-
-    @property
     def announcement(self) -> str:
-        """What a screen reader is told, once each time it changes: states, not counts."""
-        wave = self.current
-        where = f" Wave {wave.number}, {wave.run.name}: {wave.run.state.label}." if wave else ""
-        name = f"{self.execution.purpose.label} of {self.execution.plan_name}"
-        return f"{name}: {self.state.label}.{where} {self.trouble}".rstrip()
+        return announcement(self)
 
     @cached_property
     def data_of(self) -> datetime | None:
-        """When AWS last answered for this run."""
-        return max((job.seen_at for wave in self.waves for job in wave.jobs if job.seen_at), default=None)
+        """When AWS last answered for this run, or for its clean-up."""
+        told = [job.seen_at for wave in self.waves for job in wave.jobs if job.seen_at]
+        if self.cleanup is TerminationStatus.IN_PROGRESS:
+            told += filter(None, self.execution.terminations.values_list("seen_at", flat=True))
+        return max(told, default=None)
 
     @cached_property
     def problems(self) -> list[Problem]:
         """What went wrong; of a real run with what each reason means and what to try, said once."""
         waves = [WaveFailures(wave.run, wave.jobs, wave.failures) for wave in self.waves]
-        return problems_of(failures_of(self.execution, waves), advised=not self.execution.dry_run)
+        found = problems_of(failures_of(self.execution, waves), advised=not self.execution.dry_run)
+        return found + [Problem([each.hostname], each.wave, each.text) for each in self.old_data]
+
+    @cached_property
+    def old_data(self) -> list[OldData]:
+        """Servers that came up with an earlier snapshot."""
+        return old_data(self.execution) if self._behind else []
+
+    @property
+    def behind(self) -> str:
+        """That some run on older data, for the sentence on top; empty when none does."""
+        return in_banner(self.old_data)
 
     def pause_ahead(self, after: WaveCard | None) -> str:
         """What comes behind a wave, for the sentence "Next: …"."""

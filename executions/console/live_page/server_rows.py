@@ -8,13 +8,16 @@ is sent again when, and only when, something that it shows is another. Where tha
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
+from threading import Lock
+from typing import Any, NamedTuple
 
 from django.core.cache import cache
 from django.db.models import Case, Q, QuerySet, Value, When
 from django.template.loader import render_to_string
 
+from contract.storage.prepared import Asked, Prepared
 from executions.console.live_page.page_content import Live, WaveCard
 from executions.models import ServerRun
 from executions.states import LaunchStatus
@@ -24,7 +27,7 @@ ROWS_AT_FIRST = 50  # of all waves of a page
 ASKED_AT_MOST = 100_000
 KEPT_SECONDS = 3600
 COLUMNS = ["id", *(each.attname for each in ServerRun._meta.concrete_fields if not each.primary_key)]
-WAVE = COLUMNS.index("wave_id")
+ID, WAVE = COLUMNS.index("id"), COLUMNS.index("wave_id")
 Row = tuple[Any, ...]  # the values of COLUMNS
 TOKEN = re.compile(r"([0-9]{1,5})\.([0-9]{1,6})\.([0-9]{1,9})\.([0-9a-f]{16})")
 EXCEPTIONS_FIRST = Case(
@@ -67,11 +70,14 @@ class ServerRows:
         """`read` are the rows of a wave that has no more than `most`, if somebody has them."""
         self.wave = wave
         self.most = _bounded(most or MOST)
-        found: Iterable[Row] = _rows([wave])[: self.most] if read is None else read
-        self._rows = {row[0]: row for row in found}
         # Beside its own columns a row shows these of its wave.
         shared = (wave.is_dry_run, wave.is_steerable, wave.run.started_at, wave.run.ended_at)
-        self._digests = {pk: _digest(row, shared) for pk, row in self._rows.items()}
+        if read is not None:
+            found = [_Digested.of(row, shared) for row in read]
+        else:
+            found = KNOWN.rows(wave.run.pk, self.most, shared)
+        self._rows = {each.row[0]: each.row for each in found}
+        self._digests = {each.row[0]: each.digest for each in found}
         digest = _digest(wave.run.pk, self.most, wave.total, *self._digests.items())
         self.token = Token(wave.run.number, self.most, revision, digest)
 
@@ -100,6 +106,50 @@ class ServerRows:
         return [_server(self._rows[pk]) for pk, digest in self._digests.items() if known[pk] != digest]
 
 
+class _Digested(NamedTuple):
+    """A row, and the digest of all that it shows."""
+
+    row: Row
+    digest: str
+
+    @classmethod
+    def of(cls, row: Row, shared: Row) -> "_Digested":
+        return cls(row, _digest(row, shared))
+
+
+class KnownRows:
+    """The rows of waves as this process read them last. Each time all are asked for, and what the database gives is
+    compared as it comes; only what is another is read into Python's values, and digested."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._lock = most, Lock()
+        self._waves: dict[tuple[int, int], tuple[Row, dict[int, tuple[Row, _Digested]]]] = {}
+
+    def rows(self, wave: int, most: int, shared: Row) -> list[_Digested]:
+        given, read = _first(most).unread(wave=wave)
+        before, known = self._waves.get((wave, most), (None, {}))
+        if before != shared:
+            known = {}
+        now = dict[int, tuple[Row, _Digested]]()
+        for each in given:
+            same = known.get(each[ID])
+            now[each[ID]] = same if same and same[0] == each else (each, _Digested.of(read(each), shared))
+        self._keep((wave, most), shared, now)
+        return [digested for _, digested in now.values()]
+
+    def _keep(self, key: tuple[int, int], shared: Row, now: dict[int, tuple[Row, _Digested]]) -> None:
+        """Of several threads one wins; what each has is right."""
+        with self._lock:
+            self._waves.pop(key, None)
+            if sum(len(rows) for _, rows in self._waves.values()) + len(now) > self._most:
+                self._waves = {}
+            if len(now) <= self._most:
+                self._waves[key] = shared, now
+
+
+KNOWN = KnownRows(most=5_000)
+
+
 def rows_since(wave: WaveCard, revision: int, seen: Token) -> str:
     """What a page that shows `seen` is sent of that wave: the rows that changed, or all if nobody knows any more which
     it has; and what it has then."""
@@ -118,9 +168,14 @@ def _told(token: Token, before: Token) -> str:
     return render_to_string("executions/_known.html", {"token": token, "before": before})
 
 
-def _rows(waves: Iterable[WaveCard]) -> QuerySet[ServerRun, Row]:
-    keys = [wave.run.pk for wave in waves]
-    return ServerRun.objects.filter(wave__in=keys).order_by(EXCEPTIONS_FIRST, "position").values_list(*COLUMNS)
+def _rows(**of: Any) -> QuerySet[ServerRun, Row]:
+    return ServerRun.objects.filter(**of).order_by(EXCEPTIONS_FIRST, "position").values_list(*COLUMNS)
+
+
+@lru_cache(maxsize=16)
+def _first(most: int) -> Prepared[ServerRun]:
+    """So many rows of one wave: as many as a page shows, or somebody has asked for."""
+    return Prepared(lambda: _rows(wave=Asked(ServerRun, "wave"))[:most])
 
 
 def _server(row: Row) -> ServerRun:
@@ -141,7 +196,7 @@ def rows_at_first(live: Live, wanted: int | None, most: int | None) -> list[tupl
             left -= wave.total
             few.append(wave)
     by_wave: dict[int, list[Row]] = {wave.run.pk: [] for wave in few}
-    for row in _rows(few):
+    for row in _rows(wave__in=list(by_wave)):
         by_wave[row[WAVE]].append(row)
     revision = live.execution.revision
     found = {wave.run.number: ServerRows(wave, revision, read=by_wave[wave.run.pk]).shown() for wave in few}

@@ -9,10 +9,13 @@ from django.db.models import Min
 
 from contract.status import Tone
 from executions.console.live_page.page_content import Live, WaveCard
-from executions.models import Execution, JobEvent
+from executions.measuring.last_servers import last_servers
+from executions.measuring.rta_rpa import Part, part_of, server_path
+from executions.models import JobEvent
 from executions.states import Phase, phase_after
 
 ROW_HEIGHT = 34
+Stretch = tuple[Part, datetime, datetime | None]
 WAIT_WORTH_SHOWING = timedelta(seconds=20)
 
 
@@ -72,7 +75,7 @@ class Timeline:
         self.end = max(live.execution.ended_at or now, self.start + timedelta(seconds=1))
         self.is_over = live.execution.ended_at is not None
         self.is_dry_run = live.execution.dry_run
-        phases = _phases(live.execution)
+        phases = _phases(live)
         self.rows: list[Row] = []
         before = self.start
         for wave in live.waves:
@@ -86,12 +89,11 @@ class Timeline:
     def height(self) -> int:
         return len(self.rows) * ROW_HEIGHT
 
-    def _add_wave(self, wave: WaveCard, begun: Sequence[tuple[Phase, datetime]]) -> None:
+    def _add_wave(self, wave: WaveCard, stretches: Sequence[Stretch]) -> None:
         since, to = wave.run.started_at or self.start, wave.run.ended_at
         row = self._add(f"Wave {wave.number}, {wave.run.name}", wave.run.state.tone, since, to)
-        ends = [*(moment for _, moment in begun[1:]), to][: len(begun)]
-        for at, ((phase, moment), until) in enumerate(zip(begun, ends, strict=True)):
-            row.phases.append(self._span(phase.label, row.whole.tone, moment, until, shade=0.35 + 0.2 * (at % 4)))
+        for at, (part, moment, until) in enumerate(stretches):
+            row.phases.append(self._span(part.words, row.whole.tone, moment, until, shade=0.35 + 0.2 * (at % 4)))
 
     def _add(self, label: str, tone: Tone, since: datetime, to: datetime | None, *, is_gap: bool = False) -> Row:
         row = Row(label, self._span(label, tone, since, to), len(self.rows) * ROW_HEIGHT, is_gap=is_gap)
@@ -121,14 +123,35 @@ def _gaps(wave: WaveCard, before: datetime) -> Iterator[tuple[str, datetime, dat
         yield f"Waited before wave {wave.number}", waited_since, run.started_at
 
 
-def _phases(execution: Execution) -> dict[int, list[tuple[Phase, datetime]]]:
-    """When the first server of each wave entered each phase, in order."""
-    first = JobEvent.objects.filter(job__wave__execution=execution).exclude(source_server_id="").order_by()
-    rows: Iterable[tuple[int, str, datetime]] = first.values_list("job__wave", "event").annotate(Min("at"))
-    begun: dict[int, dict[Phase, datetime]] = defaultdict(dict)
-    for wave, event, at in rows:
-        phase = phase_after(event, Phase.QUEUED)
-        if phase not in (Phase.QUEUED, Phase.DONE):
-            begun[wave][phase] = min(at, begun[wave].get(phase, at))
-    ordered = {wave: sorted(found.items(), key=lambda item: item[1]) for wave, found in begun.items()}
-    return defaultdict(list, ordered)
+def _phases(live: Live) -> dict[int, Sequence[Stretch]]:
+    """What the time of each wave went on, as the report counts it: on the way of the server that came up last. Of a
+    wave in which none has come up yet, when its first server entered each phase."""
+    last = last_servers([each.run for each in live.waves])
+    found: dict[int, Sequence[Stretch]] = dict(_begun([each for each in live.waves if each.run.pk not in last]))
+    for key, rows in last.items():
+        found[key] = _joined(server_path(rows.servers[0], rows, rows.jobs[0]))
+    return defaultdict(tuple, found)
+
+
+def _joined(path: Iterable[tuple[Part, datetime, datetime]]) -> list[Stretch]:
+    """One stretch for each part: AWS's log tells several moments of one."""
+    found: list[Stretch] = []
+    for part, since, until in path:
+        if found and found[-1][0] is part:
+            found[-1] = (part, found[-1][1], until)
+        elif until > since:
+            found.append((part, since, until))
+    return found
+
+
+def _begun(waves: Sequence[WaveCard]) -> Iterator[tuple[int, list[Stretch]]]:
+    first = JobEvent.objects.filter(job__wave__in=[wave.run.pk for wave in waves]).exclude(source_server_id="")
+    rows: Iterable[tuple[int, str, datetime]] = first.order_by().values_list("job__wave", "event").annotate(Min("at"))
+    begun: dict[int, dict[Part, datetime]] = defaultdict(dict)
+    for pk, event, at in rows:
+        if part := part_of(phase_after(event, Phase.QUEUED)):
+            begun[pk][part] = min(at, begun[pk].get(part, at))
+    for wave in waves:
+        turns = sorted(begun[wave.run.pk].items(), key=lambda item: item[1])
+        ends = [*(at for _, at in turns[1:]), wave.run.ended_at][: len(turns)]
+        yield wave.run.pk, [(part, at, until) for (part, at), until in zip(turns, ends, strict=True)]

@@ -25,6 +25,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseTrouble
 from django.db import connection, connections
 from django.utils import timezone
+from django.utils.module_loading import import_string
 from django_q import cluster as q
 from django_q.conf import Conf
 
@@ -32,12 +33,12 @@ from contract.clock import db_clock
 from contract.database_errors import is_outage
 from executions import pacemaker, tasks
 from executions.engine.beat import Beat
+from executions.management.watchdog import BROKEN, Watchdog, Watched
 from executions.metrics import cloudwatch_lines
 from notify.delivery_worker import LAST_WAIT_SECONDS, DeliveryWorker
 
 log = logging.getLogger(__name__)
 
-BROKEN = 70  # EX_SOFTWARE: the supervisor must start a new engine
 WATCH_SECONDS = 2.0
 STOP_SECONDS = 55.0  # the slowest calls to AWS that are under way, and what follows from them
 HEARTBEAT_FILE_SECONDS = 60.0  # an older one counts as none: a round may wait for the database
@@ -63,6 +64,11 @@ def die_with_parent() -> None:
 def heartbeat_file() -> Path:
     """What the engines of this host touch, in the one directory that every deployment lets them write to."""
     return Path(settings.CACHE_DIR) / "engine.alive"
+
+
+def _run_beside(name: str, stop: threading.Event) -> None:
+    """What a room above does until `stop` is set; it is imported here, so that no launch waits for that."""
+    import_string(name)(stop)
 
 
 class OneUnitSentinel(q.Sentinel):
@@ -109,6 +115,7 @@ class OneUnitCluster(q.Cluster):
 class Command(BaseCommand):
     help = "Runs the wave orchestrator. Any number of engines may run, on any number of hosts."
     requires_system_checks = []  # an engine needs no pages; they must not keep it from starting
+    looks = 0
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--check", action="store_true", help="exit 0 if an engine is alive, 1 if not; start none")
@@ -126,12 +133,22 @@ class Command(BaseCommand):
         cluster.start()
         self._tell(f"Engine running with {Conf.WORKERS} workers (pid {os.getpid()}).")
         # Threads of this process, which has nothing else to do: a worker that hangs holds up neither, nor they another.
-        stop, beat = threading.Event(), Beat()
-        worker = threading.Thread(target=DeliveryWorker().run, args=[stop], name="notifications")
+        stop, beat, deliveries = threading.Event(), Beat(), DeliveryWorker()
+        worker = threading.Thread(target=deliveries.run, args=[stop], name="notifications")
         beating = threading.Thread(target=beat.run, name="beat", daemon=True)
+        for name in settings.ENGINE_THREADS:
+            threading.Thread(target=_run_beside, args=[name, stop], name=name, daemon=True).start()
         worker.start()
         beating.start()
+        watchdog = Watchdog(
+            Watched(beating, lambda: beat.signs),
+            Watched(worker, lambda: deliveries.rounds),
+            Watched(threading.current_thread(), lambda: self.looks),  # it asks the database, too, for figures
+            stop_seconds=STOP_SECONDS + LAST_WAIT_SECONDS + 1,
+        )
+        watchdog.start()
         self._watch(cluster, beat, beating)
+        watchdog.stopping.set()
         stop.set()
         self._stop(cluster, beating)
         worker.join(LAST_WAIT_SECONDS)
@@ -181,6 +198,7 @@ class Command(BaseCommand):
                 self._touch_heartbeat_file()
             if settings.LOG_FORMAT == "json":  # which CloudWatch reads figures from, and no person at a terminal
                 self._report_figures()
+            self.looks += 1
             time.sleep(WATCH_SECONDS)
         beat.stopping.set()
 

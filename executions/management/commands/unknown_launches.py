@@ -12,6 +12,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Q
 
+from accounts.registry import way_of
 from contract.clock import db_clock, utc
 from contract.names import visible
 from drs.client import Drs
@@ -20,7 +21,7 @@ from drs.shapes import Job
 from executions.launching.adopt import EXECUTION_TAG, LAUNCH_TAG
 from executions.models import LaunchJob
 from executions.states import JobStatus
-from protection.inventory.source_servers import accounts_of, regions_in_use
+from protection.inventory.source_servers import accounts_of, places_in_use
 
 
 class Command(BaseCommand):
@@ -38,18 +39,20 @@ class Command(BaseCommand):
         awaited = _awaited()
         unknown: list[str] = []
         ours: list[str] = []
-        for region in sorted(regions_in_use() | set(options["region"])):
+        places = places_in_use() | {("", each) for each in options["region"]}
+        asked = {(place[1], each) for place in places for each in _accounts(*place)}
+        for region, account in sorted(asked):
             try:
-                jobs = [job for each in accounts_of(region) or [""] for job in Drs(region, each).jobs_since(since)]
+                jobs = Drs(region, account).jobs_since(since)
             except DrsError as error:
                 raise CommandError(f"DRS in {region} cannot be asked: {error}") from error
             for job in jobs:
                 if EXECUTION_TAG in job.tags and job.job_id not in known:
                     fate = awaited.get(job.tags.get(LAUNCH_TAG, ""))
                     if fate is None:
-                        unknown.append(_line(region, job))
+                        unknown.append(_line(region, account, job))
                     else:
-                        ours.append(f"{_line(region, job)}. {fate}")
+                        ours.append(f"{_line(region, account, job)}. {fate}")
         self._tell(*unknown, f"{len(unknown)} launches of the last {options['hours']} h are unknown here.")
         if ours:
             self._tell(f"{len(ours)} more are of runs of this database. Leave their instances alone:", *ours)
@@ -69,7 +72,13 @@ def _awaited() -> dict[str, str]:
     return found | {str(pk): unmarked for pk in ids.exclude(looks_first).values_list("pk", flat=True)}
 
 
-def _line(region: str, job: Job) -> str:
+def _accounts(way: str, region: str) -> list[str]:
+    """Whom to ask there: who is entered by a role, or whom groups say that our own credentials are of."""
+    return [way] if way else [each for each in accounts_of(region) if not way_of(each)] or [""]
+
+
+def _line(region: str, account: str, job: Job) -> str:
     servers = ", ".join(each.source_server_id for each in job.participants)
     run = uuid.UUID(job.tags[EXECUTION_TAG])
+    region = f"{region} of {account}" if way_of(account) else region
     return f"{region} {job.job_id} {utc(job.created_at)}, run {run}: {servers}"

@@ -10,16 +10,20 @@ from typing import assert_never
 from django.utils import timezone
 
 from audit.actor import Actor
-from contract.errors import BadRequest, Conflict, DomainError
+from contract.errors import BadRequest, Conflict, DomainError, Forbidden
+from contract.plurals import counted
 from contract.rights import not_allowed
 from executions.codes.ours import Code
 from executions.models import Execution
 from executions.runs.allowed.terminable_instances import terminable_counts
 from executions.runs.current_wave import failed_waiting_wave, waiting_wave
+from executions.runs.gates.given import at_gate
 from executions.runs.silence.unresponsive_regions import not_abandonable
 from executions.states import ExecutionStatus, Kind, TerminationStatus, WaveStatus
 
 CONTROL = "executions.control_execution"
+CONFLICTS = (Code.WAVE_HAS_BEGUN, Code.GATE_CHANGED, Code.GATE_NEEDS_APPROVALS)
+NOT_BEFORE_THE_END = "Instances can be terminated when the run has ended."
 NO_WAVE = -1  # what somebody expects to wait who saw a pause only asked for
 
 
@@ -42,6 +46,8 @@ class Verb(Enum):
     ABANDON = "abandon"
     RETRY = "retry"
     STEER = "steer"
+    APPROVE = "approve"
+    BREAK_GLASS = "break glass"
 
 
 @dataclass(frozen=True)
@@ -75,8 +81,11 @@ class Refusal:
 
     def error(self, execution: Execution) -> DomainError:
         """The same for the caller of a service."""
-        kind = Conflict if self.code is Code.WAVE_HAS_BEGUN else BadRequest
-        return kind(self.code, self.reason, details={"status": execution.status, **self.details})
+        details = {"status": execution.status, **self.details}
+        if self.code is Code.APPROVER_IS_STARTER:
+            return Forbidden(self.reason, code=self.code, details=details)
+        kind = Conflict if self.code in CONFLICTS else BadRequest
+        return kind(self.code, self.reason, details=details)
 
 
 def right_of(verb: Verb, kind: Kind) -> tuple[str, str]:
@@ -84,8 +93,10 @@ def right_of(verb: Verb, kind: Kind) -> tuple[str, str]:
     match verb:
         case Verb.PAUSE | Verb.CANCEL:
             return CONTROL, f"{verb.value} runs"
-        case Verb.RESUME | Verb.STEER:
+        case Verb.RESUME | Verb.STEER | Verb.APPROVE:
             return right_to_steer(verb, kind)
+        case Verb.BREAK_GLASS:
+            return right_to_start(Kind.RECOVERY)[0], "pass a gate without its approvals"
         case Verb.ABANDON:
             return CONTROL, "give up on AWS's answer"
         case Verb.TERMINATE:
@@ -203,7 +214,7 @@ def no_resume(execution: Execution, meant: Meant | None = None) -> Refusal | Non
     """Why the run cannot go on where that is `meant`; None for whatever waits."""
     code = Code.EXECUTION_NOT_PAUSED
     if execution.state is ExecutionStatus.PAUSED:
-        return None if meant is None else _waits_elsewhere(execution, meant)
+        return waits_elsewhere(execution, meant) or _needs_approvals(execution)
     if execution.state.is_final:
         return Refusal(code, "The run is over.")
     if execution.pause_requested_at is not None and (meant is None or meant.wave == NO_WAVE):
@@ -211,7 +222,22 @@ def no_resume(execution: Execution, meant: Meant | None = None) -> Refusal | Non
     return Refusal(code, "The run is not paused.")
 
 
-def _waits_elsewhere(execution: Execution, meant: Meant) -> Refusal | None:
+def _needs_approvals(execution: Execution) -> Refusal | None:
+    """Why a mere resume does not pass the gate before which the run waits."""
+    at = at_gate(execution)
+    if at is None or not at.gate.approvals:
+        return None
+    text = (
+        f"The gate before wave {at.wave.number + 1} needs {counted(at.gate.approvals, 'approval')} of others than"
+        f" {execution.started_by}, who started the run."
+    )
+    return Refusal(Code.GATE_NEEDS_APPROVALS, text, details={"waveNumber": str(at.wave.number)})
+
+
+def waits_elsewhere(execution: Execution, meant: Meant | None) -> Refusal | None:
+    """Why it is not where it waits that somebody `meant`; None for wherever that is."""
+    if meant is None:
+        return None
     waves = execution.waves.all()
     failed, waits = failed_waiting_wave(waves), waiting_wave(waves)
     there = failed or waits
@@ -233,7 +259,7 @@ def no_terminate(
     if execution.dry_run:
         return Refusal(code, "A dry run launches nothing.", is_done=is_over)
     if not is_over:
-        return Refusal(code, "Instances can be terminated when the run has ended.")
+        return Refusal(code, NOT_BEFORE_THE_END)
     if stands is None:
         stands = bool(terminable_counts([execution]).get(execution.pk))
     if not stands:

@@ -1,6 +1,6 @@
 """What can be done with single waves and servers of a run, and if not, why: the page asks, and so does the service."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from executions.codes.ours import Code
@@ -9,10 +9,12 @@ from executions.runs.allowed.actions import Refusal
 from executions.states import ExecutionStatus, JobStatus, LaunchStatus, WaveStatus
 
 
-def no_skip(execution: Execution, wave: WaveRun, jobs: Sequence[LaunchJob]) -> Refusal | None:
-    """Why a wave of `jobs` cannot be skipped."""
+def no_skip(execution: Execution, wave: WaveRun, jobs: Sequence[LaunchJob], *, dependents: str = "") -> Refusal | None:
+    """Why a wave of `jobs` cannot be skipped, with what shall become of its `dependents` if that is known."""
     if wave.skipped is not None:
-        return Refusal(Code.WAVE_HAS_BEGUN, f"Wave {wave.number + 1} has been skipped already.", is_done=True)
+        done = dependents in ("", wave.skipped.get("dependents"))
+        text = f"Wave {wave.number + 1} has been skipped already."
+        return Refusal(Code.WAVE_HAS_BEGUN, text if done else f"{text} {_told_of(wave.skipped)}", is_done=done)
     return _has_begun(execution, wave, jobs)
 
 
@@ -50,7 +52,9 @@ def no_retry(execution: Execution, wave: WaveRun, servers: Sequence[ServerRun]) 
     if execution.state is not ExecutionStatus.PAUSED or wave.asked_at is None or wave.answered_at is not None:
         return Refusal(code, f"The run is not paused after wave {number}.")
     if not any(is_retryable(each) for each in servers):
-        return Refusal(code, f"No server of wave {number} has failed: DRS is still working on what is not up.")
+        is_up = all(each.state.came_up or each.excluded is not None for each in servers)
+        why = "all of them have come up since. Resume the run" if is_up else "DRS is still working on what is not up"
+        return Refusal(code, f"No server of wave {number} has failed: {why}.")
     return None
 
 
@@ -67,6 +71,12 @@ def _has_begun(execution: Execution, wave: WaveRun, jobs: Sequence[LaunchJob]) -
         text = f"Launches of wave {wave.number + 1} were sent, or may have been."
         return Refusal(Code.WAVE_HAS_BEGUN, text)
     return None
+
+
+def _told_of(skipped: Mapping[str, object]) -> str:
+    """What somebody else has decided, for whoever decides otherwise on a page from before."""
+    how = "run all the same" if skipped.get("dependents") == "RUN" else "are skipped, too"
+    return f"{skipped.get('by')} did, and waves that depend on it {how}. Nothing was changed."
 
 
 def _is_over(execution: Execution) -> bool:

@@ -16,8 +16,9 @@ from executions.runs.silence.unresponsive_regions import OPEN_SERVERS, stalled_b
 from executions.states import WAVE_BEGUN, JobStatus
 
 
-def mark_stalled(now: datetime) -> None:
-    """Bring `stalled_since` of every active run up to date. One query where nothing has changed."""
+def mark_stalled(now: datetime, *, was_asked: bool) -> None:
+    """Bring `stalled_since` of every active run up to date. One query where nothing has changed. Where AWS
+    was not asked for three polls, no run begins to be stalled."""
     oldest = stalled_before(now)
     rows = Execution.objects.active().annotate(heard=_heard_of())
     rows = rows.filter(Q(stalled_since__isnull=False) | Q(failing_since__lt=oldest) | Q(heard__lt=oldest)).order_by()
@@ -25,7 +26,7 @@ def mark_stalled(now: datetime) -> None:
         told = (execution.failing_since, execution.heard)  # type: ignore[attr-defined]
         silent = [each for each in told if each is not None and each < oldest]
         since = min(silent, default=None)
-        if (since is None) != (execution.stalled_since is None):
+        if (since is None) != (execution.stalled_since is None) and (was_asked or since is None):
             _mark(execution, since)
 
 

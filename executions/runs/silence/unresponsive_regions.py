@@ -69,7 +69,7 @@ def not_abandonable(execution: Execution, now: datetime) -> str:
     if execution.state.is_final:
         return "The run is over."
     if execution.failing_since is None and execution.stalled_since is None:
-        return "AWS is answering. Cancel the run instead."
+        return "No silence of AWS has been noticed. Cancel the run instead."
     wave = wave_in_flight(execution)
     waited_for = _waited_for(execution, wave) if wave else {}
     if not waited_for:

@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, expect, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
 PATIENCE_MS = 30_000
@@ -97,3 +97,81 @@ def axe(page: Page, *rules: str) -> list[str]:
         for each in found
         for node in each["nodes"]
     ]
+
+
+# Whatever the live region is given, on each page anew.
+LISTEN = """document.addEventListener("DOMContentLoaded", () => {
+  const region = document.getElementById("announcer");
+  if (region) new MutationObserver(() => window.hear(region.textContent)).observe(region, { childList: true });
+});"""
+MOST_TABS = 40
+
+
+@dataclass(frozen=True)
+class Focused:
+    """A node as the accessibility tree has it."""
+
+    role: str
+    name: str
+    description: str = ""
+
+
+class ScreenReader:
+    """What somebody has of a page who works by keyboard and screen reader: what has the focus, and what is said."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.heard: list[str] = []
+        self._tree = page.context.new_cdp_session(page)
+        page.expose_function("hear", lambda text: self.heard.append(text))
+        page.add_init_script(LISTEN)
+
+    @property
+    def focused(self) -> Focused:
+        """What has the focus, by the browser's accessibility tree."""
+        try:
+            element = self._tree.send("Runtime.evaluate", {"expression": "document.activeElement"})["result"]
+            asked = {"objectId": element.get("objectId", ""), "fetchRelatives": False}
+            node: dict[str, Any] = self._tree.send("Accessibility.getPartialAXTree", asked)["nodes"][0]
+        except Error:
+            return Focused("nothing", "on the way to another page")
+        return Focused(*(node.get(part, {}).get("value", "") for part in ("role", "name", "description")))
+
+    def has(self, role: str, name: str) -> Focused:
+        """Wait until something so called has the focus; answers it."""
+        for _ in range(100):
+            found = self.focused
+            if (found.role, found.name) == (role, name):
+                return found
+            self.page.wait_for_timeout(100)
+        raise AssertionError(f"{self.focused} has the focus, not the {role} “{name}”")
+
+    def tab_to(self, role: str, name: str) -> None:
+        """Press Tab until it is reached, without ever falling out of the page."""
+        passed = []
+        for _ in range(MOST_TABS):
+            self.page.keyboard.press("Tab")
+            passed.append(self.focused)
+            if (passed[-1].role, passed[-1].name) == (role, name):
+                return
+        raise AssertionError(f"no {role} “{name}” within reach: {passed}")
+
+    def choose(self, role: str, name: str) -> None:
+        self.tab_to(role, name)
+        self.page.keyboard.press("Enter")
+
+    def hears(self, sentence: str) -> None:
+        """Wait until it was said."""
+        for _ in range(600):
+            if sentence in " ".join(self.heard):
+                return
+            self.page.wait_for_timeout(100)
+        raise AssertionError(f"“{sentence}” was not said, but {self.heard}")
+
+    def times_heard(self, *sentences: str) -> dict[str, int]:
+        return {each: " ".join(self.heard).count(each) for each in sentences}
+
+    def in_dialog(self, name: str, description: str) -> None:
+        """A dialog was opened: it has the focus, and says what it asks and what follows."""
+        expect(self.page.get_by_role("dialog", name=name, exact=True)).to_be_visible()
+        assert description in self.has("dialog", name).description

@@ -1,4 +1,4 @@
-"""Every flow through a real browser: from the first group to the last terminated instance."""
+"""Flows through a real browser: from the first group to the logs of a drill; what is edited without a script."""
 
 import re
 
@@ -43,15 +43,14 @@ def add_wave(page: Page, number: int, name: str, group: str) -> None:
     expect(page.locator("#waves")).to_contain_text(f"“{group}” was added to wave {number}")
 
 
-def test_it_goes_from_the_first_group_to_the_last_instance(desk: Desk, stage: Stage, admin_user: User) -> None:
+def test_it_goes_from_the_first_group_to_the_logs_of_a_drill(desk: Desk, stage: Stage, admin_user: User) -> None:
     page = desk.sit(admin_user)
     make_group(page, "Databases", "db-primary-01", "db-replica-01")
     make_group(page, "Web", "web-01")
     assert ProtectionGroup.objects.get(name="Databases").assignments.count() == 2
     make_plan(page)
-    run = drill(page, stage)
+    drill(page, stage)
     read_logs(page)
-    terminate(page, stage, run)
 
 
 def make_plan(page: Page) -> None:
@@ -73,7 +72,7 @@ def make_plan(page: Page) -> None:
     assert list(waves[1].depends_on.all()) == [waves[0]]
 
 
-def drill(page: Page, stage: Stage) -> Execution:
+def drill(page: Page, stage: Stage) -> None:
     page.get_by_role("link", name="Start drill").click()
     page.get_by_role("dialog").get_by_role("button", name="Start drill").click()
     page.wait_for_url(re.compile(r"/executions/[0-9a-f-]{36}$"))
@@ -87,7 +86,6 @@ def drill(page: Page, stage: Stage) -> Execution:
     poll(page)
     expect(page.locator("h1 + .status")).to_have_text("Completed")
     expect(page.locator("#feed")).to_contain_text("Wave 2 completed by the engine")
-    return run
 
 
 def read_logs(page: Page) -> None:
@@ -99,25 +97,6 @@ def read_logs(page: Page) -> None:
     with page.expect_download() as download:
         page.get_by_role("link", name="Download as text").click()
     assert "LAUNCH_START" in download.value.path().read_text()
-
-
-def terminate(page: Page, stage: Stage, run: Execution) -> None:
-    stage.advance(600)  # DRS takes no termination while the last job is not over
-    stage.look()
-    page.goto(f"/executions/{run.pk}")
-    page.get_by_role("link", name="Terminate 3 instances").click()
-    dialog = page.get_by_role("dialog")
-    expect(dialog.locator("tbody tr")).to_have_count(3)
-    dialog.get_by_label("Type terminate 3 to confirm").fill("terminate")
-    dialog.get_by_role("button", name="Terminate 3 instances").click()
-    expect(dialog).to_contain_text("Nothing was terminated.")
-    dialog.get_by_label("Type terminate 3 to confirm").fill("terminate 3")
-    dialog.get_by_role("button", name="Terminate 3 instances").click()
-    expect(page.locator("#live")).to_contain_text("Terminating")
-    stage.wait(lambda: stage.fresh(run).termination_status == "COMPLETED", run)
-    poll(page)
-    expect(page.locator("#cleanup-title + .status")).to_have_text("Terminated")
-    expect(page.locator("#live")).not_to_have_attribute("hx-trigger", re.compile(""))
 
 
 def test_it_edits_groups_and_plans_without_a_script(desk: Desk, stage: Stage, admin_user: User) -> None:
@@ -151,8 +130,8 @@ def test_it_edits_groups_and_plans_without_a_script(desk: Desk, stage: Stage, ad
     page.get_by_label("Type the plan's name").fill("Plain")
     page.get_by_role("button", name="Start recovery of 2 servers").click()
     expect(page.locator("h1 ~ .tag")).to_have_text("Recovery")
-    page.get_by_role("link", name="Cancel execution").click()
-    page.get_by_role("button", name="Cancel execution").click()
+    page.get_by_role("link", name="Cancel run").click()
+    page.get_by_role("button", name="Cancel run").click()
     expect(page.locator("h1 + .status")).to_have_text("Cancelled")
     page.goto("/recovery-plans")
     page.get_by_role("link", name="Plain", exact=True).click()
@@ -173,7 +152,7 @@ def test_of_many_groups_the_editor_proposes_those_that_somebody_types(desk: Desk
     )
     page = desk.sit(admin_user)
     page.goto("/recovery-plans/new")
-    expect(page.locator("#group-names option")).to_have_count(100)
+    expect(page.locator("#group-names option")).to_have_count(20)
     page.get_by_label("Add a protection group").press_sequentially("ier 14")
     expect(page.locator("#group-names option")).to_have_count(10)
     page.get_by_label("Add a protection group").fill("Tier 147")

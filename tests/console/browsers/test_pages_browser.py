@@ -1,11 +1,13 @@
 """Every page, full, empty and forbidden, in both schemes and at 320 px: axe finds nothing, nothing sticks out."""
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from executions.models import TerminationJob
+from executions.models import Execution, TerminationJob
 from executions.states import ExecutionStatus, JobStatus, Kind
 from protection.models import ProtectionGroup
+from reports.models import ReadinessDay
 from tests.console import world
 from tests.console.browsers.browser import COLOURS, Desk, axe
 from tests.support.api_client import make_user
@@ -13,6 +15,19 @@ from tests.support.api_client import make_user
 pytestmark = pytest.mark.browser
 
 LONG = "Ein-sehr-langer-Name-der-nirgends-umbricht-" * 2 + "und noch einer mit vielen Leerzeichen dazwischen"
+
+# Controls that stand alone on a phone, of less than 24 pixels (WCAG 2.5.8; what stands in a sentence is exempt).
+NARROW = """[...document.querySelectorAll("main :is(td.num, .end, dd) > a, .copy, .search")]
+    .map((each) => [each, each.getBoundingClientRect()])
+    .filter(([each, box]) => box.width && (box.width < 24 || box.height < 24))
+    .map(([each]) => each.outerHTML.slice(0, 120))"""
+
+# On a phone: heads that sort nothing, and facts of a run above its waves.
+MISPLACED = """[
+    ...[...document.querySelectorAll(".stack thead")].filter((each) => !each.querySelector("[aria-sort]")),
+    ...[...document.querySelectorAll("#live:has(~ .waves) > .facts")].filter((each) =>
+      each.getBoundingClientRect().top < document.querySelector(".waves").getBoundingClientRect().top),
+  ].filter((each) => each.getClientRects().length).map((each) => each.outerHTML.slice(0, 120))"""
 
 # Controls that are there, but have shrunk to less than anybody can hit, or read what is in them.
 SMALL = """[...document.querySelectorAll("main :is(input:not([type=hidden]), select, textarea, button:not(.unseen))")]
@@ -59,18 +74,45 @@ def full_house() -> list[str]:
         f"/recovery-plans/{free.pk}/delete",
         f"/recovery-plans/{free.pk}/start-drill",
         f"/recovery-plans/{free.pk}/start-recovery",
+        f"/recovery-plans/{free.pk}/duplicate",
+        f"/recovery-plans/{free.pk}/versions",
+        f"/recovery-plans/{free.pk}/versions/1",
         f"/recovery-plans/{partial.plan_id}",
+        f"/recovery-plans/drills?plan={free.pk}&plan={paused.plan_id}",
+        f"/recovery-plans/labels?plan={free.pk}&plan={paused.plan_id}",
+        "/recovery-plans?sort=-ready",
         "/executions",
+        f"/executions/terminate?run={partial.pk}&run={paused.pk}",
         f"/executions/{paused.pk}",
         f"/executions/{partial.pk}",
         f"/executions/{paused.pk}/cancel",
         f"/executions/{partial.pk}/terminate",
-        f"/executions/{partial.pk}/job-logs",
+        *after_the_end(partial),
         "/source-servers",
+        f"/source-servers/{group.assignments.all()[0].source_server_id}",
+        "/search?q=e",
         "/journal",
         "/settings",
         "/shortcuts",
+        "/manual/runbook",
         "/nowhere",
+    ]
+
+
+def after_the_end(run: Execution) -> list[str]:
+    """Logs and report of a run, and how runs and plans have done over time."""
+    other = world.ended(ExecutionStatus.COMPLETED, "Good")
+    assert run.plan
+    ReadinessDay.objects.create(plan=run.plan, day=timezone.now().date(), hour=1, ready=1, not_ready=1)
+    return [
+        f"/executions/{run.pk}/job-logs",
+        f"/executions/{run.pk}/report",
+        f"/executions/{run.pk}/phases",
+        f"/executions/compare?a={run.pk}",
+        f"/executions/compare?a={run.pk}&b={other.pk}",
+        f"/recovery-plans/{run.plan_id}/history",
+        "/exercises",
+        "/readiness-history",
     ]
 
 
@@ -87,6 +129,9 @@ def judge(page: Page, address: str) -> list[str]:
         over = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         small = page.evaluate(SMALL)
         found += [f"{address} is {over} px too wide {what}"] if over > 0 else []
+        if width == 320:
+            small += page.evaluate(NARROW)
+            found += [f"{address} {what}: {each} is in the way" for each in page.evaluate(MISPLACED)]
         found += [f"{address} {what}: {each} cannot be hit" for each in small]
     page.set_viewport_size({"width": 1280, "height": 900})
     return found

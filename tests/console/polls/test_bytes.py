@@ -29,10 +29,10 @@ def test_a_page_of_ten_waves_is_small_and_a_poll_sends_one_server(client: Client
     touch(run, timezone.now(), [run.waves.get(number=0)])
     news = watcher.poll()
     assert news.headers["Content-Encoding"] == "gzip"
-    assert len(news.content) <= 3_000
+    assert len(news.content) <= 2_500
     html = gzip.decompress(news.content)
     assert html.count(b'scope="row"') == 1
-    assert len(html) <= 6_000
+    assert len(html) <= 4_800
 
 
 def test_the_page_of_a_run_of_four_thousand_servers_is_small(chief: Client) -> None:

@@ -67,6 +67,19 @@ def test_a_list_asks_for_the_runs_that_are_under_way_until_none_is(console: Clie
     assert not asked(look(console, "executions"), "/executions/rows")
 
 
+def test_the_tabs_of_an_open_list_count_as_its_rows_do(console: Client) -> None:
+    world.ended(ExecutionStatus.COMPLETED, "Old")
+    run, _ = world.paused("Payments"), world.paused("Orders")
+    address = asked(look(console, "executions", status="ACTIVE"), "/executions/rows")
+    end(run)
+    headers = {**HX, "HX-Current-URL": "http://testserver/executions?status=ACTIVE"}
+    answer = console.get(address, headers=headers).content.decode()
+    assert sent(answer) == {f"row-{run.pk}", "tabs"}
+    assert "All 3 Under way 1 Paused 1 Completed 2 CSV" in words(answer)
+    assert 'href="?status=ACTIVE" aria-current="page"' in answer
+    assert sent(poll(console, address).content.decode()) == {f"row-{run.pk}"}, "no other page has them"
+
+
 def test_a_run_that_was_deleted_leaves_the_list(console: Client) -> None:
     run = world.paused("Payments")
     address = asked(look(console, "executions"), "/executions/rows")
@@ -85,6 +98,16 @@ def test_nothing_new_of_many_runs_is_one_question(console: Client, django_assert
     world.change(Execution.objects.all()[0], status=ExecutionStatus.LAUNCHING)
     with django_assert_num_queries(4):
         assert poll(console, address).status_code == 200
+
+
+def test_the_history_is_filtered_by_a_plan_of_any_name(console: Client, django_assert_max_num_queries: Any) -> None:
+    plans = [world.plan(name, sizes=(1,)) for name in ('A<b> & "c"', "Payments")]
+    world.start(plans[0])
+    with django_assert_max_num_queries(12):
+        html = console.get("/executions", {"plan": str(plans[0].pk)}).content.decode()
+    assert f'<option value="{plans[0].pk}" selected>A&lt;b&gt; &amp; &quot;c&quot;</option>' in html
+    assert f'<option value="{plans[1].pk}">Payments</option>' in html
+    assert html.count(" selected>") - html.count('value="" selected>') == 1
 
 
 def test_it_answers_what_no_page_of_ours_asks(console: Client) -> None:

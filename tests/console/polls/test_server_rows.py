@@ -18,8 +18,6 @@ from executions.runs.transitions import touch
 from executions.states import LaunchStatus, Phase, WaveStatus
 from tests.console import world
 
-pytestmark = pytest.mark.both
-
 HX = {"HX-Request": "true"}
 ROW = re.compile(r'<tbody id="(server-\d+)"[^>]*>(.*?)</tbody>', re.DOTALL)
 TOKEN = re.compile(
@@ -86,6 +84,7 @@ def change(run: Execution, at: int = 1, **columns: object) -> None:
     touch(run, timezone.now(), [wave])
 
 
+@pytest.mark.both
 def test_only_a_server_that_changed_is_sent(chief: Client) -> None:
     run = live_run()
     page = Page(chief, run)
@@ -210,6 +209,7 @@ def test_a_small_run_has_its_rows_from_the_beginning_and_its_current_wave_before
     assert len(ROW.findall(html)) == 30
 
 
+@pytest.mark.both
 def test_the_rows_of_many_small_waves_are_read_at_once(console: Client) -> None:
     run = live_run(waves=12, servers=2)
     with CaptureQueriesContext(connection) as asked:

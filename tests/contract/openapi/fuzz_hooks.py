@@ -74,7 +74,7 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
         return
     dice = zlib.crc32(json.dumps(case.body, sort_keys=True).encode())  # not random: a run can be repeated
     fill = FILLED.get(case.operation.label)
-    if fill and (case.meta.phase.name in ("examples", "stateful") or dice % 4):
+    if fill and (fill is _document or case.meta.phase.name in ("examples", "stateful") or dice % 4):
         case.body = fill(case.body, dice // 4)
 
 
@@ -100,6 +100,14 @@ def _plan(body: dict[str, Any], dice: int) -> dict[str, Any]:
     return {name: value for name, value in body.items() if name != "version"} | {"waves": waves}
 
 
+def _document(body: dict[str, Any], dice: int) -> dict[str, Any]:
+    """Always: of what is inside a spec the document says little, for it is one field of any kind."""
+    if isinstance(body.get("document"), str):
+        return body
+    spec = _group({}, dice)
+    return body | {"document": {"kind": "ProtectionGroup", "metadata": {"name": f"Fuzzed {dice % 9}"}, "spec": spec}}
+
+
 def _start(body: dict[str, Any], dice: int) -> dict[str, Any]:
     return body | {"planId": WORLD["plans"][dice % len(WORLD["plans"])]}
 
@@ -113,6 +121,8 @@ FILLED: dict[str, Callable[[dict[str, Any], int], dict[str, Any]]] = {
     "PUT /protection-groups/{group_id}": _changed_group,
     "POST /recovery-plans": _plan,
     "PUT /recovery-plans/{plan_id}": _plan,
+    "POST /configuration/diff": _document,
+    "POST /configuration/apply": _document,
     "POST /executions": _start,
     "POST /recovery-plans/{plan_id}/execute": _start_this,
 }

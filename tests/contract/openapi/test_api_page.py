@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.postgresql, pytest.mark.slow]
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs" / "api.md"
-MAX_WAIT_SECONDS = 60
+MAX_WAIT_SECONDS = 180
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ class Size:
 
 
 SIZES = {
-    "short": Size("examples,fuzzing,stateful", examples=6, cases=150),
+    "short": Size("examples,fuzzing,stateful", examples=3, cases=150),
     "full": Size("examples,coverage,fuzzing,stateful", examples=180, cases=10_000),
 }
 

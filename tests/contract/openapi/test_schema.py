@@ -13,6 +13,7 @@ from drs_simulator.testing import RunningSimulator
 from drsorch_site.api_urls import urlpatterns
 from executions.codes.explain import EVERY_CODE
 from tests.console import world
+from tests.contract.openapi import committed
 from tests.support.api_client import Api, answer, make_user
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "api.md"
@@ -38,6 +39,10 @@ def test_it_is_valid_openapi_31(document: dict[str, Any]) -> None:
 
     assert document["openapi"].startswith("3.1")
     validate_schema(document)  # type: ignore[no-untyped-call]
+
+
+def test_the_committed_one_is_that_of_the_code(db: None) -> None:
+    assert committed.PATH.read_text() == committed.text(), committed.__doc__
 
 
 def _patterns(found: Sequence[URLPattern | URLResolver]) -> Iterator[URLPattern]:

@@ -43,7 +43,7 @@ def wait(stage: Stage, minutes: int) -> None:
 
 
 def test_a_person_ends_a_run_whose_region_never_answers(stage: Stage, silent: Execution) -> None:
-    assert refused(stage, silent) == "AWS is answering. Cancel the run instead."
+    assert refused(stage, silent) == "No silence of AWS has been noticed. Cancel the run instead."
     wait(stage, 5)
     assert "less than 10 minutes" in refused(stage, silent)
     wait(stage, 30)

@@ -2,21 +2,26 @@
 
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from audit.actor import SYSTEM
+from audit.actor import SYSTEM, Actor, person
 from audit.models import AuditEntry
 from contract.errors import DomainError
-from executions.commands import control
+from executions.commands import control, gates, steering
 from executions.engine import advance, pauses
 from executions.launching import launch
 from executions.models import Execution, LaunchJob, ServerHold
 from executions.runs.claim import ClaimLost, claim, load
+from executions.runs.gates.looked_at import digest_of
 from executions.states import Kind
 from plans.fields import WaveSpec
+from plans.gates import GateShape
 from plans.services import create_plan
+from tests.executions.commands.test_steering import planned
 from tests.executions.runs.test_claims import at_once
+from tests.support.api_client import make_user
 from tests.support.stage import Stage, at_the_send
 
 pytestmark = pytest.mark.both
@@ -180,3 +185,57 @@ def test_it_pauses_on_demand_and_a_resume_withdraws_it(stage: Stage) -> None:
     stage.until(run, "POLLING")
     assert code_of(lambda: control.pause(actor=SYSTEM, execution_id=run.pk)) == "EXECUTION_NOT_PAUSABLE"
     stage.until(run, "COMPLETED")
+
+
+def at_a_gate(stage: Stage, approvals: int) -> tuple[Execution, list[Actor]]:
+    """A run of two waves that waits at the second's gate, and two people who may approve it."""
+    starter, *others = (person(make_user("recovery-manager")) for _ in range(3))
+    gate = GateShape(approvals=approvals, checklist=[], expiresMinutes=60)
+    plan = planned(stage, "app-01", "web-01 web-02", gate={1: gate})
+    run = control.start(actor=starter, plan_id=plan.pk, kind=Kind.DRILL, clock=stage.clock)
+    return stage.until(run, "PAUSED"), others
+
+
+def approving(stage: Stage, run: Execution, actor: Actor) -> Callable[[], Execution]:
+    """What somebody does who has just looked."""
+    digest = digest_of(run)
+    return lambda: gates.approve(actor=actor, execution_id=run.pk, digest=digest, clock=stage.clock)
+
+
+@pytest.mark.parametrize("approvals", [1, 2])
+def test_of_two_approvals_at_once_the_last_that_is_needed_resumes_the_run(stage: Stage, approvals: int) -> None:
+    run, people = at_a_gate(stage, approvals)
+    tries = [approving(stage, run, each) for each in people]
+    codes = at_once(2, lambda n: code_of(tries[n]))
+    assert sorted(codes) == (["EXECUTION_NOT_PAUSED", "ok"] if approvals == 1 else ["ok", "ok"])
+    told = AuditEntry.objects.filter(verb="gate.approved", refused=False)
+    assert [("resumedTime" in each.detail) for each in told.order_by("pk")] == [False] * (approvals - 1) + [True]
+    assert stage.until(run, "COMPLETED", "PAUSED").status == "COMPLETED"
+    assert len(stage.launches()) == 2
+
+
+@pytest.mark.parametrize("other", ["cancel", "skip", "exclude", "break", "decline"])
+def test_an_approval_and_another_command_at_once_have_one_outcome(stage: Stage, other: str) -> None:
+    run, (ann, bob) = at_a_gate(stage, 1)
+    about: dict[str, Any]
+    (out, kept), about = stage.ids("web-01 web-02"), {"actor": bob, "execution_id": run.pk, "clock": stage.clock}
+    commands: dict[str, Callable[[], object]] = {
+        "cancel": lambda: control.cancel(**about),
+        "skip": lambda: steering.skip_wave(wave=1, reason="x", **about),
+        "exclude": lambda: steering.exclude_server(source_server_id=out, reason="x", **about),
+        "break": lambda: gates.break_glass(reason="x", **about),
+        "decline": lambda: gates.decline(reason="x", **about),
+    }
+    tries = [approving(stage, run, ann), commands[other]]
+    approved, did = at_once(2, lambda n: code_of(tries[n]))
+    lost = {"exclude": "GATE_CHANGED"}.get(other, "EXECUTION_NOT_PAUSED")
+    if other in ("break", "decline"):  # either of both, or of a decline that came first both
+        assert (approved, did) in {("ok", "EXECUTION_NOT_PAUSED"), (lost, "ok"), ("ok", "ok")}
+        assert other == "decline" or (approved, did) != ("ok", "ok")
+    else:
+        assert (approved, did) in {("ok", "ok"), (lost, "ok")}
+    if approved != "ok" and other == "exclude":
+        assert code_of(approving(stage, run, ann)) == "ok"
+    stage.until(run, "COMPLETED", "CANCELLED", "PAUSED")
+    launched = [each["sourceServerID"] for call in stage.launches()[1:] for each in call["params"]["sourceServers"]]
+    assert sorted(launched) == sorted({"exclude": [kept], "break": [out, kept], "decline": [out, kept]}.get(other, []))

@@ -121,7 +121,7 @@ def test_a_recovery_is_guarded_although_everything_that_could_be_was_hidden(stag
     answer(Api(make_user("admin")).delete("/executions"))
     told = Api(make_user("operator")).post("/executions", {"planId": str(plan.pk), "executionType": "DRILL"})
     (named,) = refusal(told, 403, "FORBIDDEN")["instances"]
-    assert named["launchedBy"].endswith(str(run.pk))
+    assert named["launchedBy"].endswith(f"run {run.number}")
 
 
 def test_the_console_asks_says_what_stays_and_finds_the_hidden(stage: Stage) -> None:

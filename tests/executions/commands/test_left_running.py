@@ -201,6 +201,14 @@ def test_one_of_a_run_that_is_active_stays(stage: Stage) -> None:
     (instance,) = running(stage, "app-01")
     done = answer(Api(make_user("operator")).post("/recovery-instances/terminate", {"recoveryInstanceIds": [instance]}))
     assert [each["code"] for each in done["failed"]] == ["EXECUTION_STILL_RUNNING"]
+    ending = listed(Api(make_user("operator")))["app-01"]["terminate"]
+    assert ending == {"allowed": False, "reason": done["failed"][0]["message"]}
+    client = Client()
+    client.force_login(make_user("operator"))
+    page = client.get("/recovery-instances").content.decode()
+    assert 'aria-label="Choose app-01" disabled' in page
+    assert "its run is under way" in page
+    assert 'data-variant="danger" disabled>Terminate the chosen ones' in page
     assert stage.fresh(run).status == "PAUSED"
 
 

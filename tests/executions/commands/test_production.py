@@ -120,7 +120,7 @@ def test_our_own_rows_guard_also_where_the_inventory_knows_nothing(stage: Stage)
             Api(make_user("recovery-manager")).post("/executions", asked(plan, kind)), 409, "PRODUCTION_RUNNING"
         )
         (named,) = details["instances"]
-        assert named["launchedBy"] == f"Recovery of {plan.name}, run {run.pk}"
+        assert named["launchedBy"] == f"Recovery of {plan.name}, run {run.number}"
 
 
 def test_what_a_run_has_terminated_since_the_inventory_was_read_is_no_production(stage: Stage) -> None:
@@ -161,6 +161,9 @@ def test_a_recovery_that_could_not_be_checked_starts_and_says_so(stage: Stage) -
     begun = answer(Api(make_user("recovery-manager")).post("/executions", asked(plan, "RECOVERY")), 202)
     (warning,) = begun["warnings"]
     assert (warning["code"], warning["region"]) == ("PRODUCTION_NOT_CHECKED", "us-east-1")
+    assert warning["message"].startswith("The run was started. AWS did not list the recovery instances in us-east-1")
+    assert "ThrottlingException" in warning["message"]
+    assert "Nothing was changed" not in warning["message"]
     assert list(noted()["productionNotChecked"]) == ["us-east-1"]
 
 
@@ -267,4 +270,6 @@ def test_the_console_says_what_was_not_looked_at(stage: Stage) -> None:
     refused = client.post(f"/recovery-plans/{plan.pk}/start-drill")
     assert (refused.status_code, Execution.objects.count()) == (503, 0)
     begun = client.post(f"/recovery-plans/{plan.pk}/start-recovery", {"confirm": plan.name}, follow=True)
-    assert "AWS did not list the recovery instances in us-east-1" in begun.content.decode()
+    told = begun.content.decode()
+    assert "AWS did not list the recovery instances in us-east-1" in told
+    assert "Nothing was changed" not in told, "a recovery was started"

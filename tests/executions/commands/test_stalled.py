@@ -10,11 +10,12 @@ from contract.clock import unix
 from contract.errors import DomainError
 from executions.commands import control
 from executions.commands.abandon import abandon
+from executions.engine.sweep import Sweep
 from executions.metrics import figures
 from executions.models import Execution, LaunchJob, ServerHold, ServerRun, TerminationJob
 from notify.models import Notice, Subscription
 from tests.support.api_client import Api, make_user
-from tests.support.stage import Stage
+from tests.support.stage import NEVER, Stage
 
 pytestmark = pytest.mark.slow
 
@@ -60,13 +61,13 @@ def hidden(stage: Stage) -> Execution:
 def test_it_is_said_after_three_polls_and_ended_by_a_person_after_ten_minutes(stage: Stage, hidden: Execution) -> None:
     pass_by(stage, 30)
     assert (stage.fresh(hidden).stalled_since, stalled_count(stage)) == (None, 0)
-    with pytest.raises(DomainError, match="AWS is answering"):
+    with pytest.raises(DomainError, match="No silence of AWS"):
         abandon(actor=SYSTEM, execution_id=hidden.pk, clock=stage.clock)
     pass_by(stage, 60)
     run = stage.fresh(hidden)
     heard = LaunchJob.objects.get(wave__execution=run)
     assert shown(run) == unix(heard.seen_at or heard.recorded_at)
-    assert "Stalled: AWS answers, but has not shown this run" in page_of(run)
+    assert "Stalled: AWS has not shown this run" in page_of(run)
     assert "Give up on AWS" not in page_of(run)
     assert stalled_count(stage) == 1
     with pytest.raises(DomainError, match="less than 10 minutes"):
@@ -93,6 +94,22 @@ def test_it_goes_on_by_itself_when_the_job_shows_again(stage: Stage) -> None:
     verbs = list(AuditEntry.objects.filter(verb__in=["execution.stalled", "execution.heard_of"]).order_by("pk"))
     assert [each.verb for each in verbs] == ["execution.stalled", "execution.heard_of"]
     stage.until(run, "COMPLETED")
+
+
+@pytest.mark.parametrize("died", [True, False], ids=["died", "stood still"])
+def test_what_no_engine_asked_for_is_no_silence_of_aws(stage: Stage, died: bool) -> None:
+    run = stage.start(stage.plan("app-01"))
+    stage.wait(lambda: LaunchJob.objects.exclude(job_id="").exists(), run, step=5)
+    pass_by(stage, 30)
+    stage.simulator.scenario("throttle", operation="DescribeJobs", times=1)
+    stage.advance(900)
+    if died:
+        stage.sweep = Sweep(clock=stage.clock)
+        stage.sweep.next_inventory_check = NEVER
+    stage.look(times=1)
+    assert stage.fresh(run).stalled_since is None
+    stage.until(run, "COMPLETED")
+    assert not AuditEntry.objects.filter(verb="execution.stalled").exists()
 
 
 @pytest.mark.field("A27")

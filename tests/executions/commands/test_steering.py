@@ -1,5 +1,6 @@
 """Steering single waves and servers of a run: what each verb does, and what it refuses."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -8,14 +9,13 @@ from django.test import Client
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from executions.commands import steering
-from executions.models import Execution, ServerRun
+from executions.models import Execution, ServerRun, WaveRun
+from executions.runs.allowed import steering as allowed
 from plans.fields import WaveSpec
 from plans.models import RecoveryPlan
 from plans.services import create_plan
 from tests.support.api_client import Api, answer, make_user, refusal
 from tests.support.stage import Stage
-
-pytestmark = pytest.mark.both
 
 
 def planned(stage: Stage, *tiers: str, **columns: dict[int, Any]) -> RecoveryPlan:
@@ -53,6 +53,7 @@ def failing(stage: Stage, hostname: str, times: int = 1) -> str:
     return server
 
 
+@pytest.mark.both
 def test_a_failed_wave_pauses_the_run_and_its_failed_servers_are_launched_again(stage: Stage, api: Api) -> None:
     plan = planned(stage, "app-01 app-02", "web-01", on_failure={0: "PAUSE"}, depends_on={1: (0,)})
     bad = failing(stage, "app-01")
@@ -98,13 +99,29 @@ def test_a_wave_is_skipped_and_its_dependents_are_or_run_all_the_same(stage: Sta
     refusal(api.post(f"{path}/7/skip", {"reason": "no"}), 404, "NOT_FOUND")
     for _ in range(2):  # again: nothing changes
         answer(api.post(f"{path}/1/skip", {"reason": "Its storage is gone.", "dependents": dependents}))
+    otherwise = {"SKIP": "RUN", "RUN": "SKIP"}[dependents]  # on a page from before, or not knowing of it
+    told = api.post(f"{path}/1/skip", {"reason": "Its storage is gone.", "dependents": otherwise})
+    refusal(told, 409, "WAVE_HAS_BEGUN")
+    assert f"{api.user.email} did" in told.json()["message"]
     run = stage.until(run, "COMPLETED", "PARTIAL", "PAUSED")
     last = {"SKIP": "SKIPPED", "RUN": "COMPLETED"}[dependents]
     assert stage.picture(run) == ("COMPLETED", ["COMPLETED", "SKIPPED", last])
     seen = shown(api, run)
     assert seen["waves"][1]["skipped"]["reason"] == "Its storage is gone."
+    assert [each["status"] for each in seen["waves"][1]["jobs"]] == ["WITHDRAWN"], "nothing waits to be sent"
     assert AuditEntry.objects.filter(verb="wave.skipped", refused=False).count() == 1
     assert len(stage.launches()) == (1 if dependents == "SKIP" else 2)
+
+
+def test_a_wave_whose_servers_came_late_is_not_said_to_be_still_launching() -> None:
+    run, now = Execution(status="PAUSED"), datetime.now(UTC)
+    wave = WaveRun(number=0, status="FAILED", asked_at=now)
+    late = allowed.no_retry(run, wave, [ServerRun(launch_status="LAUNCHED")])
+    open_ = allowed.no_retry(run, wave, [ServerRun(launch_status="LAUNCHED"), ServerRun(launch_status="PENDING")])
+    assert late is not None
+    assert open_ is not None
+    assert "Resume the run" in late.reason
+    assert "still working" in open_.reason
 
 
 def test_a_server_is_left_out_and_never_launched(stage: Stage, api: Api) -> None:
@@ -154,6 +171,7 @@ def test_a_wave_waits_for_its_time_or_is_started_now(stage: Stage, api: Api) -> 
     assert stage.until(run, "COMPLETED").status == "COMPLETED"
 
 
+@pytest.mark.both
 def test_a_button_that_was_shown_before_something_else_happened_does_nothing(stage: Stage, client: Client) -> None:
     """Before the wave, and after each of its failures: each button is for what its page showed."""
     client.force_login(make_user("operator"))

@@ -1,5 +1,6 @@
 """Every steering verb in every status, for every role: what it does or why not, and one entry in the journal."""
 
+import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
@@ -9,9 +10,11 @@ from django.db import transaction
 
 from audit.actor import Actor, person
 from audit.models import AuditEntry
+from contract.clock import Clock
 from contract.errors import DomainError
-from executions.commands import control, steering
+from executions.commands import control, gates, steering
 from executions.models import Execution, LaunchJob, ServerRun
+from executions.runs.gates.looked_at import digest_of
 from executions.states import ExecutionStatus, Kind
 from tests.executions.commands.test_what_is_allowed import ROLES, dry, make, plain
 from tests.support.api_client import make_user
@@ -41,6 +44,18 @@ def sent_or_not(run: Execution, now: datetime) -> None:
     LaunchJob.objects.filter(wave__execution=run, wave__number=1).update(status="INITIATED")
 
 
+def gated(run: Execution, now: datetime) -> None:
+    """The second wave has a gate that needs an approval."""
+    gate = {"approvals": 1, "checklist": [], "expiresMinutes": 60}
+    run.waves.filter(number=1).update(gate=gate, pause_before=True, paused_at=now)
+
+
+def approve(*, actor: Actor, execution_id: uuid.UUID, clock: Clock) -> Execution:
+    """What is looked at now."""
+    digest = digest_of(Execution.objects.get(pk=execution_id))
+    return gates.approve(actor=actor, execution_id=execution_id, digest=digest, clock=clock)
+
+
 def verbs(stage: Stage, server: str) -> dict[str, Callable[..., Execution]]:
     return {
         "skip": partial(steering.skip_wave, wave=1, reason="Why."),
@@ -48,6 +63,9 @@ def verbs(stage: Stage, server: str) -> dict[str, Callable[..., Execution]]:
         "retry": partial(steering.retry_wave, wave=0),
         "start now": partial(steering.start_wave_now, wave=1),
         "resume": control.resume,
+        "approve": approve,
+        "decline": partial(gates.decline, reason="Why."),
+        "break": partial(gates.break_glass, reason="Why."),
     }
 
 
@@ -61,7 +79,15 @@ def is_possible(verb: str, status: str, twist: Twist) -> bool:
             return status == "PAUSED" and twist is asks
         case "start now":
             return status in ACTIVE - {"PAUSED"} and twist is waits
-    return status == "PAUSED"
+        case "approve" | "decline":
+            return status == "PAUSED" and twist is not asks
+        case "break":
+            return status == "PAUSED" and twist is gated
+    return status == "PAUSED" and twist is not gated
+
+
+def may(verb: str, role: str, kind: Kind) -> bool:
+    return (role == "recovery-manager") if verb == "break" else (role, kind) in MAY
 
 
 def check(do: Callable[[], Execution], run: Execution, twist: Twist, verb: str, role: str) -> None:
@@ -74,7 +100,7 @@ def check(do: Callable[[], Execution], run: Execution, twist: Twist, verb: str, 
     except DomainError as refusal:
         said = refusal.code
     where = f"{verb} by {role}, {run.kind} {status}, {twist.__name__}: {said!r}"
-    if (role, run.purpose) not in MAY:
+    if not may(verb, role, run.purpose):
         assert said == "FORBIDDEN", where
     else:
         assert (said == "") is is_possible(verb, status, twist), where
@@ -82,11 +108,11 @@ def check(do: Callable[[], Execution], run: Execution, twist: Twist, verb: str, 
     assert Execution.objects.get(pk=run.pk).state.is_final is run.state.is_final, where
 
 
-DAILY = {("PAUSED", asks), ("RUNNING", waits), ("PENDING", sent_or_not), ("RUNNING", dry)}
+DAILY = {("PAUSED", asks), ("PAUSED", gated), ("RUNNING", waits), ("PENDING", sent_or_not), ("RUNNING", dry)}
 CASES = [
     pytest.param(status.value, twist, marks=() if twist is plain or (status, twist) in DAILY else pytest.mark.long)
     for status in ExecutionStatus
-    for twist in (plain, dry, waits, asks, sent_or_not)
+    for twist in (plain, dry, waits, asks, sent_or_not, gated)
 ]
 
 

@@ -154,14 +154,16 @@ def test_a_button_is_open_when_the_service_does_it_and_else_says_the_same(stage:
     for kind, twist in cases(status):
         run = None
         for role, actor in actors.items():
+            shown: dict[Verb, Action] = {}
             for verb, do in services(stage).items():
                 if run is None:
                     Execution.objects.all().delete()
                     now = stage.clock()
                     run = make(plan, ids, status, kind, now)
                     twist(run, now)
-                button, before = buttons(run, actor)[verb], facts()
-                said = ""
+                    shown = {}
+                shown = shown or buttons(run, actor)  # what was refused has changed nothing, as the facts say
+                button, before, said = shown[verb], facts(), ""
                 try:
                     do(actor=actor, execution_id=run.pk, clock=stage.clock)
                 except DomainError as refusal:
@@ -208,7 +210,7 @@ def test_a_start_button_is_open_when_the_start_works_and_else_says_the_same(
     twist(stage, plan, status)
     for role in ROLES:
         actor = person(make_user(role))
-        (row,) = plan_rows([plan])
+        (row,) = plan_rows([plan], actor)
         found = starts_of(actor, no_waves=row.no_waves, blocked=row.blocked)
         assert show_plan(plan.pk)["blockedReason"] == (row.blocked or None)
         for way, start in STARTS.items():

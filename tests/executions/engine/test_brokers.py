@@ -10,13 +10,17 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
+from django.utils import timezone
 from django_q.conf import Conf
+from django_q.models import OrmQ
 
 from drsorch_site import settings as site_settings
 from executions import brokers, pacemaker, queue
@@ -99,6 +103,26 @@ def test_it_delivers_a_task_and_forgets_it_when_acknowledged(kind: str) -> None:
             broker.acknowledge(ack)
         assert broker.queue_size() == 0
         assert broker.dequeue() == []
+
+
+@pytest.mark.django_db
+@pytest.mark.both
+def test_the_database_is_asked_once_while_there_is_no_task(
+    django_assert_num_queries: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Conf, "POLL", 0)
+    broker = queue._broker(os.getpid())
+    assert isinstance(broker, brokers.Database)
+    assert queue.enqueue(queue.STEP, "x")
+    OrmQ.objects.update(lock=timezone.now() + timedelta(seconds=5))  # another engine has it
+    with django_assert_num_queries(1):
+        assert broker.dequeue() is None
+    OrmQ.objects.update(lock=timezone.now() - timedelta(seconds=1))
+    ((pk, body),) = broker.dequeue()
+    assert OrmQ.objects.get(pk=pk).payload == body
+    assert broker.dequeue() is None
+    broker.acknowledge(pk)  # type: ignore[no-untyped-call]
+    assert not OrmQ.objects.exists()
 
 
 @pytest.mark.parametrize("kind", SERVERS)

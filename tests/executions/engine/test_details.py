@@ -82,16 +82,16 @@ def test_batches_shrink_where_drs_throttles_and_grow_again(stage: Stage) -> None
     stage.simulator.scenario("throttle", operation="GetLaunchConfiguration")
     check(stage)
     details = stage.sweep.details
-    assert details.pace["us-east-1"] < launch_details.SERVERS_A_ROUND
+    assert details.pace["", "us-east-1"] < launch_details.SERVERS_A_ROUND
     before = len(stage.simulator.journal("GetLaunchConfiguration"))
     check(stage)  # it is left alone until the region is read again
     assert len(stage.simulator.journal("GetLaunchConfiguration")) == before
     stage.simulator.clear_scenarios()
-    slow = details.pace["us-east-1"]
+    slow = details.pace["", "us-east-1"]
     RegionInventory.objects.update(tried_at=timezone.now() - timedelta(hours=1))
     check(stage)
     assert launch_details.progress().is_over
-    assert details.pace["us-east-1"] > slow
+    assert details.pace["", "us-east-1"] > slow
 
 
 def test_four_thousand_servers_are_known_in_ten_minutes_and_stay_known() -> None:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.test import override_settings
 
 from audit.actor import SYSTEM
@@ -18,7 +20,7 @@ from executions.commands import control
 from executions.engine.beat import HOLDER
 from executions.management.commands.engine import HEARTBEAT_FILE_SECONDS, heartbeat_file
 from executions.models import LaunchJob, Pacemaker
-from tests.support.processes import eventually, free_leases, running_engine, state_of
+from tests.support.processes import ROOT, eventually, free_leases, running_engine, state_of
 from tests.support.stage import Stage
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.slow]
@@ -45,10 +47,10 @@ def test_a_new_engine_serves_what_the_killed_one_could_not(stage: Stage) -> None
     with running_engine() as engine:
         eventually(lambda: len(engine.tree()) >= 6, what="the tree")
         os.kill(engine.tree()[2], signal.SIGKILL)
-        assert engine.process.wait(15) == 70
+        assert engine.process.wait(60) == 70
     with running_engine():
         run = stage.start(stage.plan("app-01"))
-        eventually(lambda: len(stage.launches()) == 1, 15, what="the launch")
+        eventually(lambda: len(stage.launches()) == 1, what="the launch")
         eventually(lambda: stage.fresh(run).status in ("POLLING", "LAUNCHING"), what="the record")
 
 
@@ -73,7 +75,7 @@ def test_whichever_process_is_killed_the_tree_ends_with_an_error(stage: Stage, r
         main, sentinel, *below = engine.tree()
         victim = {"main": main, "sentinel": sentinel, "worker": below[0], "helper": below[-1]}[role]
         os.kill(victim, signal.SIGKILL)
-        assert engine.process.wait(15) != 0
+        assert engine.process.wait(60) != 0
         eventually(lambda: all(state_of(pid) in ("", "Z") for pid in (main, sentinel, *below)), what="the end")
 
 
@@ -112,6 +114,43 @@ def test_its_check_sees_an_engine_that_hangs_although_one_beats(stage: Stage, st
         call_command("engine", "--check")
         assert engine.stop() == 0
     assert not sign.exists()
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite gives a lock up after 20 s, and says so")
+def test_it_ends_with_an_error_when_a_part_hangs_at_a_lock(stage: Stage, capfd: pytest.CaptureFixture[str]) -> None:
+    with running_engine(DRSORCH_LEASE_SECONDS="1") as engine:
+        eventually(lambda: pacemaker.last_beat() is not None, what="the first beat")
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("LOCK TABLE executions_pacemaker IN ACCESS EXCLUSIVE MODE")
+            assert engine.process.wait(60) == 70
+    told = capfd.readouterr().err
+    assert "The beat has got no further for 3 s (" in told
+    assert "exiting so that a supervisor can restart the engine." in told
+
+
+STUCK = """
+import multiprocessing, os, signal, django
+django.setup()
+from executions.management.watchdog import Watchdog
+stop = multiprocessing.Event()
+if (child := os.fork()) == 0:
+    stop._cond.acquire()
+    os.kill(os.getpid(), signal.SIGKILL)
+os.waitpid(child, 0)
+watchdog = Watchdog(stop_seconds=0.3)
+watchdog.start()
+watchdog.stopping.set()
+stop.set()
+"""
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="asks no database")
+def test_it_ends_although_a_child_was_killed_with_the_lock_that_its_stop_waits_for() -> None:
+    """As when a signal for the whole process group meets the sentinel where it asks whether to stop."""
+    done = subprocess.run([sys.executable, "-c", STUCK], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 70, done.stderr
+    assert "The engine did not stop within 0 s (" in done.stderr
+    assert "synchronize.py" in done.stderr
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite's commits are made durable by our settings")

@@ -71,7 +71,7 @@ def test_a_launch_past_its_window_was_certainly_not_sent(stage: Stage) -> None:
 def test_slow_credentials_do_not_lengthen_the_window(stage: Stage) -> None:
     """botocore fetches credentials after the hook that watches the signing, and signs with the time of then."""
     (server,) = stage.ids("app-01")
-    launcher = client._boto("us-east-1", "launcher")
+    launcher = client._boto("us-east-1", "", "launcher")
     credentials = launcher._request_signer._credentials  # type: ignore[attr-defined]
 
     class Refreshing:

@@ -126,11 +126,13 @@ def test_it_journals_who_did_what_and_what_the_engine_did(stage: Stage) -> None:
     told = entries.exclude(verb__in=["launch.ended", "launch.news"])  # DRS names instances when it likes
     assert [(entry.actor, entry.verb) for entry in told] == [
         ("ops@example.com", "execution.start"),
+        ("engine", "wave.started"),
         ("engine", "launch.intent"),
         ("engine", "launch.sent"),
         ("engine", "wave.completed"),
         ("engine", "execution.paused"),
         ("ops@example.com", "execution.resume"),
+        ("engine", "wave.started"),
         ("engine", "launch.intent"),
         ("engine", "launch.sent"),
         ("engine", "wave.completed"),

@@ -100,6 +100,20 @@ def test_what_is_not_the_launch_is_never_taken_for_it(still: StillStage, which: 
     assert len(still.simulator.journal("StartRecovery")) == 2
 
 
+@pytest.mark.field("A12", "A11")
+def test_of_two_alike_the_one_made_at_the_send_is_the_launch(still: StillStage) -> None:
+    """Somebody else drilled the same servers a few minutes before."""
+    still.simulator.scenario("tags_lost")
+    still.simulator.scenario("drop_connection_after_effect", operation="StartRecovery", times=1)
+    still.simulator.scenario("slow_server", factor=0.1)
+    plan = still.plan(APPS)
+    still.simulator.scenario("foreign_job", servers=APPS.split(), region="us-east-1", initiated_by="START_DRILL")
+    still.advance(200)
+    still.until(still.start(plan), "COMPLETED", step=15)
+    assert adopted() == ["servers"]
+    assert LaunchJob.objects.get().job_id == still.launches()[-1]["job_id"]
+
+
 @pytest.mark.field("A12")
 def test_a_job_of_another_run_of_ours_is_never_taken_for_it(still: StillStage) -> None:
     still.simulator.scenario("tags_lost")

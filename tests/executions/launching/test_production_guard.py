@@ -17,8 +17,6 @@ from tests.support.api_client import Api, answer, make_user, refusal
 from tests.support.credentials import OTHER_KEY, know_two_accounts
 from tests.support.stage import Stage
 
-pytestmark = pytest.mark.both
-
 
 def by_operator(stage: Stage, *tiers: str, **options: Any) -> Execution:
     """A drill that an operator has started, and of which nothing was sent yet."""
@@ -37,6 +35,7 @@ def noted(run: Execution, verb: str) -> list[AuditEntry]:
     return list(AuditEntry.objects.filter(verb=verb, subject_id=str(run.pk)).order_by("id"))
 
 
+@pytest.mark.both
 @pytest.mark.field("B1")
 def test_launched_outside_between_the_start_and_its_send(stage: Stage) -> None:
     run = by_operator(stage, "app-01 app-02 app-03")
@@ -77,7 +76,7 @@ def test_launched_outside_between_the_start_and_wave_2(stage: Stage) -> None:
     assert [each in told[name] for name, each in zip(("app-01", "app-02"), production, strict=True)] == [True, True]
 
 
-ROLE_KEY = "ASIAROLEINTHISACCOUNT"  # of a role here that somebody of another account has assumed
+ROLE_KEY = "AKIAROLEINTHISACCOUNT"  # of a role here that somebody of another account has assumed
 
 
 @pytest.mark.field("B1")
@@ -146,6 +145,7 @@ def test_a_recovery_goes_on_and_says_what_it_replaces(stage: Stage) -> None:
     assert running(stage, "app-01") != [instance]
 
 
+@pytest.mark.both
 @pytest.mark.field("B1")
 def test_a_drill_waits_while_drs_does_not_say_what_runs(stage: Stage) -> None:
     run = by_operator(stage, "app-01")

@@ -8,13 +8,15 @@ import pytest
 
 from contract.plurals import counted
 from drs_simulator.world.fleet import generate_fleet
-from executions.models import Execution, ServerHold, ServerRun
+from executions.models import Execution, LaunchJob, ServerHold, ServerRun
 from protection.inventory.source_servers import read_region
 from protection.models import SourceServer
+from reports.made.tasks import make
 from tests.support.api_client import Api, answer
 from tests.support.stage import Stage
+from tests.yardstick import is_quick
 
-pytestmark = [pytest.mark.both, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 REGION = "us-east-1"
 MOST_SECONDS = 4.0  # of a processor, for the start of 4,000 servers on a busy machine; alone it is under one
@@ -72,6 +74,7 @@ def check_changes(api: Api, made: dict[str, Any], ids: list[str]) -> None:
     assert answer(api.get(f"{path}/readiness"))["verdict"]
 
 
+@pytest.mark.both  # how much a statement may hold
 @pytest.mark.parametrize("thorough", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_a_plan_of_four_thousand_servers_is_started_and_tried_again(
     stage: Stage, admin: Api, *, thorough: bool
@@ -91,13 +94,14 @@ def test_a_plan_of_four_thousand_servers_is_started_and_tried_again(
     answer(admin.post(f"/executions/{dry.pk}/cancel"))
     stage.simulator.scenario("access_denied", operation="StartRecovery")
     spent = seconds(lambda: start(admin, made))
-    assert spent < MOST_SECONDS, f"{spent:.2f} s"
+    assert is_quick(spent, MOST_SECONDS), f"{spent:.2f} s"
     run = Execution.objects.get(dry_run=False)
     assert (ServerHold.objects.count(), run.waves.count()) == (4_000, 3)
     asked = {"planId": made["planId"], "executionType": "DRILL"}
     assert admin.post("/executions", asked).json()["error"] == "PLAN_ALREADY_EXECUTING"
     stage.until(run, "FAILED", step=5)
     if thorough:
+        make(str(run.pk))  # as an engine does
         answer(admin.get(f"/executions/{run.pk}/report"))
         check_pages(admin, "/", f"/executions/{run.pk}", f"/executions/{run.pk}/retry")
     again = answer(admin.post(f"/executions/{run.pk}/retry", {}), 202)["executionId"]
@@ -117,8 +121,10 @@ def test_a_wave_of_many_servers_is_launched_proven_and_ended(stage: Stage, admin
     stage.until(run, "PARTIAL", step=300, limit=20_000)
     assert ServerRun.objects.filter(launch_status="LAUNCHED").count() == servers - 3
     check_pages(admin, f"/executions/{run.pk}", f"/executions/{run.pk}/job-logs")
+    make(str(run.pk))  # as an engine does
     assert len(answer(admin.get(f"/executions/{run.pk}/report"))["waves"][0]["servers"]) == servers
     assert admin.post(f"/executions/{run.pk}/evidence", {}).status_code == 200
+    stage.wait(lambda: not LaunchJob.objects.filter(watched=True).exists(), run)
     again = answer(admin.post(f"/executions/{run.pk}/retry", {}), 202)["executionId"]
     stage.until(Execution.objects.get(pk=again), "COMPLETED", limit=20_000)
     end(stage, admin, run)

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from django.test import Client
+from django.utils import timezone
 
 from audit.actor import SYSTEM
 from contract.clock import unix
@@ -91,6 +92,23 @@ def test_the_end_of_a_paused_run_moves_on_and_gates_are_not_counted(still: Still
     told = current_forecast(still.fresh(run), still.clock())
     assert told is not None
     assert told.last == "web-01 in wave 2"
+
+
+def test_what_is_being_cancelled_has_no_forecast_of_waves_that_do_not_run() -> None:
+    kept = {
+        "at": 0,
+        "earliest": 60,
+        "remaining": 90,
+        "latest": 120,
+        "launches": 9,
+        "runs": 3,
+        "gates": 0,
+        "critical": [],
+    }
+    run, now = Execution(forecast=kept, started_at=timezone.now()), timezone.now()
+    assert current_forecast(run, now) is not None
+    run.cancel_requested_at = now
+    assert current_forecast(run, now) is None
 
 
 def test_a_server_that_hangs_is_seen_to_hang(still: StillStage) -> None:

@@ -235,7 +235,7 @@ def test_the_verdict_counts_from_the_declared_outage_and_both_are_shown(told: St
     client = Client()
     client.force_login(make_user("viewer"))
     page = client.get(reverse("execution", args=[run.pk])).content.decode()
-    assert re.search(r"2 h 08 min</span> after production was lost, <span[^>]*>8 min 37 s</span> after the start", page)
+    assert re.search(r"2 h 8 min</span> after production was lost, <span[^>]*>8 min 37 s</span> after the start", page)
 
 
 @pytest.mark.field("B8")

@@ -21,8 +21,6 @@ from tests.support.api_client import Api, answer
 from tests.support.packs import found_wrong
 from tests.support.still import StillStage
 
-pytestmark = pytest.mark.both
-
 
 def planned(still: StillStage, *tiers: str, means: str = "LAUNCHED", minutes: int = 15, **more: Any) -> RecoveryPlan:
     waves = [
@@ -49,6 +47,7 @@ def row(hostname: str = "app-01") -> ServerRun:
     return ServerRun.objects.get(hostname=hostname)
 
 
+@pytest.mark.both
 @pytest.mark.field("A8")
 def test_a_wave_waits_until_status_checks_have_passed(still: StillStage, admin: Api) -> None:
     run = still.start(planned(still, "app-01", "web-01", means="STATUS_CHECKS"))
@@ -85,7 +84,7 @@ def test_a_wave_waits_until_status_checks_have_passed(still: StillStage, admin: 
 def test_a_server_whose_checks_do_not_pass_is_not_usable_and_can_be_terminated(still: StillStage, admin: Api) -> None:
     still.simulator.scenario("status_checks", servers=["app-01"], instance="impaired")
     run = still.start(planned(still, "app-01 app-02", "web-01", means="STATUS_CHECKS", minutes=10))
-    run = still.until(run, "PARTIAL", "FAILED", "COMPLETED", step=15)
+    run = still.until(run, "PARTIAL", "FAILED", "COMPLETED", step=60)
     assert still.picture(run) == ("PARTIAL", ["FAILED", "SKIPPED"])
     told, fine = shown(admin, run), shown(admin, run, "app-02")
     assert (told["launchStatus"], told["errorCode"], told["usableTime"]) == ("FAILED", "NOT_USABLE", None)
@@ -98,7 +97,7 @@ def test_a_server_whose_checks_do_not_pass_is_not_usable_and_can_be_terminated(s
     still.look()
     assert row().launch_status == "FAILED", "DRS goes on calling it launched"
     terminate(actor=SYSTEM, execution_id=run.pk, clock=still.clock)
-    still.wait(lambda: still.fresh(run).termination_status == "COMPLETED", run, step=15)
+    still.wait(lambda: still.fresh(run).termination_status == "COMPLETED", run, step=60)
     calls: list[dict[str, Any]] = still.simulator.journal("TerminateRecoveryInstances")
     ended = {each for call in calls for each in call["params"]["recoveryInstanceIDs"]}
     assert {instance, fine["recoveryInstanceId"]} == ended
@@ -108,12 +107,12 @@ def test_a_server_whose_checks_do_not_pass_is_not_usable_and_can_be_terminated(s
 def test_a_server_that_did_not_come_up_is_launched_again_by_a_retry_of_its_wave(still: StillStage, admin: Api) -> None:
     still.simulator.scenario("status_checks", servers=["app-01"], system="impaired", instance="ok")
     plan = planned(still, "app-01 app-02", means="STATUS_CHECKS", minutes=5, on_failure="PAUSE")
-    run = still.until(still.start(plan), "PAUSED", step=15)
+    run = still.until(still.start(plan), "PAUSED", step=60)
     first = row()
     assert (first.error_code, first.launched_at) == ("NOT_USABLE", None)
     still.simulator.clear_scenarios("status_checks")
     answer(admin.post(f"/executions/{run.pk}/waves/0/retry"))
-    run = still.until(run, "COMPLETED", "PARTIAL", "PAUSED", step=15)
+    run = still.until(run, "COMPLETED", "PARTIAL", "PAUSED", step=60)
     again = row()
     assert (run.status, again.launch_status, again.error) == ("COMPLETED", "LAUNCHED", "")
     assert again.recovery_instance_id != first.recovery_instance_id
@@ -130,13 +129,13 @@ def test_its_instance_stays_the_runs_until_it_is_terminated(still: StillStage, a
     """DRS refuses the launch of the wave's retry, so that nothing replaces what the first one brought up."""
     still.simulator.scenario("status_checks", servers=["app-01"], system="impaired", instance="ok")
     plan = planned(still, "app-01 app-02", means="STATUS_CHECKS", minutes=5, on_failure="PAUSE")
-    run = still.until(still.start(plan), "PAUSED", step=15)
+    run = still.until(still.start(plan), "PAUSED", step=60)
     first = row()
     still.simulator.scenario("server_refused", servers=["app-01"], code="ValidationException", named=True)
     answer(admin.post(f"/executions/{run.pk}/waves/0/retry"))
-    still.until(run, "PAUSED", step=15)
+    still.until(run, "PAUSED", step=60)
     answer(admin.post(f"/executions/{run.pk}/resume"))
-    run = still.until(run, "PARTIAL", step=15)
+    run = still.until(run, "PARTIAL", step=60)
     assert row().recovery_instance_id == ""
     admin_page = Client()
     admin_page.force_login(admin.user)
@@ -148,7 +147,7 @@ def test_its_instance_stays_the_runs_until_it_is_terminated(still: StillStage, a
     report = answer(admin.get(f"/executions/{run.pk}/report"))
     assert report["cleanup"]["stillRunning"] == 2
     terminate(actor=SYSTEM, execution_id=run.pk, clock=still.clock)
-    still.wait(lambda: still.fresh(run).termination_status == "COMPLETED", run, step=15)
+    still.wait(lambda: still.fresh(run).termination_status == "COMPLETED", run, step=60)
     assert still.simulator.state()["instances"] == []
     made = reports.evidence(actor=SYSTEM, execution_id=run.pk, clock=still.clock)
     shown = json.loads(archive.read(made)[REPORT])["cleanup"]
@@ -167,9 +166,9 @@ def test_a_wave_waits_for_required_actions(still: StillStage, admin: Api, status
         "launch_actions", servers=["app-01"], seconds=400, optional=False, status=status, reason="no answer"
     )
     run = still.start(planned(still, "app-01 app-02", means="LAUNCH_ACTIONS"))
-    still.wait(lambda: row().checks_passed_at is not None, run, step=15)
+    still.wait(lambda: row().checks_passed_at is not None, run, step=60)
     assert still.waves(run)[0].status == "LAUNCHING"
-    run = still.until(run, "COMPLETED", "PARTIAL", step=15)
+    run = still.until(run, "COMPLETED", "PARTIAL", step=60)
     told = shown(admin, run)
     if status == "SUCCEEDED":
         assert (run.status, told["launchStatus"]) == ("COMPLETED", "LAUNCHED")
@@ -183,15 +182,15 @@ def test_a_wave_waits_for_required_actions(still: StillStage, admin: Api, status
 @pytest.mark.field("A26")
 def test_an_optional_action_that_fails_keeps_nobody(still: StillStage) -> None:
     still.simulator.scenario("launch_actions", servers=["app-01"], seconds=30, optional=True, status="FAILED")
-    run = still.until(still.start(planned(still, "app-01", means="LAUNCH_ACTIONS")), "COMPLETED", "FAILED", step=15)
+    run = still.until(still.start(planned(still, "app-01", means="LAUNCH_ACTIONS")), "COMPLETED", "FAILED", step=60)
     assert run.status == "COMPLETED"
 
 
 @pytest.mark.field("A8")
 def test_without_the_right_checks_are_unknown_and_nothing_is_made_up(still: StillStage, admin: Api) -> None:
     still.simulator.scenario("access_denied", operation="DescribeInstanceStatus")
-    run = still.until(still.start(planned(still, "app-01")), "COMPLETED", step=15)
-    still.wait(lambda: still.fresh(run).next_step_at is None, run, step=15)
+    run = still.until(still.start(planned(still, "app-01")), "COMPLETED", step=60)
+    still.wait(lambda: still.fresh(run).next_step_at is None, run, step=60)
     told = shown(admin, run)
     assert (told["statusChecks"], told["usableTime"]) == ({"system": "UNKNOWN", "instance": "UNKNOWN"}, None)
 
@@ -201,7 +200,7 @@ def test_a_server_that_is_launched_stopped_is_never_usable(still: StillStage, ad
     still.simulator.scenario("dies_at_once", servers=["app-01"], state="STOPPED")
     still.simulator.scenario("launch_disposition", servers=["app-01"], disposition="STOPPED")
     plan = planned(still, "app-01 app-02", means="STATUS_CHECKS")
-    run = still.until(still.start(plan, Kind.DRILL), "PARTIAL", "FAILED", "COMPLETED", step=15)
+    run = still.until(still.start(plan, Kind.DRILL), "PARTIAL", "FAILED", "COMPLETED", step=60)
     told = shown(admin, run)
     assert (told["launchStatus"], told["errorCode"], told["usableTime"]) == ("FAILED", "NOT_USABLE", None)
 

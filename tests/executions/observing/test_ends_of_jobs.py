@@ -9,7 +9,14 @@ from django.test import override_settings
 from drs.client import Drs
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
 from executions.observing.server_outcome import UNSETTLED
+from tests.support.api_client import Api, answer
 from tests.support.still import StillStage
+
+
+def shown(api: Api, run: Execution) -> list[dict[str, Any]]:
+    """Its servers, as the API shows them."""
+    waves = answer(api.get(f"/executions/{run.pk}"))["waves"]
+    return [each for wave in waves for each in wave["serverStatuses"]]
 
 
 def job_end() -> datetime:
@@ -108,6 +115,66 @@ def test_a_server_that_drs_calls_failed_stays_so(still: StillStage) -> None:
     still.until(still.start(still.plan("app-01 app-02")), "PARTIAL", step=15)
     assert ServerRun.objects.get(hostname="app-01").launch_status == "FAILED"
     assert "InsufficientInstanceCapacity" in ServerRun.objects.get(hostname="app-01").error
+
+
+@pytest.mark.field("A4")
+def test_what_stands_of_a_launch_that_drs_calls_failed_is_the_runs_and_can_be_terminated(
+    still: StillStage, admin: Api
+) -> None:
+    """“Did not launch” is said only where DRS lists no instance of the job."""
+    still.simulator.scenario("failed_rows", servers=["app-01"])
+    run = still.until(still.start(still.plan("app-01 app-02")), "PARTIAL", step=15)
+    (server,) = still.ids("app-01")
+    told = next(each for each in shown(admin, run) if each["sourceServerId"] == server)
+    instances: Any = still.simulator.state()["instances"]
+    stands = {each["server_id"]: each["id"] for each in instances}
+    assert (told["launchStatus"], told["errorCode"]) == ("FAILED", "NOT_USABLE")
+    assert told["recoveryInstanceId"] == stands[server]
+    ended = answer(admin.post(f"/executions/{run.pk}/terminate-instances"))
+    assert sorted(ended["terminated"]) == sorted(stands.values())
+    still.wait(lambda: still.fresh(run).termination_status == "COMPLETED", run, step=30)
+    assert still.simulator.state()["instances"] == []
+    assert {each["instanceState"] for each in shown(admin, run)} <= {"TERMINATED", "SHUTTING-DOWN"}
+    (other,) = still.ids("app-02")
+    told = next(each for each in shown(admin, run) if each["sourceServerId"] == other)
+    assert (told["launchStatus"], told["instanceState"]) == ("TERMINATED", "TERMINATED")
+
+
+@pytest.mark.field("A4", "A11")
+@pytest.mark.parametrize("stood", [True, False])
+def test_an_instance_that_drs_lists_without_its_job_is_known_by_what_stood_before(
+    still: StillStage, stood: bool
+) -> None:
+    plan = still.plan("app-01")
+    if stood:
+        still.until(still.start(plan), "COMPLETED")
+    still.simulator.scenario("untold_launches", how="PENDING")
+    still.simulator.scenario("missing_members", members=["jobID"], operation="DescribeRecoveryInstances")
+    run = still.until(still.start(plan), "COMPLETED", "FAILED", step=30)
+    server = ServerRun.objects.get(wave__execution=run)
+    instances: Any = still.simulator.state()["instances"]
+    stands = [each["id"] for each in instances]
+    assert [server.recovery_instance_id] == stands
+    assert server.launch_status == "LAUNCHED"
+
+
+@pytest.mark.field("A11")
+def test_the_words_of_a_line_without_a_time_are_kept_and_time_nothing(still: StillStage, admin: Api) -> None:
+    still.simulator.scenario("launch_failed", servers=["app-01"])
+    still.simulator.scenario("launch_end_event")
+    still.simulator.scenario("missing_members", members=["logDateTime"], operation="DescribeJobLogItems")
+    run = still.until(still.start(still.plan("app-01 app-02")), "PARTIAL", step=15)
+    for _ in range(3):  # read again: no line is kept twice
+        still.advance(15)
+        still.look()
+    assert "InsufficientInstanceCapacity" in ServerRun.objects.get(hostname="app-01").error
+    lines = [(each.event, each.source_server_id) for each in JobEvent.objects.filter(derived=False)]
+    assert len(lines) == len(set(lines))
+    launched = ServerRun.objects.get(hostname="app-02")
+    assert launched.observed_late is not None
+    assert launched.launched_at is not None
+    assert launched.launched_at <= job_end()
+    assert answer(admin.get(f"/executions/{run.pk}/job-logs"))["jobLogs"][0]["events"]
 
 
 @pytest.mark.field("A4")

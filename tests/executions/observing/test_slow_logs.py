@@ -1,14 +1,17 @@
 """AWS is slow to hand out job logs: runs go on as if nothing was wrong, and the logs come bit by bit."""
 
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from drs.client import Drs
 from drs.errors import DrsError, Trouble
 from drs.shapes import JobLogItem
-from executions.models import JobEvent, LaunchJob, ServerRun
+from executions.engine.poll import Poll, Poller
+from executions.models import JobEvent, LaunchJob, Place, ServerRun
 from executions.observing import drs_answers
+from executions.runs.aws_calls import CallPool
 from tests.executions.launching.test_many_servers import bulk, plan_of, wave_of
 from tests.support.stage import Stage
 from tests.support.still import StillStage
@@ -41,6 +44,20 @@ def test_it_keeps_what_it_could_read_in_time_and_goes_on_at_the_next_poll(
     monkeypatch.undo()
     stage.wait(lambda: stage.fresh(run).next_step_at is None, run)
     assert all(LaunchJob.objects.values_list("events_seen", flat=True))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("jobs", "at_once"), [(7, 7), (20, 20), (70, 20), (130, 33), (500, 125)])
+def test_each_log_is_read_within_a_minute_however_many_jobs_run(jobs: int, at_once: int) -> None:
+    """Phases on pages are told by logs alone."""
+    place, poller = Place(account_id="1" * 12, region="us-east-1"), Poller(CallPool())
+    running = [LaunchJob(job_id=f"drsjob-{number:017x}") for number in range(jobs)]
+    now = datetime(2026, 11, 29, 3, tzinfo=UTC)
+    slots = [now + timedelta(seconds=15 * slot) for slot in range(40)]
+    read = [poller._question(Poll(place, each, running, [])).logs for each in slots]
+    assert {len(each) for each in read} == {at_once}
+    for first, *others in zip(read, read[1:], read[2:], read[3:], strict=False):
+        assert len(first.union(*others)) == jobs
 
 
 def test_a_launch_is_dated_by_its_log_although_that_comes_later(still: StillStage) -> None:

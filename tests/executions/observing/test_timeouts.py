@@ -30,7 +30,7 @@ def test_it_fails_a_wave_that_is_late_and_records_the_late_instance(stage: Stage
     assert server().launch_status == "PENDING"
     assert run.next_step_at is not None
     ended, final = run.ended_at, stage.picture(run)
-    stage.wait(lambda: stage.fresh(run).next_step_at is None, run, step=60, limit=7200)
+    stage.wait(lambda: stage.fresh(run).next_step_at is None, run, limit=7200)
     assert server().launch_status == "LAUNCHED"
     assert server().recovery_instance_id.startswith("i-")
     assert stage.picture(run) == final
@@ -40,7 +40,7 @@ def test_it_fails_a_wave_that_is_late_and_records_the_late_instance(stage: Stage
 
 def test_it_fails_a_run_of_which_nothing_came_up_in_time(stage: Stage) -> None:
     stage.simulator.scenario("slow_server", factor=20)
-    run = stage.until(stage.start(stage.plan("app-01")), "FAILED", step=60)
+    run = stage.until(stage.start(stage.plan("app-01")), "FAILED")
     assert run.error_code == "WAVE_TIMEOUT"
     stage.wait(lambda: server().launch_status == "LAUNCHED", run, step=300, limit=40_000)
     assert stage.fresh(run).status == "FAILED"
@@ -51,7 +51,7 @@ def test_it_goes_on_after_a_timeout_if_the_wave_says_so_and_hears_the_rest_while
     run = stage.start(stage.plan("app-01", "web-01", on_failure={0: "CONTINUE"}, pause={1}))
     stage.until(run, "PAUSED")
     assert server().recovery_instance_id == ""
-    stage.wait(lambda: server().recovery_instance_id != "", run, step=60, limit=7200)
+    stage.wait(lambda: server().recovery_instance_id != "", run, limit=7200)
     assert stage.picture(run) == ("PAUSED", ["FAILED", "PAUSED"])
     control.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
     stage.until(run, "PARTIAL")
@@ -95,7 +95,7 @@ def test_it_hears_late_news_of_a_run_that_was_cancelled_in_a_pause(stage: Stage)
     run = stage.start(stage.plan("app-01", "web-01", on_failure={0: "CONTINUE"}, pause={1}))
     stage.until(run, "PAUSED")
     control.cancel(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
-    stage.wait(lambda: stage.fresh(run).next_step_at is None, run, step=60, limit=7200)
+    stage.wait(lambda: stage.fresh(run).next_step_at is None, run, limit=7200)
     assert server().recovery_instance_id != ""
     assert stage.fresh(run).status == "CANCELLED"
 

@@ -34,7 +34,7 @@ def page(admin: Api, run: Execution) -> str:
 @pytest.mark.parametrize("state", ["TERMINATED", "STOPPED", "NOT_FOUND"])
 def test_an_instance_that_is_gone_or_stopped_at_once_is_not_up(still: StillStage, admin: Api, state: str) -> None:
     still.simulator.scenario("dies_at_once", servers=["app-01"], state=state)
-    run = still.until(still.start(still.plan("app-01 app-02", "web-01")), "PARTIAL", step=15)
+    run = still.until(still.start(still.plan("app-01 app-02", "web-01")), "PARTIAL", step=60)
     assert still.picture(run) == ("PARTIAL", ["FAILED", "SKIPPED"])
     assert len(still.launches()) == 1
     told = shown(admin, run)
@@ -51,8 +51,8 @@ def test_an_instance_that_is_gone_or_stopped_at_once_is_not_up(still: StillStage
 @pytest.mark.field("A8")
 def test_a_stopped_instance_that_is_not_usable_can_be_ended(still: StillStage, admin: Api) -> None:
     still.simulator.scenario("dies_at_once", servers=["app-01"], state="STOPPED")
-    run = still.until(still.start(still.plan("app-01")), "FAILED", step=15)
-    still.wait(lambda: LaunchJob.objects.get().status == "COMPLETED", run, step=15)
+    run = still.until(still.start(still.plan("app-01")), "FAILED", step=60)
+    still.wait(lambda: LaunchJob.objects.get().status == "COMPLETED", run, step=60)
     assert admin.get(f"/executions/{run.pk}").json()["actions"]["terminate"]["allowed"]
     answer = admin.post(f"/executions/{run.pk}/terminate-instances").json()
     assert answer["terminated"] == [server().recovery_instance_id]
@@ -64,7 +64,7 @@ def test_a_stopped_instance_that_is_not_usable_can_be_ended(still: StillStage, a
 def test_what_shall_be_stopped_is_as_it_should_be(still: StillStage, admin: Api) -> None:
     still.simulator.scenario("dies_at_once", servers=["app-01"], state="STOPPED")
     still.simulator.scenario("launch_disposition", servers=["app-01"], disposition="STOPPED")
-    run = still.until(still.start(still.plan("app-01 app-02", "web-01")), "COMPLETED", step=15)
+    run = still.until(still.start(still.plan("app-01 app-02", "web-01")), "COMPLETED", step=60)
     told = shown(admin, run)
     assert (told["launchStatus"], told["instanceState"], told["errorCode"]) == ("LAUNCHED", "STOPPED", None)
 
@@ -131,7 +131,7 @@ def test_what_is_no_launch_failure_is_told_in_awss_words(
     still: StillStage, admin: Api, scenario: str, words: str
 ) -> None:
     still.simulator.scenario(scenario, servers=["app-01", "app-02"], raw_error="the reason")
-    run = still.until(still.start(still.plan("app-01 app-02 app-03")), "PARTIAL", step=15)
+    run = still.until(still.start(still.plan("app-01 app-02 app-03")), "PARTIAL", step=60)
     assert [shown(admin, run, name)["error"] for name in ("app-01", "app-02", "app-03")] == [words, words, None]
     assert shown(admin, run)["errorCode"] == "SERVER_LAUNCH_FAILED"
     assert "the reason" in page(admin, run)
@@ -189,7 +189,7 @@ def test_what_drs_tells_of_a_time_is_no_bound(still: StillStage, admin: Api) -> 
 @pytest.mark.field("A26")
 def test_post_launch_actions_are_shown_and_followed_to_their_end(still: StillStage, admin: Api) -> None:
     still.simulator.scenario("launch_actions", servers=["app-01"], seconds=300, optional=False, reason="no answer")
-    run = still.until(still.start(still.plan("app-01 app-02")), "COMPLETED", step=15)
+    run = still.until(still.start(still.plan("app-01 app-02")), "COMPLETED", step=60)
     assert [each["status"] for each in shown(admin, run)["launchActions"]] == ["IN_PROGRESS"]
     still.wait(lambda: still.fresh(run).next_step_at is None, run, step=60)
     assert shown(admin, run)["launchActions"] == [

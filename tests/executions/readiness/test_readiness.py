@@ -38,7 +38,7 @@ DRILLED = Drill(uuid.uuid4(), NOW - timedelta(days=3), copy(["s-1"], ["s-2"]))
 
 def plan(*servers: ServerFacts, region: RegionFacts = REGION, **facts: Any) -> PlanFacts:
     waves = [WaveFacts(at, [each]) for at, each in enumerate(servers or (GOOD, OTHER))]
-    given: dict[str, Any] = {"waves": waves, "regions": {"us-east-1": region}, "last_drill": DRILLED, **facts}
+    given: dict[str, Any] = {"waves": waves, "regions": {region.place: region}, "last_drill": DRILLED, **facts}
     return PlanFacts(plan_id=uuid.uuid4(), name="P", version=1, **given)
 
 

@@ -170,6 +170,9 @@ def test_an_engine_keeps_the_verdict_on_every_plan_a_few_at_a_time(db: None, mon
     assert [stored_verdicts.refresh(later + timedelta(minutes=3)) for _ in range(2)] == [2, 1]  # in any order
     overview = stored_verdicts.overview(now, 5, engine_alive=True)
     assert [plan for plan, _, _ in overview.worst] == [plans[1]]
+    assert overview.worst_left_out == 0
+    assert stored_verdicts.overview(now, 0, engine_alive=True).worst_left_out == 1
+    assert stored_verdicts.overview(now, 0, engine_alive=False).worst_left_out == 0
     assert "No longer in DRS" in overview.worst[0][2]
     assert (
         stored_verdicts.overview(now + timedelta(minutes=10), 5, engine_alive=True).counts[Verdict.UNKNOWN] == 3

@@ -112,7 +112,7 @@ def facts(room: Capacity | None, *, running: int = 0, servers: int = 1, **settin
     region = RegionFacts(
         "us-east-1", jobs_as_of=db_clock(), capacity=room, running={f"drsjob-{at}": ["s-x"] for at in range(running)}
     )
-    return PlanFacts(uuid4(), "P", 1, [WaveFacts(0, many)], {"us-east-1": region})
+    return PlanFacts(uuid4(), "P", 1, [WaveFacts(0, many)], {("", "us-east-1"): region})
 
 
 @pytest.mark.django_db
@@ -122,6 +122,8 @@ def test_quotas_are_the_account_s_where_they_are_known_and_said_to_be_published_
     [found] = room_reasons(facts(Capacity(), running=25))
     assert found.code == "QUOTA_JOBS"
     assert "DRS takes 20 jobs at once (the published quota)" in found.text
+    page = "https://us-east-1.console.aws.amazon.com/servicequotas/home/services/drs/quotas"
+    assert found.quota_page == f"{page}/L-D88FAC3A"
     lowered = Capacity(quotas={JOBS: 10, SERVERS_IN_JOBS: 2})
     told = {str(each.code): each.text for each in room_reasons(facts(lowered, running=10))}
     assert "DRS takes 10 jobs at once (the account's quota)" in told["QUOTA_JOBS"]

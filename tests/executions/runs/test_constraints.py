@@ -53,15 +53,16 @@ def test_the_database_refuses_what_no_run_can_be(mistake: str) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_rows_of_before_are_repaired_so_that_the_constraints_take_them(request: pytest.FixtureRequest) -> None:
     run = made()  # with the columns of today
+    first, second = WaveRun.objects.order_by("number")
+    third = WaveRun.objects.create(execution=run, number=2, name="W")
     executor = MigrationExecutor(connection)
     latest = executor.loader.graph.leaf_nodes()
     executor.migrate([("executions", "0025_places")])
     request.addfinalizer(lambda: MigrationExecutor(connection).migrate(latest))
     Execution.objects.update(next_step_at=None)
-    first, second = WaveRun.objects.order_by("number")
     WaveRun.objects.filter(pk=first.pk).update(status="COMPLETED")
     WaveRun.objects.filter(pk=second.pk).update(status="PAUSED", ended_at=NOW)
-    third = WaveRun.objects.create(execution=run, number=2, name="W", status="PAUSED")
+    WaveRun.objects.filter(pk=third.pk).update(status="PAUSED")
     LaunchJob.objects.filter(wave=first).update(job_id="")
     LaunchJob.objects.filter(wave=second).update(job_id="drsjob-30000000000000002")
     ServerRun.launches.update(launch_status="LAUNCHED")

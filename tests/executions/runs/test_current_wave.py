@@ -23,7 +23,7 @@ def rows(*states: WaveStatus) -> list[WaveRun]:
 @pytest.mark.parametrize("states", list(product(WaveStatus, repeat=2)), ids="-".join)
 def test_the_engine_is_at_the_wave_of_everybody_else(states: tuple[WaveStatus, ...]) -> None:
     waves = rows(*states)
-    views = RunView(ExecutionStatus.RUNNING, tuple(_wave_view(wave) for wave in waves))
+    views = RunView(ExecutionStatus.RUNNING, tuple(_wave_view(wave, None) for wave in waves))
     found = current_wave(waves)
     assert (views.current and views.current.number) == (found and found.number)
     assert (found is None) == (set(states) <= WAVE_FINAL)

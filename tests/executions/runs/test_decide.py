@@ -65,7 +65,7 @@ def test_it_decides_what_a_wave_that_has_not_begun_does(view: d.RunView, expecte
     if expected is not None:
         assert decide(view) == expected
     elif view.status is E.PAUSED:
-        assert decide(view) == d.Wait(ago(60) + decisive.PAUSE_LIMIT)
+        assert decide(view) == d.Wait(ago(60) + d.PAUSE_LIMIT)
     else:
         skip = decide(view)
         assert isinstance(skip, d.Skip)

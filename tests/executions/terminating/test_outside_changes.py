@@ -26,8 +26,6 @@ from tests.support.api_client import Api, answer, make_user
 from tests.support.packs import found_wrong
 from tests.support.stage import NEVER, Stage
 
-pytestmark = pytest.mark.both
-
 
 def round_of_inventory(stage: Stage) -> None:
     """An engine reads the inventory, as it does once a minute."""
@@ -64,6 +62,7 @@ def holds(run: Execution, stage: Stage) -> None:
     assert found_wrong(Execution.objects.get(pk=run.pk), stage.clock()) == []
 
 
+@pytest.mark.both
 def test_terminated_in_ec2(stage: Stage) -> None:
     run = up(stage)
     stage.simulator.scenario("ec2_terminated", servers=["app-02"])
@@ -125,6 +124,7 @@ def test_deleted_from_drs_is_not_said_to_be_terminated(stage: Stage) -> None:
     holds(run, stage)
 
 
+@pytest.mark.both
 def test_replaced_by_somebodys_launch(stage: Stage) -> None:
     run = up(stage, kind=Kind.RECOVERY)
     job = launched_outside(stage, "app-02")

@@ -23,6 +23,7 @@ from executions.terminating.outcome import result
 from executions.terminating.send import NO_ROOM
 from plans.models import RecoveryPlan
 from tests.executions.launching.test_many_servers import bulk, plan_of, wave_of
+from tests.support.api_client import Api, answer, make_user
 from tests.support.stage import Stage
 from tests.support.still import StillStage
 
@@ -137,8 +138,12 @@ def test_it_reports_a_refusal_and_a_person_tries_again(stage: Stage, fault: str)
 def test_it_finds_a_termination_whose_answer_was_lost(stage: Stage, fault: str) -> None:
     run = finished(stage)
     stage.simulator.scenario(fault, operation="TerminateRecoveryInstances", times=1)
-    terminate(stage, run)
+    told = terminate(stage, run)
     assert TerminationJob.objects.get().status == "INITIATED"
+    assert (told.taken, told.unconfirmed) == (0, told.terminated), "nobody knows yet that AWS has accepted it"
+    said = answer(Api(make_user("operator")).post(f"/executions/{run.pk}/terminate-instances"))["message"]
+    assert said.startswith("0 instances accepted by DRS, of ")
+    assert "no clear answer" in said
     ended(stage, run, "COMPLETED")
     assert calls(stage) == 1
     assert TerminationJob.objects.get().job_id

@@ -11,6 +11,7 @@ from django.test import Client
 
 from identity.models import Identity
 from identity.provider.cognito import Provider
+from identity.provider.id_token import InvalidToken, verifier
 from tests.identity.provider.minting import Keys, claims, mint
 from tests.support.api_client import answer, make_user, refusal
 
@@ -114,6 +115,21 @@ def test_an_access_token_and_a_token_for_another_client_are_refused(pool: Pool) 
     refusal(call(pool.tokens("alice")["AccessToken"]), 401, "UNAUTHENTICATED")
     other = pool.new_client()
     refusal(call(pool.tokens("alice", other)["IdToken"]), 401, "UNAUTHENTICATED")
+
+
+def test_the_command_line_has_a_client_of_its_own(cognito: Provider, keys: Keys, settings: Any) -> None:
+    token = mint(claims(aud="drsorch"))
+    refusal(call(token), 401, "UNAUTHENTICATED")
+    settings.PROVIDER = keys.provider(cli_client_id="drsorch")
+    assert call(token).status_code == 200
+    refusal(call(token, "DELETE"), 403, "FORBIDDEN")  # its groups are an operator's
+    assert call(mint()).status_code == 200
+    with pytest.raises(InvalidToken, match="audience"):  # the console takes its own client's alone
+        verifier(settings.PROVIDER).verify(token)
+    told = {"signIn": "oidc", "issuer": cognito.issuer, "clientId": "drsorch", "scope": "openid email profile"}
+    assert Client().get("/.well-known/drsorch").json() == told
+    settings.PROVIDER = None
+    assert Client().get("/.well-known/drsorch").json() == {"signIn": "local"}
 
 
 def test_motos_published_key_opens_nothing_outside_of_tests(pool: Pool, keys: Keys, settings: Any) -> None:

@@ -95,7 +95,7 @@ def test_a_key_that_is_gone_stops_working_after_an_hour(keys: Keys, key_set: Key
 
 def test_a_hanging_provider_delays_no_valid_token(keys: Keys, key_set: KeySet, clock: Clock) -> None:
     assert key_set.key(KID)
-    keys.delay = 4
+    keys.delay = 6
     clock.now += HOUR + 1
     stranger = threading.Thread(target=lambda: key_set.key("unknown"))
     stranger.start()
@@ -103,9 +103,9 @@ def test_a_hanging_provider_delays_no_valid_token(keys: Keys, key_set: KeySet, c
     for _ in range(1000):
         assert key_set.key(KID)
     assert key_set.key("unknown", may_wait=False) is None  # what an address that fails often asks
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 2.8
     stranger.join()
-    assert time.monotonic() - began < 3.8
+    assert time.monotonic() - began < 5.5
 
 
 def test_nothing_is_accepted_while_no_keys_were_ever_read(keys: Keys, key_set: KeySet) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from identity.provider.cognito import WrongSetting, read_provider
 
-NAMES = ("REGION", "USER_POOL_ID", "CLIENT_ID", "CLIENT_SECRET", "DOMAIN")
+NAMES = ("REGION", "USER_POOL_ID", "CLIENT_ID", "CLIENT_SECRET", "CLI_CLIENT_ID", "DOMAIN")
 ADDRESSES = ("ISSUER", "JWKS_URL", "AUTHORIZE_URL", "TOKEN_URL", "LOGOUT_URL", "REVOKE_URL")
 GOOD = dict.fromkeys((f"COGNITO_{name}" for name in (*NAMES, *ADDRESSES)), "") | {
     "COGNITO_REGION": "eu-west-1",
@@ -45,6 +45,8 @@ def test_the_names_of_the_groups_can_be_others() -> None:
     [
         ("COGNITO_CLIENT_ID", "", "COGNITO_CLIENT_ID"),
         ("COGNITO_CLIENT_ID", "one,two", "COGNITO_CLIENT_ID"),
+        ("COGNITO_CLI_CLIENT_ID", "one two", "COGNITO_CLI_CLIENT_ID"),
+        ("COGNITO_CLI_CLIENT_ID", "7lkj3client", "COGNITO_CLI_CLIENT_ID"),
         ("COGNITO_CLIENT_SECRET", "", "COGNITO_CLIENT_SECRET"),
         ("COGNITO_DOMAIN", "", "COGNITO_DOMAIN"),
         ("COGNITO_DOMAIN", "auth.example.com/login", "COGNITO_DOMAIN"),

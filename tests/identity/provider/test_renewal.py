@@ -215,7 +215,7 @@ def test_it_waits_five_seconds_and_the_others_do_not(client: Client, stub: Token
     after(61)
     began = time.monotonic()
     assert [poll(each) for each in browsers] == [204] * 2
-    assert 4.9 < time.monotonic() - began < 8.0
+    assert 4.9 < time.monotonic() - began < 9.5  # ten, if the second one waited, too
     assert len(stub.renewals) == 1
 
 

@@ -15,6 +15,7 @@ from identity.provider.jwks import KeySet
 from identity.tokens import make_token
 from tests.identity.provider.minting import CLIENT, ISSUER, KID, Keys, claims, jwk, mint, part, private_key, raw
 from tests.support.api_client import make_user, refusal
+from tests.yardstick import is_quick
 
 NOW = int(time.time())
 PUBLIC_PEM = (
@@ -189,12 +190,12 @@ def test_it_costs_less_than_a_millisecond(keys: Keys) -> None:
     verifier.verify(token)
     times = []
     for _ in range(500):
-        began = time.perf_counter()
+        began = time.thread_time()
         verifier.verify(token)
-        times.append(time.perf_counter() - began)
+        times.append(time.thread_time() - began)
     times.sort()
     print(f"verification: p50 {times[250] * 1e6:.0f} µs, p99 {times[495] * 1e6:.0f} µs")
-    assert times[250] < 0.001
+    assert is_quick(times[250], 0.001, time.thread_time)
 
 
 def test_the_library_agrees_that_the_good_one_is_good(keys: Keys) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from drsorch_site.configuration.logs import Scrubber
 from tests.test_architecture import PRODUCT
+from tests.yardstick import allowed, is_quick
 
 LONG = 6_000
 MOST_SECONDS = 0.25  # a quadratic one takes more than a second
@@ -28,7 +29,7 @@ def patterns() -> Iterator[tuple[str, re.Pattern[str], bool]]:
     """Its name, itself, and whether texts are looked through for it."""
     for room in sorted(PRODUCT):
         for found in pkgutil.walk_packages(importlib.import_module(room).__path__, f"{room}."):
-            if ".migrations" in found.name or found.name.endswith("__main__") or found.name.endswith("wsgi"):
+            if ".migrations" in found.name or found.name.endswith(("__main__", "wsgi", "drsorch_cli.setup")):
                 continue
             module = importlib.import_module(found.name)
             source = Path(module.__file__ or "").read_text()
@@ -56,6 +57,7 @@ def test_no_pattern_takes_more_than_linear_time() -> None:
         for name, pattern, is_searched in found
         for piece in PIECES
         if (took := seconds(pattern, (piece * LONG)[:LONG] + "!", is_searched=is_searched)) > MOST_SECONDS
+        and took > allowed(MOST_SECONDS, time.thread_time)
     }
     assert slow == {}
 
@@ -66,4 +68,4 @@ def test_no_line_keeps_the_log_busy(piece: str) -> None:
     text = (piece * LONG)[:LONG]
     began = time.thread_time()
     scrubber.text(text)
-    assert time.thread_time() - began < MOST_SECONDS
+    assert is_quick(time.thread_time() - began, MOST_SECONDS, time.thread_time)

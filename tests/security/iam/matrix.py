@@ -166,7 +166,7 @@ def _direct() -> Iterator[Check]:
 def _dangerous() -> Iterator[Check]:
     for row in DANGEROUS:
         for each in dict.fromkeys((row, row.directly(), replace(row, via=(DRS,)))):
-            if (each.action, each.kind) == ("drs:TagResource", "source-server") and each.via:
+            if each.action == "drs:TagResource" and each.via:
                 continue  # DRS itself may: it registers what it launched
             for process in PROCESSES:
                 wrong = f"{process} may, which is dangerous: {each}"

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from tests.security.iam.rights_of_a_launch import ACCOUNT, LAUNCH_INTO, MANAGED, REGION, ROLES, Row
-from tests.security.iam.rights_of_options import KEY, OWN, PARAMETER, ROLE, Of, document
+from tests.security.iam.rights_of_options import BUSES, KEY, OWN, PARAMETER, PLAN_OF_DRS, ROLE, Of, document
 
 # What AWS's policies allow through DRS, or directly, and ours do not: what then does not work.
 CONSOLE = "the console of DRS shows it; nothing here asks for it, nor does a launch"
@@ -85,6 +85,7 @@ def _others() -> list[Row]:
     names = {
         "sns:Publish": f"arn:aws:sns:{REGION}:{ACCOUNT}:payroll",
         "sns:GetTopicAttributes": f"arn:aws:sns:{REGION}:{ACCOUNT}:payroll",
+        "events:DescribeEventBus": f"arn:aws:events:{REGION}:{there}:event-bus/drsorch-ops",
         "ses:SendEmail": f"arn:aws:ses:{REGION}:{there}:identity/example.com",
         "sqs:DeleteMessage": f"arn:aws:sqs:{REGION}:{ACCOUNT}:payroll",
         "ssm:GetDocument": document("document", "theirs", there),
@@ -96,11 +97,32 @@ def _others() -> list[Row]:
         Row("ssm:GetAutomationExecution", document("automation-execution", "x", there), None, tags=(MANAGED,)),
         Of("kms:CreateGrant", KEY.replace("key/", "key/other-"), None, told=GRANT),
         Of("ec2:AttachVolume", "instance", None, told=told),
+        Of("events:PutEvents", BUSES.split()[1], None, via=(), told=(("events:source", "aws.payroll"),)),
+        Of(
+            "events:PutEvents",
+            f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/payroll",
+            None,
+            via=(),
+            told=(("events:source", "drsorch"),),
+        ),
+    ]
+
+
+def _plans_of_drs() -> list[Row]:
+    """DRS's own recovery plans in a region that is not used here, or of another account."""
+    elsewhere = (("aws:RequestedRegion", "eu-north-1"),)
+    changing = ("UpdateRecoveryPlan", "DeleteRecoveryPlan", "CreateRecoveryPlanStep", "DeleteRecoveryPlanStep")
+    theirs = PLAN_OF_DRS.replace(ACCOUNT, "999999999999")
+    return [
+        *(Of(f"drs:{each}", PLAN_OF_DRS, None, via=(), told=elsewhere) for each in changing),
+        *(Of(f"drs:{each}", "*", None, via=(), told=elsewhere) for each in ("ListRecoveryPlans", "CreateRecoveryPlan")),
+        *(Row(f"drs:{each}", theirs, None, via=()) for each in changing),
     ]
 
 
 IN_EC2 = ["instance", "volume", "snapshot", "security-group", "network-interface", "launch-template"]
 DANGEROUS = [
+    *_plans_of_drs(),
     *(
         passing(f"service-role/{role}", to)
         for role in ROLES
@@ -127,6 +149,9 @@ DANGEROUS = [
     Row("ec2:CreateImage", "instance", None, tags=(MANAGED,)),
     # a tag on a source server may be what limits who launches it
     Row("drs:TagResource", "source-server", None, via=(), request_tags=("DR-Managed",)),
+    Row("drs:TagResource", "source-server", None, via=(), request_tags=("drsorch:installation", "DR-Managed")),
+    Row("drs:TagResource", "source-server", None, via=()),
+    Row("drs:TagResource", "recovery-instance", None, via=(), request_tags=("drsorch:installation",)),
     *(
         Row(f"drs:{action}", "source-server", None)
         for action in (

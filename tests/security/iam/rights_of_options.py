@@ -23,10 +23,14 @@ from tests.security.iam.rights_of_a_launch import (
 EC2 = "ec2.amazonaws.com"
 KEY = f"arn:aws:kms:us-west-2:{ACCOUNT}:key/KEY"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/drsorch-engine"
+TARGET_ROLE = "arn:aws:iam::444455556666:role/drsorch-target"
 WEB_ROLE = f"arn:aws:iam::{ACCOUNT}:role/drsorch-web"
 LICENSE = f"arn:aws:license-manager:{REGION}:{ACCOUNT}:license-configuration:lic-0123456789abcdef0"
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:drsorch-ops"
+BUSES = " ".join(f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{name}" for name in ("default", "drsorch-ops"))
 QUEUE = f"arn:aws:sqs:{REGION}:{ACCOUNT}:drsorch"
+PLAN_OF_DRS = f"arn:aws:drs:{REGION}:{ACCOUNT}:recovery-plan/x"
+STEP_OF_DRS = f"arn:aws:drs:{REGION}:{ACCOUNT}:recovery-plan-step/x"
 SENDER = f"arn:aws:ses:{REGION}:{ACCOUNT}:identity/example.com"
 
 
@@ -110,6 +114,7 @@ def check() -> Iterator[Row]:
     looking = "DescribeInstanceTypeOfferings DescribeLaunchTemplateVersions DescribeSubnets"
     yield from each(looking, "*", replace(ours, action="ec2", oracle=3))
     yield from each("GetTopicAttributes", TOPIC, replace(ours, action="sns"))
+    yield from each("DescribeEventBus", BUSES, replace(ours, action="events"))
 
 
 def engine() -> Iterator[Row]:
@@ -126,9 +131,30 @@ def engine() -> Iterator[Row]:
 
 def web() -> Iterator[Row]:
     ours = replace(of("drs", 1), via=())
-    yield from each("DescribeSourceServers DescribeJobs DescribeRecoveryInstances", "*", ours)
+    reading = "DescribeSourceServers DescribeJobs DescribeRecoveryInstances DescribeRecoverySnapshots"
+    yield from each(reading, "*", ours)
     yield Row("ec2:DescribeInstances", "*", 3, via=(), why="with DescribeRecoveryInstances")
     yield Row("sts:GetCallerIdentity", "*", None, via=(), why="whose credentials they are")
+
+
+def accounts() -> Iterator[Row]:
+    """By both processes, with their own credentials."""
+    yield Row("sts:AssumeRole", TARGET_ROLE, None, via=(), why="the role of another account")
+
+
+def native_plans() -> Iterator[Row]:
+    """By both processes: DRS's own recovery plans, of which AWS's policies do not speak yet."""
+    ours = replace(of("drs", 1), via=(), why="written by the product itself")
+    reading = "ListRecoveryPlans GetRecoveryPlan ListRecoveryPlanSteps ListRecoveryPlanExecutions"
+    reading += " ListRecoveryPlanExecutionSteps"
+    yield from each(f"{reading} CreateRecoveryPlan", "*", ours)
+    changing = "UpdateRecoveryPlan DeleteRecoveryPlan CreateRecoveryPlanStep DeleteRecoveryPlanStep TagResource"
+    yield from each(changing, f"{PLAN_OF_DRS} {STEP_OF_DRS}", ours)
+
+
+def takeover() -> Iterator[Row]:
+    """By engines and `manage.py takeover`: which installation may launch a server, and no other tag of it."""
+    yield Row("drs:TagResource", "source-server", 1, via=(), request_tags=("drsorch:installation",))
 
 
 def queue() -> Iterator[Row]:
@@ -140,6 +166,9 @@ def queue() -> Iterator[Row]:
 def notify() -> Iterator[Row]:
     ours = replace(of("sns", None), via=(), why="asked by the channels")
     yield from each("Publish", TOPIC, ours)
+    yield from each(
+        "PutEvents", BUSES, Of("events", "", None, via=(), told=(("events:source", "drsorch"),), why=ours.why)
+    )
     yield from each("SendEmail SendRawEmail", SENDER, replace(ours, action="ses"))
 
 
@@ -153,6 +182,9 @@ ROWS: dict[str, list[Row]] = {
     "check": [*check()],
     "engine": [*engine()],
     "web": [*web()],
+    "accounts": [*accounts()],
+    "native-plans": [*native_plans()],
+    "takeover": [*takeover()],
     "queue": [*queue()],
     "notify": [*notify()],
 }

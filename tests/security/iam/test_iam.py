@@ -20,12 +20,29 @@ from deploy import stacks
 
 ROOT = Path(__file__).resolve().parents[3]
 IAM = ROOT / "deploy" / "iam"
+# Clients of DRS and EC2 are made where it is decided with whose credentials; STS is also asked for a role's.
 CALLERS = {"drs": ROOT / "drs/client.py", "sts": ROOT / "drs/account.py", "sqs": ROOT / "executions/brokers.py"}
 CALLERS |= {"sns": ROOT / "notify/channels/sns.py", "sesv2": ROOT / "notify/channels/ses.py"}
+CALLERS |= {"events": ROOT / "notify/channels/eventbridge.py"}
+NATIVE = ROOT / "drs/native_plans.py"  # of DRS, too
+INSTALLATION = ROOT / "drs/installation_tags.py"
+ROLES = ROOT / "drs/roles.py"  # with the clients that account.py makes
 PREFIXES = {"sesv2": "ses"}  # what IAM calls the service, where that is not its name in the SDK
 # What is asked beside DRS, beforehand.
 BESIDE = ROOT / "drs/surroundings.py"
-ROOMS = ("doctor", "drs", "audit", "contract", "protection", "plans", "notify", "executions", "drsorch_site")
+ROOMS = (
+    "doctor",
+    "drs",
+    "audit",
+    "contract",
+    "protection",
+    "plans",
+    "notify",
+    "executions",
+    "native_plans",
+    "takeover",
+    "drsorch_site",
+)
 POLICIES = sorted({name for names in stacks.ROLES.values() for name in names})
 
 # What asks DRS, and in which processes it runs: every module of the product that makes a `Drs`.
@@ -35,6 +52,11 @@ ASKING = {
         "doctor/servers.py",
         "executions/terminating/send.py",
         "executions/terminating/terminate.py",
+        "native_plans/copies.py",
+        "native_plans/importing.py",
+        "native_plans/listing.py",
+        "protection/inventory/native_runs.py",
+        "protection/inventory/points_in_time.py",
         "protection/inventory/recovery_instances.py",
         "protection/inventory/source_servers.py",
     },
@@ -43,9 +65,11 @@ ASKING = {
         "doctor/servers.py",
         "executions/engine/dry_run.py",
         "executions/launching/adopt.py",
+        "executions/launching/fence.py",
         "executions/launching/launch.py",
         "executions/launching/production_guard.py",
         "executions/launching/restored_runs.py",
+        "executions/launching/snapshots.py",
         "executions/management/commands/unknown_launches.py",  # in a task of its own, with the engine's role
         "executions/observing/drs_answers.py",
         "executions/terminating/follow_up.py",
@@ -53,9 +77,12 @@ ASKING = {
         "executions/terminating/outside_changes.py",
         "executions/terminating/outside_instances.py",
         "executions/terminating/send.py",
+        "native_plans/copies.py",
         "protection/inventory/launch_details.py",
+        "protection/inventory/native_runs.py",
         "protection/inventory/recovery_instances.py",
         "protection/inventory/source_servers.py",
+        "takeover/marks.py",
     },
 }
 
@@ -88,8 +115,12 @@ def model(service: str) -> ServiceModel:
 def called(service: str) -> set[str]:
     """The operations that the module calls: methods of a client, and names given to get_paginator."""
     names = {xform_name(each): each for each in model(service).operation_names}
-    found = set(_words(ast.parse(CALLERS[service].read_text())))
+    found = {word for module in _callers(service) for word in _words(ast.parse(module.read_text()))}
     return {f"{PREFIXES.get(service, service)}:{names[word]}" for word in found if word in names}
+
+
+def _callers(service: str) -> list[Path]:
+    return [CALLERS[service], *{"drs": [NATIVE, INSTALLATION], "sts": [ROLES]}.get(service, [])]
 
 
 def _words(tree: ast.AST) -> Iterator[str]:
@@ -103,7 +134,7 @@ def _words(tree: ast.AST) -> Iterator[str]:
 def operations() -> dict[str, str]:
     """The operation that each method of our client asks for."""
     found = {}
-    nodes = ast.walk(ast.parse(CALLERS["drs"].read_text()))
+    nodes = (node for path in _callers("drs") for node in ast.walk(ast.parse(path.read_text())))
     for method in (each for each in nodes if isinstance(each, ast.FunctionDef)):
         for call in ast.walk(method):
             if isinstance(call, ast.Call) and ast.unparse(call.func) == "self._call":
@@ -114,26 +145,30 @@ def operations() -> dict[str, str]:
 def asked(module: Path) -> set[str]:
     """The operations that a module asks DRS for: the methods of `Drs(…)`, or of a variable of that name."""
     uses = [each for each in ast.walk(ast.parse(module.read_text())) if isinstance(each, ast.Attribute)]
-    methods = {each.attr for each in uses if ast.unparse(each.value).startswith(("Drs(", "drs"))}
+    methods = {each.attr for each in uses if ast.unparse(each.value).startswith(("Drs(", "drs", "_at("))}
     return {operation for method, operation in operations().items() if method in methods}
 
 
 def test_it_finds_the_calls() -> None:
     assert called("drs") >= {"drs:StartRecovery", "drs:TerminateRecoveryInstances", "drs:DescribeJobs"}
-    assert called("sts") == {"sts:GetCallerIdentity"}
+    assert called("sts") == {"sts:GetCallerIdentity", "sts:AssumeRole"}
 
 
 def test_nobody_else_calls_aws() -> None:
     sources = [path for room in ROOMS for path in (ROOT / room).rglob("*.py") if "simulator" not in path.parts]
-    users = {path for path in sources if ".client(" in path.read_text()}
-    assert users == {*CALLERS.values()}
+    users = {path for path in sources if re.search(r"\.(?:client|make_client)\(", path.read_text())}
+    assert users == {*CALLERS.values(), BESIDE, ROOT / "drs/status_checks.py"}
 
 
 @pytest.mark.parametrize("process", ["Web", "Engine"])
 def test_each_process_may_do_what_it_does(process: str) -> None:
     """An engine terminates, too: what a person asked for while DRS still worked on the launch."""
     sources = [path for room in ROOMS for path in (ROOT / room).rglob("*.py") if "simulator" not in path.parts]
-    makers = {str(path.relative_to(ROOT)) for path in sources if re.search(r"\bDrs\(", path.read_text())}
+    makers = {
+        str(path.relative_to(ROOT))
+        for path in sources
+        if re.search(r"(?<!class )\b(?:Drs|NativePlans|InstallationTags)\(", path.read_text())
+    }
     assert makers == set().union(*ASKING.values())
     calls = set().union(*(asked(ROOT / module) for module in ASKING[process])) | called("sts")
     assert ("drs:TerminateRecoveryInstances" in calls, "drs:StartRecovery" in calls) == (True, process == "Engine")
@@ -151,7 +186,7 @@ def test_the_policies_together_allow_nothing_in_drs_that_is_not_called() -> None
     assert {each for each in allowed if each.startswith("iam:")} == {"iam:PassRole", "iam:SimulatePrincipalPolicy"}
 
 
-@pytest.mark.parametrize("service", ["ec2", "iam", "service-quotas", "sns"])
+@pytest.mark.parametrize("service", ["ec2", "iam", "service-quotas", "sns", "events"])
 def test_the_policy_for_the_check_allows_exactly_what_it_calls(service: str) -> None:
     names = {xform_name(each): each for each in model(service).operation_names}
     prefix = {"service-quotas": "servicequotas"}.get(service, service)
@@ -176,7 +211,7 @@ def test_the_queue_policy_allows_exactly_what_the_broker_calls() -> None:
 
 
 def test_the_notification_policy_allows_exactly_what_the_channels_call() -> None:
-    assert actions("notify") == called("sns") | called("sesv2") | DEPENDENT["ses:SendEmail"]
+    assert actions("notify") == called("sns") | called("events") | called("sesv2") | DEPENDENT["ses:SendEmail"]
 
 
 def test_each_role_has_only_its_part() -> None:

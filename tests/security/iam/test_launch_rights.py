@@ -101,7 +101,7 @@ def with_less(statement: Statement) -> Iterator[tuple[str, Statement]]:
         for key in keys:
             less = {name: value for name, value in keys.items() if name != key}
             yield f"without {key}", {**statement, "Condition": {**conditions, operator: less}}
-    if statement["Resource"] != "*" and statement["Effect"] == "Allow":
+    if as_list(statement["Resource"]) != ["*"] and statement["Effect"] == "Allow":
         yield "on everything", {**statement, "Resource": "*"}
 
 

@@ -1,0 +1,112 @@
+"""Questions that are written as SQL once, and asked again and again with other values.
+
+Of what a short statement costs, Django takes most to write it. What a poll asks every three seconds for everybody is
+therefore written once in a process, and only its values are put in anew.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Generic, TypeVar, cast
+
+from django.db import connection
+from django.db.models import Field, Model, QuerySet, Value
+
+M = TypeVar("M", bound=Model)
+Row = tuple[Any, ...]
+
+
+class Asked(Value):
+    """The place of a value that is given each time, by the name of a field that takes such values."""
+
+    def __init__(self, model: type[Model], name: str) -> None:
+        self.name = name
+        self.like: Field[Any, Any] = cast("Field[Any, Any]", model._meta.get_field(name))
+        super().__init__(name, self.like)
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        return "%s", [self]
+
+
+class _Statement:
+    """What one kind of database is sent, and how its rows are read."""
+
+    def __init__(self, asked: QuerySet[Any, Any]) -> None:
+        compiler: Any = asked.query.get_compiler(connection=connection)
+        self.sql, self._values = compiler.as_sql()
+        columns = [each for each, *_ in compiler.select]
+        self._converters = [(at, how, of) for at, (how, of) in compiler.get_converters(columns).items()]
+        self._names, self._fields, self._annotated = list[str](), slice(0), dict[str, int]()
+        if asked.query.default_cols:  # it asks for models
+            start, *_, end = compiler.klass_info["select_fields"]
+            self._fields, self._annotated = slice(start, end + 1), compiler.annotation_col_map or {}
+            self._names = [each.target.attname for each in columns[self._fields]]
+        self._model: type[Model] = asked.model
+
+    def rows(self, values: Mapping[str, Any]) -> list[Row]:
+        """As the database gives them."""
+        sent = [
+            each.like.get_db_prep_value(values[each.name], connection) if isinstance(each, Asked) else each
+            for each in self._values
+        ]
+        with connection.cursor() as cursor:
+            cursor.execute(self.sql, sent)
+            found: list[Row] = cursor.fetchall()
+            return found
+
+    def read(self, row: Row) -> Row:
+        """A row as Python has it."""
+        found = list(row)
+        for at, converters, of in self._converters:
+            for convert in converters:
+                found[at] = convert(found[at], of, connection)
+        return tuple(found)
+
+    def model(self, row: Row) -> Any:
+        made = self._model.from_db(connection.alias, self._names, row[self._fields])
+        for name, at in self._annotated.items():
+            setattr(made, name, row[at])
+        return made
+
+
+class Prepared(Generic[M]):
+    """A question in which each value that changes is `Asked`: one value, no list of them, nor a limit."""
+
+    def __init__(self, make: "Callable[[], QuerySet[M, Any]]") -> None:
+        """`make` is called when somebody asks first: by then the models are there, and the database is known."""
+        self._make = make
+        self._statements: dict[str, _Statement] = {}
+
+    def rows(self, **values: Any) -> list[Row]:
+        """The rows, of a question that asks for columns."""
+        statement = self._statement()
+        return [statement.read(row) for row in statement.rows(values)]
+
+    def row(self, **values: Any) -> Row | None:
+        return next(iter(self.rows(**values)), None)
+
+    def unread(self, **values: Any) -> tuple[list[Row], Callable[[Row], Row]]:
+        """The rows as the database gives them, and what reads one: for whoever knows most of them already."""
+        statement = self._statement()
+        return statement.rows(values), statement.read
+
+    def objects(self, **values: Any) -> list[M]:
+        """The models, of a question that asks for those and joins no others."""
+        statement = self._statement()
+        return [statement.model(statement.read(row)) for row in statement.rows(values)]
+
+    def _statement(self) -> _Statement:
+        kind = connection.vendor
+        if kind not in self._statements:
+            self._statements[kind] = _Statement(self._make())
+        return self._statements[kind]
+
+
+def attach(owner: Model, relation: str, rows: Iterable[Model]) -> None:
+    """Give a model those that belong to it, as prefetch_related does with what it has read."""
+    given: Any = getattr(owner, relation).get_queryset()
+    given._result_cache, given._prefetch_done = list(rows), True
+    for each in given._result_cache:
+        getattr(type(owner), relation).field.set_cached_value(each, owner)
+    kept: Any = owner
+    if not hasattr(kept, "_prefetched_objects_cache"):
+        kept._prefetched_objects_cache = {}
+    kept._prefetched_objects_cache[relation] = given

@@ -1,0 +1,90 @@
+"""A Lambda function that starts a run of one plan, and waits until it is over: a step of ARC Region switch, or the
+target of an EventBridge schedule. Standard library alone; docs/recipes.md says how to set it up.
+
+Environment: DRSORCH_URL, DRSORCH_TOKEN (of a service token), PLAN_ID, EXECUTION_TYPE (DRILL or RECOVERY). The event may
+have `executionId`, of whoever calls: two calls with the same one are one run. With `"wait": false` the function returns
+once the run has started.
+"""
+
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+OVER = ("COMPLETED", "PARTIAL", "FAILED", "CANCELLED")
+POLL_SECONDS = 10.0
+MARGIN_SECONDS = 20.0  # before Lambda ends the function, which would look like a crash
+WITHIN_SECONDS = 3600 * 4  # without an id of the caller, a run of ours that began so lately is this call's
+
+
+class NotOver(Exception):
+    """The run goes on. Region switch calls again after its retry interval, and that finds the same run."""
+
+
+class Failed(Exception):
+    """The run was refused, or is over and has not done what it should."""
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Start the run, or find it, and answer how it ended. Raises NotOver, Failed."""
+    ends = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS
+    run = _start(str(event.get("executionId") or ""))
+    if event.get("wait") is False:
+        return {"executionId": run}
+    while True:
+        found = _call("GET", f"/executions/{run}")
+        status = found["status"]
+        told = {"executionId": run, "runNumber": found.get("runNumber"), "status": status}
+        if status == "COMPLETED":
+            return told
+        if status in OVER:
+            raise Failed(f"{json.dumps(told)}: {found.get('errorMessage') or 'see the page of the run'}")
+        if time.monotonic() + POLL_SECONDS > ends:
+            raise NotOver(json.dumps(told))
+        time.sleep(POLL_SECONDS)
+
+
+def _start(caller: str) -> str:
+    """The id of the run. Where the caller names itself, the key makes it one run; else what began lately is taken."""
+    plan, kind = os.environ["PLAN_ID"], os.environ.get("EXECUTION_TYPE", "DRILL")
+    if not caller and (lately := _lately(plan, kind)):
+        return lately
+    body = {"planId": plan, "executionType": kind, "initiatedBy": "Lambda start_plan"}
+    try:
+        started: str = _call("POST", "/executions", body, key=f"start-plan-{caller}" if caller else "")["executionId"]
+    except Failed:
+        if not caller and (lately := _lately(plan, kind)):  # the answer to an earlier request was lost
+            return lately
+        raise
+    return started
+
+
+def _lately(plan: str, kind: str) -> str:
+    """A run of the plan that this function has started lately; empty for none."""
+    for each in _call("GET", f"/executions?planId={plan}&limit=5")["items"]:
+        mine = each["initiatedBy"] == "Lambda start_plan" and each["executionType"] == kind
+        if mine and each["startTime"] > time.time() - WITHIN_SECONDS:
+            return str(each["executionId"])
+    return ""
+
+
+def _call(method: str, path: str, body: dict[str, Any] | None = None, *, key: str = "") -> dict[str, Any]:
+    """An answer of the API. Raises Failed with its words for a refusal, NotOver where there is no clear answer."""
+    headers = {"Authorization": f"Bearer {os.environ['DRSORCH_TOKEN']}", "Content-Type": "application/json"}
+    headers |= {"Idempotency-Key": key} if key else {}
+    address = f"{os.environ['DRSORCH_URL'].rstrip('/')}/api/v1{path}"
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(address, data, headers, method=method)  # noqa: S310  (the address is ours)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310  (as above)
+            found: dict[str, Any] = json.load(response)
+            return found
+    except urllib.error.HTTPError as error:
+        text = error.read().decode(errors="replace")[:1000]
+        if error.code >= 500 or error.code == 429:
+            raise NotOver(f"{method} {path}: {error.code} {text}") from error
+        raise Failed(f"{method} {path}: {error.code} {text}") from error
+    except OSError as error:
+        raise NotOver(f"{method} {path}: {error}") from error

@@ -1,0 +1,1 @@
+"""The verbs of `drsorch`, by what they are about."""

@@ -1,0 +1,1 @@
+"""What lets a paused run go on, over HTTP."""

@@ -1,0 +1,38 @@
+"""What the journal says of a run, in its report."""
+
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+from audit.models import AuditEntry
+from contract.clock import unix
+from executions.console.live_page.event_feed import journal_line
+
+
+class JournalShape(TypedDict):
+    entryId: int
+    time: int
+    actor: str
+    verb: str
+    outcome: str
+    refused: bool
+    text: str
+
+
+def entries_of(*execution_ids: object) -> Sequence[AuditEntry]:
+    """The journal of these runs, oldest first."""
+    ids = [str(each) for each in execution_ids]
+    return list(AuditEntry.objects.filter(subject_kind="execution", subject_id__in=ids).order_by("pk"))
+
+
+def journal_shape(entry: AuditEntry) -> JournalShape:
+    detail: dict[str, Any] = entry.detail
+    text = journal_line(entry).text
+    return JournalShape(
+        entryId=entry.pk,
+        time=unix(entry.at),
+        actor=entry.actor,
+        verb=entry.verb,
+        outcome=entry.outcome,
+        refused=entry.refused,
+        text=f"Refused: {detail.get('message') or entry.outcome}" if entry.refused else text,
+    )

@@ -1,0 +1,74 @@
+// Tells of runs in the browser's own notifications, where somebody has asked. One tab, that with the lock, does it for all.
+const KEPT = "run-news"; // {on, since, told}
+const EVERY = 10_000;
+const TOLD = 20; // keys sent back, so that nothing is told twice
+const address = document.body.dataset.news;
+const isPossible = "Notification" in window && "locks" in navigator; // neither is without https
+const read = () => JSON.parse(localStorage[KEPT] ?? "{}");
+const keep = (changes) => (localStorage[KEPT] = JSON.stringify({ ...read(), ...changes }));
+const isOn = () => isPossible && Notification.permission === "granted" && Boolean(read().on);
+
+const tell = ({ key, title, body, url }) => {
+  const shown = new Notification(title, { body, tag: key });
+  shown.onclick = () => {
+    window.focus();
+    location.assign(url);
+    shown.close();
+  };
+};
+
+// False when nobody is signed in any more.
+const look = async () => {
+  const { since, told = [] } = read();
+  const query = new URLSearchParams([...(since ? [["since", since]] : []), ...told.map((key) => ["told", key])]);
+  const headers = { "X-Background": "1", "HX-Request": "true" };
+  try {
+    const answer = await fetch(`${address}?${query}`, { headers, cache: "no-store", signal: AbortSignal.timeout(5000) });
+    if (answer.status !== 200) return answer.status !== 401;
+    const found = await answer.json();
+    keep({ since: found.since, told: [...told, ...found.news.map(({ key }) => key)].slice(-TOLD) });
+    found.news.forEach(tell);
+  } catch {
+    // Offline: later.
+  }
+  return true;
+};
+
+let waits = false;
+const watch = () => {
+  if (waits || !isOn()) return;
+  waits = true;
+  navigator.locks.request(KEPT, async () => {
+    while (isOn() && (await look())) await new Promise((done) => setTimeout(done, EVERY));
+    waits = false;
+  });
+};
+
+// What is offered.
+const show = () => {
+  const denied = isPossible && Notification.permission === "denied";
+  for (const each of document.querySelectorAll("[data-tell]")) {
+    each.ariaPressed = (each.dataset.tell === "on") === isOn();
+  }
+  for (const each of document.querySelectorAll("[data-offers-news]")) {
+    each.hidden = each.dataset.offersNews === "once" && (!isPossible || denied || isOn());
+  }
+  const note = document.getElementById("news-note");
+  if (note) note.textContent = note.dataset[!isPossible ? "none" : denied ? "denied" : isOn() ? "on" : "off"] ?? "";
+};
+const update = () => {
+  show();
+  watch();
+};
+document.addEventListener("click", async ({ target }) => {
+  const wanted = target.closest?.("[data-tell]")?.dataset.tell;
+  if (!wanted || !isPossible) return;
+  const allowed = wanted === "on" && (await Notification.requestPermission()) === "granted";
+  // What happened before is no news.
+  localStorage[KEPT] = JSON.stringify({ on: allowed });
+  update();
+});
+addEventListener("storage", ({ key }) => {
+  if (key === KEPT) update();
+});
+update();

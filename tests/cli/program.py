@@ -1,0 +1,70 @@
+"""`drsorch` as its users run it: a process of its own, with nothing of ours in its environment but what is said."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = [sys.executable, "-m", "drsorch_cli"]
+
+
+@dataclass
+class Ended:
+    """How a command ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The one object that `--json` puts on stdout."""
+        found = json.loads(self.out)
+        assert isinstance(found, dict)
+        return found
+
+
+@dataclass
+class Program:
+    """`drsorch` with an address and a token, in a folder of its own."""
+
+    folder: Path
+    url: str
+    token: str
+    extra: dict[str, str] = field(default_factory=dict)
+
+    def begin(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [*PROGRAM, *arguments],
+            cwd=self.folder,
+            env=self.environment | environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        given = {"DRSORCH_URL": self.url, "DRSORCH_TOKEN": self.token} if self.token else {}
+        home = {"HOME": str(self.folder), "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+        return home | given | self.extra
+
+    def run(self, *arguments: str, typed: str = "", **environment: str) -> Ended:
+        return end(self.begin(*arguments, **environment), typed)
+
+    def ok(self, *arguments: str, typed: str = "", code: int = 0) -> Any:
+        """The object of a command that must end so."""
+        ended = self.run(*arguments, "--json", typed=typed)
+        assert ended.code == code, ended
+        assert not self.token or self.token not in ended.out + ended.err
+        return ended.record
+
+
+def end(process: "subprocess.Popen[str]", typed: str = "") -> Ended:
+    out, err = process.communicate(typed, timeout=60)
+    return Ended(process.returncode, out, err)

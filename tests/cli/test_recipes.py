@@ -1,0 +1,129 @@
+"""The recipes of docs/recipes.md work: their commands, in their order, against a server and the simulated DRS."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from executions.models import Execution
+from notify.delivery_worker import DeliveryWorker
+from notify.models import Delivery
+from tests.cli.conftest import Programs
+from tests.cli.program import ROOT, Program
+from tests.notify.conftest import Subscribe, here, receiver, subscribe
+from tests.notify.receivers import Receiver, Request
+from tests.support.stage import Stage
+
+__all__ = ["here", "receiver", "subscribe"]
+pytestmark = pytest.mark.slow
+
+
+def test_the_nightly_drill_of_github_actions(stage: Stage, programs: Programs, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "recipes.md").read_text().split("```yaml\n")[1].split("```")[0]
+    job: dict[str, Any] = yaml.safe_load(text)["jobs"]["drill"]
+    program = programs("operator")
+    stage.plan("web-01", name=job["env"]["PLAN"])
+    github = {"GITHUB_WORKFLOW": "Nightly drill", "GITHUB_RUN_ID": "7", "GITHUB_RUN_ATTEMPT": "1"}
+    environment = program.environment | github | {"GITHUB_STEP_SUMMARY": "summary.md", "PLAN": job["env"]["PLAN"]}
+    environment["PATH"] = f"{ROOT / 'script'}{os.pathsep}{environment['PATH']}"
+    for step in job["steps"]:
+        if "run" not in step or step["name"] == "Install":
+            continue
+        process = subprocess.Popen(
+            ["bash", "-e", "-o", "pipefail", "-c", step["run"]], cwd=tmp_path, env=environment,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        deadline = time.monotonic() + 180
+        while process.poll() is None and time.monotonic() < deadline:
+            stage.advance(300)
+            stage.look()
+            time.sleep(0.05)
+        process.kill()
+        out, _ = process.communicate()
+        assert process.returncode == 0, f"{step['name']}: {out}"
+    run = Execution.objects.get()
+    assert (run.status, run.initiated_by, run.termination_status) == ("COMPLETED", "Nightly drill", "COMPLETED")
+    assert (tmp_path / "summary.md").read_text().startswith("Drill of “Payments failover”: completed")
+
+
+def invoke(program: Program, plan: object, event: dict[str, Any], seconds: float = 60) -> "subprocess.Popen[str]":
+    """The function as Lambda calls it: a process of its own, without anything of ours."""
+    code = (
+        "import json, sys, start_plan\n"
+        "start_plan.POLL_SECONDS, start_plan.MARGIN_SECONDS = 0.05, 0.1\n"
+        f"context = type('Context', (), {{'get_remaining_time_in_millis': lambda self: {seconds * 1000}}})()\n"
+        "print(json.dumps(start_plan.handler(json.loads(sys.argv[1]), context)))\n"
+    )
+    environment = program.environment | {
+        "PLAN_ID": str(plan),
+        "EXECUTION_TYPE": "DRILL",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    return subprocess.Popen(
+        [sys.executable, "-c", code, json.dumps(event)], cwd=ROOT / "deploy" / "recipes", env=environment,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def ended(stage: Stage, process: "subprocess.Popen[str]", step: float = 300) -> tuple[int, str]:
+    """How it ended, while time passes."""
+    deadline = time.monotonic() + 180
+    while process.poll() is None and time.monotonic() < deadline:
+        if step:
+            stage.advance(step)
+            stage.look()
+        time.sleep(0.05)
+    process.kill()
+    out, err = process.communicate()
+    return process.returncode, out or err.strip().splitlines()[-1]
+
+
+def test_a_step_of_region_switch_starts_one_run_and_waits_for_it(stage: Stage, programs: Programs) -> None:
+    program, plan = programs("operator"), stage.plan("web-01", name="ERP")
+    code, told = ended(stage, invoke(program, plan.pk, {"executionId": "x-1"}, seconds=0.5), step=0)
+    assert (code, told.startswith("start_plan.NotOver: {")) == (1, True), told  # the function's time is over
+    code, told = ended(stage, invoke(program, plan.pk, {"executionId": "x-1"}))
+    run = Execution.objects.get()
+    assert (code, json.loads(told)) == (0, {"executionId": str(run.pk), "runNumber": run.number, "status": "COMPLETED"})
+    assert json.loads(ended(stage, invoke(program, plan.pk, {}))[1])["executionId"] == str(run.pk), "of this call, too"
+    stage.simulator.scenario("launch_failed")
+    code, told = ended(stage, invoke(program, plan.pk, {"executionId": "x-2"}))
+    assert (code, told.startswith("start_plan.Failed: {")) == (1, True), told
+    assert Execution.objects.count() == 2
+
+
+def test_an_eventbridge_schedule_starts_one_drill_however_often_it_tries(stage: Stage, programs: Programs) -> None:
+    text = (
+        (ROOT / "docs" / "recipes.md").read_text().split("```yaml\nType: AWS::Scheduler::Schedule\n")[1].split("```")[0]
+    )
+    given: str = yaml.safe_load(text)["Properties"]["Target"]["Input"]
+    program, plan = programs("operator"), stage.plan("web-01", name="ERP")
+    event = json.loads(given.replace("<aws.scheduler.execution-id>", "d32c5kddcf5bb8c3"))
+    answers = [ended(stage, invoke(program, plan.pk, event), step=0) for _ in range(2)]
+    run = Execution.objects.get()
+    assert answers == [(0, json.dumps({"executionId": str(run.pk)}) + "\n")] * 2
+    assert (run.kind, run.initiated_by, run.started_by) == ("DRILL", "Lambda start_plan", "service:test-operator")
+
+
+def test_slack_shows_what_people_are_told(stage: Stage, receiver: Receiver, subscribe: Subscribe) -> None:
+    def slack(request: Request) -> int:
+        """As an incoming webhook: it wants JSON with a text, and looks at nothing else."""
+        return 200 if isinstance(request.json.get("text"), str) and request.json["text"].strip() else 400
+
+    receiver.answer = slack
+    subscribe(receiver.url, name="Slack")
+    stage.until(stage.start(stage.plan("web-01", name="ERP")), "COMPLETED")
+    worker = DeliveryWorker(stage.clock)
+    worker.once()
+    worker.drain()
+    worker.close()
+    assert [each.json["text"].splitlines()[0] for each in receiver.requests] == [
+        "Drill of ERP started by system.", "Drill of ERP completed: 1 of 1 server launched.",
+    ]  # fmt: skip
+    assert set(Delivery.objects.values_list("status", flat=True)) == {"DELIVERED"}

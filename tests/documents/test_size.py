@@ -1,0 +1,72 @@
+"""The largest installation, and daily a tenth of it: 1,000 groups and 500 plans out, compared and in again."""
+
+import json
+from time import process_time
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from contract.rest.parsers import MAX_BYTES
+from drs_simulator.testing import RunningSimulator
+from plans.models import RecoveryPlan
+from protection.models import ProtectionGroup
+from tests.support.api_client import Api, answer
+from tests.yardstick import is_quick
+
+GROUPS, PLANS, SERVERS = 1_000, 500, 4
+SECONDS = 30.0  # of a processor; the contract says 60 seconds
+
+
+def server(group: int, place: int) -> str:
+    return f"s-{group:013x}{place:04x}"
+
+
+def installation(share: float) -> list[dict[str, Any]]:
+    """Groups of four servers each, and plans of two waves, a group each."""
+    groups = [
+        {
+            "kind": "ProtectionGroup",
+            "metadata": {"name": f"Group {number:04}"},
+            "spec": {"region": "us-east-1", "sourceServerIds": [server(number, place) for place in range(SERVERS)]},
+        }
+        for number in range(int(share * GROUPS))
+    ]
+    plans = [
+        {
+            "kind": "RecoveryPlan",
+            "metadata": {"name": f"Plan {number:04}"},
+            "spec": {"waves": [_wave(2 * number), {**_wave(2 * number + 1), "dependsOnWaves": [0]}]},
+        }
+        for number in range(int(share * PLANS))
+    ]
+    return groups + plans
+
+
+def _wave(group: int) -> dict[str, Any]:
+    servers = [server(group, place) for place in range(SERVERS)]
+    return {"waveName": f"Tier {group}", "protectionGroups": [f"Group {group:04}"], "serverIds": servers}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [0.1, pytest.param(1, marks=pytest.mark.long)])
+def test_the_largest_installation_in_one_request(admin: Api, simulator: RunningSimulator, share: float) -> None:
+    groups, plans = int(share * GROUPS), int(share * PLANS)
+    ids = [server(group, place) for group in range(groups) for place in range(SERVERS)]
+    fleet = [{"id": each, "region": "us-east-1", "hostname": f"host-{each[2:]}"} for each in ids]
+    simulator.load_fleet({"account": "111122223333", "regions": ["us-east-1"], "servers": fleet})
+    simulator.settings(page_size=200)
+    document = json.dumps(installation(share))
+    assert len(json.dumps({"document": document})) < share * MAX_BYTES
+    began = process_time()
+    shown = answer(admin.post("/configuration/diff", {"document": document}))
+    assert len(shown["changes"]) == groups + plans
+    answer(admin.post("/configuration/apply", {"document": document, "digest": shown["digest"]}))
+    took = process_time() - began
+    assert (ProtectionGroup.objects.count(), RecoveryPlan.objects.count()) == (groups, plans)
+    assert is_quick(took, share * SECONDS), f"{took:.1f} s"
+    with CaptureQueriesContext(connection) as queries:
+        exported = admin.get("/configuration?format=yaml").content
+    assert len(queries) < 25, len(queries)
+    assert answer(admin.post("/configuration/diff", {"document": exported.decode(), "prune": True}))["changes"] == []

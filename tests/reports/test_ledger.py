@@ -1,0 +1,125 @@
+"""The ledger: what has proven that it comes up, by what, how well, and what has not."""
+
+import csv
+import io
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from executions.models import Execution, ServerRun
+from executions.states import ExecutionStatus, LaunchStatus
+from plans.models import RecoveryPlan
+from tests.console import world
+from tests.reports.runs import drilled, payments
+from tests.support.api_client import Api, answer, refusal
+from tests.support.still import StillStage
+
+
+def ledger_of(api: Api, days: int = 90) -> dict[str, Any]:
+    found: dict[str, Any] = answer(api.get(f"/ledger?days={days}"))
+    return found
+
+
+def age(run: Execution, days: int) -> None:
+    """As if it had been so many days ago."""
+    ServerRun.objects.filter(wave__execution=run).update(launched_at=timezone.now() - timedelta(days=days))
+    Execution.objects.filter(pk=run.pk).update(ended_at=timezone.now() - timedelta(days=days))
+
+
+@pytest.mark.both
+def test_what_was_launched_counts_for_its_days(admin: Api) -> None:
+    proven, old = world.ended(ExecutionStatus.COMPLETED, "Fresh"), world.ended(ExecutionStatus.COMPLETED, "Old")
+    age(old, 100)
+    world.plan("Never drilled")
+    world.sharing(proven, "Shares")  # its servers count once, however many plans have them
+    world.ended(ExecutionStatus.PARTIAL, "Partly", fail="No capacity")
+    ServerRun.objects.filter(wave__execution=proven).update(launch_status=LaunchStatus.TERMINATED)  # it came up before
+    found = ledger_of(admin)
+    states = {each["planName"]: each["status"] for each in found["plans"]}
+    assert states == {
+        "Fresh": "PROVEN",
+        "Never drilled": "NEVER",
+        "Old": "OVERDUE",
+        "Partly": "NEVER",
+        "Shares": "NEVER",
+    }
+    assert {each["days"]: (each["servers"], each["of"]) for each in found["coverage"]} == {
+        30: (7, 16), 90: (7, 16), 365: (11, 16),
+    }  # fmt: skip
+    servers = [each["status"] for plan in found["plans"] if plan["planName"] == "Partly" for each in plan["servers"]]
+    assert sorted(servers) == ["NEVER", "PROVEN", "PROVEN", "PROVEN"]
+    assert ledger_of(admin, days=365)["plans"][2]["status"] == "PROVEN"
+    refusal(admin.get("/ledger?days=0"), 400, "VALIDATION_ERROR")
+
+
+@pytest.mark.both
+def test_a_dry_run_and_a_run_without_all_servers_prove_no_plan(admin: Api) -> None:
+    dry, short = world.ended(ExecutionStatus.COMPLETED, "Dry"), world.ended(ExecutionStatus.COMPLETED, "Short")
+    Execution.objects.filter(pk=dry.pk).update(dry_run=True)
+    Execution.objects.filter(pk=short.pk).update(servers_left_out=1)
+    found = {each["planName"]: each for each in ledger_of(admin)["plans"]}
+    assert (found["Dry"]["status"], found["Short"]["status"]) == ("NEVER", "NEVER")
+    assert {each["status"] for each in found["Dry"]["servers"]} == {"NEVER"}
+    assert {each["status"] for each in found["Short"]["servers"]} == {"PROVEN"}
+
+
+@pytest.mark.both
+def test_a_server_that_was_added_since_makes_its_plan_overdue(admin: Api) -> None:
+    run = world.ended(ExecutionStatus.COMPLETED, "Grown")
+    row = ServerRun.objects.filter(wave__execution=run).first()
+    assert row
+    ServerRun.objects.filter(pk=row.pk).update(source_server_id="s-00000000000000000")  # so another one is unproven
+    (plan,) = ledger_of(admin)["plans"]
+    assert (plan["status"], plan["executionId"]) == ("OVERDUE", str(run.pk))
+
+
+@pytest.mark.slow
+def test_its_figures_are_those_of_the_report(still: StillStage, admin: Api) -> None:
+    plan = payments(still)
+    run = drilled(still, plan)
+    RecoveryPlan.objects.filter(pk=plan.pk).update(rto_minutes=10)  # the target of today is the one that counts
+    found = ledger_of(admin)["plans"][0]
+    report = answer(admin.get(f"/executions/{run.pk}/report"))
+    measured = report["measured"]
+    assert found["rta"]["seconds"] == measured["rto"]["seconds"]
+    assert (measured["rto"]["reached"], found["rta"]["reached"], found["rta"]["target"]) == ("MET", "MISSED", 600)
+    assert (found["rpa"]["seconds"], found["rpa"]["reached"]) == (
+        measured["rpo"]["seconds"],
+        measured["rpo"]["reached"],
+    )
+    told = {each["sourceServerId"]: each for wave in report["waves"] for each in wave["servers"]}
+    for each in found["servers"]:
+        assert each["rta"]["seconds"] == told[each["sourceServerId"]]["rtoSeconds"]
+        assert each["rpa"]["seconds"] == told[each["sourceServerId"]]["rpo"]["seconds"]
+
+
+def test_it_is_a_page_and_two_files(admin: Api) -> None:
+    world.ended(ExecutionStatus.COMPLETED, "=Payments <b>&")
+    world.plan("Never drilled")
+    admin.client.force_login(admin.user)
+    page = admin.client.get("/ledger").content.decode()
+    assert "1 plan <" in page
+    assert "=Payments &lt;b&gt;&amp;" in page
+    assert "4 of 8 servers in plans" in page
+    assert 'href="/ledger"' in admin.client.get("/executions").content.decode()
+    table = admin.get("/ledger?format=csv").content.decode()
+    rows = list(csv.DictReader(io.StringIO(table)))
+    assert len(rows) == 8
+    assert {each["planName"][0] for each in rows} == {"'", "N"}  # no formula
+    pdf = admin.get("/ledger?format=pdf")
+    assert pdf.content.startswith(b"%PDF")
+    assert pdf["Content-Disposition"] == f'attachment; filename="ledger-{timezone.now():%Y-%m-%d}.pdf"'
+    assert admin.client.get("/ledger?format=pdf").content.startswith(b"%PDF")
+
+
+@pytest.mark.both
+def test_many_plans_cost_no_more_queries(admin: Api, django_assert_max_num_queries: Any) -> None:
+    from contract.clock import db_clock
+    from reports.ledger.figures import ledger
+
+    for _ in range(4):
+        world.ended(ExecutionStatus.COMPLETED)
+    with django_assert_max_num_queries(14):
+        ledger(db_clock())
