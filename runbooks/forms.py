@@ -50,16 +50,21 @@ def _step_lines(number: int, step: Step) -> Iterable[str]:
     title = f"{number}. {visible(step.title)}"
     yield from (title, "-" * len(title))
     for each in step.said:
-        yield from textwrap.wrap(visible(each), WIDTH)
+        yield from _wrapped(each)
     for server in step.table:
         yield f"  [ ] {server.id}  {visible(server.name)}{' (optional)' if server.optional else ''}"
     for command in step.commands:
         yield from ("", *(f"    {line}" for line in command.split("\n")))
     if step.console:
-        yield from ("", *textwrap.wrap(f"Or by hand: {visible(step.console)}", WIDTH))
+        yield from ("", *_wrapped(f"Or by hand: {step.console}"))
     if step.done:
-        yield from ("", *textwrap.wrap(f"Done when: {visible(step.done)}", WIDTH))
+        yield from ("", *_wrapped(f"Done when: {step.done}"))
     yield ""
+
+
+def _wrapped(text: str) -> list[str]:
+    """Names of commands stay whole."""
+    return textwrap.wrap(visible(text), WIDTH, break_on_hyphens=False, break_long_words=False)
 
 
 _INK = colors.HexColor("#14213d")

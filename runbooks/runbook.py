@@ -142,7 +142,8 @@ def _before(
         "Drill or recovery",
         [
             "Everything is typed into one bash shell with the AWS command line, version 2. Decide first, and once:"
-            " every launch below uses this variable.",
+            " every launch below uses this variable. A shell that was opened later does not have it, and launches"
+            " nothing: DRS takes a launch that says neither for a recovery.",
             "For a recovery, type MODE=--no-is-drill instead. It takes over production: nobody but the person who may"
             " decide that types it.",
         ],
@@ -256,19 +257,20 @@ def _asked(words: str, gate: Mapping[str, Any]) -> Iterator[str]:
 def _launch(wave: Wave, title: str, parts: Sequence[Part], plan_id: uuid.UUID) -> Step:
     said = [wave.description] if wave.description else []
     said.append(
-        "Type each line once. If it fails with a timeout or an unclear error, the launch may run all the same: look"
-        f" with describe-jobs for a job with the tag {WAVE_TAG}={wave.number + 1} before you type it again."
+        "Type each line once. ThrottlingException: nothing was launched, type it again after a minute."
         " ConflictException: a server is in another job; wait for that one. ServiceQuotaExceededException: wait until"
-        " other jobs have ended."
+        " other jobs have ended. If it fails with a timeout or an unclear error, the launch may run all the same: the"
+        f" last line tells. If that shows a job of just now with a {wave.number + 1} behind its ID, type"
+        f" its variable, such as {parts[0].variable}=drsjob-…, with that ID instead of launching again."
     )
     said.append("To launch a server from an older point in time, put ,recoverySnapshotID=pit-… behind its ID.")
-    regions = ", ".join(sorted({part.region for part in parts}))
+    regions = sorted({part.region for part in parts})
     return Step(
         f"{title}: launch",
         said,
-        [_start(part, wave, plan_id) for part in parts],
-        console=f"Elastic Disaster Recovery, {regions}, Source servers: choose the servers below, Initiate recovery"
-        " job, Initiate recovery drill (or Initiate recovery), Use most recent data.",
+        [*(_start(part, wave, plan_id) for part in parts), *(_launched(each, plan_id) for each in regions)],
+        console=f"Elastic Disaster Recovery, {', '.join(regions)}, Source servers: choose the servers below, Initiate"
+        " recovery job, Initiate recovery drill (or Initiate recovery), Use most recent data.",
         done=" ".join(f"`echo ${part.variable}` prints drsjob-…" for part in parts),
         table=[server for part in parts for server in part.servers],
     )
@@ -277,9 +279,17 @@ def _launch(wave: Wave, title: str, parts: Sequence[Part], plan_id: uuid.UUID) -
 def _start(part: Part, wave: Wave, plan_id: uuid.UUID) -> str:
     servers = " ".join(f"sourceServerID={each.id}" for each in part.servers)
     return (
-        f"{part.variable}=$(aws drs start-recovery --region {part.region} $MODE --source-servers {servers}"
+        f"{part.variable}=$(AWS_MAX_ATTEMPTS=1 aws drs start-recovery --region {part.region} ${{MODE:?}}"
+        f" --source-servers {servers}"
         f" --tags {PLAN_TAG}={plan_id},{WAVE_TAG}={wave.number + 1} --query job.jobID --output text)"
     )
+
+
+def _launched(region: str, plan_id: uuid.UUID) -> str:
+    """What this runbook has launched there: job, wave, status, and when."""
+    mine = f'items[?tags."{PLAN_TAG}"==`"{plan_id}"`]'
+    shown = f'[jobID,tags."{WAVE_TAG}",status,creationDateTime]'
+    return f"aws drs describe-jobs --region {region} --query '{mine}.{shown}' --output text"
 
 
 def _wait(wave: Wave, title: str, parts: Sequence[Part]) -> Step:
@@ -288,8 +298,9 @@ def _wait(wave: Wave, title: str, parts: Sequence[Part]) -> Step:
         f"{title}: wait",
         [f"DRS takes 5 to 40 min. The plan gives this wave {limit}; DRS goes on after that: nothing can stop a job."],
         [
-            f'until [ "$(aws drs describe-jobs --region {part.region} --filters jobIDs=${part.variable}'
-            f" --query 'items[0].status' --output text)\" = COMPLETED ]; do sleep {POLL_SECONDS}; done"
+            f": ${{{part.variable}:?}}; until aws drs describe-jobs --region {part.region}"
+            f" --filters jobIDs=${part.variable} --query 'items[].status' --output text | grep -q COMPLETED;"
+            f" do sleep {POLL_SECONDS}; done"
             for part in parts
         ],
         console="Recovery job history: the job’s status is Completed. That says nothing yet of its servers.",
@@ -310,8 +321,8 @@ def _result(wave: Wave, title: str, parts: Sequence[Part]) -> Step:
         f"{title}: what came up",
         [*said, _if_failed(OnFailure(wave.on_failure))],
         [
-            f"aws drs describe-jobs --region {part.region} --filters jobIDs=${part.variable}"
-            " --query 'items[0].participatingServers[].[sourceServerID,launchStatus,recoveryInstanceID]' --output text"
+            f"aws drs describe-jobs --region {part.region} --filters jobIDs=${{{part.variable}:?}}"
+            " --query 'items[].participatingServers[].[sourceServerID,launchStatus,recoveryInstanceID]' --output text"
             for part in parts
         ],
         console="Recovery job history, the job: each server says Launched.",
@@ -333,8 +344,8 @@ def _checks(title: str, part: Part) -> Step:
         ["The plan counts this wave as done only when EC2’s status checks have passed, some minutes after the launch."],
         [
             f"aws ec2 describe-instance-status --region {part.region} --include-all-instances --instance-ids"
-            f" $(aws drs describe-jobs --region {part.region} --filters jobIDs=${part.variable}"
-            " --query 'items[0].participatingServers[].recoveryInstanceID' --output text)"
+            f" $(aws drs describe-jobs --region {part.region} --filters jobIDs=${{{part.variable}:?}}"
+            " --query 'items[].participatingServers[].recoveryInstanceID' --output text)"
             " --query 'InstanceStatuses[].[InstanceId,SystemStatus.Status,InstanceStatus.Status]' --output text"
         ],
         console="EC2, Instances: 2/2 checks passed.",

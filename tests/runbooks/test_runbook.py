@@ -64,6 +64,22 @@ def test_production_is_seen_before_and_left_alone_after(stage: Stage) -> None:
     assert not stage.simulator.journal("TerminateRecoveryInstances")
 
 
+def test_a_shell_that_was_opened_later_launches_nothing_and_a_lost_answer_is_found(stage: Stage) -> None:
+    """DRS takes a launch without a mode for a recovery."""
+    runbook = runbook_of(stage.plan("app-01").pk)
+    mode, (launch, look) = runbook.before[0].commands, runbook.waves[0].commands
+    with pytest.raises(AssertionError, match="MODE"):
+        typed(stage.simulator, [launch])
+    assert stage.launches() == []
+    with pytest.raises(AssertionError, match="JOB_1_1"):
+        typed(stage.simulator, runbook.waves[1].commands)
+    stage.simulator.scenario("internal_error_after_effect", operation="StartRecovery", times=1)
+    assert "\t1\t" in typed(stage.simulator, [*mode, f"{launch} || true", look])
+    assert launch.count("AWS_MAX_ATTEMPTS=1 ") == 1  # the command line would launch again by itself
+    said = " ".join(runbook.waves[0].said)
+    assert "instead of launching again" in said
+
+
 def test_it_says_gates_waits_dependencies_and_what_may_fail(stage: Stage) -> None:
     plan = stage.plan("app-01 app-02", "web-01", pause={1}, depends_on={1: (0,)}, on_failure={0: "PAUSE"})
     gated = {"approvals": 2, "checklist": ["DNS is frozen"], "expiresMinutes": 60}
