@@ -17,4 +17,5 @@ class AccountsConfig(AppConfig):
         from accounts import registry  # models are there only now
 
         purpose = "engine" if "engine" in sys.argv[1:2] else "web"
-        roles.use(registry.role_of, session_name=roles.session_name("drsorch", settings.INSTALLATION, purpose))
+        name = roles.session_name("drsorch", settings.INSTALLATION, purpose)
+        roles.use(registry.role_of, session_name=name, home=settings.AWS_REGION)

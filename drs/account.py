@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections import defaultdict
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, assert_never
 
 import boto3
@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from drs import failed_call_counts
 from drs.classify_errors import HeldBackError, classify
 from drs.errors import OTHER_ACCOUNT, SWITCHED_OFF, DrsError, Effect, Trouble
-from drs.roles import Role, RoleCredentials, role_of
+from drs.roles import Role, RoleCredentials, first_answer, role_of
 
 if TYPE_CHECKING:
     from botocore.credentials import ReadOnlyCredentials
@@ -56,7 +56,7 @@ def _role_session(role: Role, region: str, pid: int) -> botocore.session.Session
     loader: Any = ours._session.get_component("data_loader")
     entered.register_component("data_loader", loader)
     whole: Any = entered  # botocore has no other way to give a session credentials that are renewed
-    whole._credentials = RoleCredentials(role, lambda: _sts_of_ours(region))
+    whole._credentials = RoleCredentials(role, region, _sts_of_ours)
     return entered
 
 
@@ -67,8 +67,13 @@ def _sts_of_ours(region: str) -> Any:
 
 def make_client(service: str, region: str, config: Config, role: Role | None, pid: int) -> Any:
     """A client that is signed by our own credentials, or by those of a role. `making` is held by whoever calls."""
-    make: Any = session(pid).client if role is None else _role_session(role, region, pid).create_client
-    return make(service, region_name=region, config=config)
+    if role is None:
+        ours: Any = session(pid).client
+        return ours(service, region_name=region, config=config)
+    entered: Any = _role_session(role, region, pid)
+    client = entered.create_client(service, region_name=region, config=config)
+    client.meta.events.register("after-call", entered.get_credentials().after_call)
+    return client
 
 
 def account_id(region: str) -> str:
@@ -83,8 +88,15 @@ def check(region: str, account: str) -> str:
     its role cannot be assumed; why STS does not say whose they are, when nobody knows. Credentials that were looked at
     once stay known, whatever becomes of STS.
     """
-    credentials = _credentials(region, open_role(region, account))
-    ours = _account_of(credentials, region)
+    role = open_role(region, account)
+    credentials = _credentials(region, role)
+    try:
+        ours = _account_of(credentials, region)
+    except DrsError as error:
+        _, found = _looked_at[_way(role, region)]
+        if isinstance(found, RoleCredentials):
+            found.note_refusal(error.code, error.message)
+        raise
     if ours != account:
         raise failed_call_counts.note(other_account(region, ours=ours, meant=account))
     return credentials.access_key or ""
@@ -156,7 +168,7 @@ def _account_of(credentials: "ReadOnlyCredentials", region: str) -> str:
         if failed is not None and time.monotonic() < failed[0] + _STILL_FAILING:
             raise failed[1]
         try:
-            account = _ask_sts(credentials, region)
+            account = first_answer(region, partial(_ask_sts, credentials))
         except (BotoCoreError, ClientError) as error:
             told = failed_call_counts.note(_certain_account(error, region))
             _failed[key, region] = time.monotonic(), told

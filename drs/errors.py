@@ -124,6 +124,7 @@ BY_CODE = {
     "ExpiredToken": Trouble.CREDENTIALS,
     "ExpiredTokenException": Trouble.CREDENTIALS,
     "RequestExpired": Trouble.CREDENTIALS,
+    "AuthFailure": Trouble.CREDENTIALS,
     "RequestTimeTooSkewed": Trouble.CREDENTIALS,
     "InvalidSignatureException": Trouble.CREDENTIALS,
     "SignatureDoesNotMatch": Trouble.CREDENTIALS,

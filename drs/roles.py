@@ -1,30 +1,44 @@
 """How accounts other than our own are entered: by a role there, assumed with our own credentials.
 
 Whoever knows the roles registers how to find one (`use`); nothing here knows where they are kept. Credentials of a role
-are asked of the STS of the region that they are used in, so that an outage of one region costs only that one, and are
-renewed before they expire: as long as that fails and they are still good, they are used.
+are asked of the STS of the region that they are used in, so that an outage of one region costs only that one, and of
+that of our own region where the other is silent, or closed to our account: those are good everywhere. They are renewed
+before they expire: as long as that fails and they are still good, they are used.
 """
 
 import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
 
 from botocore.credentials import DeferredRefreshableCredentials, ReadOnlyCredentials
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from drs.classify_errors import RoleRefusedError
+from drs.shapes import partition_of
 
 OPERATION = "AssumeRole"
 ADVISORY = timedelta(minutes=15)  # before they expire: renewed, if that works
 MANDATORY = timedelta(minutes=5)  # not used any more, so that a call that takes long ends before them
 STILL_REFUSED = 1.0  # seconds
+NEW_FOR = 30.0  # seconds for which credentials that AWS refuses are not asked for again
+# Known: sessions of a role that was deleted stay refused when it is made anew, and those of a role whose sessions were
+# revoked by its explicit denial; EC2 has codes of its own.
+_OF_NO_USE = frozenset(
+    {"UnrecognizedClientException", "InvalidClientTokenId", "ExpiredToken", "ExpiredTokenException"}
+    | {"AuthFailure", "RequestExpired"}
+)
+_REVOKED = "explicit deny in an identity-based policy"
+# An STS that does not know our own keys: its region is not enabled for our account, or it was switched off there.
+_CLOSED = frozenset({"InvalidClientTokenId", "UnrecognizedClientException", "RegionDisabledException"})
 SESSION_NAME_MAX = 64
+
+T = TypeVar("T")
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -50,12 +64,32 @@ class _Known:
 
     find: Callable[[str], Role | None] = staticmethod(lambda _: None)
     session_name: str = "drsorch"
+    home: str = ""
 
 
-def use(find: Callable[[str], Role | None], *, session_name: str) -> None:
+def use(find: Callable[[str], Role | None], *, session_name: str, home: str) -> None:
     """From now on accounts are entered by the roles that `find` names; None: by our own credentials. It must not wait
-    for anything: it is called before every request."""
-    _Known.find, _Known.session_name = staticmethod(find), session_name
+    for anything: it is called before every request. `home` is the region that we run in."""
+    _Known.find, _Known.session_name, _Known.home = staticmethod(find), session_name, home
+
+
+def first_answer(region: str, ask: Callable[[str], T]) -> T:
+    """What the STS of a region says; where it is silent, or closed to us, that of our own region."""
+    home = _Known.home
+    if home in ("", region) or partition_of(home) != partition_of(region):
+        return ask(region)
+    try:
+        return ask(region)
+    except (ClientError, HTTPClientError) as error:
+        if isinstance(error, ClientError) and not _may_know_better(error):
+            raise
+    return ask(home)
+
+
+def _may_know_better(error: ClientError) -> bool:
+    """Whether another region's STS may answer what this one did not."""
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return status >= 500 or error.response.get("Error", {}).get("Code", "") in _CLOSED
 
 
 def role_of(account: str) -> Role | None:
@@ -84,11 +118,26 @@ def one_call() -> Iterator[None]:
 class RoleCredentials(DeferredRefreshableCredentials):
     """Renewed by botocore's own rules, a share of their life before they expire where that is short."""
 
-    def __init__(self, role: Role, sts: Callable[[], Any]) -> None:
+    def __init__(self, role: Role, region: str, sts: Callable[[str], Any]) -> None:
         super().__init__(refresh_using=self._assume, method="assume-role")
         self.role = role
-        self.sts = sts
+        self.region = region
+        self.sts = sts  # of a region
         self.refused: tuple[float, RoleRefusedError] | None = None  # when, and why
+        self.made_at = 0.0
+
+    def note_refusal(self, code: str, message: str) -> None:
+        """AWS refused a call. Where it takes these for nobody's, they are asked for again before the next one, unless
+        they are new: then it is not for their age."""
+        of_no_use = code in _OF_NO_USE or (code.startswith("AccessDenied") and _REVOKED in message)
+        if of_no_use and time.monotonic() > self.made_at + NEW_FOR:
+            expired: Any = self
+            expired._expiry_time = datetime.now(UTC)
+
+    def after_call(self, parsed: Mapping[str, Any], **_: Any) -> None:
+        """For clients that are signed with these."""
+        if told := parsed.get("Error"):
+            self.note_refusal(str(told.get("Code", "")), str(told.get("Message", "")))
 
     def get_frozen_credentials(self) -> ReadOnlyCredentials:
         """In a call those that it began with: they are still good for longer than it may take."""
@@ -112,9 +161,10 @@ class RoleCredentials(DeferredRefreshableCredentials):
         asked = {"RoleArn": self.role.arn, "RoleSessionName": _Known.session_name}
         asked |= {"ExternalId": self.role.external_id} if self.role.external_id else {}
         try:
-            told = self.sts().assume_role(**asked)["Credentials"]
+            told = first_answer(self.region, lambda region: self.sts(region).assume_role(**asked)["Credentials"])
         except (ClientError, BotoCoreError) as error:
             raise RoleRefusedError(self.role.account, self.role.arn, error) from error
+        self.made_at = time.monotonic()
         expires: datetime = told["Expiration"]
         life = expires - datetime.now(expires.tzinfo)
         seconds: Any = self  # botocore takes them for whole ones, and compares them as they are

@@ -21,6 +21,7 @@ BOOTING, CHECKED = 20.0, 180.0  # seconds after it was launched: running, and it
 SHOWN_TERMINATED = 3_600.0
 CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
 TYPE = "m5.large"
+_CODES = {"UnrecognizedClientException": "AuthFailure", "ExpiredTokenException": "RequestExpired"}
 XMLNS = "http://ec2.amazonaws.com/doc/2016-11-15/"
 
 
@@ -41,8 +42,8 @@ def answer(store: Store, call: Call, now: float) -> str:
 
 
 def error(error: ApiError) -> str:
-    """A refusal in EC2's words."""
-    code, text = escape(error.code), escape(error.message)
+    """A refusal in EC2's words and codes (known: its reference)."""
+    code, text = escape(_CODES.get(error.code, error.code)), escape(error.message)
     return (
         f"<Response><Errors><Error><Code>{code}</Code><Message>{text}</Message></Error></Errors>"
         f"<RequestID>{uuid4()}</RequestID></Response>"

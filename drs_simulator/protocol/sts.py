@@ -96,10 +96,9 @@ def denied(call: Call) -> ApiError:
 
 
 def error(refused: ApiError) -> str:
-    """STS, IAM and SNS name codes without the suffix."""
-    code = {"UnrecognizedClientException": "InvalidClientTokenId"}.get(
-        refused.code, refused.code.removesuffix("Exception")
-    )
+    """STS, IAM and SNS name codes without the suffix, but for one of STS (known: botocore's model)."""
+    own = {"UnrecognizedClientException": "InvalidClientTokenId", "RegionDisabledException": "RegionDisabledException"}
+    code = own.get(refused.code, refused.code.removesuffix("Exception"))
     return (
         f'<ErrorResponse xmlns="{NAMESPACE}"><Error><Type>Sender</Type><Code>{code}</Code>'
         f"<Message>{refused.message}</Message></Error><RequestId>{uuid4()}</RequestId></ErrorResponse>"

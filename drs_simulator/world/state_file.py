@@ -206,7 +206,10 @@ class Store:
             self.set_meta("fleet_loaded_wall", str(self.fleet_loaded_wall))
 
     def set_roles(self, roles: Mapping[str, Mapping[str, str]]) -> None:
-        """The roles that can be assumed, by ARN; sessions of one that is gone are refused."""
+        """The roles that can be assumed, by ARN. Sessions of one that is gone are refused, also when one of its name is
+        made anew (known: AWS's documentation)."""
+        for gone in self.roles.keys() - roles.keys():
+            self.run("DELETE FROM role_session WHERE role = ?", gone)
         self.roles = dict(roles)
         self.set_meta("roles", json.dumps(self.roles))
 

@@ -133,6 +133,58 @@ def test_a_trust_that_is_taken_away_ends_with_the_credentials_and_not_before(sim
     Drs(REGION, SECOND).jobs(["drsjob-30000000000000000"])
 
 
+def test_a_role_that_is_made_anew_is_entered_anew(simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sessions of the old one stay refused for as long as they were good, which is most of an hour."""
+    monkeypatch.setattr("drs.roles.NEW_FOR", 0.0)
+    Drs(REGION, SECOND).jobs(["drsjob-30000000000000000"])
+    simulator.roles({ROLE: None})
+    refused(Drs(REGION, SECOND))
+    assert "cannot be assumed" in refused(Drs(REGION, SECOND)).message
+    simulator.roles({ROLE: {"externalId": EXTERNAL_ID}})
+    time.sleep(STILL_REFUSED)
+    assert len(Drs(REGION, SECOND).source_servers()) > 0
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("ExpiredTokenException", "The security token included in the request is expired"),
+        ("AccessDeniedException", "User is not authorized, with an explicit deny in an identity-based policy"),
+    ],
+)
+def test_a_session_that_is_revoked_is_replaced_once_it_is_not_new(
+    simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch, code: str, message: str
+) -> None:
+    simulator.scenario("refused", code=code, message=message, operation="DescribeSourceServers", times=2)
+    for _ in range(2):
+        with pytest.raises(DrsError):
+            Drs(REGION, SECOND).source_servers()
+        assert assumed(simulator) == 1
+        monkeypatch.setattr("drs.roles.NEW_FOR", 0.0)
+    assert len(Drs(REGION, SECOND).source_servers()) > 0
+    assert assumed(simulator) == 2
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"name": "drop_connection_before"},
+        {"name": "internal_error_before"},
+        {"name": "refused", "code": "InvalidClientTokenId", "message": "The security token is invalid."},
+        {"name": "refused", "code": "RegionDisabledException", "message": "STS is not activated in this region."},
+    ],
+)
+def test_where_the_sts_of_a_region_is_silent_or_closed_to_us_that_of_our_own_region_is_asked(
+    simulator: RunningSimulator, how: dict[str, str]
+) -> None:
+    """A region that is enabled for the account alone, or STS's outage where DRS is well."""
+    for operation in ("AssumeRole", "GetCallerIdentity"):
+        simulator.scenario(**how, operation=operation, region="us-west-2")
+    assert Drs("us-west-2", SECOND).jobs(["drsjob-30000000000000000"]) == []
+    [done] = [each for each in simulator.journal("AssumeRole") if not each["error"] and each["status"] == 200]
+    assert done["region"] == REGION
+
+
 def test_many_threads_of_two_accounts_never_mix_their_credentials(simulator: RunningSimulator) -> None:
     """Each call names its account's server; whose credentials it carried stands in the simulator's journal."""
     simulator.scenario("short_credentials", seconds=0.5)

@@ -47,12 +47,12 @@ def second_server(hostname: str) -> str:
 @contextmanager
 def entered_by(role: Role) -> Iterator[None]:
     """Its account is entered by this role, in this process, until the end of the block."""
-    before = roles._Known.find, roles._Known.session_name
-    roles.use({role.account: role}.get, session_name="drsorch-test-web")
+    before = roles._Known.find, roles._Known.session_name, roles._Known.home
+    roles.use({role.account: role}.get, session_name="drsorch-test-web", home="us-east-1")
     try:
         yield
     finally:
-        roles.use(before[0], session_name=before[1])
+        roles.use(before[0], session_name=before[1], home=before[2])
 
 
 def two_accounts(simulator: RunningSimulator) -> None:
