@@ -309,7 +309,7 @@ class Drs:
     def _snapshots(self, source_server_id: str, paging: "PaginatorConfigTypeDef") -> Iterator[Snapshot]:
         pages = self._reader.get_paginator("describe_recovery_snapshots")
         for page in pages.paginate(sourceServerID=source_server_id, order="DESC", PaginationConfig=paging):
-            yield from _readable(Snapshot.read, page["items"])
+            yield from _readable(Snapshot.read, [each for each in page["items"] if Snapshot.is_taken(each)])
 
     def launch_settings(self, source_server_id: str) -> LaunchSettings | None:
         """How this server is launched; None when it has no launch settings."""

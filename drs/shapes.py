@@ -316,14 +316,21 @@ class RecoveryInstance:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A point in time of a server, from which it can be launched."""
+    """A point in time of a server, from which it can be launched. In whole seconds, in which it is shown and asked for:
+    whoever asks for the time that was shown gets this one."""
 
     snapshot_id: str
     at: datetime
 
     @classmethod
     def read(cls, item: Mapping[str, Any]) -> "Snapshot":
-        return cls(_id(item, "snapshotID"), moment(item.get("timestamp") or item["expectedTimestamp"]))
+        at = moment(item.get("timestamp") or item["expectedTimestamp"])
+        return cls(_id(item, "snapshotID"), at.replace(microsecond=0))
+
+    @classmethod
+    def is_taken(cls, item: Mapping[str, Any]) -> bool:
+        """Of one that is expected, or under way, DRS tells neither when it was taken nor the snapshots of its disks."""
+        return bool(item.get("timestamp") or item.get("ebsSnapshots"))
 
 
 @dataclass(frozen=True)

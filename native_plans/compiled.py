@@ -93,6 +93,11 @@ def key_of(plan_id: uuid.UUID) -> str:
     return plan_id.hex[:8]
 
 
+def is_named_as_copy(name: str) -> bool:
+    """Whether a copy, of whichever plan, is called so by us."""
+    return _TAIL.search(name) is not None
+
+
 def name_of_copied(copy: PlanInDrs) -> str:
     """What the plan was called of which this is a copy; empty for what has not our tag."""
     return _TAIL.sub("", copy.name) if PLAN_TAG in (copy.tags or {}) else ""

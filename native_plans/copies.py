@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from drs.errors import DrsError
+from drs.errors import DrsError, Trouble
 from drs.native_plans import NativePlans, PlanInDrs, StepInDrs
-from native_plans.compiled import DIGEST_TAG, PLAN_TAG, NativePlan, NativeStep, Place, key_of
+from native_plans.compiled import DIGEST_TAG, PLAN_TAG, NativePlan, NativeStep, Place, is_named_as_copy, key_of
 
 T = TypeVar("T")
 Calls = Generator[Callable[[], Any], Any, T]
@@ -68,17 +68,28 @@ def copies_at(plan_id: uuid.UUID, place: Place, wanted: Sequence[NativePlan]) ->
     """In the order of their parts. Only plans with our tag are ours, whatever they are called."""
     drs, by_part, found = at(place), {each.part: each for each in wanted}, []
     for arn in (yield from _named_so(drs, plan_id)):
-        told: PlanInDrs = yield partial(drs.plan, arn)
-        if (told.tags or {}).get(PLAN_TAG) == str(plan_id):
+        told: PlanInDrs | None = yield partial(_plan_if_there, drs, arn)
+        if told and (told.tags or {}).get(PLAN_TAG) == str(plan_id):
             steps: list[StepInDrs] = yield partial(drs.steps, arn)
             part = _part_of(told.name)
             found.append(Copy(place, told, part, steps, differences(by_part.get(part), told, steps)))
     return sorted(found, key=lambda each: (each.part, each.in_drs.arn))
 
 
+def _plan_if_there(drs: NativePlans, arn: str) -> PlanInDrs | None:
+    """Others' plans may be deleted since they were listed."""
+    try:
+        return drs.plan(arn)
+    except DrsError as error:
+        if error.trouble is Trouble.NOT_FOUND:
+            return None
+        raise
+
+
 def _named_so(drs: NativePlans, plan_id: uuid.UUID) -> Calls[list[str]]:
+    """Those that may be copies of it by their names: with its key, or with none, as somebody may have renamed one."""
     listed: list[PlanInDrs] = yield partial(drs.plans)
-    return [each.arn for each in listed if f" {key_of(plan_id)} " in each.name]
+    return [each.arn for each in listed if f" {key_of(plan_id)} " in each.name or not is_named_as_copy(each.name)]
 
 
 def _part_of(name: str) -> int:

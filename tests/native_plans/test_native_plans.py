@@ -92,6 +92,21 @@ def test_a_change_here_or_there_is_seen_and_written_over(stage: Stage) -> None:
     assert "NATIVE_PLAN_DIFFERS" not in codes(plan)
 
 
+def test_a_copy_that_somebody_renamed_in_drs_is_found_and_becomes_no_second_one(stage: Stage) -> None:
+    plan, client = stage.plan("app-01", "web-01"), stage.simulator.client()
+    client.create_recovery_plan(name="Of others")
+    services.write(actor=SYSTEM, plan_id=plan.pk)
+    mine = next(each for each in in_drs(stage.simulator) if each["name"] != "Of others")
+    for name in ("Not ours 1 of 1", "Payments emergency"):
+        client.update_recovery_plan(recoveryPlanArn=mine["arn"], name=name)
+        (copy,) = services.look(plan.pk)[1]
+        assert name in " ".join(copy.differs)
+        services.write(actor=SYSTEM, plan_id=plan.pk)
+        made = {each["name"] for each in in_drs(stage.simulator)}
+        assert made == {"Of others", mine["name"]}
+        mine = next(each for each in in_drs(stage.simulator) if each["name"] != "Of others")
+
+
 @pytest.mark.parametrize("calls", range(1, 7))
 def test_a_write_that_is_cut_off_anywhere_is_finished_by_an_engine(stage: Stage, calls: int) -> None:
     plan = stage.plan("app-01 app-02", "web-01", "db-primary-01")

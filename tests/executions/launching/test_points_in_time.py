@@ -104,6 +104,14 @@ def test_a_server_without_a_snapshot_then_is_not_launched_from_newer_data(stage:
     assert "It had no recovery snapshot at or before" in row("app-03").error
 
 
+def test_a_snapshot_that_is_not_taken_yet_is_none(stage: Stage) -> None:
+    plan, (one, two) = stage.plan("app-01 app-02"), stage.ids("app-01 app-02")
+    stage.simulator.scenario("missing_members", servers=["app-02"], members=["timestamp", "ebsSnapshots"])
+    points_in_time.forget([one, two])
+    found = answer(Api(make_user("viewer")).get(f"/recovery-plans/{plan.pk}/points-in-time"))
+    assert ([each["sourceServerId"] for each in found["servers"]], found["missing"]) == ([one], [two])
+
+
 def test_a_lost_answer_is_adopted_with_its_choice(stage: Stage) -> None:
     run = started(stage, stage.plan("app-01"))
     stage.simulator.scenario("drop_connection_after_effect", operation="StartRecovery", times=1)
@@ -133,6 +141,9 @@ def test_the_api_shows_the_points_and_takes_a_time_or_snapshots(stage: Stage) ->
     assert (found["at"], [each["sourceServerId"] for each in found["servers"]]) == (at, [first, second])
     assert all(0 <= at - each["snapshotTime"] == each["behindSeconds"] < 3700 for each in found["servers"])
     assert (found["missing"], found["skewSeconds"]) == ([], 0)
+    shown_time = found["servers"][0]["snapshotTime"]
+    again = answer(api.get(f"{asked}?at={shown_time}"))["servers"][0]
+    assert (again["snapshotTime"], again["behindSeconds"]) == (shown_time, 0), "the time that was shown is another one"
     calls = len(stage.simulator.journal("DescribeRecoverySnapshots"))
     answer(api.get(f"{asked}?at={at + 60}"))
     assert len(stage.simulator.journal("DescribeRecoverySnapshots")) == calls, "asked again within the minute"
