@@ -3,6 +3,7 @@
 The product makes its digests by `state` and `digest`, too: what an approver saw is one form, written once.
 """
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,7 +39,7 @@ class Gates:
     begun: set[int]
     skipped: set[int]
     passed: set[int] = field(default_factory=set)
-    given: dict[str, str] = field(default_factory=dict)  # who approved by now, and the digest of what they looked at
+    given: list[Json] = field(default_factory=list)  # the approvals by now, the last one of each person
 
     def needed(self, number: int) -> int:
         """How many approvals stand before the wave: of its own gate, and of those of skipped waves before it that
@@ -90,10 +91,10 @@ def _take(gates: Gates, at: int, entry: Json) -> Iterable[str]:
     if verb == "wave.skipped":
         gates.skipped.update(_skipped(entry))
     elif verb == "execution.paused" and number is not None:
-        gates.given = {}
+        gates.given = []
         gates.passed.discard(number)
     elif verb in ("gate.declined", "gate.lapsed"):
-        gates.given = {}
+        gates.given = []
     elif verb == "gate.approved":
         yield from _of_approval(gates, at, entry)
     elif verb == "gate.broken":
@@ -121,12 +122,17 @@ def _of_approval(gates: Gates, at: int, entry: Json) -> Iterable[str]:
     if entry["actor_kind"] != "person":
         yield f"{entry['actor']}, who is no person, approved a gate"
     yield from _of_look(gates, at, entry)
-    gates.given[entry.get("actor_id") or entry["actor"]] = entry["detail"]["digest"]
+    gates.given = [*(each for each in gates.given if not _is_same(each, entry)), entry]
 
 
 def _is_same(one: Json, other: Json) -> bool:
+    """Two sign-ins of one address or name are one person's, however it is spelled."""
     ids = one.get("actor_id"), other.get("actor_id")
-    return bool(one["actor"] == other["actor"] or (ids[0] and ids[0] == ids[1]))
+    return bool(_key(one["actor"]) == _key(other["actor"]) or (ids[0] and ids[0] == ids[1]))
+
+
+def _key(name: str) -> str:
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).strip()
 
 
 def _of_pass(gates: Gates, entry: Json, needed: int) -> Iterable[str]:
@@ -134,7 +140,7 @@ def _of_pass(gates: Gates, entry: Json, needed: int) -> Iterable[str]:
     if entry["verb"] == "execution.resume" and needed:
         yield f"{where} was passed without its approvals"
     if entry["verb"] == "gate.approved":
-        same = sum(each == entry["detail"]["digest"] for each in gates.given.values())
+        same = sum(each["detail"]["digest"] == entry["detail"]["digest"] for each in gates.given)
         if same < needed:
             yield f"{where} was passed with {same} of {needed} approvals"
 

@@ -132,6 +132,14 @@ def one_alone(report: Json, entries: Sequence[Json]) -> None:
     second |= {"actor": first["actor"], "actor_id": first["actor_id"]}
 
 
+def starter_by_another_sign_in(report: Json, entries: Sequence[Json]) -> None:
+    of(entries, "gate.approved", 0)["actor"] = of(entries, "execution.start")["actor"].upper()
+
+
+def one_by_two_sign_ins(report: Json, entries: Sequence[Json]) -> None:
+    of(entries, "gate.approved", -1)["actor"] = of(entries, "gate.approved", -2)["actor"].upper()
+
+
 def resumed(report: Json, entries: Sequence[Json]) -> None:
     of(entries, "gate.broken")["verb"] = "execution.resume"
 
@@ -160,6 +168,8 @@ LIES: list[tuple[Callable[[Json, Sequence[Json]], None], str]] = [
     (not_left_out, "wave 2 was not as"),
     (other_plan, "looked at another plan than the run’s"),
     (one_alone, "the gate before wave 2 was passed with 1 of 2 approvals"),
+    (starter_by_another_sign_in, "approved a gate of the run that they started"),
+    (one_by_two_sign_ins, "the gate before wave 2 was passed with 1 of 2 approvals"),
     (resumed, "the gate before wave 3 was passed without its approvals"),
     (never_passed, "wave 3 was launched before its gate was passed"),
     (weaker, "the gate before wave 3 is not the plan's"),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from audit.actor import Actor
+from contract.names import name_key, visible
 from executions.codes.ours import Code
 from executions.models import Execution
 from executions.runs.allowed.actions import Action, Refusal, Verb, action_of, no_resume
@@ -43,7 +44,7 @@ def no_approve(execution: Execution, at: AtGate | None, actor: Actor) -> Refusal
     """Why this one cannot approve. Only people do, and never whoever started the run."""
     if at is None:
         return Refusal(Code.EXECUTION_NOT_PAUSED, NOT_WAITING)
-    if actor.name == execution.started_by or (actor.id and actor.id == starter_id(execution)):
+    if _is_by(starter_id(execution), execution.started_by, actor):
         return Refusal(Code.APPROVER_IS_STARTER, "You started this run: somebody else approves it.")
     if any(_is_by(each.by_id, each.by, actor) for each in at.given):
         return Refusal(Code.EXECUTION_NOT_PAUSED, "You have approved it already.", is_done=True)
@@ -51,7 +52,8 @@ def no_approve(execution: Execution, at: AtGate | None, actor: Actor) -> Refusal
 
 
 def _is_by(known: str, name: str, actor: Actor) -> bool:
-    return known == actor.id if known and actor.id else name == actor.name
+    """Two sign-ins of one address or name are one person's, however it is spelled."""
+    return name_key(name) == name_key(visible(actor.name)) or bool(known and known == actor.id)
 
 
 def no_break_glass(at: AtGate | None) -> Refusal | None:

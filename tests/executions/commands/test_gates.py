@@ -145,6 +145,21 @@ def test_a_decline_takes_approvals_away_and_breaking_the_glass_is_told_to_everyb
     assert "Nobody else is awake." in told
 
 
+def test_one_person_with_two_sign_ins_is_one_person(stage: Stage, people: People) -> None:
+    run = stage.until(started(stage, people, planned(stage, "app-01", "web-01", gate={1: TWO})), "PAUSED")
+
+    def second_sign_in(of: Api) -> Api:
+        user = make_user("recovery-manager")
+        user.email = of.user.email.title()
+        user.save()
+        return Api(user)
+
+    refusal(approve(second_sign_in(people.starter), run), 403, "APPROVER_IS_STARTER")
+    for each in (people.ann, second_sign_in(people.ann)):
+        assert "1 more approval is needed" in answer(approve(each, run))["message"]
+    assert (stage.fresh(run).status, GateEntry.objects.count()) == ("PAUSED", 1)
+
+
 @pytest.mark.both
 @pytest.mark.parametrize("how", ["exclude", "skip", "news"])
 def test_approvals_lapse_when_the_run_is_not_any_more_what_was_looked_at(
