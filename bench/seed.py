@@ -3,6 +3,7 @@
 DATABASE_URL=… DJANGO_SECRET_KEY=… python -m bench.seed --groups 1000 --plans 500 --executions 10000
 
 The newest runs (--recent) have what they leave behind, too: sealed entries of the journal and lines of DRS's job logs.
+Of all but the last hundred runs the instances were terminated.
 """
 
 import os
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 WAVES = 2
 RECENT = 5_000
+STILL_STANDING = 100  # runs
 LOG = ("JOB_START", "SNAPSHOT_START", "SNAPSHOT_END", "CONVERSION_START", "CONVERSION_END", "LAUNCH_START", "JOB_END")
 
 
@@ -131,13 +133,13 @@ def history(count: int, plans: list[uuid.UUID]) -> None:
     begin = timezone.now() - timedelta(minutes=10 * count)
     for at in range(0, count, 5000):
         runs = Execution.objects.bulk_create(_runs(range(at, min(at + 5000, count)), plans, begin), batch_size=500)
-        _waves(at, runs)
+        _waves(at, runs, count - STILL_STANDING)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
 
 
-def _waves(first: int, runs: "list[Execution]") -> None:
-    """Two waves of two servers a run, launched where the run says so."""
+def _waves(first: int, runs: "list[Execution]", cleaned_up: int) -> None:
+    """Two waves of two servers a run, launched where the run says so, and terminated in so many, the oldest."""
     from executions.models import LaunchJob, ServerRun, WaveRun
     from executions.states import ExecutionStatus, JobStatus, LaunchStatus, Phase, WaveStatus
 
@@ -160,11 +162,13 @@ def _waves(first: int, runs: "list[Execution]") -> None:
                 attempt=1, intent_at=run.started_at, created_at=run.started_at, job_id=f"drsjob-e{key:016x}",
             )  # fmt: skip
             jobs.append(job)
+            came_up = LaunchStatus.TERMINATED if at < cleaned_up else LaunchStatus.LAUNCHED
             servers += [
                 ServerRun(
                     wave=wave, job=job, position=each, source_server_id=server_id(key % 1000, each),
                     hostname=f"host-{key % 1000:05d}-{each}", phase=Phase.DONE,
-                    launch_status=LaunchStatus.FAILED if failed else LaunchStatus.LAUNCHED,
+                    launch_status=LaunchStatus.FAILED if failed else came_up,
+                    terminated_at=run.ended_at if not failed and came_up is LaunchStatus.TERMINATED else None,
                     recovery_instance_id="" if failed else f"i-{key * 2 + each:017x}",
                     launched_at=None if failed else run.ended_at,
                 )

@@ -5,11 +5,12 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
+from threading import Lock
 from typing import assert_never
 
 from django.conf import settings
 from django.core.cache import cache
-from django.db.models import Max
+from django.db.models import Count, Exists, Max, Min, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from audit.actor import Actor
@@ -133,6 +134,9 @@ class _Counted:
     holds_until: datetime | None  # the next end of a lease
 
 
+_counting = Lock()
+
+
 def left_running_seen(actor: Actor, mark: str, now: datetime) -> list[LeftRunning]:
     """The same for who sees a part, counted from the instances themselves."""
     if actor.sees.everywhere:
@@ -143,43 +147,72 @@ def left_running_seen(actor: Actor, mark: str, now: datetime) -> list[LeftRunnin
 
 def left_running(mark: str, now: datetime) -> list[LeftRunning]:
     """The same, counted: without names, and anew only when something has changed or a minute has passed. `mark` changes
-    with all active runs and with the inventory; what changes of other runs the journal tells."""
+    with all active runs and with the inventory; what changes of other runs the journal tells. One thread counts for all
+    that ask meanwhile."""
     entry = AuditEntry.objects.order_by("-pk").values_list("pk", flat=True).first()
     listed = RegionInventory.objects.aggregate(at=Max("instances_as_of"))["at"]
     key = f"left-running-{sha256(repr((mark, entry, listed)).encode()).hexdigest()}"
+    return (_kept(key, now) or _counted_once(key, now)).found
+
+
+def _kept(key: str, now: datetime) -> "_Counted | None":
     kept: _Counted | None = cache.get(key)
-    if kept is None or (kept.holds_until is not None and kept.holds_until <= now):
-        kept = _count(now)
-        cache.set(key, kept, COUNTED_SECONDS)
-    return kept.found
+    return None if kept is None or (kept.holds_until is not None and kept.holds_until <= now) else kept
+
+
+def _counted_once(key: str, now: datetime) -> "_Counted":
+    with _counting:
+        kept = _kept(key, now)
+        if kept is None:
+            kept = _count(now)
+            cache.set(key, kept, COUNTED_SECONDS)
+    return kept
 
 
 def _count(now: datetime) -> _Counted:
-    """In a few queries of few columns."""
-    rows = ServerRun.launches.filter(STANDING).order_by()
-    columns = ("recovery_instance_id", "launched_at", "wave__execution__kind", "wave__execution__lease_ends_at")
-    found: list[tuple[str, datetime | None, datetime | None]] = []
-    ours = {key: (since, kind, ends) for key, since, kind, ends in rows.values_list(*columns) if key}
-    listed = list(RecoveryInstance.objects.up())
+    """What DRS lists, one by one; what it does not list, which may be many, in the database."""
+    up = RecoveryInstance.objects.up()
+    launched = ServerRun.launches.filter(STANDING).exclude(recovery_instance_id="").order_by()
+    is_listed = Exists(up.filter(pk=OuterRef("recovery_instance_id")))
+    columns = ("recovery_instance_id", "launched_at", "wave__execution__lease_ends_at")
+    ours = {key: (since, ends) for key, since, ends in launched.filter(is_listed).values_list(*columns)}
+    listed = list(up)
     ended = ended_since(listed)
-    for each in listed:
-        since, _, ends = ours.pop(each.pk, (each.launched_at, "", None))
-        if each.pk not in ended:
-            found.append((kind_by_drs(each.is_drill), since, ends))
-    found += [(kind, since, ends) for since, kind, ends in ours.values()]
-    return _Counted(_by_kind(found, now), min((ends for _, _, ends in found if ends and ends > now), default=None))
+    found = [
+        (kind_by_drs(each.is_drill), *ours.get(each.pk, (each.launched_at, None)))
+        for each in listed
+        if each.pk not in ended
+    ]
+    others, their_end = _not_listed(launched.filter(~is_listed), now)
+    ends = [each for *_, each in found if each and each > now] + ([their_end] if their_end else [])
+    return _Counted(_together([*_by_kind(found, now), *others]), min(ends, default=None))
+
+
+def _not_listed(rows: QuerySet[ServerRun], now: datetime) -> tuple[list[LeftRunning], datetime | None]:
+    """These, counted, and when the next lease among them ends."""
+    instances, lease = "recovery_instance_id", "wave__execution__lease_ends_at"
+    counts = rows.values_list("wave__execution__kind").annotate(
+        count=Count(instances, distinct=True),
+        since=Min("launched_at"),
+        overdue=Count(instances, distinct=True, filter=Q(**{f"{lease}__lte": now})),
+        next_end=Min(lease, filter=Q(**{f"{lease}__gt": now})),
+    )
+    found = list(counts)
+    return [LeftRunning(*each) for *each, _ in found], min((ends for *_, ends in found if ends), default=None)
 
 
 def _by_kind(found: Collection[tuple[str, datetime | None, datetime | None]], now: datetime) -> list[LeftRunning]:
-    return [
-        LeftRunning(
-            kind,
-            sum(each[0] == kind for each in found),
-            min((since for of, since, _ in found if of == kind and since), default=None),
-            sum(of == kind and ends is not None and ends <= now for of, _, ends in found),
-        )
-        for kind in sorted({each[0] for each in found})
-    ]
+    return _together(LeftRunning(kind, 1, since, int(ends is not None and ends <= now)) for kind, since, ends in found)
+
+
+def _together(counts: Iterable[LeftRunning]) -> list[LeftRunning]:
+    """One of each kind."""
+    found: dict[str, LeftRunning] = {}
+    for each in counts:
+        had = found.get(each.kind, LeftRunning(each.kind, 0, None, 0))
+        since = min((at for at in (had.since, each.since) if at), default=None)
+        found[each.kind] = LeftRunning(each.kind, had.count + each.count, since, had.overdue + each.overdue)
+    return [found[kind] for kind in sorted(found)]
 
 
 def _launched() -> Iterable[ServerRun]:

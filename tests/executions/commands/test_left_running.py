@@ -1,6 +1,7 @@
 """Left running: every recovery instance that is there, of a run or launched outside, and ending some of them."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from executions.commands import end_instances
-from executions.commands.standing import standing
+from executions.commands.standing import LeftRunning, left_running, standing
 from executions.models import Execution, OutsideTermination, ServerRun
 from executions.querysets import STANDING
 from executions.states import ExecutionStatus, Kind
@@ -294,12 +295,35 @@ def test_the_dashboard_counts_anew_when_something_has_changed(stage: Stage) -> N
         counts = [each for each in asked if "serverrun" in each["sql"] and "lease_ends_at" in each["sql"]]
         return page.partition(" drill instances</a>")[0].rpartition(">")[2][:9], len(counts)
 
-    assert shown() == ("2", 1)
+    assert shown() == ("2", 2)  # of what DRS lists, and of what it does not
     assert shown() == ("2", 0)
     up(stage, "app-03")
-    assert shown() == ("3", 1)
+    assert shown() == ("3", 2)
     Execution.objects.filter(pk=run.pk).update(hidden_at=stage.clock())
     assert shown()[0] == "3"
     asked = ServerRun.objects.filter(STANDING).order_by().explain()
     names = ("server_run_up", "server_run_not_usable")
     assert connection.vendor != "sqlite" or all(each in asked for each in names), asked
+
+
+@pytest.mark.parametrize(
+    "leases",
+    [(timedelta(hours=-1), timedelta(hours=1), None), (None, timedelta(hours=-1), timedelta(hours=-2)), (None,) * 3],
+)
+def test_what_is_counted_is_what_is_listed(stage: Stage, leases: tuple[timedelta | None, ...]) -> None:
+    """Of instances that DRS lists and that it does not list yet, with leases that are over, go on, or are none."""
+    now = stage.clock()
+    runs = [up(stage, "app-01")]
+    round_of_inventory(stage)
+    runs += [up(stage, "app-02"), up(stage, "app-03")]
+    for run, lease in zip(runs, leases, strict=True):
+        Execution.objects.filter(pk=run.pk).update(lease_ends_at=lease and now + lease)
+    each_one = standing()
+    (counted,) = left_running("", now)
+    assert len(each_one) == 3
+    assert counted == LeftRunning(
+        Kind.DRILL,
+        len(each_one),
+        min(each.since for each in each_one if each.since),
+        sum(each.lease_ends_at is not None and each.lease_ends_at <= now for each in each_one),
+    )
