@@ -7,11 +7,12 @@ from datetime import timedelta
 from functools import cache
 from hashlib import sha256
 from threading import Lock
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.db import connection
-from django.db.models import Count, Exists, F, Func, IntegerField, OuterRef, Subquery
+from django.db.models import Count, Exists, F, Func, IntegerField, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
@@ -24,6 +25,7 @@ from audit.actor import Actor
 from audit.request_actor import actor_for
 from console.pages import HtmxHttpRequest, Question
 from contract.rights import EVERYWHERE, Reach
+from contract.storage.prepared import Asked, Prepared
 from doctor.first_steps import steps as first_steps
 from drill_requests.models import DrillRequest
 from drill_requests.services import open_ones
@@ -97,13 +99,13 @@ class PollState:
     asked_for: int  # drills that wait for a person
 
 
-def _poll_state(request: HttpRequest) -> PollState:
-    """One query, of the row of whoever asks, which is always there."""
-    now = timezone.now()
+def _figures() -> QuerySet[User, tuple[Any, ...]]:
+    """All that the dashboard changes with, in the row of whoever asks, which is always there."""
+    now: Any = Asked(PlanReadiness, "expires_at")
     active = Execution.objects.active().order_by()
     weighed = PlanReadiness.objects.order_by()
     believed = weighed.filter(expires_at__gt=now, plan_version=F("plan__version"))
-    stale = RegionInventory.objects.filter(as_of__lt=stale_before()).order_by()
+    stale = RegionInventory.objects.filter(as_of__lt=Asked(RegionInventory, "as_of")).order_by()
     figures = (
         active.values(n=_figure("COUNT", "pk")),
         active.values(n=_figure("SUM", "revision")),
@@ -119,10 +121,18 @@ def _poll_state(request: HttpRequest) -> PollState:
         open_ones(EVERYWHERE, now).order_by().values(n=_figure("COUNT", "pk")),
     )
     names = [f"figure{at}" for at in range(len(figures))]
-    asker = User.objects.filter(username=request.user.get_username()).annotate(
+    asker = User.objects.filter(username=Asked(User, "username")).annotate(
         **{name: Subquery(figure) for name, figure in zip(names, figures, strict=True)}, alive=Exists(beating())
     )
-    *found, alive = asker.values_list(*names, "alive").get()
+    return asker.values_list(*names, "alive")
+
+
+_FIGURES = Prepared(_figures)
+
+
+def _poll_state(request: HttpRequest) -> PollState:
+    now = timezone.now()
+    ((*found, alive),) = _FIGURES.rows(username=request.user.get_username(), expires_at=now, as_of=stale_before())
     shown = (*found, now.date())  # drills become due with the days, and times show their date
     return PollState(sha256(repr(shown).encode()).hexdigest()[:16], found[0], alive, found[-1])
 
@@ -144,12 +154,9 @@ def _shared(poll_state: PollState, sees: Reach) -> Context:
     with _keeping:
         for old in [each for each, (at, _) in _kept.items() if now - at > SHARED_SECONDS]:
             del _kept[old]
-        if key in _kept:
-            return _kept[key][1]
-    found = _dashboard(poll_state, sees)
-    with _keeping:
-        _kept[key] = now, found
-    return found
+        if key not in _kept:
+            _kept[key] = now, _dashboard(poll_state, sees)
+        return _kept[key][1]
 
 
 def _of(actor: Actor, poll_state: PollState) -> Context:
@@ -207,7 +214,7 @@ def _due_drills(sees: Reach) -> dict[str, object]:
     due = RecoveryPlan.objects.seen_by(sees).filter(~Exists(fresh)).annotate(was_drilled=Exists(drills))
     return {
         "due_count": due.count(),
-        "due": due.order_by("was_drilled", "name_key")[:ROWS],
+        "due": list(due.order_by("was_drilled", "name_key")[:ROWS]),
     }
 
 
