@@ -80,8 +80,6 @@ NOT_IN_THE_STACK = NOT_IN_CONTAINERS | {
     **dict.fromkeys((f"COGNITO_{each}" for each in ADDRESSES), "the stack has a user pool of its own"),
     "AWS_ENDPOINT_URL_DRS": "the stack is for AWS, not for a simulator",
     "DRSORCH_PLAIN_HTTP": "the stack has https",
-    "DRSORCH_RUNBOOKS": "they belong where they are found when the stack is down, with rights to write there",
-    "DRSORCH_BUNDLE": "it belongs where it is found when the stack is down, with rights to write there",
     "DRSORCH_WORKERS": "four fill a task; EngineCount adds tasks",
     **dict.fromkeys(
         ("DRSORCH_LEASE_SECONDS", "DRSORCH_SEND_WINDOW_SECONDS", "DRSORCH_LAUNCH_QUARANTINE_SECONDS"),

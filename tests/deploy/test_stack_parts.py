@@ -136,6 +136,8 @@ def read(template: str) -> dict[str, Any]:
 def test_what_the_root_is_told_reaches_each_part_that_asks_for_it() -> None:
     root = read("root.yaml")
     for name, each in root["Resources"].items():
+        if each["Type"] != "AWS::CloudFormation::Stack":
+            continue
         passed = each["Properties"]["Parameters"].keys()
         taken = read(each["Properties"]["TemplateURL"].rpartition("/")[2])["Parameters"].keys()
         assert taken & root["Parameters"].keys() <= passed <= taken, name
@@ -190,3 +192,32 @@ def test_the_root_makes_an_archive_only_where_runs_are_to_go() -> None:
         [container] = read("services.yaml")["Resources"][task]["Properties"]["ContainerDefinitions"]
         told = {each["Name"]: each["Value"] for each in container["Environment"]}
         assert (told["DRSORCH_ARCHIVE"], told["DRSORCH_RETENTION_DAYS"]) == ("Archive", "RetentionDays"), task
+        assert (told["DRSORCH_BUNDLE"], told["DRSORCH_RUNBOOKS"]) == ("BundlePlace", "RunbookPlace"), task
+
+
+@pytest.mark.parametrize("place", ["s3://elsewhere/drsorch/bundles", "s3://elsewhere"])
+def test_engines_may_write_to_the_places_outside_of_the_stack_and_nowhere_else(
+    cloud: str, tmp_path: Path, place: str
+) -> None:
+    text = (TEMPLATES / "root.yaml").read_text()
+    ours = text[text.index("  KeepBundle:\n") : text.index("  Balancer:\n")]
+    allowed = re.findall(r"AllowedPattern: (\(s3://.*)", text)
+    assert len(allowed) == 2
+    assert all(re.fullmatch(each, place) and re.fullmatch(each, "") for each in allowed)
+    assert not any(re.fullmatch(each, f"{place}/*") for each in allowed)
+    role = '  Role: {Type: AWS::IAM::Role, Properties: {AssumeRolePolicyDocument: {Version: "2012-10-17"}}}'
+    conditions = '  Bundles: !Not [!Equals [!Ref BundlePlace, ""]]\n  Runbooks: !Not [!Equals [!Ref RunbookPlace, ""]]'
+    alone = tmp_path / "outside.yaml"
+    alone.write_text(
+        "Parameters: {BundlePlace: {Type: String}, RunbookPlace: {Type: String}}\n"
+        f"Conditions:\n{conditions}\nResources:\n{role}\n"
+        + ours.replace("Roles.Outputs.EngineRole", "Role.Arn")
+        + "Outputs: {Role: {Value: !Ref Role}}\n"
+    )
+    assert conditions in text
+    role = build(f"outside-{len(place)}", alone, BundlePlace=place, RunbookPlace="")["Role"]
+    assert client("iam").list_role_policies(RoleName=role)["PolicyNames"] == ["bundles"]
+    policy = client("iam").get_role_policy(RoleName=role, PolicyName="bundles")["PolicyDocument"]
+    [statement] = policy["Statement"]
+    assert statement["Action"] == ["s3:PutObject", "s3:GetObject"]
+    assert statement["Resource"] == f"arn:aws:s3:::{place.removeprefix('s3://')}/*"

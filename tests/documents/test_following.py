@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from audit.models import AuditEntry
 from contract.clock import db_clock
@@ -10,7 +11,7 @@ from executions.readiness.facts import readiness_of
 from plans.models import RecoveryPlan
 from protection.models import ProtectionGroup, RegionInventory, ServerAssignment, SourceServer
 from tests.documents.test_documents import applied, diff, export, plan, said, wave
-from tests.support.api_client import Api, refusal
+from tests.support.api_client import Api, make_user, refusal
 from tests.support.stage import Stage
 
 
@@ -70,6 +71,18 @@ def test_of_what_was_never_read_nothing_is_proposed_and_others_servers_are_named
     assert ServerAssignment.objects.get(source_server_id=app).group.name == "Apps"
     RegionInventory.objects.update(as_of=None)
     assert differs(stage) == []
+
+
+def test_the_page_of_a_group_shows_what_it_follows(stage: Stage, admin: Api) -> None:
+    stage.ids("app-01")
+    SourceServer.objects.update(tags={"tier": "app"})
+    applied(admin, [following("Apps", match={"hostname": "app-*", "tags": {"tier": "app"}})])
+    group, reader = ProtectionGroup.objects.get(), Client()
+    reader.force_login(make_user("viewer"))
+    page = reader.get(f"/protection-groups/{group.pk}").content.decode()
+    assert "<dt>Follows</dt><dd><code>tier=app</code> <code>app-*</code> " in page
+    ProtectionGroup.objects.update(match=None)
+    assert "Follows" not in reader.get(f"/protection-groups/{group.pk}").content.decode()
 
 
 def test_what_follows_is_its_match_alone(stage: Stage, admin: Api) -> None:
