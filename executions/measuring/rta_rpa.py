@@ -45,7 +45,7 @@ class Part(StrEnum):
             case Part.SNAPSHOT | Part.CONVERSION | Part.LAUNCH:
                 return self.value
             case Part.OTHER:
-                return "between waves"
+                return "between waves and attempts"
             case _:
                 assert_never(self)
 
@@ -186,11 +186,7 @@ def attempts_before(execution: Execution) -> list[Attempt]:
 
 def measure(execution: Execution, waves: Sequence[WaveRows], before: Sequence[Attempt] = ()) -> Measured:
     """Every figure of a run and of the attempts before it, against the targets that its plan had at the start."""
-    start, reference, over = (
-        execution.counts_from,
-        execution.measured_from,
-        execution.state.is_final,
-    )
+    start, reference, over = execution.counts_from, execution.measured_from, execution.state.is_final
     earlier = [[_wave(wave, execution) for wave in each.waves] for each in before]
     figures = [_wave(wave, execution) for wave in waves]
     latest = {s.row.source_server_id: s for each in [*earlier, figures] for wave in each for s in wave.servers}
@@ -279,9 +275,6 @@ def _last(wave: WaveRows) -> ServerRun | None:
     return max(up)[2] if up else None
 
 
-# Verdicts
-
-
 def _minutes_to_seconds(minutes: int | None) -> int | None:
     return None if minutes is None else 60 * minutes
 
@@ -329,13 +322,20 @@ def server_path(server: ServerRun, wave: WaveRows, job: LaunchJob) -> list[Stret
     begin, end = wave.run.started_at, server.launched_at
     if begin is None or end is None:
         return []
-    turns = [(Part.QUOTA, begin), (Part.QUEUE, job.intent_at or begin)]
+    turns = [(_before(wave, job), begin), (Part.QUEUE, job.intent_at or begin)]
     phase = Phase.QUEUED
     for event in wave.events.get(server.source_server_id, ()):
         phase = phase_after(event.event, phase)
         if part := part_of(phase):
             turns.append((part, event.at))
     return _stretches(turns, end)
+
+
+def _before(wave: WaveRows, job: LaunchJob) -> Part:
+    """What the time before a launch was spent on. AWS is not to blame for launches before it that failed, and for the
+    decision to launch again within the run."""
+    sent = [unix(each.intent_at) for each in wave.jobs if each.intent_at]
+    return Part.OTHER if wave.run.attempt > 1 and job.intent_at and unix(job.intent_at) > min(sent) else Part.QUOTA
 
 
 def _stretches(turns: Sequence[tuple[Part, datetime]], end: datetime) -> list[Stretch]:
@@ -380,6 +380,8 @@ def _turns(waves: Sequence[WaveRows], end: datetime) -> list[tuple[Part, datetim
             turns.append((Part.OTHER, last.launched_at or end))
         elif wave.run.started_at:
             turns.append((Part.OTHER, wave.run.started_at))
+        if wave.run.asked_at and wave.run.answered_at:
+            turns += [(Part.PERSON, wave.run.asked_at), (Part.OTHER, wave.run.answered_at)]
     return turns
 
 

@@ -194,7 +194,7 @@ class Resume(ApiView):
 class Approve(ApiView):
     """Say yes to what was looked at."""
 
-    rights = {"POST": STEERERS}
+    rights = {"POST": AnyOf("approve runs", STEERERS.names)}
 
     @describes(
         "approveGate",
@@ -225,7 +225,7 @@ def _missing(at: AtGate) -> str:
 class Decline(ApiView):
     """Say no: the run goes on waiting."""
 
-    rights = {"POST": STEERERS}
+    rights = {"POST": AnyOf("approve runs", STEERERS.names)}
 
     @describes(
         "declineGate",

@@ -41,6 +41,9 @@ def no_start_now(execution: Execution, wave: WaveRun, now: datetime) -> Refusal 
         if wave.starts_at <= now:
             return Refusal(Code.WAVE_NOT_WAITING, f"The wait before wave {wave.number + 1} is over.", is_done=True)
         return None
+    if wave.state is WaveStatus.PAUSED and not _is_over(execution):
+        text = f"The run is paused before wave {wave.number + 1}. Resume it first."
+        return Refusal(Code.WAVE_NOT_WAITING, text)
     return Refusal(Code.WAVE_HAS_BEGUN, _begun(execution, wave))
 
 
@@ -48,7 +51,8 @@ def no_retry(execution: Execution, wave: WaveRun, servers: Sequence[ServerRun]) 
     """Why the failed `servers` of a wave cannot be launched again within the run."""
     code, number = Code.WAVE_NOT_RETRYABLE, wave.number + 1
     if execution.state.is_final:
-        return Refusal(code, "The run is over. Try the run again instead.")
+        instead = " Try the run again instead." if execution.state.fell_short else ""
+        return Refusal(code, f"The run is over.{instead}")
     if execution.state is not ExecutionStatus.PAUSED or wave.asked_at is None or wave.answered_at is not None:
         return Refusal(code, f"The run is not paused after wave {number}.")
     if not any(is_retryable(each) for each in servers):

@@ -8,7 +8,7 @@ from django.test import Client
 
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
-from executions.commands import steering
+from executions.commands import control, steering
 from executions.models import Execution, ServerRun, WaveRun
 from executions.runs.allowed import steering as allowed
 from plans.fields import WaveSpec
@@ -89,6 +89,21 @@ def test_going_on_counts_the_wave_as_failed_and_skips_what_depends_on_it(stage: 
     assert stage.picture(run) == ("PARTIAL", ["FAILED", "SKIPPED", "COMPLETED"])
 
 
+@pytest.mark.parametrize("part", ["person", "other"])
+def test_the_time_in_which_a_person_decides_is_not_said_to_be_awss(stage: Stage, api: Api, part: str) -> None:
+    plan = planned(stage, "app-01 app-02", "web-01", on_failure={0: "PAUSE"})
+    failing(stage, "app-01")
+    run = stage.until(stage.start(plan), "PAUSED")
+    stage.advance(3000)
+    if part == "person":
+        control.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    else:
+        steering.retry_wave(actor=SYSTEM, execution_id=run.pk, wave=0, clock=stage.clock)
+    run = stage.until(run, "COMPLETED", "PARTIAL", "PAUSED")
+    split = answer(api.get(f"/executions/{run.pk}/report?format=json"))["measured"]["split"]
+    assert (split["quota"] < 300, split[part] > 2900) == (True, True), split
+
+
 @pytest.mark.parametrize("dependents", ["SKIP", "RUN"])
 def test_a_wave_is_skipped_and_its_dependents_are_or_run_all_the_same(stage: Stage, api: Api, dependents: str) -> None:
     plan = planned(stage, "app-01", "app-02", "web-01", pause_before={1: True}, depends_on={2: (1,)})
@@ -165,6 +180,11 @@ def test_a_wave_waits_for_its_time_or_is_started_now(stage: Stage, api: Api) -> 
     assert shown(api, run)["waves"][1]["startsAt"]
     path = f"/executions/{run.pk}/waves"
     refusal(api.post(f"{path}/0/start-now"), 409, "WAVE_HAS_BEGUN")
+    answer(api.post(f"/executions/{run.pk}/pause"))
+    stage.until(run, "PAUSED")
+    told = refusal(api.post(f"{path}/1/start-now"), 400, "WAVE_NOT_WAITING")
+    assert told["status"] == "PAUSED"
+    answer(api.post(f"/executions/{run.pk}/resume"))
     answer(api.post(f"{path}/1/start-now"))
     stage.look()
     assert len(stage.launches()) == 2
