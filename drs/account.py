@@ -152,7 +152,8 @@ def _credentials(region: str, role: Role | None) -> "ReadOnlyCredentials":
             raise NoCredentialsError
         _looked_at[_way(role, region)] = of, found
         return found.get_frozen_credentials()
-    except (BotoCoreError, ClientError, HeldBackError) as error:
+    except (BotoCoreError, ClientError, HeldBackError, RuntimeError) as error:
+        # The last: botocore's word for credentials that were renewed and have expired, by our clock
         raise failed_call_counts.note(_certain_account(error, region)) from error
 
 

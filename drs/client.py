@@ -218,8 +218,9 @@ class Drs:
         try:
             with _signed_with(access_key):
                 return work()
-        except (ClientError, BotoCoreError, HeldBackError, KeyError, TypeError, ValueError) as error:
-            # The last three: an answer that we cannot read, such as broken JSON or a job without an id
+        except (ClientError, BotoCoreError, HeldBackError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            # Those of Python: an answer that we cannot read, such as broken JSON or a job without an id; the last:
+            # credentials that have expired when they are there
             account = self.account if role_of(self.account) else ""
             told = classify(error, region=self.region, operation=operation, account=account)
             raise failed_call_counts.note(told) from error

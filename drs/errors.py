@@ -89,6 +89,7 @@ class DrsError(Exception):
         self.code = code
         self.message = message
         self.region = region
+        self.account = account
         self.operation = operation
         self.resource = resource  # the one that AWS names apart from its text, if it does
 

@@ -22,7 +22,8 @@ from drs.roles import Role
 IDS_A_CALL = 100
 OPERATION = "DescribeInstanceStatus"
 _CONFIG = Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 1, "mode": "standard"})
-_INSTANCE = re.compile(r"\bi-[0-9a-f]+\b")
+_INSTANCE = re.compile(r"\bi-\w+\b")
+_UNKNOWN = ("InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed")
 # Of a running instance; insufficient-data is no answer.
 _WORDS: Mapping[str, str] = {"ok": "OK", "impaired": "IMPAIRED", "initializing": "PENDING"}
 
@@ -40,9 +41,11 @@ class StatusChecks:
 
     @classmethod
     def read(cls, item: Mapping[str, Any]) -> "StatusChecks":
-        if item["InstanceState"]["Name"] == "pending":
+        """Of one item: EC2's model requires none of its members."""
+        if item.get("InstanceState", {}).get("Name") == "pending":
             return cls("PENDING", "PENDING")
-        return cls(_WORDS.get(item["SystemStatus"]["Status"], ""), _WORDS.get(item["InstanceStatus"]["Status"], ""))
+        system, instance = (item.get(name, {}).get("Status", "") for name in ("SystemStatus", "InstanceStatus"))
+        return cls(_WORDS.get(system, ""), _WORDS.get(instance, ""))
 
 
 REFUSED = StatusChecks("UNKNOWN", "UNKNOWN")
@@ -93,10 +96,10 @@ def _of_known(client: Any, region: str, instance_ids: Sequence[str]) -> dict[str
     while wanted:
         try:
             told = client.describe_instance_status(InstanceIds=wanted, IncludeAllInstances=True)["InstanceStatuses"]
-            return {each["InstanceId"]: StatusChecks.read(each) for each in told}
+            return {each["InstanceId"]: StatusChecks.read(each) for each in told if "InstanceId" in each}
         except ClientError as error:
             unknown = set(_INSTANCE.findall(error.response["Error"].get("Message", ""))).intersection(wanted)
-            if error.response["Error"].get("Code") != "InvalidInstanceID.NotFound" or not unknown:
+            if error.response["Error"].get("Code") not in _UNKNOWN or not unknown:
                 raise classify(error, region=region, operation=OPERATION) from error
             wanted = [each for each in wanted if each not in unknown]
         except (BotoCoreError, HeldBackError, KeyError, TypeError, ValueError) as error:

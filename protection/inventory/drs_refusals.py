@@ -40,6 +40,7 @@ def code_of(trouble: Trouble) -> str:
 def drs_trouble(error: DrsError) -> DomainError:
     """The contract's error for a failed DRS call within a request. What could not be checked is never assumed."""
     code, details = code_of(error.trouble), {"awsCode": error.code, "awsMessage": error.message, "region": error.region}
+    details |= {"accountId": error.account} if error.account else {}
     if kind := _CLASSES.get(code):
         return kind(code, _why(error), details=details)
     return Unavailable(code, _why(error), details=details, retry_after=RETRY_AFTER_SECONDS)
@@ -50,35 +51,40 @@ def _why(error: DrsError) -> str:
     trouble = error.trouble
     match trouble:
         case Trouble.ACCESS_DENIED:
-            return f"AWS denied access to DRS in {error.region}: {error.message} Check the IAM policy."
+            return f"AWS denied access to DRS in {error.where}: {error.message.rstrip('.')}. Check the IAM policy."
         case Trouble.OTHER_ACCOUNT:
             return f"Nothing was changed. {error.message}"
         case Trouble.REGION_NOT_ENABLED:
-            return f"The region {error.region} is not enabled for this AWS account."
+            return f"The region {error.where} is not enabled for this AWS account."
+        case Trouble.KEY_OR_REGION if error.account:
+            return (
+                f"AWS knows no such session in {error.where}: the region is not enabled for that account, or its role"
+                " was made anew, and is entered anew within a minute."
+            )
         case Trouble.KEY_OR_REGION:
             return (
-                f"AWS does not know the access key in {error.region}: the region is not enabled for this AWS account,"
+                f"AWS does not know the access key in {error.where}: the region is not enabled for this AWS account,"
                 " or, if other regions fail as well, the key was deleted or replaced."
             )
         case Trouble.NOT_INITIALIZED:
-            return f"DRS has never been set up in {error.region} for this account."
+            return f"DRS has never been set up in {error.where} for this account."
         case Trouble.THROTTLED:
-            return f"AWS throttles DRS calls in {error.region}. Try again shortly."
+            return f"AWS throttles DRS calls in {error.where}. Try again shortly."
         case Trouble.CREDENTIALS if error.operation == ASSUME or error.code == SWITCHED_OFF:
             return f"Nothing was changed. {error.message}"
         case Trouble.CREDENTIALS:
             return (
-                f"DRS in {error.region} does not accept this server's AWS credentials ({error.code}). Nothing was"
+                f"DRS in {error.where} does not accept this server's AWS credentials ({error.code}). Nothing was"
                 " changed. An administrator must renew them or correct its clock."
             )
         case Trouble.INVALID:
             return (
-                f"DRS in {error.region} refuses the request as invalid ({error.code}: {error.message})."
+                f"DRS in {error.where} refuses the request as invalid ({error.code}: {error.message})."
                 " Nothing was changed. Tell an administrator: trying again will not help."
             )
         case Trouble.REFUSED | Trouble.NOT_FOUND:
-            return f"DRS in {error.region} refuses the request ({error.code}: {error.message}). Nothing was changed."
+            return f"DRS in {error.where} refuses the request ({error.code}: {error.message}). Nothing was changed."
         case Trouble.UNREACHABLE | Trouble.UNCERTAIN | Trouble.NOT_SENT | Trouble.CONFLICT | Trouble.QUOTA:
-            return f"DRS in {error.region} does not answer ({error.code}). Nothing was changed. Try again shortly."
+            return f"DRS in {error.where} does not answer ({error.code}). Nothing was changed. Try again shortly."
         case _:
             assert_never(trouble)

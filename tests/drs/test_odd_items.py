@@ -8,8 +8,10 @@ import pytest
 
 from drs.client import Drs, SendWindow
 from drs.shapes import Job, JobLogItem, RecoveryInstance, SourceServer
+from drs.status_checks import StatusChecks, status_checks
 from drs_simulator import demo_server_ids
 from drs_simulator.testing import RunningSimulator
+from tests.support.credentials import OURS
 
 IDS = demo_server_ids()
 NAMELESS = "s-30000000000000000"
@@ -101,3 +103,10 @@ def test_no_odd_value_takes_the_rest_with_it(odd: Any) -> None:
 def test_states_of_instances_are_read_however_they_are_spelt() -> None:
     item = {"recoveryInstanceID": "i-1", "isDrill": False, "ec2InstanceState": "terminated"}
     assert not RecoveryInstance.read(item).may_be_production
+
+
+def test_an_id_that_ec2_takes_for_none_keeps_no_other_from_its_checks(simulator: RunningSimulator) -> None:
+    text = 'Invalid id: "i-0123456789ABCDEF0"'
+    simulator.scenario("refused", operation="DescribeInstanceStatus", code="InvalidInstanceID.Malformed", message=text)
+    assert status_checks("us-east-1", OURS, ["i-0123456789ABCDEF0"]) == {}
+    assert StatusChecks.read({"InstanceState": {"Name": "running"}}) == StatusChecks(), "no member is required"

@@ -14,6 +14,7 @@ from drs.errors import DrsError, Effect, Trouble
 from drs.roles import STILL_REFUSED, Role, session_name
 from drs.surroundings import Surroundings
 from drs_simulator.testing import RunningSimulator
+from protection.inventory.drs_refusals import drs_trouble
 from tests.support.credentials import EXTERNAL_ID, OURS, ROLE, SECOND, entered_by, second_server, two_accounts
 
 REGION = "us-east-1"
@@ -131,6 +132,23 @@ def test_a_trust_that_is_taken_away_ends_with_the_credentials_and_not_before(sim
     account._failed.clear()
     time.sleep(STILL_REFUSED)
     Drs(REGION, SECOND).jobs(["drsjob-30000000000000000"])
+
+
+def test_credentials_that_have_expired_when_they_come_are_trouble_of_the_account(simulator: RunningSimulator) -> None:
+    """A host that slept, or whose clock is wrong: botocore raises an error of Python's."""
+    simulator.scenario("short_credentials", seconds=-5.0)
+    refused(Drs(REGION, SECOND))
+    assert len(Drs(REGION, OURS).source_servers()) > 0
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "UnrecognizedClientException", "ThrottlingException"])
+def test_a_refusal_says_of_which_account_it_is(simulator: RunningSimulator, code: str) -> None:
+    simulator.scenario("refused", code=code, message="No.", operation="DescribeSourceServers", account=SECOND)
+    with pytest.raises(DrsError) as caught:
+        Drs(REGION, SECOND, reading="poller").source_servers()
+    told = drs_trouble(caught.value)
+    assert f"{REGION} of account {SECOND}" in told.message
+    assert told.details["accountId"] == SECOND
 
 
 def test_a_role_that_is_made_anew_is_entered_anew(simulator: RunningSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
