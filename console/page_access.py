@@ -62,9 +62,10 @@ def _to_sign_in(request: HttpRequest) -> HttpResponse:
 def _current_page(request: HttpRequest) -> str:
     """The page from which htmx asks, by its own word, which may be anything."""
     try:
-        return urlsplit(request.headers.get("HX-Current-URL", "")).path or "/"
+        asked = urlsplit(request.headers.get("HX-Current-URL", ""))
     except ValueError:
         return "/"
+    return (asked.path or "/") + (f"?{asked.query}" if asked.query else "")
 
 
 def _sign_in_address(page: str, *, expired: str) -> str:

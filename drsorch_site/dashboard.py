@@ -290,7 +290,6 @@ def settings_page(request: HttpRequest) -> HttpResponse:
         "has_passwords": settings.PROVIDER is None,
         "poll_seconds": settings.POLL_SECONDS,
         "roles": Group.objects.filter(user=request.user.pk).order_by("name").values_list("name", flat=True),
-        "sees": str(actor_for(request).sees),
     }
     return render(request, "settings.html", context)
 

@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib.auth.context_processors import PermWrapper
 from django.http import HttpRequest
 
-from contract.rights import grants_of, holds, is_bounded
+from contract.rights import EVERYWHERE, grants_of, holds, is_bounded
 from executions.installation import STOPPED
 from executions.pacemaker import alive_and_superseded
 from identity.session_expiry import end_of
@@ -90,7 +90,9 @@ def console(request: HttpRequest) -> dict[str, object]:
     name = match.url_name if match else ""
     theme = request.COOKIES.get("theme", "")
     user = getattr(request, "user", None)
-    sees_all = user is None or not user.is_authenticated or not is_bounded(user) or grants_of(user).sees.everywhere
+    is_limited = user is not None and user.is_authenticated and is_bounded(user)
+    sees = grants_of(user).sees if is_limited else EVERYWHERE
+    sees_all = sees.everywhere
     return {
         "navigation": [
             (entry, name == entry.view or name in entry.below)
@@ -98,6 +100,7 @@ def console(request: HttpRequest) -> dict[str, object]:
             if sees_all or entry.view not in WHOLE
         ],
         "sees_all": sees_all,
+        "sees": "" if sees_all else str(sees) or "nothing yet",
         "perms": PermWrapper(Held(user)) if user is not None else {},
         "theme": theme if theme in THEMES else "",
         "local_times": request.COOKIES.get("times") == "local",

@@ -1,14 +1,13 @@
-// Draws the API's page, in the console's session.
+// Draws the API's page.
 const place = document.getElementById("api");
 
-// Swagger UI has a dark scheme, and no idea when to use it: by the console's theme, or the system's.
+// Swagger UI does not choose its dark scheme by itself.
 const system = matchMedia("(prefers-color-scheme: dark)");
 const scheme = () => {
   const { theme } = document.documentElement.dataset;
   document.documentElement.classList.toggle("dark-mode", theme ? theme === "dark" : system.matches);
 };
-scheme();
-system.addEventListener("change", scheme);
+(system.onchange = scheme)();
 
 window.SwaggerUIBundle({
   domNode: place,

@@ -62,7 +62,7 @@ const refocus = () => {
 
 // htmx fills the dialog from where its button leads without a script.
 const dialog = byId("dialog");
-let opener;
+let opener, asking; // the question that is on its way
 dialog.addEventListener("close", () => {
   dialog.replaceChildren();
   had = opener;
@@ -79,8 +79,7 @@ on("keydown", (event) => {
     event.preventDefault();
     byId("search-open")?.click();
   }
-  if (event.ctrlKey || event.altKey || event.metaKey || find("[data-keys]")) return;
-  if (event.target.closest("input, select, textarea, dialog")) return;
+  if (event.ctrlKey || event.altKey || event.metaKey || find("[data-keys]") || event.target.closest("input, select, textarea, dialog")) return;
   keys += event.key;
   const found = find(`[data-key=${JSON.stringify(keys)}]`);
   if (keys !== "g") keys = "";
@@ -112,14 +111,14 @@ on("click", async ({ target }) => {
   setTimeout(() => delete button.dataset.done, 2000);
 });
 
-// A form is sent once, unless its answer is a file.
+// A form is sent once, unless its answer is a file or somebody stopped it.
 on("submit", (event) => {
   const form = event.target;
   sessionStorage.said = said;
   if ("guard" in form.dataset) unsaved = false;
   if (form.method !== "post" || form.matches("[hx-post], [data-again]")) return;
-  if (form.dataset.sent) event.preventDefault();
-  form.dataset.sent = "1";
+  if (Date.now() - form.sentAt < 9000) return event.preventDefault();
+  form.sentAt = Date.now();
 });
 onpageshow = (event) => event.persisted && location.reload();
 
@@ -143,8 +142,13 @@ on("htmx:oobAfterSwap", ({ detail }) => areas(detail).forEach((each, at) => each
 
 // Polls: none while nobody looks, one when somebody does. An error never takes a page's place.
 on("htmx:beforeRequest", (event) => {
-  if (!polls(event.detail.elt)) find(".unanswered")?.remove();
-  else if (document.hidden) event.preventDefault();
+  const { elt, target, xhr } = event.detail;
+  if (polls(elt)) return document.hidden && event.preventDefault();
+  find(".unanswered")?.remove();
+  if (target !== dialog || dialog.contains(elt)) return;
+  if (dialog.open) return event.preventDefault();
+  asking?.abort();
+  asking = xhr;
 });
 on("visibilitychange", () => {
   tick();
@@ -156,7 +160,7 @@ on("htmx:beforeSwap", ({ detail }) => {
 on("htmx:sendError htmx:timeout htmx:responseError", ({ detail }) => {
   const status = detail.xhr?.status;
   if (status === 401) return; // htmx goes to the sign-in
-  if (!polls(detail.elt)) return (find("dialog[open]") ?? byId("main")).prepend(byId("unanswered").content.cloneNode(true));
+  if (!polls(detail.elt)) return (find("dialog[open]") ?? byId("main")).prepend(byId(detail.requestConfig.verb).content.cloneNode(true));
   if (status === 403 || status === 404) return location.reload();
   if (!lost.hidden) return;
   const time = lost.querySelector("time");

@@ -1,17 +1,17 @@
-// Tells of runs in the browser's own notifications, where somebody has asked. One tab, that with the lock, does it for all.
+// Tells of runs in the browser's notifications. The tab that has the lock does it for all.
 const KEPT = "run-news"; // {on, since, told}
 const EVERY = 10_000;
 const TOLD = 20; // keys sent back, so that nothing is told twice
 const address = document.body.dataset.news;
 const isPossible = "Notification" in window && "locks" in navigator; // neither is without https
 const read = () => JSON.parse(localStorage[KEPT] ?? "{}");
-const keep = (changes) => (localStorage[KEPT] = JSON.stringify({ ...read(), ...changes }));
+const keep = (kept) => (localStorage[KEPT] = JSON.stringify(kept));
 const isOn = () => isPossible && Notification.permission === "granted" && Boolean(read().on);
 
 const tell = ({ key, title, body, url }) => {
   const shown = new Notification(title, { body, tag: key });
   shown.onclick = () => {
-    window.focus();
+    focus();
     location.assign(url);
     shown.close();
   };
@@ -26,7 +26,7 @@ const look = async () => {
     const answer = await fetch(`${address}?${query}`, { headers, cache: "no-store", signal: AbortSignal.timeout(5000) });
     if (answer.status !== 200) return answer.status !== 401;
     const found = await answer.json();
-    keep({ since: found.since, told: [...told, ...found.news.map(({ key }) => key)].slice(-TOLD) });
+    keep({ on: read().on, since: found.since, told: [...told, ...found.news.map(({ key }) => key)].slice(-TOLD) });
     found.news.forEach(tell);
   } catch {
     // Offline: later.
@@ -44,8 +44,7 @@ const watch = () => {
   });
 };
 
-// What is offered.
-const show = () => {
+const update = () => {
   const denied = isPossible && Notification.permission === "denied";
   for (const each of document.querySelectorAll("[data-tell]")) {
     each.ariaPressed = (each.dataset.tell === "on") === isOn();
@@ -55,9 +54,6 @@ const show = () => {
   }
   const note = document.getElementById("news-note");
   if (note) note.textContent = note.dataset[!isPossible ? "none" : denied ? "denied" : isOn() ? "on" : "off"] ?? "";
-};
-const update = () => {
-  show();
   watch();
 };
 document.addEventListener("click", async ({ target }) => {
@@ -65,10 +61,8 @@ document.addEventListener("click", async ({ target }) => {
   if (!wanted || !isPossible) return;
   const allowed = wanted === "on" && (await Notification.requestPermission()) === "granted";
   // What happened before is no news.
-  localStorage[KEPT] = JSON.stringify({ on: allowed });
+  keep({ on: allowed });
   update();
 });
-addEventListener("storage", ({ key }) => {
-  if (key === KEPT) update();
-});
+addEventListener("storage", update);
 update();

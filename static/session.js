@@ -1,50 +1,53 @@
 // Warns two minutes before the session ends, and leaves when it has. Answers say when and why.
-{
-  const warning = document.getElementById("session-warning");
-  const WARN_SECONDS = 120;
-  const ASK_SECONDS = 20; // while warned: another tab may have been used
-  const left = () => (endsAt - Date.now()) / 1000;
-  let endsAt, end, told; // when; "idle 2026-11-29T15:02:07Z"; the one that was warned of
-  let askedAt = 0;
+const warning = document.getElementById("session-warning");
+const WARN_SECONDS = 120;
+const ASK_EVERY = 20_000; // while warned: another tab may have been used
+const left = () => (endsAt - Date.now()) / 1000;
+let endsAt, end, told; // when; "idle 2026-11-29T15:02:07Z"; the one that was warned of
+let askedAt = 0;
 
-  const learn = (header) => {
-    const seconds = header("X-Session-Seconds");
-    if (!seconds) return;
-    endsAt = Date.now() + seconds * 1000;
-    end = header("X-Session-End");
-    if (end !== told) warning.close();
-  };
-  const signIn = (why) => {
-    const link = warning.querySelector("a");
-    link.search = new URLSearchParams({ next: location.pathname + location.search, [why]: 1 });
-    return link.href;
-  };
-  const ask = async () => {
-    askedAt = Date.now();
-    const headers = { "X-Background": "1", "HX-Request": "true", "HX-Current-URL": location.href };
-    try {
-      const answer = await fetch(warning.dataset.address, { headers, cache: "no-store", signal: AbortSignal.timeout(5000) });
-      if (answer.status === 401) location.replace(answer.headers.get("HX-Redirect"));
-      learn((name) => answer.headers.get(name));
-    } catch {
-      // Offline: the clock here decides.
-    }
-  };
-  const look = async () => {
-    if (!endsAt || left() > WARN_SECONDS) return (told = "");
-    if (Date.now() - askedAt >= ASK_SECONDS * 1000 || left() <= 0) await ask();
-    if (left() <= 0) return location.replace(signIn("expired"));
-    if (left() > WARN_SECONDS || end === told) return;
-    const [limit, at] = (told = end).split(" ");
-    const time = warning.querySelector("time");
-    time.dateTime = at;
-    time.textContent = at.replace("T", " ").replace("Z", " UTC");
-    for (const each of warning.querySelectorAll("[data-limit]")) each.hidden = each.dataset.limit !== limit;
-    signIn("again");
-    warning.showModal();
-  };
+const learn = (header) => {
+  const seconds = header("X-Session-Seconds");
+  if (!seconds) return;
+  endsAt = Date.now() + seconds * 1000;
+  end = header("X-Session-End");
+  if (end !== told) warning.close();
+};
+// Who stays for what is unsaved is asked once.
+const leave = (address) => {
+  endsAt = Infinity;
+  location.replace(address);
+};
+const signIn = (why) => {
+  const link = warning.querySelector("a");
+  link.search = new URLSearchParams({ next: location.pathname + location.search, [why]: 1 });
+  return link.href;
+};
+const ask = async () => {
+  askedAt = Date.now();
+  const headers = { "X-Background": "1", "HX-Request": "true", "HX-Current-URL": location.href };
+  try {
+    const answer = await fetch(warning.dataset.address, { headers, cache: "no-store", signal: AbortSignal.timeout(5000) });
+    if (answer.status === 401) leave(answer.headers.get("HX-Redirect"));
+    learn((name) => answer.headers.get(name));
+  } catch {
+    // Offline: the clock here decides.
+  }
+};
+const look = async () => {
+  if (!endsAt || left() > WARN_SECONDS) return (told = "");
+  if (Date.now() - askedAt >= ASK_EVERY || left() <= 0) await ask();
+  if (left() <= 0) return leave(signIn("expired"));
+  if (left() > WARN_SECONDS || end === told) return;
+  const [limit, at] = (told = end).split(" ");
+  const time = warning.querySelector("time");
+  time.dateTime = at;
+  time.textContent = at.replace("T", " ").replace("Z", " UTC");
+  for (const each of warning.querySelectorAll("[data-limit]")) each.hidden = each.dataset.limit !== limit;
+  signIn("again");
+  warning.showModal();
+};
 
-  document.addEventListener("htmx:afterRequest", ({ detail }) => learn((name) => detail.xhr?.getResponseHeader(name)));
-  learn((name) => warning.getAttribute(`data-${name}`));
-  setInterval(look, 1000);
-}
+document.addEventListener("htmx:afterRequest", ({ detail }) => learn((name) => detail.xhr?.getResponseHeader(name)));
+learn((name) => warning.getAttribute(`data-${name}`));
+setInterval(look, 1000);

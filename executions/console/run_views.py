@@ -149,6 +149,8 @@ NEWS = Prepared(
 RECENT, SAME = RecentRuns(), RecentNews()
 
 
+# What every changed poll is sent: it says what whoever looks may do.
+HEADS = ("executions/_live.html", "executions/_facts.html", "_engine.html")
 INDENT = re.compile(r"\n\s+")
 
 
@@ -216,8 +218,8 @@ def _changes(request: HttpRequest, read: Read, page: Page, alive: bool) -> HttpR
     live = Live(read.execution, since=page.since, had_gate=page.had_gate, engine_alive=alive, progress=read.progress)
     new_story, shared = _shared(live, page)
     context = {**_context(request, live), "story": new_story, "engine_alive": alive, "is_poll": True}
-    parts = [_render("executions/_live.html", context, request), shared, _render("_engine.html", context, request)]
-    return HttpResponse("".join(parts), status=HTMX_STOP_POLLING if live.is_over else 200)
+    head, facts, engine = (_render(each, context, request) for each in HEADS)
+    return HttpResponse("".join([head, facts, shared, engine]), status=HTMX_STOP_POLLING if live.is_over else 200)
 
 
 def _shared(live: Live, page: Page) -> tuple[str, str]:

@@ -2,11 +2,13 @@
 see is not there for them. The table of addresses is in rules.py: one without a decision fails here."""
 
 import itertools
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.test import Client
 
 from audit.actor import SYSTEM
 from drs_simulator.testing import RunningSimulator
@@ -20,7 +22,7 @@ from tests.identity import rules
 from tests.identity.rules import EVERYBODY, NOWHERE, OPEN, Rule
 from tests.identity.scene import Scene
 from tests.identity.test_rights import addresses, ask, by_scene, name_of, named, set_up, taken_back
-from tests.support.api_client import make_user
+from tests.support.api_client import make_user, sign_in
 
 pytestmark = pytest.mark.slow
 
@@ -136,3 +138,14 @@ def secrets(scene: Scene) -> list[str]:
     """What tells of things that somebody does not see, where they have not sent it."""
     names = [scene.run.plan_name, *ProtectionGroup.objects.values_list("name", flat=True)]
     return [*names, str(scene.run.pk)]
+
+
+def test_pages_say_that_they_show_a_part_and_lead_to_nothing_closed(db: None) -> None:
+    part, whole = sign_in(Client(), member("operator", label="app=payments")), sign_in(Client(), make_user("viewer"))
+    for address in ("/", "/recovery-plans", f"/recovery-plans/{uuid.uuid4()}"):
+        says = "You see a part of this installation: app=payments."
+        assert says in text_of(part.get(address))
+        assert "You see a part" not in text_of(whole.get(address))
+    assert "no role of yours covers it" in text_of(part.get(address))
+    assert "/recovery-plans/in-drs" in text_of(whole.get("/recovery-plans"))
+    assert "/recovery-plans/in-drs" not in text_of(part.get("/recovery-plans"))

@@ -25,7 +25,7 @@ NARROW = """[...document.querySelectorAll("main :is(td.num, .end, dd) > a, .copy
 # On a phone: heads that sort nothing, and facts of a run above its waves.
 MISPLACED = """[
     ...[...document.querySelectorAll(".stack thead")].filter((each) => !each.querySelector("[aria-sort]")),
-    ...[...document.querySelectorAll("#live:has(~ .waves) > .facts")].filter((each) =>
+    ...[...document.querySelectorAll("#facts:has(~ .waves)")].filter((each) =>
       each.getBoundingClientRect().top < document.querySelector(".waves").getBoundingClientRect().top),
   ].filter((each) => each.getClientRects().length).map((each) => each.outerHTML.slice(0, 120))"""
 

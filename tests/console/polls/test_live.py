@@ -23,7 +23,7 @@ def poll(client: Client, run: Execution, rev: int | str, engine: int = 1) -> Any
 
 def fragments(response: HttpResponse) -> set[str]:
     """The ids of the elements that the answer replaces."""
-    found = set(re.findall(r'<(?:div|section|li) id="([\w-]+)"(?![^>]*hx-preserve)', response.content.decode()))
+    found = set(re.findall(r'<(?:div|section|li|dl) id="([\w-]+)"(?![^>]*hx-preserve)', response.content.decode()))
     return found - {"problem", "feed-lines"}
 
 
@@ -44,11 +44,11 @@ def test_it_sends_the_head_and_only_the_waves_that_changed(console: Client) -> N
     run = world.change(run, second, status=ExecutionStatus.LAUNCHING)
     response = poll(console, run, seen)
     assert response.status_code == 200
-    assert fragments(response) == {"live", "timeline", "feed", "engine", "wave-2"}
+    assert fragments(response) == {"live", "facts", "timeline", "feed", "engine", "wave-2"}
     html = response.content.decode()
     assert f"rev={run.revision}&amp;engine=1" in html
     assert 'data-title="Launching: ' in html
-    assert html.count('hx-swap-oob="true"') == 4
+    assert html.count('hx-swap-oob="true"') == 5
     assert poll(console, run, run.revision).status_code == 204
 
 
