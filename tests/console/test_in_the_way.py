@@ -1,5 +1,7 @@
 """What another run keeps from being done is said before anybody tries, with the way to that run."""
 
+import re
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -109,7 +111,8 @@ def test_groups_and_plans_in_use_say_so_where_they_are_changed_and_deleted(chief
 def test_a_region_that_could_not_be_read_is_not_said_to_be_empty(chief: Client) -> None:
     world.region("eu-west-1", as_of=None, error_code="AccessDenied", error_message="not authorized")
     text = words(look(chief, "new-group", region="eu-west-1"))
-    assert "AWS could not be read in eu-west-1 just now , so its source servers are not known." in text
+    told = r"AWS could not be read in eu-west-1 (just now|\d+ seconds ago) , so its source servers are not known\."
+    assert re.search(told, text)
     assert "Choose “Read AWS again”" in text
     assert "There are no source servers" not in text
     assert "There is no server" not in text
