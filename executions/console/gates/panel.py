@@ -1,17 +1,18 @@
 """What the page says of the gate at which a run waits, and of what an approver says yes to. Rows in, words out."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from audit.actor import Actor
+from contract.clock import span, unix
 from contract.plurals import counted
 from executions.console.live_page.event_feed import entries, journal_line
 from executions.console.live_page.page_content import Live, WaveCard
 from executions.models import Execution, GateEntry, ServerRun
 from executions.runs.allowed.gates import GateActions, gate_actions
 from executions.runs.gates.given import AtGate, at_gate
-from executions.states import GateAct, WaveStatus
+from executions.states import Dependents, GateAct, WaveStatus
 
 NAMED = 5  # servers that a sentence names
 TOLD = 8  # things that happened meanwhile
@@ -75,17 +76,12 @@ def _ran(wave: WaveCard) -> str:
     run, head = wave.run, f"{wave.title[0].upper()}{wave.title[1:]}"
     if run.state is WaveStatus.SKIPPED:
         return f"{head}: skipped. {run.status_message}"
-    took = f" in {_minutes(run.started_at, run.ended_at)}" if run.started_at and run.ended_at else ""
+    took = f" in {span(unix(run.ended_at) - unix(run.started_at))}" if run.started_at and run.ended_at else ""
     again = f", attempt {run.attempt}" if run.attempt > 1 else ""
     text = f"{head}: {run.state.label.lower()}{took}{again}, {wave.launched} of {counted(wave.total, 'server')} up."
     if wave.failed:
         text += f" Failed: {_names([each.hostname for each in wave.failures], wave.failed)}."
     return text
-
-
-def _minutes(since: datetime, until: datetime) -> str:
-    minutes, seconds = divmod(int((until - since).total_seconds()), 60)
-    return f"{minutes} min" if minutes else f"{seconds} s"
 
 
 def _names(names: Sequence[str], total: int) -> str:
@@ -102,15 +98,34 @@ def what_was_left_out(execution: Execution) -> str:
 
 def what_is_next(live: Live, at: AtGate) -> list[str]:
     """What is launched when the gate is passed."""
-    next_up, *later = [wave for wave in live.waves if wave.run.number >= at.wave.number and not wave.run.state.is_final]
-    are = "is" if next_up.total == 1 else "are"
-    said = [f"{next_up.title[0].upper()}{next_up.title[1:]}: {counted(next_up.total, 'server')} {are} launched."]
+    next_up, *later = _coming(live, at)
+    rows = ServerRun.objects.filter(wave__execution=at.wave.execution_id, excluded__isnull=False)
+    left_out = Counter(rows.order_by().values_list("wave__number", flat=True))
+    launched = next_up.total - left_out[next_up.run.number]
+    are = "is" if launched == 1 else "are"
+    said = [f"{next_up.title[0].upper()}{next_up.title[1:]}: {counted(launched, 'server')} {are} launched."]
     if later:
-        servers = sum(wave.total for wave in later)
+        servers = sum(wave.total - left_out[wave.run.number] for wave in later)
         gates = sum(wave.has_gate for wave in later)
         stops = f", with {counted(gates, 'pause')} before them" if gates else ", without another pause"
         said.append(f"Then {counted(len(later), 'wave')} with {counted(servers, 'server')}{stops}.")
     return said
+
+
+def _coming(live: Live, at: AtGate) -> list[WaveCard]:
+    """The wave behind the gate, and those after it of which nothing is known that keeps them from running."""
+    gone: set[int] = set()
+    found: list[WaveCard] = []
+    for wave in live.waves:
+        run = wave.run
+        if run.state in (WaveStatus.FAILED, WaveStatus.SKIPPED):
+            runs_dependents = run.skipped is not None and run.skipped["dependents"] == Dependents.RUN
+            gone |= set() if runs_dependents else {run.number}
+        elif run.number > at.wave.number and gone.intersection(run.depends_on):
+            gone.add(run.number)
+        elif run.number >= at.wave.number:
+            found.append(wave)
+    return found
 
 
 def meanwhile(execution: Execution, seen: int) -> list[str]:

@@ -188,6 +188,24 @@ def test_approvals_lapse_when_the_run_is_not_any_more_what_was_looked_at(
     assert stage.until(run, "COMPLETED", "PAUSED").status == "COMPLETED"
 
 
+def test_an_approver_is_told_what_will_be_launched_and_nothing_else(
+    stage: Stage, people: People, client: Client
+) -> None:
+    """Not what was left out, and not what needs a wave that failed."""
+    plan = planned(
+        stage, "app-01", "app-02 app-03", "web-01", "web-02", gate={1: ONE}, on_failure={0: "CONTINUE"},
+        depends_on={1: (), 2: (0,), 3: ()},
+    )  # fmt: skip
+    stage.simulator.scenario("launch_failed", servers=stage.ids("app-01"))
+    run = stage.until(started(stage, people, plan), "PAUSED")
+    reason = {"reason": "Its disk is gone."}
+    answer(people.bob.post(f"/executions/{run.pk}/servers/{stage.ids('app-02')[0]}/exclude", reason))
+    client.force_login(people.ann.user)
+    told = client.get(f"/executions/{run.pk}/gate/approve").content.decode()
+    assert "1 server is launched." in told
+    assert "Then 1 wave with 1 server, without another pause." in told
+
+
 @pytest.mark.parametrize("dependents", ["SKIP", "RUN"])
 def test_skipping_its_wave_does_not_slip_past_a_gate(stage: Stage, people: People, dependents: str) -> None:
     """It guards everything behind it: it is asked for before the next wave that is not skipped."""
