@@ -146,6 +146,7 @@ def _job_view(job: LaunchJob) -> d.JobView:
         instances_seen_at=job.instances_seen_at,
         error_code=job.error_code,
         error_message=job.error_message,
+        place=(job.account_id, job.region),
     )
 
 

@@ -35,7 +35,7 @@ from executions.runs.decisions import (
 )
 from executions.states import ExecutionStatus, JobStatus, LaunchStatus, WaveStatus, roll_up
 
-LAUNCH_SPACING = timedelta(seconds=15)  # between two jobs of one wave
+LAUNCH_SPACING = timedelta(seconds=15)  # between two jobs of one wave in one account and region
 SETTLING_GRACE = timedelta(minutes=2)  # for rows that lag behind a COMPLETED job
 UNLISTED_LIMIT = timedelta(days=1)  # how long DRS is asked which instances an ended job has launched
 BACKOFF_LIMIT = timedelta(minutes=5)
@@ -95,10 +95,8 @@ def _before_launch(run: RunView, wave: WaveView, now: datetime) -> Decision:
         return Wait(wave.starts_at)
     if wave.pause_before and not wave.resumed:
         return Pause(wave.number)
-    first = wave.jobs[0]
-    if first.not_before is not None and first.not_before > now:
-        return Wait(first.not_before)
-    return Launch(wave.number, first.key)
+    at, first = _next_send(wave, wave.jobs, now)
+    return Wait(at) if at > now else Launch(wave.number, first.key)
 
 
 def _skip_reason(run: RunView, wave: WaveView) -> Skip | None:
@@ -128,9 +126,9 @@ def _in_flight(run: RunView, wave: WaveView, now: datetime, poll_seconds: float)
         return Withdraw(wave.number, tuple(job.key for job in queued))
     if queued and run.restored:
         return Pause(wave.number)
-    at = _next_send(wave, queued, now)
-    if at is not None and at <= now:
-        return Launch(wave.number, next(job.key for job in queued if _is_due(job, now)))
+    at, first = _next_send(wave, queued, now) if queued else (None, None)
+    if first is not None and at is not None and at <= now:
+        return Launch(wave.number, first.key)
     polling = any(job.status.is_open for job in wave.jobs)
     moments = [each for each in (at, *(job.not_before for job in unknown)) if each is not None]
     if polling:
@@ -144,14 +142,20 @@ def _is_due(job: JobView, now: datetime) -> bool:
     return job.not_before is None or job.not_before <= now
 
 
-def _next_send(wave: WaveView, queued: Sequence[JobView], now: datetime) -> datetime | None:
-    """When the wave may send its next job: not within 15 s of the last one, not before AWS is ready for it."""
-    if not queued:
-        return None
-    sent = [job.intent_at for job in wave.jobs if job.intent_at is not None and job.status is not JobStatus.QUEUED]
-    spaced = max(sent) + LAUNCH_SPACING if sent else now
-    ready = min(job.not_before or now for job in queued)
-    return max(spaced, ready)
+def _next_send(wave: WaveView, queued: Sequence[JobView], now: datetime) -> tuple[datetime, JobView]:
+    """When the wave may send its next job, and which: an account that does not answer keeps none behind it waiting, so
+    what was not tried yet comes first, then what has waited longest."""
+    sends = [(_may_be_sent(wave, job, now), job) for job in queued]
+    if due := [job for at, job in sends if at <= now]:
+        return now, min(due, key=lambda job: (job.not_before is not None, job.not_before or now))
+    return min(sends, key=lambda each: each[0])
+
+
+def _may_be_sent(wave: WaveView, job: JobView, now: datetime) -> datetime:
+    """When this job of a wave may be sent: not within 15 s of the last one there, not before AWS is ready for it."""
+    there = [each for each in wave.jobs if each.place == job.place and each.status is not JobStatus.QUEUED]
+    sent = [each.intent_at + LAUNCH_SPACING for each in there if each.intent_at is not None]
+    return max([job.not_before or now, *sent])
 
 
 def judge_wave(wave: WaveView) -> SettleWave | GiveUpUnsettled | GiveUpUnproven | None:

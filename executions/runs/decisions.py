@@ -25,6 +25,7 @@ class JobView:
     instances_seen_at: datetime | None = None  # when DRS, after the job's end, last said which instances there are
     error_code: str = ""
     error_message: str = ""
+    place: tuple[str, str] = ("", "")  # account, region
 
 
 @dataclass(frozen=True)

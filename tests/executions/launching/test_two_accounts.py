@@ -158,6 +158,19 @@ def test_a_launch_waits_for_its_account_and_the_others_are_sent_at_once(stage: S
     assert (run.aws_error, run.failing_since) == ("", None)
 
 
+def test_an_account_that_is_first_in_its_wave_keeps_none_behind_it_waiting(stage: Stage) -> None:
+    plan = plan_of_both()
+    two_accounts(stage.simulator)
+    stage.simulator.scenario("assume_role_denied", account=SECOND)
+    stage.start(plan, Kind.RECOVERY)
+    for account, position in ((OURS, 9), (SECOND, 0)):
+        LaunchJob.objects.filter(account_id=account).update(position=position)
+    for _ in range(4):
+        stage.advance(16)
+        stage.look()
+    assert sent(stage) == [OURS]
+
+
 @pytest.mark.both
 def test_a_retry_launches_the_rest_where_it_failed(stage: Stage) -> None:
     stage.simulator.scenario("launch_failed", servers=[second_server("app-01")], times=1)

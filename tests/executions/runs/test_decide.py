@@ -40,12 +40,20 @@ def decide(view: d.RunView) -> d.Decision:
     return decisive.decide(view, NOW, poll_seconds=POLL)
 
 
+OTHER = uuid.UUID(int=2)
 COMPLETED, FAILED = wave(0, W.COMPLETED), wave(0, W.FAILED)
 
 BEFORE_A_LAUNCH = [
     ("first wave", run(wave()), d.Launch(0, KEY)),
     ("planned pause", run(COMPLETED, wave(1, pause_before=True)), d.Pause(1)),
     ("planned pause, resumed", run(COMPLETED, wave(1, pause_before=True, resumed=True)), d.Launch(1, KEY)),
+    (
+        "the first one's account does not answer, another one's does",
+        run(
+            wave(jobs=(job(not_before=NOW + timedelta(seconds=9), place=("1", "a")), job(key=OTHER, place=("2", "a"))))
+        ),
+        d.Launch(0, OTHER),
+    ),
     ("pause asked for", run(COMPLETED, wave(1), pause_requested=True), d.Pause(1)),
     ("pause asked for after a resume", run(COMPLETED, wave(1, resumed=True), pause_requested=True), d.Pause(1)),
     ("cancelled", run(COMPLETED, wave(1), wave(2), cancelled=True), None),
@@ -77,7 +85,6 @@ def flying(*jobs: d.JobView, servers: tuple[LaunchStatus, ...] = (L.PENDING,), *
     return wave(0, W.POLLING, jobs=jobs, servers=servers, **more)
 
 
-OTHER = uuid.UUID(int=2)
 SENT = job(J.PENDING, intent_at=ago(5), seen_at=ago(5))
 IN_FLIGHT = [
     ("intent only", run(flying(job(J.INITIATED, intent_at=ago(1)))), d.Reconcile(0, KEY)),
@@ -88,10 +95,16 @@ IN_FLIGHT = [
     ),
     ("polled", run(flying(SENT)), d.Wait(NOW + decisive.LONGEST_REST)),
     ("second job too early", run(flying(SENT, job(key=OTHER))), d.Wait(NOW + timedelta(seconds=10))),
+    ("second job, elsewhere", run(flying(SENT, job(key=OTHER, place=("2", "a")))), d.Launch(0, OTHER)),
     ("second job due", run(flying(replace(SENT, intent_at=ago(15)), job(key=OTHER))), d.Launch(0, OTHER)),
     ("second job, cancelled", run(flying(SENT, job(key=OTHER)), cancelled=True), d.Withdraw(0, (OTHER,))),
     ("refused for now", run(flying(job(not_before=NOW + timedelta(seconds=3)))), d.Wait(NOW + timedelta(seconds=3))),
     ("refused, time has come", run(flying(job(not_before=ago(1)))), d.Launch(0, KEY)),
+    (
+        "one that was tried in vain comes after one that was not",
+        run(flying(job(not_before=ago(1)), job(key=OTHER, place=("2", "a")))),
+        d.Launch(0, OTHER),
+    ),
     (
         "unknown beside a due one",
         run(flying(job(J.INITIATED, not_before=NOW + timedelta(seconds=9), intent_at=ago(20)), job(key=OTHER))),
@@ -241,7 +254,8 @@ def test_it_never_sends_what_may_already_be_at_drs(view: d.RunView) -> None:
         assert sent.status is J.QUEUED
         assert sent.not_before is None or sent.not_before <= NOW
         assert not view.cancelled
-        others = [each.intent_at for each in view.waves[0].jobs if each.status is not J.QUEUED and each.intent_at]
+        there = [each for each in view.waves[0].jobs if each.place == sent.place and each.status is not J.QUEUED]
+        others = [each.intent_at for each in there if each.intent_at]
         if view.waves[0].status.has_begun:
             assert all(NOW - each >= decisive.LAUNCH_SPACING for each in others)
 
