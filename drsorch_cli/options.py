@@ -282,7 +282,7 @@ def _head(text: str) -> str:
 
 def _whole(least: int, most: int) -> Callable[[str], int]:
     def read(text: str) -> int:
-        if not (text.isascii() and text.isdecimal() and least <= int(text[:9]) <= most):
+        if not (text.isascii() and text.isdecimal() and len(text) < 10 and least <= int(text) <= most):
             raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} to {most}")
         return int(text)
 

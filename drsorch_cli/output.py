@@ -2,9 +2,11 @@
 
 import io
 import json
+import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TextIO
 
 
@@ -43,6 +45,9 @@ class Output:
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
         self._line = 0  # how wide the progress line on the terminal is
+        for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+            if getattr(sys, name) is None:  # it was closed by whoever called
+                setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115  (as long as the process lives)
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # a letter that a terminal lacks ends no command
@@ -76,6 +81,10 @@ class Output:
         sys.stderr.write("\r" + text.ljust(self._line))
         sys.stderr.flush()
         self._line = len(text)
+
+    def close(self) -> None:
+        """Nothing more goes to stdout, also what it still holds."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def end_progress(self) -> None:
         """Leave the line on the terminal as it is, and go on below it."""

@@ -32,12 +32,14 @@ class Server:
 def address_of(text: str) -> str:
     """An installation's address as it was typed, without what leads to one of its pages. Raises Stop."""
     text = text.strip()
-    parts = urlsplit(text if "://" in text else f"https://{text}")
+    parts, host = urlsplit(""), ""
     try:
+        parts = urlsplit(text if "://" in text else f"https://{text}")
         host, _ = parts.hostname or "", parts.port
     except ValueError:
         host = ""
-    if parts.scheme not in ("https", "http") or not host or parts.username or parts.query or parts.fragment:
+    is_one = parts.scheme in ("https", "http") and bool(host) and " " not in text and text.isprintable()
+    if not is_one or parts.username or parts.query or parts.fragment:
         raise usage(f"{text!r} is no address of a server. Use one such as https://drsorch.example.com.")
     if parts.scheme == "http" and not is_here(host) and os.environ.get(PLAIN, "").lower() not in ("1", "true"):
         raise usage(f"http:// would send the token to {host} readable by everybody on the way. Use https://.")

@@ -40,6 +40,8 @@ class Watch:
             except Stop as stop:  # nobody may look any more: refused, or signed out
                 stop.message += " The run goes on without being watched."
                 raise
+            except KeyboardInterrupt:
+                raise _interrupted(run_id, run) from None
             if run and (now := (self.told or told)(run)) != said:
                 self.output.progress(now)
                 said = now
@@ -48,7 +50,13 @@ class Watch:
                 return run
             if deadline is not None and time.monotonic() + EVERY > deadline:
                 raise _timed_out(run_id, run, self.seconds or 0)
+            self._sleep(run_id, run)
+
+    def _sleep(self, run_id: str, run: Run) -> None:
+        try:
             time.sleep(EVERY)
+        except KeyboardInterrupt:
+            raise _interrupted(run_id, run) from None
 
     def _lost(self, silent: bool, reason: str) -> bool:
         if not silent:
@@ -65,9 +73,9 @@ def _newer(answer: Answer, run: Run, tag: str) -> tuple[Run, str]:
     """The run as it is now. Raises Stop where later looks will be answered no otherwise; Dropped for a bad moment."""
     if answer.status == NOT_MODIFIED:
         return run, tag
-    if answer.status == 200 and answer.record:
-        return answer.record, answer.headers.get("ETag", "")
-    if answer.status in GONE_ON and "message" in answer.record:
+    if answer.status == 200 and "status" in answer.told:
+        return answer.told, answer.headers.get("etag", "")
+    if answer.status in GONE_ON and answer.is_ours:
         raise refusal(answer)
     raise Dropped(f"it answered {answer.status}")
 
@@ -79,6 +87,11 @@ def _timed_out(run_id: str, run: Run, seconds: float) -> Stop:
         f"The run goes on after {seconds:g} s.{state} Look again: drsorch show {run_id}",
         details={"executionId": run_id, "status": run.get("status")},
     )
+
+
+def _interrupted(run_id: str, run: Run) -> Stop:
+    text = f"Interrupted. The run goes on. Look again: drsorch show {run_id}"
+    return Stop(Exit.INTERRUPTED, text, details={"executionId": run_id, "status": run.get("status")})
 
 
 def is_final(run: Run) -> bool:

@@ -14,6 +14,10 @@ from contract.rest.serializers import LIMIT, StrictSerializer, Text, read_query
 from contract.rest.views import ApiView
 
 AFTER_MAX = 10**15
+UNKNOWN = (
+    "There is no event {} yet. It is of another installation, or of the time before a backup was restored, since which"
+    " numbers come again: begin at 0, or after the last one that you have from before the backup."
+)
 
 
 class EventsAnswer(TypedDict):
@@ -39,7 +43,10 @@ class EventList(ApiView):
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         asked = read_query(request, EventQuery)
-        found = stream.after(_after(asked.get("after", "0")), paging.read_limit(asked.get("limit")))
+        after = _after(asked.get("after", "0"))
+        found = stream.after(after, paging.read_limit(asked.get("limit")))
+        if not found.is_known:
+            raise Invalid({"after": [UNKNOWN.format(after)]})
         return Response(EventsAnswer(items=list(found.events), next=found.last, more=found.more))
 
 

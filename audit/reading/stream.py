@@ -44,18 +44,20 @@ class Part:
     events: Sequence[EventShape]
     last: int
     more: bool
+    is_known: bool = True  # whether there ever was such a number
 
 
 def after(number: int, limit: int) -> Part:
     """What came after an event. What was refused did not happen, and is not in it. Two queries, one when there is
     nothing."""
-    seals = list(AuditSeal.objects.filter(seq__gt=number).order_by("seq").values_list("seq", "entry")[: limit + 1])
+    found = AuditSeal.objects.filter(seq__gte=number).order_by("seq").values_list("seq", "entry")[: limit + 2]
+    seals = [each for each in found if each[0] > number][: limit + 1]
     if not seals:
-        return Part([], number, more=False)
+        return Part([], number, more=False, is_known=bool(found) or not number)
     shown = seals[:limit]
     entries = AuditEntry.objects.in_bulk([entry for _, entry in shown])
-    found = [(seq, entries[entry]) for seq, entry in shown if entry in entries]
-    events = [event_of(seq, each) for seq, each in found if not each.refused and each.subject_kind not in PRIVATE]
+    kept = [(seq, entries[entry]) for seq, entry in shown if entry in entries]
+    events = [event_of(seq, each) for seq, each in kept if not each.refused and each.subject_kind not in PRIVATE]
     return Part(events, shown[-1][0], more=len(seals) > limit)
 
 

@@ -11,12 +11,23 @@ import os
 import time
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 from typing import Any
 
 OVER = ("COMPLETED", "PARTIAL", "FAILED", "CANCELLED")
 POLL_SECONDS = 10.0
 MARGIN_SECONDS = 20.0  # before Lambda ends the function, which would look like a crash
 WITHIN_SECONDS = 3600 * 4  # without an id of the caller, a run of ours that began so lately is this call's
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """The token is carried to no other address."""
+
+    def redirect_request(self, *args: Any, **given: Any) -> None:
+        return None
+
+
+_opener = urllib.request.build_opener(_NoRedirects())
 
 
 class NotOver(Exception):
@@ -78,7 +89,7 @@ def _call(method: str, path: str, body: dict[str, Any] | None = None, *, key: st
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(address, data, headers, method=method)  # noqa: S310  (the address is ours)
     try:
-        with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310  (as above)
+        with _opener.open(request, timeout=60) as response:
             found: dict[str, Any] = json.load(response)
             return found
     except urllib.error.HTTPError as error:
@@ -86,5 +97,5 @@ def _call(method: str, path: str, body: dict[str, Any] | None = None, *, key: st
         if error.code >= 500 or error.code == 429:
             raise NotOver(f"{method} {path}: {error.code} {text}") from error
         raise Failed(f"{method} {path}: {error.code} {text}") from error
-    except OSError as error:
+    except (OSError, HTTPException, ValueError) as error:  # the last of what is no JSON
         raise NotOver(f"{method} {path}: {error}") from error

@@ -51,10 +51,12 @@ class Tools:
         """Whether a drill or recovery of a plan would work now, and what speaks against it. `plan` is a name or id."""
         return self._client.get(f"/recovery-plans/{plan_of(self._client, plan)[0]}/readiness").record
 
-    def list_runs(self, plan: str = "", status: str = "", limit: int = 20) -> Record:
-        """The newest runs, of one plan if it is named; `status` is such as RUNNING, PAUSED, COMPLETED or FAILED."""
+    def list_runs(self, plan: str = "", status: str = "", limit: int = 20, next_token: str = "") -> Record:
+        """The newest runs, of one plan if it is named; `status` is such as RUNNING, PAUSED, COMPLETED or FAILED, and
+        `next_token` the `nextToken` of the answer before, for those that are older."""
         plan_id = plan_of(self._client, plan)[0] if plan else ""
-        return self._client.get("/executions", planId=plan_id, status=status.upper(), limit=limit).record
+        asked = {"planId": plan_id, "status": status.upper(), "limit": limit, "nextToken": next_token}
+        return self._client.get("/executions", **asked).record
 
     def show_run(self, run: str) -> Record:
         """A run with its waves and servers, what failed and why, and what can be done. `run` is a number or an id."""

@@ -8,7 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from drsorch_cli.client import Client
+from drsorch_cli.client import LONG, Client
 from drsorch_cli.exits import Exit, Stop, usage
 from drsorch_cli.files import write_file
 from drsorch_cli.output import Output
@@ -65,7 +65,13 @@ def _apply(asked: Namespace, document: str, client: Client, output: Output) -> E
         if not asked.yes and sys.stdin.isatty() and asked.file != "-":
             _ask("Apply these changes? [y/N] ")
     body = {"document": document, "digest": digest, "prune": asked.prune}
-    done = client.post("/configuration/apply", body).record
+    try:
+        done = client.post("/configuration/apply", body, seconds=LONG).record
+    except Stop as stop:
+        if stop.exit_code is Exit.UNREACHABLE:
+            stop.message += f" All of it may have been applied, or nothing. To find out: drsorch diff {asked.file}"
+            stop.details["digest"] = digest
+        raise
     secrets = done.pop("secrets", [])
     done |= {"applied": True}
     text = f"Applied: {_counted(done['changes'])}."
@@ -92,7 +98,8 @@ def _document(name: str) -> str:
 
 
 def _difference(client: Client, document: str, *, prune: bool) -> dict[str, Any]:
-    return client.post("/configuration/diff", {"document": document, "prune": prune}, again=True).record
+    body = {"document": document, "prune": prune}
+    return client.post("/configuration/diff", body, again=True, seconds=LONG).record
 
 
 SIGNS = {"CREATE": "+", "UPDATE": "~", "DELETE": "-"}

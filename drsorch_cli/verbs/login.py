@@ -28,7 +28,8 @@ def login(asked: Namespace, output: Output) -> Exit:
     address = address_of(given)
     kept = Kept(address, _opens(asked, address, output))
     try:
-        Client(Server(address, kept.bearer)).get("/recovery-plans", limit=1, fields="planId")
+        if "plans" not in Client(Server(address, kept.bearer)).get("/recovery-plans", limit=1, fields="planId").record:
+            raise Stop(Exit.UNREACHABLE, f"What answers at {address} is not DRS Orchestration.")
     except Stop:
         if isinstance(kept.opens, Session):
             kept.opens.revoke()  # nobody is to find it later

@@ -63,7 +63,7 @@ def _start(kind: str, asked: Namespace, client: Client, output: Output) -> Exit:
 def _called(client: Client, run_id: str) -> str:
     """The number of a run that has started, which people can say. It is no reason to fail: its id, where none comes."""
     try:
-        return str(client.once("GET", f"/executions/{run_id}").record.get("runNumber") or run_id)
+        return str(client.once("GET", f"/executions/{run_id}").told.get("runNumber") or run_id)
     except Dropped:
         return run_id
 

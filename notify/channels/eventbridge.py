@@ -3,7 +3,6 @@
 AWS answers for each entry by itself: what it did not take is sent again alone, before what comes after it in the queue.
 """
 
-import json
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ SOURCE = "drsorch"
 ENTRIES_MAX = 10
 BYTES_MAX = 256 * 1024  # of all entries of a request together, as AWS counts them
 TIME_BYTES = 14
+DETAIL_MAX = BYTES_MAX - 1_024  # beside it source, type and time
 _ONCE = Config(connect_timeout=3, read_timeout=7, retries={"total_max_attempts": 1, "mode": "standard"})
 _building = threading.Lock()
 
@@ -90,7 +90,7 @@ def _entry(message: OutgoingMessage) -> Entry:
     entry: Entry = {
         "Source": SOURCE,
         "DetailType": message.type,
-        "Detail": json.dumps(message.body),
+        "Detail": message.within(DETAIL_MAX),
         "EventBusName": message.target,
     }
     return entry | ({"Time": message.at} if message.at else {})

@@ -39,7 +39,7 @@ def read_days(text: str | None) -> int:
     """For how many days a launch counts. Raises Invalid."""
     if text is None:
         return DAYS
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= DAYS_MAX):
+    if not (text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= DAYS_MAX):
         raise Invalid({"days": [f"A whole number from 1 to {DAYS_MAX:,} is expected."]})
     return int(text)
 

@@ -38,3 +38,6 @@ def test_who_asks_for_what_came_after_misses_nothing_and_sees_nothing_twice(admi
     again = answer(admin.get(f"/events?after={after}"))
     assert (again["items"], again["next"], again["more"]) == ([], after, False)
     refusal(admin.get("/events?after=-1"), 400, "VALIDATION_ERROR")
+    # Whoever comes from before a restore would wait in silence, and then miss what has got these numbers since.
+    told = refusal(admin.get(f"/events?after={after + 1}"), 400, "VALIDATION_ERROR")
+    assert "before a backup was restored" in told["fields"]["after"][0]

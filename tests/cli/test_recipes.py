@@ -52,6 +52,37 @@ def test_the_nightly_drill_of_github_actions(stage: Stage, programs: Programs, t
     assert (tmp_path / "summary.md").read_text().startswith("Drill of “Payments failover”: completed")
 
 
+@pytest.mark.parametrize(
+    ("told", "ends"),
+    [
+        ({"executionId": "mine", "status": "FAILED"}, "terminate mine --wait --timeout 1800"),
+        (
+            {"error": "TIMED_OUT", "details": {"executionId": "mine"}, "exitCode": 5},
+            "terminate mine --wait --timeout 1800",
+        ),
+        ({"error": "PLAN_ALREADY_EXECUTING", "details": {"executionId": "theirs"}, "exitCode": 3}, ""),
+        ({"error": "UNREACHABLE", "details": {}, "exitCode": 4}, ""),
+    ],
+)
+def test_a_nightly_drill_that_was_refused_cleans_nobody_elses_up(
+    tmp_path: Path, told: dict[str, Any], ends: str
+) -> None:
+    """The refusal names the run that is in the way."""
+    text = (ROOT / "docs" / "recipes.md").read_text().split("```yaml\n")[1].split("```")[0]
+    steps = {each.get("name"): each.get("run") for each in yaml.safe_load(text)["jobs"]["drill"]["steps"]}
+    (tmp_path / "drill.json").write_text(json.dumps(told))
+    program = tmp_path / "drsorch"
+    program.write_text('#!/bin/sh\necho "$*"\n')
+    program.chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-e", "-o", "pipefail", "-c", steps["Clean up"]],
+        cwd=tmp_path, env={"PATH": path}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout.strip() == ends
+    assert (done.returncode == 0) is bool(ends), done
+
+
 def invoke(program: Program, plan: object, event: dict[str, Any], seconds: float = 60) -> "subprocess.Popen[str]":
     """The function as Lambda calls it: a process of its own, without anything of ours."""
     code = (

@@ -186,9 +186,19 @@ def test_it_completes_verbs_and_options(shell: str, tmp_path: Path) -> None:
     assert "import-csv" in script.out
     assert "point-in-time" in script.out
     if shell == "bash":
-        asked = f'{script.out}\nCOMP_WORDS=(drsorch dr); COMP_CWORD=1; _drsorch; echo "${{COMPREPLY[@]}}"'
-        done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, check=True)
-        assert done.stdout == "drill\n"
+        (tmp_path / "all waves.csv").touch()
+        for typed, found in {
+            "dr": ["drill"],
+            "drill --rep": ["--replace-production"],
+            "completion ''": ["bash", "zsh", "fish"],
+            "export --format ''": ["yaml", "json", "csv"],
+            "runs --status PA": ["PAUSED", "PARTIAL"],
+            "import-csv all": ["all waves.csv"],
+        }.items():
+            asked = f"COMP_WORDS=(drsorch {typed}); COMP_CWORD=$((${{#COMP_WORDS[@]}}-1)); _drsorch"
+            told = f'{script.out}\n{asked}; printf "%s\\n" "${{COMPREPLY[@]}}"'
+            done = subprocess.run(["bash", "-c", told], capture_output=True, text=True, check=True, cwd=tmp_path)
+            assert done.stdout.splitlines() == found, typed
 
 
 def test_its_json_is_one_object_whatever_happens(stage: Stage, programs: Programs) -> None:

@@ -1,6 +1,7 @@
 """The largest installation, and daily a tenth of it: 1,000 groups and 500 plans out, compared and in again."""
 
 import json
+from datetime import datetime
 from time import process_time
 from typing import Any
 
@@ -8,11 +9,16 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from audit.actor import SYSTEM
+from contract.clock import db_clock
 from contract.rest.parsers import MAX_BYTES
+from documents.apply import apply
+from documents.difference import difference
 from drs_simulator.testing import RunningSimulator
 from plans.models import RecoveryPlan
 from protection.models import ProtectionGroup
 from tests.support.api_client import Api, answer
+from tests.support.stage import Stage
 from tests.yardstick import is_quick
 
 GROUPS, PLANS, SERVERS = 1_000, 500, 4
@@ -70,3 +76,20 @@ def test_the_largest_installation_in_one_request(admin: Api, simulator: RunningS
         exported = admin.get("/configuration?format=yaml").content
     assert len(queries) < 25, len(queries)
     assert answer(admin.post("/configuration/diff", {"document": exported.decode(), "prune": True}))["changes"] == []
+
+
+@pytest.mark.postgresql
+def test_a_slow_processor_does_not_lose_the_transaction_in_which_it_weighs_a_document(stage: Stage) -> None:
+    """On a loaded machine a thousand groups took longer than the 45 s that a transaction may be silent elsewhere."""
+    spec = {"region": "us-east-1", "sourceServerIds": stage.ids("web-01")}
+    document = [{"kind": "ProtectionGroup", "metadata": {"name": "Web"}, "spec": spec}]
+    silent = set()
+
+    def noting() -> datetime:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW idle_in_transaction_session_timeout")
+            silent.add(cursor.fetchone()[0])
+        return db_clock()
+
+    apply(actor=SYSTEM, document=document, digest=difference(document, prune=False).digest, clock=noting)
+    assert silent == {"10min"}

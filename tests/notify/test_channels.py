@@ -8,6 +8,7 @@ import ssl
 import threading
 import time
 import uuid
+from dataclasses import replace
 from email import message_from_string
 from ipaddress import ip_network
 from pathlib import Path
@@ -241,6 +242,17 @@ def test_sns_gets_text_for_people_and_json_for_programs(at_aws: Any, name: str) 
     assert json.loads(envelope["Message"]) == sent.body
     assert envelope["Subject"] == "x" * 100
     assert envelope["MessageAttributes"]["event"]["Value"] == "PAUSED"
+
+
+def test_what_is_too_long_for_aws_is_told_without_its_longest_members() -> None:
+    sent = outgoing(f"{ACCOUNT}:x", "SNS")
+    servers = [f"s-{each:017x}" for each in range(4_000)]
+    long = replace(sent, data={**sent.data, "servers": servers, "planName": '"' * 99})
+    assert json.loads(sent.within(sns.BODY_MAX)) == sent.body
+    told = json.loads(long.within(sns.BODY_MAX))
+    assert told == {**{name: value for name, value in long.body.items() if name != "servers"}, "leftOut": ["servers"]}
+    assert len(json.dumps(dict.fromkeys("12345", long.within(sns.BODY_MAX)))) < 256 * 1024
+    assert json.loads(long.within(10))["deliveryId"] == str(long.delivery_id)
 
 
 def test_sns_subjects_are_plain_ascii() -> None:

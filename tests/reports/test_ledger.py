@@ -52,6 +52,7 @@ def test_what_was_launched_counts_for_its_days(admin: Api) -> None:
     assert sorted(servers) == ["NEVER", "PROVEN", "PROVEN", "PROVEN"]
     assert ledger_of(admin, days=365)["plans"][2]["status"] == "PROVEN"
     refusal(admin.get("/ledger?days=0"), 400, "VALIDATION_ERROR")
+    refusal(admin.get("/ledger?days=000000001999999999"), 400, "VALIDATION_ERROR")
 
 
 @pytest.mark.both
