@@ -104,7 +104,7 @@ VERBS = {
     "wave.retried": "{count} of {wave} launched again, attempt {number} of the wave",
     "wave.waits": "Waiting before {wave}, as the plan says",
     "wave.started_now": "The wait before {wave} was ended",
-    "server.excluded": "{hostname} of {wave} left out",
+    "server.excluded": "Server {hostname} of {wave} left out",
     "terminate.sent": "AWS accepted the termination of {instances} in {region}",
     "terminate.waits": "The termination in {region} waits",
     "terminate.refused": "AWS refused to terminate instances in {region}",

@@ -204,6 +204,7 @@ def test_an_approver_is_told_what_will_be_launched_and_nothing_else(
     told = client.get(f"/executions/{run.pk}/gate/approve").content.decode()
     assert "1 server is launched." in told
     assert "Then 1 wave with 1 server, without another pause." in told
+    assert "Server app-02 of wave 2 left out" in client.get(f"/executions/{run.pk}").content.decode()
 
 
 @pytest.mark.parametrize("dependents", ["SKIP", "RUN"])
