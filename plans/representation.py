@@ -1,13 +1,14 @@
-"""Plans as the API shows them: nine queries, however many there are."""
+"""Plans as the API shows them: ten queries, however many there are."""
 
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, NotRequired, TypedDict, TypeVar, cast
 
 from django.db.models import F, OuterRef, QuerySet, Subquery, TextField
 from django.db.models.functions import Cast
 
+from contract.clock import db_clock
 from contract.naming.lookalikes import NameWarning
 from contract.rest.answers.columns import IdText, UnixSeconds
 from plans import startable
@@ -15,13 +16,17 @@ from plans.fields import WAVE, Dependency, WaveShape
 from plans.gates import GateShape
 from plans.models import PlanLabel, RecoveryPlan, RecoveryPlanQuerySet, Wave, WaveGroup, WaveServer
 from plans.scopes.plans import no_plan
+from protection.inventory.native_runs import NativeRun, running_anywhere
 
 
 class ServerConflict(TypedDict):
+    """A server that a run has; `native` where that is an execution of a recovery plan of DRS, then without an id."""
+
     serverId: str
-    executionId: str
+    executionId: str | None
     planName: str
     status: str
+    native: NotRequired[bool]
 
 
 class PlanShape(TypedDict):
@@ -113,7 +118,7 @@ def show_plans(plans: RecoveryPlanQuerySet) -> list[PlanShape]:
     keys = plans.order_by().values("pk")  # asked for again, for hundreds of ids cost more to send than to find
     waves = _waves(keys)
     facts = _facts({key for plan in listed for key in (plan.last_run, plan.active_run) if key})
-    conflicts, labels = _conflicts(keys), _labels(keys)
+    conflicts, labels, by_drs = _conflicts(keys), _labels(keys), running_anywhere(db_clock())
     return [
         _show_plan(
             plan,
@@ -122,6 +127,7 @@ def show_plans(plans: RecoveryPlanQuerySet) -> list[PlanShape]:
             facts.get(plan.last_run),
             facts.get(plan.active_run),
             conflicts.get(plan.key, []),
+            by_drs,
         )
         for plan in listed
     ]
@@ -198,8 +204,10 @@ def _show_plan(
     last: RunFacts | None,
     active: RunFacts | None,
     conflicts: list[ServerConflict],
+    by_drs: Mapping[str, NativeRun],
 ) -> PlanShape:
-    reason = _blocked_reason(plan, active, conflicts, has_waves=bool(waves))
+    native = {server: by_drs[server] for wave in waves for server in wave["serverIds"] if server in by_drs}
+    reason = _blocked_reason(plan, active, conflicts, native, has_waves=bool(waves))
     return PlanShape(
         planId=plan.shown_id,
         planName=plan.name,
@@ -222,14 +230,24 @@ def _show_plan(
         lastStartTime=last.started if last else None,
         lastEndTime=last.ended if last else None,
         activeExecutionId=active.shown_id if active else None,
-        conflicts=conflicts,
+        conflicts=[*conflicts, *_by_drs(native)],
         canExecute=reason is None,
         blockedReason=reason,
     )
 
 
+def _by_drs(native: Mapping[str, NativeRun]) -> Iterator[ServerConflict]:
+    for server, run in native.items():
+        yield ServerConflict(serverId=server, executionId=None, planName=run.plan_name, status=run.status, native=True)
+
+
 def _blocked_reason(
-    plan: PlanRow, active: RunFacts | None, conflicts: Sequence[ServerConflict], *, has_waves: bool
+    plan: PlanRow,
+    active: RunFacts | None,
+    conflicts: Sequence[ServerConflict],
+    native: Mapping[str, NativeRun],
+    *,
+    has_waves: bool,
 ) -> str | None:
     if not has_waves:
         return startable.no_waves(plan.name)
@@ -237,6 +255,8 @@ def _blocked_reason(
         return startable.is_running(plan.name, active.status, active.started_by)
     if conflicts:
         return startable.servers_held(len(conflicts), [each["planName"] for each in conflicts])
+    if native:
+        return startable.servers_held_by_drs(len(native), {each.words for each in native.values()})
     return None
 
 

@@ -11,11 +11,13 @@ from django.db.models import Count, OuterRef, Subquery
 from django.utils import timezone
 
 from audit.actor import Actor
+from contract.clock import db_clock
 from contract.rights import Thing
 from contract.status import Status
 from plans import startable
 from plans.models import RecoveryPlan, Wave, WaveServer
 from plans.scopes.plans import things_of
+from protection.inventory.native_runs import running_anywhere
 
 
 class Run(Protocol):
@@ -51,6 +53,7 @@ class PlanRow:
     active: Run | None
     holders: Sequence[Holder]
     thing: Thing | None = None  # as rights are asked for it, where somebody’s depend on that
+    by_drs: Sequence[str] = ()  # what DRS runs by itself, in words, of each server that such a run has
     drilled: Run | None = None  # its last drill that completed, where lists show that
 
     @property
@@ -69,11 +72,10 @@ class PlanRow:
             return self.no_waves
         if self.active is not None:
             return startable.is_running(self.plan.name, self.active.status, self.active.started_by)
-        if not self.holders:
-            return ""
-        return startable.servers_held(
-            sum(each.servers for each in self.holders), [each.plan_name for each in self.holders]
-        )
+        if self.holders:
+            names = [each.plan_name for each in self.holders]
+            return startable.servers_held(sum(each.servers for each in self.holders), names)
+        return startable.servers_held_by_drs(len(self.by_drs), self.by_drs) if self.by_drs else ""
 
     @property
     def holder(self) -> Holder | None:
@@ -105,6 +107,7 @@ def plan_rows(plans: Sequence[RecoveryPlan], actor: Actor) -> list[PlanRow]:
     for plan, pk, name, status, count in counted.values_list(*columns, "servers_held"):
         holders[plan].append(Holder(pk, name, status, count))
     active, last = _runs(ids)
+    by_drs = _by_drs(ids)
     return [
         PlanRow(
             plan,
@@ -114,9 +117,20 @@ def plan_rows(plans: Sequence[RecoveryPlan], actor: Actor) -> list[PlanRow]:
             active.get(plan.pk),
             holders.get(plan.pk, ()),
             things.get(plan.pk),
+            by_drs.get(plan.pk, ()),
         )
         for plan in plans
     ]
+
+
+def _by_drs(ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[str]]:
+    """What DRS's own recovery plans have of these plans' servers. One query while they do not run."""
+    found: dict[uuid.UUID, list[str]] = defaultdict(list)
+    if runs := running_anywhere(db_clock()):
+        rows = WaveServer.objects.filter(plan__in=ids, assignment__source_server_id__in=list(runs)).order_by()
+        for plan, server in rows.values_list("plan_id", "assignment__source_server_id"):
+            found[plan].append(runs[server].words)
+    return found
 
 
 def _count(rows: Iterable[tuple[uuid.UUID, int]]) -> dict[uuid.UUID, int]:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Max
 
 from audit.actor import SYSTEM
 from audit.journal import record
@@ -72,6 +73,12 @@ def claim(tell: Tell) -> list[Execution]:
     first, all_others = marks.of_runs(), marks.of_groups()
     ours = installation.own()
     seen = marks.highest(str(ours.line), {**all_others, **first}, tell)
+    if seen >= ours.epoch and ours.took_over_at is None and not ours.superseded_by:
+        tell(
+            f"ANOTHER INSTALLATION HAS TAKEN OVER BEFORE, as epoch {seen}: this bundle, of epoch {ours.epoch - 1}, is"
+            f" older than what that one knew. If there is a drsorch-bundle-{seen:04}-….zip, empty this database and"
+            " take over from that one instead."
+        )
     if seen >= ours.epoch or ours.superseded_by or ours.took_over_at is not None:
         ours.epoch = max(seen, ours.epoch, _epoch_of(ours.superseded_by)) + 1
         Installation.objects.filter(pk=1).update(epoch=ours.epoch)
@@ -81,7 +88,9 @@ def claim(tell: Tell) -> list[Execution]:
     )
     marks.write(mark, first, tell)
     with transaction.atomic():
-        now = db_clock()
+        # Of the runs that are here already some began later by the clock of the installation that was lost.
+        begun = Execution.objects.aggregate(last=Max("started_at"))["last"]
+        now = max(filter(None, (db_clock(), begun)))
         Installation.objects.filter(pk=1).update(took_over_at=now, superseded_by="", superseded_at=None)
         record(
             SYSTEM, "installation.claim", subject_kind="installation", subject_id=mark.key, detail={"epoch": mark.epoch}

@@ -31,6 +31,7 @@ from executions.runs.current_wave import current_wave
 from executions.runs.journal import note
 from executions.states import WAVE_FINAL, ExecutionStatus, JobStatus, WaveStatus
 
+LOOK_BACK = timedelta(hours=3)  # before the run began: by a clock that is lost, too, and may have been wrong
 LOOKING = "This run was restored from a backup. AWS is checked for launches made since; nothing more is launched."
 LOOKED = (
     "This run was restored from a backup. Everything AWS knows about it is recorded; this wave is not included."
@@ -82,7 +83,7 @@ def find_launches(run: Run, clock: Clock) -> AwsCalls[bool]:
     for job in unconfirmed_launches(run.execution).select_related("wave"):
         by_place[job.account_id, job.region].append(job)
     silent: list[DrsError] = []
-    since = run.execution.started_at - adopt.LOOK_BACK
+    since = run.execution.started_at - LOOK_BACK
     for (account, region), jobs in sorted(by_place.items()):
         try:
             known = yield partial(Drs(region, account, reading="poller").jobs_since, since)

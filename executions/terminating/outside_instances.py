@@ -27,6 +27,7 @@ from executions.models import OutsideTermination
 from executions.runs.aws_calls import AwsCalls
 from executions.states import JobStatus
 from executions.terminating.instances import GONE, UNCONFIRMED_AFTER, Place
+from executions.terminating.successors import has_successor
 from protection.models import RecoveryInstance as ListedInstance
 
 VERB = "instance.terminate"
@@ -97,12 +98,13 @@ def go_on(place: Place, rows: Rows, clock: Clock) -> AwsCalls[None]:
 
 def _ask(place: Place, rows: Rows, clock: Clock) -> AwsCalls[None]:
     account, region = place
-    if installation.is_superseded():  # what this one knows of instances is old
-        for each in rows:
-            _end(each, clock(), SUPERSEDED, installation.STOPPED)
-        return
+    servers = [each.server_id for each in rows]
     try:
-        listed = yield partial(Drs(region, account).recovery_instances, [each.server_id for each in rows])
+        if (yield from has_successor(account, region, servers, clock)):  # what this one knows of instances is old
+            for each in rows:
+                _end(each, clock(), SUPERSEDED, installation.STOPPED)
+            return
+        listed = yield partial(Drs(region, account).recovery_instances, servers)
     except DrsError as error:
         _postpone(rows, error, clock())
         return

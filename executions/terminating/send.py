@@ -25,6 +25,7 @@ from executions.runs.aws_calls import AwsCalls
 from executions.runs.journal import note
 from executions.states import JOB_TOLD, JobStatus
 from executions.terminating.instances import lock_run, roll_up, wake_by
+from executions.terminating.successors import has_successor
 
 SECONDS = 20.0  # how long a person waits while DRS refuses part after part; an engine goes on with the rest
 
@@ -73,10 +74,10 @@ def _place(job: TerminationJob) -> tuple[str, str]:
 
 def _send_one(execution: Execution, job: TerminationJob, window: SendWindow, clock: Clock) -> AwsCalls[Parts]:
     """One call; answers the parts that are to be asked for instead, when it is refused because of one instance."""
-    if installation.is_superseded():  # what this one knows of instances is old
-        refuse(execution, job, SUPERSEDED, installation.STOPPED, clock())
-        return []
     try:
+        if (yield from has_successor(*_place(job), job.server_ids, clock)):  # what this one knows of instances is old
+            refuse(execution, job, SUPERSEDED, installation.STOPPED, clock())
+            return []
         answer = yield partial(Drs(job.region, job.account_id).terminate, job.instance_ids, window=window)
     except DrsError as error:
         return _after_refusal(execution, job, error, clock())

@@ -4,6 +4,7 @@ file, whole or not at all; evidence packs have their digest in theirs."""
 import base64
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -59,7 +60,9 @@ def _to_directory(directory: Path, name: str, content: bytes) -> str:
         if path.read_bytes() != content:
             raise NotStored(f"{path} does not read as it was written")
     except OSError as error:
-        raise NotStored(f"{path}: {error}") from error
+        with suppress(OSError):
+            part.unlink(missing_ok=True)  # half a file takes the room of what could still be written
+        raise NotStored(f"{path}: {error.strerror or error}") from error
     return str(path)
 
 

@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 
+from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from executions.commands.standing import standing
 from executions.models import Execution
 from executions.states import Kind
 from plans.models import RecoveryPlan
+from plans.views import plan_rows
 from protection.inventory import native_runs
 from protection.models import ProtectionGroup
 from tests.native_plans.what_drs_has import made_in_drs
@@ -52,6 +54,13 @@ def test_it_is_in_the_way_by_its_name_while_it_runs(stage: Stage) -> None:
         "DRILL",
     )
     assert not Execution.objects.active().exists()
+    shown = answer(Api(make_user("viewer")).get(f"/recovery-plans/{plan.pk}"))
+    assert shown["conflicts"] == [
+        {"serverId": server, "executionId": None, "planName": "Storage DRILL", "status": "IN_PROGRESS", "native": True}
+    ]
+    assert (shown["canExecute"], "“Storage DRILL” of DRS" in shown["blockedReason"]) == (False, True)
+    (listed,) = plan_rows([plan], SYSTEM)
+    assert listed.blocked == shown["blockedReason"]
     found = reasons(plan)["SERVER_CONFLICT"]
     assert found["serverIds"] == [server]
     assert "“Storage DRILL” of DRS (drill, in_progress)" in found["message"]

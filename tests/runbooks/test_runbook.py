@@ -11,7 +11,7 @@ from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from executions.commands import control
 from plans.models import RecoveryPlan, Wave
-from plans.services import update_plan
+from plans.services import delete_plan, update_plan
 from runbooks.runbook import runbook_of
 from tests.runbooks.aws import typed
 from tests.support.api_client import Api, make_user
@@ -117,6 +117,18 @@ def test_it_is_shown_and_stored_when_it_changes(stage: Stage, tmp_path: Path) ->
         update_plan(actor=SYSTEM, plan_id=plan.pk, rto_minutes=30)
         call_command("store_runbooks")
         assert "RTO 30 min" in (tmp_path / "kept" / files[2]).read_text()
+        update_plan(actor=SYSTEM, plan_id=plan.pk, name="Salaries")
+        call_command("store_runbooks")
+        renamed = tmp_path / "kept" / f"runbook-salaries-{plan.pk}.txt"
+        old = (tmp_path / "kept" / files[2]).read_text()
+        assert ("NOT TO BE USED" in old, "aws drs" in old, renamed.stem in old) == (True, False, True)
+        assert "aws drs start-recovery" in renamed.read_text()
+        delete_plan(actor=SYSTEM, plan_id=plan.pk)
+        call_command("store_runbooks")
+        call_command("store_runbooks")
+        assert "This plan was deleted." in renamed.read_text()
+        assert "aws drs" not in renamed.read_text()
+        plan = stage.plan("app-02", name="Other")
     with override_settings(RUNBOOKS="/proc/nowhere"):
         call_command("store_runbooks")  # says so, and ends
-    assert AuditEntry.objects.filter(verb="runbook.stored").count() == 2
+    assert AuditEntry.objects.filter(verb="runbook.stored").count() == 4

@@ -59,13 +59,34 @@ class Outcome:
         doubts = [f"DOUBLED {self.doubled}"] if self.doubled else []
         doubts += [f"MISSED {self.missed}"] if self.missed else []
         doubts += [] if self.stopped else ["THE OLD ONE DID NOT STOP"]
-        doubts += [self.status] if self.status != "COMPLETED" else []
+        doubts += [f"THE RUN IS {self.status}"] if self.status != "COMPLETED" else []
         known = "" if self.in_bundle else ", not in the bundle: started anew"
         return (
             f"killed after {self.killed_after:.1f} s with {self.launched_before} of {SERVERS} servers launched{known};"
             f" in control again after {self.in_control:.1f} s, over after {self.over:.1f} s"
             f"{': ' if doubts else ''}{', '.join(doubts)}"
         )
+
+
+class Supervised:
+    """An engine that is started anew when it ends by itself, as its supervisor would, until it is killed."""
+
+    def __init__(self, spawn: Callable[[], Any]) -> None:
+        self.spawn, self.engine = spawn, spawn()
+        self.over, self.lock = threading.Event(), threading.Lock()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        while not self.over.wait(0.5):
+            with self.lock:
+                if not self.over.is_set() and self.engine.process.poll() is not None:
+                    self.engine = self.spawn()
+
+    def kill(self) -> None:
+        with self.lock:
+            self.over.set()
+            if self.engine.process.poll() is None:
+                self.engine.kill_tree()
 
 
 class SelfDrill:
@@ -147,7 +168,12 @@ class SelfDrill:
         ]
         return create_plan(actor=SYSTEM, name="Everything", waves=waves).pk
 
-    def _start(self, stack: ExitStack, database: Path, home: Path) -> Any:
+    def _start(self, stack: ExitStack, database: Path, home: Path) -> Supervised:
+        engine = Supervised(lambda: self._spawn(database, home))
+        stack.callback(engine.kill)
+        return engine
+
+    def _spawn(self, database: Path, home: Path) -> Any:
         from tests.support.processes import Engine
 
         settings = {"DATABASE_URL": f"sqlite:///{database}", "DRSORCH_BUNDLE": str(home / "bundles")}
@@ -155,9 +181,7 @@ class SelfDrill:
         with (home / f"{database.stem}.log").open("ab") as log:
             command = [sys.executable, "manage.py", "engine"]
             process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **settings}, stdout=log, stderr=log)
-        engine = Engine(cast("subprocess.Popen[str]", process))
-        stack.callback(_end, engine)
-        return engine
+        return Engine(cast("subprocess.Popen[str]", process))
 
     def _lose(self, stack: ExitStack, database: Path, home: Path) -> tuple[float, float, int]:
         """A run begins, and some time later nothing of the installation runs any more: when that was, on our clock, how
@@ -173,7 +197,7 @@ class SelfDrill:
         control.start(actor=SYSTEM, plan_id=plan.pk, kind=Kind.DRILL)
         wait = self.dice.uniform(0.0, 16.0)
         time.sleep(wait)
-        engine.kill_tree()
+        engine.kill()
         return time.monotonic(), wait, len(self._launches())
 
     def _take_over(self, database: Path, bundle: Path) -> None:
@@ -225,11 +249,6 @@ class SelfDrill:
         return Counter(server["sourceServerID"] for each in ours for server in each["participatingServers"])
 
 
-def _end(engine: Any) -> None:
-    if engine.process.poll() is None:
-        engine.kill_tree()
-
-
 def _is_superseded() -> bool:
     from executions.installation import is_superseded
 
@@ -261,6 +280,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tries", type=int, default=3)
     parser.add_argument("--seed", type=int, default=random.randrange(10_000))
     options = parser.parse_args(arguments)
+    if options.tries < 1:
+        parser.error("--tries is 1 or more.")
 
     from tests import environment as test_environment
     from tests.support.chaos import environment

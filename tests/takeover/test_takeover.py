@@ -1,7 +1,10 @@
 """Another installation goes on where this one was lost, and this one stops if it comes back."""
 
+import errno
 import json
+import os
 import uuid
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -25,8 +28,9 @@ from executions.commands import control
 from executions.launching.restored_runs import LOOKED
 from executions.models import Execution, Installation, LaunchJob
 from executions.readiness.facts import readiness_of
+from executions.terminating.terminate import terminate
 from plans.models import RecoveryPlan
-from reports.archiving.archive_store import NotStored
+from reports.archiving.archive_store import NotStored, store
 from takeover import rows
 from takeover.bundle import Runbooks, make
 from takeover.sealed import MANIFEST, Broken, open_sealed
@@ -138,6 +142,41 @@ def test_a_run_goes_on_elsewhere_and_the_old_installation_stops(
     assert len(stage.launches()) == 3
 
 
+def test_the_old_one_ends_no_instance_either_before_it_has_read_who_launches(stage: Stage, tmp_path: Path) -> None:
+    run = stage.until(stage.start(stage.plan("app-01")), "COMPLETED")
+    content = Path(Writer(str(tmp_path / "kept")).write()).read_bytes()
+    call_command("backup", str(tmp_path / "lost"))
+    elsewhere(content)
+    come_back(tmp_path / "lost")
+    assert not installation.is_superseded()
+    terminate(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    assert stage.simulator.journal("TerminateRecoveryInstances") == []
+    assert installation.is_superseded()
+
+
+def test_the_clock_of_the_lost_one_may_have_been_wrong(stage: Stage) -> None:
+    """By it the run began later than it was taken over: all the same its launch is found, and not sent again."""
+    run = stage.start(stage.plan("app-01"))
+    Execution.objects.update(started_at=db_clock() + timedelta(hours=1))
+    content = bundle()
+    stage.wait(lambda: len(stage.launches()) == 1, run)
+    elsewhere(content)
+    ours = Installation.objects.get()
+    assert ours.took_over_at is not None
+    assert ours.took_over_at >= Execution.objects.get().started_at
+    stage.wait(lambda: bool(LaunchJob.objects.get().job_id), run)
+    assert AuditEntry.objects.filter(verb="launch.adopted").exists()
+    assert len(stage.launches()) == 1
+
+
+def test_a_bundle_that_is_older_than_the_last_takeover_is_told(stage: Stage) -> None:
+    stage.plan("app-01")
+    content = bundle()
+    assert not any("TAKEN OVER BEFORE" in each for each in elsewhere(content))
+    assert any("TAKEN OVER BEFORE, as epoch 2" in each for each in elsewhere(content))
+    assert {each[:2] for each in tags(stage)} == {"3:"}
+
+
 def test_a_launch_before_the_mark_is_shown_is_looked_for_before_it_is_repeated(stage: Stage, tmp_path: Path) -> None:
     """Where the servers could not be marked at the takeover, an engine marks them, and then waits out whatever the lost
     one may have had under way."""
@@ -174,7 +213,13 @@ def test_while_drs_does_not_say_who_launches_nothing_is_launched_once_there_is_a
     assert len(stage.launches()) == 1
 
 
-def test_a_run_is_launched_when_a_bundle_has_it_but_waits_for_no_store(stage: Stage, tmp_path: Path) -> None:
+def disk_is_full(_: int) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_run_is_launched_when_a_bundle_has_it_but_waits_for_no_store(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     writer = Writer(str(tmp_path), clock=stage.clock)
     with override_settings(BUNDLE=str(tmp_path)):
         first = stage.start(stage.plan("app-01"))
@@ -194,6 +239,10 @@ def test_a_run_is_launched_when_a_bundle_has_it_but_waits_for_no_store(stage: St
         stage.look()
         assert len(stage.launches()) == 2
     assert Installation.objects.get().bundle_failing_since is not None
+    monkeypatch.setattr("os.fsync", disk_is_full)
+    with pytest.raises(NotStored, match="No space left"):
+        store(str(tmp_path), "another.zip", b"half of it")
+    assert not [each for each in tmp_path.iterdir() if "another" in each.name]
     assert [str(first.pk)] == Installation.objects.get().bundled_runs
 
 
