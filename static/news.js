@@ -1,7 +1,7 @@
 // Tells of runs in the browser's notifications. The tab that has the lock does it for all.
 const KEPT = "run-news"; // {on, since, told}
 const EVERY = 10_000;
-const TOLD = 20; // keys sent back, so that nothing is told twice
+const TOLD = 20; // keys sent back: none is told twice
 const address = document.body.dataset.news;
 const isPossible = "Notification" in window && "locks" in navigator; // neither is without https
 const read = () => JSON.parse(localStorage[KEPT] ?? "{}");
@@ -53,14 +53,14 @@ const update = () => {
     each.hidden = each.dataset.offersNews === "once" && (!isPossible || denied || isOn());
   }
   const note = document.getElementById("news-note");
-  if (note) note.textContent = note.dataset[!isPossible ? "none" : denied ? "denied" : isOn() ? "on" : "off"] ?? "";
+  const text = note?.dataset[!isPossible ? "none" : denied ? "denied" : isOn() ? "on" : "off"] ?? "";
+  if (note && note.textContent !== text) note.textContent = text;
   watch();
 };
 document.addEventListener("click", async ({ target }) => {
   const wanted = target.closest?.("[data-tell]")?.dataset.tell;
   if (!wanted || !isPossible) return;
   const allowed = wanted === "on" && (await Notification.requestPermission()) === "granted";
-  // What happened before is no news.
   keep({ on: allowed });
   update();
 });

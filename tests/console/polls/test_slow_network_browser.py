@@ -130,3 +130,19 @@ def test_on_a_phone_the_keyboard_goes_as_the_eye_does(phone: Page) -> None:
         phone.keyboard.press("Tab")
         passed.append(phone.evaluate("document.activeElement.closest('.waves, #facts')?.matches('.waves')"))
     assert True in passed[: passed.index(False)]
+
+
+def test_what_another_tab_looks_at_is_not_announced_again(phone: Page) -> None:
+    """The tab that has the lock notes every ten seconds that it has looked."""
+    phone.context.grant_permissions(["notifications"])
+    phone.goto("/settings")
+    phone.locator("[data-tell=on]").click()
+    expect(phone.locator("#news-note")).not_to_be_empty()
+    said = phone.evaluate("""() => new Promise((done) => {
+      let said = 0;
+      const note = document.getElementById("news-note");
+      new MutationObserver((all) => (said += all.length)).observe(note, { childList: true });
+      dispatchEvent(new StorageEvent("storage", { key: "run-news" }));
+      setTimeout(() => done(said), 100);
+    })""")
+    assert said == 0
