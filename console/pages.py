@@ -1,13 +1,15 @@
 """What pages of every room share: fragments for htmx, paging, and the question before something is done."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from django.contrib import messages
 from django.core.paginator import Page, Paginator
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect
@@ -39,6 +41,16 @@ def known_revision(request: HttpRequest) -> int:
 def wants_fragment(request: HtmxHttpRequest) -> bool:
     """Whether htmx asked for a part of the page; going back in the browser restores the whole."""
     return bool(request.htmx) and not request.htmx.history_restore_request
+
+
+def list_behind(request: HtmxHttpRequest, view: str) -> HtmxHttpRequest | None:
+    """For a poll: the request for the list that lies open, as its address filters it; None on another page."""
+    page = urlsplit(request.htmx.current_url_abs_path or "")
+    if page.path != reverse(view):
+        return None
+    found = copy.copy(request)
+    found.GET = QueryDict(page.query)
+    return found
 
 
 def page_of(rows: "QuerySet[Row]", request: HttpRequest, size: int = ROWS_A_PAGE) -> "Page[Row]":

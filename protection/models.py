@@ -146,6 +146,11 @@ class SourceServerQuerySet(models.QuerySet["SourceServer"]):
 
     def counted_as(self, states: Collection[ServerState]) -> "SourceServerQuerySet":
         """Servers whose `counted_state` is one of these, asked of the database."""
+        return self.filter(self.condition_of(states))
+
+    @staticmethod
+    def condition_of(states: Collection[ServerState]) -> Q:
+        """The condition for that."""
         trouble = ~Q(replication_error="") | Q(staging_status=EXTENSION_ERROR) | Q(replication_direction=FAILBACK)
         found = Q(pk__in=())
         for state in states:
@@ -159,7 +164,7 @@ class SourceServerQuerySet(models.QuerySet["SourceServer"]):
                     found |= Q(replication_state__in=said) | ~Q(replication_state__in=list(BY_REPLICATION_STATE))
                 case _:
                     found |= Q(replication_state__in=said)
-        return self.filter(found)
+        return found
 
     def unassigned(self) -> "SourceServerQuerySet":
         """Servers that no group has, so that no plan recovers them."""
@@ -239,6 +244,11 @@ class SourceServer(models.Model):
     def state(self) -> ServerState:
         """Our word for DRS's replication state."""
         return server_state(self.replication_state, self.trouble)
+
+    @property
+    def lag(self) -> int | None:
+        """How far its copy is behind, as pages show it: nothing is behind where there is no copy yet."""
+        return None if self.never_copied else self.lag_seconds
 
     @property
     def trouble(self) -> str:

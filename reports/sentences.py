@@ -105,6 +105,7 @@ def facts(record: "RecordShape") -> list[list[str]]:
         ["Started", clock(record["startTime"])],
         ["Ended", clock(record["endTime"])],
         *([["Production lost", clock(outage)]] if outage is not None else []),
+        *(["Engine", each["text"]] for each in record["journal"] if each["verb"] == "execution.unattended"),
         *([] if record["dryRun"] else [["Recovery time achieved (RTA)", _rta(measured, outage)]]),
         *([] if record["dryRun"] else [["Until every server was usable", usable(measured["usableRto"])]]),
         *(

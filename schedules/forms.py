@@ -1,11 +1,15 @@
 """What people type about a schedule."""
 
+import uuid
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
+from django.db.models import Q
 
 from contract.clock import db_clock
-from contract.rights import Reach
+from contract.names import name_key
+from contract.rights import Reach, as_id
 from plans.models import RecoveryPlan
 from schedules.common_rules import DAYS, OFTEN, WHICH, Common
 from schedules.models import Schedule
@@ -20,7 +24,11 @@ PLACES = {"planId": "plan", "startsOn": "starts_on", "timeZone": "time_zone"}
 class ScheduleForm(forms.Form):
     """Only whether it can be read; whether it can be used is for the service to say."""
 
-    plan = forms.ChoiceField(label="Drills of")
+    plan = forms.CharField(
+        label="Drills of",
+        error_messages={"required": "Say of which plan."},
+        widget=forms.TextInput(attrs={"list": "plan-names", "autocomplete": "off"}),
+    )
     often = forms.ChoiceField(label="How often", choices=[*((key, words) for key, (words, *_) in OFTEN.items()), OWN])
     which = forms.ChoiceField(
         label="Which of the month", choices=[(key, word.capitalize()) for key, word in WHICH.items()], required=False
@@ -41,11 +49,24 @@ class ScheduleForm(forms.Form):
     version = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
     def __init__(self, data: Any, known: Schedule | None, sees: Reach, plan: str = "") -> None:
-        super().__init__(data, initial=_initial(known, plan), label_suffix="")
-        field = self.fields["plan"]
-        assert isinstance(field, forms.ChoiceField)  # noqa: S101  (declared above)
-        plans = [known.plan] if known else RecoveryPlan.objects.seen_by(sees).order_by("name_key").only("name")
-        field.choices = [(str(each.pk), each.name) for each in plans]
+        self.plans = RecoveryPlan.objects.seen_by(sees).order_by("name_key")
+        first = self.plans.filter(pk=as_id(plan)).first()
+        super().__init__(data, initial=_initial(known, first.name if first else ""), label_suffix="")
+        self.fields["plan"].disabled = known is not None
+
+    @property
+    def plan_names(self) -> Iterable[str]:
+        """What can be typed; that of a schedule stays."""
+        return () if self.fields["plan"].disabled else self.plans.values_list("name", flat=True)
+
+    def clean_plan(self) -> uuid.UUID:
+        """The plan of this name, or id. None stands there by itself that nobody has chosen."""
+        typed = self.cleaned_data["plan"]
+        key = as_id(typed)
+        plan = self.plans.filter(Q(pk=key) if key else Q(name_key=name_key(typed))).first()
+        if plan is None:
+            raise forms.ValidationError("There is no plan of this name. Choose one that is offered as you type.")
+        return plan.pk
 
     def clean_blackouts(self) -> list[dict[str, str]]:
         """A line each: the first and the last day, or one day."""
@@ -88,7 +109,7 @@ def _initial(known: Schedule | None, plan: str) -> dict[str, object]:
     common = Common.of(known.rule)
     return {
         **({"often": common.often, "which": common.which, "day": common.day} if common else {"often": OWN[0]}),
-        "plan": str(known.plan_id),
+        "plan": known.plan.name,
         "rule": known.rule,
         "starts_on": known.starts_on,
         "time": known.time,

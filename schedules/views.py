@@ -68,7 +68,7 @@ def _editor(request: HttpRequest, known: Schedule | None) -> HttpResponse:
 def _save(request: HttpRequest, known: Schedule | None, form: ScheduleForm) -> Schedule:
     actor = actor_for(request)
     if known is None:
-        return services.create(actor=actor, plan_id=uuid.UUID(form.cleaned_data["plan"]), wanted=form.wanted)
+        return services.create(actor=actor, plan_id=form.cleaned_data["plan"], wanted=form.wanted)
     version = form.cleaned_data["version"]
     expected = None if version is None else {version}
     return services.update(actor=actor, schedule_id=known.pk, wanted=form.wanted, expected=expected)

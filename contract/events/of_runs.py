@@ -60,6 +60,7 @@ RUNS: Mapping[str, EventType] = {
     "execution.cancel": says("Somebody stopped the run.", endTime=maybe(TIME), **_CHANGED),
     "execution.abandon": says("Somebody gave up waiting for AWS.", wave=WHOLE, regions=TEXTS, text=TEXT),
     "execution.stalled": says("AWS has told nothing of the run for several polls.", since=TIME),
+    "execution.unattended": says("No engine worked on the run for a time: one does again.", since=TIME, until=TIME),
     "execution.heard_of": says("AWS tells of the run again.", since=known(TIME)),
     "execution.ended": says(
         "The run is over: `outcome` is its status.", endTime=TIME, launchedServers=maybe(WHOLE)

@@ -5,14 +5,13 @@ from datetime import UTC, datetime, time
 from typing import Any, cast
 
 from django import forms
-from django.forms.models import ModelChoiceIterator
-from django.forms.utils import flatatt
+from django.db.models import Q
 from django.http import HttpRequest
-from django.utils.html import escape, format_html
-from django.utils.safestring import SafeString, mark_safe
 
 from accounts.registry import name_of, names
 from audit.request_actor import actor_for
+from contract.names import name_key
+from contract.rights import as_id
 from executions.commands.control import COMMENT_MAX
 from executions.models import ServerRun
 from executions.querysets import ExecutionQuerySet
@@ -20,28 +19,6 @@ from executions.states import Dependents, ExecutionStatus, Kind, Verdict
 from plans.forms import PlanSearch
 from plans.models import RecoveryPlan
 from protection.models import ProtectionGroup
-
-ALL_PLANS = "All plans"
-
-
-class PlanSelect(forms.Select):
-    """A choice among hundreds: Django makes an object and renders a template for each, which takes longer than the
-    rest of the page."""
-
-    def render(self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None) -> SafeString:
-        """The same element, of names alone."""
-        listed = cast("ModelChoiceIterator[RecoveryPlan]", self.choices).queryset  # what the form lets somebody choose
-        chosen, known = str(value or ""), listed.values_list("pk", "name")
-        every = [("", ALL_PLANS), *((str(key), plan) for key, plan in known)]
-        options = mark_safe(  # noqa: S308  (names are escaped, keys are of UUIDs)
-            "\n".join(
-                f'<option value="{key}"{" selected" if key == chosen else ""}>{escape(label)}</option>'
-                for key, label in every
-            )
-        )
-        attributes = flatatt(self.build_attrs(self.attrs, {**(attrs or {}), "name": name}))
-        return format_html("<select{}>{}</select>", attributes, options)
-
 
 UNDER_WAY = "ACTIVE"  # every status that is not final
 DAY = forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
@@ -61,11 +38,13 @@ class PlanFilter(PlanSearch):
 class RunFilter(forms.Form):
     """The filters of the history. A value that is no choice filters nothing."""
 
-    plan = forms.ModelChoiceField(
-        RecoveryPlan.objects.only("id", "name"),
+    plan = forms.CharField(
+        label="Plan",
         required=False,
-        empty_label=ALL_PLANS,
-        widget=PlanSelect(attrs={"data-key": "/"}),
+        max_length=128,
+        widget=forms.TextInput(
+            attrs={"type": "search", "autocomplete": "off", "data-key": "/", "placeholder": "part of its name"}
+        ),
     )
     status = forms.ChoiceField(
         required=False,
@@ -96,9 +75,13 @@ class RunFilter(forms.Form):
     until = forms.DateField(label="Started on or before", required=False, widget=DAY)
 
     def __init__(self, request: HttpRequest, **options: Any) -> None:
-        super().__init__(request.GET, label_suffix="", **options)
-        plans = cast("forms.ModelChoiceField[RecoveryPlan]", self.fields["plan"])
-        plans.queryset = RecoveryPlan.objects.seen_by(actor_for(request).sees).only("id", "name")
+        self.plans = RecoveryPlan.objects.seen_by(actor_for(request).sees)
+        given = request.GET.copy()
+        key = as_id(given.get("plan"))  # addresses name a plan by its id, people by its name
+        self.named = self.plans.filter(pk=key).first() if key else None
+        if key:
+            given["plan"] = self.named.name if self.named else ""
+        super().__init__(given, label_suffix="", **options)
         known = names()
         if not known:  # one account needs no filter
             del self.fields["account"]
@@ -122,8 +105,18 @@ class RunFilter(forms.Form):
             runs = runs.filter(started_at__lte=datetime.combine(until, time.max, UTC))
         if account := chosen.pop("account", None):
             runs = runs.in_account(account)
+        if plan := chosen.pop("plan", None):
+            runs = runs.filter(self._of(plan))
         chosen.pop("status", None)
         return runs.filter(**chosen)
+
+    def _of(self, typed: str) -> Q:
+        """Runs of the plan that the address names, else of the one of just this name, else of all that have this in
+        their names; those of plans that are gone as well."""
+        plan = self.named or self.plans.filter(name_key=name_key(typed)).first()
+        if plan:
+            return Q(plan=plan)
+        return Q(plan__in=self.plans.named(typed).order_by().values("pk")) | Q(plan_name__icontains=typed)
 
     def of_status(self, runs: ExecutionQuerySet) -> ExecutionQuerySet:
         """Those that have the status that was chosen."""

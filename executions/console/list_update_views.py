@@ -1,23 +1,22 @@
-"""What became of the runs that a list shows as under way, and of an engine that is missed: a page asks for those alone
-and is sent what changed."""
+"""What became of the runs that a list shows as under way, which began since, and whether an engine that is missed is
+back: a page asks for those alone and is sent what changed."""
 
-import copy
 import re
 import uuid
-from urllib.parse import urlsplit
+from datetime import datetime
 
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
-from django.urls import reverse
 from django.views.decorators.http import require_safe
-from django_htmx.http import HTMX_STOP_POLLING
+from django_htmx.http import HTMX_STOP_POLLING, HttpResponseClientRefresh
 
 from accounts.registry import way_of
 from audit.request_actor import actor_for
-from console.pages import HtmxHttpRequest
+from console.pages import HtmxHttpRequest, list_behind
 from console.tabs import sheet_address
 from contract.clock import db_clock
+from executions.console.finding.newcomers import MOST, newcomers, next_address, puts_on_top, since
 from executions.console.finding.run_sheet import run_tabs
 from executions.console.forms import RunFilter
 from executions.models import Execution
@@ -43,6 +42,9 @@ def execution_rows(request: HtmxHttpRequest) -> HttpResponse:
     """
     if not request.htmx:
         return redirect("executions")
+    begun = since(request)
+    if begun is not None:
+        return _new_rows(request, begun)
     shown = _shown(request)
     seen = Execution.objects.seen_by(actor_for(request).sees)
     now = dict(seen.filter(pk__in=list(shown)).values_list("pk", "revision"))
@@ -67,6 +69,30 @@ def engine_back(request: HtmxHttpRequest) -> HttpResponse:
     )
 
 
+def _new_rows(request: HtmxHttpRequest, begun: datetime) -> HttpResponse:
+    """The rows of runs that began since the page was read, above its others; 204 if none did. A list without rows is
+    read anew, and so is one that has missed many."""
+    plan = _plan(request)
+    found, new = newcomers(request, begun, plan)
+    if not new:
+        return HttpResponse(status=204)
+    if "empty" in request.GET or len(new) > MOST:
+        return HttpResponseClientRefresh()
+    on_top = puts_on_top(request, plan)
+    table = {"plan": plan, "chooses": plan is None, "is_poll": False}
+    rows = [render_to_string("executions/_row.html", {"run": run, **table}) for run in new if on_top]
+    under_way = [run for run in new if run.ended_at is None and on_top]
+    if under_way:
+        rows.insert(0, render_to_string("executions/_under_way.html", {"under_way": under_way, **table}))
+    of = "#newcomers + .table-scroll tbody"
+    parts = [
+        render_to_string("executions/_newcomers.html", {"newcomers": next_address(found, plan), "plan": plan}),
+        f'<template><tbody hx-swap-oob="afterbegin:{of}">', *rows, "</tbody></template>",
+    ]  # fmt: skip
+    parts += _whether_it_can_start(request, plan) if plan else []
+    return HttpResponse("".join(parts + _tabs(request)))
+
+
 def _changes(request: HtmxHttpRequest, shown: list[uuid.UUID], changed: list[uuid.UUID]) -> HttpResponse:
     seen = Execution.objects.seen_by(actor_for(request).sees)
     runs = {run.pk: run for run in seen.defer(*UNSHOWN).filter(pk__in=shown)}
@@ -86,11 +112,9 @@ def _changes(request: HtmxHttpRequest, shown: list[uuid.UUID], changed: list[uui
 
 def _tabs(request: HtmxHttpRequest) -> list[str]:
     """The tabs above the history as its address filters it; nothing on other pages."""
-    page = urlsplit(request.htmx.current_url_abs_path or "")
-    if page.path != reverse("executions"):
+    list_request = list_behind(request, "executions")
+    if list_request is None:
         return []
-    list_request = copy.copy(request)
-    list_request.GET = QueryDict(page.query)
     form = RunFilter(list_request)
     runs = form.narrowed(Execution.objects.seen_by(actor_for(request).sees))
     context = {

@@ -15,6 +15,7 @@ from audit.request_actor import actor_for
 from console.pages import HtmxHttpRequest, whole_number
 from contract.clock import db_clock
 from contract.naming.lookalikes import warnings
+from executions.console.finding.newcomers import next_address
 from executions.console.live_page.server_rows import MOST, ROWS_AT_FIRST
 from executions.readiness.facts import readiness_of
 from plans.models import RecoveryPlan, Wave, WaveGroup
@@ -35,6 +36,7 @@ def plan_detail(request: HttpRequest, plan_id: uuid.UUID) -> HttpResponse:
     ids = [server.source_server_id for wave in waves for server in wave.servers.all()]
     known = SourceServer.objects.defer("tags").in_bulk(ids)
     used = {(way_of(link.group.account_id), link.group.region) for wave in waves for link in wave.group_links.all()}
+    runs = list(plan.executions.shown().newest_first()[:LAST_RUNS])
     context = {
         "plan": plan,
         "name_warnings": warnings(plan.name, others.values_list("name", flat=True)),
@@ -43,7 +45,8 @@ def plan_detail(request: HttpRequest, plan_id: uuid.UUID) -> HttpResponse:
         "readiness": Readiness.of(known.get(each) for each in ids),
         "assessed": readiness_of([plan.pk], db_clock())[plan.pk],
         "regions": [each for each in region_ages() if each.place in used],
-        "runs": plan.executions.shown().newest_first()[:LAST_RUNS],
+        "runs": runs,
+        "newcomers": next_address(runs, plan, empty=not runs),
     }
     return render(request, "plans/plan_detail.html", context)
 

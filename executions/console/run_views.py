@@ -23,6 +23,7 @@ from console.pages import HtmxHttpRequest, known_revision, wants_fragment, whole
 from console.tabs import sheet_address
 from contract.storage.prepared import Asked, Prepared, attach
 from executions.commands.hide_finished import HIDE
+from executions.console.finding.newcomers import next_address
 from executions.console.finding.run_sheet import run_page, run_sheet, run_sorting, run_tabs
 from executions.console.forms import RunFilter
 from executions.console.gates.panel import broken_glass, panel_of
@@ -68,6 +69,7 @@ def execution_list(request: HtmxHttpRequest) -> HttpResponse:
         "form": form,
         "runs": runs,
         "more": more,
+        "newcomers": "" if after else next_address(runs, empty=not runs),
         "heads": sorting.heads(),
         "tabs": run_tabs(request, every, chosen.get("status", "")),
         "sheet": sheet_address(request),

@@ -12,13 +12,14 @@ from mmap import mmap
 
 from django.conf import settings
 from django.db import Error as DatabaseTrouble
-from django.db import connections
+from django.db import connections, transaction
 
 from contract.clock import SteadyClock
 from executions import pacemaker
 from executions.engine.mend import pull_back
 from executions.engine.sweep import Sweep
 from executions.queue import nudge, queued
+from executions.runs.silence import unattended
 
 log = logging.getLogger(__name__)
 
@@ -90,9 +91,21 @@ class Beat:
         if time.monotonic() < self.sure_until:
             return True
         asked = time.monotonic()
-        taken = pacemaker.take(self.holder, self.clock.clock())
+        taken = self._take(continues=asked - self.sure_until < pacemaker.SILENT_AFTER.total_seconds())
         if taken:
             self.sure_until = asked + RENEW_SECONDS
+        return taken
+
+    def _take(self, *, continues: bool) -> bool:
+        """Ask for the turn. Who does not go on with its own notes what no engine did before."""
+        now = self.clock.clock()
+        last = None if continues else pacemaker.last_beat()
+        if last is None or now - last <= pacemaker.SILENT_AFTER:
+            return pacemaker.take(self.holder, now)
+        with transaction.atomic():
+            taken = pacemaker.take(self.holder, now)
+            if taken:
+                unattended.tell(last, now)
         return taken
 
     def _stop(self, sweep: Sweep) -> None:

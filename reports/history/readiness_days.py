@@ -36,16 +36,17 @@ STATE = Case(
 
 def note(now: datetime) -> int:
     """Note what was last weighed of every plan, once an hour whoever calls how often; answers of how many it was
-    noted now. What is too old to be believed is not known; a plan that is new, and not weighed for the first time yet,
-    is noted by the next look. Rows that nobody is shown any more go."""
+    noted now. What is too old to be believed is not known; a plan that is new, and of which nothing could be said
+    yet, is noted by the next look. Rows that nobody is shown any more go."""
     at = now.astimezone(UTC)
-    new = Q(created_at__gt=now - FIRST_WEIGHED, readiness=None)
-    plans = RecoveryPlan.objects.order_by().exclude(new).values_list("pk", flat=True)
+    believed = PlanReadiness.objects.filter(expires_at__gt=now, plan_version=F("plan__version"))
+    weighed = believed.exclude(verdict=Verdict.UNKNOWN).values("plan")
+    plans = RecoveryPlan.objects.order_by().filter(Q(created_at__lte=now - FIRST_WEIGHED) | Q(pk__in=weighed))
+    keys = plans.values_list("pk", flat=True)
     there = ReadinessDay.objects.filter(day=at.date()).values("plan")
-    rows = [ReadinessDay(plan_id=key, day=at.date()) for key in plans.exclude(pk__in=there)]
+    rows = [ReadinessDay(plan_id=key, day=at.date()) for key in keys.exclude(pk__in=there)]
     ReadinessDay.objects.bulk_create(rows, ignore_conflicts=True, batch_size=500)
     due = ReadinessDay.objects.filter(Q(hour=None) | Q(hour__lt=at.hour), day=at.date())
-    believed = PlanReadiness.objects.filter(expires_at__gt=now, plan_version=F("plan__version"))
     noted = 0
     for verdict, column in COLUMNS.items():
         of_it = (

@@ -79,7 +79,7 @@ class PlanStrip:
     def __init__(self, known: Mapping[date, tuple[Verdict, int, int]], today: date) -> None:
         shown = days_until(today)
         self.days = [Day(at, len(shown), day, *known.get(day, (None, 0, 0))) for at, day in enumerate(shown)]
-        self.is_empty = not known
+        self.is_empty, self.today = not known, today
 
     @property
     def sentence(self) -> str:
@@ -149,7 +149,7 @@ class WholeStrip:
         self.days = [
             WholeDay(Day(at, len(shown), day, None), known.get(day, Counter[Verdict]())) for at, day in enumerate(shown)
         ]
-        self.is_empty = not known
+        self.is_empty, self.today = not known, today
 
     @property
     def newest_first(self) -> Sequence[WholeDay]:

@@ -88,10 +88,12 @@ class Ledger:
         return {proof: sum(each.proof is proof for each in self.plans) for proof in Proof}
 
 
-def ledger(now: datetime, days: int = DAYS) -> Ledger:
-    """All plans, by name, in a fixed number of queries."""
-    plans: dict[uuid.UUID, RecoveryPlan] = {each.pk: each for each in RecoveryPlan.objects.order_by("name_key")}
-    placed = list(WaveServer.objects.select_related("wave").order_by("wave__number", "position"))
+def ledger(now: datetime, days: int = DAYS, only: uuid.UUID | None = None) -> Ledger:
+    """All plans, by name, or one alone, in a fixed number of queries."""
+    of = Q(plan=only) if only else Q()
+    known = RecoveryPlan.objects.filter(pk=only) if only else RecoveryPlan.objects.order_by("name_key")
+    plans: dict[uuid.UUID, RecoveryPlan] = {each.pk: each for each in known}
+    placed = list(WaveServer.objects.filter(of).select_related("wave").order_by("wave__number", "position"))
     proven, launches = runs_of(plans), launches_of(placed, plans)
     names = {
         pk: name or hostname or pk

@@ -1,11 +1,12 @@
 """The ledger as a page, and its downloads."""
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from console.pages import whole_number
+from console.pages import HtmxHttpRequest, wants_fragment, whole_number
 from contract.clock import db_clock
+from contract.rights import as_id
 from reports.ledger.api import DAYS_MAX, MAKERS, file_of
 from reports.ledger.figures import DAYS, WINDOWS, ledger
 from reports.ledger.record import record
@@ -14,10 +15,16 @@ SERVERS_SHOWN = 200  # of a plan; the files have all
 
 
 @require_safe
-def ledger_page(request: HttpRequest) -> HttpResponse:
-    """Every plan with its last proof. Its servers are within it, folded."""
-    asked = whole_number(request.GET.get("days")) or DAYS
-    found = ledger(db_clock(), min(asked, DAYS_MAX))
+def ledger_page(request: HtmxHttpRequest) -> HttpResponse:
+    """Every plan with its last proof. The servers of one are within it once somebody opens it (`servers`)."""
+    days = min(whole_number(request.GET.get("days")) or DAYS, DAYS_MAX)
+    opened = as_id(request.GET.get("servers"))
+    if opened and wants_fragment(request):
+        plans = ledger(db_clock(), days, only=opened).plans
+        if not plans:
+            raise Http404
+        return render(request, "reports/_ledger_servers.html", {"each": plans[0], "most": SERVERS_SHOWN})
+    found = ledger(db_clock(), days)
     form = request.GET.get("format", "")
     if form in MAKERS:
         return file_of(record(found), form)
@@ -27,5 +34,6 @@ def ledger_page(request: HttpRequest) -> HttpResponse:
         "coverage": list(found.coverage.items()),
         "windows": WINDOWS,
         "most": SERVERS_SHOWN,
+        "opened": opened,
     }
     return render(request, "reports/ledger.html", context)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import uuid
 from datetime import timedelta
 from typing import Any
 
@@ -113,6 +114,23 @@ def test_it_is_a_page_and_two_files(admin: Api) -> None:
     assert pdf.content.startswith(b"%PDF")
     assert pdf["Content-Disposition"] == f'attachment; filename="ledger-{timezone.now():%Y-%m-%d}.pdf"'
     assert admin.client.get("/ledger?format=pdf").content.startswith(b"%PDF")
+
+
+def test_the_servers_of_a_plan_come_when_it_is_opened(admin: Api) -> None:
+    """Those of five hundred plans were a page of 1.4 MB."""
+    run, other = world.ended(ExecutionStatus.COMPLETED, "Payments"), world.ended(ExecutionStatus.COMPLETED, "Orders")
+    admin.client.force_login(admin.user)
+    folded = admin.client.get("/ledger").content.decode()
+    assert "up after" not in folded
+    mine = f"/ledger?days=90&servers={run.plan_id}"
+    assert f'hx-get="{mine[7:].replace("&", "&amp;")}"' in folded
+    part = admin.client.get(mine, headers={"HX-Request": "true"}).content.decode()
+    assert (part.count("up after"), "<html" in part, "Orders" in part) == (4, False, False)
+    whole = admin.client.get(mine).content.decode()
+    assert (whole.count("up after"), f'id="plan-{run.plan_id}" open' in whole) == (4, True)
+    assert f'id="plan-{other.plan_id}" open' not in whole
+    nobody = f"/ledger?servers={uuid.uuid4()}"
+    assert admin.client.get(nobody, headers={"HX-Request": "true"}).status_code == 404
 
 
 @pytest.mark.both

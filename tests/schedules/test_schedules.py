@@ -61,13 +61,17 @@ def test_the_console_makes_shows_and_deletes_one(admin: Api) -> None:
     plan = world.plan("Payments")
     admin.client.force_login(admin.user)
     page = admin.client.get(f"/schedules/new?plan={plan.pk}").content.decode()
-    assert f'<option value="{plan.pk}" selected>' in page
+    assert re.search('name="plan" value="Payments"', page)
+    assert '<datalist id="plan-names"><option value="Payments">' in page
+    assert 'name="plan" value' not in admin.client.get("/schedules/new").content.decode(), "nobody has chosen one"
     today = f"{timezone.now():%Y-%m-%d}"
     assert re.search(rf'name="starts_on"[^>]* value="{today}"|value="{today}"[^>]* name="starts_on"', page)
-    sent = {"plan": str(plan.pk), "often": "M1", "which": "1", "day": "SU", "starts_on": "2026-01-01"}
+    sent = {"plan": "payments", "often": "M1", "which": "1", "day": "SU", "starts_on": "2026-01-01"}
     sent |= {"time": "02:30", "time_zone": "UTC"}
     wrong = admin.client.post("/schedules/new", {**sent, "time_zone": "Mars/Base", "time": "", "starts_on": ""})
     told = wrong.content.decode()
+    unknown = admin.client.post("/schedules/new", {**sent, "plan": "Pay"}).content.decode()
+    assert "Drills of: There is no plan of this name." in unknown
     assert wrong.status_code == 422
     for fault in ("Time zone: Use a time zone such as", "At: This field is required.", "Not before: This field is"):
         assert fault in told

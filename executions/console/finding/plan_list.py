@@ -3,7 +3,6 @@
 import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from django.db.models import (
     Case,
@@ -27,12 +26,13 @@ from django.views.decorators.http import require_safe
 
 from audit.actor import Actor
 from audit.request_actor import actor_for
-from console.pages import HtmxHttpRequest, page_of, wants_fragment
+from console.pages import HtmxHttpRequest, list_behind, page_of, wants_fragment
 from console.sorting import Column, Sorting
 from console.tabs import Kind as TabKind
 from console.tabs import Tab, sheet_address, tabs
 from contract.rest.sheets import MOST, sheet
 from contract.rights import ANYTHING
+from executions.console.finding.plan_updates import ROW, Listed, answer, next_address, shown, with_tabs
 from executions.console.forms import RUNNING, PlanFilter
 from executions.measuring.proven import Achieved, achieved_of
 from executions.measuring.rta_rpa import Verdict as Figure
@@ -42,28 +42,23 @@ from executions.runs.allowed.actions import right_to_start
 from executions.states import ExecutionStatus, Kind, Verdict
 from plans.models import RecoveryPlan, RecoveryPlanQuerySet
 from plans.services import CHANGE
-from plans.views import PlanRow, plan_rows, with_drills
+from plans.views import plan_rows, with_drills
 
 WORST_FIRST = (Verdict.NOT_READY, Verdict.UNKNOWN, Verdict.READY_WITH_WARNINGS, Verdict.READY)
 STATES = (*(each.value for each in WORST_FIRST), RUNNING)  # of a plan, in the order of _verdict
 
 
-@dataclass(frozen=True)
-class Listed:
-    """A plan of the list, and what it achieved when it was last proven."""
-
-    row: PlanRow
-    achieved: Achieved | None
-
-
 @require_safe
 def plan_list(request: HtmxHttpRequest) -> HttpResponse:
     """All plans, searched by name, each with its readiness, its figures, its last run and the button that drills it."""
+    if request.htmx and ROW in request.GET:
+        return _updates(request)
     form = PlanFilter(request.GET)
     chosen = form.chosen()
     actor = actor_for(request)
     plans = RecoveryPlan.objects.seen_by(actor.sees).named(chosen.get("q", "")).labeled(form.wanted)
-    place = _verdict(engine_alive=is_alive())
+    alive = is_alive()
+    place = _verdict(engine_alive=alive)
     plans, state_tabs = _by_state(request, plans, place, chosen.get("readiness", ""))
     chooses = any(map(actor.at(ANYTHING).may, (right_to_start(Kind.DRILL)[0], CHANGE)))
     sorting = _sorting(request, place, chooses=chooses)
@@ -71,6 +66,7 @@ def plan_list(request: HtmxHttpRequest) -> HttpResponse:
     if request.GET.get("format") == "csv":
         return _sheet(plans, actor)
     page = page_of(plans, request)
+    rows = _listed(list(page), actor)
     context = {
         "form": form,
         "page": page,
@@ -78,11 +74,27 @@ def plan_list(request: HtmxHttpRequest) -> HttpResponse:
         "chooses": chooses,
         "tabs": state_tabs,
         "sheet": sheet_address(request),
-        "rows": _listed(list(page), actor),
+        "rows": rows,
+        "poll": next_address(rows, engine_alive=alive),
         "is_filtered": bool(chosen),
     }
     template = "plans/_plans.html" if wants_fragment(request) else "plans/plan_list.html"
     return render(request, template, context)
+
+
+def _updates(request: HtmxHttpRequest) -> HttpResponse:
+    """The rows of the list that lies open which have changed, and its tabs; 204 if none has."""
+    actor, marks, alive = actor_for(request), shown(request), is_alive()
+    plans = RecoveryPlan.objects.seen_by(actor.sees).select_related("readiness").prefetch_related("labels")
+    rows = {each.row.plan.pk: each for each in _listed(list(plans.filter(pk__in=list(marks))), actor)}
+    parts = answer(request, marks, [rows[each] for each in marks if each in rows], engine_alive=alive)
+    if not parts:
+        return HttpResponse(status=204)
+    of = list_behind(request, "plans") or request
+    form = PlanFilter(of.GET)
+    chosen = form.chosen()
+    named = RecoveryPlan.objects.seen_by(actor.sees).named(chosen.get("q", "")).labeled(form.wanted)
+    return with_tabs(parts, of, _by_state(of, named, _verdict(engine_alive=alive), chosen.get("readiness", ""))[1])
 
 
 def _by_state(

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import Case, IntegerField, OuterRef, Subquery, Value, When
 from django.db.models.functions import Lower
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -76,14 +76,17 @@ def server_list(request: HtmxHttpRequest) -> HttpResponse:
 
 
 def _sorting(request: HttpRequest) -> Sorting:
-    """How servers are replicated is told by the tabs."""
+    """By replication in the order of the tabs, the worst first where the head is followed."""
+    kinds = enumerate(of for _, _, of in COUNTED.values())
+    places = [When(SourceServerQuerySet.condition_of(of), then=Value(at)) for at, of in kinds]
+    replication = Case(*places, default=Value(len(COUNTED)), output_field=IntegerField())
     home = ServerAssignment.objects.filter(source_server_id=OuterRef("pk")).values("group__name_key")[:1]
     launched = ServerRun.objects.filter(source_server_id=OuterRef("pk"), launched_at__isnull=False)
     proof = launched.order_by("-launched_at").values("launched_at")[:1]
     columns = (
         Column("Server", "name", Lower("name")),
         Column("Region", "region", "region"),
-        Column("Replication"),
+        Column("Replication", "replication", replication, newest=True),
         Column("Lag", "lag", "lag_seconds", newest=True, kind="num"),
         Column("Group", "group", Subquery(home)),
         Column("Last successful launch", "launched", Subquery(proof)),

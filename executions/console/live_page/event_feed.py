@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db.models import QuerySet
 
 from audit.models import AuditEntry
+from console.templatetags.console import duration_text
+from contract.clock import utc
 from contract.plurals import counted
 from contract.storage.prepared import Asked
 from executions.models import Execution, JobEvent, ServerRun
@@ -74,6 +76,7 @@ VERBS = {
     "execution.abandon": "Gave up waiting for AWS",
     "execution.stalled": "AWS has told nothing of the run for three polls",
     "execution.heard_of": "AWS tells of the run again",
+    "execution.unattended": "No engine worked on the run for {unattended}",
     "execution.ended": "Run ended: {ending}",
     "execution.evidence": "Evidence pack created",
     "execution.signed_off": "Signed off, having looked at: {looked_at}",
@@ -159,6 +162,7 @@ BAD = {
     "execution.abandon",
     "execution.pause_expired",
     "execution.restored",
+    "execution.unattended",
 }
 
 
@@ -226,6 +230,14 @@ def told_in_journal(entry: AuditEntry) -> str:
     return journal_line(entry).text if entry.verb in VERBS else ""
 
 
+def _stretch(since: int | None, until: int | None) -> str:
+    """How long something lasted, and from when to when."""
+    if since is None or until is None:
+        return "a time"
+    begun, over = (utc(datetime.fromtimestamp(each, UTC)) for each in (since, until))
+    return f"{duration_text(timedelta(seconds=until - since))}, from {begun} to {over}"
+
+
 def _facts(entry: AuditEntry) -> dict[str, Any]:
     detail = entry.detail
     servers = detail.get("servers")  # a list of ids where some are left out, a count when a run is tried again
@@ -248,6 +260,7 @@ def _facts(entry: AuditEntry) -> dict[str, Any]:
         "servers": counted(len(servers) if isinstance(servers, list) else 0, "server"),
         "region": detail.get("region", "its region"),
         "attempt": f", attempt {attempt}" if attempt > 1 else "",
+        "unattended": _stretch(detail.get("since"), detail.get("until")),
         "ending": statuses.get(entry.outcome, entry.outcome),
         "instances": counted(len(detail.get("instances") or []), "instance"),
         "names": ", ".join(servers) if isinstance(servers, list) else "",

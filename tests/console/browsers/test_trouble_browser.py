@@ -207,7 +207,7 @@ def test_it_is_driven_by_the_keyboard(desk: Desk, ann: User) -> None:
     expect(page.get_by_role("dialog")).to_contain_text("Keyboard shortcuts")
     page.keyboard.press("Escape")
     page.keyboard.press("Control+k")
-    box = page.get_by_role("dialog").get_by_role("searchbox")
+    box = page.get_by_role("dialog").get_by_role("textbox")
     expect(box).to_be_focused()
     box.press_sequentially("orders")
     page.get_by_role("dialog").get_by_role("link", name="Orders", exact=True).click()

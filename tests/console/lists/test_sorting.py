@@ -178,5 +178,7 @@ def test_groups_and_servers_are_sorted(console: Client) -> None:
         ("group", ["db", "Web-1", "web-2", proven.hostname]),
         ("launched", ["db", "Web-1", "web-2", proven.hostname]),
         ("-launched", [proven.hostname, "db", "Web-1", "web-2"]),
+        ("replication", ["db", "Web-1", proven.hostname, "web-2"]),
+        ("-replication", ["web-2", "db", "Web-1", proven.hostname]),
     ):
         assert order(look(console, "servers", sort=sort), *names) == wanted, sort

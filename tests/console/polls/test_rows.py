@@ -20,7 +20,7 @@ pytestmark = pytest.mark.both
 
 def asked(html: str, view: str) -> str:
     """The address that a page, or an answer, asks next; empty if it asks no more."""
-    found = re.search(rf'hx-get="({view}\?[^"]+)"', html)
+    found = re.search(rf'hx-get="({view}\?(?!since)[^"]+)"', html)
     return found[1].replace("&amp;", "&") if found else ""
 
 
@@ -100,14 +100,25 @@ def test_nothing_new_of_many_runs_is_one_question(console: Client, django_assert
         assert poll(console, address).status_code == 200
 
 
-def test_the_history_is_filtered_by_a_plan_of_any_name(console: Client, django_assert_max_num_queries: Any) -> None:
-    plans = [world.plan(name, sizes=(1,)) for name in ('A<b> & "c"', "Payments")]
-    world.start(plans[0])
+def test_the_history_is_filtered_by_a_part_of_a_plans_name_also_of_one_that_is_gone(
+    console: Client, django_assert_max_num_queries: Any
+) -> None:
+    """Five hundred plans are no list to choose from; addresses name one by its id."""
+    odd, gone = world.plan('A<b> & "c"', sizes=(1,)), world.ended(ExecutionStatus.COMPLETED, "Payments of old")
+    run, other = world.start(odd), world.start(world.plan("Payments", sizes=(1,)))
+    Execution.objects.filter(pk=gone.pk).update(plan=None)
+
+    def found(plan: str) -> set[str]:
+        return set(re.findall(r'<tr id="row-([0-9a-f-]{36})"', look(console, "executions", plan=plan)))
+
     with django_assert_max_num_queries(12):
-        html = console.get("/executions", {"plan": str(plans[0].pk)}).content.decode()
-    assert f'<option value="{plans[0].pk}" selected>A&lt;b&gt; &amp; &quot;c&quot;</option>' in html
-    assert f'<option value="{plans[1].pk}">Payments</option>' in html
-    assert html.count(" selected>") - html.count('value="" selected>') == 1
+        html = console.get("/executions", {"plan": str(odd.pk)}).content.decode()
+    assert 'name="plan" value="A&lt;b&gt; &amp; &quot;c&quot;"' in html
+    assert "<option" not in html[: html.index("Type")]
+    assert found(str(odd.pk)) == found("<B>") == {str(run.pk)}
+    assert found("payments") == {str(other.pk)}, "the one of just this name"
+    assert found("AYMENT") == {str(other.pk), str(gone.pk)}
+    assert found(str(uuid.uuid4())) == {str(each.pk) for each in (run, other, gone)}
 
 
 def test_it_answers_what_no_page_of_ours_asks(console: Client) -> None:
@@ -134,6 +145,70 @@ def test_the_page_of_a_plan_says_when_its_run_is_over(console: Client) -> None:
     assert "Would a run work now?" in answer
     assert "being run now" not in answer
     assert f'href="{reverse("start-drill", args=[run.plan_id])}"' in answer
+
+
+# Runs that begin meanwhile
+
+
+def newer(html: str) -> str:
+    """The address by which a list asks for runs that began since."""
+    found = re.search(r'hx-get="(/executions/rows\?since=[^"]+)"', html)
+    assert found
+    return found[1].replace("&amp;", "&")
+
+
+def at(query: str = "") -> dict[str, str]:
+    return {**HX, "HX-Current-URL": f"http://testserver/executions{query}"}
+
+
+def test_an_open_list_is_sent_the_runs_that_others_start(console: Client) -> None:
+    world.paused("Payments")
+    address = newer(look(console, "executions"))
+    assert console.get(address, headers=at()).status_code == 204
+    first, second = world.paused("Orders"), world.ended(ExecutionStatus.FAILED, "Billing")
+    answer = console.get(address, headers=at()).content.decode()
+    rows = re.findall(r'<tr id="row-([\w-]+)">', answer)
+    assert rows == [str(second.pk), str(first.pk)], "the newest first, and nothing twice"
+    assert 'hx-swap-oob="afterbegin:#newcomers + .table-scroll tbody"' in answer
+    assert f"run={first.pk}." in asked(answer, "/executions/rows"), "the one under way is asked for from now on"
+    assert "All 3" in words(answer)
+    assert console.get(newer(answer), headers=at()).status_code == 204
+    filtered = console.get(address, headers=at("?status=FAILED")).content.decode()
+    assert re.findall(r'<tr id="row-([\w-]+)">', filtered) == [str(second.pk)]
+    assert 'id="row-' not in console.get(address, headers=at("?sort=plan")).content.decode(), (
+        "they have no place on top"
+    )
+    assert console.get(address, headers=at("?kind=RECOVERY")).status_code == 204
+
+
+def test_runs_that_stand_in_the_list_are_not_sent_again(console: Client) -> None:
+    for number in range(30):
+        world.ended(ExecutionStatus.COMPLETED, f"Run {number}", sizes=(1,))
+    address = newer(look(console, "executions"))
+    assert console.get(address, headers=at()).status_code == 204
+    run = world.paused("Payments")
+    answer = console.get(address, headers=at()).content.decode()
+    assert re.findall(r'<tr id="row-([\w-]+)">', answer) == [str(run.pk)]
+    assert console.get(newer(answer), headers=at()).status_code == 204
+
+
+def test_a_list_without_rows_is_read_anew_once_there_is_one(console: Client) -> None:
+    address = newer(look(console, "executions"))
+    world.paused("Payments")
+    assert console.get(address, headers=at())["HX-Refresh"] == "true"
+    for nonsense in ("x", "2026-13-01T00:00:00Z", "0001-01-01T00:00:00Z", "2026-01-01T00:00:00"):
+        assert console.get(f"/executions/rows?since={nonsense}", headers=at()).status_code == 286
+    assert console.get("/executions/rows?since=2026-01-01T00:00:00Z&told=x", headers=at()).status_code == 200
+
+
+def test_the_page_of_a_plan_learns_of_a_run_that_somebody_else_starts(console: Client) -> None:
+    plan = world.plan("Payments")
+    end(world.start(plan), ExecutionStatus.CANCELLED)
+    address = newer(look(console, "plan", plan.pk))
+    run = world.start(plan)
+    answer = console.get(address, headers=HX).content.decode()
+    assert f'<tr id="row-{run.pk}">' in answer
+    assert "“Payments” is already running" in words(answer)
 
 
 # Job logs

@@ -29,6 +29,7 @@ def weigh(plan: RecoveryPlan, verdict: Verdict, until: datetime = NOON + 365 * D
 @pytest.mark.both
 def test_an_hour_is_noted_once_and_what_is_not_believed_is_not_known(db: None) -> None:
     good, bad, old = world.plan("Good"), world.plan("Bad"), world.plan("Old")
+    RecoveryPlan.objects.update(created_at=NOON - DAY)
     weigh(good, Verdict.READY)
     weigh(bad, Verdict.NOT_READY)
     weigh(old, Verdict.READY, until=NOON - HOUR)
@@ -54,6 +55,17 @@ def test_an_hour_is_noted_once_and_what_is_not_believed_is_not_known(db: None) -
     assert ReadinessDay.objects.count() == 6
     assert note(NOON + 101 * DAY) == 3
     assert not ReadinessDay.objects.filter(day=TODAY).exists(), "what nobody is shown any more is gone"
+
+
+def test_a_plan_of_which_nothing_could_be_said_yet_spoils_no_day(db: None) -> None:
+    """An engine weighs a new plan before it has read the region: that hour says nothing of the plan."""
+    plan = world.plan("New")
+    RecoveryPlan.objects.update(created_at=NOON)
+    weigh(plan, Verdict.UNKNOWN)
+    assert note(NOON) == 0
+    weigh(plan, Verdict.READY_WITH_WARNINGS)
+    assert note(NOON + timedelta(minutes=2)) == 1
+    assert days_of_plan(plan.pk, TODAY)[TODAY] == (Verdict.READY_WITH_WARNINGS, 1, 0)
 
 
 def test_days_without_a_record_are_never_ready(admin: Api) -> None:

@@ -1,0 +1,71 @@
+"""Runs that begin while a list of runs lies open: it asks for those alone, and is sent their rows."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from operator import attrgetter
+from urllib.parse import urlencode
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from audit.request_actor import actor_for
+from console.pages import HtmxHttpRequest, list_behind
+from contract.rights import as_id
+from executions.console.finding.run_sheet import run_sorting
+from executions.console.forms import RunFilter
+from executions.models import Execution
+from executions.querysets import ExecutionQuerySet
+from plans.models import RecoveryPlan
+
+OVERLAP = timedelta(seconds=30)  # what began may have been committed after something that began later
+MOST = 20  # more than these at once are not put above a list, but lead to it anew
+
+
+def next_address(runs: Iterable[Execution], plan: RecoveryPlan | None = None, *, empty: bool = False) -> str:
+    """What a list that shows these runs asks next; `empty`: it has no rows, above which new ones could be put."""
+    now = timezone.now()
+    recent = sorted((each for each in runs if each.started_at > now - 2 * OVERLAP), key=attrgetter("started_at"))
+    told = [("told", str(each.pk)) for each in recent[-2 * MOST :]]  # more than an answer looks at
+    query = [("since", (now - OVERLAP).isoformat()), *told]
+    query += [("plan", str(plan.pk))] if plan else []
+    query += [("empty", "")] if empty else []
+    return f"{reverse('execution-rows')}?{urlencode(query)}"
+
+
+def since(request: HttpRequest) -> datetime | None:
+    """The time that an address of ours names; None for anything else."""
+    try:
+        found = parse_datetime(request.GET.get("since", ""))
+    except ValueError:
+        return None
+    return found if found and found.tzinfo and 1970 < found.year < 9000 else None
+
+
+def newcomers(
+    request: HtmxHttpRequest, begun: datetime, plan: RecoveryPlan | None
+) -> tuple[list[Execution], list[Execution]]:
+    """The runs that began since then and that the page lists, the newest first: all of them, and those that it does
+    not show yet."""
+    runs = _listed(request, plan)
+    found = list(runs.filter(started_at__gt=begun).newest_first()[: MOST + 1]) if runs is not None else []
+    told = {as_id(each) for each in request.GET.getlist("told")[: 2 * MOST]}
+    return found, [each for each in found if each.pk not in told]
+
+
+def _listed(request: HtmxHttpRequest, plan: RecoveryPlan | None) -> ExecutionQuerySet | None:
+    seen = Execution.objects.seen_by(actor_for(request).sees).defer("plan_copy", "phase_times")
+    if plan:
+        return seen.shown().filter(plan=plan)
+    history = list_behind(request, "executions")
+    if history is None:
+        return None
+    form = RunFilter(history)
+    return form.of_status(form.narrowed(seen))
+
+
+def puts_on_top(request: HtmxHttpRequest, plan: RecoveryPlan | None) -> bool:
+    """Whether what is new stands at the head of the list."""
+    history = list_behind(request, "executions")
+    return plan is not None or (history is not None and run_sorting(history).is_default)
