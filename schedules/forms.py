@@ -50,7 +50,8 @@ class ScheduleForm(forms.Form):
 
     def __init__(self, data: Any, known: Schedule | None, sees: Reach, plan: str = "") -> None:
         self.plans = RecoveryPlan.objects.seen_by(sees).order_by("name_key")
-        first = self.plans.filter(pk=as_id(plan)).first()
+        key = as_id(plan)
+        first = self.plans.filter(pk=key).first() if key else None
         super().__init__(data, initial=_initial(known, first.name if first else ""), label_suffix="")
         self.fields["plan"].disabled = known is not None
 
