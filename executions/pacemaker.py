@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
+from contract.storage.prepared import Asked, PreparedUpdate
 from executions.models import Installation, Pacemaker
 
 TURN = timedelta(seconds=5)
@@ -19,11 +20,18 @@ SILENT_AFTER = timedelta(seconds=30)
 def take(holder: uuid.UUID, now: datetime) -> bool:
     """Become the one that beats, or go on, unless another's turn still lasts. No turn lasts longer than TURN: one that
     seems to was given by a clock that was wrong."""
-    mine_or_free = Q(holder=holder) | Q(until=None) | Q(until__lt=now) | Q(until__gt=now + 2 * TURN)
     turn = {"holder": holder, "until": now + TURN, "beat_at": now}
-    if Pacemaker.objects.filter(mine_or_free, pk=1).update(**turn):
+    if _TAKE.run(**turn, now=now, too_far=now + 2 * TURN):
         return True
     return not Pacemaker.objects.exists() and Pacemaker.objects.get_or_create(pk=1, defaults=turn)[1]
+
+
+def _mine_or_free() -> QuerySet[Pacemaker]:
+    over = Q(until__lt=Asked(Pacemaker, "until", "now")) | Q(until__gt=Asked(Pacemaker, "until", "too_far"))
+    return Pacemaker.objects.filter(Q(holder=Asked(Pacemaker, "holder")) | Q(until=None) | over, pk=1)
+
+
+_TAKE = PreparedUpdate(_mine_or_free, "holder", "until", "beat_at")
 
 
 def hand_over(holder: uuid.UUID) -> None:

@@ -1,4 +1,4 @@
-"""Questions that are written as SQL once, and asked again and again with other values.
+"""Questions, and changes, that are written as SQL once, and sent again and again with other values.
 
 Of what a short statement costs, Django takes most to write it. What a poll asks every three seconds for everybody is
 therefore written once in a process, and only its values are put in anew.
@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from django.db import connection
 from django.db.models import Field, Model, QuerySet, Value
+from django.db.models.sql import UpdateQuery
 
 M = TypeVar("M", bound=Model)
 Row = tuple[Any, ...]
@@ -17,8 +18,9 @@ Row = tuple[Any, ...]
 class Asked(Value):
     """The place of a value that is given each time, by the name of a field that takes such values."""
 
-    def __init__(self, model: type[Model], name: str) -> None:
-        self.name = name
+    def __init__(self, model: type[Model], name: str, called: str = "") -> None:
+        """`called` is what the value is called where another value of the same field is given, too."""
+        self.name = called or name
         self.like: Field[Any, Any] = cast("Field[Any, Any]", model._meta.get_field(name))
         super().__init__(name, self.like)
 
@@ -43,12 +45,8 @@ class _Statement:
 
     def rows(self, values: Mapping[str, Any]) -> list[Row]:
         """As the database gives them."""
-        sent = [
-            each.like.get_db_prep_value(values[each.name], connection) if isinstance(each, Asked) else each
-            for each in self._values
-        ]
         with connection.cursor() as cursor:
-            cursor.execute(self.sql, sent)
+            cursor.execute(self.sql, _sent(self._values, values))
             found: list[Row] = cursor.fetchall()
             return found
 
@@ -65,6 +63,35 @@ class _Statement:
         for name, at in self._annotated.items():
             setattr(made, name, row[at])
         return made
+
+
+def _sent(places: Iterable[Any], values: Mapping[str, Any]) -> list[Any]:
+    """What is put in the places of a statement."""
+    return [
+        each.like.get_db_prep_value(values[each.name], connection) if isinstance(each, Asked) else each
+        for each in places
+    ]
+
+
+class PreparedUpdate(Generic[M]):
+    """A change that is written as SQL once: the rows that `make` finds are given values for these columns."""
+
+    def __init__(self, make: "Callable[[], QuerySet[M, Any]]", *columns: str) -> None:
+        self._make = make
+        self._columns = columns
+        self._statements: dict[str, tuple[str, Iterable[Any]]] = {}
+
+    def run(self, **values: Any) -> int:
+        """How many rows were changed."""
+        if connection.vendor not in self._statements:
+            found = self._make()
+            changed: Any = found.query.chain(UpdateQuery)
+            changed.add_update_values({name: Asked(found.model, name) for name in self._columns})
+            self._statements[connection.vendor] = changed.get_compiler(connection=connection).as_sql()
+        sql, places = self._statements[connection.vendor]
+        with connection.cursor() as cursor:
+            cursor.execute(sql, _sent(places, values))
+            return int(cursor.rowcount)
 
 
 class Prepared(Generic[M]):

@@ -83,11 +83,11 @@ def assess(facts: PlanFacts, now: datetime, believed_for: timedelta) -> Readines
     ]
     reasons = sorted(found, key=lambda each: RANKS.index(each.weight), reverse=True)
     verdict = reasons[0].weight if reasons else Verdict.READY
-    expires_at = _expiry(facts.regions.values(), believed_for)
+    expires_at = expiry(facts.regions.values(), believed_for)
     return Readiness(verdict, reasons, now, expires_at, facts.last_drill, changes, of_launch)
 
 
-def _expiry(regions: Iterable[RegionFacts], believed_for: timedelta) -> datetime | None:
+def expiry(regions: Iterable[RegionFacts], believed_for: timedelta) -> datetime | None:
     """None when something was never read: then nothing can expire."""
     moments = [each for region in regions for each in (region.as_of, region.jobs_as_of)]
     known = [each for each in moments if each is not None]

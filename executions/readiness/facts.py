@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Subquery
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
 from accounts.registry import name_of, way_of
 from drs.errors import OTHER_ACCOUNT
@@ -93,22 +93,27 @@ def known_of(places: Iterable[Place], regions: Mapping[Place, RegionFacts]) -> d
 
 # Server, key of its wave, region, account, the plan whose run holds it, that plan's name, its own plan
 Member = tuple[str, int, str, str, Key | None, str | None, Key]
+MEMBER = (
+    "assignment__source_server_id",
+    "wave_id",
+    "assignment__group__region",
+    "assignment__group__account_id",
+    "assignment__hold__execution__plan_id",
+    "assignment__hold__execution__plan_name",
+    "plan_id",
+)
+SERVER = (
+    "pk", "name", "region", "gone_at", "replication_state", "lag_seconds", "seen_at", "latest_snapshot_at",
+    "launch_template_id", "details_as_of", "recovery_instance_id", "replication_error", "staging_status",
+    "staging_error", "replication_direction", "starts_stopped", "has_actions",
+    "launch_digest", "cpu_cores", "agent_silent_since", "instance_type",
+    "account_id",
+)  # fmt: skip
 
 
 def _members(plan_ids: Collection[Key]) -> list[Member]:
     """Every server of these plans, in order, with the run that holds it."""
-    rows = WaveServer.objects.filter(plan__in=plan_ids).order_by("wave", "position")
-    return list(
-        rows.values_list(
-            "assignment__source_server_id",
-            "wave_id",
-            "assignment__group__region",
-            "assignment__group__account_id",
-            "assignment__hold__execution__plan_id",
-            "assignment__hold__execution__plan_name",
-            "plan_id",
-        )
-    )
+    return list(WaveServer.objects.filter(plan__in=plan_ids).order_by("wave", "position").values_list(*MEMBER))
 
 
 def _waves(
@@ -145,16 +150,9 @@ def _placed(member: Member, known: ServerFacts | None, way: str) -> ServerFacts:
 
 def servers_of(ids: Collection[str]) -> dict[str, ServerFacts]:
     """These servers as the inventory has them."""
-    columns = (
-        "pk", "name", "region", "gone_at", "replication_state", "lag_seconds", "seen_at", "latest_snapshot_at",
-        "launch_template_id", "details_as_of", "recovery_instance_id", "replication_error", "staging_status",
-        "staging_error", "replication_direction", "starts_stopped", "has_actions",
-        "launch_digest", "cpu_cores", "agent_silent_since", "instance_type",
-        "account_id",
-    )  # fmt: skip
-    rows = list(SourceServer.objects.filter(pk__in=set(ids)).order_by().values_list(*columns))
+    rows = list(SourceServer.objects.filter(pk__in=set(ids)).order_by().values_list(*SERVER))
     settings_by = _settings({row[17] for row in rows})
-    kinds, ended = _instances({row[0]: (row[10], row[6]) for row in rows if row[10]})
+    kinds, ended = instances_of({row[0]: (row[10], row[6]) for row in rows if row[10]})
     up = {row[0] for row in rows if row[10]} - ended
     ways = {account: way_of(account) for account in {row[21] for row in rows}}
     return {
@@ -193,28 +191,34 @@ def _settings(digests: Collection[str]) -> dict[str, Settings]:
 
 
 def _launched_with(drills: Mapping[Key, Drill]) -> dict[Key, dict[str, Settings]]:
-    """What the servers of these drills were launched with, as far as it was read; of one that was tried again, what its
-    earlier attempts launched, too."""
-    plans = {drill.first_attempt_id or drill.execution_id: plan for plan, drill in drills.items()}
+    """What the servers of these drills were launched with, as far as it was read."""
+    rows = launches_of({plan: (drill.execution_id, drill.first_attempt_id) for plan, drill in drills.items()})
+    settings_by = _settings({digest for *_, digest in rows})
+    found: dict[Key, dict[str, Settings]] = defaultdict(dict)
+    for plan, server, digest in rows:
+        if digest in settings_by:
+            found[plan][server] = settings_by[digest]
+    return found
+
+
+def launches_of(drills: Mapping[Key, tuple[Key, Key | None]]) -> list[tuple[Key, str, str]]:
+    """Plan, server and digest of what it was launched with, of the last drill of each of these plans; of one that was
+    tried again, what its earlier attempts launched, too."""
+    plans = {first or drill: plan for plan, (drill, first) in drills.items()}
     if not plans:
-        return {}
+        return []
     firsts = {first: first for first in plans}
-    if any(drill.first_attempt_id for drill in drills.values()):
+    if any(first for _, first in drills.values()):
         attempts = Execution.objects.filter(first_attempt_id__in=plans)
         firsts |= {pk: first for pk, first in attempts.values_list("pk", "first_attempt_id") if first}
     came_up = ServerRun.objects.filter(
         wave__execution__in=firsts, launch_status__in=[LaunchStatus.LAUNCHED, LaunchStatus.TERMINATED]
     ).exclude(launch_digest="")
-    rows = list(came_up.order_by("pk").values_list("wave__execution_id", "source_server_id", "launch_digest"))
-    settings_by = _settings({digest for *_, digest in rows})
-    found: dict[Key, dict[str, Settings]] = defaultdict(dict)
-    for run, server, digest in rows:
-        if digest in settings_by:
-            found[plans[firsts[run]]][server] = settings_by[digest]
-    return found
+    rows = came_up.order_by("pk").values_list("wave__execution_id", "source_server_id", "launch_digest")
+    return [(plans[firsts[run]], server, digest) for run, server, digest in rows]
 
 
-def _instances(listed: Mapping[str, tuple[str, datetime]]) -> tuple[dict[str, Kind | None], set[str]]:
+def instances_of(listed: Mapping[str, tuple[str, datetime]]) -> tuple[dict[str, Kind | None], set[str]]:
     """Which of these servers' instances a run of ours launched, and for what, and the servers whose instance is known
     to have ended since DRS listed it: the inventory is read once a minute, and what it reads later is believed again.
     `listed` has the instance of each server and when that was seen. Found through the servers' index.
@@ -272,17 +276,20 @@ def _region(row: RegionInventory, ours: Collection[str]) -> RegionFacts:
 
 
 def _drills(plan_ids: Collection[Key]) -> dict[Key, Drill]:
+    return {
+        plan: Drill(pk, ended_at, copy, first)
+        for pk, plan, ended_at, copy, first in last_drills(plan_ids).values_list(
+            "pk", "plan_id", "ended_at", "plan_copy", "first_attempt_id"
+        )
+        if ended_at is not None
+    }
+
+
+def last_drills(plan_ids: Collection[Key]) -> QuerySet[Execution]:
     """The last completed drill of each plan, found through the plan's index."""
     completed = Execution.objects.filter(
         plan=OuterRef("pk"), kind=Kind.DRILL, status=ExecutionStatus.COMPLETED, dry_run=False
     )
     newest = completed.newest_first().values("pk")[:1]
     last = RecoveryPlan.objects.filter(pk__in=plan_ids).order_by().values_list(Subquery(newest), flat=True)
-    runs = Execution.objects.filter(pk__in=[pk for pk in last if pk], ended_at__isnull=False)
-    return {
-        plan: Drill(pk, ended_at, copy, first)
-        for pk, plan, ended_at, copy, first in runs.values_list(
-            "pk", "plan_id", "ended_at", "plan_copy", "first_attempt_id"
-        )
-        if ended_at is not None
-    }
+    return Execution.objects.filter(pk__in=[pk for pk in last if pk], ended_at__isnull=False)

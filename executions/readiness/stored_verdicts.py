@@ -5,7 +5,7 @@ as the run ends or the engine dies.
 """
 
 import uuid
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -16,12 +16,14 @@ from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from audit.actor import ENGINE
 from audit.journal import record
 from audit.models import AuditEntry
+from contract.chunks import chunks
 from contract.rights import EVERYWHERE, Reach
 from contract.storage.prepared import Asked, Prepared
 from executions.codes.readiness import Against
 from executions.models import Execution, PlanReadiness
 from executions.readiness.assessment import assess
 from executions.readiness.facts import believed_for, facts_of
+from executions.readiness.grounds import Grounds, grounds
 from executions.readiness.terms import Readiness, Reason
 from executions.states import Verdict
 from plans.models import RecoveryPlan, WaveServer
@@ -33,15 +35,51 @@ SETTLING = timedelta(seconds=10)  # a start or an end may be committed so long a
 _MOST = PLANS_A_ROUND  # that any round takes
 KEPT_REASONS = 5
 
+Due = tuple[uuid.UUID, int, datetime | None]
+
 
 def refresh(now: datetime) -> int:
-    """Weigh the plans that were never weighed, were changed or run since, or not lately; answers how many."""
+    """Weigh the plans that were never weighed, were changed or run since, or not lately; answers how many. What a
+    verdict rests on is looked at each time; while it is as it was, the verdict is kept without being weighed."""
     run_since = _run_since(now)
     old = now - WEIGHED_EVERY
     due = list(_due(run_since, old)) if run_since else _DUE.rows(checked_at=old)
-    plans: dict[uuid.UUID, int] = dict(due[:PLANS_A_ROUND])
-    if not plans:
+    if not due:
         return 0
+    found: Mapping[uuid.UUID, Grounds] = {}
+    if any(checked_at is None or checked_at < old for *_, checked_at in due):
+        found = grounds(now, believed_for())  # before all else is read: what changes meanwhile is seen the next time
+    renewed = _renew(found, now)
+    plans = dict([(pk, version) for pk, version, _ in due if pk not in renewed][:PLANS_A_ROUND])
+    return _weigh(plans, found, now) if plans else 0
+
+
+_weighed_on: dict[uuid.UUID, tuple[Grounds, datetime]] = {}  # by this process, and when: a row that says so is its own
+
+
+def _renew(found: Mapping[uuid.UUID, Grounds], now: datetime) -> set[uuid.UUID]:
+    """Keep the verdicts that this process has weighed on these very grounds, and that no other has weighed since."""
+    same: dict[tuple[datetime, datetime | None], list[uuid.UUID]] = defaultdict(list)
+    for plan, each in found.items():
+        known, checked_at = _weighed_on.get(plan, (None, now))
+        if known is not None and known.told == each.told:
+            same[checked_at, each.expires_at].append(plan)
+    for plan in _weighed_on.keys() - found.keys() if found else ():  # deleted
+        del _weighed_on[plan]
+    renewed = set[uuid.UUID]()
+    for (checked_at, expires_at), plans in same.items():
+        for some in chunks(plans):
+            rows = PlanReadiness.objects.filter(plan__in=some, checked_at=checked_at)
+            if rows.update(checked_at=now, expires_at=expires_at) == len(some):
+                renewed.update(some)
+                _weighed_on.update((plan, (found[plan], now)) for plan in some)
+            else:  # which of them are another's is not known
+                for plan in some:
+                    del _weighed_on[plan]
+    return renewed
+
+
+def _weigh(plans: Mapping[uuid.UUID, int], on: Mapping[uuid.UUID, Grounds], now: datetime) -> int:
     weighed = _weighed(plans, now)
     rows = [
         PlanReadiness(
@@ -66,15 +104,19 @@ def refresh(now: datetime) -> int:
             )
     except IntegrityError:  # one of the plans was deleted meanwhile; the next round goes without it
         return 0
+    for plan in weighed:
+        _weighed_on.pop(plan, None)
+        if plan in on:
+            _weighed_on[plan] = on[plan], now
     return len(rows)
 
 
-def _due(run_since: Q, old: datetime | Asked) -> QuerySet[RecoveryPlan, tuple[uuid.UUID, int]]:
+def _due(run_since: Q, old: datetime | Asked) -> QuerySet[RecoveryPlan, Due]:
     stale = Q(readiness=None) | Q(readiness__checked_at__lt=old)
     changed = ~Q(readiness__plan_version=F("version"))
     due = RecoveryPlan.objects.filter(stale | changed | run_since | _learned_since())
     oldest = due.order_by(F("readiness__checked_at").asc(nulls_first=True), "pk")
-    return oldest.values_list("pk", "version")[:_MOST]
+    return oldest.values_list("pk", "version", "readiness__checked_at")[:_MOST]
 
 
 _DUE = Prepared(lambda: _due(Q(), Asked(PlanReadiness, "checked_at")))  # while nothing starts or ends

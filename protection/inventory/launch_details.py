@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
+from accounts.registry import way_of
 from audit.safe_text import storable
-from contract.storage.prepared import Asked, Prepared
+from contract.storage.prepared import Asked, Prepared, PreparedUpdate
 from drs.client import Drs
 from drs.errors import DrsError, Trouble
 from drs.shapes import JOB_COMPLETED, Job, LaunchSettings
@@ -86,24 +87,44 @@ def keep_detail(detail: Detail, now: datetime) -> str:
     told: Settings = {}
     if launch is not None:
         told = storable(settings_of(launch, detail.template, template_gone=detail.template_gone))
-    columns: dict[str, object] = {"template_as_of": now} if known else {}
-    SourceServer.objects.filter(pk=detail.source_server_id).update(
-        latest_snapshot_at=detail.latest_snapshot_at,
-        launch_template_id=launch.template_id if launch else "",
-        launch_digest=_kept(told if known else _with_known_template(detail.source_server_id, told)),
-        starts_stopped=not launch.starts if launch else None,
-        has_actions=launch.has_actions if launch else None,
-        details_as_of=now,
-        **columns,
-    )
-    return _kept(told)
+    digest = _kept(told)
+    columns = {
+        "latest_snapshot_at": detail.latest_snapshot_at,
+        "launch_template_id": launch.template_id if launch else "",
+        "launch_digest": digest if known else _kept(_with_known_template(detail.source_server_id, told)),
+        "starts_stopped": not launch.starts if launch else None,
+        "has_actions": launch.has_actions if launch else None,
+        "details_as_of": now,
+    }
+    if known:
+        _KEEP_TOLD.run(**columns, template_as_of=now, source_server_id=detail.source_server_id)
+    else:
+        _KEEP.run(**columns, source_server_id=detail.source_server_id)
+    return digest
+
+
+def _this_server() -> QuerySet[SourceServer]:
+    return SourceServer.objects.filter(pk=Asked(SourceServer, "source_server_id"))
+
+
+_COLUMNS = (
+    "latest_snapshot_at",
+    "launch_template_id",
+    "launch_digest",
+    "starts_stopped",
+    "has_actions",
+    "details_as_of",
+)
+_KEEP, _KEEP_TOLD = (PreparedUpdate(_this_server, *_COLUMNS, *more) for more in ((), ("template_as_of",)))
+_KNOWN = Prepared(lambda: Kept.objects.filter(pk=Asked(Kept, "digest")).values_list("pk"))
 
 
 def _kept(told: Settings) -> str:
     if not told:
         return ""
     digest = digest_of(told)
-    Kept.objects.get_or_create(digest=digest, defaults={"settings": told})
+    if not _KNOWN.rows(digest=digest):
+        Kept.objects.get_or_create(digest=digest, defaults={"settings": told})
     return digest
 
 
@@ -122,7 +143,15 @@ def lacks_templates(region: str, account: str) -> bool:
 def note_templates(region: str, account: str, error: DrsError | None) -> None:
     """Remember why launch templates of a region cannot be read, or that they can."""
     told = storable(f"{error.code}: {error.message}") if error else ""
-    RegionInventory.objects.of(account, region).exclude(templates_error=told).update(templates_error=told)
+    _NOTE.run(templates_error=told, region=region, way=way_of(account))
+
+
+_NOTE = PreparedUpdate(
+    lambda: RegionInventory.objects.filter(
+        region=Asked(RegionInventory, "region"), way=Asked(RegionInventory, "way")
+    ).exclude(templates_error=Asked(RegionInventory, "templates_error")),
+    "templates_error",
+)
 
 
 def keep_jobs(region: str, account: str, jobs: Sequence[Job], now: datetime) -> None:

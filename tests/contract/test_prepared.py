@@ -9,7 +9,7 @@ from django.db.models import Count
 from django.utils import timezone
 
 from bench.compare import live_run
-from contract.storage.prepared import Asked, Prepared, attach
+from contract.storage.prepared import Asked, Prepared, PreparedUpdate, attach
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.states import WaveStatus
 from identity.models import ScopedRole, people
@@ -69,3 +69,14 @@ def test_what_is_attached_is_not_asked_for_again_and_narrowed_it_is_asked_for_it
         assert [job.wave for job in waves[0].jobs.all()] == [waves[0]]
     assert {each.execution_id for each in run.waves.filter(status=WaveStatus.LAUNCHING)} == {run.pk}
     assert run.waves.exclude(name="").count() == 2
+
+
+def test_a_change_that_is_written_once_is_made_to_the_rows_that_are_meant_with_the_values_that_are_given() -> None:
+    ann, bob = User.objects.create_user("ann", email="a"), User.objects.create_user("bob", email="b")
+    found = User.objects.filter(pk=Asked(User, "id")).exclude(email=Asked(User, "email", "known"))
+    rename = PreparedUpdate(lambda: found, "email", "last_login")
+    now = timezone.now()
+    assert rename.run(id=ann.pk, known="other", email="new", last_login=now) == 1
+    assert rename.run(id=bob.pk, known="b", email="new", last_login=now) == 0
+    assert rename.run(id=bob.pk, known="other", email="", last_login=None) == 1
+    assert list(User.objects.order_by("pk").values_list("email", "last_login")) == [("new", now), ("", None)]
