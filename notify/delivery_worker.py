@@ -30,6 +30,7 @@ from notify.channels.signing import UnreadableSecret, unseal
 from notify.folding import STATES, Bundle, Waiting, fold, naming
 from notify.models import Delivery, Notice, Subscription
 from notify.states import Channel, DeliveryStatus
+from notify.stream.in_order import keep_order
 
 log = logging.getLogger(__name__)
 
@@ -182,6 +183,7 @@ class DeliveryWorker:
 
     def _next(self, subscription: Subscription, now: datetime) -> list[Bundle]:
         """What is sent next: the oldest first; when more waits than one batch takes, folded (`notify.folding`)."""
+        keep_order(subscription, now)
         due = Delivery.objects.filter(subscription=subscription, next_try_at__lte=now)
         oldest_first = due.order_by("next_try_at", "created_at", "pk")
         queue = _waiting(oldest_first[: BATCH + 1])

@@ -14,7 +14,7 @@ from contract.clock import db_clock
 from executions.models import PlanReadiness
 from executions.readiness import stored_verdicts
 from notify.delivery_worker import DeliveryWorker
-from notify.models import Delivery, StreamMark
+from notify.models import Delivery, StreamMark, Subscription
 from notify.states import Event
 from notify.stream import telling
 from tests.audit import event_schema
@@ -88,6 +88,53 @@ def test_each_event_is_told_once_and_none_of_before(subscribe: Subscribe) -> Non
     StreamMark.objects.update(number=mark.number + 5)  # another engine has told of more meanwhile
     assert tell() == 0
     assert Delivery.objects.count() == known + 2
+
+
+@pytest.mark.both
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("dies", [False, True], ids=["receiver fails", "engine dies"])
+def test_the_events_of_a_run_come_in_their_order_whatever_failed(
+    receiver: Receiver, subscribe: Subscribe, worker: DeliveryWorker, dies: bool
+) -> None:
+    """What waits to be tried again, and what happens meanwhile, comes after it; other runs wait for nothing."""
+    happen("gate.reminded", wave=1)
+    tell()
+    subscribe(receiver.url, events=STREAM)
+    tell()
+    one, two = uuid.uuid4(), uuid.uuid4()
+
+    def tell_of(run: uuid.UUID, *verbs: str) -> None:
+        for verb in verbs:
+            record(SYSTEM, verb, subject_kind="execution", subject_id=run, subject_name="ERP")
+        assert tell() == len(verbs)
+
+    def look(seconds: int) -> None:
+        worker.clock = lambda: db_clock() + timedelta(seconds=seconds)
+        for _ in range(4):
+            worker.once()
+            worker.drain()
+
+    def came() -> list[str]:
+        return [each.json["type"] for each in receiver.requests if each.json["subject"]["id"] == str(one)]
+
+    tell_of(one, "execution.start", "wave.started", "wave.completed")
+    if dies:  # it had begun with them, and nothing is known of them for a minute
+        subscription, now = Subscription.objects.get(), worker.clock()
+        held = worker._claim(subscription, worker._next(subscription, now), now)
+        assert len(held.bundles) == 1 + 3  # the first is that somebody subscribed
+    else:
+        receiver.answer = lambda request: 500 if "execution.start" in request.body.decode() else 204
+        look(0)
+    tell_of(one, "execution.ended")
+    tell_of(two, "execution.start")
+    if not dies:
+        receiver.answer = lambda request: 500 if str(one) in request.body.decode() else 204
+        look(5)
+        assert [each.json["subject"]["id"] for each in receiver.requests][-1] == str(two)
+        assert set(came()) == {"execution.start"}
+        receiver.answer, receiver.requests = (lambda request: 204), []
+    look(70)
+    assert came() == ["execution.start", "wave.started", "wave.completed", "execution.ended"]
 
 
 @pytest.mark.both
