@@ -31,6 +31,7 @@ from protection.models import RegionInventory, SourceServer
 
 PLANS_A_ROUND = 50
 WEIGHED_EVERY = timedelta(minutes=2)
+KEPT_FOR = timedelta(minutes=15)  # then a verdict is weighed even on the same grounds: they might leave something out
 SETTLING = timedelta(seconds=10)  # a start or an end may be committed so long after its own time
 _MOST = PLANS_A_ROUND  # that any round takes
 KEPT_REASONS = 5
@@ -54,15 +55,16 @@ def refresh(now: datetime) -> int:
     return _weigh(plans, found, now) if plans else 0
 
 
-_weighed_on: dict[uuid.UUID, tuple[Grounds, datetime]] = {}  # by this process, and when: a row that says so is its own
+# By this process, when it was weighed, and when its row was last written: a row that says so is its own.
+_weighed_on: dict[uuid.UUID, tuple[Grounds, datetime, datetime]] = {}
 
 
 def _renew(found: Mapping[uuid.UUID, Grounds], now: datetime) -> set[uuid.UUID]:
     """Keep the verdicts that this process has weighed on these very grounds, and that no other has weighed since."""
     same: dict[tuple[datetime, datetime | None], list[uuid.UUID]] = defaultdict(list)
     for plan, each in found.items():
-        known, checked_at = _weighed_on.get(plan, (None, now))
-        if known is not None and known.told == each.told:
+        known, weighed_at, checked_at = _weighed_on.get(plan, (None, now, now))
+        if known is not None and known.told == each.told and now - weighed_at < KEPT_FOR:
             same[checked_at, each.expires_at].append(plan)
     for plan in _weighed_on.keys() - found.keys() if found else ():  # deleted
         del _weighed_on[plan]
@@ -72,7 +74,7 @@ def _renew(found: Mapping[uuid.UUID, Grounds], now: datetime) -> set[uuid.UUID]:
             rows = PlanReadiness.objects.filter(plan__in=some, checked_at=checked_at)
             if rows.update(checked_at=now, expires_at=expires_at) == len(some):
                 renewed.update(some)
-                _weighed_on.update((plan, (found[plan], now)) for plan in some)
+                _weighed_on.update((plan, (found[plan], _weighed_on[plan][1], now)) for plan in some)
             else:  # which of them are another's is not known
                 for plan in some:
                     del _weighed_on[plan]
@@ -107,7 +109,7 @@ def _weigh(plans: Mapping[uuid.UUID, int], on: Mapping[uuid.UUID, Grounds], now:
     for plan in weighed:
         _weighed_on.pop(plan, None)
         if plan in on:
-            _weighed_on[plan] = on[plan], now
+            _weighed_on[plan] = on[plan], now, now
     return len(rows)
 
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from django.contrib.auth.models import User
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Dialog, Page, Route, expect
 
 from executions.states import ExecutionStatus
 from tests.console import world
@@ -111,7 +111,12 @@ def test_who_stays_for_unsaved_work_is_asked_once(phone: Page, desk: Desk) -> No
     phone.goto("/recovery-plans/new")
     phone.get_by_label("Name", exact=True).click()
     phone.keyboard.type("Payments")
-    phone.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    phone.on("dialog", stay)
     phone.context.clear_cookies()
     phone.clock.fast_forward("46:00")
     for _ in range(6):

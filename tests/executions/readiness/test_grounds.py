@@ -141,7 +141,10 @@ def turn(now: datetime) -> None:
 
 @pytest.mark.both
 @pytest.mark.parametrize("number", range(2))
-def test_whatever_changes_and_whenever_what_is_kept_is_what_would_be_weighed(weighings: list[int], number: int) -> None:
+def test_whatever_changes_and_whenever_what_is_kept_is_what_would_be_weighed(
+    weighings: list[int], number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_verdicts, "KEPT_FOR", timedelta(days=9_999))
     rng, now = random.Random(number), db_clock()
     for _ in range(STEPS):
         turn(now)
@@ -168,6 +171,12 @@ def test_a_round_without_news_weighs_nothing_and_what_is_read_anew_is_believed_l
         assert weighings == [len(kept())]  # by `said` alone
         assert {expires_at for *_, expires_at in kept().values()} == {now + timedelta(minutes=5)}
     assert before == 2 * len(kept())
+    now += stored_verdicts.KEPT_FOR
+    RegionInventory.objects.update(as_of=now, jobs_as_of=now)
+    SourceServer.objects.update(seen_at=now)
+    weighings.clear()
+    turn(now)
+    assert sum(weighings) == 2 * len(kept()), "on the same grounds, but not for ever"
 
 
 def test_what_another_engine_has_weighed_meanwhile_is_not_kept_for_ones_own(weighings: list[int]) -> None:
