@@ -129,7 +129,7 @@ def test_a_launch_of_the_last_second_is_not_given_up_before_it_must_have_landed(
 
 
 def test_a_region_that_was_never_set_up_has_launched_nothing(stage: Stage, tmp_path: Path) -> None:
-    run = restored(stage, tmp_path / "copy", sent=1)
+    run = restored(stage, tmp_path / "copy")
     stage.simulator.scenario("uninitialized", operation="DescribeJobs", region=FIRST)
     stage.simulator.scenario("uninitialized", operation="DescribeJobs", region=SECOND)
     stage.look()

@@ -1,5 +1,6 @@
 """What DRS launched outside of this product's runs may be production, too: no start ends it unless it is agreed to."""
 
+import re
 from typing import Any
 
 import pytest
@@ -272,4 +273,5 @@ def test_the_console_says_what_was_not_looked_at(stage: Stage) -> None:
     begun = client.post(f"/recovery-plans/{plan.pk}/start-recovery", {"confirm": plan.name}, follow=True)
     told = begun.content.decode()
     assert "AWS did not list the recovery instances in us-east-1" in told
-    assert "Nothing was changed" not in told, "a recovery was started"
+    shown = re.sub(r"(?s)<template.*?</template>", "", told)  # those are shown where no answer comes
+    assert "Nothing was changed" not in shown, "a recovery was started"
