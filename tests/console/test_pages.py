@@ -114,7 +114,7 @@ def test_it_asks_as_many_questions_for_a_big_run_as_for_a_small_one(
     look(console, "settings")
     with django_assert_max_num_queries(28):
         look(console, "execution", run.pk)
-    with django_assert_max_num_queries(34):
+    with django_assert_max_num_queries(36):
         look(console, "plan", run.plan_id)
 
 
