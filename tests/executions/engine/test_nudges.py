@@ -174,11 +174,13 @@ def test_stale_forecasts_are_made_anew_a_few_at_a_time(stage: Stage) -> None:
     old = unix(db_clock()) - 300
     stale = {"at": old, "revision": 1, "launches": 9, "runs": 3, "remaining": 9, "earliest": 8, "latest": 10,
              "gates": 0, "critical": []}  # fmt: skip
+    stage.look()  # what else is due now and then
     polled_runs(20, stale)
     few = cost_of(stage)
     Execution.objects.all().delete()
+    stage.look()
     polled_runs(60, stale)
-    assert cost_of(stage) == few
+    assert cost_of(stage) <= few
     made_anew = [each["at"] > old for each in Execution.objects.values_list("forecast", flat=True) if each]
     assert sum(made_anew) == FORECASTS_PER_POLL
 
