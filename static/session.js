@@ -1,7 +1,7 @@
 // Warns two minutes before the session ends, and leaves when it has. Answers say when and why.
 const warning = document.getElementById("session-warning");
 const WARN_SECONDS = 120;
-const ASK_EVERY = 20_000; // while warned: another tab may have been used
+const ASK_EVERY = 20_000; // another tab may be in use
 const left = () => (endsAt - Date.now()) / 1000;
 let endsAt, end, told; // when; "idle 2026-11-29T15:02:07Z"; the one that was warned of
 let askedAt = 0;
@@ -15,8 +15,8 @@ const learn = (header) => {
 };
 // Who stays for what is unsaved is asked once.
 const leave = (address) => {
+  if (endsAt < Infinity) location.replace(address);
   endsAt = Infinity;
-  location.replace(address);
 };
 const signIn = (why) => {
   const link = warning.querySelector("a");
@@ -31,7 +31,7 @@ const ask = async () => {
     if (answer.status === 401) leave(answer.headers.get("HX-Redirect"));
     learn((name) => answer.headers.get(name));
   } catch {
-    // Offline: the clock here decides.
+    // Offline: the clock decides.
   }
 };
 const look = async () => {

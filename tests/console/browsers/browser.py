@@ -17,10 +17,11 @@ CHROMIUM = "/usr/bin/chromium"
 PATIENCE_MS = 30_000
 AXE = Path(settings.BASE_DIR) / "node_modules/axe-core/axe.min.js"
 # A refusal that the page shows is also a line in the browser's console. That is no complaint. Nor is a poll that a slow
-# machine did not answer in time; what failed otherwise has a line of its own beside that of afterRequest.
+# machine did not answer in time, or whose element was replaced meanwhile; what failed otherwise has a line of its own
+# beside that of afterRequest.
 REFUSED = re.compile(
     r"status of (400|401|403|409|412|422|502|503) |Response Status Error Code (401|502)"
-    r"|^htmx:(timeout|afterRequest), "
+    r"|^htmx:(timeout|afterRequest|sendAbort), "
 )
 
 

@@ -118,7 +118,14 @@ def test_who_stays_for_unsaved_work_is_asked_once(phone: Page, desk: Desk) -> No
 
     phone.on("dialog", stay)
     phone.context.clear_cookies()
+    held = hold(phone, "/session$")
     phone.clock.fast_forward("46:00")
+    wait_for(phone, held, 1)
+    phone.clock.run_for(1000)
+    wait_for(phone, held, 2)  # asked again while the first answer is on its way
+    for each in held:
+        each.continue_()
+    phone.unroute_all()
     for _ in range(6):
         phone.clock.run_for(1000)
         phone.wait_for_timeout(200)
