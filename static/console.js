@@ -1,4 +1,4 @@
-// Live updates. Everything else works without.
+// Live updates. All else works without.
 const byId = (id) => document.getElementById(id);
 const find = (s) => document.querySelector(s);
 const on = (names, act) => names.split(" ").forEach((name) => document.addEventListener(name, act));
@@ -21,7 +21,7 @@ const ago = (s) => {
   const [name, size] = SIZES.find(([, size]) => s >= size);
   return new Intl.RelativeTimeFormat("en").format(-Math.floor(s / size), name);
 };
-// A full time as it is here: told on pointing at it, or instead of UTC for who has chosen so.
+// A full time as it is here: on pointing at it, or instead of UTC for who chose so.
 const LOCAL = { hourCycle: "h23", dateStyle: "short", timeStyle: "long" };
 const here = (time) => new Date(time.dateTime).toLocaleString("sv", LOCAL);
 on("mouseover", ({ target }) => {
@@ -49,7 +49,7 @@ const readClock = () => {
   tick();
 };
 
-// What had the focus and is gone leaves it to what came in its place, its wave, the dialog or the title.
+// Focus whose element is gone goes to what came in its place, its wave, the dialog or the title.
 let had;
 on("focusin", ({ target }) => (had = target));
 on("pointerdown", () => (had = null));
@@ -111,7 +111,7 @@ on("click", async ({ target }) => {
   setTimeout(() => delete button.dataset.done, 2000);
 });
 
-// A form is sent once, unless its answer is a file or somebody stopped it.
+// A form is sent once, unless it answers a file or was stopped.
 on("submit", (event) => {
   const form = event.target;
   sessionStorage.said = said;
@@ -140,10 +140,10 @@ on("htmx:oobBeforeSwap", ({ detail }) => {
 });
 on("htmx:oobAfterSwap", ({ detail }) => areas(detail).forEach((each, at) => each.scrollTo(...(scrolled[at] ?? [0, 0]))));
 
-// Polls: none while nobody looks, one when somebody does. An error never takes a page's place.
+// Polls: none while nobody looks. What may load a page anew waits for a dialog's end.
 on("htmx:beforeRequest", (event) => {
   const { elt, target, xhr } = event.detail;
-  if (polls(elt)) return document.hidden && event.preventDefault();
+  if (polls(elt)) return (document.hidden || (dialog.open && elt.id === "newcomers")) && event.preventDefault();
   find(".unanswered")?.remove();
   if (target !== dialog || dialog.contains(elt)) return;
   if (dialog.open) return event.preventDefault();

@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,7 @@ class Program:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # although the tests may ignore it
         )
 
     @property
@@ -66,5 +69,8 @@ class Program:
 
 
 def end(process: "subprocess.Popen[str]", typed: str = "") -> Ended:
-    out, err = process.communicate(typed, timeout=60)
+    try:
+        out, err = process.communicate(typed, timeout=60)
+    finally:
+        process.kill()
     return Ended(process.returncode, out, err)

@@ -94,6 +94,26 @@ def test_the_page_of_a_plan_can_start_it_once_its_run_is_over(desk: Desk, ann: U
     expect(page.get_by_role("dialog").get_by_role("button", name="Start drill")).to_be_enabled()
 
 
+def test_a_first_run_that_somebody_else_starts_takes_no_dialog_away(desk: Desk, ann: User) -> None:
+    """Nor does one's own, on whose page somebody who has started it is about to be."""
+    plan = world.plan("Payments")
+    page = hurry(desk.sit(ann))
+    page.goto(f"/recovery-plans/{plan.pk}")
+    page.get_by_role("link", name="Start drill of Payments").click()
+    dialog = page.get_by_role("dialog", name="Start drill of Payments?")
+    expect(dialog).to_be_visible()
+    with page.expect_response("**/rows?*since=*"):
+        page.evaluate("window.isTheSame = true")
+        dialog.get_by_role("link", name="Do not start").click()
+    page.get_by_role("link", name="Start drill of Payments").click()
+    world.start(plan)
+    page.wait_for_timeout(3000)  # twice what such a poll waits here
+    expect(dialog).to_be_visible()
+    assert page.evaluate("window.isTheSame")
+    dialog.get_by_role("link", name="Do not start").click()
+    expect(page.locator("[id^=row-]")).to_be_visible()
+
+
 def test_what_a_poll_brings_to_the_page_of_a_plan_can_be_pressed(desk: Desk, ann: User) -> None:
     """A dry run that ends beside a paused run brings the buttons anew, and with them a form."""
     paused = world.paused("Payments")
