@@ -26,7 +26,7 @@ from tests.console import world
 from tests.support.api_client import Api, answer, make_user, refusal
 from tests.yardstick import is_quick
 
-pytestmark = [pytest.mark.both, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 def ended_run(servers: int) -> Execution:
@@ -67,6 +67,7 @@ def page(client: Client, run: Execution, **options: Any) -> Any:
     return client.get(reverse("report", args=[run.pk]), **options)
 
 
+@pytest.mark.both
 def test_a_large_report_is_made_by_an_engine_and_shown_when_it_is_there(chief: Client) -> None:
     run = ended_run(AT_ONCE + 20)
     waiting = page(chief, run)

@@ -14,7 +14,7 @@ from django.test import Client
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, expect, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
-PATIENCE_MS = 30_000
+PATIENCE_MS = 60_000
 AXE = Path(settings.BASE_DIR) / "node_modules/axe-core/axe.min.js"
 # A refusal that the page shows is also a line in the browser's console. That is no complaint. Nor is a poll that a slow
 # machine did not answer in time, or whose element was replaced meanwhile; what failed otherwise has a line of its own

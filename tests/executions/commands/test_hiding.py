@@ -28,8 +28,6 @@ from tests.support.api_client import Api, answer, make_user, refusal
 from tests.support.packs import found_wrong
 from tests.support.stage import Stage
 
-pytestmark = pytest.mark.both
-
 
 def entries() -> list[AuditEntry]:
     return list(AuditEntry.objects.filter(verb="execution.hide", outcome="ok").order_by("id"))
@@ -74,6 +72,7 @@ def everything(run: Execution, at: Any) -> list[Any]:
     return [told, as_csv(told), as_pdf(told), calls(fresh), evidence_pack.account(run.pk, at).entries]
 
 
+@pytest.mark.both
 @pytest.mark.field("B2")
 def test_report_logs_evidence_and_forecast_are_the_same_to_the_byte(stage: Stage) -> None:
     run, now = cleaned_up(stage), stage.clock()
@@ -144,6 +143,7 @@ def test_the_console_asks_says_what_stays_and_finds_the_hidden(stage: Stage) -> 
     assert viewer.post("/executions/hide").status_code == 403
 
 
+@pytest.mark.both
 def test_what_was_deleted_before_is_said_in_the_journal(db: None) -> None:
     tell = import_module("executions.migrations.0018_tell_what_was_deleted").tell
     editor = SimpleNamespace(connection=connection)
@@ -159,6 +159,7 @@ def test_what_was_deleted_before_is_said_in_the_journal(db: None) -> None:
     assert said.at <= db_clock()
 
 
+@pytest.mark.both
 def test_a_launch_in_doubt_is_not_hidden_under_the_lock(db: None) -> None:
     run = world.ended(ExecutionStatus.COMPLETED)
     ServerRun.objects.update(launch_status="TERMINATED")

@@ -25,8 +25,6 @@ from tests.support.api_client import Api, answer, make_user, refusal
 from tests.support.stage import Stage
 from tests.support.still import StillStage
 
-pytestmark = pytest.mark.both
-
 
 @pytest.fixture
 def prices() -> Iterator[None]:
@@ -49,6 +47,7 @@ def full(stage: Stage) -> Stage:
     return stage
 
 
+@pytest.mark.both
 def test_all_that_runs_is_listed_whoever_launched_it(full: Stage, prices: None) -> None:
     viewer = Api(make_user("viewer"))
     found = listed(viewer)
@@ -269,6 +268,7 @@ def test_why_a_clean_up_failed_is_said(stage: Stage) -> None:
     assert "OperationNotPermitted" in told
 
 
+@pytest.mark.both
 def test_many_cost_no_more_queries_than_few(db: None) -> None:
     def queries() -> int:
         with CaptureQueriesContext(connection) as asked:
@@ -282,6 +282,7 @@ def test_many_cost_no_more_queries_than_few(db: None) -> None:
     assert queries() == few
 
 
+@pytest.mark.both
 def test_the_dashboard_counts_anew_when_something_has_changed(stage: Stage) -> None:
     """From an index of what stands, and else from what it knew: whatever the history, and at once after news."""
     client = Client()
@@ -306,6 +307,7 @@ def test_the_dashboard_counts_anew_when_something_has_changed(stage: Stage) -> N
     assert connection.vendor != "sqlite" or all(each in asked for each in names), asked
 
 
+@pytest.mark.both
 @pytest.mark.parametrize(
     "leases",
     [(timedelta(hours=-1), timedelta(hours=1), None), (None, timedelta(hours=-1), timedelta(hours=-2)), (None,) * 3],
