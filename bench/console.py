@@ -81,7 +81,8 @@ def prepare() -> None:
 
     call_command("collectstatic", interactive=False, verbosity=0)
     client = Client()
-    user = User.objects.create_superuser("bench", "bench@example.com", "x")
+    bench = User.objects.filter(username="bench")  # there already in a database that is used again
+    user = bench.first() or User.objects.create_superuser("bench", "bench@example.com", "x")
     client.force_login(user)
     run = big_run()
     facts = {
