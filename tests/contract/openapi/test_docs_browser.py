@@ -35,7 +35,7 @@ def test_it_draws_and_is_not_complained_of(transactional_db: None, live_server: 
     assert not complaints
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["dark", pytest.param("light", marks=pytest.mark.long)])
 def test_every_word_of_it_can_be_read(transactional_db: None, live_server: LiveServer, scheme: str) -> None:
     """WCAG 2.2 AA, as far as axe can measure it: closed, with one address of each method open, and with an answer."""
     with chromium() as browser:

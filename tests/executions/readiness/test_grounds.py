@@ -140,7 +140,7 @@ def turn(now: datetime) -> None:
 
 
 @pytest.mark.both
-@pytest.mark.parametrize("number", range(2))
+@pytest.mark.parametrize("number", [0, *(pytest.param(each, marks=pytest.mark.long) for each in range(1, 5))])
 def test_whatever_changes_and_whenever_what_is_kept_is_what_would_be_weighed(
     weighings: list[int], number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
