@@ -12,8 +12,7 @@ from functools import partial
 from django.db import transaction
 from django.db.models import F, Q
 
-from audit.journal import record
-from contract.clock import Clock, unix, utc
+from contract.clock import Clock, utc
 from contract.errors import DomainError
 from executions.commands import control
 from executions.commands.production import places_of_plan
@@ -21,14 +20,12 @@ from executions.readiness.assessment import assess
 from executions.readiness.facts import believed_for, facts_of
 from executions.runs.aws_calls import AwsCalls
 from executions.states import Kind, Verdict
-from notify import outbox
-from notify.outbox import Message
-from notify.states import Event
 from protection.inventory import native_runs, recovery_instances
 from protection.inventory.recovery_instances import InstancesKnown
 from schedules.models import Occurrence, Schedule
 from schedules.principal import SCHEDULE
 from schedules.states import Outcome
+from schedules.telling import journal, tell
 
 TOLD_AHEAD = timedelta(days=1)
 LATE_AT_MOST = timedelta(minutes=15)
@@ -55,7 +52,7 @@ def _announce(schedule: Schedule, now: datetime) -> None:
         mine = Schedule.objects.filter(Q(told_for=None) | ~Q(told_for=at), pk=schedule.pk, next_at=at)
         if mine.update(told_for=at):
             text = f"A drill of “{schedule.plan.name}” starts by schedule at {utc(at)}."
-            _tell(schedule, "SCHEDULED", text, at, now)
+            tell(schedule, "SCHEDULED", text, at, now)
 
 
 def _go(schedule: Schedule, clock: Clock) -> AwsCalls[None]:
@@ -117,7 +114,7 @@ def _start(schedule: Schedule, at: datetime, looked: InstancesKnown, clock: Cloc
             actor=SCHEDULE, plan_id=row.plan_id, kind=Kind.DRILL, initiated_by="schedule", looked=looked, clock=clock
         )
         Occurrence.objects.create(schedule=row, at=at, outcome=Outcome.STARTED, execution=run)
-        _journal(row, at, Outcome.STARTED, "", executionId=str(run.pk))
+        journal(SCHEDULE, row, Outcome.STARTED, at, "", executionId=str(run.pk))
         _advance(row, at)
 
 
@@ -130,8 +127,8 @@ def _give_up(schedule: Schedule, at: datetime, now: datetime) -> None:
         outcome = Outcome.REFUSED if row.problem else Outcome.MISSED
         why = row.problem or "No engine ran at that time."
         Occurrence.objects.create(schedule=row, at=at, outcome=outcome, text=why)
-        _journal(row, at, outcome, why)
-        _tell(row, outcome.value, f"The drill of “{row.plan.name}” at {utc(at)} was not started. {why}", at, now)
+        journal(SCHEDULE, row, outcome, at, why)
+        tell(row, outcome.value, f"The drill of “{row.plan.name}” at {utc(at)} was not started. {why}", at, now)
         _advance(row, at)
 
 
@@ -142,37 +139,3 @@ def _advance(row: Schedule, at: datetime) -> None:
 
 def _note(schedule: Schedule, at: datetime, problem: str) -> None:
     Schedule.objects.filter(pk=schedule.pk, next_at=at).update(problem=problem)
-
-
-def _journal(row: Schedule, at: datetime, outcome: Outcome, text: str, **facts: object) -> None:
-    record(
-        SCHEDULE,
-        f"schedule.{outcome.value.lower()}",
-        subject_kind="plan",
-        subject_id=row.plan_id,
-        subject_name=row.plan.name,
-        detail={"scheduleId": str(row.pk), "time": unix(at), "text": text, **facts},
-    )
-
-
-def _tell(schedule: Schedule, what: str, text: str, at: datetime, now: datetime) -> None:
-    plan = schedule.plan
-    data = {
-        "event": Event.SCHEDULE.value,
-        "what": what,
-        "scheduleId": str(schedule.pk),
-        "planId": str(plan.pk),
-        "planName": plan.name,
-        "time": unix(at),
-        "message": text,
-        "at": unix(now),
-    }
-    head = {"SCHEDULED": "starts tomorrow or today", "MISSED": "was missed"}.get(what, "was not started")
-    outbox.publish(
-        Event.SCHEDULE,
-        plan_id=plan.pk,
-        plan_name=plan.name,
-        execution_id=None,
-        at=now,
-        write=lambda: Message(f"DRS Orchestration: a drill of {plan.name} {head}", text, data),
-    )

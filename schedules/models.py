@@ -55,6 +55,11 @@ class Schedule(models.Model):
     def calendar(self) -> Calendar:
         return Calendar.of(self.rule, self.starts_on, self.time, self.time_zone, self.blackouts)
 
+    @property
+    def announced_for(self) -> datetime | None:
+        """When the drill is to start that people were told of, as long as engines wait for it."""
+        return self.next_at if self.told_for == self.next_at else None
+
     def after(self, moment: datetime) -> datetime | None:
         """When the next drill after this moment is."""
         return self.calendar.after(moment) if self.enabled else None

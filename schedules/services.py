@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, time
+from datetime import date, datetime, time
 from typing import Any
 
 from django.db import transaction
@@ -19,6 +19,8 @@ from plans.models import RecoveryPlan
 from plans.scopes.plans import at_plan
 from schedules.models import Schedule
 from schedules.occurrences import Calendar, WrongRule, faults
+from schedules.principal import SCHEDULE
+from schedules.telling import call_off
 
 MAY = "executions.start_drill"
 
@@ -70,7 +72,8 @@ def create(*, actor: Actor, plan_id: uuid.UUID, wanted: Wanted, clock: Clock = d
             raise Invalid({"planId": [f"There is no recovery plan {plan_id}."]})
         now = clock()
         schedule = Schedule(plan=plan, created_by=actor.name[:254], created_at=now, updated_at=now)
-        _apply(schedule, wanted, clock)
+        _apply(schedule, wanted)
+        schedule.next_at = _next(schedule, now)
         schedule.save()
         _journal(actor, "schedule.create", schedule, after=state(schedule))
     return schedule
@@ -92,22 +95,29 @@ def update(
     with transaction.atomic():
         schedule = get(schedule_id, actor.sees, for_update=True)
         refuse_stale(schedule.version, expected, f"The schedule of “{schedule.plan.name}”")
-        before = state(schedule)
-        schedule.version, schedule.updated_at = schedule.version + 1, clock()
-        _apply(schedule, wanted, clock)
-        schedule.save()
+        before, now = state(schedule), clock()
+        schedule.version, schedule.updated_at = schedule.version + 1, now
+        _apply(schedule, wanted)
+        then = _next(schedule, now)
         _journal(actor, "schedule.update", schedule, before=before, after=state(schedule))
+        deed = "changed" if wanted.enabled else "switched off"
+        call_off(actor, schedule, f"its schedule was {deed} by {actor.name}", now, then)
+        schedule.next_at = then
+        schedule.save()
     return schedule
 
 
 @attempt("schedule.delete", "schedule", subject="schedule_id")
-def delete(*, actor: Actor, schedule_id: uuid.UUID, expected: Collection[int] | None = None) -> Schedule:
+def delete(
+    *, actor: Actor, schedule_id: uuid.UUID, expected: Collection[int] | None = None, clock: Clock = db_clock
+) -> Schedule:
     """No more drills by it; those that it started stay. Raises Forbidden, NotFound, VersionConflict."""
     _require(actor, get(schedule_id, actor.sees), "delete schedules of drills")
     with transaction.atomic():
         schedule = get(schedule_id, actor.sees, for_update=True)
         refuse_stale(schedule.version, expected, f"The schedule of “{schedule.plan.name}”")
         _journal(actor, "schedule.delete", schedule, before=state(schedule))
+        call_off(actor, schedule, f"its schedule was deleted by {actor.name}", clock())
         Schedule.objects.filter(pk=schedule.pk).delete()
     return schedule
 
@@ -116,15 +126,27 @@ def _require(actor: Actor, schedule: Schedule, to: str) -> None:
     at_plan(actor, schedule.plan_id).require(MAY, to)
 
 
-def _apply(schedule: Schedule, wanted: Wanted, clock: Clock) -> None:
+def plan_goes(plan: RecoveryPlan, clock: Clock = db_clock) -> None:
+    """A plan is being deleted, and its schedules with it."""
+    for schedule in Schedule.objects.select_related("plan").select_for_update(of=("self",)).filter(plan=plan):
+        call_off(SCHEDULE, schedule, "the plan was deleted", clock())
+
+
+def _apply(schedule: Schedule, wanted: Wanted) -> None:
     calendar = wanted.calendar()
     schedule.rule, schedule.time_zone = calendar.rule, wanted.time_zone
     schedule.starts_on, schedule.time = wanted.starts_on, calendar.start.time()
     schedule.blackouts = [{"from": each.since.isoformat(), "to": each.until.isoformat()} for each in calendar.blackouts]
     schedule.enabled = wanted.enabled
-    schedule.next_at, schedule.try_at, schedule.problem = schedule.after(clock()), None, ""
-    if wanted.enabled and schedule.next_at is None:
+    schedule.try_at, schedule.problem = None, ""
+
+
+def _next(schedule: Schedule, now: datetime) -> datetime | None:
+    """The first drill by what was asked for. Raises Invalid."""
+    found = schedule.after(now)
+    if schedule.enabled and found is None:
         raise Invalid({"rule": ["No drill would come within five years. Change the rule, its start or the blackouts."]})
+    return found
 
 
 def state(schedule: Schedule) -> dict[str, Any]:

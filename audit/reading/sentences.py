@@ -66,6 +66,7 @@ DEEDS: Mapping[str, str] = {
     "request.refused": "send a request",
     "role.give": "give a role",
     "role.take": "take a role away",
+    "schedule.cancelled": "call off a drill by schedule",
     "schedule.create": "create a schedule",
     "schedule.delete": "delete a schedule",
     "schedule.update": "change a schedule",

@@ -18,6 +18,10 @@ PLANS: Mapping[str, EventType] = {
     "schedule.started": says("A drill started by schedule.", scheduleId=TEXT, time=TIME, text=TEXT, executionId=TEXT),
     "schedule.refused": says("A drill could not start by schedule.", scheduleId=TEXT, time=TIME, text=TEXT),
     "schedule.missed": says("A drill by schedule was missed.", scheduleId=TEXT, time=TIME, text=TEXT),
+    "schedule.cancelled": says(
+        "A drill by schedule that was announced does not start: somebody changed or deleted its schedule, or its plan."
+        " `next` is when the next one starts.", scheduleId=TEXT, time=TIME, text=TEXT, next=known(TIME),
+    ),
     "drill_request.create": says("A program asked for a drill."),
     "drill_request.confirm": says("A person started the drill that was asked for."),
     "drill_request.decline": says("A person declined the drill that was asked for."),
