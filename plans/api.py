@@ -15,6 +15,7 @@ from contract.rest.answers.selection import SELECTION, read_fields, selected
 from contract.rest.etag import etag, expected_versions
 from contract.rest.schema import IF_MATCH, describes
 from contract.rest.serializers import (
+    ACCOUNT,
     LABEL,
     LIMIT_OF_ALL,
     TOKEN,
@@ -81,6 +82,7 @@ class PlanChange(PlanIn):
 
 
 class PlanQuery(StrictSerializer):
+    accountId = Text(required=False, described=ACCOUNT)
     name = Text(required=False)
     label = Texts(required=False, described=LABEL)  # type: ignore[assignment]  # a field of this name, not DRF's
     fields = Text(required=False, described=SELECTION)  # type: ignore[assignment]  # a field of this name, not DRF's
@@ -98,6 +100,8 @@ class PlanList(ApiView):
     def get(self, request: Request) -> Response:
         asked = read_query(request, PlanQuery)
         plans = RecoveryPlan.objects.seen_by(actor_for(request).sees)
+        if asked.get("accountId"):
+            plans = plans.in_account(asked["accountId"])
         if asked.get("name"):
             plans = plans.named(asked["name"])
         plans = plans.labeled(wanted(asked.get("label", ())))

@@ -72,6 +72,11 @@ class RecoveryPlanQuerySet(models.QuerySet["RecoveryPlan"]):
         """Plans that have all these labels."""
         return labeled(self, PlanLabel.objects, wanted)
 
+    def in_account(self, account_id: str) -> "RecoveryPlanQuerySet":
+        """Plans with a group of that AWS account."""
+        links = WaveGroup.objects.filter(wave__plan=models.OuterRef("pk"), group__account_id=account_id)
+        return self.filter(models.Exists(links))
+
     def seen_by(self, reach: Reach) -> "RecoveryPlanQuerySet":
         """Plans that somebody sees: by a label, or because all their groups lie in accounts that they see."""
         if reach.everywhere:

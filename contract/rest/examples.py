@@ -43,7 +43,14 @@ OURS: dict[str, dict[str, Any]] = {
     "terminateRecoveryInstances": {
         "alreadyGone": [],
         "unknown": [],
-        "jobs": [{"jobId": "drsjob-1234567890abcdef0", "region": "us-east-1", "status": "PENDING"}],
+        "jobs": [
+            {
+                "jobId": "drsjob-1234567890abcdef0",
+                "accountId": "123456789012",
+                "region": "us-east-1",
+                "status": "PENDING",
+            }
+        ],
     },
     "discoverSourceServers": {"asOf": 1702656000},
 }

@@ -10,7 +10,7 @@ from audit.request_actor import actor_for
 from contract.clock import unix
 from contract.errors import Invalid
 from contract.rest.schema import DRS, describes
-from contract.rest.serializers import OneOf, StrictSerializer, Text, Texts, read_body, read_query
+from contract.rest.serializers import ACCOUNT, OneOf, StrictSerializer, Text, Texts, read_body, read_query
 from contract.rest.views import ApiView
 from contract.rights import AnyOf, Shows, not_allowed
 from executions.api.representation import TerminationFailure
@@ -82,6 +82,7 @@ class EndedAnswer(TypedDict):
 
 class StandingQuery(StrictSerializer):
     executionType = OneOf(choices=[*(each.value for each in Kind), UNKNOWN_KIND], required=False)
+    accountId = Text(required=False, described=ACCOUNT)
 
 
 class EndIn(StrictSerializer):
@@ -103,14 +104,20 @@ class Instances(ApiView):
         query=StandingQuery,
     )
     def get(self, request: Request) -> Response:
-        kind, actor = read_query(request, StandingQuery).get("executionType"), actor_for(request)
-        found = seen_standing(actor)
-        items = [_show(each, may=here.may(each.right)) for each, here in found if kind in (None, each.kind)]
+        asked = read_query(request, StandingQuery)
+        kind, account = asked.get("executionType"), asked.get("accountId")
+        found = [
+            (each, here)
+            for each, here in seen_standing(actor_for(request))
+            if kind in (None, each.kind) and account in (None, "", each.account_id)
+        ]
+        items = [_show(each, may=here.may(each.right)) for each, here in found]
         regions = [
             RegionShape(
                 accountId=each.account_id, region=each.region, asOfTime=unix(each.as_of), error=each.error or None
             )
             for each in known_regions()
+            if account in (None, "", each.account_id)
         ]
         return Response(StandingAnswer(items=items, regions=regions))
 

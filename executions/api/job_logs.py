@@ -27,6 +27,7 @@ class JobLogShape(TypedDict):
     waveNumber: int
     waveName: str
     jobId: str | None
+    accountId: str
     region: str
     events: list[EventShape]
     error: str | None
@@ -56,6 +57,7 @@ def _job_log(job: LaunchJob) -> JobLogShape:
         waveNumber=job.wave.number,
         waveName=job.wave.name,
         jobId=job.job_id or None,
+        accountId=job.account_id,
         region=job.region,
         events=[_event(event, names.get(event.source_server_id)) for event in job.events.all()],
         error=job.error_message or None,

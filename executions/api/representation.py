@@ -18,7 +18,7 @@ from executions.api.server_runs import (
 )
 from executions.measuring.forecast import ForecastShape
 from executions.measuring.forecast import show as show_forecast
-from executions.models import Execution, LaunchJob, WaveRun
+from executions.models import Execution, LaunchJob, TerminationJob, WaveRun
 from executions.querysets import is_split
 from executions.runs.account_check import aws_words
 from executions.runs.allowed.actions import Action, actions_of
@@ -64,6 +64,7 @@ class RehearsalShape(TypedDict):
 
 class JobShape(TypedDict):
     jobId: str | None
+    accountId: str
     region: str
     status: str
 
@@ -292,7 +293,7 @@ def _wave(wave: WaveRun, servers: Sequence[Values], now: datetime) -> WaveRunSha
         skipped=show_left_out(wave.skipped),
         attempt=wave.attempt,
         jobId=next((job.job_id for job in jobs if job.job_id), None),
-        jobs=[JobShape(jobId=job.job_id or None, region=job.region, status=_job_status(wave, job)) for job in jobs],
+        jobs=[show_job(job, _job_status(wave, job)) for job in jobs],
         startTime=unix(wave.started_at),
         endTime=unix(wave.ended_at),
         duration=_seconds(wave.started_at, wave.ended_at or now) if wave.started_at else None,
@@ -300,6 +301,11 @@ def _wave(wave: WaveRun, servers: Sequence[Values], now: datetime) -> WaveRunSha
         errorMessage=wave.error_message or None,
         serverStatuses=show_servers(wave, servers),
     )
+
+
+def show_job(job: LaunchJob | TerminationJob, status: str) -> JobShape:
+    """A job of DRS, in which region of which account."""
+    return JobShape(jobId=job.job_id or None, accountId=job.account_id, region=job.region, status=status)
 
 
 def _job_status(wave: WaveRun, job: LaunchJob) -> str:

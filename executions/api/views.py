@@ -33,11 +33,11 @@ from executions.api.representation import (
     ExecutionsAnswer,
     ExecutionShape,
     ExecutionStarted,
-    JobShape,
     KeptShape,
     TerminationAnswer,
     TerminationFailure,
     show_execution,
+    show_job,
 )
 from executions.api.start import START_REFUSALS, ExecutionIn, plan_id_of, start_run
 from executions.api.unchanged_run import COLUMNS, show_list, tag_of_run
@@ -251,7 +251,7 @@ class Terminate(ApiView):
     def post(self, request: Request, execution_id: str) -> Response:
         command = _command(request, execution_id)
         result = control.terminate(**command)
-        jobs = [JobShape(jobId=job.job_id or None, region=job.region, status=job.status) for job in result.jobs]
+        jobs = [show_job(job, job.status) for job in result.jobs]
         return Response(
             TerminationAnswer(
                 executionId=str(command["execution_id"]),

@@ -14,6 +14,7 @@ from executions.states import ExecutionStatus
 from plans.models import RecoveryPlan
 from tests.console import world
 from tests.support.api_client import Api, answer, refusal
+from tests.support.credentials import OURS
 from tests.support.stage import Stage
 
 IDS = demo_server_ids()
@@ -145,18 +146,16 @@ def test_a_drill_from_start_to_clean_up(admin: Api, live_stage: Stage) -> None:
     refusal(admin.post(f"{path}/pause"), 400, "EXECUTION_NOT_PAUSABLE")
 
     resumed = answer(admin.post(f"{path}/resume", {"comment": "checked"}))
-    assert resumed == {
-        "executionId": str(run.pk),
-        "status": "RUNNING",
-        "message": "Execution resumed successfully",
-    }
+    said = {"status": "RUNNING", "message": "Execution resumed successfully"}
+    assert resumed == {"executionId": str(run.pk), **said}
     live_stage.until(run, "COMPLETED")
     shown = answer(admin.get(path))
     assert shown["endTime"] - shown["startTime"] == shown["duration"]
     assert shown["currentWave"] == 1
     first = shown["waves"][0]
     assert first["jobId"].startswith("drsjob-")
-    assert first["jobs"] == [{"jobId": first["jobId"], "region": "us-east-1", "status": "COMPLETED"}]
+    where = {"accountId": OURS, "region": "us-east-1"}
+    assert first["jobs"] == [{"jobId": first["jobId"], **where, "status": "COMPLETED"}]
     assert first["duration"] == first["endTime"] - first["startTime"]
     server = first["serverStatuses"][0]
     assert (server["launchStatus"], server["phase"], server["recoveryInstanceId"][:2]) == ("LAUNCHED", "DONE", "i-")

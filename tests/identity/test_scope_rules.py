@@ -1,7 +1,7 @@
 """What a role for a part is worth: nobody widens it by labels, groups or plans; several add up; lists stay quick; and
 who has which is an administrator's, journaled, and counts from the next request on."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.contrib.auth.models import Group, User
@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
-from executions.models import Execution
+from executions.models import Execution, LaunchJob
 from executions.states import ExecutionStatus
 from identity.models import ScopedRole
 from identity.provider.cognito import Provider
@@ -181,6 +181,36 @@ def test_instances_are_terminated_by_those_to_whom_they_belong(db: None) -> None
     done = answer(api.post("/recovery-instances/terminate", {"recoveryInstanceIds": [strange]}))
     assert [each["recoveryInstanceId"] for each in done["unknown"]] == [strange]
     assert not other.terminations.exists()
+
+
+@pytest.mark.both
+def test_lists_of_one_account_stay_within_what_one_sees(db: None) -> None:
+    """A plan is listed once, of each account that it has a group in; instances, of the one that they run in."""
+    mine, _ = (world.ended(ExecutionStatus.COMPLETED, name) for name in ("Payments", "Ledger"))
+    label(cast("RecoveryPlan", mine.plan), PAYMENTS)
+    second = ProtectionGroup.objects.filter(waves__plan=mine.plan).order_by("name_key")[1]
+    ProtectionGroup.objects.filter(pk=second.pk).update(account_id="444455556666")
+    last = LaunchJob.objects.filter(wave__execution=mine).order_by("pk")[1]
+    LaunchJob.objects.filter(pk=last.pk).update(account_id="444455556666")
+    within, everywhere = Api(member(("viewer", "app=payments"))), Api(make_user("viewer"))
+
+    def plans(api: Api, account: str) -> list[str]:
+        return [each["planName"] for each in answer(api.get(f"/recovery-plans?accountId={account}"))["plans"]]
+
+    def instances(api: Api, account: str) -> set[tuple[str, str]]:
+        items = answer(api.get(f"/recovery-instances?accountId={account}"))["items"]
+        return {(each["planName"], each["accountId"]) for each in items}
+
+    assert (plans(within, world.ACCOUNT), plans(everywhere, world.ACCOUNT)) == (["Payments"], ["Ledger", "Payments"])
+    assert plans(everywhere, "444455556666") == ["Payments"]
+    assert instances(within, world.ACCOUNT) == {("Payments", world.ACCOUNT)}
+    assert instances(everywhere, world.ACCOUNT) == {(name, world.ACCOUNT) for name in ("Payments", "Ledger")}
+    assert instances(everywhere, "444455556666") == {("Payments", "444455556666")}
+    for path in ("/recovery-plans", "/recovery-instances"):  # as of protection groups
+        assert answer(everywhere.get(f"{path}?accountId=")) == answer(everywhere.get(path))
+        refusal(everywhere.get(f"{path}?account={world.ACCOUNT}"), 400, "VALIDATION_ERROR")
+    assert plans(everywhere, "999988887777") == []
+    assert instances(everywhere, "999988887777") == set()
 
 
 def test_lists_take_no_more_queries_for_more_roles(payments: RecoveryPlan) -> None:
