@@ -24,12 +24,13 @@ from contract.rest.etag import refuse_stale
 from drs.client import Drs, available_regions
 from drs.errors import DrsError
 from drs.roles import role_of
+from drs.shapes import partition_of
 
 RIGHT = "drsorch_site.switch_account"  # what administrators alone have
 TO = "manage AWS accounts"
 NAME_MAX = 128
 ACCOUNT = re.compile(r"[0-9]{12}")
-ROLE = re.compile(r"arn:aws[a-z-]*:iam::([0-9]{12}):role/[\w+=,.@/-]{1,512}", re.ASCII)
+ROLE = re.compile(r"arn:(?P<partition>aws[a-z-]*):iam::(?P<account>[0-9]{12}):role/[\w+=,.@/-]{1,512}", re.ASCII)
 EXTERNAL_ID = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
 AT_ONCE = 8  # regions that a check reads at the same time
 
@@ -99,7 +100,7 @@ def update(
     actor.require(RIGHT, TO)
     wanted = _trimmed(wanted)
     known = get(account_id)
-    _check(account_id, wanted, needs_role=not is_home(known), stored=known.name)
+    _check(account_id, wanted, needs_role=not is_home(known), stored=known.name, stored_role=known.role_arn)
     wanted = replace(wanted, name=as_stored(wanted.name, [known.name]))
     try:
         with transaction.atomic():
@@ -184,14 +185,17 @@ def _trimmed(wanted: Wanted) -> Wanted:
     return Wanted(name, role, external_id, list(dict.fromkeys(regions)), wanted.enabled)
 
 
-def _check(account_id: str, wanted: Wanted, *, needs_role: bool, stored: str = "") -> None:
-    if fields := problems(account_id, wanted, needs_role=needs_role, stored=stored):
+def _check(account_id: str, wanted: Wanted, *, needs_role: bool, **stored: str) -> None:
+    if fields := problems(account_id, wanted, needs_role=needs_role, **stored):
         code = "INVALID_REGION" if list(fields) == ["regions"] and wanted.regions else "VALIDATION_ERROR"
         raise Invalid(fields, code=code)
 
 
-def problems(account_id: str, wanted: Wanted, *, needs_role: bool, stored: str = "") -> dict[str, list[str]]:
-    """What the words alone show to be wrong, by field. `stored` is a name from before names were looked at."""
+def problems(
+    account_id: str, wanted: Wanted, *, needs_role: bool, stored: str = "", stored_role: str = ""
+) -> dict[str, list[str]]:
+    """What the words alone show to be wrong, by field. `stored` is a name from before names were looked at,
+    `stored_role` a role from before its partition was: the account can still be switched off."""
     fields: dict[str, list[str]] = {}
     if not ACCOUNT.fullmatch(account_id):
         fields["accountId"] = ["An account is its twelve digits."]
@@ -199,11 +203,8 @@ def problems(account_id: str, wanted: Wanted, *, needs_role: bool, stored: str =
         fields["name"] = [f"A name of 1 to {NAME_MAX} characters is required."]
     elif fault := hidden_fault(wanted.name, [stored]):
         fields["name"] = [fault]
-    role = ROLE.fullmatch(wanted.role_arn)
-    if needs_role and role is None:
-        fields["roleArn"] = [f"Name the role to assume, such as arn:aws:iam::{account_id[:12]}:role/drsorch-target."]
-    elif needs_role and role is not None and role[1] != account_id:
-        fields["roleArn"] = [f"This is a role of account {role[1]}, not of {account_id}."]
+    if needs_role and (fault := _role_fault(account_id, wanted.role_arn, stored_role)):
+        fields["roleArn"] = [fault]
     elif not needs_role and (wanted.role_arn or wanted.external_id or not wanted.enabled):
         fields["roleArn"] = ["The account of this installation's own credentials has no role, and is always on."]
     if wanted.external_id and not EXTERNAL_ID.fullmatch(wanted.external_id):
@@ -213,6 +214,21 @@ def problems(account_id: str, wanted: Wanted, *, needs_role: bool, stored: str =
     elif needs_role and not wanted.regions:
         fields["regions"] = ["Name at least one region in which DRS is set up there."]
     return fields
+
+
+def _role_fault(account_id: str, arn: str, stored: str) -> str:
+    """Why it can't be the role by which the account is entered; empty where it can."""
+    role, ours = ROLE.fullmatch(arn), partition_of(settings.AWS_REGION)
+    if role is None:
+        return f"Name the role to assume, such as arn:{ours}:iam::{account_id[:12]}:role/drsorch-target."
+    if role["account"] != account_id:
+        return f"This is a role of account {role['account']}, not of {account_id}."
+    if role["partition"] != ours and arn != stored:
+        return (
+            f"This role is in AWS's partition {role['partition']}. This installation runs in {settings.AWS_REGION}, of"
+            f" the partition {ours}, and AWS lets nobody assume a role of another one."
+        )
+    return ""
 
 
 def _apply(account: Account, wanted: Wanted) -> None:

@@ -78,6 +78,8 @@ def test_an_account_is_added_changed_checked_and_deleted(admin: Api, simulator: 
     [
         ({"roleArn": ROLE.replace(SECOND, "777788889999")}, "roleArn", "VALIDATION_ERROR"),
         ({"roleArn": f"arn:aws:iam::{SECOND}:user/me"}, "roleArn", "VALIDATION_ERROR"),
+        ({"roleArn": ROLE.replace("arn:aws:", "arn:aws-us-gov:")}, "roleArn", "VALIDATION_ERROR"),
+        ({"roleArn": ROLE.replace("arn:aws:", "arn:aws-cn:")}, "roleArn", "VALIDATION_ERROR"),
         ({"accountId": "44445555666"}, "accountId", "VALIDATION_ERROR"),
         ({"externalId": "no spaces"}, "externalId", "VALIDATION_ERROR"),
         ({"regions": ["us-east-1", "nowhere-9"]}, "regions", "INVALID_REGION"),
@@ -90,6 +92,21 @@ def test_what_cannot_be_an_account_is_refused(admin: Api, change: dict[str, Any]
     assert refused["error"] == code
     assert field in refused["details"]["fields"]
     assert not Account.objects.exists()
+
+
+def test_a_role_is_of_the_partition_that_we_run_in(admin: Api, settings: Any) -> None:
+    """One that was entered before this was looked at can be switched off, and corrected."""
+    elsewhere = ROLE.replace("arn:aws:", "arn:aws-us-gov:")
+    settings.AWS_REGION = "us-gov-west-1"
+    refused = answer(admin.post("/accounts", BODY), 400)["details"]["fields"]["roleArn"]
+    assert "runs in us-gov-west-1, of the partition aws-us-gov" in refused[0]
+    answer(admin.post("/accounts", BODY | {"roleArn": elsewhere}), 201)
+    settings.AWS_REGION = "us-east-1"
+    path = f"/accounts/{SECOND}"
+    assert answer(admin.put(path, {"enabled": False}))["roleArn"] == elsewhere
+    assert "roleArn" in answer(admin.put(path, {"roleArn": f"{elsewhere}-2"}), 400)["details"]["fields"]
+    answer(admin.put(path, {"roleArn": ROLE}))
+    assert "roleArn" in answer(admin.put(path, {"roleArn": elsewhere}), 400)["details"]["fields"]
 
 
 @pytest.mark.parametrize("account_id", ["444455556666", "44445555666", "%00", "x" * 300])
