@@ -27,7 +27,7 @@ def show_run(run: Run) -> str:
     if run.get("serversLeftOut"):
         lines.append(f"Left out by a person: {run['serversLeftOut']}")
     lines += ["", table(["WAVE", "NAME", "STATUS", "SERVERS", "TOOK"], [_wave(each, run) for each in run["waves"]])]
-    bad = [_bad(server) for wave in run["waves"] for server in wave["serverStatuses"] if _is_bad(server)]
+    bad = [_bad(server) for wave in run["waves"] for server in wave["serverStatuses"] if is_bad(server)]
     if bad:
         lines += ["", table(["SERVER", "STATUS", "WHY"], bad)]
     possible = [name for name, action in run["actions"].items() if action["allowed"]]
@@ -49,7 +49,8 @@ def _wave(wave: dict[str, Any], run: Run) -> list[object]:
     ]
 
 
-def _is_bad(server: dict[str, Any]) -> bool:
+def is_bad(server: dict[str, Any]) -> bool:
+    """Whether somebody has to look at it."""
     return server["launchStatus"] == "FAILED" or bool(server["excluded"]) or bool(server["findings"])
 
 

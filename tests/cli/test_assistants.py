@@ -1,5 +1,6 @@
 """`drsorch mcp` by the SDK's own client: a real process between an assistant and a real server."""
 
+import json
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from django.test import Client as Browser
 
 from audit.models import AuditEntry
-from executions.models import Execution
+from executions.models import Execution, ServerRun
 from tests.cli.conftest import Programs
 from tests.cli.program import Program
 from tests.support.api_client import make_user
@@ -68,6 +69,47 @@ def test_it_looks_and_changes_nothing(stage: Stage, programs: Programs) -> None:
 
     with_assistant(programs("viewer"), work)
     assert Execution.objects.count() == 1
+
+
+def test_a_run_of_four_thousand_servers_is_told_in_parts(stage: Stage, programs: Programs) -> None:
+    run = stage.until(stage.start(stage.plan("web-01", "web-02", name="Payments")), "COMPLETED")
+    for wave in stage.waves(run):
+        one = wave.servers.get()
+        columns = [each.attname for each in ServerRun._meta.concrete_fields if not each.primary_key]
+        kept = {each: getattr(one, each) for each in columns}
+        ServerRun.objects.bulk_create(
+            ServerRun(**{
+                **kept, "position": number, "source_server_id": f"s-{wave.number}{number:016}",
+                "hostname": f"host-{number}", "launch_status": "FAILED" if number == 1_999 else one.launch_status,
+            })
+            for number in range(1, 2_000)
+        )  # fmt: skip
+
+    async def work(assistant: Any) -> None:
+        async def told(**given: object) -> Answer:
+            answer = await assistant.call_tool("show_run", {"run": str(run.number), **given})
+            assert not answer.is_error, answer
+            assert len(answer.content[0].text) < 100_000
+            assert len(json.dumps(answer.structured_content)) < 50_000
+            return answer.structured_content
+
+        whole = await told()
+        assert [each["servers"] for each in whole["waves"]] == [{"LAUNCHED": 1_999, "FAILED": 1}] * 2
+        assert [each["serverStatuses"][0]["hostname"] for each in whole["waves"]] == ["host-1999"] * 2
+        cut = {each["part"]: each for each in whole["notShown"]["lists"]}
+        part = cut["waves[1].serverStatuses"]
+        assert (part["shown"], part["of"]) == (len(whole["waves"][1]["serverStatuses"]), 2_000)
+        seen, skip = list(whole["waves"][1]["serverStatuses"]), part["shown"]
+        while skip is not None:
+            page = await told(part=part["part"], skip=skip)
+            seen, skip = seen + page["items"], page["next"]
+        assert len({each["sourceServerId"] for each in seen}) == len(seen) == 2_000
+        assert (await told(part=part["part"], skip=9_999))["items"] == []
+        wrong = await assistant.call_tool("show_run", {"run": str(run.number), "part": "waves[2].serverStatuses"})
+        assert wrong.is_error
+        assert "There are: waves[0].serverStatuses, waves[1].serverStatuses" in wrong.content[0].text
+
+    with_assistant(programs("viewer"), work)
 
 
 def test_it_asks_for_a_drill_and_a_person_starts_it(stage: Stage, programs: Programs) -> None:
