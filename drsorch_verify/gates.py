@@ -13,6 +13,7 @@ from drsorch_verify.derive import UP
 
 Json = dict[str, Any]
 PASSES = ("gate.approved", "gate.broken", "execution.resume")
+TICKED = ("gate.approved", "execution.resume")
 LAUNCHES = ("launch.intent", "launch.adopted")
 
 
@@ -44,13 +45,25 @@ class Gates:
     def needed(self, number: int) -> int:
         """How many approvals stand before the wave: of its own gate, and of those of skipped waves before it that
         nobody has passed."""
-        most = 0
+        return max((each["approvals"] for each in self._in_force(number)), default=0)
+
+    def unticked(self, number: int, entry: Json) -> list[str]:
+        """Items of the checklist that stands before the wave that an entry does not say were ticked. It is that of the
+        wave's own gate, and of those carried over that ask for approvals."""
+        asked = self._in_force(number)
+        own = self.asked.get(number)
+        items = [item for each in asked if each["approvals"] or each is own for item in each.get("checklist", [])]
+        ticked = entry["detail"].get("checklist", [])
+        return [item for at, item in enumerate(dict.fromkeys(items)) if at not in ticked]
+
+    def _in_force(self, number: int) -> list[Json]:
+        found: list[Json] = []
         for at in range(number + 1):
             if (at < number and at not in self.skipped | self.begun) or at in self.begun or at in self.passed:
-                most = 0
-            else:
-                most = max(most, (self.asked.get(at) or {}).get("approvals", 0))
-        return most
+                found = []
+            elif gate := self.asked.get(at):
+                found.append(gate)
+        return found
 
 
 def problems(record: Json, entries: Sequence[Json]) -> list[str]:
@@ -103,6 +116,8 @@ def _take(gates: Gates, at: int, entry: Json) -> Iterable[str]:
         if verb == "launch.intent" and gates.needed(number):
             yield f"wave {number + 1} was launched before its gate was passed"
         gates.begun.add(number)
+    if verb in TICKED and number is not None and (missing := gates.unticked(number, entry)):
+        yield f"{entry['actor']} let wave {number + 1} go on without “{missing[0]}” of its checklist being ticked"
     if verb in PASSES and number is not None and (verb != "gate.approved" or "resumedTime" in detail):
         yield from _of_pass(gates, entry, gates.needed(number))
         gates.passed.add(number)
@@ -186,15 +201,16 @@ def _of_lines(tried: Json, entries: Sequence[Json]) -> Iterable[str]:
     for wave in tried["waves"]:
         lines = [each for each in wave.get("gateEntries", []) if each["act"] in acts]
         told = [each for each in entries if each["detail"].get("wave") == wave["waveNumber"]]
-        shown = [(acts[each["act"]], each["by"], each["text"], each["digest"]) for each in lines]
+        shown = [
+            (acts[each["act"]], each["by"], each["text"], each["digest"], each.get("checklist", [])) for each in lines
+        ]
         known = [
-            (each["verb"], each["actor"], _text(each["detail"]), each["detail"].get("digest"))
-            for each in told
-            if each["verb"] in acts.values()
+            (each["verb"], each["actor"], *_said(each["detail"])) for each in told if each["verb"] in acts.values()
         ]
         if "gateEntries" in wave and shown != known:
             yield f"what was done at the gate before wave {wave['waveNumber'] + 1} is not as the journal says"
 
 
-def _text(detail: Json) -> str:
-    return str(detail.get("comment") or detail.get("reason") or detail.get("text") or "")
+def _said(detail: Json) -> tuple[str, str | None, list[int]]:
+    text = str(detail.get("comment") or detail.get("reason") or detail.get("text") or "")
+    return text, detail.get("digest"), detail.get("checklist", [])

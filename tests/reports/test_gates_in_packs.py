@@ -160,6 +160,27 @@ def declined_by_nobody(report: Json, entries: Sequence[Json]) -> None:
     of(entries, "gate.declined")["verb"] = "gate.reminded"
 
 
+def _not_ticked(entry: Json) -> None:
+    del entry["detail"]["checklist"]
+
+
+def one_did_not_tick(report: Json, entries: Sequence[Json]) -> None:
+    _not_ticked(of(entries, "gate.approved"))
+    [wave] = [each for each in report["waves"] if any(line["act"] == "APPROVED" for line in each["gateEntries"])]
+    [line for line in wave["gateEntries"] if line["act"] == "APPROVED"][-1]["checklist"] = []
+
+
+def ticked_in_the_report_alone(report: Json, entries: Sequence[Json]) -> None:
+    _not_ticked(of(entries, "gate.approved"))
+
+
+def resumed_without_ticks(report: Json, entries: Sequence[Json]) -> None:
+    """At a gate that asks for no approvals."""
+    plan_gate, broken = report["plan"]["waves"][2]["gate"], of(entries, "gate.broken")
+    plan_gate["approvals"] = report["waves"][2]["gate"]["approvals"] = 0
+    broken["verb"] = "execution.resume"
+
+
 LIES: list[tuple[Callable[[Json, Sequence[Json]], None], str]] = [
     (as_starter, "approved a gate of the run that they started"),
     (by_engine, "who is no person, approved a gate"),
@@ -174,6 +195,9 @@ LIES: list[tuple[Callable[[Json, Sequence[Json]], None], str]] = [
     (never_passed, "wave 3 was launched before its gate was passed"),
     (weaker, "the gate before wave 3 is not the plan's"),
     (hidden, "what was done at the gate before wave 3 is not as the journal says"),
+    (one_did_not_tick, "let wave 2 go on without “The database is consistent.” of its checklist being ticked"),
+    (ticked_in_the_report_alone, "what was done at the gate before wave 2 is not as the journal says"),
+    (resumed_without_ticks, "let wave 3 go on without “The database is consistent.” of its checklist being ticked"),
     (declined_by_nobody, "what was done at the gate before wave 2 is not as the journal says"),
 ]
 
