@@ -134,7 +134,7 @@ class Client:
         request = urllib.request.Request(  # noqa: S310  (server.address_of lets http and https through)
             self.server.api + path,
             method=method,
-            data=None if body is None else json.dumps(body).encode(),
+            data=None if body is None else as_sent(body),
             headers={
                 "Authorization": f"Bearer {token}",
                 "Accept": "application/json, */*",
@@ -178,6 +178,14 @@ class Client:
 
     def _unreachable(self, reason: str) -> Stop:
         return Stop(Exit.UNREACHABLE, f"{self.server.address} cannot be reached: {reason}.")
+
+
+def as_sent(body: Mapping[str, Any]) -> bytes:
+    """What was typed in another encoding than UTF-8 is no text: the server says so."""
+    try:
+        return json.dumps(body, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return json.dumps(body).encode()
 
 
 def refusal(answer: Answer) -> Stop:

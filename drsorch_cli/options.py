@@ -110,7 +110,7 @@ def _export(made: argparse.ArgumentParser) -> None:
 
 
 def _document(made: argparse.ArgumentParser) -> None:
-    made.add_argument("file", metavar="FILE", help="a document, or - for stdin")
+    made.add_argument("file", metavar="FILE", help="a document, a directory of them, or - for stdin")
     made.add_argument("--prune", action="store_true", help="delete what the document does not name")
 
 
@@ -309,7 +309,8 @@ VERBS = (
          examples=["drsorch diff drsorch.yaml", "drsorch diff drsorch.yaml --prune --exit-code"]),
     Verb("apply", "Change the configuration to what a document says", configuration.apply, _apply,
          more="Exactly what the diff showed is applied, all of it or nothing: if anybody changed something meanwhile,"
-         "\nit is refused. On a terminal it asks first. Signing keys of new webhooks go to a file of mode 0600.",
+         "\nit is refused. On a terminal it asks first. Signing keys of new webhooks go to a file of mode 0600."
+         "\nThe .yaml, .yml and .json files below a directory are one document together.",
          examples=["drsorch apply drsorch.yaml", "drsorch apply drsorch.yaml --digest 5f1c…"]),
     Verb("import-csv", "Change the waves of plans to what a CSV file says", configuration.import_csv, _apply,
          more="Columns: plan,wave,waveName,group,region,server,optional,pauseBefore. Otherwise as apply.",

@@ -8,7 +8,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from drsorch_cli.client import LONG, Client
+from drsorch_cli.client import LONG, Client, as_sent
+from drsorch_cli.documents import Document, read
 from drsorch_cli.exits import Exit, Stop, usage
 from drsorch_cli.files import write_file
 from drsorch_cli.output import Output
@@ -33,27 +34,27 @@ def export(asked: Namespace, client: Client, output: Output) -> Exit:
 
 def diff(asked: Namespace, client: Client, output: Output) -> Exit:
     """What applying a document would change."""
-    found = _difference(client, _document(asked.file), prune=asked.prune)
+    found = _difference(client, read(asked.file), prune=asked.prune)
     output.result(found, _told(found))
     return Exit.FAILED if asked.exit_code and found["changes"] else Exit.DONE
 
 
 def apply(asked: Namespace, client: Client, output: Output) -> Exit:
     """Change the installation to what a document says: exactly what its difference showed, or nothing."""
-    return _apply(asked, _document(asked.file), client, output)
+    return _apply(asked, read(asked.file), client, output)
 
 
 def import_csv(asked: Namespace, client: Client, output: Output) -> Exit:
     """The same for a table of waves alone: a whole document that was named by mistake is not applied."""
-    table = _document(asked.file)
-    columns = re.split("[,;\t]", table.lstrip().partition("\n")[0].lower())
+    table = read(asked.file)
+    columns = re.split("[,;\t]", table.text.lstrip().partition("\n")[0].lower())
     if not {"plan", "wave"} <= {each.strip(' "\r') for each in columns}:
         text = "the first line of one names its columns: see drsorch import-csv --help. A document is for drsorch apply"
         raise usage(f"{asked.file} is no table of waves; {text}.")
     return _apply(asked, table, client, output)
 
 
-def _apply(asked: Namespace, document: str, client: Client, output: Output) -> Exit:
+def _apply(asked: Namespace, document: Document, client: Client, output: Output) -> Exit:
     digest, changes = asked.digest, True
     if not digest:
         found = _difference(client, document, prune=asked.prune)
@@ -64,9 +65,8 @@ def _apply(asked: Namespace, document: str, client: Client, output: Output) -> E
         output.say(_told(found))
         if not asked.yes and sys.stdin.isatty() and asked.file != "-":
             _ask("Apply these changes? [y/N] ")
-    body = {"document": document, "digest": digest, "prune": asked.prune}
     try:
-        done = client.post("/configuration/apply", body, seconds=LONG).record
+        done = _sent(client, "/configuration/apply", document, {"digest": digest, "prune": asked.prune})
     except Stop as stop:
         if stop.exit_code is Exit.UNREACHABLE:
             stop.message += f" All of it may have been applied, or nothing. To find out: drsorch diff {asked.file}"
@@ -83,23 +83,19 @@ def _apply(asked: Namespace, document: str, client: Client, output: Output) -> E
     return Exit.DONE
 
 
-def _document(name: str) -> str:
-    """The text of a document; the server reads YAML, JSON and CSV. Raises Stop."""
+def _difference(client: Client, document: Document, *, prune: bool) -> dict[str, Any]:
+    return _sent(client, "/configuration/diff", document, {"prune": prune}, again=True)
+
+
+def _sent(
+    client: Client, path: str, document: Document, more: dict[str, object], *, again: bool = False
+) -> dict[str, Any]:
+    body = {"document": document.text, **more}
+    document.refuse_too_large(len(as_sent(body)))
     try:
-        content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        text = content.decode("utf-8-sig")
-    except OSError as error:
-        raise usage(f"{name} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError:
-        raise usage(f"{name} is no text in UTF-8.") from None
-    if not text.strip():
-        raise usage(f"{name} is empty.")
-    return text
-
-
-def _difference(client: Client, document: str, *, prune: bool) -> dict[str, Any]:
-    body = {"document": document, "prune": prune}
-    return client.post("/configuration/diff", body, again=True, seconds=LONG).record
+        return client.post(path, body, again=again, seconds=LONG).record
+    except Stop as stop:
+        raise document.placed(stop) from stop
 
 
 SIGNS = {"CREATE": "+", "UPDATE": "~", "DELETE": "-"}

@@ -74,3 +74,55 @@ def test_signing_keys_go_to_a_file_of_their_own(stage: Stage, programs: Programs
     (secret,) = json.loads(kept.read_text())
     assert secret["name"] == Subscription.objects.get().name
     assert secret["secret"] not in ended.out + ended.err
+
+
+GROUP = """\
+# of the platform team
+apiVersion: drsorch/v1
+kind: ProtectionGroup
+metadata: {{name: {name}}}
+spec:
+  region: us-east-1
+  description: {description}
+"""
+
+
+def test_a_directory_is_one_document_and_applied_whole_or_not_at_all(
+    stage: Stage, programs: Programs, tmp_path: Path
+) -> None:
+    program = programs("admin")
+    folder = tmp_path / "dr"
+    (folder / "groups").mkdir(parents=True)
+    (folder / ".git").mkdir()
+    (folder / ".git" / "config.yaml").write_text("not: ours")
+    (folder / "README.md").write_text("# Groups")
+    (folder / "nothing.yaml").write_text("# still to be written\n\n")
+    ids = [{"hostname": "web-01"}, {"hostname": "web-02"}]
+    for number, match in enumerate(ids):
+        spec = {"region": "us-east-1", "match": match}
+        group = {"kind": "ProtectionGroup", "metadata": {"name": f"Group ü {number}"}, "spec": spec}
+        (folder / "groups" / f"{number}.json").write_text(json.dumps([group], indent=2), encoding="utf-8")
+    plan = "---\nkind: RecoveryPlan\nmetadata: {name: Web}\nspec:\n  waves:\n"
+    plan += "".join(f"  - {{waveName: W{each}, protectionGroups: [Group ü {each}]}}\n" for each in range(2))
+    (folder / "a plan.yaml").write_text(plan.rstrip("\n"))  # before its groups, and without an end of its last line
+    stage.ids("web-01\nweb-02")
+
+    (folder / "z.yaml").write_text(GROUP.format(name="Zoo", description="[a, b]"))
+    wrong = program.ok("apply", "dr", code=3)
+    assert "dr/z.yaml, line 7: " in " ".join(wrong["details"]["fields"]["document[3].spec.description"]), wrong
+    assert not RecoveryPlan.objects.exists()
+    (folder / "z.yaml").unlink()
+    done = program.ok("apply", "dr")
+    assert {each["name"] for each in done["changes"]} == {"Group ü 0", "Group ü 1", "Web"}
+    assert program.run("diff", "dr").out == "Nothing differs.\n"
+
+    for number in range(3):
+        name, long = f"Long {number}", "x" * 400_000
+        (folder / f"long {number}.yaml").write_text(GROUP.format(name=name, description=long))
+    large = program.ok("apply", "dr", code=3)
+    assert (large["error"], large["details"]["maxBytes"]) == ("PAYLOAD_TOO_LARGE", 1_048_576)
+    for said in ("dr is too large: 1,2", "Nothing was changed.", "in parts of whole objects", "--prune"):
+        assert said in large["message"], large
+    (tmp_path / "none").mkdir()
+    none = program.run("diff", "none")
+    assert (none.code, "none has no documents" in none.err) == (2, True), none
