@@ -13,6 +13,7 @@ from environs import Env, EnvError, FileAwareEnv, validate
 from drsorch_site.configuration.databases import read_database
 from drsorch_site.configuration.journal_verbs import ACTIONS, THINGS, WORDS
 from drsorch_site.configuration.mail import read_mail
+from drsorch_site.configuration.places import read_archive, read_place
 from drsorch_site.configuration.public_url import check_exposure, read_address
 from identity.provider.cognito import Provider, WrongSetting, read_provider, settings_of
 from identity.roles import ROLES
@@ -97,14 +98,9 @@ try:
         for scope, rate in DEFAULT_RATES.items()
     }
     RETENTION_DAYS = env.int("DRSORCH_RETENTION_DAYS", 0, validate=validate.Range(min=0, max=36_500))
-    ARCHIVE = env.str("DRSORCH_ARCHIVE", "")
-    if RETENTION_DAYS and not ARCHIVE.startswith(("/", "s3://")):
-        raise EnvError(
-            'Environment variable "DRSORCH_ARCHIVE" invalid: with DRSORCH_RETENTION_DAYS it names where evidence packs'
-            " go before rows do, an absolute directory or s3://BUCKET/PREFIX"
-        )
-    RUNBOOKS = env.str("DRSORCH_RUNBOOKS", "", validate=validate.Regexp(r"(/.+|s3://.+)?$"))
-    BUNDLE = env.str("DRSORCH_BUNDLE", "", validate=validate.Regexp(r"(/.+|s3://.+)?$"))
+    ARCHIVE = read_archive(env.str("DRSORCH_ARCHIVE", ""), is_used=RETENTION_DAYS > 0)
+    RUNBOOKS = read_place("DRSORCH_RUNBOOKS", env.str("DRSORCH_RUNBOOKS", ""))
+    BUNDLE = read_place("DRSORCH_BUNDLE", env.str("DRSORCH_BUNDLE", ""))
     MONTHLY_PRICES: dict[str, float] = env.dict("DRSORCH_MONTHLY_PRICES", {}, subcast_values=float)
     MAIL = read_mail(env.str("DRSORCH_MAIL", ""))
     DEFAULT_FROM_EMAIL = env.str("DRSORCH_MAIL_FROM", f"drsorch@{PUBLIC.host.strip('[]')}", validate=validate.Email())

@@ -82,7 +82,7 @@ class Writer:
         installation.own()
         try:
             made = bundle.make(self.runbooks, runbook_seconds=runbook_seconds)
-            where = archive_store.store(self.where, made.name, made.content)
+            where = archive_store.store(self.where, made.name, made.content, private=True)
         except Exception as error:
             since = Coalesce("bundle_failing_since", self.clock())
             self._note(bundle_failing_since=since, bundle_error=" ".join(str(error).split())[:1000])

@@ -12,6 +12,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from reports.archiving.places import fault
+
 _CONFIG = Config(connect_timeout=3, read_timeout=20, retries={"total_max_attempts": 2, "mode": "standard"})
 
 
@@ -19,11 +21,12 @@ class NotStored(Exception):
     """The file is not known to be there."""
 
 
-def store(archive: str, name: str, content: bytes, kind: str = "application/zip") -> str:
-    """Write it and make sure that it is there; answers where. Raises NotStored."""
+def store(archive: str, name: str, content: bytes, kind: str = "application/zip", *, private: bool = False) -> str:
+    """Write it and make sure that it is there; answers where. A `private` file of a directory is its owner's alone.
+    Raises NotStored."""
     if archive.startswith("s3://"):
         return _to_bucket(archive, name, content, kind)
-    return _to_directory(Path(archive), name, content)
+    return _to_directory(Path(archive), name, content, 0o600 if private else 0o666)
 
 
 def load(where: str) -> bytes:
@@ -33,6 +36,8 @@ def load(where: str) -> bytes:
             return Path(where).read_bytes()
         except OSError as error:
             raise NotStored(f"{where}: {error.strerror or error}") from error
+    if problem := fault(where):
+        raise NotStored(f"{problem.removesuffix('PREFIX')}KEY")
     address = urlsplit(where)
     try:
         client = boto3.session.Session().client("s3", config=_CONFIG)
@@ -42,12 +47,13 @@ def load(where: str) -> bytes:
     return content
 
 
-def _to_directory(directory: Path, name: str, content: bytes) -> str:
+def _to_directory(directory: Path, name: str, content: bytes, mode: int) -> str:
     """Complete on the disk before it has its name."""
     path, part = directory / name, directory / f".{name}.part"
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with part.open("wb") as file:
+        part.unlink(missing_ok=True)  # of a writer that died, with the mode that it gave it
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -68,6 +74,8 @@ def _to_directory(directory: Path, name: str, content: bytes) -> str:
 
 def _to_bucket(archive: str, name: str, content: bytes, kind: str) -> str:
     """S3 compares the digest with what it received, and refuses what differs."""
+    if problem := fault(archive):
+        raise NotStored(problem)
     address = urlsplit(archive)
     key = "/".join(part for part in (address.path.strip("/"), name) if part)
     digest = base64.b64encode(hashlib.sha256(content).digest()).decode()

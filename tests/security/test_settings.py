@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from drsorch_site.configuration.databases import read_database
+from drsorch_site.configuration.places import read_archive, read_place
 from drsorch_site.configuration.public_url import check_exposure, read_address
 from identity.provider.cognito import WrongSetting
 
@@ -53,6 +54,8 @@ def test_check_deploy_finds_nothing() -> None:
         ("DRSORCH_MAIL", "mail.example.com"),
         ("DRSORCH_MAIL_FROM", "nobody"),
         ("DRSORCH_WEBHOOK_NETWORKS", "10.0.0.1/8"),
+        ("DRSORCH_BUNDLE", "s3://"),
+        ("DRSORCH_RUNBOOKS", "s3:///prefix"),
     ],
 )
 def test_an_unsafe_setting_stops_the_start_and_is_named(name: str, value: str) -> None:
@@ -62,6 +65,31 @@ def test_an_unsafe_setting_stops_the_start_and_is_named(name: str, value: str) -
     assert name in last, last
     assert SECRET not in done.stderr
     assert value not in last or name != "DJANGO_SECRET_KEY"
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("s3://", "s3:// names no bucket; use s3://BUCKET/PREFIX"),
+        ("s3:///bundles", "s3:///bundles names no bucket"),
+        ("s3://my bucket/x", "my bucket cannot be a bucket's name"),
+        ("bundles", "use an absolute directory or s3://BUCKET/PREFIX"),
+        ("S3://bucket", "use an absolute directory"),
+        ("/", "use an absolute directory"),
+    ],
+)
+def test_a_place_that_cannot_be_is_told_in_our_words(place: str, said: str) -> None:
+    with pytest.raises(WrongSetting) as wrong:
+        read_place("DRSORCH_BUNDLE", place)
+    assert str(wrong.value).startswith('Environment variable "DRSORCH_BUNDLE" invalid: ')
+    assert said in str(wrong.value)
+    for good in ("", "/var/bundles", "s3://bucket", "s3://my.old_Bucket/a/b"):
+        assert read_place("DRSORCH_BUNDLE", good) == good
+    with pytest.raises(WrongSetting, match="DRSORCH_ARCHIVE"):
+        read_archive(place, is_used=True)
+    with pytest.raises(WrongSetting, match="with DRSORCH_RETENTION_DAYS it names"):
+        read_archive("", is_used=True)
+    assert read_archive(place, is_used=False) == place
 
 
 @pytest.mark.parametrize(

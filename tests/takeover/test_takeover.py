@@ -30,7 +30,7 @@ from executions.models import Execution, Installation, LaunchJob
 from executions.readiness.facts import readiness_of
 from executions.terminating.terminate import terminate
 from plans.models import RecoveryPlan
-from reports.archiving.archive_store import NotStored, store
+from reports.archiving.archive_store import NotStored, load, store
 from takeover import rows
 from takeover.bundle import Runbooks, make
 from takeover.sealed import MANIFEST, Broken, open_sealed
@@ -244,6 +244,23 @@ def test_a_run_is_launched_when_a_bundle_has_it_but_waits_for_no_store(
         store(str(tmp_path), "another.zip", b"half of it")
     assert not [each for each in tmp_path.iterdir() if "another" in each.name]
     assert [str(first.pk)] == Installation.objects.get().bundled_runs
+
+
+def test_a_bundle_is_its_owners_alone(stage: Stage, tmp_path: Path) -> None:
+    stage.plan("web-01")
+    tmp_path.chmod(0o755)  # a directory that was there is not closed by us
+    kept = Path(Writer(str(tmp_path), clock=stage.clock).write())
+    assert kept.stat().st_mode & 0o777 == 0o600
+    kept.chmod(0o644)  # as an earlier version wrote it
+    part = tmp_path / f".{kept.name}.part"
+    part.touch(0o644)
+    assert Path(Writer(str(tmp_path), clock=stage.clock).write()) == kept
+    assert kept.stat().st_mode & 0o777 == 0o600
+    for wrong in ("s3://", "s3:///bundles"):
+        with pytest.raises(NotStored, match=f"{wrong} names no bucket; use s3://BUCKET/PREFIX"):
+            store(wrong, kept.name, b"sealed")
+        with pytest.raises(NotStored, match=f"{wrong} names no bucket; use s3://BUCKET/KEY"):
+            load(wrong)
 
 
 def test_a_bundle_that_was_changed_or_is_of_others_is_not_believed(stage: Stage, tmp_path: Path) -> None:
