@@ -1,11 +1,13 @@
 """A Lambda function that starts a run of one plan, and waits until it is over: a step of ARC Region switch, or the
 target of an EventBridge schedule. Standard library alone; docs/recipes.md says how to set it up.
 
-Environment: DRSORCH_URL, DRSORCH_TOKEN (of a service token), PLAN_ID, EXECUTION_TYPE (DRILL or RECOVERY). The event may
-have `executionId`, of whoever calls: two calls with the same one are one run. With `"wait": false` the function returns
-once the run has started.
+Environment: DRSORCH_URL, DRSORCH_TOKEN (of a service token), PLAN_ID, EXECUTION_TYPE (DRILL or RECOVERY). Region switch
+names its execution and the step in the event (`ExecutionId`, `StepName`), anybody else gives an `executionId`: calls
+with the same are one run. An event without is refused, since a second call could not be told from a new one. With
+`"wait": false` the function returns once the run has started.
 """
 
+import hashlib
 import json
 import os
 import time
@@ -17,7 +19,10 @@ from typing import Any
 OVER = ("COMPLETED", "PARTIAL", "FAILED", "CANCELLED")
 POLL_SECONDS = 10.0
 MARGIN_SECONDS = 20.0  # before Lambda ends the function, which would look like a crash
-WITHIN_SECONDS = 3600 * 4  # without an id of the caller, a run of ours that began so lately is this call's
+NAMELESS = (
+    "Nothing was started: the event has no executionId (Region switch: no ExecutionId, as where the payload of its"
+    " block is no JSON object), so that two calls for one run would be two runs. Give it one."
+)
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -38,10 +43,10 @@ class Failed(Exception):
     """The run was refused, or is over and has not done what it should."""
 
 
-def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+def handler(event: Any, context: Any) -> dict[str, Any]:
     """Start the run, or find it, and answer how it ended. Raises NotOver, Failed."""
     ends = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS
-    run = _start(str(event.get("executionId") or ""))
+    run = _start(_key(event))
     if event.get("wait") is False:
         return {"executionId": run}
     while True:
@@ -57,28 +62,23 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         time.sleep(POLL_SECONDS)
 
 
-def _start(caller: str) -> str:
-    """The id of the run. Where the caller names itself, the key makes it one run; else what began lately is taken."""
+def _key(event: Any) -> str:
+    """What is the same in every call for one run, and in no other. Raises Failed."""
+    given = event if isinstance(event, dict) else {}
+    if caller := given.get("executionId"):
+        return f"start-plan-{caller}"
+    if not given.get("ExecutionId"):
+        raise Failed(NAMELESS)
+    step = json.dumps([given.get(each) for each in ("PlanArn", "ExecutionId", "StepName")])
+    return f"start-plan-{hashlib.sha256(step.encode()).hexdigest()}"
+
+
+def _start(key: str) -> str:
+    """The id of the run that the key has started, now or earlier."""
     plan, kind = os.environ["PLAN_ID"], os.environ.get("EXECUTION_TYPE", "DRILL")
-    if not caller and (lately := _lately(plan, kind)):
-        return lately
     body = {"planId": plan, "executionType": kind, "initiatedBy": "Lambda start_plan"}
-    try:
-        started: str = _call("POST", "/executions", body, key=f"start-plan-{caller}" if caller else "")["executionId"]
-    except Failed:
-        if not caller and (lately := _lately(plan, kind)):  # the answer to an earlier request was lost
-            return lately
-        raise
+    started: str = _call("POST", "/executions", body, key=key)["executionId"]
     return started
-
-
-def _lately(plan: str, kind: str) -> str:
-    """A run of the plan that this function has started lately; empty for none."""
-    for each in _call("GET", f"/executions?planId={plan}&limit=5")["items"]:
-        mine = each["initiatedBy"] == "Lambda start_plan" and each["executionType"] == kind
-        if mine and each["startTime"] > time.time() - WITHIN_SECONDS:
-            return str(each["executionId"])
-    return ""
 
 
 def _call(method: str, path: str, body: dict[str, Any] | None = None, *, key: str = "") -> dict[str, Any]:

@@ -83,7 +83,7 @@ def test_a_nightly_drill_that_was_refused_cleans_nobody_elses_up(
     assert (done.returncode == 0) is bool(ends), done
 
 
-def invoke(program: Program, plan: object, event: dict[str, Any], seconds: float = 60) -> "subprocess.Popen[str]":
+def invoke(program: Program, plan: object, event: Any, seconds: float = 60) -> "subprocess.Popen[str]":
     """The function as Lambda calls it: a process of its own, without anything of ours."""
     code = (
         "import json, sys, start_plan\n"
@@ -115,18 +115,38 @@ def ended(stage: Stage, process: "subprocess.Popen[str]", step: float = 300) -> 
     return process.returncode, out or err.strip().splitlines()[-1]
 
 
+def by_region_switch(execution: str, step: str = "Start ERP") -> dict[str, str]:
+    """An event as Region switch makes it: its model says so of the payload of a Lambda block."""
+    arn = "arn:aws:arc-region-switch::111122223333:plan/erp:a1b2c3"
+    return {"InvokedBy": "ARC Region switch", "PlanArn": arn, "ExecutionId": execution, "StepName": step}
+
+
 def test_a_step_of_region_switch_starts_one_run_and_waits_for_it(stage: Stage, programs: Programs) -> None:
     program, plan = programs("operator"), stage.plan("web-01", name="ERP")
-    code, told = ended(stage, invoke(program, plan.pk, {"executionId": "x-1"}, seconds=0.5), step=0)
+    first, second = by_region_switch("x-1"), by_region_switch("x-2")
+    code, told = ended(stage, invoke(program, plan.pk, first, seconds=0.5), step=0)
     assert (code, told.startswith("start_plan.NotOver: {")) == (1, True), told  # the function's time is over
-    code, told = ended(stage, invoke(program, plan.pk, {"executionId": "x-1"}))
+    code, told = ended(stage, invoke(program, plan.pk, first))
     run = Execution.objects.get()
     assert (code, json.loads(told)) == (0, {"executionId": str(run.pk), "runNumber": run.number, "status": "COMPLETED"})
-    assert json.loads(ended(stage, invoke(program, plan.pk, {}))[1])["executionId"] == str(run.pk), "of this call, too"
+    assert json.loads(ended(stage, invoke(program, plan.pk, first))[1])["executionId"] == str(run.pk)
     stage.simulator.scenario("launch_failed")
-    code, told = ended(stage, invoke(program, plan.pk, {"executionId": "x-2"}))
+    code, told = ended(stage, invoke(program, plan.pk, second))  # not the run of the execution before
     assert (code, told.startswith("start_plan.Failed: {")) == (1, True), told
     assert Execution.objects.count() == 2
+    code, again = ended(stage, invoke(program, plan.pk, second))
+    assert (code, again, Execution.objects.count()) == (1, told, 2)
+
+
+@pytest.mark.parametrize("event", [{}, {"executionId": ""}, "a payload of text", [1], None])
+def test_a_call_that_names_no_execution_starts_nothing_and_takes_no_earlier_run(
+    stage: Stage, programs: Programs, event: Any
+) -> None:
+    program, plan = programs("operator"), stage.plan("web-01", name="ERP")
+    ended(stage, invoke(program, plan.pk, {"executionId": "x-1"}))
+    code, told = ended(stage, invoke(program, plan.pk, event))
+    assert (code, told.startswith("start_plan.Failed: Nothing was started: the event has no executionId")) == (1, True)
+    assert Execution.objects.count() == 1
 
 
 def test_an_eventbridge_schedule_starts_one_drill_however_often_it_tries(stage: Stage, programs: Programs) -> None:
