@@ -24,6 +24,9 @@ USABLE: Mapping[str, frozenset[str]] = {
     "YEARLY": frozenset(PARTS),
 }
 FREQUENCIES = tuple(USABLE)
+# What numbers go to, from 1 or, backwards, from -1: dateutil takes a day 0 for any day.
+MOST: Mapping[str, int] = {"BYMONTHDAY": 31, "BYMONTH": 12, "BYSETPOS": 366, "BYWEEKNO": 53, "BYYEARDAY": 366}
+HOSTS_OWN = ("localtime", "posixrules", "Factory", "posix/", "right/")  # not the same zone on every host
 LOOKED_AHEAD = timedelta(days=5 * 366)  # a rule that has no drill in that time has none
 RULE_MAX = 255
 BLACKOUTS_MAX = 50
@@ -49,6 +52,8 @@ def plain_rule(text: str) -> str:
         raise WrongRule("rule", "Use a rule of RFC 5545, such as FREQ=MONTHLY;BYDAY=1SU.")
     parts = [each.partition("=")[::2] for each in rule.split(";")]
     names = [name for name, _ in parts]
+    if "COUNT" in names:
+        raise WrongRule("rule", "COUNT cannot be used. Say by UNTIL which day is the last.")
     if unknown := [name for name in names if name not in PARTS]:
         raise WrongRule("rule", f"{unknown[0]} cannot be used. Use {', '.join(PARTS)}; the time stands by itself.")
     if len(set(names)) < len(names):
@@ -123,6 +128,9 @@ class Calendar:
         if re.search("[0-9]", by_day) and (parts["FREQ"] not in ("MONTHLY", "YEARLY") or "BYWEEKNO" in parts):
             text = f"{by_day} counts the days of a month or a year"
             raise WrongRule("rule", f"{text}: use FREQ=MONTHLY or YEARLY, without BYWEEKNO, or leave the number out.")
+        _refuse_numbers(parts)
+        if zone.startswith(HOSTS_OWN):
+            raise WrongRule("timeZone", "Use a time zone such as Europe/Berlin or UTC.")
         if not FIRST_YEAR <= starts_on.year < LAST.year:
             raise WrongRule("startsOn", f"A day of the years {FIRST_YEAR} to {LAST.year - 1} is expected.")
         return made
@@ -166,6 +174,15 @@ class Calendar:
         last = end or min(self.start, LAST) + LOOKED_AHEAD
         bounded: rrule = found.replace(until=min(until, last) if until else last)
         return bounded
+
+
+def _refuse_numbers(parts: Mapping[str, str]) -> None:
+    """Those that no month or year has. Raises WrongRule."""
+    for name, most in MOST.items():
+        for each in map(int, filter(None, parts.get(name, "").split(","))):
+            if not (1 <= each <= most or (name != "BYMONTH" and 1 <= -each <= most)):
+                last = "" if name == "BYMONTH" else f", or backwards from -1 to -{most}"
+                raise WrongRule("rule", f"{name}={each} cannot be: use 1 to {most}{last}.")
 
 
 def _last_moment(text: str, zone: zoneinfo.ZoneInfo) -> datetime:

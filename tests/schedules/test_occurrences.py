@@ -66,6 +66,15 @@ def test_the_next_is_after_the_moment_and_not_at_it() -> None:
         ("FREQ=WEEKLY;BYDAY=1MO", "UTC", "rule"),  # RFC 5545: only months and years have a first Monday
         ("FREQ=DAILY;BYDAY=-1FR", "UTC", "rule"),
         ("FREQ=YEARLY;BYWEEKNO=20;BYDAY=1MO", "UTC", "rule"),
+        ("FREQ=MONTHLY;BYMONTHDAY=0", "UTC", "rule"),  # would be every day
+        ("FREQ=MONTHLY;BYMONTHDAY=15,0", "UTC", "rule"),
+        ("FREQ=MONTHLY;BYMONTHDAY=-32", "UTC", "rule"),
+        ("FREQ=DAILY;BYMONTH=13", "UTC", "rule"),
+        ("FREQ=MONTHLY;BYMONTH=-1;BYDAY=1SU", "UTC", "rule"),
+        ("FREQ=YEARLY;BYWEEKNO=54", "UTC", "rule"),
+        ("FREQ=YEARLY;BYYEARDAY=0", "UTC", "rule"),
+        ("FREQ=DAILY", "localtime", "timeZone"),
+        ("FREQ=DAILY", "right/UTC", "timeZone"),
         ("FREQ=DAILY;UNTIL=TOMORROW", "UTC", "rule"),
         ("FREQ=DAILY;UNTIL=20261301", "UTC", "rule"),
         ("FREQ=DAILY;UNTIL=20261231Z", "UTC", "rule"),
@@ -96,3 +105,8 @@ def test_a_common_rule_is_read_as_it_was_chosen(often: str) -> None:
 )  # fmt: skip
 def test_a_rule_that_says_more_is_none_of_the_common_ones(rule: str) -> None:
     assert Common.of(plain_rule(rule)) is None
+
+
+def test_a_rule_that_an_earlier_version_took_is_still_followed() -> None:
+    """Engines and pages read what is stored, whatever would be refused today."""
+    assert times("FREQ=MONTHLY;BYMONTHDAY=0,15", "2026-01-01", "08:00", "UTC", "2026-01-01", 1) == ["01-15 08:00"]
