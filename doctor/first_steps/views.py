@@ -11,6 +11,7 @@ from doctor.api import ADMIN
 from doctor.first_steps import services
 from doctor.first_steps import steps as way
 from doctor.first_steps.suggestions import Suggestion, grouped, suggestions
+from executions.models import Execution
 from executions.pacemaker import is_alive
 from plans.models import RecoveryPlan
 from protection.models import SourceServer
@@ -32,7 +33,8 @@ def _page(request: HttpRequest, problem: DomainError | None = None) -> HttpRespo
         "plans": RecoveryPlan.objects.order_by("name_key")[:5],
     }
     if way.is_demo():
-        context |= {"engine_alive": is_alive(), "is_needed": not way.drilled()}
+        running = Execution.objects.seen_by(actor_for(request).sees).active().newest_first().first()
+        context |= {"engine_alive": is_alive(), "is_needed": not way.drilled(), "running": running}
     else:
         found_steps = way.steps(afresh="again" in request.GET) if _is_admin(request) else []
         known = grouped([server for each in found for server in each.servers])

@@ -91,6 +91,9 @@ def test_a_demo_has_one_step(simulator: RunningSimulator) -> None:
     assert f"/recovery-plans/{plan.pk}/start-drill" in page
     assert 'hx-get="/first-steps"' in client.get("/").content.decode()
     run = stage.start(plan)
+    page = client.get("/first-steps").content.decode()
+    assert f'<a href="/executions/{run.pk}">Demo plan</a> is running.' in page
+    assert "Start your first drill" not in page
     stage.until(run, "COMPLETED")
     assert "hidden" in client.get("/first-steps").content.decode().partition("<header>")[0]
 
