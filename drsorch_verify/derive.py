@@ -4,7 +4,7 @@ No figure of the report is used.
 
 Times are Unix seconds. A server's way through its wave: `quota` until AWS took its launch, `queue`, then the phases of
 its job log, to its launch. A wave is split by the server that came last; the run by its waves, `person` at the gates
-and after waves that failed. What came before a launch again in its wave is `other`.
+and after waves that failed. Launches before one again in its wave are `other`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -66,7 +66,7 @@ def server_turns(wave: Json, server: Json) -> list[Turn]:
     if begin is None or server["launchTime"] is None:
         return []
     job = next(each for each in wave["jobs"] if each["launchId"] == server["launchId"])
-    turns = [(_before(wave, job), begin), ("queue", begin if job["intentTime"] is None else job["intentTime"])]
+    turns = [*_before(wave, job, begin), ("queue", begin if job["intentTime"] is None else job["intentTime"])]
     part = ""
     for event in server["events"]:
         part = "" if event["event"] in _OVER else _PHASE.get(event["event"], part)
@@ -75,11 +75,20 @@ def server_turns(wave: Json, server: Json) -> list[Turn]:
     return turns
 
 
-def _before(wave: Json, job: Json) -> str:
-    """AWS is not to blame for launches before it that failed, and for the decision to launch again within the run."""
+def _before(wave: Json, job: Json, begin: int) -> list[Turn]:
+    """AWS is not to blame for launches before it that failed, and for the decision to launch again within the run. Of
+    runs from before that was kept, the decision is not told from the launches."""
     sent = [each["intentTime"] for each in wave["jobs"] if each["intentTime"] is not None]
     again = wave.get("attempt", 1) > 1 and job["intentTime"] is not None and job["intentTime"] > min(sent)
-    return "other" if again else "quota"
+    if not again:
+        return [("quota", begin)]
+    decided = [each for each in wave.get("retries", []) if each["retriedTime"] <= job["intentTime"]]
+    turns = [("other", begin), *_decisions(decided)]
+    return [*turns[:-1], ("quota", turns[-1][1])] if decided else turns
+
+
+def _decisions(retries: Sequence[Json]) -> list[Turn]:
+    return [turn for each in retries for turn in (("person", each["askedTime"]), ("other", each["retriedTime"]))]
 
 
 def gate_turns(wave: Json) -> list[Turn]:
@@ -275,6 +284,7 @@ def _wave_turns(waves: Sequence[Json]) -> list[Turn]:
             turns += [*((part, since) for part, since, _ in way), ("other", last["launchTime"])]
         elif wave["startTime"] is not None:
             turns.append(("other", wave["startTime"]))
+        turns += _decisions(wave.get("retries", []))
         if wave.get("askedTime") is not None and wave["answeredTime"] is not None:
             turns += [("person", wave["askedTime"]), ("other", wave["answeredTime"])]
     return turns

@@ -21,6 +21,10 @@ def of_wave(wave: Json, told: Sequence[Json]) -> list[str]:
     retries = [each for each in mine if each["verb"] == "wave.retried"]
     if wave.get("attempt", 1) != 1 + len(retries):
         found.append(f"it was tried {wave['attempt']} times, the journal says {1 + len(retries)}")
+    told_of = [each["detail"] for each in retries if "retriedTime" in each["detail"]]
+    times = [{"askedTime": each["askedTime"], "retriedTime": each["retriedTime"]} for each in told_of]
+    if wave.get("retries", times) != times:
+        found.append("when people decided to try it again is not as the journal says")
     return found + _of_question(wave, accepted, retries)
 
 

@@ -13,7 +13,6 @@ from executions.measuring import recorded_figures
 from executions.measuring.rta_rpa import (
     Attempt,
     Measured,
-    Part,
     ServerFigures,
     Split,
     Verdict,
@@ -23,6 +22,7 @@ from executions.measuring.rta_rpa import (
     measure,
     rows_of,
 )
+from executions.measuring.time_parts import Part
 from executions.measuring.usable import EvidenceShape, evidence, usable_rto
 from executions.models import Execution, ServerRun, WaveRun
 from executions.runs.attempts import LeftOut
@@ -91,6 +91,13 @@ class ServerShape(EvidenceShape):
     rpo: TargetShape
 
 
+class RetryShape(TypedDict):
+    """Failed servers launched again within the run: since when it had waited for that."""
+
+    askedTime: int
+    retriedTime: int
+
+
 class WaveShape(TypedDict):
     waveNumber: int
     waveName: str
@@ -108,6 +115,7 @@ class WaveShape(TypedDict):
     answeredBy: str | None
     startsAt: int | None
     attempt: int
+    retries: list[RetryShape]
     skipped: LeftOutShape | None
     waitedSeconds: int
     errorCode: str | None
@@ -318,6 +326,7 @@ def _wave(figures: WaveFigures, rows: WaveRows, ends: Ends, acts: Entries) -> Wa
         answeredBy=run.answered_by or None,
         startsAt=unix(run.starts_at),
         attempt=run.attempt,
+        retries=[RetryShape(askedTime=asked, retriedTime=at) for asked, at in run.retries or ()],
         skipped=left_out(run.skipped),
         waitedSeconds=figures.waited,
         errorCode=run.error_code or None,

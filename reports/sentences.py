@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, assert_never
 from contract.clock import utc
 from contract.plurals import counted
 from drsorch_verify.derive import span
-from executions.measuring.rta_rpa import Measured, Part, Verdict
+from executions.measuring.rta_rpa import Measured, Verdict
+from executions.measuring.time_parts import Part
 from executions.models import Execution
 from executions.states import LaunchStatus, Reached, TerminationStatus, WaveStatus
 from executions.terminating.cleanup_proof import sentences as proof_sentences

@@ -84,7 +84,8 @@ WAVES: Mapping[str, EventType] = {
     "wave.failed": says("A wave is over, and did not all come up: `outcome` says why.", **_WAVE_END),
     "wave.skipped": says("Waves will not run.", waves=maybe(WHOLES), wave=maybe(WHOLE), text=TEXT, reason=maybe(TEXT)),
     "wave.retried": says(
-        "Failed servers of a wave are launched again.", wave=WHOLE, attempt=WHOLE, servers=WHOLE, serverIds=TEXTS
+        "Failed servers of a wave are launched again.", wave=WHOLE, attempt=WHOLE, servers=WHOLE, serverIds=TEXTS,
+        askedTime=maybe(TIME), retriedTime=maybe(TIME),
     ),
     "server.excluded": says(
         "A server is left out of a wave.", wave=WHOLE, sourceServerId=TEXT, hostname=TEXT, text=TEXT

@@ -187,6 +187,7 @@ def retry_wave(
             for each in chosen
         }
         launches = _launch_again(row, chosen)
+        asked_at = row.asked_at
         _reopen(row, now)
         transitions.touch(execution, now, [row])
         note(
@@ -201,6 +202,8 @@ def retry_wave(
             servers=len(chosen),
             serverIds=[each.source_server_id for each in chosen],
             launches=launches,
+            askedTime=unix(asked_at),
+            retriedTime=unix(now),
         )
         transaction.on_commit(lambda: queue.nudge(execution.pk))
     return execution
@@ -278,6 +281,7 @@ def _reopen(wave: WaveRun, now: datetime) -> None:
         "error_code": "",
         "error_message": "",
         "asked_at": None,
+        "retries": [*(wave.retries or ()), [unix(wave.asked_at), unix(now)]],
         "attempt": wave.attempt + 1,
     }
     for column, value in columns.items():

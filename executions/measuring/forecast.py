@@ -13,7 +13,8 @@ from typing import TypedDict
 from contract.clock import unix
 from contract.plurals import counted
 from executions.measuring.forecast_model import CriticalServer, History, ServerToLaunch, WaveToLaunch, simulate
-from executions.measuring.rta_rpa import Part, part_of, rows_of, server_path
+from executions.measuring.rta_rpa import rows_of, server_path
+from executions.measuring.time_parts import Part, part_of
 from executions.models import Execution, JobEvent, ServerRun, WaveRun
 from executions.states import ExecutionStatus, LaunchStatus, Outlook, Phase, WaveStatus, phase_after
 

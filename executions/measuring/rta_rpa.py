@@ -8,64 +8,13 @@ up to it exactly, and anybody can work a figure out from what is shown. `drsorch
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import assert_never
 
 from contract.clock import unix
 from executions.measuring.data_time import lag_of, point_of
+from executions.measuring.time_parts import Part, before, decisions, part_of
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
 from executions.runs.attempts import attempts_among
 from executions.states import Phase, Reached, phase_after
-
-
-class Part(StrEnum):
-    """What time was spent on. `quota`: until AWS took the launch (quotas, busy servers, throttling)."""
-
-    PERSON = "person"
-    QUOTA = "quota"
-    QUEUE = "queue"
-    CLEANUP = "cleanup"
-    SNAPSHOT = "snapshot"
-    CONVERSION = "conversion"
-    LAUNCH = "launch"
-    OTHER = "other"
-
-    @property
-    def words(self) -> str:
-        """As a report names it."""
-        match self:
-            case Part.PERSON:
-                return "waiting for a person"
-            case Part.QUOTA:
-                return "until AWS accepted the launch"
-            case Part.QUEUE:
-                return "queued at AWS"
-            case Part.CLEANUP:
-                return "cleaning up earlier instances"
-            case Part.SNAPSHOT | Part.CONVERSION | Part.LAUNCH:
-                return self.value
-            case Part.OTHER:
-                return "between waves and attempts"
-            case _:
-                assert_never(self)
-
-
-def part_of(phase: Phase) -> Part | None:
-    """What a server's time is spent on in this phase; None before DRS begins with it and after its end."""
-    match phase:
-        case Phase.CLEANUP:
-            return Part.CLEANUP
-        case Phase.SNAPSHOT:
-            return Part.SNAPSHOT
-        case Phase.CONVERSION:
-            return Part.CONVERSION
-        case Phase.LAUNCH:
-            return Part.LAUNCH
-        case Phase.QUEUED | Phase.DONE:
-            return None
-        case _:
-            assert_never(phase)
-
 
 Split = dict[Part, int]
 
@@ -322,20 +271,13 @@ def server_path(server: ServerRun, wave: WaveRows, job: LaunchJob) -> list[Stret
     begin, end = wave.run.started_at, server.launched_at
     if begin is None or end is None:
         return []
-    turns = [(_before(wave, job), begin), (Part.QUEUE, job.intent_at or begin)]
+    turns = [*before(wave.run, wave.jobs, job, begin), (Part.QUEUE, job.intent_at or begin)]
     phase = Phase.QUEUED
     for event in wave.events.get(server.source_server_id, ()):
         phase = phase_after(event.event, phase)
         if part := part_of(phase):
             turns.append((part, event.at))
     return _stretches(turns, end)
-
-
-def _before(wave: WaveRows, job: LaunchJob) -> Part:
-    """What the time before a launch was spent on. AWS is not to blame for launches before it that failed, and for the
-    decision to launch again within the run."""
-    sent = [unix(each.intent_at) for each in wave.jobs if each.intent_at]
-    return Part.OTHER if wave.run.attempt > 1 and job.intent_at and unix(job.intent_at) > min(sent) else Part.QUOTA
 
 
 def _stretches(turns: Sequence[tuple[Part, datetime]], end: datetime) -> list[Stretch]:
@@ -380,6 +322,8 @@ def _turns(waves: Sequence[WaveRows], end: datetime) -> list[tuple[Part, datetim
             turns.append((Part.OTHER, last.launched_at or end))
         elif wave.run.started_at:
             turns.append((Part.OTHER, wave.run.started_at))
+        for asked, retried in decisions(wave.run):
+            turns += [(Part.PERSON, asked), (Part.OTHER, retried)]
         if wave.run.asked_at and wave.run.answered_at:
             turns += [(Part.PERSON, wave.run.asked_at), (Part.OTHER, wave.run.answered_at)]
     return turns

@@ -218,6 +218,7 @@ class WaveRun(models.Model):
     answered_by = models.CharField(max_length=254, blank=True, default="", db_default="")
     skipped = models.JSONField(null=True, help_text="Who skipped it, when and why, and whether its dependents run")
     attempt = models.PositiveIntegerField(default=1, db_default=1, help_text="1, and one more with each retry of it")
+    retries = models.JSONField(null=True, help_text="Of each retry, since when the run had waited for it, and its time")
     depends_on = models.JSONField(default=list)
     on_failure = models.CharField(max_length=8, choices=OnFailure.choices, default=OnFailure.STOP)
     started_at = models.DateTimeField(null=True)
@@ -278,8 +279,7 @@ class CurrentServers(models.Manager["ServerRun"]):
 
 
 class ServerRun(Evidence):
-    """One server of a wave and what became of it. A launch that came up, was not usable and was followed by another one
-    of the same wave stays as a `superseded` row, as its instance may stand: only who reads `launches` sees it."""
+    """One server of a wave. A launch that another one of it followed stays, `superseded`: only `launches` has it."""
 
     wave = models.ForeignKey(WaveRun, on_delete=models.CASCADE, related_name="servers")
     job = models.ForeignKey(LaunchJob, on_delete=models.CASCADE, related_name="servers")

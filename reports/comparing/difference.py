@@ -6,7 +6,7 @@ from itertools import zip_longest
 from typing import Any
 
 from contract.clock import span
-from executions.measuring.rta_rpa import Part
+from executions.measuring.time_parts import Part
 from executions.states import ExecutionStatus, Kind, LaunchStatus, WaveStatus
 from plans.fields import PLAN, WAVE, Field, Fields
 from plans.fields import Kind as Held

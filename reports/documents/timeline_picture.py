@@ -11,7 +11,7 @@ from reportlab.pdfbase.pdfmetrics import stringWidth
 
 from contract.status import Tone
 from drsorch_verify.derive import server_turns, span, stretches
-from executions.measuring.rta_rpa import Part
+from executions.measuring.time_parts import Part
 from executions.states import WaveStatus
 from reports.documents.pdf_fonts import FONT, drawable
 from reports.report_data import RecordShape, WaveShape

@@ -12,7 +12,8 @@ from django.db.models import prefetch_related_objects
 from contract.clock import span
 from executions.measuring.last_servers import last_servers
 from executions.measuring.many_runs import HEAVY
-from executions.measuring.rta_rpa import Part, Split, time_of
+from executions.measuring.rta_rpa import Split, time_of
+from executions.measuring.time_parts import Part
 from executions.models import Execution, WaveRun
 from reports.parts.comparison import previous
 

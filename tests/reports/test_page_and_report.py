@@ -10,7 +10,7 @@ from contract.clock import unix
 from executions.codes.ours import Code
 from executions.console.live_page.page_content import Live
 from executions.console.live_page.timeline import Timeline
-from executions.measuring.rta_rpa import Part
+from executions.measuring.time_parts import Part
 from executions.models import Execution, ServerRun
 from executions.states import ExecutionStatus
 from reports.documents.pdf import as_pdf

@@ -10,7 +10,8 @@ from django.db.models import Min
 from contract.status import Tone
 from executions.console.live_page.page_content import Live, WaveCard
 from executions.measuring.last_servers import last_servers
-from executions.measuring.rta_rpa import Part, part_of, server_path
+from executions.measuring.rta_rpa import server_path
+from executions.measuring.time_parts import Part, part_of
 from executions.models import JobEvent
 from executions.states import Phase, phase_after
 

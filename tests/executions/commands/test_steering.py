@@ -8,12 +8,15 @@ from django.test import Client
 
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
+from drsorch_verify.check import problems
 from executions.commands import control, steering
 from executions.models import Execution, ServerRun, WaveRun
 from executions.runs.allowed import steering as allowed
 from plans.fields import WaveSpec
 from plans.models import RecoveryPlan
 from plans.services import create_plan
+from reports import evidence_pack
+from tests.reports.test_ended_instances import Json, forged
 from tests.support.api_client import Api, answer, make_user, refusal
 from tests.support.stage import Stage
 
@@ -89,19 +92,31 @@ def test_going_on_counts_the_wave_as_failed_and_skips_what_depends_on_it(stage: 
     assert stage.picture(run) == ("PARTIAL", ["FAILED", "SKIPPED", "COMPLETED"])
 
 
-@pytest.mark.parametrize("part", ["person", "other"])
-def test_the_time_in_which_a_person_decides_is_not_said_to_be_awss(stage: Stage, api: Api, part: str) -> None:
+@pytest.mark.parametrize(("how", "waits"), [("resume", 1), ("retry", 1), ("retry in vain", 2)])
+def test_the_time_in_which_a_person_decides_is_not_said_to_be_awss(
+    stage: Stage, api: Api, how: str, waits: int
+) -> None:
     plan = planned(stage, "app-01 app-02", "web-01", on_failure={0: "PAUSE"})
-    failing(stage, "app-01")
+    failing(stage, "app-01", times=waits)
     run = stage.until(stage.start(plan), "PAUSED")
     stage.advance(3000)
-    if part == "person":
-        control.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
-    else:
+    if how != "resume":
         steering.retry_wave(actor=SYSTEM, execution_id=run.pk, wave=0, clock=stage.clock)
-    run = stage.until(run, "COMPLETED", "PARTIAL", "PAUSED")
+        run = stage.until(run, "COMPLETED", "PAUSED")
+        stage.advance(3000)
+    if how != "retry":
+        control.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+        run = stage.until(run, "PARTIAL")
     split = answer(api.get(f"/executions/{run.pk}/report?format=json"))["measured"]["split"]
-    assert (split["quota"] < 300, split[part] > 2900) == (True, True), split
+    assert (split["quota"] < 300, split["other"] < 2900) == (True, True), split
+    assert 3000 * waits - 100 < split["person"] < 3000 * waits + 300, split
+    pack = evidence_pack.vouched(SYSTEM, evidence_pack.account(run.pk, stage.clock()), {})
+    assert problems(pack) == []
+
+    def sooner(report: Json, _: object) -> None:
+        report["waves"][0]["retries"] = [{"askedTime": 1, "retriedTime": 2}]
+
+    assert any("when people decided to try it again" in each for each in problems(forged(pack, sooner)))
 
 
 @pytest.mark.parametrize("dependents", ["SKIP", "RUN"])

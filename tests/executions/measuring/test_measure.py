@@ -15,7 +15,8 @@ from django.urls import reverse
 
 from audit.actor import SYSTEM
 from executions.commands import control
-from executions.measuring.rta_rpa import Measured, Part, measure, rows_of
+from executions.measuring.rta_rpa import Measured, measure, rows_of
+from executions.measuring.time_parts import Part
 from executions.models import Execution
 from executions.states import Kind, Reached
 from plans.models import RecoveryPlan

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from executions.measuring.rta_rpa import Part
+from executions.measuring.time_parts import Part
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
 from executions.states import ExecutionStatus
 from plans.models import RecoveryPlan
