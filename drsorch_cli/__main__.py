@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from drsorch_cli import __version__, credentials
 from drsorch_cli.client import Client
 from drsorch_cli.exits import Exit, Stop
-from drsorch_cli.options import Verb, parser
+from drsorch_cli.options import Verb, parser, refuse_unset
 from drsorch_cli.output import Output
 
 UNEXPECTED = (LookupError, TypeError, AttributeError, ValueError)
@@ -42,6 +42,7 @@ def _ended(given: Sequence[str], output: Output) -> int:
 
 
 def _run(given: Sequence[str], output: Output) -> int:
+    refuse_unset(given)
     asked = parser().parse_args(given)
     verb: Verb = asked.found
     if verb.offline:

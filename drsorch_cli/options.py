@@ -50,6 +50,21 @@ class _Parser(argparse.ArgumentParser):
         raise usage(f"{message[:1].upper()}{message[1:]}. See {self.prog} --help")
 
 
+MAY_BE_EMPTY = ("--comment", "--initiated-by", "--reason")
+
+
+def refuse_unset(given: Sequence[str]) -> None:
+    """What a script passes that meant a variable which is not set: without a digest anything would be applied, without
+    a key started twice. And what is no text. Raises Stop."""
+    for number, each in enumerate(given):
+        if not each.isascii() and any("\ud800" <= letter <= "\udfff" for letter in each):
+            raise usage(f"{each!a} is no text in UTF-8.")
+        name = given[number - 1] if not each and number else each.removesuffix("=")
+        is_empty = not each or (each.endswith("=") and re.fullmatch("--[a-z-]+=", each))
+        if is_empty and name.startswith("--") and name not in MAY_BE_EMPTY:
+            raise usage(f"{name} is empty. Is a variable not set? Leave the option out if it is not meant.")
+
+
 class _Help(argparse.RawDescriptionHelpFormatter):
     """Verbs and what they do in two columns: argparse forgets that verbs are indented once more."""
 

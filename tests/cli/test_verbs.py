@@ -213,3 +213,27 @@ def test_its_json_is_one_object_whatever_happens(stage: Stage, programs: Program
     ):
         ended = program.run(*arguments, "--json")
         assert isinstance(json.loads(ended.out), dict), arguments
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["apply", "all.yaml", "--digest", ""], "--digest is empty. Is a variable not set?"),
+        (["apply", "all.yaml", "--digest=", "--yes"], "--digest is empty"),
+        (["drill", "Web", "--key", ""], "--key is empty"),
+        (["recover", "Web", "--yes", "--point-in-time", ""], "--point-in-time is empty"),
+        (["drill", b"caf\xe9".decode(errors="surrogateescape")], "is no text in UTF-8"),
+    ],
+)
+def test_a_variable_that_is_not_set_does_not_mean_anything(
+    stage: Stage, programs: Programs, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    program = programs("admin")
+    stage.plan("web-01", name="Web")
+    document = program.run("export").out
+    (tmp_path / "all.yaml").write_text(document.replace("name: Web", "name: Other"))
+    ended = program.run(*arguments)
+    assert (ended.code, said in ended.err) == (2, True), ended
+    assert program.run("export").out == document
+    assert not Execution.objects.exists()
+    assert program.run("drill", "Web", "--initiated-by=", "--dry-run").code == 0
