@@ -4,13 +4,14 @@ Of a job, DRS's model requires its id, of anything else nothing: what is missing
 be is read as unknown, and takes nothing else with it. What has no id cannot be read: ValueError.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 JOB_COMPLETED = "COMPLETED"  # DRS knows no failed job: a job whose servers all failed is COMPLETED, too
 TERMINATE = "TERMINATE"  # the type of a job that ends instances
+NOT_A_LAUNCH = frozenset({TERMINATE, "CREATE_CONVERTED_SNAPSHOT"})  # types of jobs that launch nothing
 _NOT_PROTECTED = frozenset({"", "FAILBACK_NOT_STARTED"})
 INSTALLATION_TAG = "drsorch:installation"  # of a source server: which installation of ours may launch it
 GONE = frozenset({"TERMINATED", "NOT_FOUND"})  # states of an instance that no launch can end any more
@@ -19,7 +20,10 @@ GONE = frozenset({"TERMINATED", "NOT_FOUND"})  # states of an instance that no l
 def moment(text: str) -> datetime:
     """A DRS timestamp. The model promises `…Z`, the live service has sent `…+00:00`: both are read."""
     parsed = datetime.fromisoformat(text)
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+    try:
+        return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+    except OverflowError as error:  # in the first or the last year that there is, in another time zone
+        raise ValueError(f"no time: {text!r}") from error
 
 
 def _moment_or_none(text: object) -> datetime | None:
@@ -223,6 +227,24 @@ def _launch_action(run: Mapping[str, Any]) -> LaunchAction:
     )
 
 
+# Of several rows of a server, which is believed: one that was launched was, one that is open is no failure while the
+# job lasts, and nothing is gone of which another row does not say so.
+_BELIEVED = {"LAUNCHED": 0, "FAILED": 2, "TERMINATED": 3}
+_BELIEVED_AT_END = {"LAUNCHED": 0, "FAILED": 1, "TERMINATED": 3}
+
+
+def _one_a_server(rows: Iterable[Participant], *, ended: bool) -> tuple[Participant, ...]:
+    """Each server once, in the order told. Which instance it is, each of its rows may tell."""
+    ranks = _BELIEVED_AT_END if ended else _BELIEVED
+    found: dict[str, Participant] = {}
+    for row in rows:
+        known = found.setdefault(row.source_server_id, row)
+        first, other = sorted((known, row), key=lambda each: ranks.get(each.launch_status, 2 if ended else 1))
+        instance = first.recovery_instance_id or other.recovery_instance_id
+        found[row.source_server_id] = replace(first, recovery_instance_id=instance)
+    return tuple(found.values())
+
+
 @dataclass(frozen=True)
 class Job:
     """A DRS job. Its status says nothing of success: count the participants' launch statuses.
@@ -244,14 +266,15 @@ class Job:
     def read(cls, item: Mapping[str, Any]) -> "Job":
         created_at = _moment_or_none(item.get("creationDateTime"))
         participants = (each for each in _mappings(item.get("participatingServers")) if each.get("sourceServerID"))
+        status = _text(item.get("status")) or "PENDING"
         return cls(
             job_id=_id(item, "jobID"),
             type=_text(item.get("type")) or "LAUNCH",
             initiated_by=_text(item.get("initiatedBy")),
-            status=_text(item.get("status")) or "PENDING",
+            status=status,
             created_at=created_at or datetime.now(UTC),
             ended_at=_moment_or_none(item.get("endDateTime")),
-            participants=tuple(map(Participant.read, participants)),
+            participants=_one_a_server(map(Participant.read, participants), ended=status == JOB_COMPLETED),
             tags=_tags(item.get("tags")),
             dated=created_at is not None,
         )

@@ -123,6 +123,43 @@ def _failed_rows(change: Change, item: Item) -> None:
                 row["launchStatus"] = "FAILED"
 
 
+def _double_rows(change: Change, item: Item) -> None:
+    shown: list[Item] = []
+    for row in change.rows(item):
+        other = {"sourceServerID": row["sourceServerID"], "launchStatus": change.scenario.text("status")}
+        is_first = bool(change.scenario.options["first"])
+        both = [other, row] if is_first else [row, other]
+        shown += both if change.concerns(row["sourceServerID"]) else [row]
+    item["participatingServers"] = shown
+
+
+def _row_status(change: Change, item: Item) -> None:
+    if item.get("type") == "LAUNCH" and item.get("status") == "COMPLETED":
+        for row in change.rows(item):
+            if change.concerns(row["sourceServerID"]):
+                row.pop("recoveryInstanceID", None)
+                row["launchStatus"] = change.scenario.text("status")
+
+
+def _unlisted_instances(change: Change, call: Call, body: Item) -> Item:
+    kept = [each for each in cast("list[Item]", body.get("items") or []) if not _is_unlisted(change, each)]
+    return {**body, "items": kept}
+
+
+def _is_unlisted(change: Change, item: Item) -> bool:
+    if not change.concerns(item.get("sourceServerID")):
+        return False
+    seconds = change.scenario.number("seconds")
+    row = change.store.one("SELECT appears_at FROM instance WHERE id = ?", str(item["recoveryInstanceID"]))
+    return seconds < 0 or row is None or change.now < row["appears_at"] + seconds
+
+
+def _instance_state(change: Change, item: Item) -> None:
+    item.pop("ec2InstanceState", None)
+    if state := change.scenario.text("state"):
+        item["ec2InstanceState"] = state
+
+
 def _launch_actions(change: Change, item: Item) -> None:
     """They run on the instance; the job does not wait for them (likely)."""
     job = change.store.one("SELECT ends_at FROM job WHERE id = ?", str(item["jobID"]))
@@ -194,6 +231,10 @@ CHANGES: Mapping[str, Callable[[Change, Call, Item], Item]] = {
     "late_rows": _each(_late_rows),
     "failed_rows": _each(_failed_rows),
     "missing_rows": _each(_missing_rows),
+    "double_rows": _each(_double_rows),
+    "row_status": _each(_row_status),
+    "unlisted_instances": _unlisted_instances,
+    "instance_state": _each(_instance_state),
     "launch_actions": _each(_launch_actions),
     "staging_error": _each(_staging_error),
     "replication_error": _each(_replication_error),

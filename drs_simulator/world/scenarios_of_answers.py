@@ -145,6 +145,36 @@ ITEMS: Mapping[str, Kind] = {
         JOBS,
         field="A4",
     ),
+    "double_rows": Kind(
+        Acts.ITEM,
+        "jobs show rows of `servers` twice, beside the true one another with `status` and no id, behind it or (`first`)"
+        " before it",
+        "unknown: nothing says that a server has one row",
+        {"servers": [], "status": "FAILED", "first": False},
+        JOBS,
+    ),
+    "row_status": Kind(
+        Acts.ITEM,
+        "rows of `servers` of LAUNCH jobs that have ended have this `status` and no id",
+        "unknown: the model's list is open for additions",
+        {"servers": [], "status": "SKIPPED"},
+        JOBS,
+    ),
+    "unlisted_instances": Kind(
+        Acts.ITEM,
+        "recovery instances of `servers` are not listed until `seconds` (virtual) after they came up, negative: not at"
+        " all",
+        "likely: listings of AWS are eventually consistent; unknown for how long",
+        {"servers": [], "seconds": 120.0},
+        ("DescribeRecoveryInstances",),
+    ),
+    "instance_state": Kind(
+        Acts.ITEM,
+        "ec2InstanceState of recovery instances of `servers` is `state`; empty: absent",
+        "unknown: the model requires no member, and its list is open for additions",
+        {"servers": [], "state": ""},
+        ("DescribeRecoveryInstances",),
+    ),
     "missing_rows": Kind(Acts.ITEM, "jobs never show rows of `servers`", REPORTS, SERVERS, JOBS, field="A4"),
     "launch_actions": Kind(
         Acts.ITEM,

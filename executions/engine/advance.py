@@ -7,6 +7,8 @@ from typing import assert_never
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Value
+from django.db.models.functions import Concat, Trim
 
 from contract import log_context
 from contract.clock import Clock, db_clock
@@ -191,8 +193,9 @@ def _give_up_unsettled(run: Run, wave: WaveRun, now: datetime) -> None:
         run.write(now)
         unsettled = [LaunchStatus.PENDING, LaunchStatus.IN_PROGRESS]
         left = wave.servers.filter(launch_status__in=unsettled, excluded__isnull=True)
-        left.filter(job__instances_seen_at=None).update(launch_status=LaunchStatus.FAILED, error=UNLISTED)
-        left.update(launch_status=LaunchStatus.FAILED, error=UNSETTLED)
+        for servers, why in ((left.filter(job__instances_seen_at=None), UNLISTED), (left, UNSETTLED)):
+            error = Trim(Concat("error", Value(f" {why}")))  # behind DRS's own word, if it has one for it
+            servers.update(launch_status=LaunchStatus.FAILED, error=error)
         transitions.touch(run.execution, now, [wave])
 
 

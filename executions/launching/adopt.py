@@ -16,7 +16,7 @@ from django.db import transaction
 
 from contract.clock import Clock
 from drs.client import Drs
-from drs.shapes import TERMINATE, Job, Participant
+from drs.shapes import NOT_A_LAUNCH, Job, Participant
 from executions.codes.ours import Code
 from executions.models import Execution, LaunchJob, WaveRun
 from executions.runs import transitions
@@ -48,7 +48,8 @@ def _begun_at(run: Run, wave: WaveRun) -> datetime:
 def adopt_found(run: Run, wave: WaveRun, job: LaunchJob, jobs: Sequence[Job], clock: Clock) -> bool:
     """Take over the job that is this launch, if any is: the oldest with its tag, else the one of the same servers that
     was made nearest to the send."""
-    tagged = _oldest_first(each for each in jobs if each.tags.get(LAUNCH_TAG) == str(job.pk))
+    mine = (each for each in jobs if each.tags.get(LAUNCH_TAG) == str(job.pk))
+    tagged = _oldest_first(each for each in mine if each.type not in NOT_A_LAUNCH)
     if tagged:
         adopt(run, wave, job, tagged[0], clock(), "launch.adopted")
         _report_double_launch(run, job, {each.job_id for each in tagged})
@@ -77,7 +78,7 @@ def untagged(run: Run, wave: WaveRun, job: LaunchJob, jobs: Iterable[Job]) -> li
         each
         for each in jobs
         if LAUNCH_TAG not in each.tags
-        and each.type != TERMINATE
+        and each.type not in NOT_A_LAUNCH
         and each.dated
         and each.initiated_by in ("", kind)
         and each.created_at >= since - CLOCKS_DIFFER

@@ -20,7 +20,7 @@ from audit.actor import SYSTEM
 from contract.clock import Clock, db_clock
 from drs.client import Drs
 from drs.errors import DrsError, Trouble
-from drs.shapes import Job
+from drs.shapes import NOT_A_LAUNCH, Job
 from executions.launching import adopt, refusals
 from executions.models import Execution, LaunchJob
 from executions.runs import decide as d
@@ -109,7 +109,7 @@ def _make_rows_of_parts(run: Run, jobs: Sequence[LaunchJob], known: Sequence[Job
     servers that DRS names, so that they are found like any other and nothing of them is sent again."""
     tags = {str(each) for each in LaunchJob.objects.filter(wave__execution=run.execution).values_list("pk", flat=True)}
     for found in known:
-        tag = found.tags.get(adopt.LAUNCH_TAG, "")
+        tag = "" if found.type in NOT_A_LAUNCH else found.tags.get(adopt.LAUNCH_TAG, "")
         if found.tags.get(adopt.EXECUTION_TAG) != str(run.execution.pk) or tag in tags or not _is_id(tag):
             continue
         named = [each.source_server_id for each in found.participants]

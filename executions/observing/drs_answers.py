@@ -208,7 +208,7 @@ class JobChanges:
     changed: bool = False
     needs_decision: bool = False  # the state of the job or of a server is another: the run may have to go on
     ended: bool = False  # DRS has no more news of it
-    still_there: set[str] = field(default_factory=set)  # servers whose instance of an earlier launch stands, too
+    listed_alone: set[str] = field(default_factory=set)  # servers of which DRS lists this job's instance, and no other
     log_given_up: bool = False  # its log could not be read for a day
     trouble: Exception | None = None  # why what DRS told could not even be compared
 
@@ -246,8 +246,7 @@ def compare(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer, asked_
             changes.needs_decision |= server.state is not before
             if server.state is not before:
                 new.append(server)
-    others = (each for (job_id, _), each in answer.instances.items() if job_id != job.job_id)
-    changes.still_there = {each.source_server_id for each in others if each.ec2_state not in GONE}
+    changes.listed_alone = _listed_alone(job, answer)
     changes.events += derived_launch_ends(job, new if lines is None else changes.servers, lines or [])
     watched = _still_watched(job, servers, answer, asked_at)
     changes.ended = job.watched and not watched
@@ -258,6 +257,13 @@ def compare(job: LaunchJob, servers: Sequence[ServerRun], answer: Answer, asked_
     changes.changed |= changes.needs_decision or bool(changes.servers)
     job.watched = watched
     return changes
+
+
+def _listed_alone(job: LaunchJob, answer: Answer) -> set[str]:
+    """Servers whose instance of another launch does not stand beside the one of this job, which was listed."""
+    standing = [(job_id, server) for (job_id, server), each in answer.instances.items() if each.ec2_state not in GONE]
+    others = {server for job_id, server in standing if job_id != job.job_id}
+    return {server for job_id, server in answer.instances if job_id == job.job_id} - others
 
 
 def _told_by_server(job: LaunchJob, servers: Iterable[ServerRun], found: Job, answer: Answer) -> Mapping[str, Told]:
@@ -315,7 +321,8 @@ def _give_up(changes: JobChanges, servers: Sequence[ServerRun], why: str) -> Non
     """No more is expected of DRS, and it never said what became of these. Their wave may be long over."""
     for server in servers:
         if not server.state.is_settled:
-            server.launch_status, server.phase, server.error = LaunchStatus.FAILED, Phase.DONE, why
+            server.launch_status, server.phase = LaunchStatus.FAILED, Phase.DONE
+            server.error = f"{server.error} {why}".strip()
             changes.servers.append(server)
             changes.columns |= {"launch_status", "phase", "error"}
 

@@ -21,7 +21,8 @@ GONE = frozenset({"TERMINATED", "NOT_FOUND"})
 STOPPED = frozenset({"STOPPED", "STOPPING"})
 _NOT_UP = GONE | STOPPED | {"SHUTTING-DOWN"}
 _UNDECIDED = ("", "PENDING")  # states of an instance of which nobody can say yet that it came up
-SERVER_STATUSES = frozenset(each.value for each in LaunchStatus)
+_OPEN = (LaunchStatus.PENDING.value, LaunchStatus.IN_PROGRESS.value)
+_TOLD_OF_A_LAUNCH = (LaunchStatus.IN_PROGRESS.value, LaunchStatus.LAUNCHED.value, LaunchStatus.FAILED.value)
 _COLUMNS = (
     "launch_status",
     "phase",
@@ -104,6 +105,8 @@ def update(server: ServerRun, told: Told, bounds: LaunchTimeBounds) -> set[str]:
     if told.participant is not None:
         server.launch_status = next_status(server.state, told.participant.launch_status)
         server.launch_actions = _shown(told.participant.launch_actions) or server.launch_actions
+        if not was.is_settled:
+            server.error = "" if server.state.is_settled else _own_word(told.participant, bounds)
     _take_instance(server, told, bounds)
     was_not_usable = server.error_code == Code.NOT_USABLE
     if server.state is LaunchStatus.LAUNCHED and _did_not_come_up(server, state_before, told, bounds):
@@ -119,6 +122,13 @@ def update(server: ServerRun, told: Told, bounds: LaunchTimeBounds) -> set[str]:
     if after == before:
         return set()
     return {name for name, old, new in zip(_COLUMNS, before, after, strict=True) if old != new}
+
+
+def _own_word(participant: Participant, bounds: LaunchTimeBounds) -> str:
+    """What an ended job calls a server, where that does not say what became of its launch."""
+    if not bounds.ended or participant.launch_status in _OPEN:
+        return ""
+    return str(storable(f"DRS calls it {participant.launch_status}."))
 
 
 def fail_not_usable(server: ServerRun, why: str) -> None:
@@ -143,16 +153,16 @@ def _take_evidence(server: ServerRun, told: Told, bounds: LaunchTimeBounds, *, w
 
 def next_status(now: LaunchStatus, told: str) -> LaunchStatus:
     """A server's status after DRS told one: what was launched stays launched, what is settled stays settled, and
-    what began is never pending again."""
-    if told not in SERVER_STATUSES - {LaunchStatus.PENDING} or now in (LaunchStatus.LAUNCHED, LaunchStatus.TERMINATED):
+    what began is never pending again. That something is terminated tells nothing of a launch that nobody saw."""
+    if told not in _TOLD_OF_A_LAUNCH or now in (LaunchStatus.LAUNCHED, LaunchStatus.TERMINATED):
         return now
     status = LaunchStatus.of(told)
     return status if status.is_settled or not now.is_settled else now
 
 
 def is_settled(told: str) -> bool:
-    """Whether DRS, saying this, has said what became of a server."""
-    return told in SERVER_STATUSES and LaunchStatus.of(told).is_settled
+    """Whether DRS, saying this, has said what became of a server's launch."""
+    return told in _TOLD_OF_A_LAUNCH and LaunchStatus.of(told).is_settled
 
 
 def _take_instance(server: ServerRun, told: Told, bounds: LaunchTimeBounds) -> None:
@@ -167,6 +177,8 @@ def _take_instance(server: ServerRun, told: Told, bounds: LaunchTimeBounds) -> N
         if bounds.ended and untold and instance.ec2_state not in GONE:
             server.launch_status = next_status(server.state, LaunchStatus.LAUNCHED)
     server.recovery_instance_id = instance_id or server.recovery_instance_id
+    if bounds.ended and instance is not None and instance.ec2_state in GONE and not server.state.is_settled:
+        fail_not_usable(server, f"EC2 shows it as {server.instance_state}: not up.")
     if bounds.ended and instance is not None and instance.ec2_state not in GONE and server.state is LaunchStatus.FAILED:
         server.error_code = Code.NOT_USABLE  # DRS calls its launch failed, and lists what it launched: that stands
 

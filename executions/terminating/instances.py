@@ -18,6 +18,8 @@ UNCONFIRMED_AFTER = timedelta(seconds=60)
 LISTED_WITHIN = timedelta(minutes=5)  # a launched instance shows in DescribeRecoveryInstances by then
 # How DRS names an instance that is gone, or cannot come back.
 GONE = frozenset({"TERMINATED", "NOT_FOUND", "SHUTTING-DOWN"})
+HALTED = frozenset({"STOPPED", "STOPPING"})
+RUNNING = "RUNNING"
 
 _SEEN: dict[str, object] = {"missing_since": None}
 
@@ -81,12 +83,21 @@ def mark_stopped(execution: Execution, now: datetime, **which: object) -> list[S
     )
 
 
+def is_back(server: ServerRun, listed_as: str) -> bool:
+    """Whether an instance that is listed so runs again, or is at least listed again. One that was stopped runs when DRS
+    says so: of another state, or none, nothing tells that it does."""
+    if server.is_unknown_to_drs:
+        return True
+    return server.recovery_instance_state == InstanceState.STOPPED and listed_as == RUNNING
+
+
 def mark_known(execution: Execution, now: datetime, **which: object) -> list[ServerRun]:
     """DRS lists these instances after all, or they run again."""
     which |= {"recovery_instance_state__in": [InstanceState.UNKNOWN, InstanceState.STOPPED]}
-    return _mark(
-        execution, now, {"recovery_instance_state": InstanceState.KNOWN, **_SEEN, "instance_state": "RUNNING"}, which
-    )
+    marked = _mark(execution, now, {"recovery_instance_state": InstanceState.KNOWN, **_SEEN}, which)
+    started = [each.pk for each in marked if each.recovery_instance_state == InstanceState.STOPPED]
+    ServerRun.launches.filter(pk__in=started).update(instance_state=RUNNING)
+    return marked
 
 
 def _mark(execution: Execution, now: datetime, columns: dict[str, object], which: dict[str, object]) -> list[ServerRun]:

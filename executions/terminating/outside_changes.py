@@ -23,20 +23,22 @@ from executions.runs.allowed.terminable_instances import covered_instances
 from executions.runs.aws_calls import AwsCalls
 from executions.runs.claim import LARGE_COLUMNS
 from executions.runs.journal import note
-from executions.states import WAVE_FINAL, InstanceState
+from executions.states import WAVE_FINAL, InstanceState, LaunchStatus
 from executions.terminating.instances import (
     GONE,
+    HALTED,
     LISTED_WITHIN,
     ended_by_job,
+    is_back,
+    lock_run,
     mark_known,
     mark_stopped,
     mark_terminated,
     mark_unknown,
     roll_up,
+    wake_by,
 )
 from protection.inventory.recovery_instances import Reading
-
-HALTED = frozenset({"STOPPED", "STOPPING"})
 
 Servers = list[ServerRun]
 
@@ -51,6 +53,7 @@ class Changes:
     replaced: dict[str, Servers] = field(default_factory=lambda: defaultdict(list))  # by the DRS job that did
     protected: dict[str, Servers] = field(default_factory=lambda: defaultdict(list))  # by DRS's word for it
     missing: Servers = field(default_factory=list)  # for the second time
+    beside: list[tuple[ServerRun, str]] = field(default_factory=list)  # missing, and the job of one that is listed
 
 
 def asked_at(reading: Reading, now: datetime) -> datetime:
@@ -61,15 +64,17 @@ def asked_at(reading: Reading, now: datetime) -> datetime:
 def note_changes(reading: Reading, clock: Clock) -> AwsCalls[None]:
     """Compare what DRS lists in a region with what runs launched there, and write down what is new."""
     as_of = asked_at(reading, clock())
+    _follow_again(reading, clock())
     changes = _compare(_standing(reading), reading.instances, as_of)
     ended: dict[str, Servers] = defaultdict(list)
-    if changes.missing:
-        since = min(each.job.created_at or as_of for each in changes.missing)
+    if unlisted := [*changes.missing, *(server for server, _ in changes.beside)]:
+        since = min(each.job.created_at or as_of for each in unlisted)
         try:
             jobs = yield partial(Drs(reading.region, reading.account, reading="poller").jobs_since, since)
         except DrsError:
             changes.missing = []  # asked again with the next round
         else:
+            _tell_replaced(changes, jobs, as_of)
             ended = _ended_by_jobs(changes.missing, jobs)
     over = {server.pk for servers in ended.values() for server in servers}
     lost = [each for each in changes.missing if each.pk not in over]
@@ -84,6 +89,20 @@ def note_changes(reading: Reading, clock: Clock) -> AwsCalls[None]:
     _tell(changes.back, "instance.running", reading.region, mark_known, now)
     for state, servers in changes.protected.items():
         _tell(servers, "instance.protected", reading.region, None, now, state=state)
+
+
+def _follow_again(reading: Reading, now: datetime) -> None:
+    """DRS lists an instance of a launch of which it had told none, however late: no launch is lost, its job is read
+    again."""
+    listed = {(each.job_id, each.source_server_id) for each in reading.instances if each.ec2_state not in GONE}
+    rows = ServerRun.launches.filter(job__job_id__in={job_id for job_id, _ in listed if job_id}, job__watched=False)
+    mine = rows.filter(job__account_id=reading.account, job__region=reading.region, recovery_instance_id="")
+    for row in mine.exclude(launch_status=LaunchStatus.TERMINATED).select_related("wave__execution", "job"):
+        if (row.job.job_id, row.source_server_id) in listed:
+            with transaction.atomic():
+                lock_run(row.wave.execution)
+                LaunchJob.objects.filter(pk=row.job.pk).update(watched=True)
+                wake_by(row.wave.execution, now)
 
 
 def _standing(reading: Reading) -> Servers:
@@ -103,26 +122,44 @@ def _standing(reading: Reading) -> Servers:
 def _compare(standing: Servers, listed: Sequence[RecoveryInstance], as_of: datetime) -> Changes:
     by_id = {each.recovery_instance_id: each for each in listed}
     by_server = {each.source_server_id: each for each in listed if each.ec2_state not in GONE}
-    changes, first, found_again = Changes(), list[int](), list[int]()
+    changes, found_again = Changes(), list[int]()
     for server in standing:
         instance = by_id.get(server.recovery_instance_id)
         if instance is not None:
             _compare_listed(changes, server, instance)
             if server.missing_since is not None:
                 found_again.append(server.pk)
-        elif (other := by_server.get(server.source_server_id)) and other.job_id not in ("", server.job.job_id):
-            changes.replaced[other.job_id].append(server)
-        elif server.is_unknown_to_drs or (server.launched_at or as_of) > as_of - LISTED_WITHIN:
+        elif server.is_unknown_to_drs:  # what DRS did not list any more, it has not removed for a launch
             continue
-        elif server.missing_since is None:
-            first.append(server.pk)
-        elif server.missing_since < as_of:
-            changes.missing.append(server)
-    if first:
-        ServerRun.launches.filter(pk__in=first).update(missing_since=as_of)
+        elif (other := by_server.get(server.source_server_id)) and other.job_id not in ("", server.job.job_id):
+            changes.beside.append((server, other.job_id))
+        else:
+            _take_missing(changes, server, as_of)
     if found_again:
         ServerRun.launches.filter(pk__in=found_again).update(missing_since=None)
     return changes
+
+
+def _take_missing(changes: Changes, server: ServerRun, as_of: datetime) -> None:
+    """DRS may leave one out of an answer, and lists one that was just launched a little later."""
+    if (server.launched_at or as_of) > as_of - LISTED_WITHIN:
+        return
+    if server.missing_since is None:
+        ServerRun.launches.filter(pk=server.pk).update(missing_since=as_of)
+    elif server.missing_since < as_of:
+        changes.missing.append(server)
+
+
+def _tell_replaced(changes: Changes, jobs: Sequence[Job], as_of: datetime) -> None:
+    """A later launch of the server has replaced its instance. One of an earlier launch, which could not be removed for
+    this one, stands beside it: that tells nothing of it."""
+    made = {each.job_id: each.created_at for each in jobs if each.dated}
+    for server, job_id in changes.beside:
+        at, mine = made.get(job_id), server.job.created_at
+        if at is not None and mine is not None and at > mine:
+            changes.replaced[job_id].append(server)
+        else:
+            _take_missing(changes, server, as_of)
 
 
 def _compare_listed(changes: Changes, server: ServerRun, instance: RecoveryInstance) -> None:
@@ -131,7 +168,7 @@ def _compare_listed(changes: Changes, server: ServerRun, instance: RecoveryInsta
     elif instance.ec2_state in HALTED:
         if server.recovery_instance_state != InstanceState.STOPPED:
             changes.stopped.append(server)
-    elif server.recovery_instance_state != InstanceState.KNOWN:
+    elif is_back(server, instance.ec2_state):
         changes.back.append(server)
     if instance.is_protected and instance.failback_state != server.failback_state:
         changes.protected[instance.failback_state].append(server)

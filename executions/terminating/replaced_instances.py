@@ -50,11 +50,11 @@ def mark_replaced(changes: Iterable[JobChanges], now: datetime) -> None:
 
 
 def _replaced_servers(changes: JobChanges) -> set[str]:
-    """Servers whose earlier instance is gone: DRS says so, or has launched the next one and does not list the earlier
-    one beside it, nor say that it could not be removed."""
+    """Servers whose earlier instance is gone: DRS says so, or lists the next one and not the earlier one beside it, nor
+    says that it could not be removed. While it does not list the next one, nothing tells."""
     told = {event.source_server_id for event in changes.events if event.event == "CLEANUP_END"}
     up = {server.source_server_id for server in changes.servers if server.state is LaunchStatus.LAUNCHED}
-    new = up - told - changes.still_there
+    new = (up & changes.listed_alone) - told
     if new:
         new -= {event.source_server_id for event in changes.events if event.event == KEPT}
         kept = JobEvent.objects.filter(job=changes.job, event=KEPT, source_server_id__in=new)

@@ -37,6 +37,7 @@ from executions.terminating.instances import (
     UNCONFIRMED_AFTER,
     Place,
     ended_by_job,
+    is_back,
     lock_run,
     mark_known,
     mark_terminated,
@@ -175,9 +176,9 @@ def _mark_instances(
         state = states.get(server.recovery_instance_id) if server.recovery_instance_id else None
         if state in GONE:
             gone.append(server.pk)
-        elif state is not None:
+        elif state is not None and is_back(server, state):
             known.append(server.pk)
-        elif listed_now.lack(server):
+        elif state is None and listed_now.lack(server):
             is_over = server.recovery_instance_id in ended or ended_by_job(server, listed_now.jobs) is not None
             (gone if is_over else unknown).append(server.pk)
     region = servers[0].job.region
