@@ -69,7 +69,8 @@ def _key(event: Any) -> str:
         return f"start-plan-{caller}"
     if not given.get("ExecutionId"):
         raise Failed(NAMELESS)
-    step = json.dumps([given.get(each) for each in ("PlanArn", "ExecutionId", "StepName")])
+    named = [given.get(each) for each in ("PlanArn", "ExecutionId", "StepName")]
+    step = json.dumps([*named, os.environ["PLAN_ID"]])  # steps that run at once may start different plans
     return f"start-plan-{hashlib.sha256(step.encode()).hexdigest()}"
 
 
