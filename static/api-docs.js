@@ -3,10 +3,8 @@ const place = document.getElementById("api");
 
 // Swagger UI does not choose its dark scheme by itself.
 const system = matchMedia("(prefers-color-scheme: dark)");
-const scheme = () => {
-  const { theme } = document.documentElement.dataset;
-  document.documentElement.classList.toggle("dark-mode", theme ? theme === "dark" : system.matches);
-};
+const root = document.documentElement;
+const scheme = () => root.classList.toggle("dark-mode", (root.dataset.theme ?? (system.matches && "dark")) === "dark");
 (system.onchange = scheme)();
 
 window.SwaggerUIBundle({
@@ -15,9 +13,7 @@ window.SwaggerUIBundle({
   deepLinking: true,
   validatorUrl: null,
   requestInterceptor: (request) => {
-    if (new URL(request.url, location.href).origin === location.origin) {
-      request.headers["X-CSRFToken"] = place.dataset.csrf;
-    }
+    if (new URL(request.url, location).origin === origin) request.headers["X-CSRFToken"] = place.dataset.csrf;
     return request;
   },
 });

@@ -1,13 +1,16 @@
 // Live updates. All else works without.
 const byId = (id) => document.getElementById(id);
 const find = (s) => document.querySelector(s);
+const all = (s) => [...document.querySelectorAll(s)];
 const on = (names, act) => names.split(" ").forEach((name) => document.addEventListener(name, act));
 const live = () => byId("live");
-const polls = (each) => each?.matches?.("[hx-trigger^=every]");
+const POLLS = "[hx-trigger^=every]";
+const polls = (each) => each?.matches?.(POLLS);
 const lost = byId("connection");
 let answeredAt = lost.dataset.now; // by the server's clock
-let ahead = 0; // is the server's clock
+let ahead = 0; // it is
 const now = () => Date.now() + ahead;
+const say = (text) => (byId("announcer").textContent = text);
 
 // Times, in the words of templatetags/console.py.
 const pair = (n, unit, rest, small) => `${n} ${unit}${rest ? ` ${rest} ${small}` : ""}`;
@@ -21,7 +24,7 @@ const ago = (s) => {
   const [name, size] = SIZES.find(([, size]) => s >= size);
   return new Intl.RelativeTimeFormat("en").format(-Math.floor(s / size), name);
 };
-// A full time as it is here: on pointing at it, or instead of UTC for who chose so.
+// A time as it is here: on pointing at it, or instead of UTC.
 const LOCAL = { hourCycle: "h23", dateStyle: "short", timeStyle: "long" };
 const here = (time) => new Date(time.dateTime).toLocaleString("sv", LOCAL);
 on("mouseover", ({ target }) => {
@@ -29,14 +32,12 @@ on("mouseover", ({ target }) => {
   if (time && !time.title.includes("here")) time.title += ` · ${here(time)} here`;
 });
 const inLocalTime = () => {
-  for (const time of document.querySelectorAll("time[title]:not([data-ago], [data-elapsed], [data-here])")) {
-    time.dataset.here = time.textContent = here(time);
-  }
+  for (const time of all("time[title]:not([data-ago], [data-elapsed], [data-here])")) time.dataset.here = time.textContent = here(time);
 };
 const tick = () => {
   if (document.hidden) return;
   if (find("[data-times]")) inLocalTime();
-  for (const time of document.querySelectorAll("time[data-ago], time[data-elapsed]")) {
+  for (const time of all("time[data-ago], time[data-elapsed]")) {
     const seconds = Math.max(0, Math.floor((now() - Date.parse(time.dateTime)) / 1000));
     const text = "ago" in time.dataset ? ago(seconds) : span(seconds);
     if (time.textContent !== text) time.textContent = text;
@@ -49,10 +50,14 @@ const readClock = () => {
   tick();
 };
 
-// Focus whose element is gone goes to what came in its place, its wave, the dialog or the title.
+// Lost focus goes to what came instead, its wave, the dialog or the title.
 let had;
 on("focusin", ({ target }) => (had = target));
-on("pointerdown", () => (had = null));
+let pressed = 0;
+on("pointerdown", () => {
+  had = null;
+  pressed = Date.now();
+});
 const focusOn = (...places) => {
   for (const each of places) if (document.activeElement === document.body) each?.focus({ preventScroll: true });
 };
@@ -60,35 +65,34 @@ const refocus = () => {
   if (had) focusOn(had, byId(had.id), find(`#${had.closest(".wave")?.id} summary`), find("dialog[open]"), find("h1"));
 };
 
-// htmx fills the dialog from where its button leads without a script.
+// htmx fills the dialog from where its button leads else.
 const dialog = byId("dialog");
-let opener, asking; // the question that is on its way
-dialog.addEventListener("close", () => {
+let opener, asking; // a question on its way
+dialog.onclose = () => {
   dialog.replaceChildren();
   had = opener;
   refocus();
-});
+};
 on("click", (event) => {
-  if (!event.target.closest("dialog [data-close]")) return;
-  event.preventDefault();
-  dialog.close();
+  if (event.target.closest("dialog [data-close]")) dialog.close(event.preventDefault());
 });
 let keys = ""; // "g" is the first of two
 on("keydown", (event) => {
-  if (event.key === "k" && (event.ctrlKey || event.metaKey) && !find("dialog[open]")) {
+  const command = event.ctrlKey || event.metaKey;
+  if (event.key === "k" && command && !find("dialog[open]")) {
     event.preventDefault();
     byId("search-open")?.click();
   }
-  if (event.ctrlKey || event.altKey || event.metaKey || find("[data-keys]") || event.target.closest("input, select, textarea, dialog")) return;
+  if (command || event.altKey || find("[data-keys]") || event.target.closest("input, select, textarea, dialog")) return;
   keys += event.key;
-  const found = find(`[data-key=${JSON.stringify(keys)}]`);
+  const found = find(`[data-key=${CSS.escape(keys)}]`);
   if (keys !== "g") keys = "";
   if (!found) return;
   event.preventDefault();
   found[found.matches("a") ? "click" : "focus"]();
 });
 
-// What was typed or ticked is not left behind without asking.
+// What was typed is not left without asking.
 let unsaved = find("form[data-guard=unsaved]");
 on("input change click", ({ type, target }) => {
   if (target.closest("[data-discard]")) unsaved = false;
@@ -98,22 +102,24 @@ onbeforeunload = (event) => {
   if (unsaved) event.preventDefault();
 };
 
-on("change", ({ target: all }) => {
-  if ("all" in all.dataset) all.closest("table").querySelectorAll(".pick :enabled").forEach((each) => (each.checked = all.checked));
+on("change", ({ target }) => {
+  if ("all" in target.dataset) all(".pick :enabled").forEach((each) => (each.checked = target.checked));
 });
 
 on("click", async ({ target }) => {
   const button = target.closest("[data-copy]");
   if (!button) return;
   await navigator.clipboard.writeText(button.dataset.copy);
-  byId("announcer").textContent = "Copied";
+  say("Copied");
   button.dataset.done = "1";
   setTimeout(() => delete button.dataset.done, 2000);
 });
 
-// A form is sent once, unless it answers a file or was stopped.
+// A form is sent once, unless it answers a file.
 on("submit", (event) => {
   const form = event.target;
+  const name = event.submitter?.innerText;
+  if (live()?.contains(form) && Date.now() - cameAt < 900 && !stood.includes(name)) return event.preventDefault();
   sessionStorage.said = said;
   if ("guard" in form.dataset) unsaved = false;
   if (form.method !== "post" || form.matches("[hx-post], [data-again]")) return;
@@ -126,11 +132,11 @@ onpageshow = (event) => event.persisted && location.reload();
 const chosen = new Map();
 const asked = new URLSearchParams(location.search).get("wave");
 if (asked) chosen.set(`wave-${+asked + 1}-servers`, true);
-on("click", (event) => {
-  const details = event.target.closest("summary")?.parentElement;
+on("click", ({ target }) => {
+  const details = target.closest("summary")?.parentElement;
   if (details?.id) setTimeout(() => chosen.set(details.id, details.open));
 });
-const areas = ({ target }) => [...(byId(target.id)?.querySelectorAll(".table-scroll, .feed") ?? [])];
+const areas = ({ target }) => all(`[id="${target.id}"] :is(.table-scroll, .feed)`);
 let scrolled = [];
 on("htmx:oobBeforeSwap", ({ detail }) => {
   for (const details of detail.fragment.querySelectorAll("details[id]")) {
@@ -140,10 +146,11 @@ on("htmx:oobBeforeSwap", ({ detail }) => {
 });
 on("htmx:oobAfterSwap", ({ detail }) => areas(detail).forEach((each, at) => each.scrollTo(...(scrolled[at] ?? [0, 0]))));
 
-// Polls: none while nobody looks. What may load a page anew waits for a dialog's end.
+// Polls: none while nobody looks. They change nothing under a finger, and keep ticks.
+let ticked, stood, cameAt;
 on("htmx:beforeRequest", (event) => {
   const { elt, target, xhr } = event.detail;
-  if (polls(elt)) return (document.hidden || (dialog.open && elt.id === "newcomers")) && event.preventDefault();
+  if (polls(elt)) return document.hidden && event.preventDefault();
   find(".unanswered")?.remove();
   if (target !== dialog || dialog.contains(elt)) return;
   if (dialog.open) return event.preventDefault();
@@ -152,10 +159,15 @@ on("htmx:beforeRequest", (event) => {
 });
 on("visibilitychange", () => {
   tick();
-  if (!document.hidden && live()?.hasAttribute("hx-get")) htmx.trigger(live(), "poll-now");
+  all(POLLS).forEach((each) => htmx.trigger(each, "poll-now"));
 });
 on("htmx:beforeSwap", ({ detail }) => {
-  if (polls(detail.elt) && detail.xhr.status >= 400) detail.shouldSwap = !(detail.isError = true);
+  if (!polls(detail.requestConfig.elt)) return (ticked = []);
+  detail.isError = detail.xhr.status >= 400;
+  detail.shouldSwap &&= !detail.isError && Date.now() - pressed > 600;
+  ticked = all(".pick :checked").map((each) => each.value);
+  stood = live()?.innerText;
+  cameAt = Date.now();
 });
 on("htmx:sendError htmx:timeout htmx:responseError", ({ detail }) => {
   const status = detail.xhr?.status;
@@ -163,33 +175,33 @@ on("htmx:sendError htmx:timeout htmx:responseError", ({ detail }) => {
   if (!polls(detail.elt)) return (find("dialog[open]") ?? byId("main")).prepend(byId(detail.requestConfig.verb).content.cloneNode(true));
   if (status === 403 || status === 404) return location.reload();
   if (!lost.hidden) return;
-  const time = lost.querySelector("time");
+  const time = find("#connection time");
   time.dateTime = new Date(answeredAt).toISOString();
   time.textContent = time.title = time.dateTime.replace("T", " ").replace(/\..*/, " UTC");
   lost.hidden = false;
 });
 
-// What asked, and was replaced, is in the request alone.
+// What asked may be gone by now.
 on("htmx:afterRequest", ({ detail }) => {
   setTimeout(refocus, 50);
   const polled = polls(detail.requestConfig?.elt);
   const header = (name) => detail.xhr.getResponseHeader(name);
   if (!polled && !header("HX-Redirect")) delete sessionStorage.said;
-  if (!detail.successful || (!polled && find("[hx-trigger^=every]"))) return;
+  if (!detail.successful || (!polled && find(POLLS))) return;
   answeredAt = Date.parse(header("Date")) || now();
   const told = find("#told time");
   if (told && header("X-Told-At")) told.dateTime = header("X-Told-At");
   lost.hidden = true;
 });
 
-// A change is said once: behind a form by the page that it leads to.
+// A change is said once: after a form, by the next page.
 const told = () => `${byId("done")?.innerText ?? ""}\n${live()?.dataset.say ?? ""}`;
 let said = sessionStorage.said ?? told();
 const tell = () => {
   if ("said" in sessionStorage) return;
   const news = told().split("\n").filter((each) => !said.split("\n").includes(each));
   said = told();
-  if (news.length) byId("announcer").textContent = news.join(" ");
+  if (news.length) say(news.join(" "));
 };
 on("htmx:afterSwap", () => {
   if (dialog.childElementCount && !dialog.open) {
@@ -197,6 +209,7 @@ on("htmx:afterSwap", () => {
     dialog.showModal();
     dialog.focus();
   }
+  for (const each of all(".pick input")) each.checked ||= ticked.includes(each.value);
   tell();
   document.title = live()?.dataset.title ?? document.title;
   readClock();

@@ -1,7 +1,5 @@
-// Warns two minutes before the session ends, and leaves when it has. Answers say when and why.
+// Warns two minutes before the session ends, then leaves. Answers say when and why.
 const warning = document.getElementById("session-warning");
-const WARN_SECONDS = 120;
-const ASK_EVERY = 20_000; // another tab may be in use
 const left = () => (endsAt - Date.now()) / 1000;
 let endsAt, end, told; // when; "idle 2026-11-29T15:02:07Z"; the one that was warned of
 let askedAt = 0;
@@ -35,10 +33,10 @@ const ask = async () => {
   }
 };
 const look = async () => {
-  if (!endsAt || left() > WARN_SECONDS) return (told = "");
-  if (Date.now() - askedAt >= ASK_EVERY || left() <= 0) await ask();
+  if (!endsAt || left() > 120) return (told = "");
+  if (Date.now() - askedAt >= 20_000 || left() <= 0) await ask(); // another tab may be in use
   if (left() <= 0) return leave(signIn("expired"));
-  if (left() > WARN_SECONDS || end === told) return;
+  if (left() > 120 || end === told) return;
   const [limit, at] = (told = end).split(" ");
   const time = warning.querySelector("time");
   time.dateTime = at;

@@ -172,7 +172,7 @@ class RetryWaveForm(CommentForm):
 
     servers = forms.MultipleChoiceField(
         label="Servers that failed",
-        widget=forms.CheckboxSelectMultiple,
+        widget=forms.CheckboxSelectMultiple(attrs={"autocomplete": "off"}),
         error_messages={"required": "Tick at least one server."},
     )
 

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
-from django_htmx.http import HTMX_STOP_POLLING, HttpResponseClientRefresh
+from django_htmx.http import HTMX_STOP_POLLING, reswap, retarget
 
 from accounts.registry import way_of
 from audit.request_actor import actor_for
@@ -19,6 +19,8 @@ from contract.clock import db_clock
 from executions.console.finding.newcomers import MOST, newcomers, next_address, puts_on_top, since
 from executions.console.finding.run_sheet import run_tabs
 from executions.console.forms import RunFilter
+from executions.console.plan_views import last_runs
+from executions.console.run_views import execution_list
 from executions.models import Execution
 from executions.pacemaker import is_alive
 from executions.readiness.facts import readiness_of
@@ -71,13 +73,13 @@ def engine_back(request: HtmxHttpRequest) -> HttpResponse:
 
 def _new_rows(request: HtmxHttpRequest, begun: datetime) -> HttpResponse:
     """The rows of runs that began since the page was read, above its others; 204 if none did. A list without rows is
-    read anew, and so is one that has missed many."""
+    sent as a whole, and so is one that has missed many: never the page, on which somebody may be doing something."""
     plan = _plan(request)
     found, new = newcomers(request, begun, plan)
     if not new:
         return HttpResponse(status=204)
     if "empty" in request.GET or len(new) > MOST:
-        return HttpResponseClientRefresh()
+        return _whole_list(request, plan)
     on_top = puts_on_top(request, plan)
     table = {"plan": plan, "chooses": plan is None, "is_poll": False}
     rows = [render_to_string("executions/_row.html", {"run": run, **table}) for run in new if on_top]
@@ -91,6 +93,19 @@ def _new_rows(request: HtmxHttpRequest, begun: datetime) -> HttpResponse:
     ]  # fmt: skip
     parts += _whether_it_can_start(request, plan) if plan else []
     return HttpResponse("".join(parts + _tabs(request)))
+
+
+def _whole_list(request: HtmxHttpRequest, plan: RecoveryPlan | None) -> HttpResponse:
+    history = list_behind(request, "executions")
+    if plan is None:
+        return reswap(retarget(execution_list(history or request), "#executions"), "outerHTML")
+    runs = last_runs(plan)
+    table = {"runs": runs, "plan": plan, "instead_of": "#newcomers + *"}
+    parts = [
+        render_to_string("executions/_newcomers.html", {"newcomers": next_address(runs, plan), "plan": plan}),
+        render_to_string("executions/_runs.html", table),
+    ]
+    return HttpResponse("".join(parts + _whether_it_can_start(request, plan)))
 
 
 def _changes(request: HtmxHttpRequest, shown: list[uuid.UUID], changed: list[uuid.UUID]) -> HttpResponse:

@@ -17,6 +17,7 @@ from contract.clock import db_clock
 from contract.naming.lookalikes import warnings
 from executions.console.finding.newcomers import next_address
 from executions.console.live_page.server_rows import MOST, ROWS_AT_FIRST
+from executions.models import Execution
 from executions.readiness.facts import readiness_of
 from plans.models import RecoveryPlan, Wave, WaveGroup
 from plans.views import plan_rows
@@ -36,7 +37,7 @@ def plan_detail(request: HttpRequest, plan_id: uuid.UUID) -> HttpResponse:
     ids = [server.source_server_id for wave in waves for server in wave.servers.all()]
     known = SourceServer.objects.defer("tags").in_bulk(ids)
     used = {(way_of(link.group.account_id), link.group.region) for wave in waves for link in wave.group_links.all()}
-    runs = list(plan.executions.shown().newest_first()[:LAST_RUNS])
+    runs = last_runs(plan)
     context = {
         "plan": plan,
         "name_warnings": warnings(plan.name, others.values_list("name", flat=True)),
@@ -49,6 +50,11 @@ def plan_detail(request: HttpRequest, plan_id: uuid.UUID) -> HttpResponse:
         "newcomers": next_address(runs, plan, empty=not runs),
     }
     return render(request, "plans/plan_detail.html", context)
+
+
+def last_runs(plan: RecoveryPlan) -> list[Execution]:
+    """The runs that its page shows."""
+    return list(plan.executions.shown().newest_first()[:LAST_RUNS])
 
 
 @require_safe

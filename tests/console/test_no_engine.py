@@ -125,7 +125,7 @@ def test_the_question_before_a_retry_says_it_too(chief: Client) -> None:
 
 
 def test_settings_that_say_it_is_silent_ask_until_it_is_back(console: Client) -> None:
-    asks = 'id="engine-fact" hx-get="/settings" hx-select="#engine-fact" hx-trigger="every 15s"'
+    asks = 'id="engine-fact" hx-get="/settings" hx-select="#engine-fact" hx-trigger="every 15s, poll-now"'
     die()
     assert asks in look(console, "settings")
     world.beat()

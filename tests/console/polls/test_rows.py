@@ -46,7 +46,7 @@ def test_a_list_asks_for_the_runs_that_are_under_way_until_none_is(console: Clie
     first, second = world.paused("Payments"), world.paused("Orders")
     html = look(console, "executions")
     address = asked(html, "/executions/rows")
-    assert html.count('hx-trigger="every 3s"') == 1
+    assert html.count('hx-trigger="every 3s, poll-now"') == 1
     assert '"X-Background": "1"' in html
     assert poll(console, address).status_code == 204
     world.change(first, status=ExecutionStatus.LAUNCHING)
@@ -192,10 +192,20 @@ def test_runs_that_stand_in_the_list_are_not_sent_again(console: Client) -> None
     assert console.get(newer(answer), headers=at()).status_code == 204
 
 
-def test_a_list_without_rows_is_read_anew_once_there_is_one(console: Client) -> None:
+def test_a_list_without_rows_is_sent_whole_once_there_is_one(console: Client) -> None:
     address = newer(look(console, "executions"))
-    world.paused("Payments")
-    assert console.get(address, headers=at())["HX-Refresh"] == "true"
+    run = world.paused("Payments")
+    answer = console.get(address, headers=at())
+    assert (answer["HX-Retarget"], answer["HX-Reswap"]) == ("#executions", "outerHTML")
+    assert answer.content.decode().lstrip().startswith('<section id="executions"')
+    assert f'<tr id="row-{run.pk}">' in answer.content.decode()
+    plan = world.plan("Orders")
+    address = newer(look(console, "plan", plan.pk))
+    run = world.start(plan)
+    answer = console.get(address, headers=HX)
+    assert "HX-Refresh" not in answer.headers
+    assert '<div class="table-scroll" hx-swap-oob="outerHTML:#newcomers + *">' in answer.content.decode()
+    assert f'<tr id="row-{run.pk}">' in answer.content.decode()
     for nonsense in ("x", "2026-13-01T00:00:00Z", "0001-01-01T00:00:00Z", "2026-01-01T00:00:00"):
         assert console.get(f"/executions/rows?since={nonsense}", headers=at()).status_code == 286
     assert console.get("/executions/rows?since=2026-01-01T00:00:00Z&told=x", headers=at()).status_code == 200
