@@ -56,7 +56,7 @@ def _wave(group: int) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.django_db(transaction=True)  # as requests are: of rows that one transaction made twice PostgreSQL plans badly
+@pytest.mark.django_db(transaction=True)  # as requests are: PostgreSQL plans badly for rows made twice in one
 @pytest.mark.parametrize("share", [0.1, pytest.param(1, marks=pytest.mark.long)])
 def test_the_largest_installation_in_one_request(admin: Api, simulator: RunningSimulator, share: float) -> None:
     groups, plans = int(share * GROUPS), int(share * PLANS)
