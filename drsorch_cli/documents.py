@@ -12,8 +12,6 @@ from drsorch_cli.exits import Exit, Stop, usage
 
 MOST = 1_048_576  # bytes of a request, as the server takes them
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
-_BEGINS = re.compile(r"(?:[ \t]*(?:#.*)?\r?\n)*(?:---|%)")
-_EMPTY = re.compile(r"(?:[ \t]*(?:#.*)?(?:\r?\n|\Z))*\Z")
 _LINE = re.compile(r"\b[Ll]ine (\d+)\b")
 
 
@@ -68,15 +66,22 @@ def _joined(name: str, folder: Path) -> Document:
     parts, files, line = list[str](), list[tuple[int, str]](), 1
     for path in _below(folder):
         text = _text(str(path))
-        if _EMPTY.match(text):
+        first = _first_line(text)
+        if not first:
             continue
-        head = "" if _BEGINS.match(text) else "---\n"
+        head = "" if first.startswith(("---", "%")) else "---\n"
         files.append((line + len(head.splitlines()), str(path)))
         parts.append(f"{head}{text}" if text.endswith("\n") else f"{head}{text}\n")
         line += parts[-1].count("\n")
     if not parts:
         raise usage(f"{name} has no documents: files that end with {', '.join(sorted(SUFFIXES))}.")
     return Document(name, "".join(parts), files)
+
+
+def _first_line(text: str) -> str:
+    """The first one that says something, as it is written; empty if none does."""
+    lines = (each for each in text.split("\n") if each.strip() and not each.lstrip().startswith("#"))
+    return next(lines, "")
 
 
 def _below(folder: Path) -> Iterator[Path]:

@@ -79,6 +79,7 @@ def pause_and_resume(page: Page, reader: ScreenReader, stage: Stage) -> None:
     expect(page.locator("#live")).to_contain_text("Paused before wave 2, Tier 2.")
     expect(page.locator(".sentence")).to_contain_text("2 of 4 servers up · waiting for you")
     assert page.evaluate("window.sameDocument")
+    page.wait_for_timeout(1000)  # a button that a poll has just put there is not pressed
     reader.choose("button", "Resume wave 2")
     reader.has("group", "What happened")
     reader.hears("Wave 2, Tier 2: under way.")

@@ -81,7 +81,10 @@ def drill(page: Page, stage: Stage) -> None:
     poll(page)
     expect(page.locator("h1 + .status")).to_have_text("Paused")
     expect(page.locator("#timeline")).to_contain_text("Paused before wave 2")
-    page.get_by_role("button", name="Resume wave 2").click()
+    resume = page.get_by_role("button", name="Resume wave 2")
+    expect(resume).to_be_visible()
+    page.wait_for_timeout(1000)  # a button that a poll has just put there is not pressed
+    resume.click()
     stage.until(run, "COMPLETED")
     poll(page)
     expect(page.locator("h1 + .status")).to_have_text("Completed")
