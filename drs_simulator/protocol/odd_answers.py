@@ -147,7 +147,8 @@ def _unlisted_instances(change: Change, call: Call, body: Item) -> Item:
 
 
 def _is_unlisted(change: Change, item: Item) -> bool:
-    if not change.concerns(item.get("sourceServerID")):
+    named = cast("list[str]", change.scenario.options["instances"])
+    if not change.concerns(item.get("sourceServerID")) or (named and item["recoveryInstanceID"] not in named):
         return False
     seconds = change.scenario.number("seconds")
     row = change.store.one("SELECT appears_at FROM instance WHERE id = ?", str(item["recoveryInstanceID"]))
@@ -228,6 +229,7 @@ CHANGES: Mapping[str, Callable[[Change, Call, Item], Item]] = {
     "tags_lost": _each(lambda change, item: item.update(tags={})),
     "strange_jobs": _strange_jobs,
     "unknown_status": _each(lambda change, item: item.update(status=change.scenario.text("status"))),
+    "job_type": _each(lambda change, item: item.update(type=change.scenario.text("type"))),
     "late_rows": _each(_late_rows),
     "failed_rows": _each(_failed_rows),
     "missing_rows": _each(_missing_rows),

@@ -128,6 +128,13 @@ ITEMS: Mapping[str, Kind] = {
         ("StartRecovery",),
         field="A21",
     ),
+    "job_type": Kind(
+        Acts.ITEM,
+        "a job of `servers` is of this `type`",
+        "unknown: of extended servers DRS makes jobs of their own, and nothing says with which tags",
+        {"servers": [], "type": "CREATE_CONVERTED_SNAPSHOT"},
+        JOBS,
+    ),
     "late_rows": Kind(
         Acts.ITEM,
         "a LAUNCH job shows no rows of `servers` until `seconds` (virtual) after it was made",
@@ -162,10 +169,10 @@ ITEMS: Mapping[str, Kind] = {
     ),
     "unlisted_instances": Kind(
         Acts.ITEM,
-        "recovery instances of `servers` are not listed until `seconds` (virtual) after they came up, negative: not at"
-        " all",
+        "recovery instances of `servers`, or of them only `instances`, are not listed until `seconds` (virtual) after"
+        " they came up, negative: not at all",
         "likely: listings of AWS are eventually consistent; unknown for how long",
-        {"servers": [], "seconds": 120.0},
+        {"servers": [], "instances": [], "seconds": 120.0},
         ("DescribeRecoveryInstances",),
     ),
     "instance_state": Kind(

@@ -28,7 +28,7 @@ TESTED_ELSEWHERE = {
     *("refuses_instance", "terminate_untold", "ec2_terminated", "left_drs"),
     "untold_launches",
     *("refusal_style", "server_refused"),
-    *("double_rows", "row_status", "unlisted_instances", "instance_state"),  # test_untrue_rows.py
+    *("double_rows", "row_status", "unlisted_instances", "instance_state", "job_type"),  # test_untrue_rows.py
     "snapshots_deleted",  # test_points_in_time.py
     *("assume_role_denied", "scp_denied", "account_suspended", "short_credentials"),  # test_roles.py
     *("agent_silent", "subnet_full", "vcpus_exhausted"),  # and test_odd_servers.py, test_room.py

@@ -1,13 +1,10 @@
 """What DRS says of a server in a way that must not be believed: two rows of one server, words that say nothing of its
 launch, listings that leave an instance out."""
 
-from typing import Any
-
 import pytest
 
 from audit.actor import SYSTEM
 from drs.shapes import Job
-from drs_simulator.protocol import odd_answers
 from executions.commands import control
 from executions.models import Execution, LaunchJob, ServerRun
 from executions.states import Kind
@@ -110,14 +107,11 @@ def test_nothing_is_replaced_while_drs_does_not_list_what_stands(
 
 
 @pytest.mark.field("A30")
-def test_an_earlier_launchs_instance_replaces_none(
-    stage: Stage, protected: tuple[RecoveryPlan, Execution], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_earlier_launchs_instance_replaces_none(stage: Stage, protected: tuple[RecoveryPlan, Execution]) -> None:
     plan, old = protected
     new = rested(stage, stage.until(stage.start(plan), "COMPLETED"))
     mine = ServerRun.objects.get(wave__execution=new).recovery_instance_id
-    monkeypatch.setattr(odd_answers, "_is_unlisted", lambda _, item: item["recoveryInstanceID"] == mine)
-    stage.simulator.scenario("unlisted_instances")
+    stage.simulator.scenario("unlisted_instances", instances=[mine], seconds=-1)
     round_of_inventory(stage)
     assert states(new) == {"app-01": ("LAUNCHED", "")}, "it was left out of one answer"
     stage.simulator.clear_scenarios("unlisted_instances")
@@ -189,21 +183,16 @@ def test_a_termination_that_is_refused_lets_nothing_run_again(stage: Stage) -> N
 # Jobs
 
 
-def test_a_job_that_only_converts_is_no_launch(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_that_only_converts_is_no_launch(stage: Stage) -> None:
     """Of extended servers DRS makes a job of its own; whether that has the launch's tags is not known."""
     stage.simulator.scenario("drop_connection_after_effect", operation="StartRecovery", times=1)
     run = stage.start(stage.plan("app-01"))
-    read = Job.read.__func__  # type: ignore[attr-defined]  # of the class method
-
-    def with_another(cls: type[Job], item: dict[str, Any]) -> Job:
-        return read(cls, {**item, "type": "CREATE_CONVERTED_SNAPSHOT"})  # type: ignore[no-any-return]
-
-    with monkeypatch.context() as odd:
-        odd.setattr(Job, "read", classmethod(with_another))
-        stage.look()
-        stage.advance(60)
-        stage.look()
-        assert LaunchJob.objects.get().job_id == ""
+    stage.simulator.scenario("job_type")
+    stage.look()
+    stage.advance(60)
+    stage.look()
+    assert LaunchJob.objects.get().job_id == ""
+    stage.simulator.clear_scenarios("job_type")
     stage.until(run, "COMPLETED", step=15)
     assert len(stage.launches()) == 1
 
