@@ -157,9 +157,9 @@ def rows_since(wave: WaveCard, revision: int, seen: Token) -> str:
         return _told(replace(seen, revision=revision), seen)
     rows = ServerRows(wave, revision, seen.most).shown()
     changed = rows.changed(cache.get(f"rows-{seen.digest}") or {})
-    context = {"wave": wave, "is_poll": True}
     if changed is None:
-        return render_to_string("executions/_servers.html", {**context, "rows": rows})
+        return render_to_string("executions/_servers.html", {"wave": wave, "rows": rows, "is_poll": True})
+    context = {"wave": wave, "beside": rows.token}
     parts = [render_to_string("executions/_server.html", {**context, "server": each}) for each in changed]
     return "".join([_told(rows.token, seen), *(["<template>", *parts, "</template>"] if parts else [])])
 

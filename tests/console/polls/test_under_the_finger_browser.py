@@ -5,10 +5,13 @@ import re
 
 import pytest
 from django.contrib.auth.models import User
+from django.utils import timezone
 from playwright.sync_api import Page, expect
 
+from bench.compare import live_run
 from executions.models import Execution, ServerRun
-from executions.states import ExecutionStatus, WaveStatus
+from executions.runs.transitions import touch
+from executions.states import ExecutionStatus, Phase, WaveStatus
 from tests.console import world
 from tests.console.browsers.browser import Desk, hurry
 from tests.console.polls.test_slow_network_browser import ABORTED, hold, wait_for
@@ -144,6 +147,38 @@ def test_a_button_is_not_replaced_while_it_is_pressed(desk: Desk, ann: User) -> 
     page.unroute_all()
     page.evaluate("document.getElementById('live').dataset.old = '1'")
     expect(page.locator("#live:not([data-old])")).to_be_attached()  # the next poll brings it
+
+
+def test_a_poll_that_was_sent_before_more_rows_came_takes_none_of_them_back(desk: Desk, ann: User) -> None:
+    run = live_run(1, 100)
+    wave = run.waves.get(number=0)
+    servers, job = ServerRun.objects.filter(wave=wave), wave.jobs.get()
+    ServerRun.objects.bulk_create(
+        ServerRun(wave=wave, job=job, position=at, source_server_id=f"s-5{at:016x}", hostname=f"more-{at}")
+        for at in range(100, 110)
+    )
+    page = desk.sit(ann)
+    page.goto(f"/executions/{run.pk}?wave=0")
+    row = page.locator(f"#server-{servers.get(position=1).pk}")
+    late = hold(page, r"/live\?")
+    servers.filter(position=1).update(phase=Phase.CONVERSION)
+    touch(run, timezone.now(), [wave])
+    wait_for(page, late, 1)
+    read = late[0].fetch()  # before the next change
+    servers.filter(position=1).update(phase=Phase.LAUNCH)
+    touch(run, timezone.now(), [wave])
+    page.get_by_role("link", name="Show more").click()
+    expect(page.locator(f"#server-{servers.get(position=109).pk}")).to_be_attached()
+    expect(row).to_contain_text(Phase.LAUNCH.label)
+    page.wait_for_timeout(700)  # what comes while somebody presses is left to the next poll
+    late[0].fulfill(response=read)
+    wait_for(page, late, 2)
+    expect(row).to_contain_text(Phase.LAUNCH.label)
+    page.unroute_all()
+    servers.filter(position=1).update(phase_note="attempt 2 of 3")
+    touch(run, timezone.now(), [wave])
+    expect(row).to_contain_text("attempt 2 of 3")
+    desk.complaints[:] = [each for each in desk.complaints if "oobErrorNoTarget" not in each]  # just that
 
 
 def test_an_answer_that_never_comes_is_told(desk: Desk, ann: User) -> None:
