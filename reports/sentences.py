@@ -323,8 +323,12 @@ def ending(record: "RecordShape") -> list[list[str]]:
     if cleanup["stopped"]:
         rows.append(["Stopped in EC2", ", ".join(cleanup["stopped"])])
     rows += [[f"Replaced by {each['by']}", ", ".join(each["instances"])] for each in cleanup["replaced"]]
-    if elsewhere := [each for each in cleanup["alreadyGone"] if each not in replaced_ids(record)]:
-        rows.append(["Ended without a request", ", ".join(elsewhere)])
+    elsewhere = [each for each in cleanup["alreadyGone"] if each not in replaced_ids(record)]
+    asked_for = {each for job in cleanup["jobs"] for each in job["instanceIds"]}
+    if unconfirmed := [each for each in elsewhere if each in asked_for]:  # it may have been these requests
+        rows.append(["Ended without a request that AWS confirmed", ", ".join(unconfirmed)])
+    if others := [each for each in elsewhere if each not in asked_for]:
+        rows.append(["Ended without a request", ", ".join(others)])
     rows += [[f"Not terminated: {each['recoveryInstanceId'] or '–'}", each["message"]] for each in cleanup["failed"]]
     rows += [
         [f"Asked DRS at {clock(each['askedTime'])}", text]

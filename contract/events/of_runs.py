@@ -141,7 +141,10 @@ CLEAN_UP: Mapping[str, EventType] = {
     "instance.terminate.ended": says(
         "That is over.", instances=TEXTS, region=TEXT, requestedBy=TEXT, text=maybe(TEXT)
     ),
-    "instance.terminated": says("Somebody else terminated instances.", **_OUTSIDE),
+    "instance.terminated": says(
+        "Instances were terminated, by somebody else, or by a request that AWS had not answered at `unansweredTime`.",
+        unansweredTime=maybe(TIME), **_OUTSIDE,
+    ),
     "instance.stopped": says("Somebody stopped instances.", **_OUTSIDE),
     "instance.running": says("Instances run again.", **_OUTSIDE),
     "instance.left_drs": says("DRS does not list instances any more.", **_OUTSIDE),

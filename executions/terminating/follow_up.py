@@ -159,11 +159,17 @@ def find_unconfirmed(execution: Execution, clock: Clock) -> AwsCalls[None]:
             jobs = yield partial(Drs(job.region, job.account_id, reading="poller").jobs_since, since)
         except DrsError:
             continue  # asked again at the next poll
-        mine = _without_termination(each for each in jobs if each.created_at >= since and _is_for(each, job))
-        if mine:
-            confirm(execution, job, min(mine, key=lambda each: each.created_at), clock())
+        if found := adoptable(job, jobs):
+            confirm(execution, job, found, clock())
         else:
             refuse(execution, job, Code.NOT_CONFIRMED, str(Code.NOT_CONFIRMED.explanation), clock())
+
+
+def adoptable(job: TerminationJob, jobs: Iterable[Job]) -> Job | None:
+    """The DRS job that may be what became of a request without an answer: the first since then that no other has."""
+    since = job.intent_at - CLOCKS_DIFFER if job.intent_at else None
+    mine = _without_termination(each for each in jobs if since and each.created_at >= since and _is_for(each, job))
+    return min(mine, key=lambda each: each.created_at, default=None)
 
 
 def _is_for(found: Job, job: TerminationJob) -> bool:
@@ -172,6 +178,7 @@ def _is_for(found: Job, job: TerminationJob) -> bool:
     told = {each.source_server_id: each.recovery_instance_id for each in found.participants}
     return (
         found.type == TERMINATE
+        and found.initiated_by in ("", "TERMINATE_RECOVERY_INSTANCES")
         and set(told) == set(instances)
         and all(told[each] in ("", instances[each]) for each in told)
     )

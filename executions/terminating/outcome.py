@@ -62,16 +62,19 @@ class TerminationResult:
 
     @property
     def ended_elsewhere(self) -> list[str]:
-        """Those that are gone without a request, nor for a later launch."""
+        """Those that are gone without a request that DRS accepted, nor for a later launch."""
         replaced = {key for each in self.replaced for key in each.instances}
         return [each for each in self.already_gone if each not in replaced]
 
     @property
     def summary(self) -> str:
         """How many of each, in a line. Without a job nothing was asked for."""
+        asked_for = {each for job in self.jobs for each in job.instance_ids}
+        unconfirmed = sum(each in asked_for for each in self.ended_elsewhere)  # it may have been these requests
         counts = (
             (sum(len(each.instances) for each in self.replaced), "replaced by a later launch"),
-            (len(self.ended_elsewhere), "ended without a request"),
+            (unconfirmed, "ended without a request that AWS confirmed"),
+            (len(self.ended_elsewhere) - unconfirmed, "ended without a request"),
             (len(self.unknown), "unknown to DRS"),
         )
         asked = [f"{counted(self.taken, 'instance')} accepted by AWS"] if self.jobs else []

@@ -6,14 +6,14 @@ told at once; one that is not listed any more when that is so twice, because DRS
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
 from django.db import transaction
 
-from contract.clock import Clock
+from contract.clock import Clock, unix
 from drs.client import Drs
 from drs.errors import DrsError
 from drs.shapes import Job, RecoveryInstance
@@ -38,6 +38,7 @@ from executions.terminating.instances import (
     roll_up,
     wake_by,
 )
+from executions.terminating.unanswered import Requests, adopt_late, since, unanswered
 from protection.inventory.recovery_instances import Reading
 
 Servers = list[ServerRun]
@@ -55,6 +56,11 @@ class Changes:
     missing: Servers = field(default_factory=list)  # for the second time
     beside: list[tuple[ServerRun, str]] = field(default_factory=list)  # missing, and the job of one that is listed
 
+    def forget(self, settled: Collection[int]) -> None:
+        """A request of ours has ended, or is ending, these."""
+        self.ended = [each for each in self.ended if each.pk not in settled]
+        self.missing = [each for each in self.missing if each.pk not in settled]
+
 
 def asked_at(reading: Reading, now: datetime) -> datetime:
     """When DRS was asked, on the clock of `now`."""
@@ -67,21 +73,27 @@ def note_changes(reading: Reading, clock: Clock) -> AwsCalls[None]:
     _follow_again(reading, clock())
     changes = _compare(_standing(reading), reading.instances, as_of)
     ended: dict[str, Servers] = defaultdict(list)
-    if unlisted := [*changes.missing, *(server for server, _ in changes.beside)]:
-        since = min(each.job.created_at or as_of for each in unlisted)
+    requests = unanswered([*changes.ended, *changes.missing])
+    unlisted = [*changes.missing, *(server for server, _ in changes.beside)]
+    if unlisted or requests:
+        launched = [each.job.created_at or as_of for each in unlisted]
         try:
-            jobs = yield partial(Drs(reading.region, reading.account, reading="poller").jobs_since, since)
-        except DrsError:
-            changes.missing = []  # asked again with the next round
+            jobs = yield partial(
+                Drs(reading.region, reading.account, reading="poller").jobs_since,
+                min([*launched, since(requests.values(), as_of)]),
+            )
+        except DrsError:  # asked again with the next round
+            changes.missing, changes.ended = [], [each for each in changes.ended if each.pk not in requests]
         else:
+            changes.forget(adopt_late(requests, jobs, clock()))
             _tell_replaced(changes, jobs, as_of)
             ended = _ended_by_jobs(changes.missing, jobs)
     over = {server.pk for servers in ended.values() for server in servers}
     lost = [each for each in changes.missing if each.pk not in over]
     now = clock()
-    _tell(changes.ended, "instance.terminated", reading.region, mark_terminated, now)
+    _tell_terminated(changes.ended, requests, reading.region, now)
     for job_id, servers in ended.items():
-        _tell(servers, "instance.terminated", reading.region, mark_terminated, now, byJob=job_id)
+        _tell_terminated(servers, requests, reading.region, now, byJob=job_id)
     for job_id, servers in changes.replaced.items():
         _tell(servers, "instances.replaced", reading.region, mark_terminated, now, **_launched_by(job_id))
     _tell(lost, "instance.left_drs", reading.region, mark_unknown, now)
@@ -190,6 +202,17 @@ def _launched_by(job_id: str) -> Mapping[str, str]:
         return {"byJob": job_id}
     run = launch.wave.execution
     return {"byJob": job_id, "byExecution": str(run.pk), "byPlan": run.plan_name}
+
+
+def _tell_terminated(servers: Servers, requests: Requests, region: str, now: datetime, **facts: object) -> None:
+    """By somebody else, unless a request of ours without an answer may have done it: then nobody knows by whom."""
+    by_time: dict[datetime | None, Servers] = defaultdict(list)
+    for each in servers:
+        request = requests.get(each.pk)
+        by_time[request.intent_at if request else None].append(each)
+    for at, same in by_time.items():
+        known = {} if at is None else {"unansweredTime": unix(at)}
+        _tell(same, "instance.terminated", region, mark_terminated, now, **facts, **known)
 
 
 def _tell(

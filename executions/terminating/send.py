@@ -213,13 +213,15 @@ def _wait(execution: Execution, job: TerminationJob, code: str, text: str, now: 
 
 def confirm(execution: Execution, job: TerminationJob, found: Job, now: datetime) -> None:
     """DRS has the request as this job. Of two requests that would have the same job, the second is not confirmed."""
-    status = found.status if found.status in JOB_TOLD else JobStatus.PENDING  # its polls tell
+    is_open = found.status in JOB_TOLD and found.status != JobStatus.COMPLETED
+    status = found.status if is_open else JobStatus.PENDING  # its polls tell
     with transaction.atomic():
         lock_run(execution)
         if TerminationJob.objects.filter(job_id=found.job_id).exists():
             return
         unconfirmed = TerminationJob.objects.filter(pk=job.pk, job_id="")
-        done = unconfirmed.update(job_id=found.job_id, status=status, watched=True, error_code="", error_message="")
+        columns = {"error_code": "", "error_message": "", "failures": {}}
+        done = unconfirmed.update(job_id=found.job_id, status=status, watched=True, **columns)
         if done:
             wake_by(execution, now + timedelta(seconds=settings.POLL_SECONDS))
             note(execution, "terminate.sent", jobId=found.job_id, region=job.region, instances=job.instance_ids)

@@ -120,7 +120,7 @@ VERBS = {
     "lease.ended": "Lease over: termination of {instances} requested",
     "lease.extend": "Lease extended",
     "terminate.proved": "DRS was asked what is left of {instances}: {proof}",
-    "instance.terminated": "Somebody else terminated {instances} in {region}: {names}",
+    "instance.terminated": "{terminator} terminated {instances} in {region}: {names}",
     "instance.stopped": "Somebody stopped {instances} in {region}: {names}",
     "instance.running": "Running again: {instances} in {region}, {names}",
     "instance.left_drs": "DRS does not list {instances} in {region} any more, which may run on in EC2: {names}",
@@ -266,6 +266,7 @@ def _facts(entry: AuditEntry) -> dict[str, Any]:
         "names": ", ".join(servers) if isinstance(servers, list) else "",
         "state": detail.get("state", ""),
         "launcher": detail.get("byPlan") or f"somebody else (DRS job {detail.get('byJob', 'unknown')})",
+        "terminator": _terminator(detail.get("unansweredTime")),
         "proof": " ".join(sentences(detail.get("proof"))),
         "jobs": ", ".join(detail.get("jobIds") or []),
         "by": " by its servers, without its tags" if detail.get("foundBy") else "",
@@ -273,6 +274,13 @@ def _facts(entry: AuditEntry) -> dict[str, Any]:
         "gone": counted(len(detail.get("terminated") or []), "instance"),
         "left": len(detail.get("failed") or []),
     }
+
+
+def _terminator(unanswered: int | None) -> str:
+    if unanswered is None:
+        return "Somebody else"
+    at = utc(datetime.fromtimestamp(unanswered, UTC))
+    return f"Somebody else, or this run's own request of {at}, which AWS never answered,"
 
 
 def _place(detail: Mapping[str, Any]) -> str:
