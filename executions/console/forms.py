@@ -118,6 +118,10 @@ class RunFilter(forms.Form):
             return Q(plan=plan)
         return Q(plan__in=self.plans.named(typed).order_by().values("pk")) | Q(plan_name__icontains=typed)
 
+    @property
+    def is_of_one_status(self) -> bool:
+        return self.chosen().get("status") not in (None, UNDER_WAY)
+
     def of_status(self, runs: ExecutionQuerySet) -> ExecutionQuerySet:
         """Those that have the status that was chosen."""
         status = self.chosen().get("status", "")

@@ -16,7 +16,7 @@ from audit.request_actor import actor_for
 from console.pages import HtmxHttpRequest, list_behind
 from console.tabs import sheet_address
 from contract.clock import db_clock
-from executions.console.finding.newcomers import MOST, newcomers, next_address, puts_on_top, since
+from executions.console.finding.newcomers import MOST, has_other_rows, newcomers, next_address, puts_on_top, since
 from executions.console.finding.run_sheet import run_tabs
 from executions.console.forms import RunFilter
 from executions.console.plan_views import last_runs
@@ -73,8 +73,11 @@ def engine_back(request: HtmxHttpRequest) -> HttpResponse:
 
 def _new_rows(request: HtmxHttpRequest, begun: datetime) -> HttpResponse:
     """The rows of runs that began since the page was read, above its others; 204 if none did. A list without rows is
-    sent as a whole, and so is one that has missed many: never the page, on which somebody may be doing something."""
-    plan = _plan(request)
+    sent as a whole, and so is one that has missed many, or of one status, whose rows come and go: never the page, on
+    which somebody may be doing something."""
+    plan, first = _plan(request), request.GET.get("first")
+    if first is not None:
+        return _whole_list(request, plan) if has_other_rows(request, first) else HttpResponse(status=204)
     found, new = newcomers(request, begun, plan)
     if not new:
         return HttpResponse(status=204)

@@ -24,7 +24,7 @@ from console.tabs import sheet_address
 from contract.storage.prepared import Asked, Prepared, attach
 from executions.commands.hide_finished import HIDE
 from executions.console.finding.newcomers import next_address
-from executions.console.finding.run_sheet import run_page, run_sheet, run_sorting, run_tabs
+from executions.console.finding.run_sheet import RUNS_A_PAGE, run_page, run_sheet, run_sorting, run_tabs
 from executions.console.forms import RunFilter
 from executions.console.gates.panel import broken_glass, panel_of
 from executions.console.live_page.page_content import Live
@@ -39,7 +39,6 @@ from executions.runs.attempts import retry_of
 from executions.runs.server_counts import progress_of_one
 from executions.states import TerminationStatus
 
-RUNS_A_PAGE = 50
 # A run as its page reads it: without its servers, and without what is as long as its plan and is not shown.
 SHOWN = Execution.objects.with_jobs().defer("plan_copy", "phase_times")
 # The same, as polls read it.
@@ -69,7 +68,7 @@ def execution_list(request: HtmxHttpRequest) -> HttpResponse:
         "form": form,
         "runs": runs,
         "more": more,
-        "newcomers": "" if after else next_address(runs, empty=not runs),
+        "newcomers": "" if after else next_address(runs, empty=not runs, of_one_status=form.is_of_one_status),
         "heads": sorting.heads(),
         "tabs": run_tabs(request, every, chosen.get("status", "")),
         "sheet": sheet_address(request),

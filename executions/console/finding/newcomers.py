@@ -1,7 +1,11 @@
-"""Runs that begin while a list of runs lies open: it asks for those alone, and is sent their rows."""
+"""Runs that begin while a list of runs lies open: it asks for those alone, and is sent their rows.
 
-from collections.abc import Iterable
+Runs get to a list of one status however long ago they began, and leave it: such a list asks whether its first rows are
+still the same."""
+
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from hashlib import blake2b
 from operator import attrgetter
 from urllib.parse import urlencode
 
@@ -13,7 +17,7 @@ from django.utils.dateparse import parse_datetime
 from audit.request_actor import actor_for
 from console.pages import HtmxHttpRequest, list_behind
 from contract.rights import as_id
-from executions.console.finding.run_sheet import run_sorting
+from executions.console.finding.run_sheet import RUNS_A_PAGE, run_page, run_sorting
 from executions.console.forms import RunFilter
 from executions.models import Execution
 from executions.querysets import ExecutionQuerySet
@@ -23,7 +27,9 @@ OVERLAP = timedelta(seconds=30)  # what began may have been committed after some
 MOST = 20  # more than these at once are not put above a list, but lead to it anew
 
 
-def next_address(runs: Iterable[Execution], plan: RecoveryPlan | None = None, *, empty: bool = False) -> str:
+def next_address(
+    runs: Sequence[Execution], plan: RecoveryPlan | None = None, *, empty: bool = False, of_one_status: bool = False
+) -> str:
     """What a list that shows these runs asks next; `empty`: it has no rows, above which new ones could be put."""
     now = timezone.now()
     recent = sorted((each for each in runs if each.started_at > now - 2 * OVERLAP), key=attrgetter("started_at"))
@@ -31,7 +37,21 @@ def next_address(runs: Iterable[Execution], plan: RecoveryPlan | None = None, *,
     query = [("since", (now - OVERLAP).isoformat()), *told]
     query += [("plan", str(plan.pk))] if plan else []
     query += [("empty", "")] if empty else []
+    query += [("first", first_rows(runs))] if of_one_status else []
     return f"{reverse('execution-rows')}?{urlencode(query)}"
+
+
+def first_rows(runs: Iterable[Execution]) -> str:
+    """Stands for the first rows of a list."""
+    return blake2b(repr([each.pk for each in runs]).encode(), digest_size=8).hexdigest()
+
+
+def has_other_rows(request: HtmxHttpRequest, first: str) -> bool:
+    """Whether the history that lies open begins with other rows by now."""
+    history, runs = list_behind(request, "executions"), _listed(request, None)
+    if history is None or runs is None:
+        return False
+    return first_rows(run_page(runs.only("started_at"), run_sorting(history), None, RUNS_A_PAGE)[0]) != first
 
 
 def since(request: HttpRequest) -> datetime | None:

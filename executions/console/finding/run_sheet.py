@@ -17,6 +17,7 @@ from executions.querysets import ExecutionQuerySet
 from executions.states import ACTIVE, ExecutionStatus
 
 COUNTED = 250
+RUNS_A_PAGE = 50
 SHEET = [
     *("runNumber", "executionId", "planName", "executionType", "dryRun", "status", "startTime", "endTime"),
     *("startedBy", "initiatedBy", "attempt", "totalWaves", "rtoMinutes", "rpoMinutes", "serversLeftOut"),

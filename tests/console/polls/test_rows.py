@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -179,6 +180,29 @@ def test_an_open_list_is_sent_the_runs_that_others_start(console: Client) -> Non
         "they have no place on top"
     )
     assert console.get(address, headers=at("?kind=RECOVERY")).status_code == 204
+
+
+@pytest.mark.parametrize("query", ["", "&sort=plan"])
+def test_a_list_of_one_status_gains_runs_that_get_there_later_and_loses_those_that_leave(
+    console: Client, query: str
+) -> None:
+    """However long ago they began."""
+    old, run = world.ended(ExecutionStatus.FAILED, "Old"), world.paused("Payments")
+    Execution.objects.update(started_at=timezone.now() - timedelta(hours=3))
+    failed, waiting = f"?status=FAILED{query}", f"?status=PAUSED{query}"
+    asks = {each: newer(console.get(f"/executions{each}").content.decode()) for each in (failed, waiting)}
+
+    def poll_list(each: str) -> Any:
+        return console.get(asks[each], headers=at(each))
+
+    assert (poll_list(failed).status_code, poll_list(waiting).status_code) == (204, 204)
+    end(run, ExecutionStatus.FAILED)
+    answer = poll_list(failed)
+    rows = set(re.findall(r'<tr id="row-([\w-]+)"', answer.content.decode()))
+    assert (rows, answer["HX-Retarget"]) == ({str(run.pk), str(old.pk)}, "#executions")
+    assert 'id="row-' not in poll_list(waiting).content.decode()
+    asks[failed] = newer(answer.content.decode())
+    assert poll_list(failed).status_code == 204
 
 
 def test_runs_that_stand_in_the_list_are_not_sent_again(console: Client) -> None:
