@@ -4,6 +4,7 @@ from django.conf import settings
 
 from drs.account import account_id
 from drs.errors import DrsError
+from drs.shapes import partition_of
 
 
 def home_account() -> str:
@@ -12,3 +13,15 @@ def home_account() -> str:
         return account_id(settings.AWS_REGION)
     except DrsError:
         return ""
+
+
+def beyond_us(region: str) -> str:
+    """Why nobody gets into a region with our credentials, nor by a role: it lies in another of AWS's partitions. Empty
+    where it does not."""
+    ours, theirs = partition_of(settings.AWS_REGION), partition_of(region)
+    if theirs == ours:
+        return ""
+    return (
+        f"{region} is in AWS's partition {theirs}. This installation runs in {settings.AWS_REGION}, of the partition"
+        f" {ours}, and no credentials of that are taken there."
+    )

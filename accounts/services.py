@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from accounts import registry
-from accounts.home import home_account
+from accounts.home import beyond_us, home_account
 from accounts.models import Account
 from accounts.uses import uses_of
 from audit.actor import Actor
@@ -19,7 +19,7 @@ from audit.journal import attempt, record
 from audit.safe_text import storable
 from contract.clock import Clock, db_clock, unix
 from contract.errors import Conflict, Invalid, NotFound
-from contract.names import as_stored, hidden_fault, name_key
+from contract.names import ACCOUNT, NO_ACCOUNT, as_stored, hidden_fault, name_key
 from contract.rest.etag import refuse_stale
 from drs.client import Drs, available_regions
 from drs.errors import DrsError
@@ -29,7 +29,6 @@ from drs.shapes import partition_of
 RIGHT = "drsorch_site.switch_account"  # what administrators alone have
 TO = "manage AWS accounts"
 NAME_MAX = 128
-ACCOUNT = re.compile(r"[0-9]{12}")
 ROLE = re.compile(r"arn:(?P<partition>aws[a-z-]*):iam::(?P<account>[0-9]{12}):role/[\w+=,.@/-]{1,512}", re.ASCII)
 EXTERNAL_ID = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
 AT_ONCE = 8  # regions that a check reads at the same time
@@ -100,7 +99,8 @@ def update(
     actor.require(RIGHT, TO)
     wanted = _trimmed(wanted)
     known = get(account_id)
-    _check(account_id, wanted, needs_role=not is_home(known), stored=known.name, stored_role=known.role_arn)
+    before = {"stored": known.name, "stored_role": known.role_arn, "stored_regions": known.regions}
+    _check(account_id, wanted, needs_role=not is_home(known), **before)
     wanted = replace(wanted, name=as_stored(wanted.name, [known.name]))
     try:
         with transaction.atomic():
@@ -185,20 +185,27 @@ def _trimmed(wanted: Wanted) -> Wanted:
     return Wanted(name, role, external_id, list(dict.fromkeys(regions)), wanted.enabled)
 
 
-def _check(account_id: str, wanted: Wanted, *, needs_role: bool, **stored: str) -> None:
+def _check(account_id: str, wanted: Wanted, *, needs_role: bool, **stored: Any) -> None:
     if fields := problems(account_id, wanted, needs_role=needs_role, **stored):
         code = "INVALID_REGION" if list(fields) == ["regions"] and wanted.regions else "VALIDATION_ERROR"
         raise Invalid(fields, code=code)
 
 
 def problems(
-    account_id: str, wanted: Wanted, *, needs_role: bool, stored: str = "", stored_role: str = ""
+    account_id: str,
+    wanted: Wanted,
+    *,
+    needs_role: bool,
+    stored: str = "",
+    stored_role: str = "",
+    stored_regions: Sequence[str] = (),
 ) -> dict[str, list[str]]:
     """What the words alone show to be wrong, by field. `stored` is a name from before names were looked at,
-    `stored_role` a role from before its partition was: the account can still be switched off."""
+    `stored_role` a role and `stored_regions` regions from before their partition was: the account can still be switched
+    off."""
     fields: dict[str, list[str]] = {}
     if not ACCOUNT.fullmatch(account_id):
-        fields["accountId"] = ["An account is its twelve digits."]
+        fields["accountId"] = [NO_ACCOUNT]
     if not 1 <= len(wanted.name) <= NAME_MAX:
         fields["name"] = [f"A name of 1 to {NAME_MAX} characters is required."]
     elif fault := hidden_fault(wanted.name, [stored]):
@@ -211,6 +218,8 @@ def problems(
         fields["externalId"] = ["An external id has 2 to 1,224 characters: letters, digits and +=,.@:/-_"]
     if unknown := [each for each in wanted.regions if each not in _regions()]:
         fields["regions"] = [f"{each[:64]!r} is not a region of AWS DRS." for each in unknown[:5]]
+    elif beyond := [text for each in wanted.regions if (text := beyond_us(each)) and each not in stored_regions]:
+        fields["regions"] = beyond[:5]
     elif needs_role and not wanted.regions:
         fields["regions"] = ["Name at least one region in which DRS is set up there."]
     return fields

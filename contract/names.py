@@ -2,15 +2,19 @@
 same, and shown with every hidden character spelled out."""
 
 import hashlib
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 from drsorch_verify.visible import hidden, visible
 
-__all__ = ["as_stored", "hidden_fault", "name_key", "new_keys", "visible"]
+__all__ = ["ACCOUNT", "NO_ACCOUNT", "as_stored", "hidden_fault", "name_key", "new_keys", "visible"]
 
 LONGEST, KEY_MAX, DIGEST = 512, 512, 64
+
+ACCOUNT = re.compile("[0-9]{12}")  # of AWS
+NO_ACCOUNT = "An AWS account is its twelve digits, such as 123456789012."
 
 
 def name_key(name: str) -> str:

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 
 from accounts.registry import way_of
 from contract.errors import Invalid, NotFound
+from contract.names import ACCOUNT, NO_ACCOUNT
 from doctor import account, here, servers
 from doctor.account import Place
 from doctor.findings import Check, Finding, Level
@@ -34,8 +35,8 @@ class Asked:
     @classmethod
     def read(cls, *, account: str = "", region: str = "", plan: str = "") -> "Asked":
         """Raises Invalid or NotFound for what cannot be looked at."""
-        if account and not (account.isdecimal() and len(account) == 12 and account.isascii()):
-            raise Invalid({"account": ["An account is its twelve digits."]})
+        if account and not ACCOUNT.fullmatch(account):
+            raise Invalid({"account": [NO_ACCOUNT]})
         if region:
             check_region(region)
         return cls(account, region, find_plan(plan) if plan else None)

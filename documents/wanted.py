@@ -75,8 +75,8 @@ class Wishes:
         wanted = accounts.Wanted(
             written.name, spec["roleArn"], spec["externalId"], spec["regions"], enabled=spec["enabled"]
         )
-        old_role = old.spec["roleArn"] if old else ""
-        found = accounts.problems(spec["accountId"], wanted, needs_role=True, stored=written.name, stored_role=old_role)
+        had = {"stored_role": old.spec["roleArn"], "stored_regions": old.spec["regions"]} if old else {}
+        found = accounts.problems(spec["accountId"], wanted, needs_role=True, stored=written.name, **had)
         if spec["externalId"] == HIDDEN:
             found["externalId"] = ["This is what those see who may not see it. Write the external id."]
         if spec["accountId"] == home_account():

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from audit.request_actor import actor_for
 from contract.errors import DomainError
 from contract.rest.schema import DRS, describes
-from contract.rest.serializers import NAME, Flag, StrictSerializer, Text, read_body, read_query
+from contract.rest.serializers import NAME, AccountId, Flag, StrictSerializer, Text, read_body, read_query
 from contract.rest.views import ApiView
 from contract.rights import AnyOf, Shows
 from native_plans import importing
@@ -36,7 +36,7 @@ class ListedAnswer(TypedDict):
 
 class PlaceQuery(StrictSerializer):
     region = Text()
-    accountId = Text(required=False)
+    accountId = AccountId()
 
 
 class NativeList(ApiView):

@@ -15,10 +15,10 @@ from contract.rest.answers.selection import SELECTION, read_fields, selected
 from contract.rest.etag import etag, expected_versions
 from contract.rest.schema import IF_MATCH, describes
 from contract.rest.serializers import (
-    ACCOUNT,
     LABEL,
     LIMIT_OF_ALL,
     TOKEN,
+    AccountId,
     Labels,
     StrictSerializer,
     Text,
@@ -82,7 +82,7 @@ class PlanChange(PlanIn):
 
 
 class PlanQuery(StrictSerializer):
-    accountId = Text(required=False, described=ACCOUNT)
+    accountId = AccountId()
     name = Text(required=False)
     label = Texts(required=False, described=LABEL)  # type: ignore[assignment]  # a field of this name, not DRF's
     fields = Text(required=False, described=SELECTION)  # type: ignore[assignment]  # a field of this name, not DRF's

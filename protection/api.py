@@ -18,13 +18,13 @@ from contract.rest.answers.streamed import streamed
 from contract.rest.etag import etag, expected_versions
 from contract.rest.schema import DRS, IF_MATCH, describes
 from contract.rest.serializers import (
-    ACCOUNT,
     DESCRIPTION,
     LABEL,
     LIMIT_OF_ALL,
     NAME,
     SERVER_IDS,
     TOKEN,
+    AccountId,
     Labels,
     StrictSerializer,
     Text,
@@ -82,7 +82,7 @@ class GroupIn(StrictSerializer):
     groupName = Text(described=NAME)
     description = Text(required=False, described=DESCRIPTION)
     region = Text(described=REGION)
-    accountId = Text(required=False, described=ACCOUNT)
+    accountId = AccountId()
     labels = Labels(required=False)
     sourceServerIds = Texts(described=SERVER_IDS)
     version = Whole(required=False)
@@ -98,7 +98,7 @@ class GroupChange(GroupIn):
 
 class GroupQuery(StrictSerializer):
     region = Text(required=False)
-    accountId = Text(required=False, described=ACCOUNT)
+    accountId = AccountId()
     name = Text(required=False)
     label = Texts(required=False, described=LABEL)  # type: ignore[assignment]  # a field of this name, not DRF's
     fields = Text(required=False, described=SELECTION)  # type: ignore[assignment]  # a field of this name, not DRF's
@@ -112,11 +112,15 @@ class GroupList(ApiView):
     shows = Shows.WHAT_ONE_SEES
     rights = {"POST": AnyOf("create protection groups", ("protection.add_protectiongroup",))}
 
-    @describes("listProtectionGroups", "List protection groups", answers={200: GroupsAnswer}, query=GroupQuery)
+    @describes(
+        "listProtectionGroups", "List protection groups", answers={200: GroupsAnswer}, query=GroupQuery,
+        refusals=["INVALID_REGION"],
+    )  # fmt: skip
     def get(self, request: Request) -> Response | StreamingHttpResponse:
         asked = read_query(request, GroupQuery)
         groups = ProtectionGroup.objects.seen_by(actor_for(request).sees)
         if asked.get("region"):
+            check_region(asked["region"])
             groups = groups.filter(region=asked["region"])
         if asked.get("accountId"):
             groups = groups.filter(account_id=asked["accountId"])
@@ -246,7 +250,7 @@ def _answer(group_id: uuid.UUID, sees: Reach, *, status: int = 200) -> Response:
 
 class DiscoveryQuery(StrictSerializer):
     region = Text(error_messages={"required": REGION_REQUIRED}, described={**REGION, "examples": ["us-east-1"]})
-    accountId = Text(required=False, described=ACCOUNT)
+    accountId = AccountId()
     currentProtectionGroupId = Text(required=False)
 
 

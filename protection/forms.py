@@ -1,18 +1,19 @@
 """What people type to find groups and source servers."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.http import HttpRequest, QueryDict
 
-from accounts.registry import name_of, names
+from accounts.choosing import by_account, offer_accounts
 from contract.labels.rules import searched
 from protection.states import COUNTED
 
 
 class Search(forms.Form):
-    """Base of the list filters: text that is searched for. A value that cannot be used filters nothing."""
+    """Base of the list filters: text that is searched for. A value that cannot be used filters nothing, and
+    the filters say so."""
 
     q = forms.CharField(
         label="Search",
@@ -52,23 +53,14 @@ class RegionSearch(Search):
     """Text and one of the regions that are there, and where there are several one of the accounts."""
 
     region = forms.ChoiceField(label="Region", required=False)
-    account = forms.ChoiceField(label="AWS account", required=False)
+    account = by_account()
 
     def __init__(self, request: HttpRequest, places: Sequence[tuple[str, str]], **options: Any) -> None:
         """`places` are accounts and regions."""
         super().__init__(request.GET, **options)
-        owners, regions = {owner for owner, _ in places if owner}, {region for _, region in places}
-        accounts = sorted(((each, name_of(each)) for each in {*names(), *owners}), key=lambda each: each[1])
-        known = [(region, region) for region in sorted(regions)]
-        for name, choices in (
-            ("region", [("", "All regions"), *known]),
-            ("account", [("", "All accounts"), *accounts]),
-        ):
-            field = self.fields[name]
-            assert isinstance(field, forms.ChoiceField)  # noqa: S101  (declared above)
-            field.choices = choices
-        if not names():  # one account needs no filter
-            del self.fields["account"]
+        regions = [(region, region) for region in sorted({region for _, region in places})]
+        cast("forms.ChoiceField", self.fields["region"]).choices = [("", "All regions"), *regions]
+        offer_accounts(self, (owner for owner, _ in places))
 
 
 class GroupSearch(RegionSearch, LabelSearch):

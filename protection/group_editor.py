@@ -26,7 +26,7 @@ from protection import services
 from protection.in_use.refusals import active_use
 from protection.inventory.choosing import choose_matching, choose_pasted
 from protection.inventory.entered_accounts import check_account
-from protection.inventory.source_servers import known_regions, read_region
+from protection.inventory.source_servers import known_regions, read_region, region_fault
 from protection.models import ProtectionGroup, RegionInventory, ServerAssignment, SourceServer
 from protection.scopes.groups import seen_servers
 from protection.views import region_ages
@@ -132,8 +132,13 @@ def group_new(request: HtmxHttpRequest) -> HttpResponse:
     if request.method == "POST":
         return _answer(request, None, _new_draft(request.POST))
     region, account = request.GET.get("region", ""), request.GET.get("account", "")
-    if region not in known_regions():
-        context = {"regions": known_regions(), "unknown": region, "home": settings.AWS_REGION, "accounts": entered()}
+    if fault := region_fault(region):
+        context = {
+            "regions": known_regions(),
+            "fault": fault if region else "",
+            "home": settings.AWS_REGION,
+            "accounts": entered(),
+        }
         return render(request, "protection/group_region.html", context, status=422 if region else 200)
     check_account(account)
     _refresh(region, account)

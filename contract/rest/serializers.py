@@ -13,6 +13,7 @@ from rest_framework.request import Request
 
 from contract.errors import MOST_FAULTS, PATH_MAX, Invalid
 from contract.labels.rules import MOST, VALUE_MAX, Label
+from contract.names import ACCOUNT, NO_ACCOUNT
 from contract.rest.handlers import flat
 
 _ID = re.compile(r"ID(s?)(?=[A-Z]|$)")
@@ -47,6 +48,19 @@ class Text(serializers.CharField):
         if not isinstance(data, str):
             raise ValidationError(["A string is expected."])
         return super().to_internal_value(data)
+
+
+class AccountId(Text):
+    """The twelve digits of an AWS account; empty as if it were not given."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"required": False, "described": {"pattern": f"^{ACCOUNT.pattern}$"}, **options})
+
+    def to_internal_value(self, data: object) -> str:
+        account = super().to_internal_value(data)
+        if account and not ACCOUNT.fullmatch(account):
+            raise ValidationError([NO_ACCOUNT])
+        return account
 
 
 class Labels(serializers.Field[Any, Any, Any, Any]):
@@ -174,7 +188,6 @@ NAME = {"minLength": 1, "maxLength": 128}
 DESCRIPTION = {"maxLength": 512}
 SERVER_IDS = {"minItems": 1, "uniqueItems": True}
 PLAN_ID = {"format": "uuid"}
-ACCOUNT = {"pattern": "^[0-9]{12}$"}
 LIMIT = {"type": "integer", "minimum": 1, "maximum": 100, "default": 50}
 LIMIT_OF_ALL = {"type": "integer", "minimum": 1, "maximum": 100, "description": "Without it all are answered."}
 LABEL = {

@@ -10,7 +10,7 @@ from audit.request_actor import actor_for
 from contract.clock import unix
 from contract.errors import Invalid
 from contract.rest.schema import DRS, describes
-from contract.rest.serializers import ACCOUNT, OneOf, StrictSerializer, Text, Texts, read_body, read_query
+from contract.rest.serializers import AccountId, OneOf, StrictSerializer, Text, Texts, read_body, read_query
 from contract.rest.views import ApiView
 from contract.rights import AnyOf, Shows, not_allowed
 from executions.api.representation import TerminationFailure
@@ -82,7 +82,7 @@ class EndedAnswer(TypedDict):
 
 class StandingQuery(StrictSerializer):
     executionType = OneOf(choices=[*(each.value for each in Kind), UNKNOWN_KIND], required=False)
-    accountId = Text(required=False, described=ACCOUNT)
+    accountId = AccountId()
 
 
 class EndIn(StrictSerializer):

@@ -15,10 +15,10 @@ from contract.rest import paging
 from contract.rest.answers.unchanged import is_known
 from contract.rest.schema import DRS, IDEMPOTENCY_KEY, describes
 from contract.rest.serializers import (
-    ACCOUNT,
     LIMIT,
     PLAN_ID,
     TOKEN,
+    AccountId,
     OneOf,
     StrictSerializer,
     Text,
@@ -81,7 +81,7 @@ class ExecutionQuery(StrictSerializer):
     dryRun = OneOf(choices=["true", "false"], required=False)
     hidden = OneOf(choices=["true", "false"], required=False)
     runNumber = Text(required=False, described=RUN_NUMBER)
-    accountId = Text(required=False, described=ACCOUNT)
+    accountId = AccountId()
     limit = Text(required=False, described=LIMIT)
     nextToken = Text(required=False, described=TOKEN)
 
@@ -147,7 +147,7 @@ def filtered(asked: dict[str, Any]) -> Any:
         runs = runs.filter(kind=asked["executionType"])
     if "dryRun" in asked:
         runs = runs.filter(dry_run=asked["dryRun"] == "true")
-    if "accountId" in asked:
+    if asked.get("accountId"):
         runs = runs.in_account(asked["accountId"])
     return runs
 

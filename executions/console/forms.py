@@ -1,14 +1,14 @@
 """What people choose and type about runs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, time
 from typing import Any, cast
 
 from django import forms
-from django.db.models import Q
-from django.http import HttpRequest
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, QueryDict
 
-from accounts.registry import name_of, names
+from accounts.choosing import by_account, offer_accounts
 from audit.request_actor import actor_for
 from contract.names import name_key
 from contract.rights import as_id
@@ -17,7 +17,7 @@ from executions.models import ServerRun
 from executions.querysets import ExecutionQuerySet
 from executions.states import Dependents, ExecutionStatus, Kind, Verdict
 from plans.forms import PlanSearch
-from plans.models import RecoveryPlan
+from plans.models import RecoveryPlan, RecoveryPlanQuerySet
 from protection.models import ProtectionGroup
 
 UNDER_WAY = "ACTIVE"  # every status that is not final
@@ -27,16 +27,50 @@ DAY = forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
 RUNNING = "RUNNING"  # a plan that is being run: whether it would work is asked when the run is over
 
 
+def _owners() -> "QuerySet[ProtectionGroup, str]":
+    """The accounts that have groups."""
+    return ProtectionGroup.objects.order_by().values_list("account_id", flat=True).distinct()
+
+
 class PlanFilter(PlanSearch):
-    """Recovery plans by name and labels, and by whether they would work."""
+    """Recovery plans by name and labels, by the account of their groups, and by whether they would work."""
+
+    account = by_account()
 
     readiness = forms.ChoiceField(
         required=False, choices=[("", "All"), (RUNNING, "Running now"), *Verdict.choices()], widget=forms.HiddenInput()
     )
 
+    def __init__(self, data: QueryDict, **options: Any) -> None:
+        super().__init__(data, **options)
+        offer_accounts(self, _owners())
+
+    def narrowed(self, plans: RecoveryPlanQuerySet) -> RecoveryPlanQuerySet:
+        """Those of some plans that all filters but the one for readiness let through."""
+        chosen = self.chosen()
+        plans = plans.named(chosen.get("q", "")).labeled(self.wanted)
+        account = chosen.get("account")
+        return plans.in_account(account) if account else plans
+
+
+class InstanceFilter(forms.Form):
+    """The filter of what runs."""
+
+    account = by_account()
+
+    def __init__(self, data: QueryDict, owners: Iterable[str]) -> None:
+        super().__init__(data, label_suffix="")
+        offer_accounts(self, owners)
+
+    @property
+    def chosen(self) -> str:
+        """The account whose instances are wanted; empty for all."""
+        self.is_valid()
+        return str(self.cleaned_data.get("account", ""))
+
 
 class RunFilter(forms.Form):
-    """The filters of the history. A value that is no choice filters nothing."""
+    """The filters of the history. A value that is no choice filters nothing, and the filters say so."""
 
     plan = forms.CharField(
         label="Plan",
@@ -69,7 +103,7 @@ class RunFilter(forms.Form):
         empty_value=None,
     )
 
-    account = forms.ChoiceField(label="AWS account", required=False)
+    account = by_account()
 
     since = forms.DateField(label="Started on or after", required=False, widget=DAY)
     until = forms.DateField(label="Started on or before", required=False, widget=DAY)
@@ -82,13 +116,7 @@ class RunFilter(forms.Form):
         if key:
             given["plan"] = self.named.name if self.named else ""
         super().__init__(given, label_suffix="", **options)
-        known = names()
-        if not known:  # one account needs no filter
-            del self.fields["account"]
-            return
-        used = ProtectionGroup.objects.order_by().values_list("account_id", flat=True).distinct()
-        accounts = sorted(((each, name_of(each)) for each in {*known, *used}), key=lambda each: each[1])
-        cast("forms.ChoiceField", self.fields["account"]).choices = [("", "All accounts"), *accounts]
+        offer_accounts(self, _owners())
 
     def chosen(self) -> dict[str, Any]:
         """What was chosen, ready for a QuerySet's filter."""

@@ -1,5 +1,7 @@
 """Left running: every recovery instance that is there, whoever launched it, and the question before some are ended."""
 
+from urllib.parse import urlencode
+
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -8,12 +10,12 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from audit.actor import Actor
 from audit.request_actor import actor_for
-from console.pages import HtmxHttpRequest, Question, go
+from console.pages import HtmxHttpRequest, Question, go, wants_fragment
 from contract.errors import DomainError
 from contract.plurals import counted
 from executions.commands.end_instances import MOST, Ended, end_instances
 from executions.commands.standing import Standing, known_regions, seen_standing
-from executions.console.forms import CommentForm
+from executions.console.forms import CommentForm, InstanceFilter
 
 SHOWN = 500  # rows of the page; the API lists all
 
@@ -23,22 +25,28 @@ def instance_list(request: HtmxHttpRequest) -> HttpResponse:
     """What runs, the oldest first, with a box for each that this person may terminate; `?choose=drills` ticks those of
     drills, never of what may run production."""
     found = seen_standing(actor_for(request))
+    form = InstanceFilter(request.GET, {each.account_id for each, _ in found})
+    if account := form.chosen:
+        found = [(each, here) for each, here in found if each.account_id == account]
     shown = [(each, _may_choose(here, each)) for each, here in found[:SHOWN]]
     drills = [each.recovery_instance_id for each, may in shown if may and each.is_drill][:MOST]
     chosen = drills if request.GET.get("choose") == "drills" else []
     costs = [each.monthly_cost for each, _ in found if each.monthly_cost is not None]
     context = {
+        "form": form,
+        "account": account,
         "rows": [(each, may, each.recovery_instance_id in set(chosen)) for each, may in shown],
         "may_some": any(may for _, may in shown),
         "drills": drills,
         "chosen": chosen,
         "total": len(found),
         "more": max(0, len(found) - SHOWN),
-        "regions": known_regions(),
+        "regions": [each for each in known_regions() if account in ("", each.account_id)],
         "cost": sum(costs) if costs else None,
         "unpriced": len(found) - len(costs),
     }
-    return render(request, "executions/instance_list.html", context)
+    template = "executions/_instances.html" if wants_fragment(request) else "executions/instance_list.html"
+    return render(request, template, context)
 
 
 def _may_choose(actor: Actor, each: Standing) -> bool:
@@ -49,7 +57,9 @@ def _may_choose(actor: Actor, each: Standing) -> bool:
 def instances_end(request: HtmxHttpRequest) -> HttpResponse:
     """Name each of the ticked ones, have their number typed, then have DRS terminate them."""
     actor, problem, error = actor_for(request), None, ""
-    asked = request.POST.getlist("instance") or request.GET.getlist("instance")
+    given = request.POST if request.method == "POST" else request.GET
+    asked, account = given.getlist("instance"), given.get("account", "")
+    filters = {"account": account} if account else {}  # of the list from which they were chosen
     ticked = [(each, here) for each, here in seen_standing(actor) if each.recovery_instance_id in set(asked)]
     found = ticked[:MOST]
     chosen = [each for each, _ in found]
@@ -67,15 +77,15 @@ def instances_end(request: HtmxHttpRequest) -> HttpResponse:
                 messages.success(request, _told(done))
                 for each in [*done.failed, *done.unknown]:
                     messages.error(request, f"{each.name}: {each.message}")
-                return go(request, "", "instances")
+                return go(request, "", "instances", query=urlencode(filters))
             except DomainError as refusal:
                 problem = refusal
     outside = any(each.execution_id is None for each in chosen)
     asked_about = {"chosen": chosen, "more": len(ticked) - len(found), "outside": outside, "phrase": phrase}
-    context = {**asked_about, "may": may, "typed": typed, "error": error, "form": form}
-    question = Question(
-        "executions/_end_instances.html", "Terminate instances", [("Left running", reverse("instances"))]
-    )
+    back = reverse("instances", query=filters)
+    context = {**asked_about, "account": account, "back": back}
+    context |= {"may": may, "typed": typed, "error": error, "form": form}
+    question = Question("executions/_end_instances.html", "Terminate instances", [("Left running", back)])
     return question.answer(request, context, problem=problem, status=422 if error or form.errors else 200)
 
 

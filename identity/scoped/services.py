@@ -1,7 +1,5 @@
 """Giving a role for what has a label, or for an AWS account, to a group of people, and taking it away again."""
 
-import re
-
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
@@ -12,13 +10,12 @@ from audit.journal import attempt, record
 from contract.clock import Clock, db_clock
 from contract.errors import Conflict, Invalid, NotFound
 from contract.labels.rules import Label, faults, parsed, trimmed
-from contract.names import hidden_fault
+from contract.names import ACCOUNT, NO_ACCOUNT, hidden_fault
 from identity.models import ScopedRole
 from identity.roles import ROLES
 
 RIGHT, TO = "drsorch_site.give_roles", "give roles"
 GROUP_MAX = 128  # as of Cognito
-_ACCOUNT = re.compile(r"[0-9]{12}")
 
 
 def given() -> "QuerySet[ScopedRole]":
@@ -64,8 +61,8 @@ def _check(group: str, role: str, label: str, account_id: str) -> Label:
     labels = trimmed(parsed(label))
     if bool(labels) == bool(account_id):
         found["label"] = "Give a label (key=value) or an account, one of the two."
-    elif account_id and not _ACCOUNT.fullmatch(account_id):
-        found["accountId"] = "An account has twelve digits."
+    elif account_id and not ACCOUNT.fullmatch(account_id):
+        found["accountId"] = NO_ACCOUNT
     elif len(labels) > 1:
         found["label"] = "Give one label; a further one is a role of its own."
     elif labels and (wrong := faults(labels)):

@@ -10,11 +10,13 @@ from datetime import datetime, timedelta
 from functools import cache, lru_cache
 from typing import Literal, cast
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import CharField
 from django.utils.dateparse import parse_duration
 
 from accounts import registry
+from accounts.home import beyond_us
 from accounts.registry import entered, way_of
 from audit.safe_text import storable
 from contract.chunks import chunks, update_rows
@@ -71,18 +73,26 @@ _LABELS = {"os": "operating system", "replication_state": "replication state", "
 
 
 @cache
-def known_regions() -> tuple[str, ...]:
-    """Every region in which DRS exists."""
+def _regions_of_drs() -> tuple[str, ...]:
     return tuple(available_regions())
 
 
+def known_regions() -> list[str]:
+    """Every region in which DRS exists and our credentials are taken."""
+    return [each for each in _regions_of_drs() if not beyond_us(each)]
+
+
+def region_fault(region: str) -> str:
+    """Why nothing can be there: DRS is not, or our credentials are taken nowhere there. Empty where it can."""
+    if region in _regions_of_drs():
+        return beyond_us(region)
+    return f"{region[:64]!r} is not a region of AWS DRS. Use one such as {settings.AWS_REGION}."
+
+
 def check_region(region: str) -> None:
-    """Raise Invalid with INVALID_REGION unless DRS exists in `region`."""
-    if region not in known_regions():
-        raise Invalid(
-            {"region": [f"{region[:64]!r} is not a region of AWS DRS. Use one such as us-east-1."]},
-            code="INVALID_REGION",
-        )
+    """Raise Invalid with INVALID_REGION for a region in which nothing can be."""
+    if fault := region_fault(region):
+        raise Invalid({"region": [fault]}, code="INVALID_REGION")
 
 
 def check_servers_exist(region: str, ids: Sequence[str], account: str = "") -> str:

@@ -100,12 +100,17 @@ def test_a_role_is_of_the_partition_that_we_run_in(admin: Api, settings: Any) ->
     settings.AWS_REGION = "us-gov-west-1"
     refused = answer(admin.post("/accounts", BODY), 400)["details"]["fields"]["roleArn"]
     assert "runs in us-gov-west-1, of the partition aws-us-gov" in refused[0]
-    answer(admin.post("/accounts", BODY | {"roleArn": elsewhere}), 201)
+    of_theirs = BODY | {"roleArn": elsewhere, "regions": ["us-gov-west-1"]}
+    wrong = answer(admin.post("/accounts", of_theirs | {"regions": ["us-gov-west-1", "us-east-1"]}), 400)
+    assert wrong["details"]["fields"]["regions"][0].startswith("us-east-1 is in AWS's partition aws. This installation")
+    assert answer(admin.get("/protection-groups?region=us-east-1"), 400)["error"] == "INVALID_REGION"
+    answer(admin.post("/accounts", of_theirs), 201)
     settings.AWS_REGION = "us-east-1"
     path = f"/accounts/{SECOND}"
     assert answer(admin.put(path, {"enabled": False}))["roleArn"] == elsewhere
     assert "roleArn" in answer(admin.put(path, {"roleArn": f"{elsewhere}-2"}), 400)["details"]["fields"]
-    answer(admin.put(path, {"roleArn": ROLE}))
+    assert "regions" in answer(admin.put(path, {"regions": ["us-gov-east-1"]}), 400)["details"]["fields"]
+    answer(admin.put(path, {"roleArn": ROLE, "regions": ["us-east-1"]}))
     assert "roleArn" in answer(admin.put(path, {"roleArn": elsewhere}), 400)["details"]["fields"]
 
 

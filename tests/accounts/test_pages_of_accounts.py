@@ -19,7 +19,7 @@ from tests.support.api_client import Api, answer, make_user, sign_in
 from tests.support.credentials import EXTERNAL_ID, OURS, ROLE, SECOND, second_server, two_accounts
 
 REGIONS = ("us-east-1", "us-west-2", "eu-west-1", "eu-central-1")
-PAGES = ("/protection-groups", "/source-servers", "/settings", "/")
+PAGES = ("/protection-groups", "/source-servers", "/recovery-plans", "/recovery-instances", "/settings", "/")
 
 
 @pytest.fixture

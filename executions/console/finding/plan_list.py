@@ -56,7 +56,7 @@ def plan_list(request: HtmxHttpRequest) -> HttpResponse:
     form = PlanFilter(request.GET)
     chosen = form.chosen()
     actor = actor_for(request)
-    plans = RecoveryPlan.objects.seen_by(actor.sees).named(chosen.get("q", "")).labeled(form.wanted)
+    plans = form.narrowed(RecoveryPlan.objects.seen_by(actor.sees))
     alive = is_alive()
     place = _verdict(engine_alive=alive)
     plans, state_tabs = _by_state(request, plans, place, chosen.get("readiness", ""))
@@ -92,9 +92,8 @@ def _updates(request: HtmxHttpRequest) -> HttpResponse:
         return HttpResponse(status=204)
     of = list_behind(request, "plans") or request
     form = PlanFilter(of.GET)
-    chosen = form.chosen()
-    named = RecoveryPlan.objects.seen_by(actor.sees).named(chosen.get("q", "")).labeled(form.wanted)
-    return with_tabs(parts, of, _by_state(of, named, _verdict(engine_alive=alive), chosen.get("readiness", ""))[1])
+    found, chosen = form.narrowed(RecoveryPlan.objects.seen_by(actor.sees)), form.chosen().get("readiness", "")
+    return with_tabs(parts, of, _by_state(of, found, _verdict(engine_alive=alive), chosen)[1])
 
 
 def _by_state(
