@@ -7,8 +7,6 @@ from typing import assert_never
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Value
-from django.db.models.functions import Concat, Trim
 
 from contract import log_context
 from contract.clock import Clock, db_clock
@@ -20,7 +18,7 @@ from executions.launching.restored_runs import find_launches
 from executions.measuring import recorded_figures
 from executions.measuring.forecast import is_stale, phase_times, updated_forecast
 from executions.models import LaunchJob, ServerRun, WaveRun
-from executions.observing.server_outcome import UNLISTED, UNSETTLED
+from executions.observing.server_outcome import UNLISTED, UNSETTLED, after_word
 from executions.runs import decide, notifications, transitions
 from executions.runs import decisions as d
 from executions.runs.aws_calls import AwsCalls, run_inline
@@ -194,8 +192,8 @@ def _give_up_unsettled(run: Run, wave: WaveRun, now: datetime) -> None:
         unsettled = [LaunchStatus.PENDING, LaunchStatus.IN_PROGRESS]
         left = wave.servers.filter(launch_status__in=unsettled, excluded__isnull=True)
         for servers, why in ((left.filter(job__instances_seen_at=None), UNLISTED), (left, UNSETTLED)):
-            error = Trim(Concat("error", Value(f" {why}")))  # behind DRS's own word, if it has one for it
-            servers.update(launch_status=LaunchStatus.FAILED, error=error)
+            for word in set(servers.values_list("error", flat=True)):  # DRS's own, if it has one for it
+                servers.filter(error=word).update(launch_status=LaunchStatus.FAILED, error=after_word(word, why))
         transitions.touch(run.execution, now, [wave])
 
 

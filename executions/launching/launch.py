@@ -353,7 +353,7 @@ def _after_busy(
         since = _occupants_since(run, wave, servers, clock())
         jobs = yield partial(Drs(job.region, job.account_id, reading="poller").jobs_since, since)
     except DrsError:
-        text = f"{error.message} AWS does not say which job is using it."
+        text = f"{error.message.rstrip('. ')}. AWS does not say which job that is."
         if not _is_other_job(job, clock()):
             _after_unclear(run, wave, job, error, text, clock())
         else:

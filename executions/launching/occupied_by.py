@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from drs.errors import DrsError
 from drs.shapes import JOB_COMPLETED, Job
-from executions.launching.refusals import Part
+from executions.launching.refusals import WAITING, Part
 from executions.models import LaunchJob, TerminationJob
 
 NAMED = 3  # how many servers a sentence names
@@ -61,7 +61,7 @@ def _busy_servers(running: Sequence[Job], servers: set[str], ours: Mapping[str, 
     if not busy:
         return ""
     more = f", and {len(busy) - NAMED} more are busy too" if len(busy) > NAMED else ""
-    return f"Waiting for another DRS job to end: {'; '.join(busy[:NAMED])}{more}."
+    return f"{WAITING}: {'; '.join(busy[:NAMED])}{more}."
 
 
 def _owner_text(job: Job, ours: Mapping[str, str]) -> str:

@@ -24,6 +24,8 @@ from executions.runs.journal import note
 from executions.runs.retry_policy import count_refusal, is_out_of_time
 from executions.states import WAVE_BEGUN, ExecutionStatus, JobStatus, LaunchStatus, Phase, WaveStatus
 
+WAITING = "Waiting for another DRS job to end"
+WAITED = "Another DRS job did not end in time"  # the same when it is given up
 GONE = (
     "It is no longer in DRS: DRS does not list this source server. It was removed from DRS, or its agent was"
     " installed anew and the server has another id now."
@@ -94,7 +96,7 @@ def retry_later(
     count_refusal(job, error.trouble, now, without_limit=without_limit)
     if is_out_of_time(job, now):
         code = Code.DRS_QUOTA_EXCEEDED if error.trouble is Trouble.QUOTA else Code.LAUNCH_REJECTED
-        told = message if error.trouble is Trouble.CONFLICT else error.message  # it waits no longer
+        told = message.replace(WAITING, WAITED) if error.trouble is Trouble.CONFLICT else error.message
         reject(run, wave, job, code, f"{error.code}: {told}", now)
         return
     wait = rest or d.backoff(min(job.attempt - 1, 8), settings.POLL_SECONDS)

@@ -322,7 +322,7 @@ def _give_up(changes: JobChanges, servers: Sequence[ServerRun], why: str) -> Non
     for server in servers:
         if not server.state.is_settled:
             server.launch_status, server.phase = LaunchStatus.FAILED, Phase.DONE
-            server.error = f"{server.error} {why}".strip()
+            server.error = server_outcome.after_word(server.error, why)
             changes.servers.append(server)
             changes.columns |= {"launch_status", "phase", "error"}
 

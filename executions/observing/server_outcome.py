@@ -51,6 +51,9 @@ UNLISTED = (
     "DRS ended the job without saying what became of this server, and did not say for a day which instances there are."
     " One may run in EC2."
 )
+# The same behind the word that DRS has for the server.
+UNSETTLED_AFTER_WORD = "It lists no instance of it."
+UNLISTED_AFTER_WORD = "For a day it did not say which instances there are. One may run in EC2."
 CAUSE_READING = "The cause is still being read from AWS's job log."
 CAUSE_UNREAD = "AWS does not hand out the job's log, so the cause is not known yet."
 NO_REASON = "AWS gave no reason."
@@ -110,7 +113,7 @@ def update(server: ServerRun, told: Told, bounds: LaunchTimeBounds) -> set[str]:
     _take_instance(server, told, bounds)
     was_not_usable = server.error_code == Code.NOT_USABLE
     if server.state is LaunchStatus.LAUNCHED and _did_not_come_up(server, state_before, told, bounds):
-        fail_not_usable(server, f"EC2 shows it as {server.instance_state}: not up.")
+        fail_not_usable(server, f"EC2 shows it as {server.instance_state}, so it is not up.")
     _take_phase(server, told.lines)
     if server.state is LaunchStatus.LAUNCHED:
         _take_times(server, told.lines, bounds, is_new=was is not LaunchStatus.LAUNCHED)
@@ -128,7 +131,14 @@ def _own_word(participant: Participant, bounds: LaunchTimeBounds) -> str:
     """What an ended job calls a server, where that does not say what became of its launch."""
     if not bounds.ended or participant.launch_status in _OPEN:
         return ""
-    return str(storable(f"DRS calls it {participant.launch_status}."))
+    word = participant.launch_status
+    return str(storable(f"DRS ended the job and calls this server {word}, which does not say whether it was launched."))
+
+
+def after_word(word: str, why: str) -> str:
+    """Why no more is expected of DRS, behind the word that it has for the server, if it has any."""
+    shorter = {UNSETTLED: UNSETTLED_AFTER_WORD, UNLISTED: UNLISTED_AFTER_WORD}
+    return f"{word} {shorter.get(why, why)}" if word else why
 
 
 def fail_not_usable(server: ServerRun, why: str) -> None:
@@ -178,7 +188,7 @@ def _take_instance(server: ServerRun, told: Told, bounds: LaunchTimeBounds) -> N
             server.launch_status = next_status(server.state, LaunchStatus.LAUNCHED)
     server.recovery_instance_id = instance_id or server.recovery_instance_id
     if bounds.ended and instance is not None and instance.ec2_state in GONE and not server.state.is_settled:
-        fail_not_usable(server, f"EC2 shows it as {server.instance_state}: not up.")
+        fail_not_usable(server, f"EC2 shows it as {server.instance_state}, so it is not up.")
     if bounds.ended and instance is not None and instance.ec2_state not in GONE and server.state is LaunchStatus.FAILED:
         server.error_code = Code.NOT_USABLE  # DRS calls its launch failed, and lists what it launched: that stands
 

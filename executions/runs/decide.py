@@ -213,7 +213,8 @@ def _settled(wave: WaveView) -> SettleWave:
     text = f"{missing} of {counted(len(every), 'server')} did not {'come up' if wave.asks_for_more else 'launch'}."
     if rejected is not None:
         told = rejected.error_message
-        told = told if failed == len(wave.servers) else f"{text} {told}"
+        if failed != len(wave.servers):  # others may have failed for other reasons
+            told = f"{text} {told}" if missing == 1 else f"{text} One reason: {told}"
         return SettleWave(wave.number, WaveStatus.FAILED, rejected.error_code, told)
     return SettleWave(wave.number, WaveStatus.FAILED, Code.SERVER_LAUNCH_FAILED, text)
 

@@ -69,7 +69,9 @@ def test_what_ended_before_anybody_looked_did_not_come_up(still: StillStage, sta
     run = still.until(run, "PARTIAL", step=15)
     server = ServerRun.objects.get(hostname="app-01")
     assert server.launch_status == "FAILED"
-    assert ("EC2 shows it as TERMINATED" if listed else f"DRS calls it {status}. ") in server.error
+    word = f"DRS ended the job and calls this server {status}, which does not say whether it was launched."
+    listed_as = f"DRS launched {server.recovery_instance_id}. EC2 shows it as TERMINATED, so it is not up."
+    assert server.error == (listed_as if listed else f"{word} It lists no instance of it.")
     assert found_wrong(Execution.objects.get(pk=run.pk), still.clock()) == []
 
 
