@@ -118,7 +118,7 @@ def big_run() -> Any:
         job = LaunchJob.objects.create(
             wave=wave, position=0, account_id="111122223333", region="us-east-1",
             status="COMPLETED" if ended else "STARTED" if begun else "QUEUED",
-            job_id=f"drsjob-{number:017x}" if begun else "", seen_at=now,
+            job_id=f"drsjob-{run.pk.hex[:14]}{number:03x}" if begun else "", seen_at=now,
         )  # fmt: skip
         launch = LaunchStatus.LAUNCHED if ended else LaunchStatus.IN_PROGRESS if begun else LaunchStatus.PENDING
         phase = Phase.DONE if ended else Phase.CONVERSION if begun else Phase.QUEUED
@@ -143,7 +143,7 @@ def change() -> None:
     from executions.models import Execution, ServerRun
     from executions.runs.transitions import touch
 
-    run = Execution.objects.get(plan_name="Everything")
+    run = Execution.objects.filter(plan_name="Everything").latest("started_at")
     wave = run.waves.get(number=4)
     servers = list(ServerRun.objects.filter(wave=wave))
     for turn in range(10_000):

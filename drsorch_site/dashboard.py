@@ -22,6 +22,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.registry import way_of
 from audit.actor import Actor
+from audit.models import AuditEntry
 from audit.request_actor import actor_for
 from console.pages import HtmxHttpRequest, Question
 from contract.rights import EVERYWHERE, Reach
@@ -70,9 +71,9 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     """Is anything running, can recovery be trusted today, what happened last."""
     actor = actor_for(request)
     is_needed = actor.sees.everywhere and first_steps.is_needed()
-    poll_state = _poll_state(request)
-    context = {**_dashboard(poll_state, actor.sees), **_of(actor, poll_state), "shows_first_steps": is_needed}
-    return render(request, "dashboard.html", context)
+    told = AuditEntry.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    live = _live_part(request, _poll_state(request), actor, told)
+    return render(request, "dashboard.html", {"live": live, "shows_first_steps": is_needed})
 
 
 @require_safe
@@ -83,9 +84,9 @@ def dashboard_live(request: HtmxHttpRequest) -> HttpResponse:
     poll_state = _poll_state(request)
     if request.GET.get("mark") == poll_state.mark and request.GET.get("engine") == str(int(poll_state.engine_alive)):
         return HttpResponse(status=204)
-    actor = actor_for(request)
-    context = {**_shared(poll_state, actor.sees), **_of(actor, poll_state), "is_poll": True}
-    return HttpResponse("".join(render_to_string(part, context, request) for part in ("_live.html", "_engine.html")))
+    live = _live_part(request, poll_state, actor_for(request))
+    context = {"engine_alive": poll_state.engine_alive, "is_poll": True}
+    return HttpResponse(live + render_to_string("_engine.html", context, request))
 
 
 @dataclass(frozen=True)
@@ -142,29 +143,25 @@ def _figure(function: str, column: str) -> Func:
     return Func(column, function=function, output_field=IntegerField())
 
 
-Context = dict[str, object]
-_kept: dict[tuple[PollState, Reach], tuple[float, Context]] = {}
+_kept: dict[tuple[PollState, Reach, int], tuple[float, str]] = {}
 _keeping = Lock()
 
 
-def _shared(poll_state: PollState, sees: Reach) -> Context:
-    """What a poll is sent to whoever sees as much: of all who ask within a poll's time for the same news, one reads
-    it. A page that somebody opens reads for itself: it shows what no mark tells of, too."""
-    key, now = (poll_state, sees), time.monotonic()
+def _live_part(request: HttpRequest, poll_state: PollState, actor: Actor, told: int = 0) -> str:
+    """What everybody who sees as much is shown: of all who ask within a poll's time for the same news, one reads and
+    draws it. A page that somebody opens shows what no mark tells of, too, so it is shared only until somebody does
+    something: `told` is the journal's last entry."""
+    key, now = (poll_state, actor.sees, told), time.monotonic()
     with _keeping:
         for old in [each for each, (at, _) in _kept.items() if now - at > SHARED_SECONDS]:
             del _kept[old]
         if key not in _kept:
-            _kept[key] = now, _dashboard(poll_state, sees)
+            _kept[key] = now, render_to_string("_live.html", _dashboard(poll_state, actor), request)
         return _kept[key][1]
 
 
-def _of(actor: Actor, poll_state: PollState) -> Context:
-    """What depends on who asks beside what they see."""
-    return {"left_running": left_running_seen(actor, poll_state.mark, timezone.now())}
-
-
-def _dashboard(poll_state: PollState, sees: Reach) -> Context:
+def _dashboard(poll_state: PollState, actor: Actor) -> dict[str, object]:
+    sees = actor.sees
     seen = Execution.objects.seen_by(sees)
     shown = list(seen.active().newest_first().with_jobs()[:ACTIVE_ROWS])
     progress = progress_of(shown)
@@ -177,6 +174,7 @@ def _dashboard(poll_state: PollState, sees: Reach) -> Context:
         **_readiness(sees),
         **_due_drills(sees),
         "findings": counts_of_all(sees),
+        "left_running": left_running_seen(actor, poll_state.mark, timezone.now()),
         "mark": poll_state.mark,
         "engine_alive": poll_state.engine_alive,
     }

@@ -94,11 +94,11 @@ def console(request: HttpRequest) -> dict[str, object]:
     sees = grants_of(user).sees if is_limited else EVERYWHERE
     sees_all = sees.everywhere
     return {
-        "navigation": [
+        "navigation": tuple(
             (entry, name == entry.view or name in entry.below)
             for entry in NAVIGATION
             if sees_all or entry.view not in WHOLE
-        ],
+        ),
         "sees_all": sees_all,
         "sees": "" if sees_all else str(sees) or "nothing yet",
         "perms": PermWrapper(Held(user)) if user is not None else {},

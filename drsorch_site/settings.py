@@ -212,6 +212,7 @@ TEMPLATES = [
             ],
             "builtins": [
                 "console.templatetags.console",
+                "console.templatetags.kept_parts",
                 "console.templatetags.quick_urls",
                 "accounts.templatetags.aws_accounts",
                 "heroicons.templatetags.heroicons",

@@ -22,6 +22,7 @@ from drsorch_site import health
 from executions.observing import drs_answers, status_checks
 from tests.databases import own_database
 from tests.environment import SIMULATOR_PORT
+from tests.kept_parts import drawn_again
 from tests.support.api_client import Api, make_user
 from tests.support.emptying import empty_database
 from tests.support.processes import end_other_sessions
@@ -49,6 +50,13 @@ def quick_settings() -> Iterator[None]:
             "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
         },
     ):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kept_parts_drawn_again() -> Iterator[None]:
+    """See `tests.kept_parts`."""
+    with drawn_again():
         yield
 
 

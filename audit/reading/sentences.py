@@ -177,7 +177,7 @@ def told(entries: Sequence[AuditEntry]) -> list[Told]:
     """These entries in words; a query for each kind of thing that they are about, however many they are."""
     known = _things(entries)
     return [
-        Told(each, sentence(each), list(_about(each, known)), _filtered(actor=each.actor_id or each.actor), _all(each))
+        Told(each, sentence(each), tuple(_about(each, known)), _filtered(actor=each.actor_id or each.actor), _all(each))
         for each in entries
     ]
 

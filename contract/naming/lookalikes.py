@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TypedDict
 
@@ -33,9 +33,10 @@ def skeleton(text: str) -> str:
     return " ".join(unicodedata.normalize("NFD", seen.translate(_prototypes())).split())
 
 
-def _looks(name: str) -> set[str]:
+@lru_cache(maxsize=8192)
+def _looks(name: str) -> frozenset[str]:
     """As it is typed, and without case."""
-    return {skeleton(name), skeleton(name_key(name))}
+    return frozenset((skeleton(name), skeleton(name_key(name))))
 
 
 def look_alike(name: str, others: Iterable[str]) -> list[str]:

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from urllib.parse import urlencode
 from zlib import crc32
 
@@ -26,14 +27,19 @@ class Listed:
     row: PlanRow
     achieved: Achieved | None
 
+    @cached_property
+    def facts(self) -> str:
+        """All that the row says of the plan, but whether an engine runs and who may start it."""
+        row, plan = self.row, self.row.plan
+        shown = (row.active, row.last, row.drilled)
+        runs = [each and (each.pk, each.kind, each.status, each.started_at) for each in shown]
+        labels = [str(each) for each in plan.labels.all()]
+        said = (plan.pk, plan.name, plan.owner, plan.version, labels, row.waves, row.servers)
+        return repr((said, row.blocked, row.blocked_by, row.verdict, runs, self.achieved))
+
     def mark(self, *, engine_alive: bool) -> str:
         """Another one as soon as the row says something else."""
-        row, plan = self.row, self.row.plan
-        runs = [each and (each.pk, each.status, each.started_at) for each in (row.active, row.last, row.drilled)]
-        weighed = row.verdict if engine_alive else None
-        labels = [str(each) for each in plan.labels.all()]
-        facts = (plan.name, plan.owner, plan.version, labels, row.waves, row.servers, row.blocked, weighed, runs)
-        return str(crc32(repr((facts, self.achieved, engine_alive)).encode()))
+        return str(crc32(f"{self.facts}{engine_alive}".encode()))
 
 
 def next_address(rows: Sequence[Listed], *, engine_alive: bool) -> str:
