@@ -4,6 +4,7 @@ Of a job, DRS's model requires its id, of anything else nothing: what is missing
 be is read as unknown, and takes nothing else with it. What has no id cannot be read: ValueError.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -122,6 +123,7 @@ class SourceServer:
     agent_seen_at: datetime | None = None  # when its agent last spoke to DRS
     copy: "Copy | None" = None  # of one that is being copied
     installation: str = ""
+    extended_of: str = ""  # the id of its original in the staging account, which is the same machine
 
     @property
     def name(self) -> str:
@@ -155,7 +157,16 @@ class SourceServer:
             trouble=_trouble(item, replication),
             agent_seen_at=_moment_or_none(_mapping(item.get("lifeCycle")).get("lastSeenByServiceDateTime")),
             copy=_copy(replication),
+            extended_of=_original(_mapping(item.get("stagingArea"))),
         )
+
+
+_STAGED = re.compile(r"arn:[^/]{1,200}:source-server/(s-[0-9a-zA-Z]{17})")
+
+
+def _original(area: Mapping[str, Any]) -> str:
+    found = _STAGED.fullmatch(_text(area.get("stagingSourceServerArn"))[:2048])
+    return found[1] if found else ""
 
 
 COPYING = ("INITIATING", "INITIAL_SYNC", "RESCAN", "BACKLOG")  # states in which DRS tells how far a copy is

@@ -211,6 +211,9 @@ class SourceServer(models.Model):
     staging_status = models.CharField(max_length=32, blank=True, default="", db_default="")
     staging_account = models.CharField(max_length=32, blank=True, default="", db_default="")
     staging_error = models.CharField(max_length=1024, blank=True, default="", db_default="")
+    extended_of = models.CharField(
+        max_length=19, blank=True, default="", db_default="", help_text="Its original in the staging account"
+    )
     agent_silent_since = models.DateTimeField(null=True, help_text="When its agent was last seen, if that is long ago")
     copied_percent = models.PositiveSmallIntegerField(null=True, help_text="How far its copy is; null: none under way")
     copy_ends_at = models.DateTimeField(null=True, help_text="When DRS expects its copy to be over")

@@ -180,7 +180,7 @@ def _staging(server: FleetServer) -> shapes.StagingAreaTypeDef:
     return {
         "status": "EXTENDED",
         "stagingAccountID": server.staging_account,
-        "stagingSourceServerArn": staging.arn("source-server", server.id),
+        "stagingSourceServerArn": staging.arn("source-server", server.staging_server or server.id),
     }
 
 

@@ -52,6 +52,7 @@ class FleetServer:
     ip: str = "10.0.0.10"
     instance_type: str = "m5.large"
     staging_account: str = ""
+    staging_server: str = ""  # the id of the original there; empty: the same (likely never so: DRS makes a new server)
     error: str = ""
 
     def __post_init__(self) -> None:

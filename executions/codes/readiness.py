@@ -197,6 +197,15 @@ class Against(OurCode):
             heading="Agent not heard of for more than an hour",
         ),
     )
+    SAME_MACHINE = (
+        "SAME_MACHINE",
+        Entry(
+            "A plan has a server and one that extends it into another account: the same machine would be launched"
+            " twice, with the same names and addresses.",
+            "Take one of the two out of the plan: recover the machine in one account.",
+            HERE,
+        ),
+    )
     CHECKS_UNKNOWN = (
         "CHECKS_UNKNOWN",
         Entry(

@@ -76,6 +76,7 @@ def assess(facts: PlanFacts, now: datetime, believed_for: timedelta) -> Readines
         *_plan_reasons(facts),
         *_region_reasons(facts, now, believed_for),
         *_server_reasons(facts, now),
+        *_same_machines(facts),
         *room_reasons(facts),
         *native_reasons(facts),
         *_drill_reasons(facts, changes, now),
@@ -154,6 +155,19 @@ def _server_reasons(facts: PlanFacts, now: datetime) -> Iterator[Reason]:
         if code is Code.SERVER_CONFLICT:
             text += native_sentences(servers, facts, now)
         yield Reason(code, OF_SERVERS[code], text, [server.id for server in servers])
+
+
+def _same_machines(facts: PlanFacts) -> Iterator[Reason]:
+    """An original and its extension in another account, which a run would both launch."""
+    machines: dict[str, list[ServerFacts]] = defaultdict(list)
+    for server in facts.servers:
+        machines[server.machine].append(server)
+    twice = [each for same in machines.values() if len(same) > 1 for each in same]
+    if twice:
+        called = ", ".join(f"{each.name} ({each.id}, {facts.regions[each.place].shown})" for each in twice[:NAMED])
+        more = f" and {len(twice) - NAMED} more" if len(twice) > NAMED else ""
+        text = f"The same machine more than once, in several accounts: {called}{more}. A run launches each."
+        yield Reason(Against.SAME_MACHINE, WARNING, text, [each.id for each in twice])
 
 
 def findings(server: ServerFacts, region: RegionFacts, rpo_minutes: int | None, now: datetime) -> list[Finding]:

@@ -107,7 +107,7 @@ SERVER = (
     "launch_template_id", "details_as_of", "recovery_instance_id", "replication_error", "staging_status",
     "staging_error", "replication_direction", "starts_stopped", "has_actions",
     "launch_digest", "cpu_cores", "agent_silent_since", "instance_type",
-    "account_id",
+    "account_id", "extended_of",
 )  # fmt: skip
 
 
@@ -180,6 +180,7 @@ def servers_of(ids: Collection[str]) -> dict[str, ServerFacts]:
             has_actions=bool(row[16]),
             instance_of=kinds.get(row[0]),
             has_foreign_instance=row[0] in up and row[0] not in kinds,
+            extended_of=row[22],
         )
         for row in rows
     }

@@ -45,10 +45,16 @@ class ServerFacts:
     instance_of: Kind | None = None
     has_foreign_instance: bool = False
     held_by: str = ""  # by a run of this plan
+    extended_of: str = ""  # its original in the staging account
 
     @property
     def place(self) -> Place:
         return self.way, self.region
+
+    @property
+    def machine(self) -> str:
+        """What its source is known by: a server and what extends it into other accounts are one machine."""
+        return self.extended_of or self.id
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ _DESCRIPTION = [
     "staging_status",
     "staging_account",
     "staging_error",
+    "extended_of",
     "not_kept",
     "agent_silent_since",
     "copied_percent",
@@ -152,6 +153,7 @@ def _row(server: DrsServer, *, account: str, region: str, now: datetime, digest:
         "staging_status": trouble.staging_status,
         "staging_account": trouble.staging_account,
         "staging_error": trouble.staging_error,
+        "extended_of": server.extended_of,
     }
     texts = {name: storable(text)[: _longest(name)] for name, text in told.items()}
     numbers = (server.hardware.cpu_cores, server.hardware.ram_bytes, server.hardware.disk_bytes)

@@ -3,6 +3,7 @@ own, and what befalls one is not a second of the other's."""
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from accounts import services as account_services
 from accounts.services import Wanted
 from audit.actor import SYSTEM
 from contract.errors import Conflict, Invalid
+from drs_simulator.world.demo import demo_fleet
 from executions.commands import control
 from executions.commands.retry import retry
 from executions.console.live_page.page_content import Live
@@ -23,7 +25,7 @@ from executions.models import Execution, LaunchJob, Place, ServerRun, Terminatio
 from executions.states import Kind
 from plans.fields import WaveSpec
 from plans.models import RecoveryPlan
-from plans.services import create_plan
+from plans.services import create_plan, update_plan
 from protection.inventory.source_servers import Reading, claim_due_places, fetch, keep, read_region
 from protection.models import ProtectionGroup, RegionInventory, SourceServer
 from protection.services import create_group
@@ -309,3 +311,26 @@ def test_credentials_that_expire_all_the_time_double_and_lose_nothing(stage: Sta
     assert sorted(sent(stage)) == [OURS, SECOND]
     assert (launched(run, OURS), launched(run, SECOND)) == (2, 2)
     assert len(stage.simulator.journal("AssumeRole")) > 2
+
+
+@pytest.mark.both
+def test_an_original_and_its_extension_are_told_as_one_machine(stage: Stage) -> None:
+    """The second account's app-01 extends ours: a run of both would start the same machine twice."""
+    fleet, theirs = demo_fleet(2), second_server("app-01")
+    [ours] = [each.id for each in fleet.servers if (each.account, each.hostname) == (OURS, "app-01")]
+    extended = [
+        replace(each, staging_account=OURS, staging_server=ours) if each.id == theirs else each
+        for each in fleet.servers
+    ]
+    stage.simulator.load_fleet(replace(fleet, servers=tuple(extended)))
+    plan, viewer = plan_of_both(), Api(make_user("viewer"))
+    assert SourceServer.objects.get(pk=theirs).extended_of == ours
+    reasons = {each["code"]: each for each in answer(viewer.get(f"/recovery-plans/{plan.pk}/readiness"))["reasons"]}
+    told = reasons["SAME_MACHINE"]
+    assert (set(told["serverIds"]), told["severity"]) == ({ours, theirs}, "WARNING")
+    assert "us-east-1 of Branch offices" in told["message"]
+    update_plan(
+        actor=SYSTEM, plan_id=plan.pk, waves=[WaveSpec("All", [group_of(OURS).pk], servers_of(OURS))], expected=None
+    )
+    codes = [each["code"] for each in answer(viewer.get(f"/recovery-plans/{plan.pk}/readiness"))["reasons"]]
+    assert "SAME_MACHINE" not in codes

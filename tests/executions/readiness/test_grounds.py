@@ -42,7 +42,7 @@ def servers(now: datetime) -> dict[str, Any]:
         "replication_direction": ("", "FAILBACK"), "starts_stopped": (None, True, False),
         "has_actions": (None, True, False), "launch_digest": LETTERS, "cpu_cores": (0, 4, 999),
         "agent_silent_since": times(now), "instance_type": ("", "m5.large"),
-        "account_id": (world.ACCOUNT, "222222222222"),
+        "account_id": (world.ACCOUNT, "222222222222"), "extended_of": ("", "s-0000000000000000a"),
     }  # fmt: skip
 
 
