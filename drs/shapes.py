@@ -12,6 +12,7 @@ from typing import Any
 
 JOB_COMPLETED = "COMPLETED"  # DRS knows no failed job: a job whose servers all failed is COMPLETED, too
 TERMINATE = "TERMINATE"  # the type of a job that ends instances
+ASKED_TO_TERMINATE = "TERMINATE_RECOVERY_INSTANCES"  # by what such a job was initiated
 NOT_A_LAUNCH = frozenset({TERMINATE, "CREATE_CONVERTED_SNAPSHOT"})  # types of jobs that launch nothing
 _NOT_PROTECTED = frozenset({"", "FAILBACK_NOT_STARTED"})
 INSTALLATION_TAG = "drsorch:installation"  # of a source server: which installation of ours may launch it

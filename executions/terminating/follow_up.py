@@ -11,7 +11,7 @@ from audit.safe_text import storable
 from contract.clock import Clock
 from drs.client import Drs
 from drs.errors import DrsError
-from drs.shapes import JOB_COMPLETED, TERMINATE, Job, JobLogItem
+from drs.shapes import ASKED_TO_TERMINATE, JOB_COMPLETED, TERMINATE, Job, JobLogItem
 from executions.codes.ours import Code
 from executions.models import Execution, ServerRun, TerminationJob
 from executions.observing.drs_answers import LATE_ANSWERS, LOST_AFTER
@@ -178,7 +178,7 @@ def _is_for(found: Job, job: TerminationJob) -> bool:
     told = {each.source_server_id: each.recovery_instance_id for each in found.participants}
     return (
         found.type == TERMINATE
-        and found.initiated_by in ("", "TERMINATE_RECOVERY_INSTANCES")
+        and found.initiated_by in ("", ASKED_TO_TERMINATE)
         and set(told) == set(instances)
         and all(told[each] in ("", instances[each]) for each in told)
     )
