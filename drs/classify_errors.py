@@ -42,6 +42,10 @@ _BEFORE_THE_REQUEST = re.compile(
 )
 
 
+# Quotas that no waiting in line helps with: of one server, which is in a job already, and of the size of one job.
+_BY_QUOTA = {"L-DD6D028C": Trouble.CONFLICT, "L-B827C881": Trouble.INVALID}
+
+
 class HeldBackError(Exception):
     """A request that was not sent, because it must not be sent any more as it was made."""
 
@@ -93,7 +97,8 @@ def classify(error: Exception, *, region: str, operation: str, account: str = ""
         code = error.response.get("Error", {}).get("Code", "Unknown")
         message = error.response.get("Error", {}).get("Message", str(error))
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        trouble = BY_CODE.get(code) or _by_status(status)
+        quota = str(error.response.get("quotaCode", ""))
+        trouble = _BY_QUOTA.get(quota) or BY_CODE.get(code) or _by_status(status)
         resource = str(error.response.get("resourceId", ""))
         told = {"code": code, "message": message, "region": region, "operation": operation}
         return DrsError(trouble, **told, resource=resource, account=account)

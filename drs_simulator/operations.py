@@ -19,7 +19,7 @@ from drs_simulator.protocol.paging import Keyed, Page, page_of
 from drs_simulator.protocol.responses import LaunchHistory, Moment
 from drs_simulator.world import scenarios
 from drs_simulator.world.clock import epoch
-from drs_simulator.world.errors import ApiError, invalid, not_found, uninitialized, unnamed
+from drs_simulator.world.errors import ApiError, busy_quota, invalid, not_found, uninitialized, unnamed
 from drs_simulator.world.fleet import FleetServer
 from drs_simulator.world.jobs import Job, Place, Target, check_snapshot, create_job, job_from_row, live_instance
 from drs_simulator.world.jobs import job as stored_job
@@ -151,6 +151,8 @@ def _styled(store: Store, call: Call, error: ApiError) -> ApiError:
         return error
     if error.code == "ResourceNotFoundException":
         error = ApiError(style.text("code"), error.message)
+    elif style.text("busy") == "ServiceQuotaExceededException":
+        return busy_quota()
     return error if style.options["named"] else unnamed(error)
 
 

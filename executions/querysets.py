@@ -24,6 +24,9 @@ STANDING = Q(launch_status=LaunchStatus.LAUNCHED) | Q(
     error_code=Code.NOT_USABLE,
 )
 
+# Servers that came up, whether or not their instances have ended since.
+CAME_UP = Q(launch_status=LaunchStatus.LAUNCHED) | Q(launch_status=LaunchStatus.TERMINATED, launched_at__isnull=False)
+
 
 def stands(server: "ServerRun") -> bool:
     """The same of a row that was read."""

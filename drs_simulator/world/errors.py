@@ -74,6 +74,11 @@ def quota_exceeded(quota_code: str, message: str) -> ApiError:
     return ApiError("ServiceQuotaExceededException", message, details)
 
 
+def busy_quota() -> ApiError:
+    """That a server is in a job already, told as the quota that DRS has for it."""
+    return quota_exceeded("L-DD6D028C", "Concurrent jobs per source server: at most 1")
+
+
 def uninitialized() -> ApiError:
     return ApiError("UninitializedAccountException", "Account not initialized")
 

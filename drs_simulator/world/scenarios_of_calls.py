@@ -80,9 +80,9 @@ REFUSALS: Mapping[str, Kind] = {
     ),
     "refusal_style": Kind(
         Acts.VIEW,
-        "unknown ids are refused with `code`; not `named`: refusals of a launch name no server",
-        "unknown: the code, and whether the server is named",
-        {"code": "ResourceNotFoundException", "named": True},
+        "unknown ids are refused with `code`, busy servers with `busy`; not `named`: refusals of launches name none",
+        "unknown: the code, and whether the server is named; a job a server is also a quota of DRS's, L-DD6D028C",
+        {"code": "ResourceNotFoundException", "named": True, "busy": "ConflictException"},
         ("StartRecovery",),
         field="A1 A2",
     ),

@@ -19,6 +19,7 @@ from executions.measuring import recorded_figures
 from executions.measuring.forecast import is_stale, phase_times, updated_forecast
 from executions.models import LaunchJob, ServerRun, WaveRun
 from executions.observing.server_outcome import UNLISTED, UNSETTLED, after_word
+from executions.querysets import CAME_UP
 from executions.runs import decide, notifications, transitions
 from executions.runs import decisions as d
 from executions.runs.aws_calls import AwsCalls, run_inline
@@ -211,7 +212,7 @@ def _finish(run: Run, status: ExecutionStatus, now: datetime) -> None:
     with transaction.atomic():
         columns = transitions.end_columns(run.execution, status, now)
         if status is ExecutionStatus.COMPLETED:
-            columns["servers_left_out"] = servers.exclude(launch_status=LaunchStatus.LAUNCHED).count()
+            columns["servers_left_out"] = servers.count() - servers.filter(CAME_UP).count()
         if failed is not None and not run.execution.error_code:
             columns |= {"error_code": failed.error_code, "error_message": failed.error_message}
         run.write(now, **columns, phase_times=phase_times(run.execution))

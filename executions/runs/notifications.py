@@ -13,6 +13,7 @@ from contract.clock import unix, utc
 from contract.plurals import counted
 from executions.codes.explain import left_to_say, of_end
 from executions.models import Execution, ServerRun, WaveRun
+from executions.querysets import CAME_UP
 from executions.runs.allowed.actions import Verb, right_to_steer
 from executions.runs.decisions import PAUSE_LIMIT
 from executions.runs.gates.given import AtGate
@@ -197,11 +198,13 @@ def ended(execution: Execution, now: datetime, *, by: str = "") -> None:
 
     def write() -> Message:
         servers = ServerRun.objects.filter(wave__execution=execution)
-        total, up = servers.count(), servers.filter(launch_status=LaunchStatus.LAUNCHED).count()
+        total, up = servers.count(), servers.filter(CAME_UP).count()
+        gone = up - servers.filter(launch_status=LaunchStatus.LAUNCHED).count()
         left_out = f", {execution.servers_left_out} left out" if execution.servers_left_out else ""
         attempt = f" by attempt {execution.attempt}" if execution.attempt > 1 else ""  # which has only what was left
         what = f"{state.label.lower()}{f' by {by}' if by else ''}{left_out}"
         what += f": {up} of {counted(total, 'server')} launched{attempt}"
+        what += f", {gone} of them terminated since" if gone else ""
         lines = _advised(execution.error_message, execution.error_code)
         return _message(event, execution, now, what, lines, serversLaunched=up, serversTotal=total)
 

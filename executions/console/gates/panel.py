@@ -78,7 +78,9 @@ def _ran(wave: WaveCard) -> str:
         return f"{head}: skipped. {run.status_message}"
     took = f" in {span(unix(run.ended_at) - unix(run.started_at))}" if run.started_at and run.ended_at else ""
     again = f", attempt {run.attempt}" if run.attempt > 1 else ""
-    text = f"{head}: {run.state.label.lower()}{took}{again}, {wave.launched} of {counted(wave.total, 'server')} up."
+    text = f"{head}: {run.state.label.lower()}{took}{again}, {wave.up} of {counted(wave.total, 'server')} up."
+    if ended := wave.launched - wave.up:
+        text += f" {ended} {'was' if ended == 1 else 'were'} terminated after the launch."
     if wave.failed:
         text += f" Failed: {_names([each.hostname for each in wave.failures], wave.failed)}."
     return text

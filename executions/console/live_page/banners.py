@@ -31,6 +31,8 @@ class Banner:
 def banner_of(live: "Live") -> Banner:
     """What is to be said of a run as it stands, trouble before anything else."""
     told = _dry_run(live) if live.execution.dry_run else _of_state(live)
+    if not live.state.is_final and (fallen := _fallen(live)):
+        told = replace(told, after=f"{fallen} {told.after}".rstrip())
     if _missed_target(live):
         told = replace(told, tone=_worse(told.tone))
     if live.behind:
@@ -38,6 +40,17 @@ def banner_of(live: "Live") -> Banner:
     if live.left_by_cleanup:
         told = replace(told, tone=Tone.DANGER, after=f"{live.left_by_cleanup} {told.after}".rstrip())
     return replace(told, tone=Tone.DANGER, after=f"{live.trouble} {told.after}") if live.trouble else told
+
+
+def _fallen(live: "Live") -> str:
+    """What came up in a run that goes on, and does not run any more: whoever lets it go on must know."""
+    kinds = (
+        (live.launched - live.up, "terminated"),
+        (live.stopped, "stopped"),
+        (live.unknown_to_drs, "lost sight of by DRS"),
+    )
+    said = [f"{count} {'was' if count == 1 else 'were'} {what}" for count, what in kinds if count]
+    return f"Of the servers that came up, {' and '.join(said)} since: see the waves." if said else ""
 
 
 def _missed_target(live: "Live") -> bool:

@@ -154,6 +154,26 @@ def test_a_busy_server_is_launched_when_it_is_free(stage: Stage, named: bool) ->
     assert sorted(len(call["params"]["sourceServers"]) for call in ours) == [1, 2]
 
 
+@pytest.mark.field("A2")
+def test_a_quota_of_one_server_keeps_no_other_waiting(stage: Stage) -> None:
+    """DRS counts the jobs of a server as a quota, too (L-DD6D028C): nobody knows which of its refusals it sends."""
+    stage.simulator.scenario("refusal_style", busy="ServiceQuotaExceededException", named=False)
+    occupy(stage, "app-02")
+    stage.start(stage.plan(APPS))
+    stage.look()
+    assert set(launched(stage.simulator)) >= set(stage.ids("app-01 app-03"))
+    assert "Waiting for another DRS job to end" in WaveRun.objects.get().status_message
+    assert not LaunchJob.objects.exclude(queued_at=None).exists(), "nobody waits for room, nor behind it"
+
+
+def test_a_job_that_is_too_large_for_its_quota_is_halved(stage: Stage) -> None:
+    """L-B827C881: no job that ends makes room for it."""
+    stage.simulator.settings(max_servers_per_job=2)
+    run = stage.until(stage.start(stage.plan(APPS)), "COMPLETED")
+    assert set(fates(run).values()) == {"LAUNCHED"}
+    assert calls(stage) == 3
+
+
 @pytest.mark.field("A3")
 def test_a_server_in_a_job_of_ours_is_waited_for_as_long_as_that_job_runs(stage: Stage) -> None:
     stage.simulator.scenario("slow_server", servers=["app-02"], factor=16)

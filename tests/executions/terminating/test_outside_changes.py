@@ -11,15 +11,20 @@ from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from drs.shapes import RecoveryInstance
 from executions.commands import control
+from executions.console.gates.panel import what_ran
 from executions.console.live_page.event_feed import feed
 from executions.console.live_page.page_content import Live
 from executions.models import Execution, ServerRun
 from executions.runs.aws_calls import run_inline
+from executions.runs.gates.given import at_gate
 from executions.states import Kind
 from executions.terminating import cleanup_proof, outside_changes
+from notify.models import Notice
+from notify.states import Event
 from protection.inventory import recovery_instances
 from protection.models import RegionInventory
 from reports.report_data import record
+from tests.console import world
 from tests.console.world import ACCOUNT
 from tests.executions.commands.test_production import launched_outside, running
 from tests.support.api_client import Api, answer, make_user
@@ -73,6 +78,28 @@ def test_terminated_in_ec2(stage: Stage) -> None:
     assert any("Somebody else terminated 1 instance" in line.text and "app-02" in line.text for line in feed(run))
     round_of_inventory(stage)
     assert len(told(run)) == 1
+    holds(run, stage)
+
+
+def test_what_ends_while_the_run_waits_is_said_to_whoever_lets_it_go_on(stage: Stage) -> None:
+    make_user("operator")  # makes the roles
+    world.subscription()
+    run = stage.until(stage.start(stage.plan("app-01 app-02", "web-01", pause={1})), "PAUSED")
+    stage.wait(lambda: not run.waves.filter(jobs__watched=True).exists(), run)
+    stage.advance(600)
+    stage.simulator.scenario("ec2_terminated", servers=["app-02"])
+    round_of_inventory(stage)
+    after = shown(run).banner.after
+    assert after.startswith("Of the servers that came up, 1 was terminated since: see the waves. Resume when ")
+    at = at_gate(Execution.objects.get(pk=run.pk))
+    assert at is not None
+    (ran,) = what_ran(shown(run), at)
+    assert ran.endswith("1 of 2 servers up. 1 was terminated after the launch.")
+    control.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    run = stage.until(run, "COMPLETED")
+    assert (run.servers_left_out, shown(run).left_out) == (0, 0), "it was launched, and nobody left it out"
+    notice = Notice.objects.filter(event=Event.FINISHED).latest("pk")
+    assert "completed: 3 of 3 servers launched, 1 of them terminated since" in notice.subject
     holds(run, stage)
 
 
