@@ -12,6 +12,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.cache import add_never_cache_headers
 from django.utils.http import urlencode
 
+from console.pages import is_background
 from contract.errors import DomainError, Forbidden, NotFound
 from contract.rights import Shows, enter
 
@@ -50,10 +51,12 @@ def _answer(view: View, request: HttpRequest, parts: dict[str, Any], shows: Show
 
 
 def _to_sign_in(request: HttpRequest) -> HttpResponse:
-    """A redirect that a page follows; for htmx a 401, lest a sign-in form is put into a fragment."""
+    """A redirect that a page follows; for htmx a 401, lest a sign-in form is put into a fragment. What a page
+    asks by itself is followed by static/session.js, once: htmx would ask whoever stays for unsaved work each time."""
     why = getattr(request, "session_has_ended", "")
     if request.headers.get("HX-Request") == "true":
-        headers = {"HX-Redirect": _sign_in_address(_current_page(request), expired=why or "1")}
+        follows = "X-Sign-In" if is_background(request) else "HX-Redirect"
+        headers = {follows: _sign_in_address(_current_page(request), expired=why or "1")}
         return HttpResponse(status=401, headers=headers)
     page = request.get_full_path() if request.method in ("GET", "HEAD") else "/"
     return redirect(_sign_in_address(page, expired=why))

@@ -28,6 +28,11 @@ class HtmxHttpRequest(HttpRequest):
     htmx: HtmxDetails
 
 
+def is_background(request: HttpRequest) -> bool:
+    """Whether a timer of the page asked, not a person."""
+    return request.headers.get("X-Background") == "1"
+
+
 def whole_number(text: str | None) -> int | None:
     """A number that a page has sent, of nine digits at most; None for anything else."""
     return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 10 else None

@@ -15,6 +15,7 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from console.pages import is_background
 from identity.journal_sign_ins import note
 from identity.provider.refresh_tokens import forget
 
@@ -86,8 +87,3 @@ def end_of(request: HttpRequest) -> End | None:
         return None
     idle, absolute = session[SEEN] + settings.SESSION_MINUTES * 60, session[STARTED] + ABSOLUTE_SECONDS
     return End(idle, "idle") if idle < absolute else End(absolute, "absolute")
-
-
-def is_background(request: HttpRequest) -> bool:
-    """Whether a timer of the page asked, not a person."""
-    return request.headers.get("X-Background") == "1"

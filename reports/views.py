@@ -6,10 +6,9 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_POST, require_safe
-from django_htmx.http import HttpResponseClientRefresh
 
 from audit.request_actor import actor_for
-from console.pages import HtmxHttpRequest
+from console.pages import HtmxHttpRequest, wants_fragment
 from contract.clock import db_clock
 from contract.errors import BadRequest, NotFound
 from executions.models import Execution
@@ -34,13 +33,13 @@ def execution_report(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpR
         if form is not Form.PAGE:
             return redirect("report", execution_id)
         return _being_made(request, execution_id, wait)
-    if request.htmx:
-        return HttpResponseClientRefresh()  # it was waited for
+    execution = Execution.objects.get(pk=execution_id)
     if form is not Form.PAGE:
-        return download(made, form, Execution.objects.get(pk=execution_id))
+        return download(made, form, execution)
     body = mark_safe(made.decode())  # noqa: S308  (what our template made)
-    context = {"execution": Execution.objects.get(pk=execution_id), "body": body}
-    return render(request, "reports/report.html", context)
+    waited = wants_fragment(request)
+    context = {"execution": execution, "body": body, "is_poll": waited}
+    return render(request, "reports/_made.html" if waited else "reports/report.html", context)
 
 
 @require_POST

@@ -7,16 +7,16 @@ const live = () => byId("live");
 const POLLS = "[hx-trigger^=every]";
 const polls = (each) => each?.matches?.(POLLS);
 const lost = byId("connection");
-let answeredAt = lost.dataset.now; // by the server's clock
-let ahead = 0; // it is
+let answeredAt = Date.parse(lost.dataset.now); // by the server's clock
+let ahead = answeredAt - Date.now(); // it is
 const now = () => Date.now() + ahead;
 const say = (text) => (byId("announcer").textContent = text);
 
 // Times, in the words of templatetags/console.py.
-const pair = (n, unit, rest, small) => `${n} ${unit}${rest ? ` ${rest} ${small}` : ""}`;
 const span = (s) => {
   const [d, h, m] = [s / 86400, (s / 3600) % 24, (s / 60) % 60].map(Math.floor);
-  return d ? pair(d, "d", h, "h") : h ? pair(h, "h", m, "min") : m ? pair(m, "min", s % 60, "s") : `${s} s`;
+  const [n, unit, rest, small] = d ? [d, "d", h, "h"] : h ? [h, "h", m, "min"] : m ? [m, "min", s % 60, "s"] : [s, "s"];
+  return `${n} ${unit}${rest ? ` ${rest} ${small}` : ""}`;
 };
 const SIZES = Object.entries({ day: 86400, hour: 3600, minute: 60, second: 1 });
 const ago = (s) => {
@@ -25,8 +25,7 @@ const ago = (s) => {
   return new Intl.RelativeTimeFormat("en").format(-Math.floor(s / size), name);
 };
 // A time as it is here: on pointing at it, or instead of UTC.
-const LOCAL = { hourCycle: "h23", dateStyle: "short", timeStyle: "long" };
-const here = (time) => new Date(time.dateTime).toLocaleString("sv", LOCAL);
+const here = (time) => new Date(time.dateTime).toLocaleString("sv", { timeZoneName: "short" });
 on("mouseover", ({ target }) => {
   const time = target.closest?.("time[title]");
   if (time && !time.title.includes("here")) time.title += ` · ${here(time)} here`;
@@ -42,12 +41,6 @@ const tick = () => {
     const text = "ago" in time.dataset ? ago(seconds) : span(seconds);
     if (time.textContent !== text) time.textContent = text;
   }
-};
-let read; // each is read once
-const readClock = () => {
-  const at = (live() ?? lost).dataset.now;
-  if (at !== read) ahead = (Date.parse((read = at)) || Date.now()) - Date.now();
-  tick();
 };
 
 // Lost focus goes to what came instead, its wave, the dialog or the title.
@@ -69,6 +62,7 @@ const refocus = () => {
 const dialog = byId("dialog");
 let opener, asking; // a question on its way
 dialog.onclose = () => {
+  if (find("#dialog .htmx-request[hx-post]")) return dialog.showModal(); // may be refused
   dialog.replaceChildren();
   had = opener;
   refocus();
@@ -79,7 +73,7 @@ on("click", (event) => {
 let keys = ""; // "g" is the first of two
 on("keydown", (event) => {
   const command = event.ctrlKey || event.metaKey;
-  if (event.key === "k" && command && !find("dialog[open]")) {
+  if (event.key === "k" && command) {
     event.preventDefault();
     byId("search-open")?.click();
   }
@@ -89,7 +83,8 @@ on("keydown", (event) => {
   if (keys !== "g") keys = "";
   if (!found) return;
   event.preventDefault();
-  found[found.matches("a") ? "click" : "focus"]();
+  found.focus();
+  found.click();
 });
 
 // What was typed is not left without asking.
@@ -101,10 +96,6 @@ on("input change click", ({ type, target }) => {
 onbeforeunload = (event) => {
   if (unsaved) event.preventDefault();
 };
-
-on("change", ({ target }) => {
-  if ("all" in target.dataset) all(".pick :enabled").forEach((each) => (each.checked = target.checked));
-});
 
 on("click", async ({ target }) => {
   const button = target.closest("[data-copy]");
@@ -118,8 +109,7 @@ on("click", async ({ target }) => {
 // A form is sent once, unless it answers a file.
 on("submit", (event) => {
   const form = event.target;
-  const name = event.submitter?.innerText;
-  if (live()?.contains(form) && Date.now() - cameAt < 900 && !stood.includes(name)) return event.preventDefault();
+  if (live()?.contains(form) && Date.now() - cameAt < 900 && !stood.includes(event.submitter?.innerText)) return event.preventDefault();
   sessionStorage.said = said;
   if ("guard" in form.dataset) unsaved = false;
   if (form.method !== "post" || form.matches("[hx-post], [data-again]")) return;
@@ -139,9 +129,7 @@ on("click", ({ target }) => {
 const areas = ({ target }) => all(`[id="${target.id}"] :is(.table-scroll, .feed)`);
 let scrolled = [];
 on("htmx:oobBeforeSwap", ({ detail }) => {
-  for (const details of detail.fragment.querySelectorAll("details[id]")) {
-    if (chosen.has(details.id)) details.open = chosen.get(details.id);
-  }
+  for (const each of detail.fragment.querySelectorAll("details[id]")) each.open = chosen.get(each.id) ?? each.open;
   scrolled = areas(detail).map((each) => [each.scrollLeft, each.scrollTop]);
 });
 on("htmx:oobAfterSwap", ({ detail }) => areas(detail).forEach((each, at) => each.scrollTo(...(scrolled[at] ?? [0, 0]))));
@@ -171,7 +159,7 @@ on("htmx:beforeSwap", ({ detail }) => {
 });
 on("htmx:sendError htmx:timeout htmx:responseError", ({ detail }) => {
   const status = detail.xhr?.status;
-  if (status === 401) return; // htmx goes to the sign-in
+  if (status === 401) return; // session.js leaves
   if (!polls(detail.elt)) return (find("dialog[open]") ?? byId("main")).prepend(byId(detail.requestConfig.verb).content.cloneNode(true));
   if (status === 403 || status === 404) return location.reload();
   if (!lost.hidden) return;
@@ -189,6 +177,7 @@ on("htmx:afterRequest", ({ detail }) => {
   if (!polled && !header("HX-Redirect")) delete sessionStorage.said;
   if (!detail.successful || (!polled && find(POLLS))) return;
   answeredAt = Date.parse(header("Date")) || now();
+  if (polled) ahead = answeredAt - Date.now();
   const told = find("#told time");
   if (told && header("X-Told-At")) told.dateTime = header("X-Told-At");
   lost.hidden = true;
@@ -212,7 +201,17 @@ on("htmx:afterSwap", () => {
   for (const each of all(".pick input")) each.checked ||= ticked.includes(each.value);
   tell();
   document.title = live()?.dataset.title ?? document.title;
-  readClock();
+  tick();
+});
+// "Choose all" is as the rows are.
+on("change htmx:afterSwap", ({ target }) => {
+  const box = find("[data-all]");
+  if (!box) return;
+  const rows = all("td.pick :enabled");
+  if (target === box) rows.forEach((each) => (each.checked = box.checked));
+  const ticks = all("td.pick :enabled:checked").length;
+  box.indeterminate = ticks && ticks < rows.length;
+  box.checked = ticks && !box.indeterminate;
 });
 find("h1")?.setAttribute("tabindex", "-1");
 if ("said" in sessionStorage) focusOn(find("main [autofocus]"), find("h1"));
@@ -220,5 +219,5 @@ delete sessionStorage.said;
 setTimeout(tell, 500);
 
 find(".sidenav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
-readClock();
+tick();
 setInterval(tick, 1000);

@@ -21,7 +21,7 @@ const look = async () => {
   const query = new URLSearchParams([["since", since ?? ""], ...told.map((key) => ["told", key])]);
   const headers = { "X-Background": "1", "HX-Request": "true" };
   try {
-    const answer = await fetch(`${document.body.dataset.news}?${query}`, { headers, cache: "no-store", signal: AbortSignal.timeout(5000) });
+    const answer = await fetch(`${document.body.dataset.news}?${query}`, { headers, signal: AbortSignal.timeout(5000) });
     if (answer.status !== 200) return answer.status !== 401;
     const found = await answer.json();
     keep({ on: read().on, since: found.since, told: [...told, ...found.news.map(({ key }) => key)].slice(-20) });
@@ -39,8 +39,8 @@ const update = () => {
   all("[data-tell]", (each) => (each.ariaPressed = (each.dataset.tell === "on") === isOn()));
   all("[data-offers-news]", (each) => (each.hidden = each.dataset.offersNews && (!isPossible || denied || isOn())));
   const note = document.getElementById("news-note");
-  const text = note?.dataset[!isPossible ? "none" : denied ? "denied" : isOn() ? "on" : "off"] ?? "";
-  if (note && note.textContent !== text) note.textContent = text;
+  const text = note?.dataset[!isPossible ? "none" : denied ? "denied" : isOn() ? "on" : "off"];
+  if (note?.textContent !== text) note.textContent = text;
   if (waits || !isOn()) return;
   waits = true;
   navigator.locks.request(KEPT, async () => {

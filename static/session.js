@@ -5,6 +5,7 @@ let endsAt, end, told; // when; "idle 2026-11-29T15:02:07Z"; the one that was wa
 let askedAt = 0;
 
 const learn = (header) => {
+  if (header("X-Sign-In")) return leave(header("X-Sign-In"));
   const seconds = header("X-Session-Seconds");
   if (!seconds) return;
   endsAt = Date.now() + seconds * 1000;
@@ -25,8 +26,7 @@ const ask = async () => {
   askedAt = Date.now();
   const headers = { "X-Background": "1", "HX-Request": "true", "HX-Current-URL": location.href };
   try {
-    const answer = await fetch(warning.dataset.address, { headers, cache: "no-store", signal: AbortSignal.timeout(5000) });
-    if (answer.status === 401) leave(answer.headers.get("HX-Redirect"));
+    const answer = await fetch(warning.dataset.address, { headers, signal: AbortSignal.timeout(5000) });
     learn((name) => answer.headers.get(name));
   } catch {
     // Offline: the clock decides.

@@ -56,9 +56,9 @@ def test_46_minutes_of_polls_lead_to_the_sign_in_page(browser: Client) -> None:
     after(46)
     response = browser.get("/session", headers=POLL)
     assert response.status_code == 401
-    assert response["HX-Redirect"] == "/sign-in?next=%2Fexecutions&expired=1"
+    assert response["X-Sign-In"] == "/sign-in?next=%2Fexecutions&expired=1"
     filtered = POLL | {"HX-Current-URL": "http://testserver/executions?status=FAILED"}
-    assert "next=%2Fexecutions%3Fstatus%3DFAILED&" in browser.get("/session", headers=filtered)["HX-Redirect"]
+    assert "next=%2Fexecutions%3Fstatus%3DFAILED&" in browser.get("/session", headers=filtered)["X-Sign-In"]
     assert browser.get("/executions")["Location"].startswith("/sign-in?")
     assert AuditEntry.objects.filter(verb="session.expire").count() == 1
 

@@ -8,7 +8,8 @@ from playwright.sync_api import Dialog, Page, Route, expect
 
 from executions.states import ExecutionStatus
 from tests.console import world
-from tests.console.browsers.browser import Desk
+from tests.console.browsers.browser import Desk, hurry
+from tests.console.test_no_engine import die
 from tests.support.api_client import make_user
 
 pytestmark = pytest.mark.browser
@@ -130,6 +131,30 @@ def test_who_stays_for_unsaved_work_is_asked_once(phone: Page, desk: Desk) -> No
         phone.clock.run_for(1000)
         phone.wait_for_timeout(200)
     assert asked == ["beforeunload"]
+    expect(phone.get_by_label("Name", exact=True)).to_have_value("Payments")
+    desk.complaints[:] = [each for each in desk.complaints if not ABORTED.search(each)]
+
+
+def test_who_stays_for_unsaved_work_is_asked_once_also_while_an_engine_is_missed(phone: Page, desk: Desk) -> None:
+    """That page asks every few seconds whether one is back, and is told each time that nobody is signed in."""
+    die()
+    asked, polled = list[str](), list[str]()
+    hurry(phone).goto("/recovery-plans/new")
+    phone.get_by_label("Name", exact=True).click()
+    phone.keyboard.type("Payments")
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    phone.on("dialog", stay)
+    phone.on("request", lambda request: polled.append(request.url) if "/engine" in request.url else None)
+    phone.context.clear_cookies()
+    for _ in range(100):
+        phone.wait_for_timeout(200)
+        if len(polled) >= 5:
+            break
+    assert (len(polled), asked) == (5, ["beforeunload"])
     expect(phone.get_by_label("Name", exact=True)).to_have_value("Payments")
     desk.complaints[:] = [each for each in desk.complaints if not ABORTED.search(each)]
 

@@ -14,6 +14,7 @@ from executions.runs.transitions import touch
 from executions.states import ExecutionStatus, Phase, WaveStatus
 from tests.console import world
 from tests.console.browsers.browser import Desk, hurry
+from tests.console.polls.test_rows import end
 from tests.console.polls.test_slow_network_browser import ABORTED, hold, wait_for
 from tests.support.api_client import make_user
 
@@ -194,6 +195,48 @@ def test_an_answer_that_never_comes_is_told(desk: Desk, ann: User) -> None:
     expect(page.get_by_role("dialog")).to_contain_text("Your request may still have taken effect")
     expect(sends).to_be_enabled()
     desk.complaints[:] = [each for each in desk.complaints if not ABORTED.search(each)]
+
+
+def test_a_refusal_reaches_who_has_closed_the_question_meanwhile(desk: Desk, ann: User) -> None:
+    run = world.paused("Payments")
+    page = desk.sit(ann)
+    page.goto(f"/executions/{run.pk}")
+    page.locator("#cancel-open").click()
+    asks = page.get_by_role("dialog")
+    held = hold(page, "/cancel$")
+    asks.locator("[data-variant=danger]").click()
+    wait_for(page, held, 1)
+    page.keyboard.press("Escape")
+    page.wait_for_timeout(200)
+    page.keyboard.press("Escape")
+    asks.locator("[data-close]").click()
+    end(run)
+    held[0].continue_()
+    expect(asks).to_contain_text("is over")
+    page.keyboard.press("Escape")
+    expect(asks).to_be_hidden()
+
+
+def test_all_are_chosen_only_while_they_are(desk: Desk, ann: User) -> None:
+    for number in range(53):
+        world.ended(ExecutionStatus.COMPLETED, f"Run {number}", sizes=(1,))
+    page = desk.sit(ann)
+    page.goto("/executions")
+    every, rows = page.locator("[data-all]"), page.locator("td.pick input")
+    every.check()
+    expect(page.locator("td.pick :checked")).to_have_count(50)
+    page.locator("#load-more").click()
+    expect(rows).to_have_count(53)
+    expect(every).not_to_be_checked()
+    assert every.evaluate("(box) => box.indeterminate")
+    every.check()
+    expect(page.locator("td.pick :checked")).to_have_count(53)
+    rows.first.uncheck()
+    assert every.evaluate("(box) => [box.checked, box.indeterminate]") == [False, True]
+    rows.first.check()
+    expect(every).to_be_checked()
+    every.uncheck()
+    expect(page.locator("td.pick :checked")).to_have_count(0)
 
 
 def test_who_comes_back_to_a_list_is_told_at_once(desk: Desk, ann: User) -> None:

@@ -73,8 +73,8 @@ def test_whom_the_provider_disables_is_out(client: Client, hosted: HostedPages) 
     after(LIFE_OF_A_TOKEN)
     answer = client.get("/session", headers=POLL)
     assert answer.status_code == 401
-    assert answer["HX-Redirect"] == "/sign-in?next=%2Fexecutions&expired=refused"
-    assert "no longer confirms" in client.get(answer["HX-Redirect"]).content.decode()
+    assert answer["X-Sign-In"] == "/sign-in?next=%2Fexecutions&expired=refused"
+    assert "no longer confirms" in client.get(answer["X-Sign-In"]).content.decode()
     assert client.get("/executions").status_code == 302
     entry = AuditEntry.objects.get(verb="session.expire")
     assert (entry.actor, entry.detail) == ("alice@example.com", {"reason": "refused"})
