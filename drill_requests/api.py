@@ -10,11 +10,12 @@ from rest_framework.response import Response
 from audit.request_actor import actor_for
 from contract.clock import db_clock, unix
 from contract.rest.schema import describes
-from contract.rest.serializers import PLAN_ID, Flag, StrictSerializer, Text, read_body, read_query
+from contract.rest.serializers import PLAN_ID, AccountId, Flag, StrictSerializer, Text, read_body, read_query
 from contract.rest.views import ApiView, read_id
 from contract.rights import Shows
 from drill_requests import services
 from drill_requests.models import DrillRequest
+from plans.models import RecoveryPlan
 
 NEWEST = 100
 
@@ -72,6 +73,7 @@ class DrillRequestIn(StrictSerializer):
 
 class DrillRequestQuery(StrictSerializer):
     planId = Text(required=False, described=PLAN_ID)
+    accountId = AccountId()
 
 
 class DrillRequestList(ApiView):
@@ -88,6 +90,8 @@ class DrillRequestList(ApiView):
         rows = services.seen_by(actor_for(request).sees)
         if "planId" in asked:
             rows = rows.filter(plan=read_id(asked["planId"], "recovery plan", "planId"))
+        if asked.get("accountId"):
+            rows = rows.filter(plan__in=RecoveryPlan.objects.order_by().in_account(asked["accountId"]).values("pk"))
         items = [show(each, now) for each in rows[:NEWEST]]
         return Response(DrillRequestsAnswer(items=items, count=len(items)))
 

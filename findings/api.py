@@ -17,6 +17,7 @@ from contract.rest.serializers import (
     LIMIT,
     PLAN_ID,
     TOKEN,
+    AccountId,
     OneOf,
     StrictSerializer,
     Text,
@@ -92,6 +93,7 @@ class SignOffIn(StrictSerializer):
 
 class FindingQuery(StrictSerializer):
     planId = Text(required=False, described=PLAN_ID)
+    accountId = AccountId()
     executionId = Text(required=False, described=PLAN_ID)
     status = OneOf(required=False, choices=[each.value for each in State])
     limit = Text(required=False, described=LIMIT)
@@ -113,6 +115,8 @@ class FindingList(ApiView):
         rows = Finding.objects.seen_by(actor_for(request).sees)
         if "planId" in asked:
             rows = rows.filter(plan=read_id(asked["planId"], "recovery plan", "planId"))
+        if asked.get("accountId"):
+            rows = rows.in_account(asked["accountId"])
         if "executionId" in asked:
             rows = rows.filter(execution=read_id(asked["executionId"], "execution", "executionId"))
         if "status" in asked:

@@ -8,6 +8,7 @@ from django import forms
 from findings.models import Finding
 from findings.services import OWNER_MAX, TEXT_MAX, Wanted
 from findings.states import Severity, State
+from plans.forms import OfPlans
 
 PLACES = {"dueDate": "due", "executionId": "run"}  # fields of the service, and where the page shows them
 
@@ -57,14 +58,15 @@ class ClosingForm(forms.Form):
         return uuid.UUID(chosen) if chosen else None
 
 
-class FindingSearch(forms.Form):
-    """The filter of the list. A value that cannot be used filters nothing."""
+class FindingSearch(OfPlans):
+    """The filter of the list. A value that cannot be used filters nothing, and the filters say so."""
 
     state = forms.ChoiceField(
         required=False, choices=[("", "All findings"), *((each.value, each.label) for each in State)]
     )
     plan = forms.UUIDField(required=False, widget=forms.HiddenInput)
     execution = forms.UUIDField(required=False, widget=forms.HiddenInput)
+    field_order = ["state", "account"]
 
 
 class SignOffForm(forms.Form):

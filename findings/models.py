@@ -25,6 +25,10 @@ class FindingQuerySet(models.QuerySet["Finding"]):
             return self
         return self.filter(plan__in=RecoveryPlan.objects.order_by().seen_by(reach).values("pk"))
 
+    def in_account(self, account_id: str) -> "FindingQuerySet":
+        """Those of plans with a group of that AWS account."""
+        return self.filter(plan__in=RecoveryPlan.objects.order_by().in_account(account_id).values("pk"))
+
     def so(self, state: State, today: date) -> "FindingQuerySet":
         """Those that are so today; what is overdue is open, too."""
         match state:

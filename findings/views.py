@@ -83,6 +83,8 @@ def _rows(form: FindingSearch, about: About, actor: Actor, today: date) -> Findi
         rows = rows.filter(execution=about.execution)
     elif about.plan:
         rows = rows.filter(plan=about.plan)
+    if account := form.cleaned_data.get("account"):
+        rows = rows.in_account(account)
     state = form.cleaned_data.get("state")
     return (rows.so(State.of(state), today) if state else rows).newest_first()
 

@@ -5,18 +5,37 @@ from typing import Any, ClassVar, assert_never
 
 from django import forms
 from django.forms.boundfield import BoundField
+from django.http import QueryDict
 
+from accounts.choosing import by_account, offer_accounts
 from contract.labels.rows import labels_of
 from contract.labels.rules import Label, parsed, written
 from contract.plurals import counted
 from plans import gates
 from plans.fields import PLAN, WAVE, Field, Fields, Kind
-from plans.models import RecoveryPlan
-from protection.forms import LabelSearch
+from plans.models import RecoveryPlan, RecoveryPlanQuerySet
+from protection.forms import LabelSearch, owners
 
 
-class PlanSearch(LabelSearch):
-    """Recovery plans by name and labels."""
+class OfPlans(forms.Form):
+    """Base of the filters of plans, and of what hangs on them: by the account of their groups."""
+
+    account = by_account()
+
+    def __init__(self, data: QueryDict, **options: Any) -> None:
+        super().__init__(data, **options)
+        offer_accounts(self, owners())
+
+
+class PlanSearch(OfPlans, LabelSearch):
+    """Recovery plans, also by name and labels."""
+
+    def narrowed(self, plans: RecoveryPlanQuerySet) -> RecoveryPlanQuerySet:
+        """Those of some plans that these filters let through."""
+        chosen = self.chosen()
+        plans = plans.named(chosen.get("q", "")).labeled(self.wanted)
+        account = chosen.get("account")
+        return plans.in_account(account) if account else plans
 
 
 class _Input(BoundField):

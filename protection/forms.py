@@ -4,11 +4,18 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from django import forms
+from django.db.models import QuerySet
 from django.http import HttpRequest, QueryDict
 
 from accounts.choosing import by_account, offer_accounts
 from contract.labels.rules import searched
+from protection.models import ProtectionGroup
 from protection.states import COUNTED
+
+
+def owners() -> "QuerySet[ProtectionGroup, str]":
+    """The accounts that have groups."""
+    return ProtectionGroup.objects.order_by().values_list("account_id", flat=True).distinct()
 
 
 class Search(forms.Form):

@@ -17,9 +17,10 @@ from contract.clock import unix
 from contract.errors import Invalid
 from contract.rest.etag import etag, expected_versions
 from contract.rest.schema import IF_MATCH, describes
-from contract.rest.serializers import PLAN_ID, Flag, StrictSerializer, Text, Whole, read_body, read_query
+from contract.rest.serializers import PLAN_ID, AccountId, Flag, StrictSerializer, Text, Whole, read_body, read_query
 from contract.rest.views import ApiView, read_id
 from contract.rights import AnyOf, Shows
+from plans.models import RecoveryPlan
 from schedules import services
 from schedules.models import Occurrence, Schedule
 from schedules.occurrences import faults
@@ -157,6 +158,7 @@ class ScheduleChange(ScheduleIn):
 
 class ScheduleQuery(StrictSerializer):
     planId = Text(required=False, described=PLAN_ID)
+    accountId = AccountId()
 
 
 class ScheduleList(ApiView):
@@ -174,6 +176,8 @@ class ScheduleList(ApiView):
         rows = services.seen_by(actor_for(request).sees)
         if "planId" in asked:
             rows = rows.filter(plan=read_id(asked["planId"], "recovery plan", "planId"))
+        if asked.get("accountId"):
+            rows = rows.filter(plan__in=RecoveryPlan.objects.order_by().in_account(asked["accountId"]).values("pk"))
         items = [show(each) for each in rows]
         return Response(SchedulesAnswer(items=items, count=len(items)))
 

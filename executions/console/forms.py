@@ -5,7 +5,7 @@ from datetime import UTC, datetime, time
 from typing import Any, cast
 
 from django import forms
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.http import HttpRequest, QueryDict
 
 from accounts.choosing import by_account, offer_accounts
@@ -17,8 +17,8 @@ from executions.models import ServerRun
 from executions.querysets import ExecutionQuerySet
 from executions.states import Dependents, ExecutionStatus, Kind, Verdict
 from plans.forms import PlanSearch
-from plans.models import RecoveryPlan, RecoveryPlanQuerySet
-from protection.models import ProtectionGroup
+from plans.models import RecoveryPlan
+from protection.forms import owners
 
 UNDER_WAY = "ACTIVE"  # every status that is not final
 DAY = forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
@@ -27,30 +27,12 @@ DAY = forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
 RUNNING = "RUNNING"  # a plan that is being run: whether it would work is asked when the run is over
 
 
-def _owners() -> "QuerySet[ProtectionGroup, str]":
-    """The accounts that have groups."""
-    return ProtectionGroup.objects.order_by().values_list("account_id", flat=True).distinct()
-
-
 class PlanFilter(PlanSearch):
-    """Recovery plans by name and labels, by the account of their groups, and by whether they would work."""
-
-    account = by_account()
+    """Recovery plans by name, labels and account, and by whether they would work."""
 
     readiness = forms.ChoiceField(
         required=False, choices=[("", "All"), (RUNNING, "Running now"), *Verdict.choices()], widget=forms.HiddenInput()
     )
-
-    def __init__(self, data: QueryDict, **options: Any) -> None:
-        super().__init__(data, **options)
-        offer_accounts(self, _owners())
-
-    def narrowed(self, plans: RecoveryPlanQuerySet) -> RecoveryPlanQuerySet:
-        """Those of some plans that all filters but the one for readiness let through."""
-        chosen = self.chosen()
-        plans = plans.named(chosen.get("q", "")).labeled(self.wanted)
-        account = chosen.get("account")
-        return plans.in_account(account) if account else plans
 
 
 class InstanceFilter(forms.Form):
@@ -58,9 +40,10 @@ class InstanceFilter(forms.Form):
 
     account = by_account()
 
-    def __init__(self, data: QueryDict, owners: Iterable[str]) -> None:
+    def __init__(self, data: QueryDict, there: Iterable[str]) -> None:
+        """`there` are the accounts that have some."""
         super().__init__(data, label_suffix="")
-        offer_accounts(self, owners)
+        offer_accounts(self, there)
 
     @property
     def chosen(self) -> str:
@@ -116,7 +99,7 @@ class RunFilter(forms.Form):
         if key:
             given["plan"] = self.named.name if self.named else ""
         super().__init__(given, label_suffix="", **options)
-        offer_accounts(self, _owners())
+        offer_accounts(self, owners())
 
     def chosen(self) -> dict[str, Any]:
         """What was chosen, ready for a QuerySet's filter."""

@@ -53,7 +53,7 @@ def exercises(request: HtmxHttpRequest) -> HttpResponse:
     """Plans by month, as a page or a file."""
     form, now = PlanSearch(request.GET), db_clock()
     chosen = form.chosen()
-    plans = RecoveryPlan.objects.seen_by(actor_for(request).sees).named(chosen.get("q", "")).labeled(form.wanted)
+    plans = form.narrowed(RecoveryPlan.objects.seen_by(actor_for(request).sees))
     if request.GET.get("format") == "csv":
         found = year.exercises(list(plans[: MOST // year.MONTHS]), now)
         return sheet("exercises", year.COLUMNS, year.lines(found), now)

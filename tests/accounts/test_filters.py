@@ -74,6 +74,33 @@ def test_what_is_no_account_is_told_also_where_there_is_one_only(console: Client
     assert f"in account {NOBODYS}" in words(console.get(f"{page}?account={NOBODYS}").content.decode())
 
 
+def test_what_hangs_on_plans_is_filtered_by_their_accounts(
+    console: Client, two: tuple[RecoveryPlan, RecoveryPlan], sign_in: Callable[..., Api]
+) -> None:
+    admin = sign_in("admin")
+    for plan in two:
+        found = {"planId": str(plan.pk), "text": f"{plan.name} came up slowly", "owner": "Jo", "severity": "LOW"}
+        answer(admin.post("/findings", found), 201)
+        weekly = {
+            "planId": str(plan.pk),
+            "rule": "FREQ=WEEKLY",
+            "startsOn": f"{timezone.now().date()}",
+            "time": "02:00",
+        }
+        answer(admin.post("/schedules", weekly | {"timeZone": "UTC"}), 201)
+        answer(admin.post("/drill-requests", {"planId": str(plan.pk), "reason": "weekly"}), 201)
+    for path in ("/findings", "/schedules", "/drill-requests"):
+        assert len(answer(admin.get(path))["items"]) == 2
+        assert [each["planId"] for each in answer(admin.get(f"{path}?accountId={SECOND}"))["items"]] == [str(two[1].pk)]
+        assert answer(admin.get(f"{path}?accountId={NOBODYS}"))["items"] == []
+        assert "accountId" in refusal(admin.get(f"{path}?accountId=bogus"), 400, "VALIDATION_ERROR")["fields"]
+    for page in ("/findings", "/exercises"):
+        html = console.get(f"{page}?account={SECOND}").content.decode()
+        assert set(re.findall("Payments|Orders", html)) == {"Orders"}
+        assert f"in account {NOBODYS}" in words(console.get(f"{page}?account={NOBODYS}").content.decode())
+        assert f"does not filter: {WRONG}" in words(console.get(f"{page}?account=bogus").content.decode())
+
+
 def test_other_filters_are_told_as_well(console: Client) -> None:
     text = words(console.get("/executions?status=DONE&since=yesterday").content.decode())
     assert "Status does not filter: Select a valid choice. DONE is not one of the available choices." in text
