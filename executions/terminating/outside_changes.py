@@ -54,7 +54,7 @@ class Changes:
     replaced: dict[str, Servers] = field(default_factory=lambda: defaultdict(list))  # by the DRS job that did
     protected: dict[str, Servers] = field(default_factory=lambda: defaultdict(list))  # by DRS's word for it
     missing: Servers = field(default_factory=list)  # for the second time
-    beside: list[tuple[ServerRun, str]] = field(default_factory=list)  # missing, and the job of one that is listed
+    beside: list[tuple[ServerRun, RecoveryInstance]] = field(default_factory=list)  # missing, and what is listed
 
     def forget(self, settled: Collection[int]) -> None:
         """A request of ours has ended, or is ending, these."""
@@ -144,7 +144,7 @@ def _compare(standing: Servers, listed: Sequence[RecoveryInstance], as_of: datet
         elif server.is_unknown_to_drs:  # what DRS did not list any more, it has not removed for a launch
             continue
         elif (other := by_server.get(server.source_server_id)) and other.job_id not in ("", server.job.job_id):
-            changes.beside.append((server, other.job_id))
+            changes.beside.append((server, other))
         else:
             _take_missing(changes, server, as_of)
     if found_again:
@@ -166,12 +166,18 @@ def _tell_replaced(changes: Changes, jobs: Sequence[Job], as_of: datetime) -> No
     """A later launch of the server has replaced its instance. One of an earlier launch, which could not be removed for
     this one, stands beside it: that tells nothing of it."""
     made = {each.job_id: each.created_at for each in jobs if each.dated}
-    for server, job_id in changes.beside:
-        at, mine = made.get(job_id), server.job.created_at
-        if at is not None and mine is not None and at > mine:
-            changes.replaced[job_id].append(server)
+    for server, other in changes.beside:
+        if _is_later(other, server, made):
+            changes.replaced[other.job_id].append(server)
         else:
             _take_missing(changes, server, as_of)
+
+
+def _is_later(other: RecoveryInstance, server: ServerRun, made: Mapping[str, datetime]) -> bool:
+    """Whether an instance was launched after the server's own. Somebody may have deleted its job from DRS; then what it
+    was launched from may tell: a snapshot that was taken after our launch had begun."""
+    at, mine = made.get(other.job_id, other.point_in_time), server.job.created_at
+    return at is not None and mine is not None and at > mine
 
 
 def _compare_listed(changes: Changes, server: ServerRun, instance: RecoveryInstance) -> None:

@@ -30,6 +30,7 @@ from tests.executions.commands.test_production import launched_outside, running
 from tests.support.api_client import Api, answer, make_user
 from tests.support.packs import found_wrong
 from tests.support.stage import NEVER, Stage
+from tests.support.still import StillStage
 
 
 def round_of_inventory(stage: Stage) -> None:
@@ -160,6 +161,19 @@ def test_replaced_by_somebodys_launch(stage: Stage) -> None:
     assert told(run) == [("instances.replaced", ["app-02"])]
     assert any(f"A launch of somebody else (DRS job {job}) replaced 1 instance" in line.text for line in feed(run))
     holds(run, stage)
+
+
+def test_replaced_by_a_launch_whose_job_was_deleted_from_drs(still: StillStage) -> None:
+    """Its instance was launched from a snapshot of after our launch: so it came later."""
+    run = up(still, kind=Kind.RECOVERY)
+    job = launched_outside(still, "app-02")
+    still.simulator.scenario("jobs_deleted", servers=["app-02"])
+    for _ in range(3):
+        round_of_inventory(still)
+    assert states(run)["app-02"] == ("TERMINATED", "")
+    assert told(run) == [("instances.replaced", ["app-02"])]
+    assert AuditEntry.objects.get(verb="instances.replaced").detail["byJob"] == job
+    holds(run, still)
 
 
 def test_protected_with_drs(stage: Stage) -> None:
