@@ -11,7 +11,7 @@ from accounts import registry
 from accounts.models import Account
 from executions.states import ExecutionStatus
 from plans.models import RecoveryPlan
-from protection.models import ProtectionGroup, RecoveryInstance, SourceServer
+from protection.models import ProtectionGroup, RecoveryInstance, RegionInventory, SourceServer
 from tests.console import world
 from tests.console.polls.test_plan_list import asked
 from tests.console.polls.test_rows import end
@@ -70,7 +70,10 @@ def test_each_list_is_filtered_by_account(console: Client, two: tuple[RecoveryPl
 @pytest.mark.parametrize("page", PAGES)
 def test_what_is_no_account_is_told_also_where_there_is_one_only(console: Client, db: None, page: str) -> None:
     assert "AWS account" not in console.get(page).content.decode()
-    assert f"AWS account does not filter: {WRONG}" in words(console.get(f"{page}?account=bogus").content.decode())
+    told = console.get(f"{page}?account=bogus").content.decode()
+    assert f"AWS account does not filter: {WRONG}" in words(told)
+    assert 'aria-describedby="id_account_error"' in told
+    assert 'id="id_account_error"' in told
     assert f"in account {NOBODYS}" in words(console.get(f"{page}?account={NOBODYS}").content.decode())
 
 
@@ -118,7 +121,9 @@ def test_a_poll_of_plans_counts_what_the_account_has(console: Client, two: tuple
 
 
 def test_the_way_back_from_ending_instances_keeps_it(console: Client, two: tuple[RecoveryPlan, RecoveryPlan]) -> None:
+    RegionInventory.objects.create(way=SECOND, account_id=SECOND, region="us-east-1", tried_at=timezone.now())
     html = console.get(f"/recovery-instances?account={SECOND}&choose=drills").content.decode()
+    assert "us-east-1 of Branch offices" in words(html)
     assert re.findall(r'name="instance" value="([^"]+)"[^>]* checked', html) == [f"i-{SECOND}00000"]
     assert f'href="/recovery-instances?account={SECOND}">Choose none' in html
     posted = {"account": SECOND, "instance": [f"i-{SECOND}00000"]}
