@@ -14,8 +14,10 @@ class SiteConfig(AppConfig):
     def ready(self) -> None:
         from django.conf import settings
 
+        from contract.storage import replaced_file
         from drsorch_site.management import stored_names  # noqa: F401  (registers its check)
 
+        replaced_file.watch()
         if settings.LOG_FORMAT == "json":
             logging.captureWarnings(True)  # Python would write them as they are
 

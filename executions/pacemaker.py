@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from contract.storage.prepared import Asked, PreparedUpdate
+from contract.storage.prepared import Asked, Prepared, PreparedUpdate
 from executions.models import Installation, Pacemaker
 
 TURN = timedelta(seconds=5)
@@ -52,10 +52,17 @@ def is_alive() -> bool:
 
 def alive_and_superseded() -> tuple[bool, bool]:
     """Whether an engine sent a heartbeat lately, and whether this installation has seen that another one took over,
-    which only engines see. One query."""
-    alive = models.Case(models.When(beat_at__gt=Now() - SILENT_AFTER, then=True), default=False)
-    superseded = models.Exists(Installation.objects.exclude(superseded_by=""))
-    return Pacemaker.objects.filter(pk=1).values_list(alive, superseded).first() or (False, False)
+    which only engines see. One query, written once."""
+    alive, superseded = _BEAT.row() or (False, False)
+    return alive, superseded
+
+
+_BEAT = Prepared(
+    lambda: Pacemaker.objects.filter(pk=1).values_list(
+        models.Case(models.When(beat_at__gt=Now() - SILENT_AFTER, then=True), default=False),
+        models.Exists(Installation.objects.exclude(superseded_by="")),
+    )
+)
 
 
 def last_beat() -> datetime | None:

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from django.db import connection
 from django.db.models import Field, Model, QuerySet, Value
+from django.db.models.expressions import Col
 from django.db.models.sql import UpdateQuery
 
 M = TypeVar("M", bound=Model)
@@ -35,7 +36,10 @@ class _Statement:
         compiler: Any = asked.query.get_compiler(connection=connection)
         self.sql, self._values = compiler.as_sql()
         columns = [each for each, *_ in compiler.select]
-        self._converters = [(at, how, of) for at, (how, of) in compiler.get_converters(columns).items()]
+        # A column that has no value has none in Python either; what is computed may have one then.
+        self._converters = [
+            (at, how, of, isinstance(of, Col)) for at, (how, of) in compiler.get_converters(columns).items()
+        ]
         self._names, self._fields, self._annotated = list[str](), slice(0), dict[str, int]()
         if asked.query.default_cols:  # it asks for models
             start, *_, end = compiler.klass_info["select_fields"]
@@ -53,8 +57,8 @@ class _Statement:
     def read(self, row: Row) -> Row:
         """A row as Python has it."""
         found = list(row)
-        for at, converters, of in self._converters:
-            for convert in converters:
+        for at, converters, of, is_column in self._converters:
+            for convert in () if is_column and found[at] is None else converters:
                 found[at] = convert(found[at], of, connection)
         return tuple(found)
 

@@ -33,13 +33,13 @@ def read_database(url: str, *, pooled: bool, password: str = "") -> dict[str, An
     except ValueError as error:  # an unknown scheme
         raise WrongSetting("DATABASE_URL", f"invalid: {error}") from None
     if config["ENGINE"] == "django.db.backends.sqlite3":
-        return config | _sqlite(config["NAME"], pooled=pooled)
+        return config | _sqlite(config["NAME"])
     if config["ENGINE"] == "django.db.backends.postgresql":
         return config | _postgresql(config, pooled=pooled, password=password)
     raise WrongSetting("DATABASE_URL", f"invalid: {config['ENGINE']} is not supported")
 
 
-def _sqlite(name: str, *, pooled: bool) -> dict[str, Any]:
+def _sqlite(name: str) -> dict[str, Any]:
     Path(name).parent.mkdir(parents=True, exist_ok=True)
     options = {
         "transaction_mode": "IMMEDIATE",
@@ -48,10 +48,8 @@ def _sqlite(name: str, *, pooled: bool) -> dict[str, Any]:
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
         " PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16000;",
     }
-    config: dict[str, Any] = {"OPTIONS": options, "TEST": {"NAME": f"{name}.test"}}
-    if not pooled:  # engines ask their broker all the time, and opening a connection costs as much as two queries
-        config["CONN_MAX_AGE"] = 600
-    return config
+    # Kept: to open one costs a quarter of a small request, and its pages in memory (contract.storage.replaced_file).
+    return {"OPTIONS": options, "CONN_MAX_AGE": 600, "TEST": {"NAME": f"{name}.test"}}
 
 
 def _postgresql(given: dict[str, Any], *, pooled: bool, password: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -151,7 +151,7 @@ RECENT, SAME = RecentRuns(), RecentNews()
 
 
 # What every changed poll is sent: it says what whoever looks may do.
-HEADS = ("executions/_live.html", "executions/_facts.html", "_engine.html")
+HEADS = ("executions/_live.html", "executions/_facts.html")
 INDENT = re.compile(r"\n\s+")
 
 
@@ -219,8 +219,16 @@ def _changes(request: HttpRequest, read: Read, page: Page, alive: bool) -> HttpR
     live = Live(read.execution, since=page.since, had_gate=page.had_gate, engine_alive=alive, progress=read.progress)
     new_story, shared = _shared(live, page)
     context = {**_context(request, live), "story": new_story, "engine_alive": alive, "is_poll": True}
-    head, facts, engine = (_render(each, context, request) for each in HEADS)
-    return HttpResponse("".join([head, facts, shared, engine]), status=HTMX_STOP_POLLING if live.is_over else 200)
+    head, facts = (_render(each, context, request) for each in HEADS)
+    return HttpResponse(
+        "".join([head, facts, shared, _engine_part(alive)]), status=HTMX_STOP_POLLING if live.is_over else 200
+    )
+
+
+@cache
+def _engine_part(alive: bool) -> str:
+    """Whether an engine runs is told everybody in the same words."""
+    return _render("_engine.html", {"engine_alive": alive, "live": True, "is_poll": True})
 
 
 def _shared(live: Live, page: Page) -> tuple[str, str]:

@@ -52,13 +52,12 @@ class Progress:
 def progress_of(executions: Iterable[Execution]) -> Progress:
     """One query, and a second one if any server failed. `executions` must have `waves` prefetched."""
     keys = [wave.pk for execution in executions for wave in execution.waves.all()]
-    servers = ServerRun.objects.filter(wave__in=keys)
-    return _progress(servers, _counted(servers))
+    return _progress(_counted(ServerRun.objects.filter(wave__in=keys)))
 
 
 def progress_of_one(execution: Execution) -> Progress:
     """The same of one run, by a question that is written once."""
-    return _progress(ServerRun.objects.filter(wave__execution=execution), _COUNTS.rows(id=execution.pk))
+    return _progress(_COUNTS.rows(id=execution.pk))
 
 
 def _counted(servers: QuerySet[ServerRun]) -> QuerySet[ServerRun, _Count]:
@@ -70,7 +69,7 @@ def _counted(servers: QuerySet[ServerRun]) -> QuerySet[ServerRun, _Count]:
 _COUNTS = Prepared(lambda: _counted(ServerRun.objects.filter(wave__execution=Asked(Execution, "id"))))
 
 
-def _progress(servers: QuerySet[ServerRun], counts: Iterable[_Count]) -> Progress:
+def _progress(counts: Iterable[_Count]) -> Progress:
     tallies: dict[int, Tally] = defaultdict(Tally)
     states: dict[str, Counter[int]] = defaultdict(Counter)
     behind: Counter[int] = Counter()
@@ -80,7 +79,7 @@ def _progress(servers: QuerySet[ServerRun], counts: Iterable[_Count]) -> Progres
         if status == LaunchStatus.LAUNCHED and instance:
             states[instance][wave] += count
     failed: dict[int, list[ServerRun]] = defaultdict(list)
-    if any(tally.having(LaunchStatus.FAILED) for tally in tallies.values()):
-        for server in servers.filter(launch_status=LaunchStatus.FAILED):
+    if with_failed := [wave for wave, tally in tallies.items() if tally.having(LaunchStatus.FAILED)]:
+        for server in ServerRun.objects.filter(wave__in=with_failed, launch_status=LaunchStatus.FAILED):
             failed[server.wave_id].append(server)
     return Progress(tallies, failed, states[InstanceState.UNKNOWN], states[InstanceState.STOPPED], behind)

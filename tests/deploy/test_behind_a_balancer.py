@@ -1,7 +1,5 @@
 """What only shows behind a load balancer and with a database in a cloud."""
 
-from pathlib import Path
-
 import pytest
 from django.test import Client, override_settings
 
@@ -25,9 +23,3 @@ def test_what_the_database_address_asks_for_stays(pooled: bool) -> None:
     assert config["OPTIONS"]["sslmode"] == "verify-full"
     assert config["OPTIONS"]["sslrootcert"] == "/ca.pem"
     assert ("pool" in config["OPTIONS"]) == pooled
-
-
-def test_only_an_engine_keeps_its_connections_to_sqlite(tmp_path: Path) -> None:
-    """A kept one would go on with the old file after a restore has put another in its place."""
-    url = f"sqlite:///{tmp_path}/db.sqlite3"
-    assert [read_database(url, pooled=web).get("CONN_MAX_AGE", 0) for web in (True, False)] == [0, 600]

@@ -6,11 +6,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import psycopg
 import pytest
+import requests
 from django.core.management import CommandError, call_command
 from django.db import connection
 
@@ -20,7 +24,11 @@ from audit.models import AuditEntry
 from contract.clock import db_clock
 from executions import pacemaker
 from executions.models import Pacemaker
+from identity.tokens import make_token
+from protection.models import ProtectionGroup
+from tests.support.api_client import make_user
 from tests.support.processes import ROOT, database_url, end_other_sessions
+from tests.support.web_server import WebServer, web_server
 
 pytestmark = [pytest.mark.both, pytest.mark.django_db(transaction=True)]
 
@@ -227,3 +235,28 @@ def test_the_journal_says_how_a_backup_ended(tmp_path: Path) -> None:
     assert "exists" in AuditEntry.objects.filter(verb="database.backup").order_by("id").last().detail["text"]  # type: ignore[union-attr]
     call_command("restore", str(tmp_path / "copy"))
     assert outcomes() == ["BEGUN"]  # the copy's own
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite's file")
+def test_web_shows_a_file_that_was_put_in_the_place_of_its_own(tmp_path: Path) -> None:
+    """It keeps its connections: to the file that was there it must not."""
+    group = ProtectionGroup.objects.create(name="Before", region="us-east-1", account_id="111122223333", owner="x")
+    ours, copy, away = (tmp_path / each for each in ("db.sqlite3", "copy.sqlite3", "away.sqlite3"))
+    token = make_token(make_user("operator"), timedelta(minutes=5))
+    call_command("backup", str(ours))
+    ProtectionGroup.objects.filter(pk=group.pk).update(name="After", name_key="after")
+    call_command("backup", str(copy))
+
+    def shown(server: WebServer) -> set[str]:
+        ask = partial(requests.get, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+        with ThreadPoolExecutor(16) as threads:  # as many as answer in its two processes
+            answers = list(threads.map(ask, [f"{server.url}/api/v1/protection-groups"] * 64))
+        return {each["groupName"] for answer in answers for each in answer.json()["groups"]}
+
+    with web_server(DATABASE_URL=f"sqlite:///{ours}") as server:
+        assert shown(server) == {"Before"}
+        ours.rename(away)
+        for log in (ours.with_name(f"{ours.name}-wal"), ours.with_name(f"{ours.name}-shm")):
+            log.unlink(missing_ok=True)
+        copy.rename(ours)
+        assert shown(server) == {"After"}

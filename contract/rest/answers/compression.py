@@ -3,7 +3,6 @@
 import gzip
 import io
 import secrets
-import string
 from collections.abc import Callable, Iterable, Iterator
 from typing import cast
 
@@ -66,7 +65,7 @@ def compressed(content: bytes) -> bytes:
 
 def _compressing(parts: Iterable[bytes]) -> Iterator[bytes]:
     """The same of an answer in parts."""
-    name = "".join(secrets.choice(string.ascii_letters) for _ in range(secrets.randbelow(PADDING) + 1))
+    name = secrets.token_urlsafe(PADDING)[: secrets.randbelow(PADDING) + 1]
     into = io.BytesIO()
     with gzip.GzipFile(filename=name, mode="wb", compresslevel=LEVEL, fileobj=into, mtime=0) as file:
         for part in parts:

@@ -99,7 +99,7 @@ class WaveCard:
     def percent(self) -> int:
         return self.tally.percent
 
-    @property
+    @cached_property
     def segments(self) -> list[Segment]:
         """The bar of its servers; a dry run launches none."""
         return segments(self.tally) if self.has_begun and not self.is_dry_run else []
