@@ -10,6 +10,7 @@ from collections.abc import Hashable, Sequence
 from threading import Lock
 
 from django import template
+from django.forms import BoundField
 from django.template import TemplateSyntaxError
 from django.template.base import FilterExpression, Node, NodeList, Parser, Token
 from django.template.context import Context
@@ -53,3 +54,11 @@ def kept(parser: Parser, token: Token) -> KeptPart:
     inside = parser.parse(("endkept",))
     parser.delete_first_token()
     return KeptPart(inside, facts)
+
+
+@register.filter
+def drawn_with(field: BoundField) -> tuple[Hashable, ...]:
+    """All that a field of a form and its label are drawn with."""
+    widget, choices = field.field.widget, getattr(field.field, "choices", ())
+    said = (field.label, field.value(), field.help_text, field.errors, field.field.required, field.field.disabled)
+    return type(widget), field.html_name, field.auto_id, repr(said), repr(widget.attrs), repr(list(choices))

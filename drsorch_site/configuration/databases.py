@@ -46,7 +46,7 @@ def _sqlite(name: str) -> dict[str, Any]:
         "timeout": 20,
         # FULL, because the intent to launch must survive a power cut.
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
-        " PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16000;",
+        " PRAGMA temp_store=MEMORY; PRAGMA cache_size=-8000;",
     }
     # Kept: to open one costs a quarter of a small request, and its pages in memory (contract.storage.replaced_file).
     return {"OPTIONS": options, "CONN_MAX_AGE": 600, "TEST": {"NAME": f"{name}.test"}}
