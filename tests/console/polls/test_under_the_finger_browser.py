@@ -12,10 +12,12 @@ from bench.compare import live_run
 from executions.models import Execution, ServerRun
 from executions.runs.transitions import touch
 from executions.states import ExecutionStatus, Phase, WaveStatus
+from reports.made.keeping import AT_ONCE
 from tests.console import world
 from tests.console.browsers.browser import Desk, hurry
 from tests.console.polls.test_rows import end
 from tests.console.polls.test_slow_network_browser import ABORTED, hold, wait_for
+from tests.reports.test_large_reports import ended_run, work
 from tests.support.api_client import make_user
 
 pytestmark = pytest.mark.browser
@@ -215,6 +217,22 @@ def test_a_refusal_reaches_who_has_closed_the_question_meanwhile(desk: Desk, ann
     expect(asks).to_contain_text("is over")
     page.keyboard.press("Escape")
     expect(asks).to_be_hidden()
+
+
+def test_a_report_comes_into_the_page_that_waits_for_it(desk: Desk, ann: User) -> None:
+    run = ended_run(AT_ONCE + 20)
+    page = hurry(desk.sit(ann))
+    page.goto(f"/executions/{run.pk}/report")
+    expect(page.locator("#being_made")).to_contain_text("is being made")
+    page.get_by_role("link", name="Journal").focus()
+    page.evaluate("window.isTheSame = true")
+    work()
+    expect(page.locator("#report")).to_contain_text("app-9-51")
+    expect(page.get_by_role("button", name="Evidence pack")).to_be_visible()
+    expect(page.locator("#announcer")).to_have_text("The report is there.")
+    expect(page.get_by_role("link", name="Journal")).to_be_focused()
+    expect(page.locator("#being_made")).to_have_count(0)
+    assert page.evaluate("window.isTheSame")
 
 
 def test_all_are_chosen_only_while_they_are(desk: Desk, ann: User) -> None:
