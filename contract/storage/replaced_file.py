@@ -7,7 +7,7 @@ somebody has moved that away and put a copy in its place.
 from pathlib import Path
 from typing import Any
 
-from django.core.signals import request_started
+from django.core.signals import got_request_exception, request_started
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
@@ -20,6 +20,7 @@ def watch() -> None:
     """Have each request look whether the file is the one that was opened."""
     connection_created.connect(_note, dispatch_uid="note the file")
     request_started.connect(give_up_replaced, dispatch_uid="give up a file that was replaced")
+    got_request_exception.connect(_keep_none, dispatch_uid="keep nothing after a failure")
 
 
 def give_up_replaced(**_: Any) -> None:
@@ -28,6 +29,13 @@ def give_up_replaced(**_: Any) -> None:
         opened = vars(connection).get("opened_file")
         if opened is not None and connection.connection is not None and opened != _file_of(connection):
             connection.close()
+
+
+def _keep_none(**_: Any) -> None:
+    """What failed may have left a question half read, and then all that is asked after it shows the same moment."""
+    for connection in connections.all(initialized_only=True):
+        if connection.vendor == "sqlite":
+            connection.close_at = 0  # when the request ends
 
 
 def _note(connection: BaseDatabaseWrapper, **_: Any) -> None:

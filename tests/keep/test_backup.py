@@ -16,6 +16,7 @@ import psycopg
 import pytest
 import requests
 from django.core.management import CommandError, call_command
+from django.core.signals import got_request_exception
 from django.db import connection
 
 from audit.actor import SYSTEM
@@ -260,3 +261,13 @@ def test_web_shows_a_file_that_was_put_in_the_place_of_its_own(tmp_path: Path) -
             log.unlink(missing_ok=True)
         copy.rename(ours)
         assert shown(server) == {"After"}
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite's file")
+def test_a_request_that_failed_leaves_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A question that it had half read would have all that follow show the moment of that question."""
+    monkeypatch.setattr(connection, "close_at", None)
+    AuditEntry.objects.exists()
+    got_request_exception.send(sender=None)
+    connection.close_if_unusable_or_obsolete()
+    assert connection.connection is None
