@@ -61,4 +61,5 @@ def drawn_with(field: BoundField) -> tuple[Hashable, ...]:
     """All that a field of a form and its label are drawn with."""
     widget, choices = field.field.widget, getattr(field.field, "choices", ())
     said = (field.label, field.value(), field.help_text, field.errors, field.field.required, field.field.disabled)
-    return type(widget), field.html_name, field.auto_id, repr(said), repr(widget.attrs), repr(list(choices))
+    kind = type(widget).__qualname__
+    return kind, field.html_name, field.auto_id, repr(said), repr(widget.attrs), repr(list(choices))
