@@ -110,6 +110,11 @@ class WaveStatus(Status):
         return self.stage is WaveStage.OVER
 
     @property
+    def was_skipped(self) -> bool:
+        """Whether nothing of it was launched, nor is any more."""
+        return self is WaveStatus.SKIPPED
+
+    @property
     def has_begun(self) -> bool:
         """Whether its launch was at least intended."""
         return self.stage is WaveStage.BEGUN

@@ -57,6 +57,7 @@ UNLISTED_AFTER_WORD = "For a day it did not say which instances there are. One m
 CAUSE_READING = "The cause is still being read from AWS's job log."
 CAUSE_UNREAD = "AWS does not hand out the job's log, so the cause is not known yet."
 NO_REASON = "AWS gave no reason."
+CLOCKS_AGREE = timedelta(seconds=30)
 WITHOUT_CAUSE = ("", CAUSE_READING, CAUSE_UNREAD, NO_REASON)
 _CAUSE_WITHIN_POLLS = 2
 
@@ -95,6 +96,10 @@ class LaunchTimeBounds:
         ended, over = found.status == JOB_COMPLETED, job.wave.state.is_final
         latest = max(latest, job.intent_at or latest)
         return cls(job.intent_at, latest, ended, asked_at, seen_before, over, job.wave.means)
+
+    def agree(self, at: datetime) -> bool:
+        """Whether AWS's clock, by which it is told, goes as ours does: by another one nothing is timed."""
+        return abs(self.within(at) - at) <= CLOCKS_AGREE
 
     def within(self, at: datetime) -> datetime:
         return min(max(at, self.earliest or at), self.latest)
@@ -226,7 +231,7 @@ def _attempt(item: JobLogItem) -> str:
 def _take_times(server: ServerRun, lines: Sequence[JobLogItem], bounds: LaunchTimeBounds, *, is_new: bool) -> None:
     """The log says when; until it is read, and where it does not, the launch was observed so many seconds late at
     most."""
-    lines = [item for item in lines if item.dated]
+    lines = [item for item in lines if item.dated and bounds.agree(item.at)]
     told_at = next((item.at for item in lines if item.event == "LAUNCH_END"), None)  # read later than the status
     server.launched_at = bounds.within(told_at or server.launched_at or bounds.latest)
     if told_at is not None:

@@ -238,3 +238,12 @@ def test_an_operator_steers_drills_and_no_recoveries(stage: Stage) -> None:
         refusal(operator.post(f"/executions/{run.pk}/{verb}", body), 403, "FORBIDDEN")
     Execution.objects.filter(pk=run.pk).update(kind="DRILL")
     answer(operator.post(f"/executions/{run.pk}/resume"))
+
+
+def test_servers_of_a_skipped_wave_are_not_shown_as_queued(stage: Stage, client: Client) -> None:
+    stage.simulator.scenario("launch_failed", servers=stage.ids("app-01"))
+    run = stage.until(stage.start(stage.plan("app-01", "web-01")), "FAILED")
+    client.force_login(make_user("viewer"))
+    page = client.get(f"/executions/{run.pk}").content.decode()
+    assert "Not launched</span>" in page
+    assert "<td>Queued" not in page

@@ -158,6 +158,19 @@ def test_an_instance_that_drs_lists_without_its_job_is_known_by_what_stood_befor
     assert server.launch_status == "LAUNCHED"
 
 
+def test_a_launch_is_not_timed_to_the_second_by_a_clock_that_is_not_ours(still: StillStage) -> None:
+    """It was said to be observed 0 s late at most, by lines of a quarter of an hour ahead."""
+    still.simulator.scenario("clock_skew", seconds=900)
+    still.simulator.scenario("launch_end_event")
+    still.until(still.start(still.plan("app-01")), "COMPLETED", step=15)
+    launched, job = ServerRun.objects.get(), LaunchJob.objects.get()
+    assert launched.launched_at is not None
+    assert job.intent_at is not None
+    assert launched.observed_late is not None, "LAUNCH_END told when, by another clock"
+    earliest = launched.launched_at - timedelta(seconds=launched.observed_late)
+    assert job.intent_at <= earliest < launched.launched_at
+
+
 @pytest.mark.field("A11")
 def test_the_words_of_a_line_without_a_time_are_kept_and_time_nothing(still: StillStage, admin: Api) -> None:
     still.simulator.scenario("launch_failed", servers=["app-01"])
