@@ -1,12 +1,11 @@
 """Pages that look at everything: the dashboard, the settings, and errors."""
 
-import time
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from hashlib import sha256
-from threading import Lock
 from typing import Any
 
 from django.conf import settings
@@ -25,6 +24,7 @@ from audit.actor import Actor
 from audit.models import AuditEntry
 from audit.request_actor import actor_for
 from console.pages import HtmxHttpRequest, Question
+from console.shared_part import SharedPart
 from contract.rights import EVERYWHERE, Reach
 from contract.storage.prepared import Asked, Prepared
 from doctor.first_steps import steps as first_steps
@@ -53,6 +53,8 @@ ROWS = 5
 ACTIVE_ROWS = 20
 THEME_SECONDS = 365 * 86400
 SHARED_SECONDS = 3.0  # as often as pages poll
+FRESH_SECONDS = 1.0
+MOST_SHARED = 200  # of people who see a part each
 
 
 @cache
@@ -72,7 +74,8 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     actor = actor_for(request)
     is_needed = actor.sees.everywhere and first_steps.is_needed()
     told = AuditEntry.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
-    live = _live_part(request, _poll_state(request), actor, told)
+    facts = _poll_state(request), told
+    live = _live_part(request, actor, facts, lambda known, age: known == facts and age < SHARED_SECONDS)
     return render(request, "dashboard.html", {"live": live, "shows_first_steps": is_needed})
 
 
@@ -84,7 +87,10 @@ def dashboard_live(request: HtmxHttpRequest) -> HttpResponse:
     poll_state = _poll_state(request)
     if request.GET.get("mark") == poll_state.mark and request.GET.get("engine") == str(int(poll_state.engine_alive)):
         return HttpResponse(status=204)
-    live = _live_part(request, poll_state, actor_for(request))
+    shown = request.GET.get("mark")
+    live = _live_part(
+        request, actor_for(request), (poll_state, 0), lambda known, age: known[0].mark != shown and age < FRESH_SECONDS
+    )
     context = {"engine_alive": poll_state.engine_alive, "is_poll": True}
     return HttpResponse(live + render_to_string("_engine.html", context, request))
 
@@ -143,21 +149,18 @@ def _figure(function: str, column: str) -> Func:
     return Func(column, function=function, output_field=IntegerField())
 
 
-_kept: dict[tuple[PollState, Reach, int], tuple[float, str]] = {}
-_keeping = Lock()
+Facts = tuple[PollState, int]  # with the journal's last entry, where a page is opened
+_shared = defaultdict[tuple[Reach, bool], SharedPart[Facts]](SharedPart)
 
 
-def _live_part(request: HttpRequest, poll_state: PollState, actor: Actor, told: int = 0) -> str:
-    """What everybody who sees as much is shown: of all who ask within a poll's time for the same news, one reads and
-    draws it. A page that somebody opens shows what no mark tells of, too, so it is shared only until somebody does
-    something: `told` is the journal's last entry."""
-    key, now = (poll_state, actor.sees, told), time.monotonic()
-    with _keeping:
-        for old in [each for each, (at, _) in _kept.items() if now - at > SHARED_SECONDS]:
-            del _kept[old]
-        if key not in _kept:
-            _kept[key] = now, render_to_string("_live.html", _dashboard(poll_state, actor), request)
-        return _kept[key][1]
+def _live_part(request: HttpRequest, actor: Actor, facts: Facts, will_do: Callable[[Facts, float], bool]) -> str:
+    """What everybody is shown who sees as much. A page that somebody opens shows what no mark tells of, too, so one is
+    shared only until somebody does something. A poll may be given what was drawn a moment ago for others: it is sent
+    with the mark that it was drawn by, so that the next one asks for what is newer."""
+    if len(_shared) > MOST_SHARED:
+        _shared.clear()
+    part = _shared[actor.sees, facts[1] == 0]
+    return part.shown(facts, will_do, lambda: str(render_to_string("_live.html", _dashboard(facts[0], actor), request)))
 
 
 def _dashboard(poll_state: PollState, actor: Actor) -> dict[str, object]:

@@ -32,7 +32,7 @@ def engine_beats(db: None) -> None:
     """An engine runs, and no process remembers another test's."""
     world.beat()
     known_beat.asked_at = float("-inf")
-    dashboard._kept.clear()
+    dashboard._shared.clear()
 
 
 @pytest.fixture

@@ -117,7 +117,7 @@ def test_a_clean_up_takes_room_among_our_jobs(console: Client) -> None:
     place = {"account_id": world.ACCOUNT, "region": "us-east-1", "job_id": "drsjob-0123456789abcdef0"}
     ids = ["i-1", "i-2"]
     TerminationJob.objects.create(execution=run, status=JobStatus.STARTED, watched=True, instance_ids=ids, **place)
-    dashboard._kept.clear()  # nobody's deed that the journal has
+    dashboard._shared.clear()  # nobody's deed that the journal has
     assert "1 of 20 2 of 500 servers" in words(look(console, "dashboard"))
 
 
