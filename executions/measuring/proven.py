@@ -16,7 +16,7 @@ from contract.clock import unix
 from executions.measuring.data_time import lag_of, point_of
 from executions.measuring.many_runs import HEAVY, figures_of
 from executions.measuring.rta_rpa import Measured, Verdict, judged
-from executions.models import Execution, ServerRun
+from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.states import CAME_UP, ExecutionStatus
 from plans.models import RecoveryPlan, WaveServer
 
@@ -47,11 +47,23 @@ def launches_of(servers: Collection[WaveServer], plans: Mapping[uuid.UUID, Recov
     homes = {each.source_server_id: plans[each.plan_id] for each in servers}
     asked = ((str(server), pk) for server, pk in last.values_list("server", "newest"))
     found = {server: pk for server, pk in asked if pk is not None and server in homes}
-    rows = ServerRun.objects.select_related("wave__execution", "job").defer(
-        "findings", *(f"wave__execution__{name}" for name in HEAVY)
-    )
-    kept = rows.in_bulk(list(found.values()))
-    return {server: _launch(kept[pk], homes[server]) for server, pk in found.items()}
+    kept = ServerRun.objects.defer("findings").in_bulk(list(found.values()))
+    whole = _with_their_runs(kept.values())
+    return {server: _launch(kept[pk], homes[server]) for server, pk in found.items() if pk in whole}
+
+
+def _with_their_runs(rows: Collection[ServerRun]) -> set[int]:
+    """Gives servers their waves, runs and jobs, each read once however many servers it has; answers whose are there."""
+    jobs = LaunchJob.objects.in_bulk({each.job_id for each in rows})
+    waves = WaveRun.objects.in_bulk({each.wave_id for each in rows})
+    runs = Execution.objects.defer(*HEAVY).in_bulk({each.execution_id for each in waves.values()})
+    there = {pk: wave for pk, wave in waves.items() if wave.execution_id in runs}
+    for wave in there.values():
+        wave.execution = runs[wave.execution_id]
+    whole = [each for each in rows if each.wave_id in there and each.job_id in jobs]
+    for each in whole:
+        each.wave, each.job = there[each.wave_id], jobs[each.job_id]
+    return {each.pk for each in whole}
 
 
 def _launch(row: ServerRun, plan: RecoveryPlan) -> Launch:

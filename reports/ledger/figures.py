@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 
 from django.db.models import Count, Q
 
-from executions.measuring.proven import Launch, launches_of, runs_of
-from executions.measuring.rta_rpa import Measured, Verdict
+from executions.measuring.many_runs import HEAVY
+from executions.measuring.proven import Achieved, Launch, achieved_of, launches_of
+from executions.measuring.rta_rpa import Verdict
 from executions.models import Execution
 from findings.models import Finding, SignOff
 from findings.states import State
@@ -46,7 +47,7 @@ class LedgerPlan:
 
     plan: RecoveryPlan
     run: Execution | None
-    measured: Measured | None
+    achieved: Achieved | None
     proof: Proof
     servers: Sequence[LedgerServer]
     coverage: Mapping[int, int]
@@ -63,11 +64,11 @@ class LedgerPlan:
 
     @property
     def rta(self) -> Verdict | None:
-        return self.measured.rto if self.measured else None
+        return self.achieved.rta if self.achieved else None
 
     @property
     def rpa(self) -> Verdict | None:
-        return self.measured.rpo if self.measured else None
+        return self.achieved.rpa if self.achieved else None
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def ledger(now: datetime, days: int = DAYS, only: uuid.UUID | None = None) -> Le
     known = RecoveryPlan.objects.filter(pk=only) if only else RecoveryPlan.objects.order_by("name_key")
     plans: dict[uuid.UUID, RecoveryPlan] = {each.pk: each for each in known}
     placed = list(WaveServer.objects.filter(of).select_related("wave").order_by("wave__number", "position"))
-    proven, launches = runs_of(plans), launches_of(placed, plans)
+    proven, launches = _proven(plans), launches_of(placed, plans)
     names = {
         pk: name or hostname or pk
         for pk, name, hostname in SourceServer.objects.values_list("source_server_id", "name", "hostname")
@@ -121,20 +122,27 @@ def ledger(now: datetime, days: int = DAYS, only: uuid.UUID | None = None) -> Le
     )
 
 
+def _proven(plans: Mapping[uuid.UUID, RecoveryPlan]) -> dict[uuid.UUID, tuple[Execution, Achieved]]:
+    """The last run that proves each plan that has one, and what was achieved in it."""
+    achieved = achieved_of(plans)
+    runs = Execution.objects.defer(*HEAVY).in_bulk([each.run for each in achieved.values()])
+    return {plan: (runs[each.run], each) for plan, each in achieved.items() if each.run in runs}
+
+
 def _plan(
     plan: RecoveryPlan,
-    proven: tuple[Execution, Measured] | None,
+    proven: tuple[Execution, Achieved] | None,
     servers: Sequence[LedgerServer],
     now: datetime,
     days: int,
 ) -> LedgerPlan:
     """A plan counts as proven by its last complete run, as long as each of its servers is: one that was added since has
     not been launched with it."""
-    run, measured = proven or (None, None)
+    run, achieved = proven or (None, None)
     proof = _proof(run.ended_at if run else None, now, days)
     if proof is Proof.PROVEN and any(each.proof is not Proof.PROVEN for each in servers):
         proof = Proof.OVERDUE
-    return LedgerPlan(plan, run, measured, proof, servers, _coverage(servers, now))
+    return LedgerPlan(plan, run, achieved, proof, servers, _coverage(servers, now))
 
 
 def _open_findings(now: datetime) -> dict[uuid.UUID, OpenFindings]:

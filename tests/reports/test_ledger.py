@@ -7,6 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from executions.models import Execution, ServerRun
@@ -134,11 +136,18 @@ def test_the_servers_of_a_plan_come_when_it_is_opened(admin: Api) -> None:
 
 
 @pytest.mark.both
-def test_many_plans_cost_no_more_queries(admin: Api, django_assert_max_num_queries: Any) -> None:
+def test_many_plans_cost_no_more_queries(admin: Api) -> None:
     from contract.clock import db_clock
+    from executions.measuring import proven
     from reports.ledger.figures import ledger
 
-    for _ in range(4):
-        world.ended(ExecutionStatus.COMPLETED)
-    with django_assert_max_num_queries(14):
-        ledger(db_clock())
+    def asked(more_plans: int) -> int:
+        for _ in range(more_plans):
+            world.ended(ExecutionStatus.COMPLETED)
+        proven._KEPT.clear()
+        with CaptureQueriesContext(connection) as statements:
+            ledger(db_clock())
+        return len(statements)
+
+    few = asked(4)
+    assert asked(8) == few <= 20
