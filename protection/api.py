@@ -97,7 +97,7 @@ class GroupChange(GroupIn):
 
 
 class GroupQuery(StrictSerializer):
-    region = Text(required=False)
+    region = Text(required=False, described=REGION)
     accountId = AccountId()
     name = Text(required=False)
     label = Texts(required=False, described=LABEL)  # type: ignore[assignment]  # a field of this name, not DRF's
