@@ -90,7 +90,7 @@ def test_it_puts_every_error_at_the_top_and_beside_its_field(desk: Desk, ann: Us
     expect(page.locator("#name")).to_be_focused()
     expect(page.get_by_label("Name of the wave")).to_have_value("First")
     page.goto("/protection-groups/new?region=nowhere")
-    expect(page.locator("#region-error")).to_contain_text("nowhere is not a region")
+    expect(page.locator("#region-error")).to_contain_text("'nowhere' is not a region of AWS DRS")
 
 
 def test_it_says_that_drs_was_never_set_up(desk: Desk, simulator: RunningSimulator, ann: User) -> None:

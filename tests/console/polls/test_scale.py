@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from bench.seed import history, seed
+from drsorch_site import page_context
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.runs.transitions import touch
 from executions.states import ExecutionStatus, LaunchStatus, Phase, WaveStatus
@@ -155,7 +156,8 @@ def cpu(act: Callable[[], Any], times: int) -> float:
     return statistics.median(taken)
 
 
-def test_a_run_of_a_thousand_servers_stays_quick_and_small(chief: Client) -> None:
+def test_a_run_of_a_thousand_servers_stays_quick_and_small(chief: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_context, "BEAT_IS_KNOWN_SECONDS", 60.0)  # however slow this machine is just now
     run = big_run()
     page, live = reverse("execution", args=[run.pk]), reverse("execution-live", args=[run.pk])
     assert questions(chief, page) <= 17
