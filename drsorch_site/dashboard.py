@@ -150,17 +150,21 @@ def _figure(function: str, column: str) -> Func:
 
 
 Facts = tuple[PollState, int]  # with the journal's last entry, where a page is opened
-_shared = defaultdict[tuple[Reach, bool], SharedPart[Facts]](SharedPart)
+_shared = defaultdict[Reach, SharedPart[Facts]](SharedPart)
 
 
 def _live_part(request: HttpRequest, actor: Actor, facts: Facts, will_do: Callable[[Facts, float], bool]) -> str:
     """What everybody is shown who sees as much. A page that somebody opens shows what no mark tells of, too, so one is
     shared only until somebody does something. A poll may be given what was drawn a moment ago for others: it is sent
-    with the mark that it was drawn by, so that the next one asks for what is newer."""
+    with the mark that it was drawn by, so that the next one asks for what is newer. Both are one, so that no poll is
+    given what is older than the page that its reader has opened."""
     if len(_shared) > MOST_SHARED:
         _shared.clear()
-    part = _shared[actor.sees, facts[1] == 0]
-    return part.shown(facts, will_do, lambda: str(render_to_string("_live.html", _dashboard(facts[0], actor), request)))
+
+    def draw() -> str:
+        return render_to_string("_live.html", _dashboard(facts[0], actor), request)
+
+    return _shared[actor.sees].shown(facts, will_do, draw)
 
 
 def _dashboard(poll_state: PollState, actor: Actor) -> dict[str, object]:

@@ -124,3 +124,13 @@ def test_a_clean_up_takes_room_among_our_jobs(console: Client) -> None:
 def test_a_region_that_somebody_only_looked_at_is_no_row(console: Client) -> None:
     world.region("ap-south-1", initialized=False)
     assert "ap-south-1" not in look(console, "dashboard")
+
+
+def test_who_polls_at_once_is_shown_nothing_older_than_the_page(console: Client) -> None:
+    """Others were shown the dashboard a moment ago, before what the page shows had happened."""
+    world.region()
+    poll = reverse("dashboard-live")
+    assert "Nothing is running." in console.get(poll, {"mark": "others"}, headers=HX).content.decode()
+    world.start(world.plan("Payments"))
+    assert "Payments" in look(console, "dashboard")
+    assert "Payments" in console.get(poll, {"mark": "seen-before"}, headers=HX).content.decode()
