@@ -215,6 +215,7 @@ def test_a_refusal_reaches_who_has_closed_the_question_meanwhile(desk: Desk, ann
     end(run)
     held[0].continue_()
     expect(asks).to_contain_text("is over")
+    expect(page.locator("#dialog .htmx-request")).to_have_count(0)  # in the moment of its answer it stays, too
     page.keyboard.press("Escape")
     expect(asks).to_be_hidden()
 
