@@ -14,7 +14,7 @@ JOB_COMPLETED = "COMPLETED"  # DRS knows no failed job: a job whose servers all 
 TERMINATE = "TERMINATE"  # the type of a job that ends instances
 ASKED_TO_TERMINATE = "TERMINATE_RECOVERY_INSTANCES"  # by what such a job was initiated
 NOT_A_LAUNCH = frozenset({TERMINATE, "CREATE_CONVERTED_SNAPSHOT"})  # types of jobs that launch nothing
-_NOT_PROTECTED = frozenset({"", "FAILBACK_NOT_STARTED"})
+NOT_PROTECTED = frozenset({"", "FAILBACK_NOT_STARTED"})
 INSTALLATION_TAG = "drsorch:installation"  # of a source server: which installation of ours may launch it
 GONE = frozenset({"TERMINATED", "NOT_FOUND"})  # states of an instance that no launch can end any more
 
@@ -329,12 +329,12 @@ class RecoveryInstance:
     @property
     def is_protected(self) -> bool:
         """Whether somebody has begun to replicate it back, which DRS calls protecting it."""
-        return self.failback_state not in _NOT_PROTECTED
+        return self.failback_state not in NOT_PROTECTED
 
     @property
     def may_be_production(self) -> bool:
-        """Whether it is there and DRS does not call it a drill's."""
-        return self.is_drill is not True and self.ec2_state not in GONE
+        """Whether it is there, and DRS does not call it a drill's, or somebody replicates it back."""
+        return (self.is_drill is not True or self.is_protected) and self.ec2_state not in GONE
 
     @classmethod
     def read(cls, item: Mapping[str, Any]) -> "RecoveryInstance":

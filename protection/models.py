@@ -14,7 +14,7 @@ from contract.labels.rows import LabelRow, having_any, labeled
 from contract.labels.rules import Wanted
 from contract.names import name_key
 from contract.rights import Reach
-from drs.shapes import GONE
+from drs.shapes import GONE, NOT_PROTECTED
 from protection.states import (
     BY_REPLICATION_STATE,
     CONTINUOUS,
@@ -293,8 +293,8 @@ class RecoveryInstanceQuerySet(models.QuerySet["RecoveryInstance"]):
         return self.exclude(ec2_state__in=sorted(GONE))
 
     def production(self) -> "RecoveryInstanceQuerySet":
-        """Instances that are there and not known to be a drill's, whoever launched them."""
-        return self.up().exclude(is_drill=True)
+        """Instances that are there and not known to be a drill's, or replicated back, whoever launched them."""
+        return self.up().exclude(is_drill=True, failback_state__in=sorted(NOT_PROTECTED))
 
 
 class RecoveryInstance(models.Model):
@@ -306,6 +306,7 @@ class RecoveryInstance(models.Model):
     region = models.CharField(max_length=32)
     is_drill = models.BooleanField(null=True, help_text="As DRS says; null where it does not")
     ec2_state = models.CharField(max_length=32, blank=True)
+    failback_state = models.CharField(max_length=48, blank=True, default="", db_default="")
     job_id = models.CharField(max_length=24, blank=True)
     initiated_by = models.CharField(max_length=64, null=True, help_text="What its job is, null until DRS was asked")  # noqa: DJ001  (empty: DRS does not know the job any more)
     launched_at = models.DateTimeField(null=True, help_text="When DRS made its job")
@@ -320,6 +321,11 @@ class RecoveryInstance(models.Model):
 
     def __str__(self) -> str:
         return f"{self.recovery_instance_id} ({self.source_server_id})"
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether somebody replicates it back, which DRS calls protecting it."""
+        return self.failback_state not in NOT_PROTECTED
 
 
 class RegionInventoryQuerySet(models.QuerySet["RegionInventory"]):

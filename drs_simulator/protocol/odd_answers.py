@@ -241,6 +241,7 @@ CHANGES: Mapping[str, Callable[[Change, Call, Item], Item]] = {
     "staging_error": _each(_staging_error),
     "replication_error": _each(_replication_error),
     "failback": _each(lambda change, item: item.update(replicationDirection="FAILBACK")),
+    "failback_state": _each(lambda change, item: item.update(failback={"state": change.scenario.text("state")})),
     "odd_lag": _each(_odd_lag),
     "odd_strings": _each(_odd_strings),
     "blank_name": _each(_blank_name),

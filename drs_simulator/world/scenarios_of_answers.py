@@ -218,6 +218,14 @@ ITEMS: Mapping[str, Kind] = {
     "failback": Kind(
         Acts.ITEM, "replication of `servers` runs in the other direction", MODEL, SERVERS, SOURCES, field="A22"
     ),
+    "failback_state": Kind(
+        Acts.ITEM,
+        "recovery instances of `servers` are replicated back: failback.state is `state`",
+        "known: the model of DRS in botocore, ReverseReplication; unknown which states a drill's instance can have",
+        {"servers": [], "state": "FAILBACK_IN_PROGRESS"},
+        ("DescribeRecoveryInstances",),
+        field="A7",
+    ),
     "odd_lag": Kind(
         Acts.ITEM,
         "the lag of `servers` is `lag`; empty: absent",

@@ -37,6 +37,40 @@ AWS_REASONS: Sequence[AwsReason] = (
         ),
     ),
     AwsReason(
+        (
+            "InsufficientHostCapacity",
+            "HostLimitExceeded",
+            "UnsupportedHostConfiguration",
+            "ReservationCapacityExceeded",
+        ),
+        Explanation(
+            "The Dedicated Host or the capacity reservation that the launch settings ask for has no room, or does not"
+            " take this instance type.",
+            "Allocate another host or free one; licences that you bring along may need one. Or correct the server's"
+            " launch template. Then run it again.",
+        ),
+    ),
+    AwsReason(
+        (
+            "requested instance type",
+            "requested configuration is currently not supported",
+            "InvalidInstanceType",
+            "Enhanced networking",
+        ),
+        Explanation(
+            "The instance type is not offered in that Availability Zone, or the server cannot run on it.",
+            "Choose another instance type, or a subnet in another zone, in the server's launch template. Where"
+            " right-sizing is on, DRS chooses the type: switch it off first.",
+        ),
+    ),
+    AwsReason(
+        ("Marketplace product", "accept terms and subscribe"),
+        Explanation(
+            "The server's disks carry a product of AWS Marketplace to which the recovery account is not subscribed.",
+            "Subscribe that account to the product in AWS Marketplace. Then run it again.",
+        ),
+    ),
+    AwsReason(
         ("VcpuLimitExceeded", "InstanceLimitExceeded", "MaxSpotInstanceCount"),
         Explanation(
             "The account's EC2 quota for this family of instances is used up.",
@@ -75,6 +109,22 @@ AWS_REASONS: Sequence[AwsReason] = (
         ),
     ),
     AwsReason(
+        (
+            "InvalidKeyPair",
+            "InvalidAMIID",
+            "[iI]amInstanceProfile",
+            "InvalidPlacementGroup",
+            "InvalidHostID",
+            "InvalidHostResourceGroup",
+            "InvalidCapacityReservation",
+        ),
+        Explanation(
+            "The launch template names a key pair, image, instance profile, placement group, host or reservation that"
+            " does not exist any more.",
+            "Correct the server's launch template in the recovery region.",
+        ),
+    ),
+    AwsReason(
         ("LaunchTemplate", "UPDATE_LAUNCH_TEMPLATE"),
         Explanation(
             "The server's launch template is missing or wrong.",
@@ -83,7 +133,7 @@ AWS_REASONS: Sequence[AwsReason] = (
     ),
     AwsReason((*_codes(Trouble.ACCESS_DENIED), "not authorized"), Code.DRS_ACCESS_DENIED.explanation),
     AwsReason(
-        ("KMS", "kms", "InvalidKey", "Client.InternalError"),
+        ("KMS", "kms", "InvalidKey(?!Pair)", "Client.InternalError"),
         Explanation(
             "The key that encrypts the volumes cannot be used.",
             "Check that the key is enabled, and that its policy and the engine's role allow it (deploy/iam/README.md).",
@@ -124,7 +174,7 @@ AWS_REASONS: Sequence[AwsReason] = (
         ),
     ),
     AwsReason(
-        ("SNAPSHOT_FAIL", "No recovery snapshot"),
+        ("SNAPSHOT_FAIL", "No recovery snapshot", "InvalidSnapshot"),
         Explanation(
             "There was no usable copy of the server's disks.",
             "Check the server's replication in the DRS console; it must have finished its first copy.",

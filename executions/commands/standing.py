@@ -54,6 +54,7 @@ class Standing:
     monthly_cost: float | None
     lease_ends_at: datetime | None = None
     run_under_way: bool = False  # then nobody terminates it
+    replicated_back: bool = False  # by somebody: then it may run production, whatever launched it
 
     @property
     def is_overdue(self) -> bool:
@@ -67,7 +68,7 @@ class Standing:
 
     @property
     def is_drill(self) -> bool:
-        return self.kind == Kind.DRILL
+        return self.kind == Kind.DRILL and not self.replicated_back
 
     @property
     def right(self) -> str:
@@ -304,6 +305,7 @@ def _standing(
         monthly_cost=settings.MONTHLY_PRICES.get(type_),
         lease_ends_at=run.lease_ends_at if run else None,
         run_under_way=run is not None and run.ended_at is None,
+        replicated_back=instance is not None and instance.is_protected,
     )
 
 

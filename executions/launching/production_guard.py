@@ -74,9 +74,14 @@ def _not_agreed(
 
 
 def _part(instance: RecoveryInstance) -> Part:
+    why = (
+        f"which is replicated back ({instance.failback_state}) and may run production"
+        if instance.is_protected
+        else "that was launched since the run was started and may run production"
+    )
     text = (
         f"Not launched: AWS would first have terminated {instance.recovery_instance_id}, a recovery instance of this"
-        " server that was launched since the run was started and may run production."
+        f" server {why}."
     )
     return Part([instance.source_server_id], Code.PRODUCTION_RUNNING, text)
 

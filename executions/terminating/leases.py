@@ -1,6 +1,7 @@
 """Leases of drills: instances that run on after their drill for longer than its plan allows are told of, or terminated.
 
-Terminated is only what DRS, asked right before, calls this drill's: never production, and never what another run uses.
+Terminated is only what DRS, asked right before, calls this drill's: never production, nor what somebody replicates
+back, and never what another run uses.
 People are warned an hour before, however late an engine looks.
 """
 
@@ -118,7 +119,7 @@ def _end(execution: Execution, up: Sequence[ServerRun], clock: Clock) -> AwsCall
 
 def _kinds(place: Place, servers: Sequence[ServerRun]) -> AwsCalls[dict[str, str]]:
     """What DRS calls each of these servers' instances that it lists with the job by which this run launched them: a
-    drill's, a recovery's, or UNKNOWN. Raises DrsError."""
+    drill's, a recovery's, or UNKNOWN; but for those that somebody replicates back. Raises DrsError."""
     account, region = place
     if not servers:
         return {}
@@ -128,5 +129,5 @@ def _kinds(place: Place, servers: Sequence[ServerRun]) -> AwsCalls[dict[str, str
     return {
         each.recovery_instance_id: kind_by_drs(each.is_drill)
         for each in listed
-        if each.ec2_state not in GONE and (each.recovery_instance_id, each.job_id) in launches
+        if each.ec2_state not in GONE and not each.is_protected and (each.recovery_instance_id, each.job_id) in launches
     }

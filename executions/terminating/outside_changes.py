@@ -190,6 +190,8 @@ def _compare_listed(changes: Changes, server: ServerRun, instance: RecoveryInsta
         changes.back.append(server)
     if instance.is_protected and instance.failback_state != server.failback_state:
         changes.protected[instance.failback_state].append(server)
+    elif server.failback_state and not instance.is_protected:
+        _protect([server], "")  # it was stopped: it is a drill's or a recovery's like any other
 
 
 def _ended_by_jobs(missing: Iterable[ServerRun], jobs: Sequence[Job]) -> dict[str, Servers]:

@@ -123,8 +123,9 @@ def _still_meant(rows: Rows, listed: Sequence[RecoveryInstance], now: datetime) 
             _end(each, now, Code.UNKNOWN_TO_DRS, text)
         elif found.ec2_state in GONE:
             _end(each, now)
-        elif found.is_drill is not True and not each.may_be_production:
-            _end(each, now, "FORBIDDEN", f"DRS says that {each.instance_id} is not a drill's.")
+        elif found.may_be_production and not each.may_be_production:
+            what = "is replicated back, so it may run production" if found.is_protected else "is not a drill's"
+            _end(each, now, "FORBIDDEN", f"DRS says that {each.instance_id} {what}.")
         else:
             yield each
 

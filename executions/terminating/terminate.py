@@ -26,11 +26,11 @@ from drs.shapes import Job, RecoveryInstance
 from executions.codes.ours import Code
 from executions.models import Execution, ServerRun, TerminationJob
 from executions.runs import transitions
-from executions.runs.allowed.actions import Verb, is_done, no_terminate, require_right
+from executions.runs.allowed.actions import Verb, is_done, no_terminate, require_right, right_of
 from executions.runs.allowed.scopes import at_run
 from executions.runs.aws_calls import run_inline
 from executions.runs.journal import note
-from executions.states import JobStatus
+from executions.states import JobStatus, Kind
 from executions.terminating.instances import (
     GONE,
     LISTED_WITHIN,
@@ -38,6 +38,7 @@ from executions.terminating.instances import (
     Place,
     ended_by_job,
     is_back,
+    launched,
     lock_run,
     mark_known,
     mark_terminated,
@@ -71,6 +72,7 @@ def terminate(
     if execution is None:
         raise NotFound(f"There is no execution {execution_id}.", details={"executionId": str(execution_id)})
     require_right(at_run(actor, execution_id), Verb.TERMINATE, execution.purpose)
+    _require_for_protected(at_run(actor, execution_id), execution, only)
     has_nothing_left = is_done(execution, no_terminate(execution))
     if not at_once:
         record_intents(actor, execution, comment, clock, (), only, JobStatus.QUEUED)
@@ -80,6 +82,15 @@ def terminate(
     window = SendWindow(settings.SEND_WINDOW_SECONDS)  # opened before the intents: the engine judges them by their age
     run_inline(send(execution, record_intents(actor, execution, comment, clock, silent, only), window, clock))
     return result(execution, silent)
+
+
+def _require_for_protected(actor: Actor, execution: Execution, only: Collection[str] | None) -> None:
+    """What somebody replicates back may run production, whatever launched it. Raises Forbidden."""
+    mine = [each for each in launched(execution) if each.failback_state and _is_meant(each, only)]
+    if mine:
+        right, _ = right_of(Verb.TERMINATE, Kind.RECOVERY)
+        names = ", ".join(f"{each.hostname} {each.recovery_instance_id}" for each in mine)
+        actor.require(right, f"terminate {names}: somebody replicates it back, so it may run production")
 
 
 def _refuse_if_nothing_known(execution: Execution, silent: Mapping[Place, DomainError]) -> None:

@@ -35,11 +35,12 @@ _DESCRIPTION = [
     "region",
     "is_drill",
     "ec2_state",
+    "failback_state",
     "job_id",
     "point_in_time",
     "seen_at",
 ]
-_COMPARED = ("source_server_id", "is_drill", "ec2_state", "job_id", "point_in_time")
+_COMPARED = ("source_server_id", "is_drill", "ec2_state", "failback_state", "job_id", "point_in_time")
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,7 @@ def _row(told: DrsInstance, reading: Reading, as_of: datetime) -> RecoveryInstan
         region=reading.region,
         is_drill=told.is_drill,
         ec2_state=told.ec2_state[:32],
+        failback_state=told.failback_state[:48],
         job_id=told.job_id[:24],
         point_in_time=told.point_in_time,
         seen_at=as_of,
@@ -257,6 +259,6 @@ def _why_silent(place: Place, error: DrsError | None) -> DomainError:
 
 
 def production(server_ids: Sequence[str]) -> list[RecoveryInstance]:
-    """The instances of these servers that are not known to be a drill's, as DRS last listed them."""
+    """The instances of these servers that may run production, as DRS last listed them."""
     instances = RecoveryInstance.objects.production()
     return [each for chunk in chunks(server_ids) for each in instances.filter(source_server_id__in=chunk)]

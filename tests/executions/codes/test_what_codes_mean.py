@@ -103,6 +103,30 @@ def test_every_code_of_aws_that_we_sort_is_explained(code: str) -> None:
     assert explain(f"{code}: some words", Code.LAUNCH_REJECTED) is not Code.LAUNCH_REJECTED.explanation
 
 
+CALLED = "LAUNCH_FAILED: An error occurred ({}) when calling the RunInstances operation: {}"
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "expected"),
+    [
+        ("Unsupported", "Your requested instance type (m7i.large) is not supported in your requested", "instance type"),
+        ("InvalidParameterCombination", "Enhanced networking with the Elastic Network Adapter", "instance type"),
+        ("InvalidKeyPair.NotFound", "The key pair 'ops' does not exist", "names a key pair"),
+        ("InvalidAMIID.NotFound", "The image id '[ami-0]' does not exist", "names a key pair, image"),
+        ("InvalidParameterValue", "Value (web) for parameter iamInstanceProfile.name is invalid", "instance profile"),
+        ("InsufficientHostCapacity", "There is not enough capacity on the Dedicated Host", "Dedicated Host"),
+        ("OptInRequired", "In order to use this AWS Marketplace product you need to accept terms", "Marketplace"),
+        ("OptInRequired", "You are not subscribed to this service", "region is not enabled"),
+        ("InvalidSnapshot.NotFound", "The snapshot 'snap-0' does not exist", "no usable copy"),
+        ("InvalidKeyId.NotFound", "The key does not exist", "encrypts the volumes"),
+        ("InvalidSubnetID.NotFound", "The subnet ID 'subnet-1' does not exist", "names a network"),
+        ("InvalidLaunchTemplateId.NotFound", "The specified launch template does not exist", "launch template is"),
+    ],
+)
+def test_what_ec2_says_of_a_changed_launch_template_is_explained(code: str, text: str, expected: str) -> None:
+    assert expected in explain(CALLED.format(code, text)).meaning
+
+
 def test_findings_of_servers_have_the_words_before_their_names() -> None:
     assert {each for each in EVERY_CODE if each.entry.heading} == set(OF_SERVERS)
 
