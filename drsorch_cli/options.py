@@ -234,6 +234,11 @@ def _ends(made: argparse.ArgumentParser) -> None:
     _waits(made)
 
 
+def _terminate(made: argparse.ArgumentParser) -> None:
+    _ends(made)
+    made.add_argument("--yes", action="store_true", help="do not have a recovery's plan name typed on a terminal")
+
+
 def _report(made: argparse.ArgumentParser) -> None:
     _run(made)
     made.add_argument("--format", choices=["json", "csv", "pdf"], help="instead of a summary; a PDF is always a file")
@@ -347,7 +352,9 @@ VERBS = (
          more="Shows what is waited for and asks. A program's token approves nothing: this takes a person's.",
          examples=["drsorch approve 117", "drsorch approve 117 --digest 5f1c… --check all"]),
     Verb("cancel", "Stop a run: the wave that runs ends first", runs.cancel, _ends),
-    Verb("terminate", "Terminate the instances of a finished run", runs.terminate, _ends),
+    Verb("terminate", "Terminate the instances of a finished run", runs.terminate, _terminate,
+         more="On a terminal the plan's name is typed first where the run was a recovery.",
+         examples=["drsorch terminate 117 --wait"]),
     Verb("report", "Show what a finished run did and achieved", results.report, _report,
          examples=["drsorch report 117", "drsorch report 117 --format pdf --output drill.pdf"]),
     Verb("evidence", "Write the evidence pack of a finished run", results.evidence, _evidence,

@@ -10,7 +10,7 @@ from drsorch_cli.client import Client
 from drsorch_cli.exits import Exit, Stop, usage
 from drsorch_cli.output import Output, table, time_text
 from drsorch_cli.verbs.shown import show_plans, show_run, show_runs
-from drsorch_cli.verbs.starts import plan_of
+from drsorch_cli.verbs.starts import have_typed, plan_of
 from drsorch_cli.waiting import Run, Watch, is_final, outcome
 
 NUMBER = re.compile(r"#?([0-9]{1,10})", re.ASCII)  # an id has more
@@ -144,6 +144,8 @@ def terminate(asked: Namespace, client: Client, output: Output) -> Exit:
     run_id = run_id_of(client, asked.run)
     if asked.timeout is not None and not asked.wait:
         raise usage("--timeout says how long --wait waits. Give both.")
+    if not asked.yes and sys.stdin.isatty():
+        _confirm_end(client.get(f"/executions/{run_id}").record)
     body = {"comment": asked.comment} if asked.comment else {}
     done = client.post(f"/executions/{run_id}/terminate-instances", body).record
     failed = [*done.get("failed", []), *done.get("unknown", [])]
@@ -156,6 +158,13 @@ def terminate(asked: Namespace, client: Client, output: Output) -> Exit:
     text = f"{done['message']}." + (f"\n\n{table(['INSTANCE', 'CODE', 'WHY'], rows)}" if rows else "")
     output.result(done, text)
     return Exit.FAILED if failed else Exit.DONE
+
+
+def _confirm_end(run: Run) -> None:
+    """Production is ended by no wrong number: of a recovery the plan's name is typed, as in the console."""
+    if run["executionType"] == "RECOVERY" and not run["dryRun"]:
+        why = "This run is a recovery: its instances may be production."
+        have_typed(run["planName"], why, "Nothing was terminated.")
 
 
 def _cleaning_up(run: Run) -> str:

@@ -31,7 +31,7 @@ def _start(kind: str, asked: Namespace, client: Client, output: Output) -> Exit:
         raise usage("--timeout says how long --wait waits. Give both.")
     plan_id, name = plan_of(client, asked.plan)
     if kind == "RECOVERY" and not asked.dry_run and not asked.yes and sys.stdin.isatty():
-        _confirm(name)
+        have_typed(name, "A recovery launches production servers.", "Nothing was started.")
     body: dict[str, Any] = {"planId": plan_id, "executionType": kind}
     body |= {"dryRun": True} if asked.dry_run else {}
     body |= {"replaceProduction": True} if asked.replace_production else {}
@@ -68,11 +68,12 @@ def _called(client: Client, run_id: str) -> str:
         return run_id
 
 
-def _confirm(name: str) -> None:
-    sys.stderr.write(f"A recovery launches production servers. Type the plan's name to go on ({name}): ")
+def have_typed(name: str, why: str, otherwise: str) -> None:
+    """Who sits at the terminal types the plan's name. Raises Stop."""
+    sys.stderr.write(f"{why} Type the plan's name to go on ({name}): ")
     sys.stderr.flush()
     if sys.stdin.readline().strip() != name:
-        raise Stop(Exit.FAILED, "That is not the plan's name. Nothing was started.")
+        raise Stop(Exit.FAILED, f"That is not the plan's name. {otherwise}")
 
 
 def plan_of(client: Client, text: str) -> tuple[str, str]:

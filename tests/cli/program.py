@@ -39,12 +39,12 @@ class Program:
     token: str
     extra: dict[str, str] = field(default_factory=dict)
 
-    def begin(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
+    def begin(self, *arguments: str, stdin: int = subprocess.PIPE, **environment: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
             [*PROGRAM, *arguments],
             cwd=self.folder,
             env=self.environment | environment,
-            stdin=subprocess.PIPE,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -60,6 +60,17 @@ class Program:
     def run(self, *arguments: str, typed: str = "", **environment: str) -> Ended:
         return end(self.begin(*arguments, **environment), typed)
 
+    def at_terminal(self, *arguments: str, typed: str) -> Ended:
+        """As somebody runs it who types a line."""
+        keyboard, terminal = os.openpty()
+        try:
+            process = self.begin(*arguments, stdin=terminal)
+            os.write(keyboard, f"{typed}\n".encode())
+            return end(process)
+        finally:
+            os.close(keyboard)
+            os.close(terminal)
+
     def ok(self, *arguments: str, typed: str = "", code: int = 0) -> Any:
         """The object of a command that must end so."""
         ended = self.run(*arguments, "--json", typed=typed)
@@ -70,7 +81,7 @@ class Program:
 
 def end(process: "subprocess.Popen[str]", typed: str = "") -> Ended:
     try:
-        out, err = process.communicate(typed, timeout=60)
+        out, err = process.communicate(typed if process.stdin else None, timeout=60)
     finally:
         process.kill()
     return Ended(process.returncode, out, err)

@@ -127,6 +127,20 @@ def test_a_recovery_and_what_is_refused(stage: Stage, programs: Programs) -> Non
     assert "\n1 of 1 server would not launch." in program.run("show", dry["executionId"]).out  # and no code before it
 
 
+def test_who_ends_a_recovery_at_a_terminal_types_the_plans_name(stage: Stage, programs: Programs) -> None:
+    """A wrong number ended production without a question; of a drill nobody is asked."""
+    program = programs("recovery-manager")
+    recovery = stage.until(stage.start(stage.plan("web-01", name="Payments"), Kind.RECOVERY), "COMPLETED")
+    drill = stage.until(stage.start(stage.plan("app-01", name="Orders")), "COMPLETED")
+    wrong = program.at_terminal("terminate", str(recovery.number), typed="y")
+    assert (wrong.code, "may be production" in wrong.err) == (1, True), wrong
+    assert "Nothing was terminated." in wrong.err
+    assert not AuditEntry.objects.filter(verb__startswith="execution.terminate").exists()
+    assert program.at_terminal("terminate", str(drill.number), typed="").code == 0
+    assert program.at_terminal("terminate", str(recovery.number), typed="Payments").code == 0
+    assert AuditEntry.objects.filter(verb__startswith="execution.terminate", subject_id=str(recovery.pk)).exists()
+
+
 def test_a_gate_is_approved_by_people_who_looked_and_by_no_program(stage: Stage, programs: Programs) -> None:
     plan = planned(stage, "app-01", "web-01", gate={1: TWO})
     run = stage.until(stage.start(plan), "PAUSED")
