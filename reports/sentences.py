@@ -49,7 +49,7 @@ def verdict(execution: Execution, figures: Measured) -> str:
         return f"{head}, {found}. Nothing was launched.{f' A run would take about {span(seconds)}.' if seconds else ''}"
     launched = f"{up} of {total} {'server' if total == 1 else 'servers'} launched"
     since = " of the first attempt's start" if execution.attempt > 1 else ""
-    took = f" in {span(figures.from_start)}{since}" if figures.complete else ""
+    took = f" {'within' if since else 'in'} {span(figures.from_start)}{since}" if figures.complete else ""
     against = [
         _against_target("RTA", "RTO", figures.rto, complete=figures.complete),
         *(["The RTA counts from the declared outage."] if figures.complete and execution.outage_at else []),

@@ -6,7 +6,7 @@ Waiting for a person is not predicted: the forecast of a run with gates ahead sa
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypedDict
 
@@ -234,6 +234,23 @@ class ShownForecast:
     outlook: Outlook | None
     needed: int = ENOUGH
     after_resume: tuple[int, int, int] | None = None  # of a paused run, in seconds: earliest, expected, latest
+    is_unknown: bool = False  # there would be one, but no news of the run comes in
+
+    def without_news(self) -> "ShownForecast":
+        """Of a run that cannot be relied on to go on: of what was said, only a missed target stays true."""
+        if self.expected is None:
+            return self
+        missed = self.outlook if self.outlook is Outlook.LIKELY_MISSED else None
+        return replace(
+            self,
+            is_unknown=True,
+            expected=None,
+            earliest=None,
+            latest=None,
+            after_resume=None,
+            critical=[],
+            outlook=missed,
+        )
 
     @property
     def last(self) -> str:
@@ -260,7 +277,7 @@ def current_forecast(execution: Execution, now: datetime) -> ShownForecast | Non
         at=at,
         launches=kept["launches"],
         runs=runs,
-        gates=kept["gates"],
+        gates=kept["gates"] or int(execution.pause_requested_at is not None),
         critical=kept["critical"],
         expected=band and band[1],
         earliest=band and band[0],

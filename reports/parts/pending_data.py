@@ -36,7 +36,7 @@ def _of_wave(wave: WaveRows) -> Iterable[str]:
     reading = sum(each.launched_at is not None for each in more)
     if reading:
         yield (
-            f"Of {counted(reading, 'launched server')} of {name} figures are still being read from AWS:"
+            f"Figures of {counted(reading, 'launched server')} of {name} are still being read from AWS:"
             " launch times, the age of the data (RPA) and the log may change."
         )
 

@@ -39,7 +39,10 @@ class Program:
     token: str
     extra: dict[str, str] = field(default_factory=dict)
 
-    def begin(self, *arguments: str, stdin: int = subprocess.PIPE, **environment: str) -> "subprocess.Popen[str]":
+    def begin(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
+        return self._begin(arguments, environment, subprocess.PIPE)
+
+    def _begin(self, arguments: tuple[str, ...], environment: dict[str, str], stdin: int) -> "subprocess.Popen[str]":
         return subprocess.Popen(
             [*PROGRAM, *arguments],
             cwd=self.folder,
@@ -64,7 +67,7 @@ class Program:
         """As somebody runs it who types a line."""
         keyboard, terminal = os.openpty()
         try:
-            process = self.begin(*arguments, stdin=terminal)
+            process = self._begin(arguments, {}, terminal)
             os.write(keyboard, f"{typed}\n".encode())
             return end(process)
         finally:

@@ -1,5 +1,6 @@
 """No engine alive: no page, list or answer says that a plan is ready, and who starts one is told what comes of it."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -7,7 +8,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from contract.clock import db_clock
+from contract.clock import db_clock, unix
 from drs_simulator.testing import RunningSimulator
 from drsorch_site.page_context import beat as known_beat
 from executions.models import Execution, Pacemaker, PlanReadiness
@@ -130,3 +131,42 @@ def test_settings_that_say_it_is_silent_ask_until_it_is_back(console: Client) ->
     assert asks in look(console, "settings")
     world.beat()
     assert asks not in look(console, "settings")
+
+
+def under_way(status: ExecutionStatus, name: str = "ERP", **columns: object) -> Execution:
+    """A run of which a forecast is kept: over in ten to fifteen minutes."""
+    run, now = world.start(world.plan(name, sizes=(2,), pause=None)), db_clock()
+    kept = {"at": unix(now), "revision": 1, "earliest": 600, "remaining": 700, "latest": 900, "critical": []}
+    columns |= {"forecast": kept | {"launches": 9, "runs": 5, "gates": 0}, "started_at": now - timedelta(minutes=5)}
+    return world.change(run, run.waves.all()[0], status=status, **columns)
+
+
+@pytest.mark.parametrize("is_silent", [False, True], ids=["no engine", "AWS is silent"])
+def test_no_end_is_promised_while_no_news_of_the_run_comes_in(chief: Client, db: None, is_silent: bool) -> None:
+    """It went on promising the old end, some seconds away, for as long as nothing advanced."""
+    world.beat()
+    known_beat.asked_at = float("-inf")
+    run = under_way(ExecutionStatus.LAUNCHING, rto_minutes=60)
+    text = words(look(chief, "execution", run.pk))
+    assert "the last server is likely up after 15 min" in text
+    assert "Likely met" in text
+    if is_silent:
+        world.change(run, failing_since=db_clock())
+    else:
+        die()
+    text = words(look(chief, "execution", run.pk))
+    assert "when the last server is up is not known while no news comes in; the target is 1 h" in text
+    assert "Expected end Not known while no news comes in" in text
+    assert "Likely met" not in text
+    assert "likely up" not in text
+
+
+def test_what_waits_for_a_person_is_expected_so_long_after_the_resume(chief: Client, db: None) -> None:
+    """The bar said so as if somebody resumed the run at once."""
+    world.beat()
+    waits = under_way(ExecutionStatus.PAUSED)
+    assert "the last server is likely up 10 min to 15 min after the resume" in words(look(chief, "execution", waits.pk))
+    asked = under_way(ExecutionStatus.LAUNCHING, "Payroll", pause_requested_at=db_clock())
+    text = words(look(chief, "execution", asked.pk))
+    assert "Expected end, without pauses" in text
+    assert re.search(r"likely up after 15 min to 20 min( \d+ s)?, without pauses", text)

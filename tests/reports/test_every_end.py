@@ -166,7 +166,7 @@ def test_figures_that_are_still_being_read_are_said_to_be(stage: Stage) -> None:
     stage.until(run, "COMPLETED", step=15)
     report = packed(stage, run)[1]
     assert "Whether the RPO of 5 min was met is still being read from AWS." in report["verdict"]
-    assert "1 launched server of wave 1 figures are still being read" in report["expected"][0]
+    assert "Figures of 1 launched server of wave 1 are still being read" in report["expected"][0]
     stage.simulator.clear_scenarios()
     report = packed(stage, known(stage, run))[1]
     assert (report["measured"]["rpo"]["reached"], report["expected"]) == ("MET", [])

@@ -196,7 +196,8 @@ class Live(Silence):
 
     @cached_property
     def forecast(self) -> ShownForecast | None:
-        return current_forecast(self.execution, timezone.now())
+        found = current_forecast(self.execution, timezone.now())
+        return found.without_news() if found and self.trouble else found
 
     @property
     def changed_waves(self) -> list[WaveCard]:

@@ -1,5 +1,6 @@
 """The recovery time of a run as a bar: what has passed, when the last server is likely up, and the target."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,12 +13,17 @@ from executions.console.live_page.page_content import Live
 @dataclass(frozen=True)
 class RtoBar:
     """Seconds since the recovery time began to count. `likely` is the forecast's band, None where there is none, or the
-    run is over; then `passed` is when the last server was up."""
+    run is over; then `passed` is when the last server was up. `after_resume` is the band of a run that waits for a
+    person, from when it goes on; `gates` are those whose time is in no band; `is_unknown`: no news of the run comes in.
+    """
 
     passed: int
     is_over: bool
     target: int | None
     likely: tuple[int, int] | None
+    after_resume: tuple[int, int] | None = None
+    gates: int = 0
+    is_unknown: bool = False
 
     @property
     def tone(self) -> Tone:
@@ -55,13 +61,23 @@ class RtoBar:
     def sentence(self) -> str:
         """The same in words, for who does not see the bar."""
         told = [f"{_words(self.passed)} {'until the last server was up' if self.is_over else 'so far'}"]
-        if self.likely:
-            told.append(f"the last server is likely up after {_words(self.likely[0])} to {_words(self.likely[1])}")
+        told.extend(self._when_up())
         told.append(f"the target is {_words(self.target)}" if self.target is not None else "no target was set")
         if self.target is not None and self.passed > self.target:
             late = _words(self.passed - self.target)  # a run under way may have met it: what is up is known later
             told.append(f"missed by {late}" if self.is_over else f"its time was over {late} ago")
         return f"{'; '.join(told)}."
+
+    def _when_up(self) -> Iterator[str]:
+        if self.is_unknown:
+            yield "when the last server is up is not known while no news comes in"
+        elif band := self.after_resume or self.likely:
+            when = f"{'' if self.after_resume else 'after '}{_words(band[0])} to {_words(band[1])}"
+            yield f"the last server is likely up {when}{' after the resume' if self.after_resume else ''}{self._pauses}"
+
+    @property
+    def _pauses(self) -> str:
+        return ", without pauses" if self.gates else ""
 
 
 def _words(seconds: int) -> str:
@@ -81,6 +97,8 @@ def rto_bar(live: Live, now: datetime) -> RtoBar | None:
     likely = (
         (unix(told.earliest) - begin, unix(told.latest) - begin) if told and told.earliest and told.latest else None
     )
-    if target is None and likely is None:
+    unknown = told is not None and told.is_unknown
+    if target is None and likely is None and not unknown:
         return None
-    return RtoBar(max(0, unix(now) - begin), False, target, likely)
+    resumed = (told.after_resume[0], told.after_resume[2]) if told and told.after_resume else None
+    return RtoBar(max(0, unix(now) - begin), False, target, likely, resumed, told.gates if told else 0, unknown)

@@ -85,6 +85,7 @@ def test_the_end_of_a_paused_run_moves_on_and_gates_are_not_counted(still: Still
     assert (told.gates, told.expected) == (0, still.clock() + timedelta(seconds=525))
     client = Client()
     client.force_login(make_user("viewer"))
+    world.beat()
     page = client.get(f"/executions/{run.pk}").content.decode()
     assert "8 min 45 s after the resume" in page  # a moment would be past before anybody resumes
     control.resume(actor=SYSTEM, execution_id=run.pk, clock=still.clock)
