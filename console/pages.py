@@ -15,6 +15,7 @@ from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
+from console.asked import cannot_use
 from contract.errors import DomainError
 
 Row = TypeVar("Row", bound=Model)
@@ -38,6 +39,17 @@ def whole_number(text: str | None) -> int | None:
     return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 10 else None
 
 
+def asked_number(request: HttpRequest, name: str, least: int, most: int = 999_999_999) -> int | None:
+    """The number that the address names; None without one, and for one that is not possible, which is told."""
+    text = request.GET.get(name)
+    number = whole_number(text)
+    if text is None or (number is not None and least <= number <= most):
+        return number
+    wanted = f"{least:,}" if least == most else f"a whole number from {least:,} to {most:,}"
+    cannot_use(request, name, f"{wanted} is expected.")
+    return None
+
+
 def known_revision(request: HttpRequest) -> int:
     """The revision that the page has; with an unreadable one everything is new to it."""
     return whole_number(request.GET.get("rev")) or 0
@@ -59,8 +71,10 @@ def list_behind(request: HtmxHttpRequest, view: str) -> HtmxHttpRequest | None:
 
 
 def page_of(rows: "QuerySet[Row]", request: HttpRequest, size: int = ROWS_A_PAGE) -> "Page[Row]":
-    """The page that `?page=` names; an impossible number is the nearest page."""
-    return Paginator(rows, size).get_page(request.GET.get("page"))
+    """The page that `?page=` names; an impossible number is the nearest page, which is told."""
+    pages = Paginator(rows, size)
+    asked_number(request, "page", 1, pages.num_pages)
+    return pages.get_page(request.GET.get("page"))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from django.db.models.expressions import Combinable
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
+from console.asked import cannot_use
 from contract.errors import Invalid
 from contract.rights import as_id
 
@@ -20,6 +21,7 @@ Row = TypeVar("Row", bound=Model)
 Rows = TypeVar("Rows", bound="QuerySet[Any]")
 
 SORT = "sort"
+CALLED_MAX = 40
 PLACE = "sorted_by"
 
 
@@ -57,6 +59,8 @@ class Sorting:
         known = {f"{sign}{each.name}" for each in columns if each.name for sign in ("", "-")}
         asked = request.GET.get(SORT, "")
         self.chosen = asked if asked in known else default
+        if asked and asked not in known:
+            cannot_use(request, SORT, f"no column is called “{asked[:CALLED_MAX]}”. The list is in its usual order.")
 
     @property
     def is_default(self) -> bool:

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from audit.request_actor import actor_for
 from console.listed_words import some
 from console.pages import go
-from contract.errors import DomainError, Forbidden
+from contract.errors import DomainError, Forbidden, Invalid
 from contract.plurals import counted
 from documents.apply import apply, may_apply_any, not_allowed
 from documents.difference import Change, Difference, difference, refuse_empty
@@ -143,8 +143,9 @@ class Row:
 @require_safe
 def export(request: HttpRequest) -> HttpResponse:
     """The configuration as a file."""
-    asked = request.GET.get("format", "yaml")
-    form = asked if asked in TYPES else "yaml"
+    form = request.GET.get("format", "") or "yaml"
+    if form not in TYPES:
+        raise Invalid({"format": [f"{' or '.join(TYPES)} is expected."]})
     text = exported(form, whole=actor_for(request).may(WHOLE))
     headers = {"Content-Disposition": f'attachment; filename="configuration.{form}"'}
     return HttpResponse(text, content_type=TYPES[form], headers=headers)

@@ -48,8 +48,13 @@ class LabelSearch(Search):
     )
 
     def __init__(self, data: QueryDict, **options: Any) -> None:
-        self.wanted = searched(data.getlist("label"))
+        self.wanted, self.wrong = searched(data.getlist("label"))
         super().__init__({**data.dict(), "label": ", ".join(data.getlist("label"))}, **options)
+
+    def clean_label(self) -> str:
+        if self.wrong:
+            raise forms.ValidationError(self.wrong)
+        return str(self.cleaned_data["label"])
 
     def chosen(self) -> dict[str, str]:
         found = {name: value for name, value in super().chosen().items() if name != "label"}

@@ -8,6 +8,7 @@ from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_POST, require_safe
 
 from audit.request_actor import actor_for
+from console.asked import wanted_file
 from console.pages import HtmxHttpRequest, wants_fragment
 from contract.clock import db_clock
 from contract.errors import BadRequest, NotFound
@@ -21,8 +22,8 @@ from reports.services import document, evidence, require_made
 @require_safe
 def execution_report(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpResponse:
     """The report as a page that prints well, or with `?format=` as a file. A run that is not over has its live page."""
-    wanted = request.GET.get("format", "")
-    form = Form(wanted) if wanted in ("json", "csv", "pdf") else Form.PAGE
+    wanted = wanted_file(request, ("json", "csv", "pdf"))
+    form = Form(wanted) if wanted else Form.PAGE
     try:
         made = document(execution_id, form, db_clock())
     except BadRequest:

@@ -10,10 +10,13 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from audit.request_actor import actor_for
+from console.asked import cannot_use
 from console.pages import HtmxHttpRequest, Question, go, page_of
 from console.saving import save_form
 from contract.errors import DomainError
-from contract.rights import holds
+from contract.rights import as_id, holds
+from plans.forms import OfPlans
+from plans.models import RecoveryPlan
 from schedules import services
 from schedules.api import START, upcoming
 from schedules.forms import PLACES, ScheduleForm
@@ -33,16 +36,24 @@ class Row:
 def schedule_list(request: HttpRequest) -> HttpResponse:
     """Which drills start by themselves, when, and what became of the last."""
     actor = actor_for(request)
-    page = page_of(services.seen_by(actor.sees), request)
+    form, schedules = OfPlans(request.GET, label_suffix=""), services.seen_by(actor.sees)
+    if form.is_valid() and (account := form.cleaned_data.get("account")):
+        schedules = schedules.filter(plan__in=RecoveryPlan.objects.order_by().in_account(account).values("pk"))
+    page = page_of(schedules, request)
     rows = [Row(each, each.occurrences.select_related("execution").first(), upcoming(each)) for each in page]
     may = holds(request.user)(services.MAY)
-    return render(request, "schedules/schedule_list.html", {"rows": rows, "page": page, "may": may})
+    return render(request, "schedules/schedule_list.html", {"form": form, "rows": rows, "page": page, "may": may})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def schedule_new(request: HttpRequest) -> HttpResponse:
     """A schedule, of the plan that `?plan=` names."""
     START.require(holds(request.user))
+    plans = RecoveryPlan.objects.seen_by(actor_for(request).sees)
+    asked = request.GET.get("plan", "")
+    key = as_id(asked)
+    if asked and not (key and plans.filter(pk=key).exists()):
+        cannot_use(request, "plan", "there is no such plan. Choose one.")
     return _editor(request, None)
 
 

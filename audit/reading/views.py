@@ -16,6 +16,7 @@ from audit.models import AuditEntry
 from audit.reading.entries import matching, page_of
 from audit.reading.forms import EntryFilter
 from audit.reading.sentences import sentence, told
+from console.asked import wanted_file
 from console.tabs import sheet_address
 from contract.rest.sheets import MOST, sheet
 
@@ -33,7 +34,7 @@ def entry_list(request: HtmxHttpRequest) -> HttpResponse:
     """The journal, newest first, filtered by what the address says; `after` is where the next rows begin."""
     form = EntryFilter(request)
     chosen = form.chosen()
-    if request.GET.get("format") == "csv":
+    if wanted_file(request, ("csv",), form):
         return _sheet(matching(chosen))
     entries, token = page_of(matching(chosen), limit=ENTRIES_A_PAGE, token=request.GET.get("after") or None)
     filters = {name: request.GET[name] for name in chosen}

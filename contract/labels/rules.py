@@ -71,15 +71,17 @@ def _wanted(text: str) -> Wanted:
     return key, value if has_value else None
 
 
-def searched(texts: Iterable[str]) -> list[Wanted]:
-    """What the filter of a page asks for; what cannot be used filters nothing."""
-    found = []
+def searched(texts: Iterable[str]) -> tuple[list[Wanted], list[str]]:
+    """What the filter of a page asks for, and what is wrong with the rest, which filters nothing."""
+    found, wrong = list[Wanted](), list[str]()
     for text in (part for each in texts for part in _split(each)):
         try:
             found.append(_wanted(text))
-        except Invalid:
-            continue
-    return found[:MOST]
+        except Invalid as refusal:
+            wrong += refusal.fields["label"]
+    if len(found) > MOST:
+        wrong.append(f"At most {MOST} labels; this has {len(found)}.")
+    return found[:MOST], wrong
 
 
 def _split(text: str) -> list[str]:

@@ -96,10 +96,16 @@ class RunFilter(forms.Form):
         given = request.GET.copy()
         key = as_id(given.get("plan"))  # addresses name a plan by its id, people by its name
         self.named = self.plans.filter(pk=key).first() if key else None
+        self.is_nobodys = key is not None and self.named is None
         if key:
             given["plan"] = self.named.name if self.named else ""
         super().__init__(given, label_suffix="", **options)
         offer_accounts(self, owners())
+
+    def clean_plan(self) -> str:
+        if self.is_nobodys:
+            raise forms.ValidationError("There is no such plan, or it is not one that you see.")
+        return str(self.cleaned_data["plan"])
 
     def chosen(self) -> dict[str, Any]:
         """What was chosen, ready for a QuerySet's filter."""

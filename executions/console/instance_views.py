@@ -10,6 +10,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from audit.actor import Actor
 from audit.request_actor import actor_for
+from console.asked import cannot_find
 from console.pages import HtmxHttpRequest, Question, go, wants_fragment
 from contract.errors import DomainError
 from contract.plurals import counted
@@ -30,6 +31,7 @@ def instance_list(request: HtmxHttpRequest) -> HttpResponse:
         found = [(each, here) for each, here in found if each.account_id == account]
     shown = [(each, _may_choose(here, each)) for each, here in found[:SHOWN]]
     drills = [each.recovery_instance_id for each, may in shown if may and each.is_drill][:MOST]
+    cannot_find(request, "choose", ["drills"])
     chosen = drills if request.GET.get("choose") == "drills" else []
     costs = [each.monthly_cost for each, _ in found if each.monthly_cost is not None]
     context = {

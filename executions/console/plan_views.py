@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.registry import way_of
 from audit.request_actor import actor_for
-from console.pages import HtmxHttpRequest, whole_number
+from console.pages import HtmxHttpRequest, asked_number
 from contract.clock import db_clock
 from contract.naming.lookalikes import warnings
 from executions.console.finding.newcomers import next_address
@@ -42,7 +42,7 @@ def plan_detail(request: HttpRequest, plan_id: uuid.UUID) -> HttpResponse:
         "plan": plan,
         "name_warnings": warnings(plan.name, others.values_list("name", flat=True)),
         "row": plan_rows([plan], actor_for(request))[0],
-        "waves": _at_first(waves, known, whole_number(request.GET.get("wave")), _most(request)),
+        "waves": _at_first(waves, known, asked_number(request, "wave", 0, len(waves) - 1), _most(request)),
         "readiness": Readiness.of(known.get(each) for each in ids),
         "assessed": readiness_of([plan.pk], db_clock())[plan.pk],
         "regions": [each for each in region_ages() if each.place in used],
@@ -91,7 +91,7 @@ class Shown:
 
 
 def _most(request: HttpRequest) -> int:
-    return max(MOST, whole_number(request.GET.get("most")) or 0)
+    return max(MOST, asked_number(request, "most", 0) or 0)
 
 
 def _at_first(

@@ -19,7 +19,8 @@ from django.views.decorators.http import require_safe
 from django_htmx.http import HTMX_STOP_POLLING
 
 from audit.request_actor import actor_for
-from console.pages import HtmxHttpRequest, known_revision, wants_fragment, whole_number
+from console.asked import wanted_file
+from console.pages import HtmxHttpRequest, asked_number, known_revision, wants_fragment, whole_number
 from console.tabs import sheet_address
 from contract.storage.prepared import Asked, Prepared, attach
 from executions.commands.hide_finished import HIDE
@@ -57,7 +58,7 @@ def execution_list(request: HtmxHttpRequest) -> HttpResponse:
     every = form.narrowed(Execution.objects.seen_by(actor_for(request).sees))
     listed = form.of_status(every).defer("plan_copy", "phase_times")
     sorting = run_sorting(request)
-    if request.GET.get("format") == "csv":
+    if wanted_file(request, ("csv",), form):
         return run_sheet(sorting.sorted(listed))
     after = request.GET.get("after") or None
     runs, token = run_page(listed, sorting, after, RUNS_A_PAGE)
@@ -88,13 +89,13 @@ def execution_detail(request: HttpRequest, execution_id: uuid.UUID) -> HttpRespo
     execution = get_object_or_404(SHOWN, pk=execution_id)
     alive = is_alive()
     live = Live(execution, engine_alive=alive)
-    wanted = whole_number(request.GET.get("wave"))
+    wanted = asked_number(request, "wave", 0, len(live.waves) - 1)
     context = {
         **_context(request, live),
         "story": story_key(live),
         **story(live),
         "engine_alive": alive,
-        "waves": rows_at_first(live, wanted, whole_number(request.GET.get("most"))),
+        "waves": rows_at_first(live, wanted, asked_number(request, "most", 0)),
         "wanted": wanted,
     }
     return render(request, "executions/execution_detail.html", context)

@@ -8,10 +8,11 @@ held against the targets that the plan has now.
 import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from django.db.models import F, OuterRef, Subquery
+from django.db.models import F, OuterRef, QuerySet, Subquery
 
+from contract.chunks import chunks
 from contract.clock import unix
 from executions.measuring.data_time import lag_of, point_of
 from executions.measuring.many_runs import HEAVY, figures_of
@@ -34,7 +35,15 @@ class Launch:
         return self.row.wave.execution
 
 
-def launches_of(servers: Collection[WaveServer], plans: Mapping[uuid.UUID, RecoveryPlan]) -> dict[str, Launch]:
+@dataclass(frozen=True)
+class Last:
+    """The row of a server's last proven launch, and when it came up: nothing else is read of it."""
+
+    row: int
+    at: datetime
+
+
+def last_launches(servers: "QuerySet[WaveServer]") -> dict[str, Last]:
     """The last proven launch of each of these servers that has one, whichever plan's run it was."""
     came_up = ServerRun.objects.filter(
         source_server_id=OuterRef("assignment_id"),
@@ -43,13 +52,20 @@ def launches_of(servers: Collection[WaveServer], plans: Mapping[uuid.UUID, Recov
         wave__execution__dry_run=False,
     )
     newest = came_up.order_by("-launched_at", "-pk").values("pk")[:1]
-    last = WaveServer.objects.order_by().annotate(newest=Subquery(newest), server=F("assignment_id"))
-    homes = {each.source_server_id: plans[each.plan_id] for each in servers}
-    asked = ((str(server), pk) for server, pk in last.values_list("server", "newest"))
-    found = {server: pk for server, pk in asked if pk is not None and server in homes}
-    kept = ServerRun.objects.defer("findings").in_bulk(list(found.values()))
+    last = servers.order_by().annotate(newest=Subquery(newest), server=F("assignment_id"))
+    found = {str(server): pk for server, pk in last.values_list("server", "newest") if pk is not None}
+    times = dict[int, datetime]()
+    for some in chunks(list(found.values())):
+        rows = ServerRun.objects.filter(pk__in=some, job__isnull=False).values_list("pk", "launched_at")
+        times |= {pk: at for pk, at in rows if at}
+    return {server: Last(pk, times[pk]) for server, pk in found.items() if pk in times}
+
+
+def rows_of(launches: Mapping[str, Last]) -> dict[str, ServerRun]:
+    """These launches with their waves, runs and jobs, by server."""
+    kept = ServerRun.objects.defer("findings").in_bulk([each.row for each in launches.values()])
     whole = _with_their_runs(kept.values())
-    return {server: _launch(kept[pk], homes[server]) for server, pk in found.items() if pk in whole}
+    return {server: kept[each.row] for server, each in launches.items() if each.row in whole}
 
 
 def _with_their_runs(rows: Collection[ServerRun]) -> set[int]:
@@ -66,7 +82,8 @@ def _with_their_runs(rows: Collection[ServerRun]) -> set[int]:
     return {each.pk for each in whole}
 
 
-def _launch(row: ServerRun, plan: RecoveryPlan) -> Launch:
+def launch_for(row: ServerRun, plan: RecoveryPlan) -> Launch:
+    """A launch against the targets of a plan."""
     run = row.wave.execution
     start, up = unix(run.measured_from), unix(row.launched_at)
     point = point_of(row)
@@ -90,6 +107,13 @@ def runs_of(plans: Mapping[uuid.UUID, RecoveryPlan]) -> dict[uuid.UUID, tuple[Ex
         run.rto_minutes, run.rpo_minutes = plan.rto_minutes, plan.rpo_minutes  # in memory: as if it were run today
     figures = figures_of(proven.values())
     return {plan_id: (run, figures[run.pk]) for plan_id, run in proven.items()}
+
+
+def completed_at(plans: Collection[uuid.UUID]) -> dict[uuid.UUID, datetime]:
+    """When the last run ended that proves each of these plans that has one."""
+    last = {plan: run for plan, run in _last_complete(plans).items() if run is not None}
+    ends = dict(Execution.objects.filter(pk__in=list(last.values())).order_by().values_list("pk", "ended_at"))
+    return {plan: at for plan, run in last.items() if (at := ends.get(run))}
 
 
 def _last_complete(plans: Collection[uuid.UUID]) -> dict[uuid.UUID, uuid.UUID | None]:

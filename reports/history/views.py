@@ -7,6 +7,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from audit.request_actor import actor_for
+from console.asked import wanted_file
 from console.pages import HtmxHttpRequest, page_of, wants_fragment
 from console.tabs import sheet_address
 from contract.clock import db_clock
@@ -54,7 +55,7 @@ def exercises(request: HtmxHttpRequest) -> HttpResponse:
     form, now = PlanSearch(request.GET), db_clock()
     chosen = form.chosen()
     plans = form.narrowed(RecoveryPlan.objects.seen_by(actor_for(request).sees))
-    if request.GET.get("format") == "csv":
+    if wanted_file(request, ("csv",), form):
         found = year.exercises(list(plans[: MOST // year.MONTHS]), now)
         return sheet("exercises", year.COLUMNS, year.lines(found), now)
     page = page_of(plans, request)

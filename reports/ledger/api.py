@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from contract.clock import db_clock
 from contract.errors import Invalid
 from contract.rest.schema import describes
-from contract.rest.serializers import OneOf, StrictSerializer, Text, read_query
+from contract.rest.serializers import AccountId, OneOf, StrictSerializer, Text, read_query
 from contract.rest.views import ApiView
 from reports.documents.downloads import attachment
 from reports.ledger.figures import DAYS, ledger
@@ -32,6 +32,7 @@ MAKERS: dict[str, tuple[Callable[[LedgerShape], bytes], str]] = {
 
 class LedgerQuery(StrictSerializer):
     days = Text(required=False, described={"type": "integer", "minimum": 1, "maximum": DAYS_MAX, "default": DAYS})
+    accountId = AccountId()
     format = OneOf(choices=["json", *MAKERS], required=False)
 
 
@@ -47,7 +48,8 @@ def read_days(text: str | None) -> int:
 def file_of(found: LedgerShape, form: str) -> HttpResponse:
     """The ledger as a file to save."""
     make, kind = MAKERS[form]
-    return attachment(make(found), kind, f"ledger-{clock(found['asOf'])[:10]}.{form}")
+    of = f"-{found['accountId']}" if found["accountId"] else ""
+    return attachment(make(found), kind, f"ledger{of}-{clock(found['asOf'])[:10]}.{form}")
 
 
 class LedgerView(ApiView):
@@ -62,5 +64,6 @@ class LedgerView(ApiView):
     )
     def get(self, request: Request) -> HttpResponse:
         asked = read_query(request, LedgerQuery)
-        found, form = record(ledger(db_clock(), read_days(asked.get("days")))), asked.get("format", "json")
+        days, account, form = read_days(asked.get("days")), asked.get("accountId", ""), asked.get("format", "json")
+        found = record(ledger(db_clock(), days, account))
         return Response(found) if form == "json" else file_of(found, form)

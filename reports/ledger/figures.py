@@ -1,20 +1,30 @@
 """The ledger: what of the installation has proven that it comes up, when, in which time, and how much of it that is."""
 
 import uuid
-from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db.models import Count, Q
 
+from contract.chunks import chunks
 from executions.measuring.many_runs import HEAVY
-from executions.measuring.proven import Achieved, Launch, achieved_of, launches_of
+from executions.measuring.proven import (
+    Achieved,
+    Last,
+    Launch,
+    achieved_of,
+    completed_at,
+    last_launches,
+    launch_for,
+    rows_of,
+)
 from executions.measuring.rta_rpa import Verdict
 from executions.models import Execution
 from findings.models import Finding, SignOff
 from findings.states import State
-from plans.models import RecoveryPlan, WaveServer
+from plans.models import RecoveryPlan, RecoveryPlanQuerySet, WaveServer
 from protection.models import SourceServer
 from reports.ledger.states import Proof
 
@@ -42,21 +52,56 @@ class OpenFindings:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """How some plans stand, of which nothing else is read: for each its servers with their waves, when each server was
+    last launched, and when the run that proves it ended."""
+
+    now: datetime
+    days: int
+    servers: Mapping[uuid.UUID, Sequence[tuple[str, int]]]
+    launched: Mapping[str, Last]
+    completed: Mapping[uuid.UUID, datetime]
+
+    def proof(self, plan: uuid.UUID) -> Proof:
+        """A plan counts as proven by its last complete run, as long as each of its servers is: one that was added since
+        has not been launched with it."""
+        found = self._proof(self.completed.get(plan))
+        if found is Proof.PROVEN and self.proven(plan) < len(self.servers[plan]):
+            return Proof.OVERDUE
+        return found
+
+    def proven(self, plan: uuid.UUID) -> int:
+        """How many of its servers are."""
+        return sum(self.of_server(server) is Proof.PROVEN for server, _ in self.servers[plan])
+
+    def of_server(self, server: str) -> Proof:
+        last = self.launched.get(server)
+        return self._proof(last.at if last else None)
+
+    def coverage(self, servers: Iterable[str]) -> dict[int, int]:
+        ages = [self.now - self.launched[server].at for server in servers if server in self.launched]
+        return {window: sum(age < timedelta(days=window) for age in ages) for window in WINDOWS}
+
+    def _proof(self, at: datetime | None) -> Proof:
+        if at is None:
+            return Proof.NEVER
+        return Proof.PROVEN if at > self.now - timedelta(days=self.days) else Proof.OVERDUE
+
+
+@dataclass(frozen=True)
 class LedgerPlan:
-    """A plan, the run that proves it, if any, and its servers."""
+    """A plan, the run that proves it, if any, and its servers, where they are asked for."""
 
     plan: RecoveryPlan
     run: Execution | None
     achieved: Achieved | None
     proof: Proof
     servers: Sequence[LedgerServer]
+    total: int
+    proven_servers: int
     coverage: Mapping[int, int]
     findings: OpenFindings = OpenFindings()
     signed_off_by: Sequence[str] = ()  # of the run that proves it
-
-    @property
-    def proven_servers(self) -> int:
-        return sum(each.proof is Proof.PROVEN for each in self.servers)
 
     @property
     def proven_at(self) -> datetime | None:
@@ -73,53 +118,102 @@ class LedgerPlan:
 
 @dataclass(frozen=True)
 class Ledger:
-    """`coverage` says of how many servers in plans, `total`, a launch succeeded within so many days; one in several
-    plans counts once. `unplanned` counts those of the inventory that no plan names, which no run can prove."""
+    """`counts` says how many plans are so. `coverage` says of how many servers in plans, `total`, a launch succeeded
+    within so many days; one in several plans counts once. `unplanned` counts those of the inventory that no plan names,
+    which no run can prove. All of them are of all plans, or of those of one `account`, however many are in `plans`."""
 
     as_of: datetime
     days: int
     plans: Sequence[LedgerPlan]
+    counts: Mapping[Proof, int]
     coverage: Mapping[int, int]
     total: int
     unplanned: int
-
-    @property
-    def counts(self) -> Mapping[Proof, int]:
-        """How many plans are so."""
-        return {proof: sum(each.proof is proof for each in self.plans) for proof in Proof}
+    account: str = ""
 
 
-def ledger(now: datetime, days: int = DAYS, only: uuid.UUID | None = None) -> Ledger:
-    """All plans, by name, or one alone, in a fixed number of queries."""
-    of = Q(plan=only) if only else Q()
-    known = RecoveryPlan.objects.filter(pk=only) if only else RecoveryPlan.objects.order_by("name_key")
-    plans: dict[uuid.UUID, RecoveryPlan] = {each.pk: each for each in known}
-    placed = list(WaveServer.objects.filter(of).select_related("wave").order_by("wave__number", "position"))
-    proven, launches = _proven(plans), launches_of(placed, plans)
-    names = {
-        pk: name or hostname or pk
-        for pk, name, hostname in SourceServer.objects.values_list("source_server_id", "name", "hostname")
-    }
-    of_plan: dict[uuid.UUID, list[LedgerServer]] = defaultdict(list)
-    for each in placed:
-        found = launches.get(each.assignment_id)
-        proof = _proof(found.row.launched_at if found else None, now, days)
-        name = names.get(each.assignment_id, each.assignment_id)
-        of_plan[each.plan_id].append(LedgerServer(each.assignment_id, name, each.wave.number, found, proof))
-    filed, signed = _open_findings(now), _signed({run.pk for run, _ in proven.values()})
-    shown = [
-        replace(
-            _plan(plan, proven.get(pk), of_plan[pk], now, days),
-            findings=filed.get(pk, OpenFindings()),
-            signed_off_by=signed[proven[pk][0].pk] if pk in proven else (),
-        )
-        for pk, plan in plans.items()
-    ]
-    in_plans = {server.source_server_id: server for plan in shown for server in plan.servers}
-    unplanned = SourceServer.objects.present().values_list("source_server_id", flat=True)
+def ledger_plans(account: str = "") -> RecoveryPlanQuerySet:
+    """The plans of the ledger, by name."""
+    plans = RecoveryPlan.objects.order_by("name_key")
+    return plans.in_account(account) if account else plans
+
+
+def ledger(now: datetime, days: int = DAYS, account: str = "", shown: Sequence[RecoveryPlan] | None = None) -> Ledger:
+    """The whole, in a fixed number of queries: with every plan and its servers, or with those that are `shown` alone,
+    without their servers."""
+    plans = list(ledger_plans(account)) if shown is None else list(shown)
+    of = ledger_plans(account).values_list("pk", flat=True).order_by()
+    standing = standing_of(list(of), now, days)
+    in_plans = {server for servers in standing.servers.values() for server, _ in servers}
+    counts = Counter(standing.proof(pk) for pk in standing.servers)
     return Ledger(
-        now, days, shown, _coverage(in_plans.values(), now), len(in_plans), len(set(unplanned) - in_plans.keys())
+        now,
+        days,
+        of_plans([each for each in plans if each.pk in standing.servers], standing, with_servers=shown is None),
+        {proof: counts[proof] for proof in Proof},
+        standing.coverage(in_plans),
+        len(in_plans),
+        _unplanned(account),
+        account,
     )
+
+
+def _unplanned(account: str) -> int:
+    free = SourceServer.objects.present().exclude(pk__in=WaveServer.objects.values("assignment_id"))
+    return (free.filter(account_id=account) if account else free).count()
+
+
+def standing_of(plans: Collection[uuid.UUID], now: datetime, days: int) -> Standing:
+    rows = WaveServer.objects.filter(plan__in=plans)
+    servers: dict[uuid.UUID, list[tuple[str, int]]] = {each: [] for each in plans}
+    placed = rows.order_by("wave__number", "position").values_list("plan_id", "assignment_id", "wave__number")
+    for plan, server, wave in placed:
+        servers[plan].append((str(server), wave))
+    return Standing(now, days, servers, last_launches(rows), completed_at(plans))
+
+
+def of_plans(plans: Sequence[RecoveryPlan], standing: Standing, *, with_servers: bool) -> list[LedgerPlan]:
+    """All that the ledger says of each of these plans, in a fixed number of queries."""
+    by_id = {each.pk: each for each in plans}
+    proven, filed = _proven(by_id), _open_findings(standing.now)
+    signed = _signed({run.pk for run, _ in proven.values()})
+    servers = _servers(by_id, standing) if with_servers else {}
+    found = []
+    for pk, plan in by_id.items():
+        run, achieved = proven.get(pk, (None, None))
+        ids = [server for server, _ in standing.servers[pk]]
+        figures = LedgerPlan(
+            plan, run, achieved, standing.proof(pk), servers.get(pk, ()), len(ids), standing.proven(pk),
+            standing.coverage(ids), filed.get(pk, OpenFindings()), signed[run.pk] if run else (),
+        )  # fmt: skip
+        found.append(figures)
+    return found
+
+
+def _servers(plans: Mapping[uuid.UUID, RecoveryPlan], standing: Standing) -> dict[uuid.UUID, list[LedgerServer]]:
+    ids = {server for plan in plans for server, _ in standing.servers[plan]}
+    rows, names = rows_of({key: each for key, each in standing.launched.items() if key in ids}), _names(ids)
+    return {
+        pk: [
+            LedgerServer(
+                server,
+                names.get(server, server),
+                wave,
+                launch_for(rows[server], plan) if server in rows else None,
+                standing.of_server(server),
+            )
+            for server, wave in standing.servers[pk]
+        ]
+        for pk, plan in plans.items()
+    }
+
+
+def _names(ids: Collection[str]) -> dict[str, str]:
+    named = dict[str, str]()
+    for some in chunks(list(ids)):
+        rows = SourceServer.objects.filter(pk__in=some).values_list("pk", "name", "hostname")
+        named |= {pk: name or hostname or pk for pk, name, hostname in rows}
+    return named
 
 
 def _proven(plans: Mapping[uuid.UUID, RecoveryPlan]) -> dict[uuid.UUID, tuple[Execution, Achieved]]:
@@ -127,22 +221,6 @@ def _proven(plans: Mapping[uuid.UUID, RecoveryPlan]) -> dict[uuid.UUID, tuple[Ex
     achieved = achieved_of(plans)
     runs = Execution.objects.defer(*HEAVY).in_bulk([each.run for each in achieved.values()])
     return {plan: (runs[each.run], each) for plan, each in achieved.items() if each.run in runs}
-
-
-def _plan(
-    plan: RecoveryPlan,
-    proven: tuple[Execution, Achieved] | None,
-    servers: Sequence[LedgerServer],
-    now: datetime,
-    days: int,
-) -> LedgerPlan:
-    """A plan counts as proven by its last complete run, as long as each of its servers is: one that was added since has
-    not been launched with it."""
-    run, achieved = proven or (None, None)
-    proof = _proof(run.ended_at if run else None, now, days)
-    if proof is Proof.PROVEN and any(each.proof is not Proof.PROVEN for each in servers):
-        proof = Proof.OVERDUE
-    return LedgerPlan(plan, run, achieved, proof, servers, _coverage(servers, now))
 
 
 def _open_findings(now: datetime) -> dict[uuid.UUID, OpenFindings]:
@@ -156,14 +234,3 @@ def _signed(runs: Collection[uuid.UUID]) -> dict[uuid.UUID, list[str]]:
     for run, name in SignOff.objects.filter(execution__in=runs).order_by("at").values_list("execution_id", "by"):
         by[run].append(name)
     return by
-
-
-def _proof(at: datetime | None, now: datetime, days: int) -> Proof:
-    if at is None:
-        return Proof.NEVER
-    return Proof.PROVEN if at > now - timedelta(days=days) else Proof.OVERDUE
-
-
-def _coverage(servers: Collection[LedgerServer], now: datetime) -> dict[int, int]:
-    ages = [now - each.launch.row.launched_at for each in servers if each.launch and each.launch.row.launched_at]
-    return {window: sum(age < timedelta(days=window) for age in ages) for window in WINDOWS}

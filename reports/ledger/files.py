@@ -93,6 +93,7 @@ def _story(found: LedgerShape, title: str) -> list[Any]:
     story = [
         _text(title, TITLE),
         _text(f"As of {clock(found['asOf'])}. A launch counts for {counted(found['days'], 'day')}.", LEAD),
+        *(_text(f"Only plans with a group of the AWS account {each}.", LEAD) for each in [found["accountId"]] if each),
         *(_text(each, TEXT) for each in coverage_lines(found)),
         _text("Plans", HEADING),
         _table(["Plan", "State", "Last proven", "Recovery time", "Recovery point"], rows),

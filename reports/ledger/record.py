@@ -59,10 +59,12 @@ class LedgerPlanShape(ProvenShape):
 
 
 class LedgerShape(TypedDict):
-    """What has proven that it comes up. `serversInNoPlan` are those of the inventory that no run can prove."""
+    """What has proven that it comes up. `serversInNoPlan` are those of the inventory that no run can prove. `accountId`
+    is the AWS account whose plans alone are counted, null for all: then a plan counts with all its servers."""
 
     asOf: int
     days: int
+    accountId: str | None
     plans: list[LedgerPlanShape]
     coverage: list[CoverageShape]
     serversInNoPlan: int
@@ -72,6 +74,7 @@ def record(found: Ledger) -> LedgerShape:
     return LedgerShape(
         asOf=unix(found.as_of),
         days=found.days,
+        accountId=found.account or None,
         plans=[_plan(each) for each in found.plans],
         coverage=_coverage(found.coverage, found.total),
         serversInNoPlan=found.unplanned,
@@ -87,7 +90,7 @@ def _plan(each: LedgerPlan) -> LedgerPlanShape:
         openFindings=each.findings.open,
         overdueFindings=each.findings.overdue,
         signedOffBy=list(each.signed_off_by),
-        coverage=_coverage(each.coverage, len(each.servers)),
+        coverage=_coverage(each.coverage, each.total),
         servers=[_server(server) for server in each.servers],
         **_proven(each.proof, unix(each.proven_at), each.run, each.rta, each.rpa),
     )

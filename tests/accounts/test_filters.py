@@ -97,11 +97,42 @@ def test_what_hangs_on_plans_is_filtered_by_their_accounts(
         assert [each["planId"] for each in answer(admin.get(f"{path}?accountId={SECOND}"))["items"]] == [str(two[1].pk)]
         assert answer(admin.get(f"{path}?accountId={NOBODYS}"))["items"] == []
         assert "accountId" in refusal(admin.get(f"{path}?accountId=bogus"), 400, "VALIDATION_ERROR")["fields"]
-    for page in ("/findings", "/exercises"):
+    for page in ("/findings", "/exercises", "/schedules", "/ledger"):
+        assert {"Payments", "Orders"} <= set(re.findall("Payments|Orders", console.get(page).content.decode()))
         html = console.get(f"{page}?account={SECOND}").content.decode()
         assert set(re.findall("Payments|Orders", html)) == {"Orders"}
         assert f"in account {NOBODYS}" in words(console.get(f"{page}?account={NOBODYS}").content.decode())
         assert f"does not filter: {WRONG}" in words(console.get(f"{page}?account=bogus").content.decode())
+
+
+def test_the_ledger_and_its_files_are_of_one_account(
+    console: Client, two: tuple[RecoveryPlan, RecoveryPlan], sign_in: Callable[..., Api]
+) -> None:
+    """Its counts, too, and the servers that are in no plan; a file says of which account it is."""
+    for account, count in ((SECOND, 3), (world.ACCOUNT, 1)):
+        free = [world.server(f"Free {account} {each}") for each in range(count)]
+        SourceServer.objects.filter(pk__in=free).update(account_id=account)
+    api = sign_in("admin")
+    whole, part = answer(api.get("/ledger")), answer(api.get(f"/ledger?accountId={SECOND}"))
+    assert [(each["accountId"], each["serversInNoPlan"]) for each in (whole, part)] == [(None, 4), (SECOND, 3)]
+    assert [[plan["planName"] for plan in each["plans"]] for each in (whole, part)] == [
+        ["Orders", "Payments"],
+        ["Orders"],
+    ]
+    assert [each["coverage"][0]["of"] for each in (whole, part)] == [8, 4]
+    assert "accountId" in refusal(api.get("/ledger?accountId=bogus"), 400, "VALIDATION_ERROR")["fields"]
+    text = words(console.get(f"/ledger?account={SECOND}").content.decode())
+    assert (
+        "Plans with a group in account Branch offices: 1 plan Never proven · 3 servers of the account in no plan"
+        in text
+    )
+    assert "0 of 4 servers in plans" in text
+    html = console.get(f"/ledger?account={SECOND}&days=30").content.decode()
+    file = console.get(f"/ledger?days=30&account={SECOND}&format=csv")
+    assert f'href="?days=30&amp;account={SECOND}&amp;format=csv"' in html
+    assert f'filename="ledger-{SECOND}-' in file["Content-Disposition"]
+    assert set(re.findall("Payments|Orders", file.content.decode())) == {"Orders"}
+    assert file.content == api.get(f"/ledger?days=30&accountId={SECOND}&format=csv").content
 
 
 def test_other_filters_are_told_as_well(console: Client) -> None:

@@ -26,6 +26,7 @@ from django.views.decorators.http import require_safe
 
 from audit.actor import Actor
 from audit.request_actor import actor_for
+from console.asked import wanted_file
 from console.pages import HtmxHttpRequest, list_behind, page_of, wants_fragment
 from console.sorting import Column, Sorting
 from console.tabs import Kind as TabKind
@@ -63,7 +64,7 @@ def plan_list(request: HtmxHttpRequest) -> HttpResponse:
     chooses = any(map(actor.at(ANYTHING).may, (right_to_start(Kind.DRILL)[0], CHANGE)))
     sorting = _sorting(request, place, chooses=chooses)
     plans = sorting.sorted(plans).select_related("readiness").prefetch_related("labels")
-    if request.GET.get("format") == "csv":
+    if wanted_file(request, ("csv",), form):
         return _sheet(plans, actor)
     page = page_of(plans, request)
     rows = _listed(list(page), actor)

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from audit.request_actor import actor_for
+from console.asked import wanted_file
 from console.pages import HtmxHttpRequest, page_of, wants_fragment
 from console.sorting import Column, Sorting
 from console.tabs import Kind, sheet_address, tabs
@@ -48,7 +49,7 @@ def server_list(request: HtmxHttpRequest) -> HttpResponse:
         servers = servers.counted_as(COUNTED[state][2])
     sorting = _sorting(request)
     servers = sorting.sorted(servers)
-    if request.GET.get("format") == "csv":
+    if wanted_file(request, ("csv",), form):
         return _sheet(servers)
     page = page_of(servers, request)
     rows = list(page)

@@ -1,0 +1,44 @@
+"""What the address of a page asks and the page cannot use: the page says so, and a file that would hold something else
+is refused. Filters say it themselves, beside their fields."""
+
+from collections.abc import Collection
+
+from django.forms import Form
+from django.http import HttpRequest
+
+from contract.errors import Invalid
+
+
+def unusable(request: HttpRequest) -> dict[str, str]:
+    """Parameters that cannot be used, and why: templates/_unusable.html tells them."""
+    found: dict[str, str] = request.__dict__.setdefault("unusable", {})
+    return found
+
+
+def cannot_use(request: HttpRequest, name: str, why: str) -> None:
+    unusable(request).setdefault(name, why)
+
+
+def cannot_find(request: HttpRequest, name: str, of: Collection[str]) -> None:
+    """Tells of a parameter that has none of the few words which it may have."""
+    if request.GET.get(name, "") not in ("", *of):
+        words = " or ".join(of)
+        cannot_use(request, name, f"{words} is expected." if words else "there is nothing to choose.")
+
+
+def wanted_file(request: HttpRequest, kinds: Collection[str] = ("csv",), *filters: Form) -> str:
+    """The kind of file that the address asks for, empty for the page. Raises Invalid for a file that would not be what
+    the address asks."""
+    cannot_find(request, "format", kinds)
+    kind = request.GET.get("format", "")
+    if kind not in kinds:
+        return ""
+    wrong = {name: [why] for name, why in unusable(request).items()} | _errors(filters)
+    if wrong:
+        told = "; ".join(f"{name}: {texts[0]}" for name, texts in wrong.items())
+        raise Invalid(wrong, message=f"No file was made: it would not hold what the address asks for. {told}")
+    return kind
+
+
+def _errors(filters: Collection[Form]) -> dict[str, list[str]]:
+    return {name: [str(each) for each in texts] for form in filters for name, texts in form.errors.items()}
