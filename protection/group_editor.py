@@ -26,6 +26,7 @@ from protection import services
 from protection.in_use.refusals import active_use
 from protection.inventory.choosing import choose_matching, choose_pasted
 from protection.inventory.entered_accounts import check_account
+from protection.inventory.same_machines import Twin, twins_of
 from protection.inventory.source_servers import known_regions, read_region, region_fault
 from protection.models import ProtectionGroup, RegionInventory, ServerAssignment, SourceServer
 from protection.scopes.groups import seen_servers
@@ -84,6 +85,7 @@ class Choice:
     home: ProtectionGroup | None = None
     plan: str = ""
     is_chosen: bool = False
+    twins: Sequence[Twin] = ()
 
 
 @dataclass
@@ -107,9 +109,10 @@ class Picker:
         rows = [(each, known.get(each)) for each in self.draft.chosen]
         rows += [(each.pk, each) for each in matching[:SHOWN]]
         homes, plans = self._places([key for key, _ in rows])
-        chosen = set(self.draft.chosen)
+        chosen, twins = set(self.draft.chosen), twins_of((server for _, server in rows), self.actor)
         self.rows = [
-            Choice(key, server, homes.get(key), plans.get(key, ""), is_chosen=key in chosen) for key, server in rows
+            Choice(key, server, homes.get(key), plans.get(key, ""), key in chosen, twins.get(key, ()))
+            for key, server in rows
         ]
 
     def _places(self, ids: Sequence[str]) -> tuple[Mapping[str, ProtectionGroup], Mapping[str, str]]:

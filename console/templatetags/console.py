@@ -12,6 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from heroicons.templatetags.heroicons import heroicon_outline
 
+from console.pages import ROWS_A_PAGE
 from contract.clock import span, stamp, unix, utc
 from contract.naming import confirmation
 from contract.status import Status, Tone
@@ -189,9 +190,10 @@ def to_type(name: str) -> str:
 
 
 @register.filter
-def under_way(runs: Iterable[Any]) -> list[Any]:
-    """Those of some runs that are not over."""
-    return [run for run in runs if run.ended_at is None]
+def under_way(runs: Iterable[Any]) -> list[list[Any]]:
+    """Those of some runs that are not over, as many together as one poll asks for."""
+    found = [run for run in runs if run.ended_at is None]
+    return [found[at : at + ROWS_A_PAGE] for at in range(0, len(found), ROWS_A_PAGE)]
 
 
 @register.filter

@@ -16,11 +16,19 @@ from audit.request_actor import actor_for
 from console.pages import HtmxHttpRequest, list_behind
 from console.tabs import sheet_address
 from contract.clock import db_clock
-from executions.console.finding.newcomers import MOST, has_other_rows, newcomers, next_address, puts_on_top, since
+from executions.console.finding.newcomers import (
+    MOST,
+    Shown,
+    has_other_rows,
+    newcomers,
+    next_address,
+    puts_on_top,
+    since,
+)
 from executions.console.finding.run_sheet import run_tabs
 from executions.console.forms import RunFilter
 from executions.console.plan_views import last_runs
-from executions.console.run_views import execution_list
+from executions.console.run_views import history_of
 from executions.models import Execution
 from executions.pacemaker import is_alive
 from executions.readiness.facts import readiness_of
@@ -75,9 +83,10 @@ def _new_rows(request: HtmxHttpRequest, begun: datetime) -> HttpResponse:
     """The rows of runs that began since the page was read, above its others; 204 if none did. A list without rows is
     sent as a whole, and so is one that has missed many, or of one status, whose rows come and go: never the page, on
     which somebody may be doing something."""
-    plan, first = _plan(request), request.GET.get("first")
-    if first is not None:
-        return _whole_list(request, plan) if has_other_rows(request, first) else HttpResponse(status=204)
+    plan = _plan(request)
+    if "first" in request.GET:
+        shown = Shown.of(request)
+        return _whole_list(request, plan, shown.pages) if has_other_rows(request, shown) else HttpResponse(status=204)
     found, new = newcomers(request, begun, plan)
     if not new:
         return HttpResponse(status=204)
@@ -98,10 +107,10 @@ def _new_rows(request: HtmxHttpRequest, begun: datetime) -> HttpResponse:
     return HttpResponse("".join(parts + _tabs(request)))
 
 
-def _whole_list(request: HtmxHttpRequest, plan: RecoveryPlan | None) -> HttpResponse:
+def _whole_list(request: HtmxHttpRequest, plan: RecoveryPlan | None, pages: int = 1) -> HttpResponse:
     history = list_behind(request, "executions")
     if plan is None:
-        return reswap(retarget(execution_list(history or request), "#executions"), "outerHTML")
+        return reswap(retarget(history_of(history or request, max(1, pages)), "#executions"), "outerHTML")
     runs = last_runs(plan)
     table = {"runs": runs, "plan": plan, "instead_of": "#newcomers + *"}
     parts = [

@@ -24,7 +24,7 @@ from console.pages import HtmxHttpRequest, asked_number, known_revision, wants_f
 from console.tabs import sheet_address
 from contract.storage.prepared import Asked, Prepared, attach
 from executions.commands.hide_finished import HIDE
-from executions.console.finding.newcomers import next_address
+from executions.console.finding.newcomers import Shown, next_address
 from executions.console.finding.run_sheet import RUNS_A_PAGE, run_page, run_sheet, run_sorting, run_tabs
 from executions.console.forms import RunFilter
 from executions.console.gates.panel import broken_glass, panel_of
@@ -54,6 +54,11 @@ _JOBS = Prepared(lambda: LaunchJob.objects.filter(wave__execution=Asked(Executio
 @require_safe
 def execution_list(request: HtmxHttpRequest) -> HttpResponse:
     """The history, filtered and sorted by what the address says; `after` is where the next rows begin."""
+    return history_of(request)
+
+
+def history_of(request: HtmxHttpRequest, pages: int = 1) -> HttpResponse:
+    """The same, with so many pages of rows at once."""
     form = RunFilter(request)
     every = form.narrowed(Execution.objects.seen_by(actor_for(request).sees))
     listed = form.of_status(every).defer("plan_copy", "phase_times")
@@ -61,15 +66,18 @@ def execution_list(request: HtmxHttpRequest) -> HttpResponse:
     if wanted_file(request, ("csv",), form):
         return run_sheet(sorting.sorted(listed))
     after = request.GET.get("after") or None
-    runs, token = run_page(listed, sorting, after, RUNS_A_PAGE)
+    runs, token = run_page(listed, sorting, after, RUNS_A_PAGE * pages)
+    shown = (Shown.of(request) if after else Shown()).and_then(runs) if form.is_of_one_status else None
     chosen = form.chosen()
     filters = {name: request.GET[name] for name in chosen}
-    more = urlencode({**filters, **sorting.parameter, "after": token}) if token else ""
+    rest = {**filters, **sorting.parameter, "after": token, **(shown.parameters if shown else {})}
+    adds = bool(after) and wants_fragment(request)  # rows below those that the page has
     context = {
         "form": form,
         "runs": runs,
-        "more": more,
-        "newcomers": "" if after else next_address(runs, empty=not runs, of_one_status=form.is_of_one_status),
+        "more": urlencode(rest) if token else "",
+        "newcomers": next_address(runs, empty=not runs, shown=shown) if not after or (adds and shown) else "",
+        "adds": adds,
         "heads": sorting.heads(),
         "tabs": run_tabs(request, every, chosen.get("status", "")),
         "sheet": sheet_address(request),

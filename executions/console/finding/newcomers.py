@@ -1,9 +1,10 @@
 """Runs that begin while a list of runs lies open: it asks for those alone, and is sent their rows.
 
 Runs get to a list of one status however long ago they began, and leave it: such a list asks whether its first rows are
-still the same."""
+still the same, as many as it shows by now, and is sent as many anew."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from operator import attrgetter
@@ -15,7 +16,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from audit.request_actor import actor_for
-from console.pages import HtmxHttpRequest, list_behind
+from console.pages import HtmxHttpRequest, list_behind, whole_number
 from contract.rights import as_id
 from executions.console.finding.run_sheet import RUNS_A_PAGE, run_page, run_sorting
 from executions.console.forms import RunFilter
@@ -24,34 +25,59 @@ from executions.querysets import ExecutionQuerySet
 from plans.models import RecoveryPlan
 
 OVERLAP = timedelta(seconds=30)  # what began may have been committed after something that began later
+MOST_PAGES = 20  # of a list of one status that a poll watches
 MOST = 20  # more than these at once are not put above a list, but lead to it anew
 
 
+@dataclass(frozen=True)
+class Shown:
+    """The rows that a list of one status shows: how many pages of them, and what stands for them, page by page."""
+
+    pages: int = 0
+    first: str = ""
+
+    @classmethod
+    def of(cls, request: HttpRequest) -> "Shown":
+        """By the page's own word."""
+        return cls(min(whole_number(request.GET.get("pages")) or 0, MOST_PAGES), request.GET.get("first", ""))
+
+    def and_then(self, runs: Sequence[Execution]) -> "Shown":
+        """With these below them. What is past the most that a poll looks at, no poll watches."""
+        if self.pages == MOST_PAGES:
+            return self
+        rows = [runs[at : at + RUNS_A_PAGE] for at in range(0, len(runs), RUNS_A_PAGE)] or [[]]
+        first = self.first
+        for each in rows:
+            first = blake2b(repr((first, [run.pk for run in each])).encode(), digest_size=8).hexdigest()
+        return Shown(self.pages + len(rows), first)
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        return {"first": self.first, "pages": str(self.pages)}
+
+
 def next_address(
-    runs: Sequence[Execution], plan: RecoveryPlan | None = None, *, empty: bool = False, of_one_status: bool = False
+    runs: Sequence[Execution], plan: RecoveryPlan | None = None, *, empty: bool = False, shown: Shown | None = None
 ) -> str:
-    """What a list that shows these runs asks next; `empty`: it has no rows, above which new ones could be put."""
+    """What a list that shows these runs asks next; `empty`: it has no rows, above which new ones could be put. `shown`
+    is for one of one status."""
     now = timezone.now()
     recent = sorted((each for each in runs if each.started_at > now - 2 * OVERLAP), key=attrgetter("started_at"))
     told = [("told", str(each.pk)) for each in recent[-2 * MOST :]]  # more than an answer looks at
     query = [("since", (now - OVERLAP).isoformat()), *told]
     query += [("plan", str(plan.pk))] if plan else []
     query += [("empty", "")] if empty else []
-    query += [("first", first_rows(runs))] if of_one_status else []
+    query += list(shown.parameters.items()) if shown else []
     return f"{reverse('execution-rows')}?{urlencode(query)}"
 
 
-def first_rows(runs: Iterable[Execution]) -> str:
-    """Stands for the first rows of a list."""
-    return blake2b(repr([each.pk for each in runs]).encode(), digest_size=8).hexdigest()
-
-
-def has_other_rows(request: HtmxHttpRequest, first: str) -> bool:
+def has_other_rows(request: HtmxHttpRequest, shown: Shown) -> bool:
     """Whether the history that lies open begins with other rows by now."""
     history, runs = list_behind(request, "executions"), _listed(request, None)
     if history is None or runs is None:
         return False
-    return first_rows(run_page(runs.only("started_at"), run_sorting(history), None, RUNS_A_PAGE)[0]) != first
+    many = max(1, shown.pages) * RUNS_A_PAGE
+    return Shown().and_then(run_page(runs.only("started_at"), run_sorting(history), None, many)[0]).first != shown.first
 
 
 def since(request: HttpRequest) -> datetime | None:

@@ -20,6 +20,7 @@ from contract.rest.sheets import MOST, sheet
 from executions.models import ServerRun
 from protection.forms import ServerSearch
 from protection.inventory.launch_settings import lines
+from protection.inventory.same_machines import twins_of
 from protection.models import LaunchSettings, ServerAssignment, SourceServer, SourceServerQuerySet
 from protection.scopes.groups import seen_servers
 from protection.states import COUNTED
@@ -59,11 +60,18 @@ def server_list(request: HtmxHttpRequest) -> HttpResponse:
     settings = dict(
         LaunchSettings.objects.filter(pk__in={row.launch_digest for row in rows}).values_list("pk", "settings")
     )
+    twins = twins_of(rows, actor_for(request))
     context = {
         "form": form,
         "page": page,
         "rows": [
-            (row, homes.get(row.pk), proofs.get(row.pk), list(lines(settings.get(row.launch_digest, {}))))
+            (
+                row,
+                homes.get(row.pk),
+                proofs.get(row.pk),
+                list(lines(settings.get(row.launch_digest, {}))),
+                twins.get(row.pk, ()),
+            )
             for row in rows
         ],
         "regions": ages,

@@ -16,6 +16,7 @@ from executions.models import Execution, JobEvent, ServerRun
 from plans.models import RecoveryPlan, WaveServer
 from protection.inventory import aws_links
 from protection.inventory.launch_settings import lines
+from protection.inventory.same_machines import twins_of
 from protection.models import LaunchSettings, RecoveryInstance, ServerAssignment, SourceServer
 from protection.views import region_ages
 
@@ -52,6 +53,7 @@ def server_detail(request: HttpRequest, server_id: str) -> HttpResponse:
     running = [each for each in listed if each.pk not in ended]
     context = {
         "server": server,
+        "twins": twins_of([server], actor_for(request)).get(server_id, ()),
         "group": assigned.group if assigned else None,
         "waves": waves.select_related("wave__plan").order_by("wave__plan__name_key"),
         "settings": list(lines(settings.settings)) if settings else [],

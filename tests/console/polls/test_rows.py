@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from console.templatetags.console import under_way
 from executions.models import Execution, LaunchJob
 from executions.runs.transitions import touch
 from executions.states import ExecutionStatus
@@ -203,6 +204,48 @@ def test_a_list_of_one_status_gains_runs_that_get_there_later_and_loses_those_th
     assert 'id="row-' not in poll_list(waiting).content.decode()
     asks[failed] = newer(answer.content.decode())
     assert poll_list(failed).status_code == 204
+
+
+@pytest.mark.parametrize("query", ["", "&sort=plan"])
+def test_rows_that_were_loaded_below_stay_when_the_first_change(console: Client, query: str) -> None:
+    """All that the page shows comes anew, once, and what more there is is still to be had."""
+    world.ended(ExecutionStatus.FAILED, "Template", sizes=(1,))
+    like = Execution.objects.values().get()
+    began = timezone.now() - timedelta(hours=9)
+    Execution.objects.bulk_create(
+        Execution(**like | {"id": uuid.uuid4(), "number": 1000 + at, "started_at": began - timedelta(minutes=at)})
+        for at in range(129)
+    )
+    late = world.paused("A late one")
+    Execution.objects.filter(pk=late.pk).update(started_at=began)
+    list_of = f"?status=FAILED{query}"
+
+    def shown(html: str) -> list[str]:
+        return re.findall(r'<tr id="row-([\w-]+)"', html)
+
+    def more(html: str) -> str:
+        return re.findall(r'id="load-more" class="button" href="([^"]+)"', html)[0].replace("&amp;", "&")
+
+    page = console.get(f"/executions{list_of}").content.decode()
+    below = console.get(f"/executions{more(page)}", headers=at(list_of)).content.decode()
+    assert 'id="newcomers" hx-swap-oob="true"' in below
+    assert 'hx-sync="#filter:replace"' in below
+    asks = newer(below)
+    assert console.get(asks, headers=at(list_of)).status_code == 204
+    Execution.objects.filter(pk=shown(below)[20]).update(status=ExecutionStatus.COMPLETED)  # one of those below
+    answer = console.get(asks, headers=at(list_of)).content.decode()
+    assert (len(shown(answer)), len({*shown(answer)})) == (100, 100)
+    assert shown(below)[20] not in shown(answer)
+    assert 'hx-swap-oob="true" hidden hx-get="/executions/rows?since' not in answer
+    end(late, ExecutionStatus.FAILED)
+    answer = console.get(newer(answer), headers=at(list_of)).content.decode()
+    assert str(late.pk) in shown(answer)[:50]
+    assert len({*shown(answer)}) == 100
+    assert console.get(newer(answer), headers=at(list_of)).status_code == 204
+    rest = console.get(f"/executions{more(answer)}", headers=at(list_of)).content.decode()
+    assert len({*shown(answer), *shown(rest)}) == 130 == len(shown(answer)) + len(shown(rest))
+    assert console.get(newer(rest), headers=at(list_of)).status_code == 204
+    assert [len(each) for each in under_way([Execution()] * 130)] == [50, 50, 30], "as many as one poll asks for"
 
 
 def test_runs_that_stand_in_the_list_are_not_sent_again(console: Client) -> None:

@@ -12,6 +12,7 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client
+from django.utils import timezone
 
 from accounts import services as account_services
 from accounts.services import Wanted
@@ -27,9 +28,10 @@ from plans.fields import WaveSpec
 from plans.models import RecoveryPlan
 from plans.services import create_plan, update_plan
 from protection.inventory.source_servers import Reading, claim_due_places, fetch, keep, read_region
-from protection.models import ProtectionGroup, RegionInventory, SourceServer
+from protection.models import ProtectionGroup, RegionInventory, ServerAssignment, SourceServer
 from protection.services import create_group
-from tests.support.api_client import Api, answer, make_user
+from tests.console.test_pages import words
+from tests.support.api_client import Api, answer, make_user, sign_in
 from tests.support.credentials import EXTERNAL_ID, OURS, ROLE, SECOND, second_server, two_accounts
 from tests.support.stage import Stage
 
@@ -313,6 +315,25 @@ def test_credentials_that_expire_all_the_time_double_and_lose_nothing(stage: Sta
     assert len(stage.simulator.journal("AssumeRole")) > 2
 
 
+def says_it_where_people_choose(ours: str, theirs: str) -> None:
+    """The list of servers, the page of each, and the editor of either's group, which the other one's group has."""
+    console = sign_in(Client(), make_user("admin"))
+    for each, other, account in ((ours, theirs, "Branch offices"), (theirs, ours, OURS)):
+        group = ServerAssignment.objects.get(source_server_id=other).group
+        warned = (
+            f"The same machine as app-01 ({other}) in account {account}, which group {group.name} has: recover only"
+        )
+        mine = ServerAssignment.objects.get(source_server_id=each).group
+        for page in ("/source-servers", f"/source-servers/{each}", f"/protection-groups/{mine.pk}/edit"):
+            assert warned in words(console.get(page).content.decode()).replace(" ,", ","), page
+        other_one = SourceServer.objects.get(hostname="app-02", account_id=mine.account_id)
+        assert "The same machine" not in console.get(f"/source-servers/{other_one.pk}").content.decode()
+    SourceServer.objects.filter(pk=ours).update(gone_at=timezone.now())
+    told = words(console.get(f"/source-servers/{theirs}").content.decode())
+    assert f"The same machine as {ours} in account {OURS}: recover only" in told, "not in the inventory"
+    SourceServer.objects.filter(pk=ours).update(gone_at=None)
+
+
 @pytest.mark.both
 def test_an_original_and_its_extension_are_told_as_one_machine(stage: Stage) -> None:
     """The second account's app-01 extends ours: a run of both would start the same machine twice."""
@@ -329,6 +350,7 @@ def test_an_original_and_its_extension_are_told_as_one_machine(stage: Stage) -> 
     told = reasons["SAME_MACHINE"]
     assert (set(told["serverIds"]), told["severity"]) == ({ours, theirs}, "WARNING")
     assert "us-east-1 of Branch offices" in told["message"]
+    says_it_where_people_choose(ours, theirs)
     update_plan(
         actor=SYSTEM, plan_id=plan.pk, waves=[WaveSpec("All", [group_of(OURS).pk], servers_of(OURS))], expected=None
     )
