@@ -165,13 +165,13 @@ def test_many_plans_are_a_page_of_fifty_and_counted_whole(admin: Api) -> None:
     page, cost = made_by(lambda: admin.client.get("/ledger").content.decode())
     more = re.search(r'id="load-more" class="button" href="([^"]+)"', page)
     assert more
-    rest = admin.client.get(f"/ledger{more[1].replace('&amp;', '&')}").content.decode()
+    rest: str = admin.client.get(f"/ledger{more[1].replace('&amp;', '&')}").content.decode()
     names = re.findall(r'<th scope="row"><a[^>]+>([^<]+)</a>', page + rest)
     assert (names, len(names)) == (sorted({*names}), 54)
     assert page.count('<th scope="row">') == 50
-    for each in (page, rest):
-        assert "3 plans Proven · 1 plan Overdue · 50 plans Never proven" in words(each)
-        assert "3 of 54 servers in plans" in words(each)
+    for html in (page, rest):
+        assert "3 plans Proven · 1 plan Overdue · 50 plans Never proven" in words(html)
+        assert "3 of 54 servers in plans" in words(html)
     assert cost[RecoveryPlan] == 50
     again = made_by(lambda: admin.client.get("/ledger").content.decode())[1]
     assert (again[ServerRun], again[Execution]) == (0, 3), "figures of runs are kept, and times are no rows"

@@ -86,7 +86,7 @@ def test_every_list_tells_what_it_cannot_use(console: Client, run: Execution) ->
         context = shown.context or {}
         if shown.status_code != 200 or not shown["Content-Type"].startswith("text/html"):
             continue
-        asked = {name: NUMBERS[:-1] for name in ("page",) if name in context}
+        asked: dict[str, tuple[str, ...]] = {name: NUMBERS[:-1] for name in ("page",) if name in context}
         if "heads" in context:
             asked["sort"] = ("bogus", "-bogus")
         if "sheet" in context:

@@ -224,7 +224,7 @@ def test_rows_that_were_loaded_below_stay_when_the_first_change(console: Client,
         return re.findall(r'<tr id="row-([\w-]+)"', html)
 
     def more(html: str) -> str:
-        return re.findall(r'id="load-more" class="button" href="([^"]+)"', html)[0].replace("&amp;", "&")
+        return str(re.findall(r'id="load-more" class="button" href="([^"]+)"', html)[0]).replace("&amp;", "&")
 
     page = console.get(f"/executions{list_of}").content.decode()
     below = console.get(f"/executions{more(page)}", headers=at(list_of)).content.decode()

@@ -256,6 +256,25 @@ def test_all_are_chosen_only_while_they_are(desk: Desk, ann: User) -> None:
     expect(every).to_be_checked()
     every.uncheck()
     expect(page.locator("td.pick :checked")).to_have_count(0)
+    page.set_viewport_size({"width": 420, "height": 900})  # a phone has no heads of columns, but this box
+    every.check()
+    expect(page.locator("td.pick :checked")).to_have_count(53)
+
+
+def test_rows_that_were_loaded_below_are_there_when_the_first_change(desk: Desk, ann: User) -> None:
+    for number in range(53):
+        world.ended(ExecutionStatus.FAILED, f"Run {number}", sizes=(1,))
+    page = desk.sit(ann)
+    page.goto("/executions?status=FAILED")
+    page.locator("#load-more").click()
+    rows = page.locator("td.pick input")
+    expect(rows).to_have_count(53)
+    rows.last.check()
+    late = world.ended(ExecutionStatus.FAILED, "A late one", sizes=(1,))
+    page.evaluate("htmx.trigger('#newcomers', 'poll-now')")
+    expect(page.locator(f"#row-{late.pk}")).to_be_visible()
+    expect(rows).to_have_count(54)
+    expect(rows.last).to_be_checked()
 
 
 def test_who_comes_back_to_a_list_is_told_at_once(desk: Desk, ann: User) -> None:
