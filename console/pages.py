@@ -39,14 +39,15 @@ def whole_number(text: str | None) -> int | None:
     return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 10 else None
 
 
-def asked_number(request: HttpRequest, name: str, least: int, most: int = 999_999_999) -> int | None:
-    """The number that the address names; None without one, and for one that is not possible, which is told."""
+def asked_number(request: HttpRequest, name: str, least: int, most: int = 999_999_999, instead: str = "") -> int | None:
+    """The number that the address names; None without one, and for one that is not possible, which is told with what
+    there is `instead`."""
     text = request.GET.get(name)
     number = whole_number(text)
     if text is None or (number is not None and least <= number <= most):
         return number
     wanted = f"{least:,}" if least == most else f"a whole number from {least:,} to {most:,}"
-    cannot_use(request, name, f"{wanted} is expected.")
+    cannot_use(request, name, f"{wanted} is expected.{instead}")
     return None
 
 
@@ -73,8 +74,9 @@ def list_behind(request: HtmxHttpRequest, view: str) -> HtmxHttpRequest | None:
 def page_of(rows: "QuerySet[Row]", request: HttpRequest, size: int = ROWS_A_PAGE) -> "Page[Row]":
     """The page that `?page=` names; an impossible number is the nearest page, which is told."""
     pages = Paginator(rows, size)
-    asked_number(request, "page", 1, pages.num_pages)
-    return pages.get_page(request.GET.get("page"))
+    found = pages.get_page(request.GET.get("page"))
+    asked_number(request, "page", 1, pages.num_pages, f" This is page {found.number}.")
+    return found
 
 
 @dataclass(frozen=True)

@@ -26,10 +26,10 @@ from protection import services
 from protection.in_use.refusals import active_use
 from protection.inventory.choosing import choose_matching, choose_pasted
 from protection.inventory.entered_accounts import check_account
-from protection.inventory.same_machines import Twin, twins_of
 from protection.inventory.source_servers import known_regions, read_region, region_fault
 from protection.models import ProtectionGroup, RegionInventory, ServerAssignment, SourceServer
 from protection.scopes.groups import seen_servers
+from protection.scopes.same_machines import Twin, twins_of
 from protection.views import region_ages
 
 SHOWN = 200

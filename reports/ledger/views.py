@@ -53,7 +53,8 @@ def _days(request: HttpRequest) -> int:
     try:
         return read_days(request.GET.get("days"))
     except Invalid as refusal:
-        cannot_use(request, "days", f"{refusal.fields['days'][0]} Here a launch counts for {DAYS} days.")
+        why = refusal.fields["days"][0]
+        cannot_use(request, "days", f"{why[0].lower()}{why[1:]} Here a launch counts for {DAYS} days.")
         return DAYS
 
 

@@ -20,9 +20,9 @@ from contract.rest.sheets import MOST, sheet
 from executions.models import ServerRun
 from protection.forms import ServerSearch
 from protection.inventory.launch_settings import lines
-from protection.inventory.same_machines import twins_of
 from protection.models import LaunchSettings, ServerAssignment, SourceServer, SourceServerQuerySet
 from protection.scopes.groups import seen_servers
+from protection.scopes.same_machines import twins_of
 from protection.states import COUNTED
 from protection.views import counted, region_ages
 

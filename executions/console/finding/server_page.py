@@ -16,8 +16,8 @@ from executions.models import Execution, JobEvent, ServerRun
 from plans.models import RecoveryPlan, WaveServer
 from protection.inventory import aws_links
 from protection.inventory.launch_settings import lines
-from protection.inventory.same_machines import twins_of
 from protection.models import LaunchSettings, RecoveryInstance, ServerAssignment, SourceServer
+from protection.scopes.same_machines import twins_of
 from protection.views import region_ages
 
 LAUNCHES = 20  # on a page: the log of each launch's job is looked through for its phases
