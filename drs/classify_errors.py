@@ -100,7 +100,7 @@ def classify(error: Exception, *, region: str, operation: str, account: str = ""
         quota = str(error.response.get("quotaCode", ""))
         trouble = _BY_QUOTA.get(quota) or BY_CODE.get(code) or _by_status(status)
         resource = str(error.response.get("resourceId", ""))
-        told = {"code": code, "message": message, "region": region, "operation": operation}
+        told = {"code": code, "message": message, "region": region, "operation": operation, "quota": quota}
         return DrsError(trouble, **told, resource=resource, account=account)
     trouble = Trouble.UNCERTAIN
     if isinstance(error, SendWindowClosedError):

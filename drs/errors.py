@@ -81,6 +81,7 @@ class DrsError(Exception):
         operation: str,
         resource: str = "",
         account: str = "",
+        quota: str = "",
     ) -> None:
         message = message.replace("\x00", r"\x00")  # PostgreSQL keeps no NUL
         self.where = where(region, account)
@@ -92,6 +93,13 @@ class DrsError(Exception):
         self.account = account
         self.operation = operation
         self.resource = resource  # the one that AWS names apart from its text, if it does
+        self.quota = quota  # the one that is used up, by its code in Service Quotas, if AWS names it
+
+    def with_code(self, text: str = "") -> str:
+        """AWS's text, or another one, behind its code, and with the quota that it is about."""
+        text = text or self.message
+        about = f" (quota {self.quota})" if self.quota and self.quota not in text else ""
+        return f"{self.code}: {text}{about}"
 
     def names(self, ids: Sequence[str], owners: Sequence[str]) -> set[str]:
         """Those of `ids` that AWS names, by themselves or by their owners, which are in the same order."""

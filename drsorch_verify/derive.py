@@ -65,14 +65,24 @@ def server_turns(wave: Json, server: Json) -> list[Turn]:
     begin = wave["startTime"]
     if begin is None or server["launchTime"] is None:
         return []
-    job = next(each for each in wave["jobs"] if each["launchId"] == server["launchId"])
+    job = _job(wave, server)
     turns = [*_before(wave, job, begin), ("queue", begin if job["intentTime"] is None else job["intentTime"])]
-    part = ""
+    part, ahead = "", _ahead(wave, server)
     for event in server["events"]:
         part = "" if event["event"] in _OVER else _PHASE.get(event["event"], part)
         if part:
-            turns.append((part, event["time"]))
+            turns.append((part, event["time"] - ahead))
     return turns
+
+
+def _job(wave: Json, server: Json) -> Json:
+    found: Json = next(each for each in wave["jobs"] if each["launchId"] == server["launchId"])
+    return found
+
+
+def _ahead(wave: Json, server: Json) -> int:
+    """By how many seconds AWS's clock was ahead of the product's; older reports do not tell."""
+    return int(_job(wave, server).get("awsAheadSeconds", 0))
 
 
 def _before(wave: Json, job: Json, begin: int) -> list[Turn]:
@@ -187,7 +197,7 @@ def _rpo(record: Json, wave: Json, server: Json) -> int | None:
 
 def _data_time(wave: Json, server: Json) -> int | None:
     point = _point(server)
-    return None if point is None else point - _lag(wave, server)
+    return None if point is None else point - _ahead(wave, server) - _lag(wave, server)
 
 
 def _point(server: Json) -> int | None:
@@ -202,17 +212,11 @@ def _point(server: Json) -> int | None:
 
 def _lag(wave: Json, server: Json) -> int:
     """A snapshot that was taken for the launch has data as old as the source's lag when the launch was sent."""
-    lag, point = server.get("lagSeconds"), server["pointInTime"]
-    intent = next(each["intentTime"] for each in wave["jobs"] if each["launchId"] == server["launchId"])
-    if (
-        server["usedPreviousSnapshot"]
-        or server.get("recoverySnapshotId")
-        or lag is None
-        or point is None
-        or intent is None
-    ):
+    lag: int | None = server.get("lagSeconds")
+    point, intent = server["pointInTime"], _job(wave, server)["intentTime"]
+    if server["usedPreviousSnapshot"] or server.get("recoverySnapshotId") or lag is None or None in (point, intent):
         return 0
-    return lag if point >= intent - CLOCKS_DIFFER else 0
+    return lag if point - _ahead(wave, server) >= intent - CLOCKS_DIFFER else 0
 
 
 def _lag_of_worst(record: Json, homes: Sequence[tuple[Json, Json]]) -> int:
@@ -228,9 +232,7 @@ def _is_reading(record: Json, wave: Json, server: Json) -> bool:
     """Whether a server is up and AWS was still asked how old its data is."""
     if not counts_from_outage(record) or not launched(server) or _point(server) is not None:
         return False
-    return any(
-        each["launchId"] == server["launchId"] and each["jobId"] and each["moreExpected"] for each in wave["jobs"]
-    )
+    return bool(_job(wave, server)["jobId"] and _job(wave, server)["moreExpected"])
 
 
 def _still_read(found: Json) -> Json:

@@ -188,12 +188,21 @@ def _of_jobs(wave: Json, told: Sequence[Json]) -> list[str]:
         found += _moment("intentTime", job["intentTime"], _last(mine, "launch.intent"))
         if job["jobId"] and job["jobId"] not in sent:
             found.append(f"the journal does not know the job {job['jobId']}")
+        found += _clock(job, mine)
         ended = _ended(mine)
         if ended and ended[-1]["detail"]["logDigest"] != _digest(_log(wave, job)):
             found.append(f"the log of job {job['jobId']} is not what it was when DRS ended it")
         if ended and job.get("moreExpected"):
             found.append(f"more is expected of job {job['jobId']}, the journal says that DRS had told everything")
     return found
+
+
+def _clock(job: Json, mine: Sequence[Json]) -> list[str]:
+    """How far AWS's clock was off is what was written down when its job was; older versions did not."""
+    told = [each["detail"].get("awsAheadSeconds") for each in mine if each["detail"].get("jobId") == job["jobId"]]
+    known = [each for each in told if each is not None]
+    says = job.get("awsAheadSeconds", 0)
+    return [f"the clock of job {job['jobId']} is not what the journal says"] if known and known[0] != says else []
 
 
 def _log(wave: Json, job: Json) -> list[list[Any]]:

@@ -25,6 +25,7 @@ from executions.measuring.rta_rpa import (
 from executions.measuring.time_parts import Part
 from executions.measuring.usable import EvidenceShape, evidence, usable_rto
 from executions.models import Execution, ServerRun, WaveRun
+from executions.models.not_launched import why_not_launched
 from executions.runs.attempts import LeftOut
 from executions.runs.failures import code_of
 from findings.representation import RecordedFindingShape, SignOffShape
@@ -78,6 +79,7 @@ class ServerShape(EvidenceShape):
     lagSeconds: int | None
     usedPreviousSnapshot: bool
     late: bool
+    notLaunched: str | None
     error: str | None
     errorCode: str | None
     optional: bool
@@ -343,6 +345,9 @@ def _wave(figures: WaveFigures, rows: WaveRows, ends: Ends, acts: Entries) -> Wa
 def _server(figures: ServerFigures, rows: WaveRows, *, late: bool) -> ServerShape:
     row: ServerRun = figures.row
     events = rows.events.get(row.source_server_id, ())
+    job = next(each for each in rows.jobs if each.pk == row.job_id)
+    is_open = not row.state.is_settled and row.excluded is None
+    why = why_not_launched(rows.run.execution, rows.run, job) if is_open else ""
     return ServerShape(
         **evidence(row),
         sourceServerId=row.source_server_id,
@@ -355,8 +360,9 @@ def _server(figures: ServerFigures, rows: WaveRows, *, late: bool) -> ServerShap
         lagSeconds=row.lag_seconds,
         usedPreviousSnapshot=row.used_previous_snapshot,
         late=late,
-        error=row.error or why_left_out(row.excluded),
-        errorCode=code_of(row, next(each for each in rows.jobs if each.pk == row.job_id)) or None,
+        notLaunched=why or None,
+        error=row.error or why_left_out(row.excluded) or why or None,
+        errorCode=code_of(row, job) or None,
         optional=row.optional,
         excluded=left_out(row.excluded),
         findings=row.findings,

@@ -14,6 +14,7 @@ from executions.terminating.cleanup_proof import sentences as proof_sentences
 from plans.fields import WAVE_SETTINGS, WAVE_TEXTS, Field
 from plans.fields import Kind as Held
 from plans.models import LeaseEnds
+from reports.parts.jobs import clocks
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -106,6 +107,7 @@ def facts(record: "RecordShape") -> list[list[str]]:
         ["Started", clock(record["startTime"])],
         ["Ended", clock(record["endTime"])],
         *([["Production lost", clock(outage)]] if outage is not None else []),
+        *clocks(job for wave in record["waves"] for job in wave["jobs"]),
         *(["Engine", each["text"]] for each in record["journal"] if each["verb"] == "execution.unattended"),
         *([] if record["dryRun"] else [["Recovery time achieved (RTA)", _rta(measured, outage)]]),
         *([] if record["dryRun"] else [["Until every server was usable", usable(measured["usableRto"])]]),
@@ -231,6 +233,13 @@ def would_launch(status: str, findings: "Sequence[FindingShape]") -> str:
 def replaced_ids(record: "RecordShape") -> set[str]:
     """Instances that ended for a later launch."""
     return {key for each in record["cleanup"]["replaced"] for key in each["instances"]}
+
+
+def became(server: "ServerShape") -> str:
+    """What became of its launch."""
+    if server["notLaunched"]:
+        return "Not launched"
+    return "Left out" if server["excluded"] else LaunchStatus.of(server["launchStatus"]).outcome.label
 
 
 def how_ended(server: "ServerShape", replaced: "Collection[str]") -> str:

@@ -19,6 +19,7 @@ from contract.events.members import (
 )
 
 _LAUNCH: Mapping[str, Member] = {"wave": WHOLE, "launch": TEXT}
+_TAKEN: Mapping[str, Member] = {"region": TEXT, "jobId": TEXT, "awsAheadSeconds": maybe(WHOLE), **_LAUNCH}
 _REFUSED: Mapping[str, Member] = {**_LAUNCH, "attempt": WHOLE, "text": TEXT}
 _WAVE_END: Mapping[str, Member] = {
     "wave": WHOLE,
@@ -94,8 +95,8 @@ WAVES: Mapping[str, EventType] = {
         "A launch is about to be sent.", region=TEXT, attempt=WHOLE, intentTime=TIME, lags=OBJECT,
         snapshots=maybe(OBJECT), **_LAUNCH,
     ),
-    "launch.sent": says("AWS accepted a launch.", region=TEXT, jobId=TEXT, **_LAUNCH),
-    "launch.adopted": says("A launch was found at AWS.", region=TEXT, jobId=TEXT, **_LAUNCH),
+    "launch.sent": says("AWS accepted a launch.", **_TAKEN),
+    "launch.adopted": says("A launch was found at AWS.", **_TAKEN),
     "launch.refused": says("AWS did not accept a launch yet.", **_REFUSED),
     "launch.cleared": says("AWS has no job of a launch without an answer.", **_REFUSED),
     "launch.rejected": says("AWS will not take a launch.", text=TEXT, **_LAUNCH),

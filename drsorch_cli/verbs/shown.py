@@ -51,13 +51,18 @@ def _wave(wave: dict[str, Any], run: Run) -> list[object]:
 
 def is_bad(server: dict[str, Any]) -> bool:
     """Whether somebody has to look at it."""
-    return server["launchStatus"] == "FAILED" or bool(server["excluded"]) or bool(server["findings"])
+    told = (server["excluded"], server["findings"], server.get("notLaunched"))
+    return server["launchStatus"] == "FAILED" or any(told)
 
 
 def _bad(server: dict[str, Any]) -> list[object]:
     findings = "; ".join(f"{each['severity']} {each['message']}" for each in server["findings"])
     left_out = f"left out: {server['excluded']['reason']}" if server["excluded"] else ""
-    return [server["hostname"], server["launchStatus"], left_out or server["error"] or findings]
+    return [
+        server["hostname"],
+        server["launchStatus"],
+        left_out or server["error"] or server.get("notLaunched") or findings,
+    ]
 
 
 def show_runs(runs: list[Run]) -> str:

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple, TypedDict
 from contract.rest.answers.columns import IdText, UnixSeconds
 from contract.rest.answers.ready import KeptParts
 from executions.models import LaunchJob, ServerRun, WaveRun
+from executions.models.not_launched import why_not_launched
 from executions.runs.failures import code_of
-from executions.states import LaunchStatus
+from executions.states import UNSETTLED, LaunchStatus
 
 
 class FindingShape(TypedDict):
@@ -50,6 +51,7 @@ class ServerRunShape(TypedDict):
     `instanceState` is what DRS last said of the instance, of EC2, when it was looked at; TERMINATED once it is.
     `usableTime`: its status checks had passed and its required post-launch actions had succeeded; it was so at most
     `usableObservedLate` seconds before. `statusChecks` are null without an instance, and once it was terminated.
+    `notLaunched`: why AWS was not asked to launch it, nor will be; its status stays PENDING.
     `recoverySnapshotId` and `snapshotTime` are of the snapshot that was chosen at the start; null: DRS takes a new
     one."""
 
@@ -74,6 +76,7 @@ class ServerRunShape(TypedDict):
     recoverySnapshotId: str | None
     snapshotTime: int | None
     findings: list[FindingShape]
+    notLaunched: str | None
 
 
 class ServerRow(NamedTuple):
@@ -128,10 +131,11 @@ KEPT = KeptParts(most=8_000_000)  # characters: those of 15,000 servers
 def show_servers(wave: WaveRun, servers: Sequence[Values]) -> list[ServerRunShape]:
     """The servers of a wave, as JSON if nothing of them has changed since they were last shown."""
     jobs = {str(job.pk): job for job in wave.jobs.all()}
+    why = {key: why_not_launched(wave.execution, wave, job) for key, job in jobs.items()}
     return KEPT.part(
         wave.pk,
-        (servers, {key: job.error_code for key, job in jobs.items()}),
-        lambda: [show_server_run(each, jobs[each.job_key]) for each in map(ServerRow._make, servers)],
+        (servers, {key: (job.error_code, why[key]) for key, job in jobs.items()}),
+        lambda: [show_server_run(row, jobs[row.job_key], why[row.job_key]) for row in map(ServerRow._make, servers)],
     )
 
 
@@ -143,7 +147,8 @@ def _checks(server: ServerRow) -> StatusChecksShape:
     return {"system": server.system_check or "UNKNOWN", "instance": server.instance_check or "UNKNOWN"}
 
 
-def show_server_run(server: ServerRow, job: LaunchJob) -> ServerRunShape:
+def show_server_run(server: ServerRow, job: LaunchJob, why: str) -> ServerRunShape:
+    is_open = LaunchStatus.of(server.launch_status) in UNSETTLED and server.excluded is None
     stands, gone = server.launch_status == LaunchStatus.LAUNCHED, server.launch_status == LaunchStatus.TERMINATED
     return {
         "sourceServerId": server.source_server_id,
@@ -167,4 +172,5 @@ def show_server_run(server: ServerRow, job: LaunchJob) -> ServerRunShape:
         "recoverySnapshotId": server.recovery_snapshot_id or None,
         "snapshotTime": server.snapshot,
         "findings": server.findings,
+        "notLaunched": (why or None) if is_open else None,
     }

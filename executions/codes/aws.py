@@ -30,6 +30,38 @@ def _codes(trouble: Trouble) -> tuple[str, ...]:
 # The first one that is found decides: what AWS says of one thing stands before the kinds of refusal.
 AWS_REASONS: Sequence[AwsReason] = (
     AwsReason(
+        ("L-DD6D028C",),
+        Explanation(
+            "DRS takes one job a source server at a time, and another one had this server for half an hour or longer.",
+            "See in the DRS console which job that is, let it end, and run the plan again. A higher quota is of no"
+            " use.",
+        ),
+    ),
+    AwsReason(
+        ("L-B827C881",),
+        Explanation(
+            "DRS took fewer servers in one job than this launch had.",
+            "Look in Service Quotas how many servers a job may have in this region, and ask for the usual 100.",
+            quota="drs",
+        ),
+    ),
+    AwsReason(
+        ("L-D88FAC3A",),
+        Explanation(
+            "DRS runs at most 20 jobs at once in a region, and was full for half an hour or longer.",
+            "Wait for other jobs to end, or start fewer plans at once.",
+            quota="drs",
+        ),
+    ),
+    AwsReason(
+        ("L-05AFA8C6",),
+        Explanation(
+            "DRS works on at most 500 servers in all jobs of a region, and was full for half an hour or longer.",
+            "Wait for other jobs to end, or start plans of many servers one after the other.",
+            quota="drs",
+        ),
+    ),
+    AwsReason(
         ("InsufficientInstanceCapacity",),
         Explanation(
             "AWS had no free machine of this instance type in the Availability Zone.",

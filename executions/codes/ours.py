@@ -74,7 +74,6 @@ class Code(OurCode):
             "DRS runs at most 20 jobs and 500 servers in jobs at once, and was full for half an hour or longer.",
             "Wait for other jobs to end, or start fewer plans at once.",
             (RUN,),
-            is_reason=True,
             quota="drs",
         ),
     )

@@ -33,7 +33,7 @@ from executions.runs.current_wave import failed_waiting_wave
 from executions.runs.gates.asked import Gate
 from executions.runs.gates.given import at_gate, keep
 from executions.runs.journal import note
-from executions.states import ExecutionStatus, GateAct, Kind, WaveStatus
+from executions.states import WAVE_FINAL, ExecutionStatus, GateAct, Kind, WaveStatus
 from executions.terminating.outcome import Failure, TerminationResult
 from executions.terminating.terminate import terminate
 from plans.models import RecoveryPlan
@@ -298,7 +298,8 @@ def _cancel(execution: Execution, now: datetime) -> None:
         _cancel_idle(execution, now)
         return
     change(execution, now, status=ExecutionStatus.CANCELLING, cancel_requested_at=now)
-    paused.update(status=WaveStatus.INITIATED, revision=execution.revision)
+    paused.update(status=WaveStatus.INITIATED)
+    execution.waves.exclude(status__in=WAVE_FINAL).update(revision=execution.revision)  # of none more is launched
 
 
 def _cancel_idle(execution: Execution, now: datetime) -> None:

@@ -254,7 +254,7 @@ def _attempts(executions: Iterable[uuid.UUID], outside: Iterable[str]) -> _Attem
             found.failed.update({each: failure["message"] for each, failure in job.failures.items()})
     for keys in chunks(sorted(outside)):
         for row in OutsideTermination.objects.filter(instance_id__in=keys).order_by("pk"):
-            is_over = row.next_look_at is None
+            is_over = row.next_look_at is None or row.state.stage is JobStage.NEVER
             found.take([row.instance_id], "" if is_over else _under_way(row))
             if is_over and row.error_message:
                 found.failed[row.instance_id] = row.error_message

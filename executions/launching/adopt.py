@@ -121,13 +121,14 @@ def adopt(
 ) -> None:
     """Record the DRS job of a launch. Not guarded by the claim: a job id is never thrown away. The run is locked
     first, as by whoever writes news of its servers."""
+    made = found.created_at if found.dated else now
     with transaction.atomic():
         list(Execution.objects.select_for_update().filter(pk=run.execution.pk).values_list("pk"))
         unrecorded = LaunchJob.objects.filter(pk=job.pk, job_id="")
         done = unrecorded.update(
             job_id=found.job_id,
             status=_status(found),
-            created_at=found.created_at,
+            created_at=made,
             recorded_at=now,
             watched=True,  # `seen_at` stays empty: nothing is concluded before a poll has looked at the servers
             not_before=None,
@@ -138,9 +139,10 @@ def adopt(
             known = LaunchJob.objects.values_list("job_id", flat=True).get(pk=job.pk)
             _report_double_launch(run, job, {known, found.job_id})
             return
+        job.created_at, job.recorded_at = made, now
         # The deadline counts from the job's own creation, so that adopting it late does not lengthen the wave; AWS's
         # clock is believed only as far as it agrees with ours, which dated the intent.
-        created = min(max(found.created_at, job.intent_at or now), now)
+        created = min(max(made, job.intent_at or now), now)
         deadline = created + wave.time_limit
         begun = WaveRun.objects.filter(pk=wave.pk, status__in=WAVE_BEGUN)
         others = LaunchJob.objects.filter(wave=wave.pk, status=JobStatus.QUEUED).exclude(refused_as="")
@@ -149,13 +151,14 @@ def adopt(
         begun.filter(status=WaveStatus.INITIATED).update(status=WaveStatus.POLLING)
         # Launched by a database that was lost: the backup knows nothing of it.
         unknown = WaveRun.objects.filter(pk=wave.pk, status=WaveStatus.PENDING)
-        if unknown.update(status=WaveStatus.POLLING, started_at=found.created_at):
+        if unknown.update(status=WaveStatus.POLLING, started_at=min(max(made, run.execution.started_at), now)):
             note(run.execution, "wave.started", wave=wave.number, attempt=wave.attempt)
         if wave.deadline_at is None or deadline > wave.deadline_at:
             WaveRun.objects.filter(pk=wave.pk).update(deadline_at=deadline)
         clear_failures(run)
         transitions.touch(run.execution, now, [wave])
-        note(run.execution, verb, wave=wave.number, launch=str(job.pk), region=job.region, jobId=found.job_id, **told)
+        told |= {"jobId": found.job_id, "awsAheadSeconds": job.aws_ahead_seconds}
+        note(run.execution, verb, wave=wave.number, launch=str(job.pk), region=job.region, **told)
 
 
 def _status(found: Job) -> JobStatus:

@@ -275,7 +275,7 @@ def _after_unclear(run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, mes
     count_refusal(job, error.trouble, now)
     with transaction.atomic():
         _look_up_later(run, wave, job, message, now)
-        text = f"{error.code}: {error.message}"
+        text = error.with_code()
         note(run.execution, "launch.unclear", outcome=error.code, wave=wave.number, launch=str(job.pk), text=text)
 
 
@@ -295,7 +295,7 @@ def _after_failure(
         case Trouble.ACCESS_DENIED:
             _after_denied(run, wave, job, error, servers, clock())
         case Trouble.NOT_INITIALIZED | Trouble.REGION_NOT_ENABLED:
-            reject(run, wave, job, Code.REGION_NOT_INITIALIZED, f"{error.code}: {error.message}", clock())
+            reject(run, wave, job, Code.REGION_NOT_INITIALIZED, error.with_code(), clock())
         case Trouble.CONFLICT:
             yield from _after_busy(run, wave, job, error, servers, clock)
         case Trouble.QUOTA:
@@ -318,7 +318,7 @@ def _after_refused(
 ) -> AwsCalls[None]:
     """AWS will never take these servers together: it names whose fault that is, or DRS does not list it, or it is
     found by halving. Only the culprit fails; a request that is wrong by itself fails with all of them."""
-    text, bad = f"{error.code}: {error.message}", frozenset(error.names(servers, servers))
+    text, bad = error.with_code(), frozenset(error.names(servers, servers))
     code = Code.SERVER_GONE if error.trouble is Trouble.NOT_FOUND and bad else Code.LAUNCH_REJECTED
     if gone := (yield from gone_of(job, servers, error)):
         bad, code, text = gone, Code.SNAPSHOT_GONE, f"{SNAPSHOT_GONE} {text}"
@@ -337,7 +337,7 @@ def _after_denied(
     run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, servers: Sequence[str], now: datetime
 ) -> None:
     """A right may be missing for some servers only, by their tags: those that AWS names fail alone."""
-    text, bad = f"{error.code}: {error.message}", error.names(servers, servers)
+    text, bad = error.with_code(), error.names(servers, servers)
     if bad and len(bad) < len(servers):
         split(run, wave, job, excluding(servers, bad, Code.DRS_ACCESS_DENIED, text), error, "", now)
     else:

@@ -97,7 +97,7 @@ def retry_later(
     if is_out_of_time(job, now):
         code = Code.DRS_QUOTA_EXCEEDED if error.trouble is Trouble.QUOTA else Code.LAUNCH_REJECTED
         told = message.replace(WAITING, WAITED) if error.trouble is Trouble.CONFLICT else error.message
-        reject(run, wave, job, code, f"{error.code}: {told}", now)
+        reject(run, wave, job, code, error.with_code(told), now)
         return
     wait = rest or d.backoff(min(job.attempt - 1, 8), settings.POLL_SECONDS)
     requeue(run, wave, job, now, not_before=now + wait, message=message, verb="launch.refused", outcome=error.code)

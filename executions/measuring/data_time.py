@@ -29,4 +29,4 @@ def lag_of(row: ServerRun, job: LaunchJob) -> int:
         or intent is None
     ):
         return 0
-    return row.lag_seconds if unix(point) >= unix(intent) - CLOCKS_DIFFER else 0
+    return row.lag_seconds if unix(point) - job.aws_ahead_seconds >= unix(intent) - CLOCKS_DIFFER else 0

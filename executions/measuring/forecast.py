@@ -15,7 +15,7 @@ from contract.plurals import counted
 from executions.measuring.forecast_model import CriticalServer, History, ServerToLaunch, WaveToLaunch, simulate
 from executions.measuring.rta_rpa import rows_of, server_path
 from executions.measuring.time_parts import Part, part_of
-from executions.models import Execution, JobEvent, ServerRun, WaveRun
+from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
 from executions.states import ExecutionStatus, LaunchStatus, Outlook, Phase, WaveStatus, phase_after
 
 STEPS = (Part.QUEUE, Part.CLEANUP, Part.SNAPSHOT, Part.CONVERSION, Part.LAUNCH)
@@ -161,11 +161,12 @@ def _waves_to_run(execution: Execution, waves: Sequence[WaveRun], now: datetime)
         excluded__isnull=True,
     )
     entered = _current_steps(open_waves)
-    begun = dict(rows.filter(job__intent_at__isnull=False).values_list("pk", "job__intent_at"))
+    jobs = LaunchJob.objects.filter(wave__in=open_waves).select_related("wave").in_bulk()
     servers: dict[int, list[ServerToLaunch]] = defaultdict(list)
     for row in rows.order_by("position"):
-        since = begun.get(row.pk)
-        step, at = entered.get((row.wave_id, row.source_server_id), (0, since))
+        step, at = 0, jobs[row.job_id].intent_at
+        if told := entered.get((row.wave_id, row.source_server_id)):
+            step, at = told[0], told[1] - jobs[row.job_id].aws_ahead
         spent = max(0.0, (now - at).total_seconds()) if at else 0.0
         servers[row.wave_id].append(ServerToLaunch(row.source_server_id, row.hostname, step, spent))
     return [WaveToLaunch(wave.number, servers[wave.pk]) for wave in open_waves if servers[wave.pk]]

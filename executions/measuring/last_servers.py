@@ -7,7 +7,7 @@ from django.db.models import F, Window
 from django.db.models.functions import RowNumber, TruncSecond
 
 from executions.measuring.rta_rpa import WaveRows
-from executions.models import JobEvent, ServerRun, WaveRun
+from executions.models import JobEvent, LaunchJob, ServerRun, WaveRun
 
 
 def last_servers(waves: Collection[WaveRun]) -> dict[int, WaveRows]:
@@ -16,7 +16,8 @@ def last_servers(waves: Collection[WaveRun]) -> dict[int, WaveRows]:
     up = ServerRun.objects.filter(wave__in=[each.pk for each in waves], launched_at__isnull=False)
     latest_first = [TruncSecond("launched_at").desc(), F("position").desc()]
     ranked = up.order_by().annotate(rank=Window(RowNumber(), partition_by=F("wave_id"), order_by=latest_first))
-    shown = ranked.select_related("job").only("wave_id", "source_server_id", "launched_at", "job__intent_at")
+    columns = ("wave_id", "source_server_id", "launched_at", *(f"job__{each}" for each in LaunchJob.DATED_BY))
+    shown = ranked.select_related("job").only(*columns)
     last = {each.wave_id: each for each in shown.filter(rank=1)}
     events: dict[tuple[object, str], list[JobEvent]] = defaultdict(list)
     ids = {each.source_server_id for each in last.values()}

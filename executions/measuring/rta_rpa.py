@@ -195,7 +195,7 @@ def _server(row: ServerRun, wave: WaveRows, job: LaunchJob, execution: Execution
     launched = row.state.came_up and row.launched_at is not None
     outage, lag = execution.outage_at, lag_of(row, job)
     point = point_of(row)
-    data = point and point - timedelta(seconds=lag)
+    data = point and point - job.aws_ahead - timedelta(seconds=lag)
     later = outage is not None and data is not None and unix(data) > unix(outage)
     rpo = None if later else _seconds_between(data, execution.measured_from)
     verdict = _verdict(rpo, _minutes_to_seconds(execution.rpo_minutes), reached=launched, over=execution.state.is_final)
@@ -267,7 +267,8 @@ def _lag_of_worst(servers: Sequence[ServerFigures]) -> int:
 
 
 def server_path(server: ServerRun, wave: WaveRows, job: LaunchJob) -> list[Stretch]:
-    """From the start of the wave to the server's launch; empty when it was not launched."""
+    """From the start of the wave to the server's launch; empty when it was not launched. Lines of a log whose clock is
+    not ours are moved to ours."""
     begin, end = wave.run.started_at, server.launched_at
     if begin is None or end is None:
         return []
@@ -276,7 +277,7 @@ def server_path(server: ServerRun, wave: WaveRows, job: LaunchJob) -> list[Stret
     for event in wave.events.get(server.source_server_id, ()):
         phase = phase_after(event.event, phase)
         if part := part_of(phase):
-            turns.append((part, event.at))
+            turns.append((part, event.at - job.aws_ahead))
     return _stretches(turns, end)
 
 

@@ -1,6 +1,7 @@
 """Jobs of DRS that a run has asked for, and the lines of their logs."""
 
 import uuid
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.db import models
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from executions.models.run import ServerRun
 
+CLOCKS_AGREE = timedelta(seconds=30)  # by which AWS's clock and ours may differ: below, nobody can tell it from delays
 # A status in DRS's words is that of one of its jobs.
 _HAS_ID_WHEN_TOLD = (Q(status__in=sorted(JOB_TOLD)) & ~Q(job_id="")) | (Q(job_id="") & ~Q(status__in=sorted(JOB_TOLD)))
 
@@ -59,6 +61,8 @@ class LaunchJob(DrsJob):
     watched = models.BooleanField(default=False, help_text="Whether DRS still has news of it for us")
     events_seen = models.PositiveIntegerField(default=0, help_text="How many lines of its log we have")
 
+    DATED_BY = ("wave_id", "intent_at", "cleared_at", "created_at", "recorded_at")  # what tells of AWS's clock
+
     servers: "RelatedManager[ServerRun]"
     events: "RelatedManager[JobEvent]"
 
@@ -73,6 +77,23 @@ class LaunchJob(DrsJob):
 
     def __str__(self) -> str:
         return self.job_id or f"{self.wave}, job {self.position + 1}"
+
+    @property
+    def aws_ahead(self) -> timedelta:
+        """By how much AWS's clock is ahead of ours at least, or behind, in whole seconds: DRS made the job after it was
+        sent and before we had its id. None at all where the two agree, or nobody can tell."""
+        made, known = self.created_at, self.recorded_at
+        sent = self.intent_at if self.cleared_at is None else self.wave.started_at
+        if made is not None and sent is not None and made < sent - CLOCKS_AGREE:
+            return timedelta(seconds=round((made - sent).total_seconds()))
+        if made is not None and known is not None and made > known + CLOCKS_AGREE:
+            return timedelta(seconds=round((made - known).total_seconds()))
+        return timedelta(0)
+
+    @property
+    def aws_ahead_seconds(self) -> int:
+        """The same as a number."""
+        return int(self.aws_ahead.total_seconds())
 
 
 class JobEvent(models.Model):

@@ -25,6 +25,10 @@ class Evidence(models.Model):
     usable_late = models.PositiveIntegerField(null=True, help_text="At most so many seconds before usable_at it was up")
     launch_actions = models.JSONField(null=True, help_text="What DRS ran on the instance, and how that went")
 
+    # Set by whoever shows it: that it is not launched any more, and why, where its wave does not say so by itself.
+    is_never_launched = False
+    never_sent = ""
+
     class Meta:
         abstract = True
 

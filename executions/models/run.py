@@ -372,7 +372,7 @@ class ServerRun(Evidence):
     def has_more(self) -> bool:
         """Whether there is more to say of it than its columns do."""
         told = (self.error, self.used_previous_snapshot, self.findings, self.launch_actions, self.excluded)
-        return any(told) or bool(self.recovery_snapshot_id)
+        return any(told) or bool(self.recovery_snapshot_id or self.never_sent)
 
     @property
     def is_unknown_to_drs(self) -> bool:

@@ -13,6 +13,7 @@ from drs.shapes import JOB_COMPLETED, Job, JobLogItem, LaunchAction, Participant
 from drs.status_checks import StatusChecks
 from executions.codes.ours import Code
 from executions.models import LaunchJob, ServerRun
+from executions.models.drs_jobs import CLOCKS_AGREE
 from executions.observing.usable import take_checks, take_usable, why_not_up
 from executions.states import LaunchStatus, Phase, phase_after
 from plans.models import SuccessMeans
@@ -57,7 +58,6 @@ UNLISTED_AFTER_WORD = "For a day it did not say which instances there are. One m
 CAUSE_READING = "The cause is still being read from AWS's job log."
 CAUSE_UNREAD = "AWS does not hand out the job's log, so the cause is not known yet."
 NO_REASON = "AWS gave no reason."
-CLOCKS_AGREE = timedelta(seconds=30)
 WITHOUT_CAUSE = ("", CAUSE_READING, CAUSE_UNREAD, NO_REASON)
 _CAUSE_WITHIN_POLLS = 2
 
@@ -80,7 +80,9 @@ class Told:
 class LaunchTimeBounds:
     """Between which times a server of a job came up: after the intent to launch it and, by DRS's word, before the job's
     end, however late we look. AWS's clock is believed only as far as it agrees with ours. `ended` jobs tell no more;
-    `seen_before` is when DRS was asked the time before."""
+    `seen_before` is when DRS was asked the time before, `open_at` when it last showed the job and that had not ended;
+    `seen_by` is when we saw its end.
+    """
 
     earliest: datetime | None
     latest: datetime
@@ -89,20 +91,31 @@ class LaunchTimeBounds:
     seen_before: datetime | None
     wave_is_over: bool
     means: SuccessMeans
+    open_at: datetime | None = None
+    is_timed_by_aws: bool = True
+    seen_by: datetime | None = None
 
     @classmethod
     def of(cls, job: LaunchJob, found: Job, asked_at: datetime, seen_before: datetime | None) -> "LaunchTimeBounds":
-        latest = min(asked_at, found.ended_at or asked_at)
-        ended, over = found.status == JOB_COMPLETED, job.wave.state.is_final
+        is_new = job.completed_seen_at in (None, asked_at)
+        open_at = seen_before if is_new and seen_before is not None and seen_before < asked_at else None
+        is_timed, seen_by = not job.aws_ahead, min(asked_at, job.completed_seen_at or asked_at)
+        latest = min(asked_at, found.ended_at) if is_timed and found.ended_at is not None else seen_by
         latest = max(latest, job.intent_at or latest)
-        return cls(job.intent_at, latest, ended, asked_at, seen_before, over, job.wave.means)
+        ended, over = found.status == JOB_COMPLETED, job.wave.state.is_final
+        means = job.wave.means
+        return cls(job.intent_at, latest, ended, asked_at, seen_before, over, means, open_at, is_timed, seen_by)
 
-    def agree(self, at: datetime) -> bool:
+    def agree(self, at: datetime, since: datetime | None) -> bool:
         """Whether AWS's clock, by which it is told, goes as ours does: by another one nothing is timed."""
-        return abs(self.within(at) - at) <= CLOCKS_AGREE
+        return self.is_timed_by_aws and abs(self.within(at, since) - at) <= CLOCKS_AGREE
 
-    def within(self, at: datetime) -> datetime:
-        return min(max(at, self.earliest or at), self.latest)
+    def within(self, at: datetime, since: datetime | None) -> datetime:
+        """An end of the job before `since` is by another clock: then it is when we saw that end."""
+        return min(max(at, since or at), self.until(since))
+
+    def until(self, since: datetime | None) -> datetime:
+        return self.latest if since is None or self.latest >= since else max(self.seen_by or self.asked_at, since)
 
 
 def update(server: ServerRun, told: Told, bounds: LaunchTimeBounds) -> set[str]:
@@ -121,7 +134,7 @@ def update(server: ServerRun, told: Told, bounds: LaunchTimeBounds) -> set[str]:
         fail_not_usable(server, f"EC2 shows it as {server.instance_state}, so it is not up.")
     _take_phase(server, told.lines)
     if server.state is LaunchStatus.LAUNCHED:
-        _take_times(server, told.lines, bounds, is_new=was is not LaunchStatus.LAUNCHED)
+        _take_times(server, told.lines, bounds, was)
         _take_evidence(server, told, bounds, was_not_usable=was_not_usable)
     if server.state is LaunchStatus.FAILED and server.error in WITHOUT_CAUSE:
         server.failed_at = server.failed_at or bounds.asked_at
@@ -228,22 +241,28 @@ def _attempt(item: JobLogItem) -> str:
     return f"attempt {under_way} of {of}" if 1 < under_way <= of else ""
 
 
-def _take_times(server: ServerRun, lines: Sequence[JobLogItem], bounds: LaunchTimeBounds, *, is_new: bool) -> None:
+def _take_times(server: ServerRun, lines: Sequence[JobLogItem], bounds: LaunchTimeBounds, was: LaunchStatus) -> None:
     """The log says when; until it is read, and where it does not, the launch was observed so many seconds late at
-    most."""
-    lines = [item for item in lines if item.dated and bounds.agree(item.at)]
-    told_at = next((item.at for item in lines if item.event == "LAUNCH_END"), None)  # read later than the status
-    server.launched_at = bounds.within(told_at or server.launched_at or bounds.latest)
+    most. No word of AWS makes it earlier than we have seen it not to be up."""
+    is_new = was is not LaunchStatus.LAUNCHED
+    not_up = [bounds.earliest]
+    if is_new and not was.is_settled:
+        not_up.append(bounds.open_at)
+    if not is_new and server.launched_at is not None and server.observed_late is not None:
+        not_up.append(server.launched_at - timedelta(seconds=server.observed_late))
+    since = max((each for each in not_up if each is not None), default=None)
+    lines = [item for item in lines if item.dated and bounds.agree(item.at, bounds.earliest)]
+    ends = [item.at for item in lines if item.event == "LAUNCH_END" and bounds.agree(item.at, since)]
+    told_at = next(iter(ends), None)  # read later than the status
+    server.launched_at = bounds.within(told_at or server.launched_at or bounds.until(since), since)
     if told_at is not None:
         server.observed_late = None
         return
-    since = [bounds.earliest, *(item.at for item in lines)]
+    known = [since, *(item.at for item in lines if item.event != "LAUNCH_END")]
     if is_new and bounds.seen_before is not None and bounds.seen_before < bounds.asked_at:
-        since.append(bounds.seen_before)
-    if not is_new and server.observed_late is not None:
-        since.append(server.launched_at - timedelta(seconds=server.observed_late))
-    known = [each for each in since if each is not None]
-    server.observed_late = max(0, ceil((server.launched_at - max(known)).total_seconds())) if known else None
+        known.append(bounds.seen_before)
+    latest = max((each for each in known if each is not None), default=None)
+    server.observed_late = None if latest is None else max(0, ceil((server.launched_at - latest).total_seconds()))
 
 
 FAILURES = (

@@ -1,8 +1,8 @@
 """Instances that no run launched, terminated by engines in the background.
 
 Whoever asks writes a row for each, and is answered at once. An engine claims rows, asks DRS what it lists, commits the
-intent, and sends. A request without an answer is looked up among DRS's jobs before anything is said of it; of what DRS
-has accepted the inventory tells when it is gone.
+intent, and sends. A request without an answer is looked up among DRS's jobs before anything is said of it, and for ten
+minutes after; of what DRS has accepted the inventory tells when it is gone.
 """
 
 import uuid
@@ -13,7 +13,7 @@ from functools import partial
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from audit.actor import ENGINE, Actor
 from audit.journal import OK, record
@@ -36,8 +36,12 @@ AGAIN = timedelta(seconds=20)
 PATIENCE = timedelta(minutes=10)  # so long DRS is asked again that does not answer, or has no room
 ENDED_WITHIN = timedelta(minutes=30)
 CLOCKS_DIFFER = timedelta(minutes=2)
+LANDS_WITHIN = timedelta(minutes=10)  # a lost request that is carried out at all has begun by then
+LATE_LOOK = timedelta(seconds=60)
 _ABOUT_ONE = (Trouble.CONFLICT, Trouble.INVALID, Trouble.NOT_FOUND)  # refusals that may lie in one of several
 _LATER = (Trouble.THROTTLED, Trouble.QUOTA, Trouble.UNREACHABLE, Trouble.NOT_SENT)
+
+_UNANSWERED = Q(status=JobStatus.REJECTED, error_code=Code.NOT_CONFIRMED, next_look_at__isnull=False)
 
 Rows = list[OutsideTermination]
 
@@ -60,6 +64,8 @@ def request(actor: Actor, wanted: Collection[OutsideTermination], comment: str, 
     """Write down what is to be terminated, but for what is being asked for already; the next look of an engine goes on
     with it. In one transaction with the journal's entry."""
     with transaction.atomic():
+        asked_for = OutsideTermination.objects.filter(instance_id__in=[each.instance_id for each in wanted])
+        asked_for.filter(_UNANSWERED).update(next_look_at=None, claim=None)  # asked for again: that one is followed
         mine = OutsideTermination.objects.filter(next_look_at__isnull=False)
         known = set(
             mine.filter(instance_id__in=[each.instance_id for each in wanted]).values_list("instance_id", flat=True)
@@ -89,6 +95,8 @@ def start_due(now: datetime) -> Iterator[tuple[Place, Rows]]:
 def go_on(place: Place, rows: Rows, clock: Clock) -> AwsCalls[None]:
     """Bring claimed rows one step further, whatever each of them waits for."""
     _look_for_the_end([each for each in rows if each.job_id], clock())
+    if unanswered := [each for each in rows if each.state is JobStatus.REJECTED]:
+        yield from _find_late(place, unanswered, clock)
     if unclear := [each for each in rows if each.state is JobStatus.INITIATED]:
         yield from _find_unconfirmed(place, unclear, clock)
     waiting = [each for each in rows if each.state is JobStatus.QUEUED]
@@ -121,6 +129,7 @@ def _still_meant(rows: Rows, listed: Sequence[RecoveryInstance], now: datetime) 
         if found is None:
             text = f"DRS does not list {each.instance_id} any more, and nothing tells that it ended: look in EC2."
             _end(each, now, Code.UNKNOWN_TO_DRS, text)
+            _watch_again(each, now)
         elif found.ec2_state in GONE:
             _end(each, now)
         elif found.may_be_production and not each.may_be_production:
@@ -180,12 +189,14 @@ def _postpone(rows: Rows, error: DrsError, now: datetime) -> None:
 
 def _refuse(rows: Rows, error: DrsError, now: datetime) -> None:
     for each in rows:
-        _end(each, now, error.code, f"{error.code}: {error.message}")
+        _end(each, now, error.code, error.with_code())
 
 
 def _confirm(rows: Rows, job: Job, now: datetime) -> None:
     with transaction.atomic():
-        mine = OutsideTermination.objects.filter(pk__in=[each.pk for each in rows], job_id="")
+        mine = OutsideTermination.objects.filter(
+            pk__in=[each.pk for each in rows], job_id="", next_look_at__isnull=False
+        )
         columns = {"error_code": "", "error_message": "", "next_look_at": now + AGAIN}
         if mine.update(status=JobStatus.PENDING, job_id=job.job_id, **columns):
             note(ENGINE, rows, verb=f"{VERB}.sent", region=rows[0].region, jobId=job.job_id)
@@ -196,12 +207,66 @@ def _end(row: OutsideTermination, now: datetime, code: str = "", text: str = "")
     status = JobStatus.COMPLETED if row.job_id else JobStatus.REJECTED if code else JobStatus.WITHDRAWN
     with transaction.atomic():
         if _of(row).update(status=status, error_code=code, error_message=text, next_look_at=None, claim=None):
-            about = {"region": row.region, "requestedBy": row.requested_by, **({"text": text} if text else {})}
-            note(ENGINE, [row], verb=f"{VERB}.ended", outcome=code or OK, **about)
+            _note_end(row, code, text)
+
+
+def _note_end(row: OutsideTermination, code: str, text: str) -> None:
+    about = {"region": row.region, "requestedBy": row.requested_by, **({"text": text} if text else {})}
+    note(ENGINE, [row], verb=f"{VERB}.ended", outcome=code or OK, **about)
 
 
 def _of(row: OutsideTermination) -> QuerySet[OutsideTermination]:
     return OutsideTermination.objects.filter(pk=row.pk, next_look_at__isnull=False)
+
+
+def _tell_unanswered(row: OutsideTermination, now: datetime) -> None:
+    """People may ask again. It is looked for on, as long as it may have been carried out."""
+    text = str(Code.NOT_CONFIRMED.explanation)
+    later = {"next_look_at": now + LATE_LOOK, "claim": None}
+    with transaction.atomic():
+        if _of(row).update(status=JobStatus.REJECTED, error_code=Code.NOT_CONFIRMED, error_message=text, **later):
+            _note_end(row, Code.NOT_CONFIRMED, text)
+
+
+def _watch_again(row: OutsideTermination, now: datetime) -> None:
+    """What was asked for again is gone: an earlier request, which AWS never answered, may be why."""
+    earlier = OutsideTermination.objects.filter(instance_id=row.instance_id, error_code=Code.NOT_CONFIRMED, job_id="")
+    last = earlier.filter(intent_at__gt=now - LANDS_WITHIN).order_by("pk").last()
+    if last is not None:
+        OutsideTermination.objects.filter(pk=last.pk).update(next_look_at=now)
+
+
+def _find_late(place: Place, rows: Rows, clock: Clock) -> AwsCalls[None]:
+    """Of requests that AWS never answered: DRS's job that shows up later, or, when none may come any more, whether
+    the instance stands."""
+    account, region = place
+    asked_at = clock()
+    earliest = min(each.intent_at or each.requested_at for each in rows) - CLOCKS_DIFFER
+    try:
+        jobs = yield partial(Drs(region, account, reading="poller").jobs_since, earliest)
+    except DrsError:
+        OutsideTermination.objects.filter(pk__in=[each.pk for each in rows]).update(next_look_at=clock() + LATE_LOOK)
+        return
+    up = set(
+        ListedInstance.objects.up().filter(pk__in=[each.instance_id for each in rows]).values_list("pk", flat=True)
+    )
+    for each in rows:
+        until = (each.intent_at or each.requested_at) + LANDS_WITHIN
+        if job := _job_of(each, [job for job in jobs if job.dated and job.created_at <= until]):
+            _confirm([each], job, clock())
+        elif asked_at <= until:
+            _of(each).update(next_look_at=clock() + LATE_LOOK)
+        else:
+            _end_unanswered(each, stands=each.instance_id in up)
+
+
+def _end_unanswered(row: OutsideTermination, *, stands: bool) -> None:
+    """No job of DRS tells of it. That the instance is gone all the same is told, and that nobody knows by whom."""
+    text = f"{row.instance_id} is not listed any more: by this request, which AWS never answered, or somebody else."
+    with transaction.atomic():
+        told = {} if stands else {"error_message": text}
+        if _of(row).update(next_look_at=None, claim=None, **told) and not stands:
+            _note_end(row, Code.NOT_CONFIRMED, text)
 
 
 def _find_unconfirmed(place: Place, rows: Rows, clock: Clock) -> AwsCalls[None]:
@@ -217,7 +282,7 @@ def _find_unconfirmed(place: Place, rows: Rows, clock: Clock) -> AwsCalls[None]:
         if job := _job_of(each, jobs):
             _confirm([each], job, clock())
         else:
-            _end(each, clock(), Code.NOT_CONFIRMED, str(Code.NOT_CONFIRMED.explanation))
+            _tell_unanswered(each, clock())
 
 
 def _job_of(row: OutsideTermination, jobs: Sequence[Job]) -> Job | None:

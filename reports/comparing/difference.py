@@ -7,12 +7,12 @@ from typing import Any
 
 from contract.clock import span
 from executions.measuring.time_parts import Part
-from executions.states import ExecutionStatus, Kind, LaunchStatus, WaveStatus
+from executions.states import ExecutionStatus, Kind, WaveStatus
 from plans.fields import PLAN, WAVE, Field, Fields
 from plans.fields import Kind as Held
 from reports.parts.gate_words import gates
 from reports.report_data import RecordShape, ServerShape, WaveShape
-from reports.sentences import clock, facts
+from reports.sentences import became, clock, facts
 
 NAMED = 100  # servers of a kind that are named; the reports have all
 
@@ -108,7 +108,7 @@ class Comparison:
         kinds = [
             ("Only in the first run", [_alone(each, left=True) for key, each in one.items() if key not in other]),
             ("Only in the second run", [_alone(each, left=False) for key, each in other.items() if key not in one]),
-            ("Another outcome", [_outcomes(*each) for each in both if _outcome(each[0][1]) != _outcome(each[1][1])]),
+            ("Another outcome", [_outcomes(*each) for each in both if became(each[0][1]) != became(each[1][1])]),
             ("In another wave", [_waves_of(*each) for each in both if each[0][0] != each[1][0]]),
         ]
         return [Servers(title, lines) for title, lines in kinds if lines]
@@ -116,7 +116,7 @@ class Comparison:
     @property
     def same_servers(self) -> int:
         one, other = _servers(self.one), _servers(self.other)
-        return sum(key in other and _outcome(each[1]) == _outcome(other[key][1]) for key, each in one.items())
+        return sum(key in other and became(each[1]) == became(other[key][1]) for key, each in one.items())
 
     @property
     def waves(self) -> list[WaveLines]:
@@ -214,15 +214,11 @@ def _servers(record: RecordShape) -> dict[str, Placed]:
     }
 
 
-def _outcome(server: ServerShape) -> str:
-    return "Left out" if server["excluded"] else LaunchStatus.of(server["launchStatus"]).outcome.label
-
-
 def _told_of(server: ServerShape) -> str:
     """How it came out, when, and why not."""
     up = f" after {span(server['rtoSeconds'])}" if server["rtoSeconds"] is not None else ""
     why = f": {server['error']}" if server["error"] else ""
-    return f"{_outcome(server)}{up}{why}"
+    return f"{became(server)}{up}{why}"
 
 
 def _alone(placed: Placed, *, left: bool) -> Line:

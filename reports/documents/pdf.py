@@ -13,7 +13,7 @@ from reportlab.platypus import KeepTogether, PageBreak, Paragraph, SimpleDocTemp
 
 from contract.names import visible
 from drsorch_verify.derive import span
-from executions.states import ExecutionStatus, LaunchStatus
+from executions.states import ExecutionStatus
 from reports.documents.pdf_fonts import FONT, drawable, letters
 from reports.documents.timeline_picture import INKS, timeline_picture
 from reports.failures import causes
@@ -22,6 +22,7 @@ from reports.parts.people import people
 from reports.report_data import RecordShape, ServerShape, WaveShape
 from reports.sentences import (
     PLAN_COLUMNS,
+    became,
     clock,
     ending,
     facts,
@@ -168,7 +169,7 @@ def _launched(wave: WaveShape, replaced: Collection[str]) -> Any:
     rows = [
         [
             "\n".join(filter(None, (each["hostname"], each["recoveryInstanceId"], how_ended(each, replaced)))),
-            _became(each) + ("\nlate" if each["late"] else ""),
+            became(each) + ("\nlate" if each["late"] else ""),
             _or_dash(each["rtoSeconds"]),
             _way(each),
             clock(each["pointInTime"]) + _which(each),
@@ -184,10 +185,6 @@ def _which(server: ServerShape) -> str:
     if server["recoverySnapshotId"]:
         return "\nchosen snapshot"
     return "\nearlier snapshot" if server["usedPreviousSnapshot"] else ""
-
-
-def _became(server: ServerShape) -> str:
-    return "Left out" if server["excluded"] else LaunchStatus.of(server["launchStatus"]).outcome.label
 
 
 def _dry_run(wave: WaveShape) -> Any:

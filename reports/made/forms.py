@@ -23,6 +23,7 @@ from reports.parts.people import people
 from reports.report_data import RecordShape
 from reports.sentences import (
     PLAN_COLUMNS,
+    became,
     clock,
     ending,
     facts,
@@ -118,7 +119,8 @@ def _server(server: Any, replaced: Collection[str]) -> dict[str, Any]:
         "old": server["usedPreviousSnapshot"],
         "chosen": bool(server["recoverySnapshotId"]),
         "late": server["late"],
-        "excluded": server["excluded"] and server["error"],
+        "excluded": server["notLaunched"] or (server["excluded"] and server["error"]),
+        "left_out": became(server) if server["notLaunched"] or server["excluded"] else "",
         "findings": [each["message"] for each in server["findings"]],
         "rpo": reached(server["rpo"]),
         "lag": span(server["lagSeconds"]) if server["lagSeconds"] else "",

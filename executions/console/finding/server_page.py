@@ -13,6 +13,7 @@ from console.pages import page_of
 from executions.commands.production import ended_since
 from executions.measuring.rta_rpa import WaveRows, server_path
 from executions.models import Execution, JobEvent, ServerRun
+from executions.models.not_launched import why_not_launched
 from plans.models import RecoveryPlan, WaveServer
 from protection.inventory import aws_links
 from protection.inventory.launch_settings import lines
@@ -30,6 +31,7 @@ class Launch:
     row: ServerRun
     phases: Sequence[tuple[str, int]]
     in_ec2: str
+    not_launched: str
 
 
 @require_safe
@@ -81,5 +83,6 @@ def _launch(row: ServerRun, events: list[JobEvent]) -> Launch:
     seconds: dict[str, int] = defaultdict(int)
     for part, since, until in server_path(row, wave, row.job):
         seconds[part.words] += int(until.timestamp()) - int(since.timestamp())
+    why = "" if row.state.is_settled else why_not_launched(row.wave.execution, row.wave, row.job)
     in_ec2 = aws_links.instance(row.job.region, row.recovery_instance_id) if row.recovery_instance_id else ""
-    return Launch(row, [(words, took) for words, took in seconds.items() if took], in_ec2)
+    return Launch(row, [(words, took) for words, took in seconds.items() if took], in_ec2, why)

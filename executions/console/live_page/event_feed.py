@@ -200,7 +200,7 @@ def _events(execution: Execution) -> list[Line]:
     names = dict(known.values_list("source_server_id", "hostname").order_by())
     return [
         Line(
-            each.at,
+            each.at if each.derived else each.at - each.job.aws_ahead,
             words(each.event),
             names.get(each.source_server_id, each.source_server_id) or f"Wave {each.job.wave.number + 1}",
             each.event,

@@ -20,6 +20,7 @@ from django.template.loader import render_to_string
 from contract.storage.prepared import Asked, Prepared
 from executions.console.live_page.page_content import Live, WaveCard
 from executions.models import ServerRun
+from executions.models.not_launched import why_not_launched, why_skipped
 from executions.states import LaunchStatus
 
 MOST = 100  # rows of a wave that are shown at once; somebody may ask for as many again
@@ -71,7 +72,10 @@ class ServerRows:
         self.wave = wave
         self.most = _bounded(most or MOST)
         # Beside its own columns a row shows these of its wave.
-        shared = (wave.is_dry_run, wave.is_steerable, wave.run.started_at, wave.run.ended_at)
+        run, jobs = wave.run.execution, wave.run.jobs.all()
+        self._why = {job.pk: why_not_launched(run, wave.run, job) for job in jobs}
+        why = tuple(sorted((str(key), each) for key, each in self._why.items() if each))
+        shared = (wave.is_dry_run, wave.is_steerable, wave.run.started_at, wave.run.ended_at, why)
         if read is not None:
             found = [_Digested.of(row, shared) for row in read]
         else:
@@ -83,7 +87,7 @@ class ServerRows:
 
     @property
     def servers(self) -> list[ServerRun]:
-        return [_server(row) for row in self._rows.values()]
+        return [self._server(row) for row in self._rows.values()]
 
     @property
     def more(self) -> int:
@@ -103,7 +107,14 @@ class ServerRows:
         """The servers that are others than a page knows; None if it has to be sent all, as another comes first now."""
         if list(known) != list(self._digests):
             return None
-        return [_server(self._rows[pk]) for pk, digest in self._digests.items() if known[pk] != digest]
+        return [self._server(self._rows[pk]) for pk, digest in self._digests.items() if known[pk] != digest]
+
+    def _server(self, row: Row) -> ServerRun:
+        server = ServerRun.from_db(None, COLUMNS, row)
+        if not server.state.is_settled and (why := self._why.get(server.job_id)):
+            server.is_never_launched = True
+            server.never_sent = "" if why_skipped(self.wave.run.execution, self.wave.run) else why
+        return server
 
 
 class _Digested(NamedTuple):
@@ -176,10 +187,6 @@ def _rows(**of: Any) -> QuerySet[ServerRun, Row]:
 def _first(most: int) -> Prepared[ServerRun]:
     """So many rows of one wave: as many as a page shows, or somebody has asked for."""
     return Prepared(lambda: _rows(wave=Asked(ServerRun, "wave"))[:most])
-
-
-def _server(row: Row) -> ServerRun:
-    return ServerRun.from_db(None, COLUMNS, row)
 
 
 def _digest(*parts: object) -> str:

@@ -1,5 +1,6 @@
 """The timeline of a run: waves and phases over time, gates and waits as labeled gaps. Rows in, percentages out."""
 
+import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -147,11 +148,13 @@ def _joined(path: Iterable[tuple[Part, datetime, datetime]]) -> list[Stretch]:
 
 def _begun(waves: Sequence[WaveCard]) -> Iterator[tuple[int, list[Stretch]]]:
     first = JobEvent.objects.filter(job__wave__in=[wave.run.pk for wave in waves]).exclude(source_server_id="")
-    rows: Iterable[tuple[int, str, datetime]] = first.order_by().values_list("job__wave", "event").annotate(Min("at"))
+    rows: Iterable[tuple[uuid.UUID, str, datetime]] = first.order_by().values_list("job", "event").annotate(Min("at"))
+    jobs = {job.pk: job for wave in waves for job in wave.run.jobs.all()}
     begun: dict[int, dict[Part, datetime]] = defaultdict(dict)
-    for pk, event, at in rows:
+    for pk, event, told in rows:
         if part := part_of(phase_after(event, Phase.QUEUED)):
-            begun[pk][part] = min(at, begun[pk].get(part, at))
+            wave_pk, at = jobs[pk].wave_id, told - jobs[pk].aws_ahead
+            begun[wave_pk][part] = min(at, begun[wave_pk].get(part, at))
     for wave in waves:
         turns = sorted(begun[wave.run.pk].items(), key=lambda item: item[1])
         ends = [*(at for _, at in turns[1:]), wave.run.ended_at][: len(turns)]

@@ -329,3 +329,32 @@ def test_what_is_counted_is_what_is_listed(stage: Stage, leases: tuple[timedelta
         min(each.since for each in each_one if each.since),
         sum(each.lease_ends_at is not None and each.lease_ends_at <= now for each in each_one),
     )
+
+
+@pytest.mark.parametrize("asked_again", [False, True])
+def test_a_request_whose_job_shows_late_is_put_right(still: StillStage, asked_again: bool) -> None:
+    """DRS shows the job of a request without an answer after we have said that it was never confirmed."""
+    (one,) = outsiders(still, "web-01")
+    still.simulator.scenario("drop_connection_after_effect", operation="TerminateRecoveryInstances", times=1)
+    still.simulator.scenario("visibility_delay", seconds=200, times=1)
+    for _ in range(5):
+        still.advance(30)
+        still.look()
+    told = listed(Api(make_user("viewer")))["web-01"]
+    assert "AWS never confirmed the request" in told["lastTerminationError"]
+    if asked_again:
+        asked = end_instances.end_instances(actor=SYSTEM, instance_ids=[one], clock=still.clock)
+        assert asked.requested == [one]
+    for _ in range(6):
+        still.advance(60)
+        still.look()
+    round_of_inventory(still)
+    still.advance(60)
+    still.look()
+    said = AuditEntry.objects.filter(verb__startswith="instance.terminate.").order_by("pk")
+    verbs = [(each.verb.rpartition(".")[2], each.outcome) for each in said]
+    assert verbs[0] == ("ended", "NOT_CONFIRMED")
+    assert verbs[-1] == ("ended", "ok")
+    assert ("sent", "ok") in verbs
+    first = OutsideTermination.objects.order_by("pk")[0]
+    assert (first.status, first.error_code, first.next_look_at) == ("COMPLETED", "", None)

@@ -7,7 +7,7 @@ from math import log2
 
 import pytest
 from django.db import connection
-from django.test import override_settings
+from django.test import Client, override_settings
 
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
@@ -22,6 +22,7 @@ from plans.services import create_plan
 from protection.inventory.source_servers import read_region
 from protection.models import SourceServer
 from protection.services import create_group
+from tests.support.api_client import make_user
 from tests.support.failpoints import SPLITS
 from tests.support.processes import child_at, free_leases
 from tests.support.stage import Stage
@@ -164,6 +165,17 @@ def test_a_quota_of_one_server_keeps_no_other_waiting(stage: Stage) -> None:
     assert set(launched(stage.simulator)) >= set(stage.ids("app-01 app-03"))
     assert "Waiting for another DRS job to end" in WaveRun.objects.get().status_message
     assert not LaunchJob.objects.exclude(queued_at=None).exists(), "nobody waits for room, nor behind it"
+
+
+def test_a_launch_that_is_given_up_for_a_quota_has_the_advice_of_that_quota(stage: Stage, client: Client) -> None:
+    stage.simulator.scenario("refusal_style", busy="ServiceQuotaExceededException", named=False)
+    occupy(stage, "app-02", factor=40)
+    run = stage.until(stage.start(stage.plan("app-02")), "FAILED", step=120)
+    client.force_login(make_user("viewer"))
+    for page in (f"/executions/{run.pk}", f"/executions/{run.pk}/report"):
+        told = client.get(page).content.decode()
+        assert "one job a source server at a time" in told
+        assert "at most 20 jobs" not in told
 
 
 def test_a_job_that_is_too_large_for_its_quota_is_halved(stage: Stage) -> None:
