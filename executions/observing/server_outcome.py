@@ -131,7 +131,7 @@ def update(server: ServerRun, told: Told, bounds: LaunchTimeBounds) -> set[str]:
     _take_instance(server, told, bounds)
     was_not_usable = server.error_code == Code.NOT_USABLE
     if server.state is LaunchStatus.LAUNCHED and _did_not_come_up(server, state_before, told, bounds):
-        fail_not_usable(server, f"EC2 shows it as {server.instance_state}, so it is not up.")
+        fail_not_usable(server, not_up_as(server))
     _take_phase(server, told.lines)
     if server.state is LaunchStatus.LAUNCHED:
         _take_times(server, told.lines, bounds, was)
@@ -157,6 +157,11 @@ def after_word(word: str, why: str) -> str:
     """Why no more is expected of DRS, behind the word that it has for the server, if it has any."""
     shorter = {UNSETTLED: UNSETTLED_AFTER_WORD, UNLISTED: UNLISTED_AFTER_WORD}
     return f"{word} {shorter.get(why, why)}" if word else why
+
+
+def not_up_as(server: ServerRun) -> str:
+    """Why one is not up that EC2 shows as stopped, or as gone."""
+    return f"EC2 shows it as {server.instance_state}, so it is not up."
 
 
 def fail_not_usable(server: ServerRun, why: str) -> None:
@@ -206,20 +211,22 @@ def _take_instance(server: ServerRun, told: Told, bounds: LaunchTimeBounds) -> N
             server.launch_status = next_status(server.state, LaunchStatus.LAUNCHED)
     server.recovery_instance_id = instance_id or server.recovery_instance_id
     if bounds.ended and instance is not None and instance.ec2_state in GONE and not server.state.is_settled:
-        fail_not_usable(server, f"EC2 shows it as {server.instance_state}, so it is not up.")
+        fail_not_usable(server, not_up_as(server))
     if bounds.ended and instance is not None and instance.ec2_state not in GONE and server.state is LaunchStatus.FAILED:
         server.error_code = Code.NOT_USABLE  # DRS calls its launch failed, and lists what it launched: that stands
 
 
 def _did_not_come_up(server: ServerRun, state_before: str, told: Told, bounds: LaunchTimeBounds) -> bool:
     """Whether an instance was gone or stopped when it was first looked at: then its launch has failed, whatever DRS
-    says. What ends later has been up; what the launch settings say shall be stopped is as it should be."""
+    says. What ends later has been up, which is not enough for a wave that asks for checks; what the launch settings say
+    shall be stopped is as it should be."""
     if server.instance_state not in _NOT_UP:
         return False
     if server.error_code == Code.NOT_USABLE:  # so until it is seen to be up
         return True
     is_on_purpose = told.is_stopped_on_purpose and server.instance_state in STOPPED and not bounds.means.needs_checks
-    return state_before in _UNDECIDED and not bounds.wave_is_over and not is_on_purpose
+    is_new = state_before in _UNDECIDED or (bounds.means.needs_checks and server.instance_state not in STOPPED)
+    return is_new and not bounds.wave_is_over and not is_on_purpose
 
 
 def _take_phase(server: ServerRun, lines: Sequence[JobLogItem]) -> None:

@@ -18,7 +18,7 @@ from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.querysets import SPLIT
 from executions.runs import decisions as d
 from executions.runs.gates.asked import Gate, gates_in_force
-from executions.states import Dependents, JobStatus, LaunchStatus
+from executions.states import Dependents, InstanceState, JobStatus, LaunchStatus
 from plans.models import OnFailure
 
 # Columns of a wave's run that are large and nothing that the engine decides by, for `defer`.
@@ -120,17 +120,22 @@ def _with_jobs(wave: WaveRun, view: d.WaveView) -> d.WaveView:
 
 
 def unproven_servers(wave: WaveRun) -> list[tuple[ServerRun, d.UnprovenView]]:
-    """Launched servers of a wave that are not up yet as it asks for. No query where it asks for no more than that."""
+    """Launched servers of a wave that are not up yet as it asks for, or not any more, because somebody has stopped
+    them. No query where it asks for no more than that they launched."""
     if not wave.means.needs_checks:
         return []
     rows = ServerRun.objects.filter(wave=wave, launch_status=LaunchStatus.LAUNCHED).select_related("job")
-    return [(each, _unproven_view(each)) for each in rows if not each.is_up(wave.means)]
+    return [(each, _unproven_view(each)) for each in rows if not each.is_up(wave.means) or _is_stopped(each)]
+
+
+def _is_stopped(server: ServerRun) -> bool:
+    return server.standing_state == InstanceState.STOPPED
 
 
 def _unproven_view(server: ServerRun) -> d.UnprovenView:
     job = server.job
     launched = server.launched_at or job.completed_seen_at or job.intent_at or server.wave.execution.started_at
-    told = bool(server.system_check and server.instance_check)
+    told = bool(server.system_check and server.instance_check) or _is_stopped(server)  # then EC2 has no checks
     return d.UnprovenView(launched, job.seen_at or launched, told, job.completed_seen_at, job.watched)
 
 

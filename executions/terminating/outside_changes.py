@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from django.db import transaction
+from django.db.models import Q
 
 from contract.clock import Clock, unix
 from drs.client import Drs
@@ -23,11 +24,12 @@ from executions.runs.allowed.terminable_instances import covered_instances
 from executions.runs.aws_calls import AwsCalls
 from executions.runs.claim import LARGE_COLUMNS
 from executions.runs.journal import note
-from executions.states import WAVE_FINAL, InstanceState, LaunchStatus
+from executions.states import WAVE_BEGUN, WAVE_FINAL, InstanceState, LaunchStatus
 from executions.terminating.instances import (
     GONE,
     HALTED,
     LISTED_WITHIN,
+    RUNNING,
     ended_by_job,
     is_back,
     lock_run,
@@ -118,13 +120,12 @@ def _follow_again(reading: Reading, now: datetime) -> None:
 
 
 def _standing(reading: Reading) -> Servers:
-    """Instances that runs launched there, in waves that are over, and that no termination of ours is ending."""
-    rows = ServerRun.launches.filter(
-        STANDING,
-        job__account_id=reading.account,
-        job__region=reading.region,
-        wave__status__in=sorted(WAVE_FINAL),
-    )
+    """Instances that runs launched there and that no termination of ours is ending; of waves under way, those that were
+    seen to run."""
+    over = Q(wave__status__in=sorted(WAVE_FINAL))
+    seen = Q(instance_state__in=[RUNNING, *HALTED]) | Q(checks_passed_at__isnull=False)
+    seen &= Q(wave__status__in=sorted(WAVE_BEGUN))
+    rows = ServerRun.launches.filter(STANDING, over | seen, job__account_id=reading.account, job__region=reading.region)
     rows = rows.exclude(recovery_instance_id="").select_related("wave__execution", "job").defer(*LARGE_COLUMNS)
     found = list(rows)
     covered = covered_instances({each.wave.execution_id for each in found})
@@ -137,7 +138,10 @@ def _compare(standing: Servers, listed: Sequence[RecoveryInstance], as_of: datet
     changes, found_again = Changes(), list[int]()
     for server in standing:
         instance = by_id.get(server.recovery_instance_id)
-        if instance is not None:
+        if not server.wave.state.is_final:  # that one is gone its polls see, which decide what becomes of the wave
+            if instance is not None and instance.ec2_state not in GONE:
+                _compare_listed(changes, server, instance)
+        elif instance is not None:
             _compare_listed(changes, server, instance)
             if server.missing_since is not None:
                 found_again.append(server.pk)

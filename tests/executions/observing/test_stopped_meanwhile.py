@@ -1,0 +1,65 @@
+"""Somebody stops or terminates an instance that had come up while its wave still goes on: that is told, and a wave that
+asks for EC2's checks does not complete over it."""
+
+import pytest
+
+from executions.console.live_page.event_feed import feed
+from executions.console.live_page.page_content import Live
+from executions.models import Execution
+from tests.executions.observing.test_did_it_come_up import planned, row
+from tests.executions.terminating.test_outside_changes import round_of_inventory
+from tests.support.still import StillStage
+
+pytestmark = pytest.mark.field("A8")
+
+
+def passed_first(still: StillStage) -> Execution:
+    """app-01 has passed its checks and is usable, and app-02 has just come up."""
+    still.simulator.scenario("slow_server", servers=["app-02"], factor=3)
+    run = still.start(planned(still, "app-01 app-02", "web-01", means="STATUS_CHECKS"))
+    still.wait(lambda: row().usable_at is not None, run, step=15)
+    assert row("app-02").checks_passed_at is None
+    return run
+
+
+@pytest.mark.both
+@pytest.mark.parametrize(("what", "state"), [("ec2_stopped", "STOPPED"), ("ec2_terminated", "TERMINATED")])
+def test_a_wave_that_asks_for_checks_does_not_complete_over_it(still: StillStage, what: str, state: str) -> None:
+    run = passed_first(still)
+    still.simulator.scenario(what, servers=["app-01"])
+    round_of_inventory(still)
+    run = still.until(run, "COMPLETED", "PARTIAL", "FAILED", step=30)
+    assert still.picture(run) == ("PARTIAL", ["FAILED", "SKIPPED"])
+    assert (row().launch_status, row().error_code) == ("FAILED", "NOT_USABLE")
+    assert f"EC2 shows it as {state}" in row().error
+    assert len(still.launches()) == 1
+
+
+def test_while_its_checks_are_waited_for_the_page_says_so(still: StillStage) -> None:
+    run = still.start(planned(still, "app-01 app-02", "web-01", means="STATUS_CHECKS", minutes=10))
+    still.wait(lambda: row().instance_state == "RUNNING", run, step=15)
+    launched = row().launched_at
+    assert launched is not None
+    still.simulator.scenario("ec2_stopped", servers=["app-01"])
+    round_of_inventory(still)
+    live = Live(Execution.objects.with_waves().get(pk=run.pk))
+    assert "1 was stopped since" in live.banner.after
+    assert any("stopped" in line.text and "app-01" in line.text for line in feed(run))
+    run = still.until(run, "COMPLETED", "PARTIAL", "FAILED", step=30)
+    assert (row().launch_status, row().error_code) == ("FAILED", "NOT_USABLE")
+    assert "EC2 shows it as STOPPED" in row().error
+    assert (still.now - launched).total_seconds() < 12 * 60, "no longer than the plan gives it"
+
+
+def test_one_that_runs_again_before_its_time_is_over_passes(still: StillStage) -> None:
+    run = still.start(planned(still, "app-01 app-02", "web-01", means="STATUS_CHECKS"))
+    still.wait(lambda: row().instance_state == "RUNNING", run, step=15)
+    still.simulator.scenario("instance_state", servers=["app-01"], state="STOPPED")
+    still.simulator.scenario("status_checks", servers=["app-01"], system="not-applicable", instance="not-applicable")
+    round_of_inventory(still)
+    assert row().standing_state == "STOPPED"
+    still.simulator.clear_scenarios("instance_state")
+    still.simulator.clear_scenarios("status_checks")
+    round_of_inventory(still)
+    run = still.until(run, "COMPLETED", "PARTIAL", "FAILED", step=30)
+    assert (run.status, row().launch_status, row().standing_state) == ("COMPLETED", "LAUNCHED", "")
