@@ -208,13 +208,14 @@ def _found(of: Mapping[str, Any], ids: Iterable[str]) -> Iterable[Any]:
             keys.append(model._meta.pk.to_python(each))
         except ValidationError:  # the name of something that was not made
             continue
-    return cast("Iterable[Any]", model._default_manager.filter(pk__in=keys).only(*of["reads"]))
+    return cast("Iterable[Any]", model._default_manager.filter(pk__in=keys).only(*of["reads"], of["name"]))
 
 
 def _about(entry: AuditEntry, known: Things) -> Iterable[tuple[str, str]]:
-    kind, name = entry.subject_kind, entry.subject_name or entry.subject_id
+    kind = entry.subject_kind
     noun = NOUNS.get(kind, kind)
     thing = known.get((kind, entry.subject_id))
+    name = entry.subject_name or (getattr(thing, settings.JOURNAL_THINGS[kind]["name"]) if thing else entry.subject_id)
     called = getattr(thing, "called", noun)
     joined = " of " if kind == "execution" else " "
     text = f"{called}{joined}{name}".replace("_", " ") if name not in ("", "-") else noun

@@ -123,8 +123,8 @@ WORDS = {
     "plan": "executions.readiness.stored_verdicts.told_in_journal",
 }
 THINGS: dict[str, dict[str, Any]] = {
-    "execution": {"model": "executions.Execution", "page": "execution", "reads": ["number"]},
-    "plan": {"model": "plans.RecoveryPlan", "page": "plan", "reads": ["pk"]},
-    "group": {"model": "protection.ProtectionGroup", "page": "group", "reads": ["pk"]},
-    "server": {"model": "protection.SourceServer", "page": "server", "reads": ["name"]},
+    "execution": {"model": "executions.Execution", "page": "execution", "reads": ["number"], "name": "plan_name"},
+    "plan": {"model": "plans.RecoveryPlan", "page": "plan", "reads": [], "name": "name"},
+    "group": {"model": "protection.ProtectionGroup", "page": "group", "reads": [], "name": "name"},
+    "server": {"model": "protection.SourceServer", "page": "server", "reads": [], "name": "name"},
 }

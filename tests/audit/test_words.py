@@ -15,6 +15,7 @@ from audit.reading.sentences import DEEDS, sentence
 from drsorch_site.configuration.journal_verbs import ACTIONS
 from executions.commands import control
 from executions.console.live_page.event_feed import VERBS as OF_RUNS
+from executions.states import ExecutionStatus
 from plans.services import update_plan
 from tests.console import world
 from tests.console.test_pages import look, words
@@ -70,6 +71,16 @@ def test_it_tells_what_was_changed_and_leads_there(reader: Client) -> None:
     found = list(csv.DictReader(io.StringIO(of_ann.content.decode())))
     assert [each["verb"] for each in found] == ["plan.delete", "execution.cancel", "plan.update"]
     assert found[2]["words"] == "Changed the recovery plan: labels, RTO"
+
+
+def test_what_was_refused_names_what_it_was_about(reader: Client) -> None:
+    """The entry of a refusal has an id alone: the page said “run 1 of 824cadfd-…”."""
+    run = world.ended(ExecutionStatus.COMPLETED, "Payments")
+    for verb, kind, subject in (("execution.cancel", "execution", run.pk), ("plan.update", "plan", run.plan_id)):
+        record(SYSTEM, verb, subject_kind=kind, subject_id=subject, outcome="CONFLICT", refused=True)
+    of_plan, of_run, *_ = rows(look(reader, "journal"))
+    assert f">run {run.number} of Payments</a>" in of_run
+    assert ">plan Payments</a>" in of_plan
 
 
 def test_a_verb_without_words_is_shown_legibly(reader: Client) -> None:

@@ -84,6 +84,10 @@ def test_a_later_attempt_is_told_from_the_run_that_it_completes(console: Client,
     text = words(look(console, "report", made.pk))
     assert "Wave 1, Payments tier 1 nothing left to launch" in text
     assert "Of earlier attempts 3 instances not terminated" in text
+    world.change(made, kind=Kind.RECOVERY)
+    ServerRun.objects.filter(wave__execution=made).update(launch_status="TERMINATED", terminated_at=timezone.now())
+    text = words(look(console, "execution", made.pk))
+    assert "None of its instances is running. 3 instances that earlier attempts launched run, for production." in text
     html = look(console, "execution", run.pk)
     assert primary(html) == ["Go to attempt 2"]
     assert "It was tried again: see attempt 2 (completed)." in words(html)

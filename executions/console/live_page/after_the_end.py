@@ -55,11 +55,14 @@ def launched_in_all(execution: Execution) -> InAll | None:
 
 def left_by_earlier_attempts(execution: Execution) -> str:
     """What attempts before this one launched and nobody has terminated, in a sentence; empty when nothing stands."""
-    if execution.attempt < 2 or execution.purpose.is_recovery:
+    if execution.attempt < 2:
         return ""
     earlier = attempts_among(execution).filter(attempt__lt=execution.attempt)
     standing = ServerRun.objects.filter(STANDING, wave__execution__in=earlier).count()
     if not standing:
         return ""
+    if execution.purpose.is_recovery:
+        runs = "runs" if standing == 1 else "run"
+        return f"{counted(standing, 'instance')} that earlier attempts launched {runs}, for production."
     runs = "instance runs" if standing == 1 else "instances run"
     return f"{standing} {runs} that earlier attempts launched: terminate them on the page of that attempt."
