@@ -84,7 +84,7 @@ class Sweep:
         self.next_seal_check: datetime | None = None
         self.next_head_check: datetime | None = None
         self.next_stall_check: datetime | None = None
-        self.looks_anew = False
+        self.asks_since: datetime | None = None
         self.next_lease_check: datetime | None = None
         self.next_outside_check: datetime | None = None
         self.next_gate_check: datetime | None = None
@@ -176,13 +176,15 @@ class Sweep:
                 self.next_seal_check = now
 
     def _mark_stalled(self, now: datetime) -> None:
-        """What no engine has asked for, AWS has not kept silent about: it is asked before a run is called stalled."""
+        """What no engine has asked for, AWS has not kept silent about: before a run is called stalled it is asked for
+        three polls, since an answer may take longer than one."""
         due = self.next_stall_check
         if due is not None and now < due:
             return
         self.next_stall_check = now + timedelta(seconds=settings.POLL_SECONDS)
-        looked_anew, self.looks_anew = self.looks_anew, due is None or due < stalled_before(now)
-        mark_stalled(now, was_asked=looked_anew or not self.looks_anew)
+        if self.asks_since is None or due is None or due < stalled_before(now):
+            self.asks_since = now
+        mark_stalled(now, was_asked=self.asks_since <= stalled_before(now))
 
     def _look_at_leases(self, now: datetime) -> None:
         if self.next_lease_check is None or now >= self.next_lease_check:

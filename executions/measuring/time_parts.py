@@ -37,7 +37,7 @@ class Part(StrEnum):
             case Part.SNAPSHOT | Part.CONVERSION | Part.LAUNCH:
                 return self.value
             case Part.OTHER:
-                return "between waves and attempts"
+                return "between waves"
             case _:
                 assert_never(self)
 

@@ -81,4 +81,6 @@ def sentences(proof: Sequence[PlaceProof] | None) -> list[str]:
 def _sentence(proof: PlaceProof) -> str:
     if proof["stillListed"]:
         return f"DRS in {proof['region']} still lists {', '.join(proof['stillListed'])}."
-    return f"none of the {len(proof['instances'])} is listed by DRS in {proof['region']}."
+    asked = len(proof["instances"])
+    found = f"none of the {asked} is listed" if asked > 1 else "it is not listed"
+    return f"{found} by DRS in {proof['region']}."

@@ -165,7 +165,9 @@ def test_what_waits_for_a_person_is_expected_so_long_after_the_resume(chief: Cli
     """The bar said so as if somebody resumed the run at once."""
     world.beat()
     waits = under_way(ExecutionStatus.PAUSED)
-    assert "the last server is likely up 10 min to 15 min after the resume" in words(look(chief, "execution", waits.pk))
+    text = words(look(chief, "execution", waits.pk))
+    assert "the last server is likely up 10 min to 15 min after the resume" in text
+    assert "Resume when it may launch." in text, "nothing was launched that could pass checks"
     asked = under_way(ExecutionStatus.LAUNCHING, "Payroll", pause_requested_at=db_clock())
     text = words(look(chief, "execution", asked.pk))
     assert "Expected end, without pauses" in text

@@ -143,7 +143,9 @@ def _paused(live: "Live") -> Banner:
     before = next((each for each in reversed(live.waves) if each.run.ended_at and each.number < wave.number), None)
     at = at_gate(live.execution)
     asks_more = at is not None and not at.gate.is_plain
-    usual = "The gate below says what is asked." if asks_more else "Resume when the launched servers pass your checks."
+    came_up = live.up or live.execution.attempt > 1
+    checks = "Resume when the launched servers pass your checks." if came_up else "Resume when it may launch."
+    usual = "The gate below says what is asked." if asks_more else checks
     asked = wave.run.status_message or usual
     if before is None:
         return Banner(Tone.ATTENTION, f"Paused before {wave.title}.", after=asked)

@@ -1,6 +1,7 @@
 """A run of which AWS tells nothing, although it may answer: it says so, an alarm goes off, and a person can end it."""
 
 import pytest
+from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 
@@ -108,6 +109,10 @@ def test_what_no_engine_asked_for_is_no_silence_of_aws(stage: Stage, died: bool)
         stage.sweep.next_inventory_check = NEVER
     stage.look(times=1)
     assert stage.fresh(run).stalled_since is None
+    stage.advance(settings.POLL_SECONDS)  # one poll is asked, and its answer is still under way
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stage.sweep.poller, "start", lambda _: None)
+        stage.look(times=1)
     stage.until(run, "COMPLETED")
     assert not AuditEntry.objects.filter(verb="execution.stalled").exists()
 
