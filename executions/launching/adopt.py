@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 LAUNCH_TAG = "drsorch:launch"
 EXECUTION_TAG = "drsorch:execution"
-LOOK_BACK = timedelta(minutes=10)  # before the wave began, for clocks that differ
+LOOK_BACK = timedelta(hours=3)  # before the wave began, for clocks that differ, the database's and AWS's, too
 _TOLD = (JobStatus.PENDING, JobStatus.STARTED, JobStatus.COMPLETED)
 # AWS takes no request that is signed by a clock that differs by more than a signature lives, about five minutes. The
 # quarantine is twice that, and the window in which a launch is sent.

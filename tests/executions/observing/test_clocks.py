@@ -74,3 +74,11 @@ def test_a_report_says_that_the_clocks_differ(still: StillStage, client: Client)
     client.force_login(make_user("viewer"))
     page = client.get(f"/executions/{run.pk}/report").content.decode()
     assert "behind the clock of this installation, at least" in page
+
+
+@pytest.mark.parametrize("seconds", [-900, 900])
+def test_a_launch_whose_answer_was_lost_is_found_by_any_clock(still: StillStage, seconds: int) -> None:
+    still.simulator.scenario("clock_skew", seconds=seconds)
+    still.simulator.scenario("drop_connection_after_effect", operation="StartRecovery", times=1)
+    still.until(still.start(still.plan("app-01")), "COMPLETED", step=15)
+    assert len(still.launches()) == len(still.simulator.journal("StartRecovery")) == 1
