@@ -78,7 +78,7 @@ AWS_REASONS: Sequence[AwsReason] = (
         Explanation(
             "The Dedicated Host or the capacity reservation that the launch settings ask for has no room, or does not"
             " take this instance type.",
-            "Allocate another host or free one; licences that you bring along may need one. Or correct the server's"
+            "Allocate another host or free one; licenses that you bring along may need one. Or correct the server's"
             " launch template. Then run it again.",
         ),
     ),
