@@ -13,6 +13,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from audit import append_only, journal_end
 from audit.models import AuditEntry, AuditSeal, SealMark, UnsealedEntry
+from contract.storage.prepared import Prepared
 
 log = logging.getLogger(__name__)
 
@@ -20,12 +21,15 @@ GENESIS = "0" * 64
 BATCH = 500
 
 
+_WAITING = Prepared(lambda: UnsealedEntry.objects.order_by("pk").values_list("pk")[:BATCH])
+
+
 def seal(limit: int = BATCH) -> int:
     """Seal committed entries that wait for it, and say how many. One query when there are none.
 
     Of two sealers at once one fails on the constraints of AuditSeal, and what it did is undone.
     """
-    waiting = list(UnsealedEntry.objects.order_by("pk").values_list("pk", flat=True)[:limit])
+    waiting = [pk for (pk,) in _WAITING.rows()][:limit]
     if not waiting:
         return 0
     try:

@@ -6,12 +6,13 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
 from audit.actor import ENGINE
 from audit.journal import record
 from contract.clock import Clock, db_clock
 from contract.errors import Conflict
+from contract.storage.prepared import Asked, Prepared
 from drs.errors import DrsError
 from native_plans.compiled import NativePlan, compiled
 from native_plans.copies import Calls, Copy, copies, inline
@@ -26,18 +27,34 @@ AT_ONCE = 20
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=20), timedelta(minutes=15)
 
 
+def _free() -> Q:
+    """Copies that nobody writes just now, and whose time to be tried has come."""
+    free = Q(writing_since=None) | Q(writing_since__lt=Asked(Mirror, "writing_since", "claimed"))
+    return free & (Q(next_try_at=None) | Q(next_try_at__lte=Asked(Mirror, "next_try_at", "now")))
+
+
+def _wanted_no_more() -> QuerySet[Mirror]:
+    unwanted = Q(plan=None) | Q(plan__mirror_to_drs=False, kept=True)
+    return Mirror.objects.filter(_free() & unwanted).order_by("pk")[:AT_ONCE]
+
+
+def _out_of_step() -> QuerySet[RecoveryPlan]:
+    differs = Q(version=None) | Q(version__lt=F("plan__version")) | Q(version__gt=F("plan__version"))
+    differs |= Q(kept=False) | ~Q(differs=[])
+    behind = Mirror.objects.filter(_free(), Q(digest="") | (Q(plan__mirror_to_drs=True) & differs)).values("plan")
+    never = Q(mirror_to_drs=True, mirror__isnull=True)
+    return RecoveryPlan.objects.filter(never | Q(pk__in=behind)).order_by("pk")[:AT_ONCE]
+
+
+_WANTED_NO_MORE, _OUT_OF_STEP = Prepared(_wanted_no_more), Prepared(_out_of_step)
+
+
 def look(now: datetime, clock: Clock) -> Iterator[Calls[None]]:
     """The work that is due now, for the engine to run: two queries where nothing is."""
-    free = Q(writing_since=None) | Q(writing_since__lt=now - CLAIMED_FOR)
-    due = free & (Q(next_try_at=None) | Q(next_try_at__lte=now))
-    wanted_no_more = Q(plan=None) | Q(plan__mirror_to_drs=False, kept=True)
-    for mirror in Mirror.objects.filter(due & wanted_no_more).order_by("pk")[:AT_ONCE]:
+    times = {"now": now, "claimed": now - CLAIMED_FOR}
+    for mirror in _WANTED_NO_MORE.objects(**times):
         yield _remove(mirror, clock)
-    out_of_step = Q(version=None) | Q(version__lt=F("plan__version")) | Q(version__gt=F("plan__version"))
-    out_of_step |= Q(kept=False) | ~Q(differs=[])
-    behind = Mirror.objects.filter(due, Q(digest="") | (Q(plan__mirror_to_drs=True) & out_of_step)).values("plan")
-    never = Q(mirror_to_drs=True, mirror__isnull=True)
-    for plan in RecoveryPlan.objects.filter(never | Q(pk__in=behind)).order_by("pk")[:AT_ONCE]:
+    for plan in _OUT_OF_STEP.objects(**times):
         yield _bring(plan, clock)
 
 

@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
 from contract.clock import Clock, utc
 from contract.errors import DomainError
+from contract.storage.prepared import Asked, Prepared
 from executions.commands import control
 from executions.commands.production import places_of_plan
 from executions.readiness.assessment import assess
@@ -33,11 +34,20 @@ TRIED_EVERY = timedelta(minutes=1)
 AT_ONCE = 50
 
 
+def _due() -> QuerySet[Schedule]:
+    """Those of which something is to be said, or whose time has come."""
+    now = Asked(Schedule, "next_at", "now")
+    soon = Q(next_at__lte=Asked(Schedule, "next_at", "soon")) & (Q(told_for=None) | ~Q(told_for=F("next_at")))
+    due = Q(next_at__lte=now) & (Q(try_at=None) | Q(try_at__lte=now))
+    return Schedule.objects.select_related("plan").filter(soon | due).order_by("next_at")[:AT_ONCE]
+
+
+_DUE = Prepared(_due)
+
+
 def look(now: datetime, clock: Clock) -> Iterator[AwsCalls[None]]:
     """The work that is due now, for the engine to run."""
-    soon = Q(next_at__lte=now + TOLD_AHEAD) & (Q(told_for=None) | ~Q(told_for=F("next_at")))
-    due = Q(next_at__lte=now) & (Q(try_at=None) | Q(try_at__lte=now))
-    for schedule in Schedule.objects.select_related("plan").filter(soon | due).order_by("next_at")[:AT_ONCE]:
+    for schedule in _DUE.objects(soon=now + TOLD_AHEAD, now=now):
         if schedule.next_at is not None and schedule.next_at > now:
             _announce(schedule, now)
         else:

@@ -4,16 +4,19 @@ Of what a short statement costs, Django takes most to write it. What a poll asks
 therefore written once in a process, and only its values are put in anew.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
 from django.db import connection
 from django.db.models import Field, Model, QuerySet, Value
 from django.db.models.expressions import Col
+from django.db.models.query import get_related_populators
 from django.db.models.sql import UpdateQuery
 
 M = TypeVar("M", bound=Model)
 Row = tuple[Any, ...]
+MOST_AMONG = 512  # values of a list in one statement
 
 
 class Asked(Value):
@@ -41,10 +44,13 @@ class _Statement:
             (at, how, of, isinstance(of, Col)) for at, (how, of) in compiler.get_converters(columns).items()
         ]
         self._names, self._fields, self._annotated = list[str](), slice(0), dict[str, int]()
+        self._joined: Sequence[Any] = ()
         if asked.query.default_cols:  # it asks for models
             start, *_, end = compiler.klass_info["select_fields"]
             self._fields, self._annotated = slice(start, end + 1), compiler.annotation_col_map or {}
             self._names = [each.target.attname for each in columns[self._fields]]
+            populators: Any = get_related_populators
+            self._joined = populators(compiler.klass_info, compiler.select, connection.alias)
         self._model: type[Model] = asked.model
 
     def rows(self, values: Mapping[str, Any]) -> list[Row]:
@@ -66,6 +72,8 @@ class _Statement:
         made = self._model.from_db(connection.alias, self._names, row[self._fields])
         for name, at in self._annotated.items():
             setattr(made, name, row[at])
+        for each in self._joined:
+            each.populate(row, made)
         return made
 
 
@@ -99,7 +107,7 @@ class PreparedUpdate(Generic[M]):
 
 
 class Prepared(Generic[M]):
-    """A question in which each value that changes is `Asked`: one value, no list of them, nor a limit."""
+    """A question in which each value that changes is `Asked`: one value, no limit; PreparedAmong takes a list."""
 
     def __init__(self, make: "Callable[[], QuerySet[M, Any]]") -> None:
         """`make` is called when somebody asks first: by then the models are there, and the database is known."""
@@ -120,7 +128,7 @@ class Prepared(Generic[M]):
         return statement.rows(values), statement.read
 
     def objects(self, **values: Any) -> list[M]:
-        """The models, of a question that asks for those and joins no others."""
+        """The models, with those that the question asks for beside them."""
         statement = self._statement()
         return [statement.model(statement.read(row)) for row in statement.rows(values)]
 
@@ -129,6 +137,33 @@ class Prepared(Generic[M]):
         if kind not in self._statements:
             self._statements[kind] = _Statement(self._make())
         return self._statements[kind]
+
+
+class PreparedAmong(Generic[M]):
+    """The same with a list of values, of which `make` is given the places. Written once for 1, 2, 4, 8 … values; the
+    last fills the places that are left. More than MOST_AMONG are asked for in parts, each in its own order."""
+
+    def __init__(self, model: type[Model], name: str, make: "Callable[[list[Any]], QuerySet[M, Any]]") -> None:
+        """`name` is a field of `model` that takes such values."""
+        self._model, self._name, self._make = model, name, make
+        self._prepared: dict[int, Prepared[M]] = {}
+
+    def objects(self, among: Iterable[Any], **values: Any) -> list[M]:
+        return [each for asked, given in self._parts(among) for each in asked.objects(**given, **values)]
+
+    def rows(self, among: Iterable[Any], **values: Any) -> list[Row]:
+        return [each for asked, given in self._parts(among) for each in asked.rows(**given, **values)]
+
+    def _parts(self, among: Iterable[Any]) -> "Iterator[tuple[Prepared[M], dict[str, Any]]]":
+        left = list(among)
+        while left:
+            part, left = left[:MOST_AMONG], left[MOST_AMONG:]
+            size = 1 << (len(part) - 1).bit_length()
+            if size not in self._prepared:
+                places = [Asked(self._model, self._name, f"among {at}") for at in range(size)]
+                self._prepared[size] = Prepared(partial(self._make, places))
+            part += part[-1:] * (size - len(part))
+            yield self._prepared[size], {f"among {at}": value for at, value in enumerate(part)}
 
 
 def attach(owner: Model, relation: str, rows: Iterable[Model]) -> None:

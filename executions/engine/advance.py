@@ -10,6 +10,7 @@ from django.db import transaction
 
 from contract import log_context
 from contract.clock import Clock, db_clock
+from contract.storage.prepared import Asked, Prepared
 from executions.codes.ours import Code
 from executions.engine import pauses, unproven
 from executions.engine.dry_run import dry_run_turn
@@ -28,6 +29,8 @@ from executions.runs.current_wave import current_wave
 from executions.states import JOB_UNCONFIRMED, STEPPED, ExecutionStatus, JobStatus, LaunchStatus, WaveStatus
 from executions.terminating import follow_up
 from protection.inventory.launch_details import Round
+
+_JOB_STATUSES = Prepared(lambda: LaunchJob.objects.filter(wave=Asked(WaveRun, "id")).order_by().values_list("status"))
 
 
 def step(execution_id: uuid.UUID, clock: Clock = db_clock) -> None:
@@ -148,7 +151,7 @@ def _wait(run: Run, until: datetime, now: datetime) -> None:
     wave = current_wave(run.waves)
     status = run.execution.state
     if wave is not None and wave.state.has_begun:
-        jobs = [job.state for job in wave.jobs.all()]
+        jobs = [JobStatus.of(each) for (each,) in _JOB_STATUSES.rows(id=wave.pk)]
         cancelled = run.execution.cancel_requested_at is not None
         status = decide.running_status(decide.wave_status(jobs), cancelled=cancelled)
     elif wave is not None and status in (ExecutionStatus.POLLING, ExecutionStatus.LAUNCHING):

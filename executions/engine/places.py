@@ -1,8 +1,9 @@
 """The rows of places: which are to be asked, which do not answer, and which runs have something there."""
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.db.models import F, Q, QuerySet
@@ -22,16 +23,28 @@ from executions.states import JobStatus
 _NOT_ENTERED = Q(aws_error__contains=f"{roles.OPERATION} in ") | Q(aws_error__contains=SWITCHED_OFF)
 
 
+_PLACE = ("account_id", "region")
+_WANTED: Sequence[Prepared[Any]] = (
+    Prepared(lambda: LaunchJob.objects.filter(watched=True).order_by().values_list(*_PLACE).distinct()),
+    Prepared(lambda: TerminationJob.objects.filter(watched=True).order_by().values_list(*_PLACE).distinct()),
+    Prepared(
+        lambda: (
+            LaunchJob.objects.filter(status=JobStatus.QUEUED, refused_as=Trouble.QUOTA.name)
+            .order_by()
+            .values_list(*_PLACE)
+            .distinct()
+        )
+    ),
+)
+
+
 def arm(now: datetime) -> None:
     """Have every place asked of whose jobs DRS may have news, or where launches wait for others' jobs to end. It is
     asked at once, unless it rests."""
-    jobs = LaunchJob.objects.filter(watched=True).order_by().values_list("account_id", "region").distinct()
-    endings = TerminationJob.objects.filter(watched=True).order_by().values_list("account_id", "region").distinct()
-    waiting = LaunchJob.objects.filter(status=JobStatus.QUEUED, refused_as=Trouble.QUOTA.name)
-    wanted = {*jobs, *endings, *waiting.order_by().values_list("account_id", "region").distinct()}
+    wanted = {place for each in _WANTED for place in each.rows()}
     if not wanted:
         return
-    rows = {(row.account_id, row.region): row for row in Place.objects.all()}
+    rows = {(row.account_id, row.region): row for row in _ALL.objects()}
     new = [Place(account_id=account, region=region) for account, region in wanted - rows.keys()]
     Place.objects.bulk_create(new, ignore_conflicts=True)
     idle = [place for place in wanted if place not in rows or rows[place].next_poll_at is None]
@@ -42,6 +55,7 @@ def arm(now: datetime) -> None:
         Place.objects.filter(one, next_poll_at=None).update(next_poll_at=now)
 
 
+_ALL = Prepared(Place.objects.all)
 _DUE = Prepared(lambda: Place.objects.filter(next_poll_at__lte=Asked(Place, "next_poll_at")))
 
 

@@ -15,11 +15,12 @@ from functools import partial
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 
 from contract import log_context
 from contract.clock import Clock, db_clock
 from contract.database_errors import is_outage
+from contract.storage.prepared import Asked, Prepared
 from drs.shapes import JOB_COMPLETED, Job
 from executions.engine import places, save_answers
 from executions.launching.waiting_line import call_next, is_waited_for
@@ -43,6 +44,9 @@ LOGS_PER_POLL = 20  # as many as DRS runs jobs at once in a region; of more, as 
 PHASES_WITHIN = timedelta(seconds=60)  # how old the phase of a server may be on a page: it is told by logs alone
 
 ChangesByRun = dict[uuid.UUID, list[JobChanges]]
+_HERE = {"account_id": Asked(Place, "account_id"), "region": Asked(Place, "region"), "watched": True}
+_JOBS = Prepared(lambda: LaunchJob.objects.filter(**_HERE).select_related("wave__execution").defer(*LARGE_COLUMNS))
+_ENDINGS = Prepared(lambda: TerminationJob.objects.filter(**_HERE).select_related("execution"))
 
 
 @dataclass
@@ -87,10 +91,8 @@ class Poller:
         return seconds
 
     def _ask(self, place: Place) -> AwsCalls[None]:
-        here = {"account_id": place.account_id, "region": place.region, "watched": True}
-        jobs = LaunchJob.objects.filter(**here).select_related("wave__execution").defer(*LARGE_COLUMNS)
-        endings = TerminationJob.objects.filter(**here).select_related("execution")
-        poll = Poll(place, self.clock(), list(jobs), list(endings))
+        here = {"account_id": place.account_id, "region": place.region}
+        poll = Poll(place, self.clock(), _JOBS.objects(**here), _ENDINGS.objects(**here))
         question = self._question(poll)
         if not question.job_ids and question.since is None:
             places.leave(place)
@@ -152,9 +154,8 @@ class Poller:
     def _save_answer(self, poll: Poll, answer: Answer) -> set[uuid.UUID]:
         """Write down what is new, and only then when it was seen: that is what waves are judged by. Answers the runs
         that are to decide."""
-        jobs = LaunchJob.objects.filter(pk__in=[job.pk for job in poll.jobs])
         compared = save_answers.changes_by_run(poll.jobs, answer, poll.asked_at)
-        saved = self._save(poll, list(compared), jobs, answer, waits=True)
+        saved = self._save(poll, list(compared), poll.jobs, answer, waits=True)
         kept = [job for job in poll.jobs if job.wave.execution_id not in poll.unsaved]
         seen = LaunchJob.objects.filter(pk__in=[job.pk for job in kept if job.job_id in answer.jobs], watched=True)
         seen.filter(Q(seen_at=None) | Q(seen_at__lt=poll.asked_at)).update(seen_at=poll.asked_at)
@@ -191,7 +192,7 @@ class Poller:
         waits for the next poll."""
         told = {*answer.logs, *answer.unread, *(job_id for job_id, _ in answer.instances)}
         told.update(each.job_id for each in answer.jobs.values() if answer.listed and each.status == JOB_COMPLETED)
-        jobs = LaunchJob.objects.filter(pk__in=[job.pk for job in poll.jobs], job_id__in=told)
+        jobs = [job for job in poll.jobs if job.job_id in told]
         runs = save_answers.runs_with_news(save_answers.load_watched(jobs), answer, poll.asked_at)
         news: list[uuid.UUID] = []
         grown: list[uuid.UUID] = []
@@ -203,7 +204,7 @@ class Poller:
         self._tell(news + random.sample(grown, min(len(grown), FORECASTS_PER_POLL)))
 
     def _save(
-        self, poll: Poll, runs: Sequence[uuid.UUID], jobs: QuerySet[LaunchJob], answer: Answer, *, waits: bool
+        self, poll: Poll, runs: Sequence[uuid.UUID], jobs: Sequence[LaunchJob], answer: Answer, *, waits: bool
     ) -> ChangesByRun:
         """Save what is new of these runs, some together; one by one where that fails, so that none keeps the others
         from it. What is new is compared again with the rows as they are under the lock."""
@@ -221,7 +222,7 @@ class Poller:
         return saved
 
     def _save_alone(
-        self, poll: Poll, run: uuid.UUID, jobs: QuerySet[LaunchJob], answer: Answer, *, waits: bool
+        self, poll: Poll, run: uuid.UUID, jobs: Sequence[LaunchJob], answer: Answer, *, waits: bool
     ) -> ChangesByRun:
         try:
             return _save_together([run], jobs, answer, poll.asked_at, self.clock(), waits=waits)
@@ -240,7 +241,7 @@ class Poller:
 
 def _save_together(
     runs: Sequence[uuid.UUID],
-    jobs: QuerySet[LaunchJob],
+    jobs: Sequence[LaunchJob],
     answer: Answer,
     asked_at: datetime,
     now: datetime,
@@ -249,7 +250,8 @@ def _save_together(
 ) -> ChangesByRun:
     rows = Execution.objects.select_for_update(skip_locked=not waits).filter(pk__in=runs).order_by("pk")
     with transaction.atomic():
-        mine = jobs.filter(wave__execution__in=list(rows.values_list("pk", flat=True)))
+        held = set(rows.values_list("pk", flat=True))
+        mine = [job for job in jobs if job.wave.execution_id in held]
         found = save_answers.changes_by_run(save_answers.load_watched(mine), answer, asked_at)
         save_answers.save([each for items in found.values() for each in items], now)
         return found

@@ -6,10 +6,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from django.db.models import QuerySet
-
 from audit.safe_text import storable
 from contract.chunks import update_rows
+from contract.storage.prepared import PreparedAmong
 from executions.measuring import recorded_figures
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
 from executions.observing.drs_answers import Answer, JobChanges, compare
@@ -25,15 +24,25 @@ _RECORDED_COLUMNS = {"launch_status", "launched_at", "point_in_time", "usable_at
 _JOB_COLUMNS = ["status", "seen_at", "completed_seen_at", "instances_seen_at", "watched", "events_seen"]
 
 
-def load_watched(jobs: QuerySet[LaunchJob]) -> list[LaunchJob]:
+_WATCHED = PreparedAmong(
+    LaunchJob,
+    "id",
+    lambda ids: (
+        LaunchJob.objects.filter(pk__in=ids, watched=True).select_related("wave__execution").defer(*LARGE_COLUMNS)
+    ),
+)
+_SERVERS = PreparedAmong(LaunchJob, "id", lambda ids: ServerRun.objects.filter(job__pk__in=ids))
+
+
+def load_watched(jobs: Iterable[LaunchJob]) -> list[LaunchJob]:
     """Those of which DRS may have more news, as they are now."""
-    return list(jobs.filter(watched=True).select_related("wave__execution").defer(*LARGE_COLUMNS))
+    return _WATCHED.objects(job.pk for job in jobs)
 
 
-def changes_by_run(jobs: Iterable[LaunchJob], answer: Answer, asked_at: datetime) -> dict[uuid.UUID, list[JobChanges]]:
+def changes_by_run(jobs: Sequence[LaunchJob], answer: Answer, asked_at: datetime) -> dict[uuid.UUID, list[JobChanges]]:
     """What is new of these jobs, by run."""
     servers: dict[uuid.UUID, list[ServerRun]] = defaultdict(list)
-    for server in ServerRun.objects.filter(job__in=list(jobs)):
+    for server in _SERVERS.objects(job.pk for job in jobs):
         servers[server.job_id].append(server)
     changes: dict[uuid.UUID, list[JobChanges]] = defaultdict(list)
     for job in jobs:

@@ -12,6 +12,7 @@ from typing import TypedDict
 
 from contract.clock import unix
 from contract.plurals import counted
+from contract.storage.prepared import Asked, Prepared, PreparedAmong
 from executions.measuring.forecast_model import CriticalServer, History, ServerToLaunch, WaveToLaunch, simulate
 from executions.measuring.rta_rpa import rows_of, server_path
 from executions.measuring.time_parts import Part, part_of
@@ -42,6 +43,34 @@ class StoredForecast(TypedDict):
 
 # Rows in, rows out
 
+_WAVES = Prepared(lambda: WaveRun.objects.filter(execution=Asked(Execution, "id")).order_by("number"))
+_LAST_TIMES = Prepared(
+    lambda: Execution.objects.final().filter(dry_run=False).newest_first().values_list("phase_times")[: 2 * RUNS]
+)
+_TO_LAUNCH = PreparedAmong(
+    WaveRun,
+    "id",
+    lambda waves: (
+        ServerRun.objects.filter(
+            wave__pk__in=waves,
+            launch_status__in=[LaunchStatus.PENDING, LaunchStatus.IN_PROGRESS],
+            excluded__isnull=True,
+        )
+        .order_by("position")
+        .values_list("wave_id", "source_server_id", "hostname", "job_id")
+    ),
+)
+_JOBS = PreparedAmong(WaveRun, "id", lambda waves: LaunchJob.objects.filter(wave__pk__in=waves).select_related("wave"))
+_LINES = PreparedAmong(
+    WaveRun,
+    "id",
+    lambda waves: (
+        JobEvent.objects.filter(job__wave__pk__in=waves)
+        .order_by("at", "pk")
+        .values_list("job__wave", "source_server_id", "event", "at")
+    ),
+)
+
 
 def updated_forecast(execution: Execution, now: datetime) -> StoredForecast | None:
     """The forecast of an active run, if something changed since the last one or it is stale; else None."""
@@ -49,7 +78,7 @@ def updated_forecast(execution: Execution, now: datetime) -> StoredForecast | No
     fresh = kept is not None and kept["revision"] == execution.revision and not is_stale(execution, now)
     if execution.dry_run or fresh:
         return None
-    history, waves = _history(), list(execution.waves.order_by("number"))
+    history, waves = _history(), _WAVES.objects(id=execution.pk)
     ahead = _waves_to_run(execution, waves, now)
     launches = history.launches
     found = StoredForecast(
@@ -145,8 +174,7 @@ def _gates(execution: Execution) -> str:
 
 
 def _history() -> History:
-    runs = Execution.objects.final().filter(dry_run=False).newest_first()
-    kept = [times for times in runs.values_list("phase_times", flat=True)[: 2 * RUNS] if times][:RUNS]
+    kept = [times for (times,) in _LAST_TIMES.rows() if times][:RUNS]
     return History([[(name, tuple(spent)) for name, *spent in times] for times in kept])
 
 
@@ -155,28 +183,22 @@ def _waves_to_run(execution: Execution, waves: Sequence[WaveRun], now: datetime)
     open_waves = [wave for wave in waves if not wave.state.is_final]
     if execution.state is ExecutionStatus.CANCELLING:
         open_waves = [wave for wave in open_waves if wave.state.has_begun]
-    rows = ServerRun.objects.filter(
-        wave__in=open_waves,
-        launch_status__in=[LaunchStatus.PENDING, LaunchStatus.IN_PROGRESS],
-        excluded__isnull=True,
-    )
     entered = _current_steps(open_waves)
-    jobs = LaunchJob.objects.filter(wave__in=open_waves).select_related("wave").in_bulk()
+    jobs = {job.pk: job for job in _JOBS.objects(wave.pk for wave in open_waves)}
     servers: dict[int, list[ServerToLaunch]] = defaultdict(list)
-    for row in rows.order_by("position"):
-        step, at = 0, jobs[row.job_id].intent_at
-        if told := entered.get((row.wave_id, row.source_server_id)):
-            step, at = told[0], told[1] - jobs[row.job_id].aws_ahead
+    for wave, server, hostname, of in _TO_LAUNCH.rows(wave.pk for wave in open_waves):
+        step, at = 0, jobs[of].intent_at
+        if told := entered.get((wave, server)):
+            step, at = told[0], told[1] - jobs[of].aws_ahead
         spent = max(0.0, (now - at).total_seconds()) if at else 0.0
-        servers[row.wave_id].append(ServerToLaunch(row.source_server_id, row.hostname, step, spent))
+        servers[wave].append(ServerToLaunch(server, hostname, step, spent))
     return [WaveToLaunch(wave.number, servers[wave.pk]) for wave in open_waves if servers[wave.pk]]
 
 
 def _current_steps(waves: Sequence[WaveRun]) -> dict[tuple[int, str], tuple[int, datetime]]:
     """The step in which each server is, and since when."""
-    lines = JobEvent.objects.filter(job__wave__in=[wave for wave in waves if wave.state.has_begun]).order_by("at", "pk")
     found: dict[tuple[int, str], tuple[int, datetime]] = {}
-    for wave, server, event, at in lines.values_list("job__wave", "source_server_id", "event", "at"):
+    for wave, server, event, at in _LINES.rows(wave.pk for wave in waves if wave.state.has_begun):
         part = part_of(phase_after(event, Phase.QUEUED))
         step = STEPS.index(part) if part else 0
         if step > found.get((wave, server), (0, at))[0]:

@@ -1,14 +1,15 @@
 """Servers that an ended job has left open: given up only when DRS, asked which instances there are, lists none."""
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from django.db.models import Q
 
 from audit.safe_text import storable
+from contract.storage.prepared import PreparedAmong
 from drs.shapes import JOB_COMPLETED
-from executions.models import ServerRun, WaveRun
+from executions.models import LaunchJob, ServerRun, WaveRun
 from executions.observing.drs_answers import Answer, Question
 from executions.observing.server_outcome import WITHOUT_CAUSE
 from executions.querysets import STANDING
@@ -18,33 +19,56 @@ from executions.states import WAVE_BEGUN, LaunchStatus
 UNLISTED = "AWS has ended the job and does not say which instances it launched; asking before any server is given up."
 
 
+_OF_JOB = ("job__job_id", "source_server_id")
+_SETTLED = Q(launch_status=LaunchStatus.TERMINATED) | Q(launch_status=LaunchStatus.FAILED) & ~Q(error__in=WITHOUT_CAUSE)
+_OPEN = PreparedAmong(
+    LaunchJob,
+    "job_id",
+    lambda ids: (
+        ServerRun.objects.filter(job__job_id__in=ids)
+        .exclude(launch_status__in=[LaunchStatus.LAUNCHED, LaunchStatus.TERMINATED])
+        .values_list(*_OF_JOB)
+    ),
+)
+_UNSEEN = PreparedAmong(
+    LaunchJob,
+    "job_id",
+    lambda ids: (
+        ServerRun.objects.filter(job__job_id__in=ids, instance_state="").exclude(_SETTLED).values_list(*_OF_JOB)
+    ),
+)
+_UNCHECKED = PreparedAmong(
+    LaunchJob,
+    "job_id",
+    lambda ids: (
+        ServerRun.objects.filter(STANDING, job__job_id__in=ids, checks_passed_at=None)
+        .exclude(recovery_instance_id="")
+        .values_list("recovery_instance_id")
+    ),
+)
+
+
+def _by_job(rows: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for job_id, server in rows:
+        found[job_id].append(server)
+    return found
+
+
 def open_servers(answer: Answer) -> dict[str, list[str]]:
     """By job that has ended: servers of which nobody knows yet that they launched."""
     ended = [job.job_id for job in answer.jobs.values() if job.status == JOB_COMPLETED]
-    known = [LaunchStatus.LAUNCHED, LaunchStatus.TERMINATED]
-    rows = ServerRun.objects.filter(job__job_id__in=ended).exclude(launch_status__in=known)
-    found: dict[str, list[str]] = defaultdict(list)
-    for job_id, server in rows.values_list("job__job_id", "source_server_id"):
-        found[job_id].append(server)
-    return found
+    return _by_job(_OPEN.rows(ended))
 
 
 def unseen_servers(job_ids: Collection[str]) -> dict[str, list[str]]:
     """By job: servers of whose instances nobody has looked at one yet, and failed ones without AWS's words."""
-    rows = ServerRun.objects.filter(job__job_id__in=list(job_ids), instance_state="")
-    settled = Q(launch_status=LaunchStatus.TERMINATED) | Q(launch_status=LaunchStatus.FAILED) & ~Q(
-        error__in=WITHOUT_CAUSE
-    )
-    found: dict[str, list[str]] = defaultdict(list)
-    for job_id, server in rows.exclude(settled).values_list("job__job_id", "source_server_id"):
-        found[job_id].append(server)
-    return found
+    return _by_job(_UNSEEN.rows(job_ids))
 
 
 def unchecked_instances(job_ids: Collection[str]) -> list[str]:
     """Instances of these jobs whose status checks have not been seen to pass."""
-    rows = ServerRun.objects.filter(STANDING, job__job_id__in=list(job_ids), checks_passed_at=None)
-    return sorted(rows.exclude(recovery_instance_id="").values_list("recovery_instance_id", flat=True))
+    return sorted(instance for (instance,) in _UNCHECKED.rows(job_ids))
 
 
 def report_unlisted(question: Question, answer: Answer, now: datetime) -> None:

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db.models import F, QuerySet
 from django.db.models.functions import Coalesce, Least
 
+from contract.storage.prepared import Asked, Prepared, PreparedUpdate
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.querysets import SPLIT
 from executions.runs import decisions as d
@@ -25,6 +26,29 @@ from plans.models import OnFailure
 LARGE_COLUMNS = tuple(f"wave__execution__{column}" for column in ("plan_copy", "rehearsal", "phase_times"))
 LEASE = timedelta(seconds=settings.LEASE_SECONDS)
 ASLEEP = timedelta(days=1000)  # what is due later never is: runs of a copy that nobody has put back properly yet
+
+
+_TAKE = PreparedUpdate(
+    lambda: Execution.objects.filter(
+        pk=Asked(Execution, "id"), next_step_at__lte=Asked(Execution, "next_step_at", "due")
+    ),
+    "claim",
+    "next_step_at",
+)
+_CLAIMED = Prepared(lambda: Execution.objects.filter(pk=Asked(Execution, "id"), claim=Asked(Execution, "claim")))
+_WAVES = Prepared(lambda: WaveRun.objects.filter(execution=Asked(Execution, "id")).order_by("number"))
+_OF_WAVE = Asked(WaveRun, "id")
+_JOBS = Prepared(lambda: LaunchJob.objects.filter(wave=_OF_WAVE).exclude(SPLIT).order_by("position"))
+_SERVERS = Prepared(
+    lambda: (
+        ServerRun.objects.filter(wave=_OF_WAVE, excluded__isnull=True)
+        .exclude(job__status=JobStatus.WITHDRAWN)
+        .values_list("optional", "launch_status")
+    )
+)
+_LAUNCHED = Prepared(
+    lambda: ServerRun.objects.filter(wave=_OF_WAVE, launch_status=LaunchStatus.LAUNCHED).select_related("job")
+)
 
 
 class ClaimLost(Exception):
@@ -105,11 +129,8 @@ def _wave_view(wave: WaveRun, gate: Gate | None) -> d.WaveView:
 
 
 def _with_jobs(wave: WaveRun, view: d.WaveView) -> d.WaveView:
-    jobs = list(LaunchJob.objects.filter(wave=wave).exclude(SPLIT).order_by("position"))
-    servers = ServerRun.objects.filter(wave=wave, excluded__isnull=True).exclude(job__status=JobStatus.WITHDRAWN)
-    statuses = [
-        (optional, LaunchStatus.of(each)) for optional, each in servers.values_list("optional", "launch_status")
-    ]
+    jobs = _JOBS.objects(id=wave.pk)
+    statuses = [(optional, LaunchStatus.of(each)) for optional, each in _SERVERS.rows(id=wave.pk)]
     return replace(
         view,
         jobs=tuple(_job_view(job) for job in jobs),
@@ -124,7 +145,7 @@ def unproven_servers(wave: WaveRun) -> list[tuple[ServerRun, d.UnprovenView]]:
     them. No query where it asks for no more than that they launched."""
     if not wave.means.needs_checks:
         return []
-    rows = ServerRun.objects.filter(wave=wave, launch_status=LaunchStatus.LAUNCHED).select_related("job")
+    rows = _LAUNCHED.objects(id=wave.pk)
     return [(each, _unproven_view(each)) for each in rows if not each.is_up(wave.means) or _is_stopped(each)]
 
 
@@ -158,8 +179,7 @@ def _job_view(job: LaunchJob) -> d.JobView:
 def claim(execution_id: uuid.UUID, now: datetime) -> uuid.UUID | None:
     """Take a due run for a lease; None when it is not due, or somebody else was faster."""
     token = uuid.uuid4()
-    due = Execution.objects.filter(pk=execution_id, next_step_at__lte=now)
-    return token if due.update(claim=token, next_step_at=now + LEASE) else None
+    return token if _TAKE.run(id=execution_id, due=now, claim=token, next_step_at=now + LEASE) else None
 
 
 def wake(executions: Collection[uuid.UUID], now: datetime) -> None:
@@ -173,7 +193,10 @@ def wake(executions: Collection[uuid.UUID], now: datetime) -> None:
 
 def load(execution_id: uuid.UUID, token: uuid.UUID) -> Run:
     """The claimed run, or ClaimLost."""
-    execution = Execution.objects.filter(pk=execution_id, claim=token).first()
+    execution = next(iter(_CLAIMED.objects(id=execution_id, claim=token)), None)
     if execution is None:
         raise ClaimLost
-    return Run(execution, list(execution.waves.order_by("number")), token)
+    waves = _WAVES.objects(id=execution_id)
+    for wave in waves:
+        wave.execution = execution
+    return Run(execution, waves, token)

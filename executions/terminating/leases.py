@@ -15,6 +15,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from audit.actor import ENGINE
 from contract.clock import Clock, unix, utc
+from contract.storage.prepared import Asked, Prepared
 from drs.client import Drs, SendWindow
 from drs.errors import DrsError
 from executions.models import Execution, ServerHold, ServerRun
@@ -32,11 +33,18 @@ from plans.models import LeaseEnds
 WARNING = timedelta(hours=1)
 
 
-def due(now: datetime) -> QuerySet[Execution]:
-    """Drills that are over, whose instances stand, and of whose leases something is to be said or done."""
+def _due() -> QuerySet[Execution]:
     leased = Execution.objects.final().filter(kind=Kind.DRILL, lease_ends_at__isnull=False, lease_over_at=None)
     stands = Exists(ServerRun.launches.filter(STANDING, wave__execution=OuterRef("pk")))
-    return leased.filter(stands, lease_ends_at__lte=now + WARNING).order_by("lease_ends_at")
+    return leased.filter(stands, lease_ends_at__lte=Asked(Execution, "lease_ends_at")).order_by("lease_ends_at")
+
+
+_DUE = Prepared(_due)
+
+
+def due(now: datetime) -> list[Execution]:
+    """Drills that are over, whose instances stand, and of whose leases something is to be said or done."""
+    return _DUE.objects(lease_ends_at=now + WARNING)
 
 
 def look(execution: Execution, clock: Clock) -> AwsCalls[None]:

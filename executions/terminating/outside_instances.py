@@ -18,6 +18,7 @@ from django.db.models import Q, QuerySet
 from audit.actor import ENGINE, Actor
 from audit.journal import OK, record
 from contract.clock import Clock
+from contract.storage.prepared import Asked, Prepared
 from drs.client import SERVERS_PER_JOB, Drs, SendWindow
 from drs.errors import SUPERSEDED, DrsError, Trouble
 from drs.shapes import TERMINATE, Job, RecoveryInstance
@@ -78,13 +79,22 @@ def request(actor: Actor, wanted: Collection[OutsideTermination], comment: str, 
             note(actor, new, **({"comment": comment} if comment else {}))
 
 
+_DUE = Prepared(
+    lambda: (
+        OutsideTermination.objects.filter(next_look_at__lte=Asked(OutsideTermination, "next_look_at"))
+        .order_by("next_look_at")
+        .values_list("pk")[: 5 * SERVERS_PER_JOB]
+    )
+)
+
+
 def start_due(now: datetime) -> Iterator[tuple[Place, Rows]]:
     """Claim what is due, by account and region; nobody else has it until the claim ends."""
     claim = uuid.uuid4()
-    due = OutsideTermination.objects.filter(next_look_at__lte=now)
-    keys = list(due.order_by("next_look_at").values_list("pk", flat=True)[: 5 * SERVERS_PER_JOB])
+    keys = [pk for (pk,) in _DUE.rows(next_look_at=now)]
     if not keys:
         return
+    due = OutsideTermination.objects.filter(next_look_at__lte=now)
     due.filter(pk__in=keys).update(claim=claim, next_look_at=now + CLAIMED)
     places: dict[Place, Rows] = defaultdict(list)
     for each in OutsideTermination.objects.filter(claim=claim):

@@ -10,13 +10,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Subquery
+from django.db.models import QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from audit.models import AuditSeal
 from audit.reading import stream
 from audit.reading.stream import EventShape
 from contract.events.declared import TYPES
+from contract.storage.prepared import Prepared
 from notify import outbox
 from notify.models import StreamMark, Subscription
 from notify.outbox import Message
@@ -30,12 +31,19 @@ NOT_TOLD = "notification."
 PlansOf = Callable[[Collection[str]], Mapping[str, uuid.UUID | None]]
 
 
+def _news() -> QuerySet[AuditSeal, tuple[int]]:
+    """One entry that nobody was told of, if any."""
+    told = StreamMark.objects.filter(pk=StreamMark.ONLY).values("number")[:1]
+    return AuditSeal.objects.filter(seq__gt=Coalesce(Subquery(told), -1)).order_by().values_list("seq")[:1]
+
+
+_NEWS = Prepared(_news)
+
+
 def tell(now: datetime, plans_of: PlansOf) -> int:
     """Write notices of what was sealed since the last time; answers how many events were read. One query when there is
     nothing. `plans_of` knows the plan of each of these runs."""
-    told = StreamMark.objects.filter(pk=StreamMark.ONLY).values("number")[:1]
-    news = AuditSeal.objects.filter(seq__gt=Coalesce(Subquery(told), -1)).order_by()
-    if not news.exists():
+    if _NEWS.row() is None:
         return 0
     mark = StreamMark.objects.filter(pk=StreamMark.ONLY).first()
     wanting = [each for each in Subscription.objects.filter(enabled=True) if Event.STREAM in each.events]

@@ -9,7 +9,7 @@ from django.db.models import Count
 from django.utils import timezone
 
 from bench.compare import live_run
-from contract.storage.prepared import Asked, Prepared, PreparedUpdate, attach
+from contract.storage.prepared import MOST_AMONG, Asked, Prepared, PreparedAmong, PreparedUpdate, attach
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.states import WaveStatus
 from identity.models import ScopedRole, people
@@ -52,6 +52,38 @@ def test_rows_have_the_values_that_python_has() -> None:
     given, read = prepared.unread(id=run.pk)
     assert list(map(read, given)) == list(question(run))
     assert prepared.row(id=run.pk) == question(run).first()
+
+
+def test_a_list_of_any_length_finds_what_is_in_it_once_and_what_is_joined_comes_with_it(
+    django_assert_num_queries: Any,
+) -> None:
+    run = live_run(1, 7)
+    servers = list(ServerRun.objects.filter(wave__execution=run).order_by("position"))
+    prepared = PreparedAmong(
+        ServerRun,
+        "id",
+        lambda ids: (
+            ServerRun.objects.filter(pk__in=ids)
+            .select_related("wave__execution__plan", "job")
+            .defer("wave__execution__plan_copy")
+            .order_by("-position")
+        ),
+    )
+    with django_assert_num_queries(0):
+        assert prepared.objects([]) == []
+    for some in (servers[:1], servers[2:5], servers, servers[::-1]):
+        with django_assert_num_queries(1):
+            found = prepared.objects(each.pk for each in some)
+        jobs = set(run.waves.get().jobs.all())
+        with django_assert_num_queries(0):
+            assert found == sorted(some, key=lambda each: -each.position)
+            assert {each.wave.execution for each in found} == {run}
+            assert {each.job for each in found} == jobs
+            assert {each.wave.execution.plan for each in found} == {None}
+            assert found[0].wave.execution.get_deferred_fields() == {"plan_copy"}
+    absent = range(10**6, 10**6 + MOST_AMONG)
+    with django_assert_num_queries(2):
+        assert prepared.objects([servers[0].pk, *absent, servers[1].pk]) == servers[:2]
 
 
 def test_what_is_attached_is_not_asked_for_again_and_narrowed_it_is_asked_for_its_own(

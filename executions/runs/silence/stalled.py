@@ -6,10 +6,11 @@ DRS may be silent, or answer and not show the job (deleted, or past its retentio
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Case, DateTimeField, Exists, F, Min, OuterRef, Q, Subquery, When
+from django.db.models import Case, DateTimeField, Exists, F, Min, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.functions import Coalesce
 
 from contract.clock import unix
+from contract.storage.prepared import Asked, Prepared
 from executions.models import Execution, LaunchJob, ServerRun
 from executions.runs.journal import note
 from executions.runs.silence.unresponsive_regions import OPEN_SERVERS, stalled_before
@@ -20,9 +21,7 @@ def mark_stalled(now: datetime, *, was_asked: bool) -> None:
     """Bring `stalled_since` of every active run up to date. One query where nothing has changed. Where AWS
     was not asked for three polls, no run begins to be stalled."""
     oldest = stalled_before(now)
-    rows = Execution.objects.active().annotate(heard=_heard_of())
-    rows = rows.filter(Q(stalled_since__isnull=False) | Q(failing_since__lt=oldest) | Q(heard__lt=oldest)).order_by()
-    for execution in rows.only("stalled_since", "failing_since", "plan_name", "status", "kind"):
+    for execution in _SILENT.objects(failing_since=oldest):
         told = (execution.failing_since, execution.heard)  # type: ignore[attr-defined]
         silent = [each for each in told if each is not None and each < oldest]
         since = min(silent, default=None)
@@ -42,6 +41,17 @@ def _heard_of() -> Subquery:
         output_field=DateTimeField(),
     )
     return Subquery(waited_for.order_by().values("wave__execution").annotate(heard=Min(heard)).values("heard"))
+
+
+def _silent() -> QuerySet[Execution]:
+    """Active runs that are stalled, or of which nothing was heard since."""
+    oldest = Asked(Execution, "failing_since")
+    rows = Execution.objects.active().annotate(heard=_heard_of())
+    rows = rows.filter(Q(stalled_since__isnull=False) | Q(failing_since__lt=oldest) | Q(heard__lt=oldest)).order_by()
+    return rows.only("stalled_since", "failing_since", "plan_name", "status", "kind")
+
+
+_SILENT = Prepared(_silent)
 
 
 def _mark(execution: Execution, since: datetime | None) -> None:
