@@ -14,7 +14,10 @@ JOB_COMPLETED = "COMPLETED"  # DRS knows no failed job: a job whose servers all 
 TERMINATE = "TERMINATE"  # the type of a job that ends instances
 ASKED_TO_TERMINATE = "TERMINATE_RECOVERY_INSTANCES"  # by what such a job was initiated
 NOT_A_LAUNCH = frozenset({TERMINATE, "CREATE_CONVERTED_SNAPSHOT"})  # types of jobs that launch nothing
-NOT_PROTECTED = frozenset({"", "FAILBACK_NOT_STARTED"})
+# Failback states that an instance can have from its launch on: AWS's own example of one that nobody replicates back
+# is not ready for its launch. Then the state of its replication tells, unless it is one of these.
+_FROM_LAUNCH_ON = ("", "FAILBACK_NOT_STARTED", "FAILBACK_NOT_READY_FOR_LAUNCH", "FAILBACK_LAUNCH_STATE_NOT_AVAILABLE")
+_NOT_REPLICATED = ("", "NOT_STARTED", "STOPPED", "DISCONNECTED", "REPLICATION_STATE_NOT_AVAILABLE")
 INSTALLATION_TAG = "drsorch:installation"  # of a source server: which installation of ours may launch it
 GONE = frozenset({"TERMINATED", "NOT_FOUND"})  # states of an instance that no launch can end any more
 
@@ -316,7 +319,8 @@ class JobLogItem:
 @dataclass(frozen=True)
 class RecoveryInstance:
     """A launched instance. `job_id` and `is_drill` tell whose it is; `point_in_time` is the snapshot it came from.
-    `is_drill` is None where DRS does not say: that is not known to be a drill's."""
+    `is_drill` is None where DRS does not say: that is not known to be a drill's. `failback_state` is empty unless
+    somebody has begun to replicate it back, which DRS calls protecting it."""
 
     recovery_instance_id: str
     source_server_id: str
@@ -328,8 +332,7 @@ class RecoveryInstance:
 
     @property
     def is_protected(self) -> bool:
-        """Whether somebody has begun to replicate it back, which DRS calls protecting it."""
-        return self.failback_state not in NOT_PROTECTED
+        return bool(self.failback_state)
 
     @property
     def may_be_production(self) -> bool:
@@ -345,8 +348,15 @@ class RecoveryInstance:
             job_id=_text(item.get("jobID")),
             is_drill=item.get("isDrill") if isinstance(item.get("isDrill"), bool) else None,
             point_in_time=_moment_or_none(item.get("pointInTimeSnapshotDateTime")),
-            failback_state=_text(_mapping(item.get("failback")).get("state")),
+            failback_state=_failback_state(item),
         )
+
+
+def _failback_state(item: Mapping[str, Any]) -> str:
+    """How far an instance is replicated back, in DRS's word; empty of one that is not."""
+    state = _text(_mapping(item.get("failback")).get("state"))
+    replication = _text(_mapping(item.get("dataReplicationInfo")).get("dataReplicationState"))
+    return "" if state in _FROM_LAUNCH_ON and replication in _NOT_REPLICATED else state or replication
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from contract.labels.rows import LabelRow, having_any, labeled
 from contract.labels.rules import Wanted
 from contract.names import name_key
 from contract.rights import Reach
-from drs.shapes import GONE, NOT_PROTECTED
+from drs.shapes import GONE
 from protection.states import (
     BY_REPLICATION_STATE,
     CONTINUOUS,
@@ -294,7 +294,7 @@ class RecoveryInstanceQuerySet(models.QuerySet["RecoveryInstance"]):
 
     def production(self) -> "RecoveryInstanceQuerySet":
         """Instances that are there and not known to be a drill's, or replicated back, whoever launched them."""
-        return self.up().exclude(is_drill=True, failback_state__in=sorted(NOT_PROTECTED))
+        return self.up().exclude(is_drill=True, failback_state="")
 
 
 class RecoveryInstance(models.Model):
@@ -325,7 +325,7 @@ class RecoveryInstance(models.Model):
     @property
     def is_protected(self) -> bool:
         """Whether somebody replicates it back, which DRS calls protecting it."""
-        return self.failback_state not in NOT_PROTECTED
+        return bool(self.failback_state)
 
 
 class RegionInventoryQuerySet(models.QuerySet["RegionInventory"]):

@@ -202,6 +202,11 @@ def _replication_error(change: Change, item: Item) -> None:
     _replication(item)["dataReplicationError"] = {"error": said.text("error"), "rawError": said.text("raw_error")}
 
 
+def _failback_state(change: Change, item: Item) -> None:
+    item["failback"] = {"state": change.scenario.text("state")}
+    _replication(item)["dataReplicationState"] = change.scenario.text("replication")
+
+
 def _odd_lag(change: Change, item: Item) -> None:
     _replication(item).pop("lagDuration", None)
     if lag := change.scenario.text("lag"):
@@ -241,7 +246,7 @@ CHANGES: Mapping[str, Callable[[Change, Call, Item], Item]] = {
     "staging_error": _each(_staging_error),
     "replication_error": _each(_replication_error),
     "failback": _each(lambda change, item: item.update(replicationDirection="FAILBACK")),
-    "failback_state": _each(lambda change, item: item.update(failback={"state": change.scenario.text("state")})),
+    "failback_state": _each(_failback_state),
     "odd_lag": _each(_odd_lag),
     "odd_strings": _each(_odd_strings),
     "blank_name": _each(_blank_name),

@@ -276,7 +276,7 @@ def recovery_instance_shape(
         "arn": place.arn("recovery-instance", row["id"]),
         "tags": json.loads(row["tags"]),
         "pointInTimeSnapshotDateTime": _point_in_time(moment, row, server),
-        "failback": {"state": "FAILBACK_NOT_STARTED"},
+        "failback": {"state": "FAILBACK_NOT_READY_FOR_LAUNCH"},  # known: the example of the AWS CLI
         "dataReplicationInfo": {
             "dataReplicationState": "DISCONNECTED" if row["disconnected"] else "NOT_STARTED",
             "replicatedDisks": [],

@@ -220,9 +220,10 @@ ITEMS: Mapping[str, Kind] = {
     ),
     "failback_state": Kind(
         Acts.ITEM,
-        "recovery instances of `servers` are replicated back: failback.state is `state`",
-        "known: the model of DRS in botocore, ReverseReplication; unknown which states a drill's instance can have",
-        {"servers": [], "state": "FAILBACK_IN_PROGRESS"},
+        "recovery instances of `servers` are replicated back: failback.state is `state`, replication is `replication`",
+        "known: the model of DRS in botocore, ReverseReplication, and AWS CLI's example of one that is not replicated;"
+        " unknown which states a drill's instance can have",
+        {"servers": [], "state": "FAILBACK_IN_PROGRESS", "replication": "CONTINUOUS"},
         ("DescribeRecoveryInstances",),
         field="A7",
     ),

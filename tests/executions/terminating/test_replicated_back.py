@@ -15,8 +15,16 @@ from tests.support.api_client import Api, answer, make_user, refusal
 from tests.support.stage import Stage
 
 
-def replicate_back(stage: Stage, *hosts: str, state: str = "FAILBACK_IN_PROGRESS") -> None:
-    stage.simulator.scenario("failback_state", servers=list(hosts), state=state)
+def replicate_back(stage: Stage, *hosts: str, **told: str) -> None:
+    stage.simulator.scenario("failback_state", servers=list(hosts), **told)
+
+
+@pytest.mark.parametrize("state", ["", "FAILBACK_NOT_STARTED", "FAILBACK_NOT_READY_FOR_LAUNCH"])
+@pytest.mark.parametrize("replication", ["NOT_STARTED", "STOPPED", "DISCONNECTED"])
+def test_one_that_nobody_replicates_back_is_any_drills(stage: Stage, state: str, replication: str) -> None:
+    launched_outside(stage, "app-01", is_drill=True)
+    replicate_back(stage, "app-01", state=state, replication=replication)
+    answer(Api(make_user("operator")).post("/executions", asked(stage.plan("app-01"))), 202)
 
 
 @pytest.mark.both
@@ -31,12 +39,21 @@ def test_the_end_of_its_lease_leaves_it_alone(stage: Stage) -> None:
     assert running(stage, "app-01") == [spared]
 
 
-@pytest.mark.parametrize("state", ["FAILBACK_IN_PROGRESS", "FAILBACK_READY_FOR_LAUNCH", "FAILBACK_OF_TOMORROW"])
-def test_no_drill_is_launched_over_it_unasked(stage: Stage, state: str) -> None:
+@pytest.mark.parametrize(
+    ("state", "replication"),
+    [
+        ("FAILBACK_IN_PROGRESS", "NOT_STARTED"),
+        ("FAILBACK_READY_FOR_LAUNCH", "CONTINUOUS"),
+        ("FAILBACK_NOT_READY_FOR_LAUNCH", "INITIAL_SYNC"),
+        ("FAILBACK_OF_TOMORROW", "NOT_STARTED"),
+        ("", "STATE_OF_TOMORROW"),
+    ],
+)
+def test_no_drill_is_launched_over_it_unasked(stage: Stage, state: str, replication: str) -> None:
     plan = stage.plan("app-01")
     launched_outside(stage, "app-01", is_drill=True)
     (spared,) = running(stage, "app-01")
-    replicate_back(stage, "app-01", state=state)
+    replicate_back(stage, "app-01", state=state, replication=replication)
     (named,) = refusal(Api(make_user("operator")).post("/executions", asked(plan)), 403, "FORBIDDEN")["instances"]
     assert named["recoveryInstanceId"] == spared
     told = Api(make_user("recovery-manager")).post("/executions", asked(plan))
