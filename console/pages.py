@@ -72,10 +72,13 @@ def list_behind(request: HtmxHttpRequest, view: str) -> HtmxHttpRequest | None:
 
 
 def page_of(rows: "QuerySet[Row]", request: HttpRequest, size: int = ROWS_A_PAGE) -> "Page[Row]":
-    """The page that `?page=` names; an impossible number is the nearest page, which is told."""
+    """The page that `?page=` names; an impossible number is the nearest page, which is told. Whoever loads more of a
+    list that has become shorter is sent nothing: it has the nearest page."""
     pages = Paginator(rows, size)
     found = pages.get_page(request.GET.get("page"))
-    asked_number(request, "page", 1, pages.num_pages, f" This is page {found.number}.")
+    number = asked_number(request, "page", 1, pages.num_pages, f" This is page {found.number}.")
+    if number is None and request.headers.get("HX-Target") == "more":
+        found.object_list = rows.none()
     return found
 
 

@@ -19,6 +19,7 @@ from executions.api.server_runs import (
 from executions.measuring.forecast import ForecastShape
 from executions.measuring.forecast import show as show_forecast
 from executions.models import Execution, LaunchJob, TerminationJob, WaveRun
+from executions.pacemaker import is_alive
 from executions.querysets import is_split
 from executions.runs.account_check import aws_words
 from executions.runs.allowed.actions import Action, actions_of
@@ -178,7 +179,8 @@ def show_execution(execution_id: uuid.UUID, actor: Actor, now: datetime) -> Exec
     if execution is None:
         raise no_execution(execution_id)
     tried = lineages([execution])[execution.pk]
-    summary = show_summary(execution, actor, now, tried, stands=bool(terminable_counts([execution])))
+    stands, alive = bool(terminable_counts([execution])), execution.state.is_final or is_alive()
+    summary = show_summary(execution, actor, now, tried, stands=stands, engine_alive=alive)
     servers = servers_of(execution_id)
     earlier = [
         EarlierInstanceShape(
@@ -195,7 +197,7 @@ def show_execution(execution_id: uuid.UUID, actor: Actor, now: datetime) -> Exec
 
 
 def show_summary(
-    execution: Execution, actor: Actor, now: datetime, tried: Lineage, *, stands: bool
+    execution: Execution, actor: Actor, now: datetime, tried: Lineage, *, stands: bool, engine_alive: bool
 ) -> ExecutionSummary:
     """A run without its waves, which must be prefetched."""
     waves = list(execution.waves.all())
@@ -217,7 +219,7 @@ def show_summary(
         pointInTime=unix(execution.snapshots_until),
         stalledSince=unix(execution.stalled_since),
         awsTrouble=_trouble(execution),
-        forecast=show_forecast(execution, now),
+        forecast=show_forecast(execution, now, engine_alive=engine_alive),
         currentWave=_number(shown_wave(waves)),
         totalWaves=execution.total_waves,
         rtoMinutes=execution.rto_minutes,

@@ -13,6 +13,7 @@ from contract.rest.answers.ready import KeptParts
 from contract.rest.answers.unchanged import tag
 from executions.api.representation import ExecutionSummary, show_summary
 from executions.models import Execution, WaveRun
+from executions.pacemaker import is_alive
 from executions.querysets import ExecutionQuerySet
 from executions.runs.allowed.actions import Verb, right_of
 from executions.runs.allowed.scopes import at_each, no_execution
@@ -75,8 +76,9 @@ def show_list(listed: Sequence[Execution], actor: Actor, now: datetime) -> list[
     shown = {key: kept for key, of in made_of.items() if (kept := KEPT.find((key, of[0]), of))}
     runs = _read([each.pk for each in listed if each.pk not in shown])
     standing = terminable_counts([each for each in runs if each.state.is_final and not each.dry_run])
+    alive = all(each.state.is_final for each in runs) or is_alive()
     for run in runs:
-        found = show_summary(run, here[run.pk], now, tried[run.pk], stands=run.pk in standing)
+        found = show_summary(run, here[run.pk], now, tried[run.pk], stands=run.pk in standing, engine_alive=alive)
         of = made_of.get(run.pk)
         shown[run.pk] = KEPT.keep((run.pk, of[0]), of, found) if of and run.state.is_final else found
     return [shown[each.pk] for each in listed if each.pk in shown]

@@ -225,8 +225,8 @@ def phase_times(execution: Execution) -> list[list[str | float]]:
 
 
 class ForecastShape(TypedDict):
-    """When a run is expected to be over. Times are null while too few launches were measured (`launches`), and the
-    outlook stays OPEN while too few runs were (`runs`).
+    """When a run is expected to be over. Times are null while too few launches were measured (`launches`), and while no
+    news of the run comes in; the outlook stays OPEN while too few runs were measured (`runs`).
     """
 
     asOf: int
@@ -332,11 +332,13 @@ def _outlook(band: Band, due: datetime, now: datetime, *, enough_runs: bool) -> 
     return Outlook.LIKELY_MET if enough_runs and latest <= due else Outlook.OPEN
 
 
-def show(execution: Execution, now: datetime) -> ForecastShape | None:
-    """The forecast as the API has it."""
+def show(execution: Execution, now: datetime, *, engine_alive: bool) -> ForecastShape | None:
+    """The forecast as the API has it: no end is promised while no news of the run comes in."""
     found = current_forecast(execution, now)
     if found is None:
         return None
+    if execution.stalled_since or execution.failing_since or not engine_alive:
+        found = found.without_news()
     return ForecastShape(
         asOf=unix(found.at),
         launches=found.launches,

@@ -51,7 +51,7 @@ def test_a_retry_says_beforehand_that_the_plan_is_being_run(chief: Client) -> No
     shown = answer(Api(make_user("admin")).get(f"/executions/{run.pk}"))["actions"]["retry"]
     assert shown == {"allowed": False, "reason": told}
     page = look(chief, "execution", run.pk)
-    assert f"It cannot be tried again: {told}" in words(page)
+    assert f"It cannot be tried again. {told}" in words(page)
     assert 'id="retry-open"' not in page
     dialog = look(chief, "retry-execution", run.pk)
     assert told in words(dialog)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -21,7 +22,7 @@ from tests.console import world
 from tests.console.polls.test_dashboard import next_poll, poll
 from tests.console.test_before_and_again import known
 from tests.console.test_pages import look, words
-from tests.support.api_client import Api
+from tests.support.api_client import Api, answer, make_user
 
 HOW = "python manage.py engine"
 READY = {Verdict.READY, Verdict.READY_WITH_WARNINGS}
@@ -141,6 +142,13 @@ def under_way(status: ExecutionStatus, name: str = "ERP", **columns: object) -> 
     return world.change(run, run.waves.all()[0], status=status, **columns)
 
 
+def told_by_api(run: Execution) -> list[dict[str, Any]]:
+    """Its forecast by itself and in the list."""
+    api = Api(make_user("viewer"))
+    found = [answer(api.get(f"/executions/{run.pk}")), *answer(api.get("/executions"))["items"]]
+    return [each["forecast"] for each in found]
+
+
 @pytest.mark.parametrize("is_silent", [False, True], ids=["no engine", "AWS is silent"])
 def test_no_end_is_promised_while_no_news_of_the_run_comes_in(chief: Client, db: None, is_silent: bool) -> None:
     """It went on promising the old end, some seconds away, for as long as nothing advanced."""
@@ -150,6 +158,7 @@ def test_no_end_is_promised_while_no_news_of_the_run_comes_in(chief: Client, db:
     text = words(look(chief, "execution", run.pk))
     assert "the last server is likely up after 15 min" in text
     assert "Likely met" in text
+    assert [each["rtoOutlook"] for each in told_by_api(run) if each["expectedEndTime"]] == ["LIKELY_MET"] * 2
     if is_silent:
         world.change(run, failing_since=db_clock())
     else:
@@ -159,6 +168,7 @@ def test_no_end_is_promised_while_no_news_of_the_run_comes_in(chief: Client, db:
     assert "Expected end Not known while no news comes in" in text
     assert "Likely met" not in text
     assert "likely up" not in text
+    assert [(each["expectedEndTime"], each["rtoOutlook"]) for each in told_by_api(run)] == [(None, None)] * 2
 
 
 def test_what_waits_for_a_person_is_expected_so_long_after_the_resume(chief: Client, db: None) -> None:

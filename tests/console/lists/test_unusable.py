@@ -10,10 +10,11 @@ import pytest
 from django import forms
 from django.conf import settings
 from django.test import Client
-from django.urls import URLPattern, get_resolver
+from django.urls import URLPattern, get_resolver, reverse
 
 from executions.models import Execution
 from executions.states import ExecutionStatus
+from plans.models import RecoveryPlan
 from protection.models import SourceServer
 from tests.console import world
 from tests.console.test_pages import HX, words
@@ -175,3 +176,17 @@ def test_all_that_pages_read_is_looked_at_or_known() -> None:
     }
     assert len(found) > 40
     assert not {each for each in found if each[1] not in IGNORED.keys() | HERE}
+
+
+def test_more_of_a_list_that_has_become_shorter_is_nothing(console: Client, db: None) -> None:
+    """The nearest page came once more, and its rows stood there twice."""
+    for number in range(51):
+        world.plan(f"Plan {number:02}", sizes=(1,))
+
+    def rows(**headers: str) -> str:
+        return words(console.get(f"{reverse('plans')}?page=2", headers=headers).content.decode())
+
+    assert "Plan 50" in rows(**HX, **{"HX-Target": "more"})
+    RecoveryPlan.objects.get(name="Plan 50").delete()
+    assert "Plan 0" not in rows(**HX, **{"HX-Target": "more"})
+    assert "Plan 49" in rows()

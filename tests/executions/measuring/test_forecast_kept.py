@@ -53,6 +53,7 @@ def test_it_says_how_much_it_knows_and_foretells_once_that_is_enough(still: Stil
     assert told is not None
     assert (told.launches, told.runs, told.expected) == (6, 2, third.started_at + timedelta(seconds=525))
     assert told.outlook == "OPEN"  # 720 s, but two runs are few
+    world.beat()
     shown = answer(admin.get("/executions"))["items"][0]["forecast"]
     assert shown["expectedEndTime"] == unix(third.started_at) + 525
     assert (shown["launches"], shown["runs"]) == (6, 2)
