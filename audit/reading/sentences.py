@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from urllib.parse import urlencode
 
 from django.apps import apps
@@ -16,8 +16,10 @@ from django.core.exceptions import ValidationError
 from django.urls import reverse
 from django.utils.module_loading import import_string
 
+from audit.actor import ENGINE
 from audit.journal import OK
 from audit.models import AuditEntry
+from contract.status import Tone
 
 # What people and the system do, as one says what one is going to do.
 DEEDS: Mapping[str, str] = {
@@ -158,6 +160,25 @@ def _told_above(entry: AuditEntry) -> str:
     return words(entry) if words else ""
 
 
+class Outcome(NamedTuple):
+    """How it ended, in words and in a tone."""
+
+    tone: Tone
+    text: str
+
+
+def outcome(entry: AuditEntry) -> Outcome:
+    """What somebody did is done; what the engine merely saw, good or bad, is recorded; a run ends in a status."""
+    if entry.refused:
+        return Outcome(Tone.DANGER, f"Refused: {entry.outcome}")
+    if entry.outcome == OK:
+        is_deed = entry.verb in DEEDS or entry.actor_kind != ENGINE.kind
+        return Outcome(Tone.SUCCESS, "Done") if is_deed else Outcome(Tone.NEUTRAL, "Recorded")
+    if entry.verb == "execution.ended":
+        return Outcome(Tone.SUCCESS if entry.outcome == "COMPLETED" else Tone.ATTENTION, entry.outcome.capitalize())
+    return Outcome(Tone.ATTENTION, entry.outcome)
+
+
 # Links
 
 
@@ -171,6 +192,10 @@ class Told:
     about: Sequence[tuple[str, str]]
     by: str
     all: str
+
+    @property
+    def outcome(self) -> Outcome:
+        return outcome(self.entry)
 
 
 def told(entries: Sequence[AuditEntry]) -> list[Told]:

@@ -10,8 +10,10 @@ from django.test import Client
 from django.urls import reverse
 
 from audit.actor import ENGINE, SYSTEM, Actor
-from audit.journal import VERBS, record
-from audit.reading.sentences import DEEDS, sentence
+from audit.journal import OK, VERBS, record
+from audit.models import AuditEntry
+from audit.reading.sentences import DEEDS, outcome, sentence
+from contract.status import Tone
 from drsorch_site.configuration.journal_verbs import ACTIONS
 from executions.commands import control
 from executions.console.live_page.event_feed import VERBS as OF_RUNS
@@ -41,6 +43,19 @@ def test_every_verb_that_people_are_told_of_has_words() -> None:
     assert {"execution.ended", "launch.sent"} <= set(OF_RUNS)
 
 
+@pytest.mark.parametrize(
+    ("verb", "ended", "told"),
+    [
+        ("execution.stalled", OK, (Tone.NEUTRAL, "Recorded")),
+        ("execution.ended", "COMPLETED", (Tone.SUCCESS, "Completed")),
+        ("execution.ended", "PARTIAL", (Tone.ATTENTION, "Partial")),
+        ("launch.rejected", "SERVER_LAUNCH_FAILED", (Tone.ATTENTION, "SERVER_LAUNCH_FAILED")),
+    ],
+)
+def test_what_an_engine_saw_is_not_done_but_recorded(verb: str, ended: str, told: object) -> None:
+    assert outcome(AuditEntry(verb=verb, outcome=ended, actor_kind=ENGINE.kind)) == told
+
+
 def test_it_tells_what_was_changed_and_leads_there(reader: Client) -> None:
     ann = Actor("ann@example.com", kind="system")
     plan = world.plan("Payments")
@@ -56,6 +71,9 @@ def test_it_tells_what_was_changed_and_leads_there(reader: Client) -> None:
     html = look(reader, "journal")
     deleted, role, sent, cancelled, *_, changed, _ = rows(html)
     assert "Tried to delete the recovery plan: It runs." in words(deleted)
+    assert [words(each).split()[-1] for each in (deleted, role, sent, cancelled)] == [
+        "CONFLICT", "Done", "Recorded", "Done",
+    ]  # fmt: skip
     assert "plan Gone" in words(deleted)
     assert "/recovery-plans/" not in deleted, "what is there no more is no link"
     assert "Gave a role" in words(role)
@@ -87,10 +105,3 @@ def test_a_verb_without_words_is_shown_legibly(reader: Client) -> None:
     entry = record(SYSTEM, "odd_thing.turn_round", subject_kind="odd_thing", subject_id="1", subject_name="That")
     assert sentence(entry) == "Turn round odd thing"
     assert "odd thing That" in words(look(reader, "journal-entry", entry.pk))
-
-
-@pytest.mark.parametrize(("outcome", "tone"), [("COMPLETED", "success"), ("PARTIAL", "attention"), ("ok", "success")])
-def test_only_what_fell_short_is_told_as_a_warning(reader: Client, outcome: str, tone: str) -> None:
-    record(ENGINE, "execution.end", subject_kind="execution", subject_id="1", subject_name="P", outcome=outcome)
-    (row,) = rows(reader.get("/journal", {"verb": "execution.end"}).content.decode())
-    assert f'class="status" data-tone="{tone}"' in row
