@@ -4,7 +4,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 from drf_spectacular.drainage import set_override
 from rest_framework import serializers
@@ -204,6 +204,9 @@ def spelling(name: str) -> str:
     return _ID.sub(r"Id\1", camel) if len(camel) > 2 else camel.lower()
 
 
+Problems = dict[str, list[str]]
+
+
 class StrictSerializer(serializers.Serializer[Any]):
     """Input of the API. `aliases` are other names of a field; `answered` what a GET returns and a PUT may repeat."""
 
@@ -216,12 +219,20 @@ class StrictSerializer(serializers.Serializer[Any]):
     def to_internal_value(self, data: object) -> Any:
         if not isinstance(data, Mapping):
             raise ValidationError(["A JSON object is expected."])
-        return super().to_internal_value(self._renamed(data))
+        values, problems = self._renamed(data)
+        try:
+            found = super().to_internal_value(values)
+        except ValidationError as error:
+            raise ValidationError({**cast("Problems", error.detail), **problems}) from None
+        if problems:
+            raise ValidationError(problems)
+        return found
 
-    def _renamed(self, data: Mapping[str, object]) -> dict[str, object]:
-        """The same values under the fields' own names. Raises ValidationError for unknown and contradicting ones."""
+    def _renamed(self, data: Mapping[str, object]) -> tuple[dict[str, object], Problems]:
+        """The same values under the fields' own names, and what is unknown or contradicts itself. Raises
+        ValidationError where that is more than anybody reads."""
         found: dict[str, object] = {}
-        problems: dict[str, list[str]] = {}
+        problems: Problems = {}
         for given, value in data.items():
             name = self.aliases.get(spelling(given), spelling(given))
             if name in self.fields:
@@ -231,14 +242,14 @@ class StrictSerializer(serializers.Serializer[Any]):
             elif name not in self.answered:
                 problems[given[:PATH_MAX]] = [self._unknown(given)]
             if len(problems) > MOST_FAULTS:
-                break
-        if problems:
-            raise ValidationError(problems)
-        return found
+                raise ValidationError(problems)
+        return found, problems
 
     def _unknown(self, given: str) -> str:
-        names = [*self.fields, *self.aliases]
-        close = difflib.get_close_matches(spelling(given)[:64], names, n=1)
+        names, name = [*self.fields, *self.aliases], spelling(given)[:64]
+        close = difflib.get_close_matches(name, names, n=1)
+        if not close and len(name) > 2:  # a part of one, as `type` is of executionType
+            close = [each for each in names if name.lower() in each.lower()]
         return f"There is no such field.{f' Did you mean {close[0]}?' if close else ''}"
 
 

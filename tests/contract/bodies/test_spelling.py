@@ -50,6 +50,16 @@ def test_an_unknown_field_is_named_with_its_path() -> None:
     assert found == {"waves[1].pauseBeforeWav": ["There is no such field. Did you mean pauseBeforeWave?"]}
 
 
+def test_what_is_missing_is_told_with_what_is_unknown() -> None:
+    found = fields_of(GroupIn(data={"name": "A", "sourceServerIds": ["s-1"], "x": 1}))
+    assert found == {
+        "name": ["There is no such field. Did you mean groupName?"],
+        "x": ["There is no such field."],
+        "groupName": ["This field is required."],
+        "region": ["This field is required."],
+    }
+
+
 @pytest.mark.parametrize("name", ["GROUPNAME", "group_name", "groupname", "Group Name", "__proto__", "name"])
 def test_it_guesses_nothing(name: str) -> None:
     assert list(fields_of(GroupIn(data=GROUP | {name: "A"}))) == [name]
