@@ -30,6 +30,7 @@ TESTED_ELSEWHERE = {
     *("refusal_style", "server_refused"),
     *("double_rows", "row_status", "unlisted_instances", "instance_state", "job_type"),  # test_untrue_rows.py
     "snapshots_deleted",  # test_points_in_time.py
+    "failback_state",  # test_replicated_back.py
     *("assume_role_denied", "scp_denied", "account_suspended", "short_credentials"),  # test_roles.py
     *("agent_silent", "subnet_full", "vcpus_exhausted"),  # and test_odd_servers.py, test_room.py
 }

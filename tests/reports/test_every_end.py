@@ -100,7 +100,7 @@ def test_a_late_launch_that_aws_dates_before_the_end_is_late_all_the_same(stage:
     entry = {"detail": {"wave": 0, "launches": {server.source_server_id: ["PENDING", None, None]}}}
     wave = packed(stage, run)[1]["waves"][0]
     shown = next(each for each in wave["servers"] if each["hostname"] == "app-01")
-    assert shown["launchTime"] < wave["endTime"]
+    assert shown["launchTime"] <= wave["endTime"]
     assert (is_late(wave, shown, entry), is_late(wave, shown, None), shown["late"]) == (True, False, False)
 
 

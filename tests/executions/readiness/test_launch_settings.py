@@ -11,7 +11,7 @@ from contract.clock import db_clock
 from executions.commands import control, steering
 from executions.commands.retry import retry
 from executions.engine import drilled_settings
-from executions.models import Execution, ServerRun
+from executions.models import Execution, LaunchJob, ServerRun
 from plans.models import RecoveryPlan
 from protection.inventory import launch_details
 from protection.inventory.launch_settings import changes, digest_of
@@ -122,6 +122,7 @@ def test_of_a_drill_that_was_tried_again_each_server_is_as_its_own_launch(stage:
     plan = stage.plan("app-01 app-02")
     stage.simulator.scenario("launch_failed", servers=["app-02"])
     first = drilled(stage, plan, "PARTIAL", "FAILED")
+    stage.wait(lambda: LaunchJob.objects.get().status == "COMPLETED", first)  # its servers may be told before its end
     stage.simulator.clear_scenarios()
     again = retry(actor=SYSTEM, execution_id=first.pk, clock=stage.clock)
     stage.until(again, "COMPLETED")
