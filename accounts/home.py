@@ -3,8 +3,8 @@
 from django.conf import settings
 
 from drs.account import account_id
+from drs.arns import partition_of
 from drs.errors import DrsError
-from drs.shapes import partition_of
 
 
 def home_account() -> str:

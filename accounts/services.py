@@ -21,10 +21,10 @@ from contract.clock import Clock, db_clock, unix
 from contract.errors import Conflict, Invalid, NotFound
 from contract.names import ACCOUNT, NO_ACCOUNT, as_stored, hidden_fault, name_key
 from contract.rest.etag import refuse_stale
+from drs.arns import partition_of
 from drs.client import Drs, available_regions
 from drs.errors import DrsError
 from drs.roles import role_of
-from drs.shapes import partition_of
 
 RIGHT = "drsorch_site.switch_account"  # what administrators alone have
 TO = "manage AWS accounts"

@@ -4,8 +4,9 @@ each other find out (docs/adr/0114-takeover.md). It is read with everything else
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from drs.arns import server_arn
 from drs.client import Drs
-from drs.shapes import INSTALLATION_TAG, server_arn
+from drs.shapes import INSTALLATION_TAG
 
 
 @dataclass(frozen=True)

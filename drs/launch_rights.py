@@ -7,7 +7,7 @@ matrix of rights by which deploy/iam is judged.
 
 from collections.abc import Iterator, Mapping
 
-from drs.shapes import partition_of
+from drs.arns import partition_of
 from drs.surroundings import MANAGED, Question
 
 Context = Mapping[str, str | list[str]]

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from drs.arns import server_arn
 from drs.client import Drs
-from drs.shapes import server_arn
 
 if TYPE_CHECKING:
     from mypy_boto3_drs.type_defs import RecoveryPlanStepConfigurationUnionTypeDef

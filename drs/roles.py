@@ -19,8 +19,8 @@ from typing import Any, TypeVar
 from botocore.credentials import DeferredRefreshableCredentials, ReadOnlyCredentials
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
+from drs.arns import partition_of
 from drs.classify_errors import RoleRefusedError
-from drs.shapes import partition_of
 
 OPERATION = "AssumeRole"
 ADVISORY = timedelta(minutes=15)  # before they expire: renewed, if that works

@@ -24,8 +24,8 @@ const ago = (s) => {
   const [name, size] = SIZES.find(([, size]) => s >= size);
   return new Intl.RelativeTimeFormat("en").format(-Math.floor(s / size), name);
 };
-// A time as it is here: on pointing at it, or instead of UTC.
-const here = (time) => new Date(time.dateTime).toLocaleString("sv", { timeZoneName: "short" });
+// A time here: on pointing at it, or instead of UTC.
+const here = (time) => new Date(time.dateTime).toLocaleString("sv", { dateStyle: "short", timeStyle: "long" });
 on("mouseover", ({ target }) => {
   const time = target.closest?.("time[title]");
   if (time && !time.title.includes("here")) time.title += ` · ${here(time)} here`;

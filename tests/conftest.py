@@ -19,6 +19,7 @@ from drs import account
 from drs_simulator.testing import NearSimulator, RunningSimulator, running_simulator
 from drs_simulator.world.state_file import Settings
 from drsorch_site import health
+from drsorch_site.page_context import beat as known_beat
 from executions.observing import drs_answers, status_checks
 from tests.databases import own_database
 from tests.environment import SIMULATOR_PORT
@@ -124,5 +125,6 @@ def no_other_accounts() -> None:
 
 @pytest.fixture(autouse=True)
 def unasked_readiness() -> None:
-    """No test is told what another has found a moment ago."""
+    """No test is told what another has found a moment ago, nor that an engine ran there."""
     health.latest.forget()
+    known_beat.asked_at = -math.inf

@@ -16,7 +16,7 @@ from executions.api.server_runs import (
     show_left_out,
     show_servers,
 )
-from executions.measuring.forecast import ForecastShape
+from executions.measuring.forecast import ForecastShape, has_forecast
 from executions.measuring.forecast import show as show_forecast
 from executions.models import Execution, LaunchJob, TerminationJob, WaveRun
 from executions.pacemaker import is_alive
@@ -179,7 +179,7 @@ def show_execution(execution_id: uuid.UUID, actor: Actor, now: datetime) -> Exec
     if execution is None:
         raise no_execution(execution_id)
     tried = lineages([execution])[execution.pk]
-    stands, alive = bool(terminable_counts([execution])), execution.state.is_final or is_alive()
+    stands, alive = bool(terminable_counts([execution])), not has_forecast(execution) or is_alive()
     summary = show_summary(execution, actor, now, tried, stands=stands, engine_alive=alive)
     servers = servers_of(execution_id)
     earlier = [

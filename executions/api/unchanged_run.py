@@ -12,6 +12,7 @@ from audit.actor import Actor
 from contract.rest.answers.ready import KeptParts
 from contract.rest.answers.unchanged import tag
 from executions.api.representation import ExecutionSummary, show_summary
+from executions.measuring.forecast import has_forecast
 from executions.models import Execution, WaveRun
 from executions.pacemaker import is_alive
 from executions.querysets import ExecutionQuerySet
@@ -76,7 +77,7 @@ def show_list(listed: Sequence[Execution], actor: Actor, now: datetime) -> list[
     shown = {key: kept for key, of in made_of.items() if (kept := KEPT.find((key, of[0]), of))}
     runs = _read([each.pk for each in listed if each.pk not in shown])
     standing = terminable_counts([each for each in runs if each.state.is_final and not each.dry_run])
-    alive = all(each.state.is_final for each in runs) or is_alive()
+    alive = not any(map(has_forecast, runs)) or is_alive()
     for run in runs:
         found = show_summary(run, here[run.pk], now, tried[run.pk], stands=run.pk in standing, engine_alive=alive)
         of = made_of.get(run.pk)

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import pytest
 
+from drs.arns import server_arn
 from drs.launch_rights import Rights
-from drs.shapes import server_arn
 from drs.surroundings import Question, role_behind
 from drs_simulator.protocol.iam_policy import Decision, Request, decide
 from tests.security.iam.matrix import LAUNCHING, Policies
