@@ -33,10 +33,11 @@ from executions.console.live_page.recent_runs import Read, RecentNews, RecentRun
 from executions.console.live_page.rto_bar import rto_bar
 from executions.console.live_page.server_rows import ServerRows, Token, rows_at_first, rows_since, tokens
 from executions.console.live_page.story import story, story_key
-from executions.models import Execution, LaunchJob, WaveRun
+from executions.models import Execution, LaunchJob
 from executions.pacemaker import beating, is_alive
 from executions.runs.allowed.actions import actions_of
 from executions.runs.attempts import retry_of
+from executions.runs.current_wave import WAVES_OF_RUN
 from executions.runs.server_counts import progress_of_one
 from executions.states import TerminationStatus
 
@@ -44,7 +45,6 @@ from executions.states import TerminationStatus
 SHOWN = Execution.objects.with_jobs().defer("plan_copy", "phase_times")
 # The same, as polls read it.
 _RUN = Prepared(lambda: Execution.objects.filter(pk=Asked(Execution, "id")).defer("plan_copy", "phase_times"))
-_WAVES = Prepared(lambda: WaveRun.objects.filter(execution=Asked(Execution, "id")).order_by("number"))
 _JOBS = Prepared(lambda: LaunchJob.objects.filter(wave__execution=Asked(Execution, "id")).order_by("position"))
 
 
@@ -215,7 +215,7 @@ def _read(execution_id: uuid.UUID) -> Read:
     execution = next(iter(_RUN.objects(id=execution_id)), None)
     if execution is None:
         raise Http404
-    waves, jobs = _WAVES.objects(id=execution_id), defaultdict[int, list[LaunchJob]](list)
+    waves, jobs = WAVES_OF_RUN.objects(id=execution_id), defaultdict[int, list[LaunchJob]](list)
     for job in _JOBS.objects(id=execution_id):
         jobs[job.wave_id].append(job)
     attach(execution, "waves", waves)

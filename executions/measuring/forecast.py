@@ -12,11 +12,12 @@ from typing import TypedDict
 
 from contract.clock import unix
 from contract.plurals import counted
-from contract.storage.prepared import Asked, Prepared, PreparedAmong
+from contract.storage.prepared import Prepared, PreparedAmong
 from executions.measuring.forecast_model import CriticalServer, History, ServerToLaunch, WaveToLaunch, simulate
 from executions.measuring.rta_rpa import rows_of, server_path
 from executions.measuring.time_parts import Part, part_of
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun, WaveRun
+from executions.runs.current_wave import WAVES_OF_RUN
 from executions.states import ExecutionStatus, LaunchStatus, Outlook, Phase, WaveStatus, phase_after
 
 STEPS = (Part.QUEUE, Part.CLEANUP, Part.SNAPSHOT, Part.CONVERSION, Part.LAUNCH)
@@ -43,7 +44,6 @@ class StoredForecast(TypedDict):
 
 # Rows in, rows out
 
-_WAVES = Prepared(lambda: WaveRun.objects.filter(execution=Asked(Execution, "id")).order_by("number"))
 _LAST_TIMES = Prepared(
     lambda: Execution.objects.final().filter(dry_run=False).newest_first().values_list("phase_times")[: 2 * RUNS]
 )
@@ -78,7 +78,7 @@ def updated_forecast(execution: Execution, now: datetime) -> StoredForecast | No
     fresh = kept is not None and kept["revision"] == execution.revision and not is_stale(execution, now)
     if execution.dry_run or fresh:
         return None
-    history, waves = _history(), _WAVES.objects(id=execution.pk)
+    history, waves = _history(), WAVES_OF_RUN.objects(id=execution.pk)
     ahead = _waves_to_run(execution, waves, now)
     launches = history.launches
     found = StoredForecast(

@@ -18,6 +18,7 @@ from contract.storage.prepared import Asked, Prepared, PreparedUpdate
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.querysets import SPLIT
 from executions.runs import decisions as d
+from executions.runs.current_wave import WAVES_OF_RUN
 from executions.runs.gates.asked import Gate, gates_in_force
 from executions.states import Dependents, InstanceState, JobStatus, LaunchStatus
 from plans.models import OnFailure
@@ -36,7 +37,6 @@ _TAKE = PreparedUpdate(
     "next_step_at",
 )
 _CLAIMED = Prepared(lambda: Execution.objects.filter(pk=Asked(Execution, "id"), claim=Asked(Execution, "claim")))
-_WAVES = Prepared(lambda: WaveRun.objects.filter(execution=Asked(Execution, "id")).order_by("number"))
 _OF_WAVE = Asked(WaveRun, "id")
 _JOBS = Prepared(lambda: LaunchJob.objects.filter(wave=_OF_WAVE).exclude(SPLIT).order_by("position"))
 _SERVERS = Prepared(
@@ -196,7 +196,7 @@ def load(execution_id: uuid.UUID, token: uuid.UUID) -> Run:
     execution = next(iter(_CLAIMED.objects(id=execution_id, claim=token)), None)
     if execution is None:
         raise ClaimLost
-    waves = _WAVES.objects(id=execution_id)
+    waves = WAVES_OF_RUN.objects(id=execution_id)
     for wave in waves:
         wave.execution = execution
     return Run(execution, waves, token)

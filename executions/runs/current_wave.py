@@ -1,10 +1,15 @@
-"""Which wave a run is at: the one answer of page, API, engine and commands, whatever shape they hold its waves in."""
+"""A run's waves, and which of them it is at: the one answer of page, API, engine and commands, whatever shape
+they hold its waves in."""
 
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+from contract.storage.prepared import Asked, Prepared
+from executions.models import Execution, WaveRun
 from executions.states import WaveStatus
+
+WAVES_OF_RUN = Prepared(lambda: WaveRun.objects.filter(execution=Asked(Execution, "id")).order_by("number"))
 
 
 class HasState(Protocol):
