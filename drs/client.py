@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
@@ -190,6 +191,14 @@ def _utc_z(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def _told_at(page: Mapping[str, Any]) -> datetime | None:
+    """The time that an answer is dated with: what AWS's clock shows, to the second."""
+    try:
+        return parsedate_to_datetime(page["ResponseMetadata"]["HTTPHeaders"]["date"]).astimezone(UTC)
+    except (KeyError, ValueError, OverflowError):
+        return None
+
+
 @dataclass(frozen=True)
 class Drs:
     """DRS in one region. Every method raises DrsError and nothing else for a call that failed.
@@ -261,7 +270,8 @@ class Drs:
 
     def _jobs(self, request: "DescribeJobsRequestPaginateTypeDef") -> Iterator[Job]:
         for page in self._reader.get_paginator("describe_jobs").paginate(**request):
-            yield from _readable(Job.read, page["items"])
+            told_at = _told_at(page)
+            yield from (replace(each, told_at=told_at) for each in _readable(Job.read, page["items"]))
 
     def job_log(self, job_id: str) -> list[JobLogItem]:
         """The whole log of a job, oldest first."""

@@ -267,6 +267,7 @@ class Job:
     participants: tuple[Participant, ...]
     tags: Mapping[str, str]
     dated: bool = True
+    told_at: datetime | None = None  # what AWS's clock showed when it listed the job, where it says so
 
     @classmethod
     def read(cls, item: Mapping[str, Any]) -> "Job":

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from email.utils import formatdate
 from typing import TYPE_CHECKING, cast
 
 from drs_simulator import control, operations
@@ -158,7 +159,8 @@ def carry_out(store: Store, call: Call, now: float) -> Handled:
         done = operations.perform(store, call, now)
     except ApiError as error:
         return Handled(_error_reply(error, "drs"), Outcome(error.status, error.code))
-    reply = Reply(done.status, json.dumps(done.body).encode())
+    body = json.dumps(done.body).encode() if done.status != 204 else b""  # of no content
+    reply = Reply(done.status, body, headers=(("Date", formatdate(done.at, usegmt=True)),))
     return Handled(reply, Outcome(done.status, job_id=done.job_id))
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from drs_simulator import removals
 from drs_simulator.native import NATIVE, progress
 from drs_simulator.protocol import odd_answers, responses, surroundings
 from drs_simulator.protocol.call_log import Call
@@ -45,6 +46,7 @@ class Done:
     body: Mapping[str, object]
     status: int = 200
     job_id: str = ""
+    at: float = 0.0  # the time of day that the answer tells
 
 
 def perform(store: Store, call: Call, now: float) -> Done:
@@ -53,7 +55,8 @@ def perform(store: Store, call: Call, now: float) -> Done:
         raise uninitialized()
     progress(store, now)
     done = OPERATIONS[call.operation](store, call, now)
-    return replace(done, body=odd_answers.changed(store, call, done.body, now))
+    told_at = store.clock.wall() + _skew(store, call.region)
+    return replace(done, body=odd_answers.changed(store, call, done.body, now), at=told_at)
 
 
 def _place(call: Call) -> Place:
@@ -222,7 +225,8 @@ def _termination(store: Store, call: Call, instance_id: str, now: float) -> Targ
     live = live_instance(store, row["server_id"], now) if row else None
     if row is None or live is None or live["id"] != instance_id:
         raise not_found("RecoveryInstance", instance_id)
-    return Target(_server(store, call, row["server_id"]), instance_id=instance_id)
+    known = store.server(row["server_id"], call.account, call.region)
+    return Target(known or FleetServer(row["server_id"], call.region, "", call.account), instance_id=instance_id)
 
 
 def describe_jobs(store: Store, call: Call, now: float) -> Done:
@@ -374,12 +378,14 @@ def tag_resource(store: Store, call: Call, now: float) -> Done:
 
 
 def _native(work: Callable[[Store, Call, float], tuple[dict[str, object], int]]) -> Callable[..., Done]:
-    """An operation of DRS's own recovery plans."""
+    """An operation that starts no job: its answer, and the status of that."""
     return lambda store, call, now: Done(*work(store, call, now))
 
 
 OPERATIONS: Mapping[str, Callable[[Store, Call, float], Done]] = {
     **{name: _native(work) for name, work in NATIVE.items()},
+    "DisconnectSourceServer": _native(removals.disconnect),
+    "DeleteSourceServer": _native(removals.delete),
     "DescribeSourceServers": describe_source_servers,
     "StartRecovery": start_recovery,
     "DescribeJobs": describe_jobs,

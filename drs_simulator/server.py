@@ -81,7 +81,9 @@ class Exchange(BaseHTTPRequestHandler):
 
     def _start_response(self, status: str, headers: list[tuple[str, str]]) -> Callable[[bytes], object]:
         code, _, reason = status.partition(" ")
-        self.send_response(int(code), reason)
+        self.send_response_only(int(code), reason)
+        if all(name != "Date" for name, _ in headers):
+            self.send_header("Date", self.date_time_string())
         for name, value in headers:
             self.send_header(name, value)
         self.end_headers()

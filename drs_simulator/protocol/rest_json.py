@@ -93,6 +93,8 @@ SIMULATED = (
     "GetLaunchConfiguration",
     "ListTagsForResource",
     "TagResource",
+    "DisconnectSourceServer",
+    "DeleteSourceServer",
     *(name for name in service_model().operation_names if "RecoveryPlan" in name),
 )
 

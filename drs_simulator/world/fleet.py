@@ -54,6 +54,7 @@ class FleetServer:
     staging_account: str = ""
     staging_server: str = ""  # the id of the original there; empty: the same (likely never so: DRS makes a new server)
     error: str = ""
+    disconnected: bool = False  # by DisconnectSourceServer: nothing is left of what it replicated
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"s-[0-9a-zA-Z]{17}", self.id):

@@ -161,7 +161,7 @@ def _launch_plan(store: Store, job_id: str, target: Target, now: float) -> Serve
     )
     if target.snapshot_id:
         return replace(plan, snapshot=Snapshot.CHOSEN)
-    if server.state in WITHOUT_SNAPSHOT:
+    if server.state in WITHOUT_SNAPSHOT or server.disconnected:
         return replace(plan, fate=Fate.SNAPSHOT_FAILED, raw_error=RAW_ERRORS[Fate.SNAPSHOT_FAILED])
     return replace(plan, snapshot=Snapshot.PREVIOUS) if server.state in CUT_OFF else plan
 

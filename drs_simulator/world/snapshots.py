@@ -33,7 +33,7 @@ def lag_seconds(store: Store, server: FleetServer) -> float:
 
 def snapshots(store: Store, server: FleetServer) -> list[RecoverySnapshot]:
     """All snapshots of a server, newest first; none when its first copy never completed."""
-    if server.state in WITHOUT_SNAPSHOT:
+    if server.state in WITHOUT_SNAPSHOT or server.disconnected:
         return []
     last_seen = store.clock.wall() - (lag_seconds(store, server) if server.state in CUT_OFF else 0.0)
     moments = sorted(set(_moments(int(last_seen))), reverse=True)

@@ -209,7 +209,8 @@ AWS_REASONS: Sequence[AwsReason] = (
         ("SNAPSHOT_FAIL", "No recovery snapshot", "InvalidSnapshot"),
         Explanation(
             "There was no usable copy of the server's disks.",
-            "Check the server's replication in the DRS console; it must have finished its first copy.",
+            "Check the server's replication in the DRS console: it must have finished its first copy. Whoever"
+            " disconnects a server from DRS, or stops its replication, deletes its snapshots.",
         ),
     ),
     AwsReason(

@@ -19,6 +19,7 @@ from drs.client import Drs
 from drs.shapes import NOT_A_LAUNCH, Job, Participant
 from executions.codes.ours import Code
 from executions.models import Execution, LaunchJob, WaveRun
+from executions.observing.job_questions import aws_ahead
 from executions.runs import transitions
 from executions.runs.aws_calls import AwsCalls
 from executions.runs.claim import Run
@@ -55,9 +56,9 @@ def adopt_found(run: Run, wave: WaveRun, job: LaunchJob, jobs: Sequence[Job], cl
         _report_double_launch(run, job, {each.job_id for each in tagged})
         return True
     servers = set(job.servers.values_list("source_server_id", flat=True))
-    alike = [each for each in untagged(run, wave, job, jobs) if _servers_of(each) == servers]
+    alike = [each for each in untagged(run, wave, job, jobs, clock) if _servers_of(each) == servers]
     if alike:  # several, where somebody else launched the same servers: ours was made when it was sent
-        since = _sent_since(run, wave, job) or _begun_at(run, wave)
+        since = (_sent_since(run, wave, job) or _begun_at(run, wave)) + _aws_ahead(job, jobs, clock)
         nearest = min(alike, key=lambda each: abs(each.created_at - since))
         adopt(run, wave, job, nearest, clock(), "launch.adopted", foundBy="servers")
     return bool(alike)
@@ -67,12 +68,17 @@ def _servers_of(found: Job) -> set[str]:
     return {each.source_server_id for each in found.participants}
 
 
-def untagged(run: Run, wave: WaveRun, job: LaunchJob, jobs: Iterable[Job]) -> list[Job]:
+def _aws_ahead(job: LaunchJob, jobs: Sequence[Job], clock: Clock) -> timedelta:
+    return aws_ahead(jobs, job.account_id, job.region, clock())
+
+
+def untagged(run: Run, wave: WaveRun, job: LaunchJob, jobs: Sequence[Job], clock: Clock) -> list[Job]:
     """Jobs without our tag that may be this launch all the same, oldest first: of its kind, made after it may have
     been sent, and of no other launch of ours. Of a launch that was certainly refused, each time, none is."""
     since = _sent_since(run, wave, job)
     if since is None:
         return []
+    since += _aws_ahead(job, jobs, clock)
     kind = "START_RECOVERY" if run.execution.purpose.is_recovery else "START_DRILL"
     found = [
         each
@@ -88,12 +94,12 @@ def untagged(run: Run, wave: WaveRun, job: LaunchJob, jobs: Iterable[Job]) -> li
     return _oldest_first(each for each in found if each.job_id not in owned)
 
 
-def jobs_since_wave(run: Run, wave: WaveRun, job: LaunchJob) -> AwsCalls[Sequence[Job]]:
+def jobs_since_wave(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> AwsCalls[Sequence[Job]]:
     """What DRS lists that may be this launch. Jobs that have neither a tag nor participants have the servers whose
     instances name them; asks for those only where there are such."""
     drs = Drs(job.region, job.account_id, reading="poller")
     jobs: Sequence[Job] = yield partial(drs.jobs_since, look_since(run, wave))
-    bare = {each.job_id for each in untagged(run, wave, job, jobs) if not each.participants}
+    bare = {each.job_id for each in untagged(run, wave, job, jobs, clock) if not each.participants}
     if not bare:
         return jobs
     servers = list(job.servers.values_list("source_server_id", flat=True))

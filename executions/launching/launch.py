@@ -174,7 +174,7 @@ def _record_intent(
 def _adopt_if_found(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock) -> AwsCalls[bool]:
     """Look for the launch at DRS and take it over; True when there was nothing left to send, or nothing to see now."""
     try:
-        jobs = yield from jobs_since_wave(run, wave, job)
+        jobs = yield from jobs_since_wave(run, wave, job, clock)
     except DrsError as error:
         text = f"AWS does not say whether it received the launch: {error.message}"
         now = clock()
@@ -193,7 +193,7 @@ def adopt_late(run: Run, clock: Clock) -> AwsCalls[None]:
     for job in unconfirmed_launches(run.execution).select_related("wave"):
         asked_at = clock()
         try:
-            jobs = yield from jobs_since_wave(run, job.wave, job)
+            jobs = yield from jobs_since_wave(run, job.wave, job, clock)
         except DrsError:
             continue  # asked again at the next poll
         if not adopt_found(run, job.wave, job, jobs, clock) and not _may_still_be_accepted(run, job, asked_at):

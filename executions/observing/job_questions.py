@@ -3,11 +3,13 @@
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from drs.client import Drs
 from drs.errors import DrsError, Trouble
 from drs.shapes import JOB_COMPLETED, Job
+from executions.models import LaunchJob
+from executions.models.drs_jobs import CLOCKS_AGREE
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,17 @@ def list_jobs(drs: Drs, since: datetime) -> tuple[Jobs, Running]:
     found = drs.jobs_since(since)
     running = [job for job in found if job.status != JOB_COMPLETED]
     return {job.job_id: job for job in found}, Running(len(running), sum(len(job.participants) for job in running))
+
+
+def aws_ahead(jobs: Collection[Job], account: str, region: str, now: datetime) -> timedelta:
+    """By how much AWS's clock is ahead of ours, or behind, so that what it has dated can be compared with what we have:
+    by the time of the answer that has just listed these jobs, else as at the last launch there."""
+    told_at = next((each.told_at for each in jobs if each.told_at is not None), None)
+    if told_at is not None:
+        return told_at - now if abs(told_at - now) > CLOCKS_AGREE else timedelta(0)
+    dated = LaunchJob.objects.filter(account_id=account, region=region, recorded_at__isnull=False)
+    last = dated.select_related("wave").order_by("-recorded_at").first() if jobs else None
+    return last.aws_ahead if last is not None else timedelta(0)
 
 
 def jobs_by_id(drs: Drs, job_ids: Sequence[str], apart: Collection[str]) -> tuple[Jobs, set[str]]:

@@ -1,7 +1,7 @@
 """Follows terminations to their end: what the engine does after somebody has asked for them (`terminate`)."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -15,6 +15,7 @@ from drs.shapes import ASKED_TO_TERMINATE, JOB_COMPLETED, TERMINATE, Job, JobLog
 from executions.codes.ours import Code
 from executions.models import Execution, ServerRun, TerminationJob
 from executions.observing.drs_answers import LATE_ANSWERS, LOST_AFTER
+from executions.observing.job_questions import aws_ahead
 from executions.runs.aws_calls import AwsCalls
 from executions.runs.journal import note
 from executions.runs.retry_policy import wake_waiting
@@ -25,6 +26,7 @@ from executions.terminating.send import confirm, launch_jobs, refuse, send_queue
 log = logging.getLogger(__name__)
 
 CLOCKS_DIFFER = timedelta(minutes=2)  # a job that is older than its intent by more is not ours
+LOOK_BACK = timedelta(hours=3)  # before the intent: AWS's clock may be behind by so much
 
 _LOST = {"code": Code.TERMINATION_LOST.value, "message": Code.TERMINATION_LOST.meaning}
 TERMINATED, FAILED = "TERMINATED", "FAILED"  # DRS's words for a server of a TERMINATE job
@@ -154,21 +156,24 @@ def find_unconfirmed(execution: Execution, clock: Clock) -> AwsCalls[None]:
     """Settle terminations whose request was lost or killed: adopt DRS's job, or let a person try again."""
     oldest = clock() - UNCONFIRMED_AFTER
     for job in execution.terminations.filter(status=JobStatus.INITIATED, intent_at__lte=oldest):
-        since = (job.intent_at or oldest) - CLOCKS_DIFFER
+        since = (job.intent_at or oldest) - LOOK_BACK
         try:
             jobs = yield partial(Drs(job.region, job.account_id, reading="poller").jobs_since, since)
         except DrsError:
             continue  # asked again at the next poll
-        if found := adoptable(job, jobs):
+        if found := adoptable(job, jobs, clock()):
             confirm(execution, job, found, clock())
         else:
             refuse(execution, job, Code.NOT_CONFIRMED, str(Code.NOT_CONFIRMED.explanation), clock())
 
 
-def adoptable(job: TerminationJob, jobs: Iterable[Job]) -> Job | None:
+def adoptable(job: TerminationJob, jobs: Sequence[Job], now: datetime, within: timedelta = LOOK_BACK) -> Job | None:
     """The DRS job that may be what became of a request without an answer: the first since then that no other has."""
-    since = job.intent_at - CLOCKS_DIFFER if job.intent_at else None
-    mine = _without_termination(each for each in jobs if since and each.created_at >= since and _is_for(each, job))
+    if job.intent_at is None:
+        return None
+    sent = job.intent_at + aws_ahead(jobs, job.account_id, job.region, now)
+    begun = (each for each in jobs if sent - CLOCKS_DIFFER <= each.created_at <= sent + within)
+    mine = _without_termination(each for each in begun if _is_for(each, job))
     return min(mine, key=lambda each: each.created_at, default=None)
 
 

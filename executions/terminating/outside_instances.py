@@ -25,8 +25,10 @@ from drs.shapes import TERMINATE, Job, RecoveryInstance
 from executions import installation
 from executions.codes.ours import Code
 from executions.models import OutsideTermination
+from executions.observing.job_questions import aws_ahead
 from executions.runs.aws_calls import AwsCalls
 from executions.states import JobStatus
+from executions.terminating.follow_up import CLOCKS_DIFFER, LOOK_BACK
 from executions.terminating.instances import GONE, UNCONFIRMED_AFTER, Place
 from executions.terminating.successors import has_successor
 from protection.models import RecoveryInstance as ListedInstance
@@ -36,7 +38,6 @@ CLAIMED = timedelta(minutes=5)  # longer than a look and two hundred requests on
 AGAIN = timedelta(seconds=20)
 PATIENCE = timedelta(minutes=10)  # so long DRS is asked again that does not answer, or has no room
 ENDED_WITHIN = timedelta(minutes=30)
-CLOCKS_DIFFER = timedelta(minutes=2)
 LANDS_WITHIN = timedelta(minutes=10)  # a lost request that is carried out at all has begun by then
 LATE_LOOK = timedelta(seconds=60)
 _ABOUT_ONE = (Trouble.CONFLICT, Trouble.INVALID, Trouble.NOT_FOUND)  # refusals that may lie in one of several
@@ -251,7 +252,7 @@ def _find_late(place: Place, rows: Rows, clock: Clock) -> AwsCalls[None]:
     the instance stands."""
     account, region = place
     asked_at = clock()
-    earliest = min(each.intent_at or each.requested_at for each in rows) - CLOCKS_DIFFER
+    earliest = min(each.intent_at or each.requested_at for each in rows) - LOOK_BACK
     try:
         jobs = yield partial(Drs(region, account, reading="poller").jobs_since, earliest)
     except DrsError:
@@ -262,7 +263,7 @@ def _find_late(place: Place, rows: Rows, clock: Clock) -> AwsCalls[None]:
     )
     for each in rows:
         until = (each.intent_at or each.requested_at) + LANDS_WITHIN
-        if job := _job_of(each, [job for job in jobs if job.dated and job.created_at <= until]):
+        if job := _job_of(each, [job for job in jobs if job.dated], clock(), LANDS_WITHIN):
             _confirm([each], job, clock())
         elif asked_at <= until:
             _of(each).update(next_look_at=clock() + LATE_LOOK)
@@ -282,27 +283,27 @@ def _end_unanswered(row: OutsideTermination, *, stands: bool) -> None:
 def _find_unconfirmed(place: Place, rows: Rows, clock: Clock) -> AwsCalls[None]:
     """Requests that were lost or killed: DRS's job for them, or a person may ask again."""
     account, region = place
-    since = min(each.intent_at or clock() for each in rows) - CLOCKS_DIFFER
+    since = min(each.intent_at or clock() for each in rows) - LOOK_BACK
     try:
         jobs = yield partial(Drs(region, account, reading="poller").jobs_since, since)
     except DrsError:
         OutsideTermination.objects.filter(pk__in=[each.pk for each in rows]).update(next_look_at=clock() + AGAIN)
         return
     for each in rows:
-        if job := _job_of(each, jobs):
+        if job := _job_of(each, jobs, clock()):
             _confirm([each], job, clock())
         else:
             _tell_unanswered(each, clock())
 
 
-def _job_of(row: OutsideTermination, jobs: Sequence[Job]) -> Job | None:
+def _job_of(row: OutsideTermination, jobs: Sequence[Job], now: datetime, within: timedelta = LOOK_BACK) -> Job | None:
     """The TERMINATE job of this instance, of the time of the request."""
-    earliest = (row.intent_at or row.requested_at) - CLOCKS_DIFFER
+    sent = (row.intent_at or row.requested_at) + aws_ahead(jobs, row.account_id, row.region, now)
     mine = (
         job
         for job in jobs
         if job.type == TERMINATE
-        and job.created_at >= earliest
+        and sent - CLOCKS_DIFFER <= job.created_at <= sent + within
         and any(
             each.source_server_id == row.server_id and each.recovery_instance_id in ("", row.instance_id)
             for each in job.participants

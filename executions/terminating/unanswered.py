@@ -11,7 +11,7 @@ from drs.shapes import Job
 from executions.codes.ours import Code
 from executions.models import ServerRun, TerminationJob
 from executions.states import JobStatus
-from executions.terminating.follow_up import CLOCKS_DIFFER, adoptable
+from executions.terminating.follow_up import LOOK_BACK, adoptable
 from executions.terminating.instances import lock_run, roll_up
 from executions.terminating.send import confirm
 
@@ -37,7 +37,7 @@ def unanswered(servers: Collection[ServerRun]) -> Requests:
 
 def since(requests: Iterable[TerminationJob], now: datetime) -> datetime:
     """From when on DRS's jobs may be theirs."""
-    return min((each.intent_at or now for each in requests), default=now) - CLOCKS_DIFFER
+    return min((each.intent_at or now for each in requests), default=now) - LOOK_BACK
 
 
 def adopt_late(requests: Requests, jobs: Sequence[Job], now: datetime) -> set[int]:
@@ -48,8 +48,7 @@ def adopt_late(requests: Requests, jobs: Sequence[Job], now: datetime) -> set[in
 
 
 def _adopt(row: TerminationJob, jobs: Iterable[Job], now: datetime) -> bool:
-    until = (row.intent_at or now) + LANDS_WITHIN
-    found = adoptable(row, [each for each in jobs if each.dated and each.created_at <= until])
+    found = adoptable(row, [each for each in jobs if each.dated], now, LANDS_WITHIN)
     if found is None:
         return False
     with transaction.atomic():

@@ -44,7 +44,7 @@ class Watch:
         client.meta.events.register("before-parse.drs", self.look)
 
     def look(self, operation_model: "OperationModel", response_dict: Mapping[str, object], **_: object) -> None:
-        body = json.loads(cast("bytes", response_dict["body"]))
+        body = json.loads(cast("bytes", response_dict["body"]) or "{}")  # of a 204
         self.seen.add(operation_model.name)
         shape = operation_model.output_shape
         if shape is None:
@@ -84,6 +84,8 @@ def use_everything(sim: RunningSimulator, client: "DrsClient") -> None:
     client.tag_resource(resourceArn=job["arn"], tags={"more": "tags"})
     assert client.list_tags_for_resource(resourceArn=job["arn"])["tags"] == {"wave": "1", "more": "tags"}
     client.describe_jobs(filters={"jobIDs": [job["jobID"]], "fromDate": "2020-01-01T00:00:00Z"})
+    client.disconnect_source_server(sourceServerID=IDS["app-01"])
+    client.delete_source_server(sourceServerID=IDS["app-01"])
 
 
 @pytest.mark.parametrize("z_style", [False, True])

@@ -67,6 +67,29 @@ def test_an_ended_job_that_forgot_its_servers_is_known_by_their_instances(still:
     assert set(ServerRun.objects.values_list("launch_status", flat=True)) == {"LAUNCHED"}
 
 
+@pytest.mark.parametrize("seconds", [-900, 900])
+def test_whatever_time_aws_tells_the_launch_is_found_and_no_older_one_taken_for_it(
+    still: StillStage, seconds: int
+) -> None:
+    """The first request has its effect and no answer; that of the second run never arrived, and somebody else launched
+    the same servers ten minutes before it."""
+    still.simulator.scenario("tags_lost")
+    still.simulator.scenario("clock_skew", seconds=seconds)
+    still.simulator.scenario("drop_connection_after_effect", operation="StartRecovery", times=1)
+    plan = still.plan(APPS)
+    still.until(still.start(plan), "COMPLETED", step=15)
+    assert len(still.launches()) == len(still.simulator.journal("StartRecovery")) == 1
+    assert adopted() == ["servers"]
+    still.advance(7_200)
+    still.simulator.scenario("slow_server", factor=0.2)
+    still.simulator.scenario("foreign_job", servers=APPS.split(), region="us-east-1", initiated_by="START_DRILL")
+    still.advance(600)
+    still.simulator.scenario("drop_connection_before", operation="StartRecovery", times=1)
+    still.until(still.start(plan), "COMPLETED", step=15)
+    assert len(still.launches()) == 2
+    assert adopted() == ["servers"]
+
+
 OTHERS: dict[str, dict[str, Any]] = {
     "of another kind": {"kind": Kind.RECOVERY},
     "of fewer servers": {"servers": ["app-01"]},

@@ -22,10 +22,12 @@ from plans.services import create_plan
 from protection.inventory.source_servers import read_region
 from protection.models import SourceServer
 from protection.services import create_group
+from reports.services import report
 from tests.support.api_client import make_user
 from tests.support.failpoints import SPLITS
 from tests.support.processes import child_at, free_leases
 from tests.support.stage import Stage
+from tests.support.still import StillStage
 
 pytestmark = pytest.mark.slow
 
@@ -70,6 +72,29 @@ def test_a_server_that_is_gone_from_drs_fails_alone_before_the_send(stage: Stage
     assert (run.error_code, calls(stage)) == ("SERVER_GONE", 2)
     assert run.error_message.startswith("1 of 3 servers did not launch. It is no longer in DRS")
     assert set(launched(stage.simulator)) == set(stage.ids("app-01 app-03 web-01"))
+
+
+@pytest.mark.field("A1")
+def test_a_server_that_somebody_disconnects_between_waves_fails_alone(still: StillStage) -> None:
+    """DRS goes on listing it, and has no data of it any more."""
+    run = still.until(still.start(still.plan("app-01", "app-02 web-01", pause={1})), "PAUSED", step=60)
+    standing, leaving = still.ids("app-01 app-02")
+    drs = still.simulator.client()
+    with pytest.raises(drs.exceptions.ConflictException):
+        drs.disconnect_source_server(sourceServerID=standing)
+    with pytest.raises(drs.exceptions.ConflictException):
+        drs.delete_source_server(sourceServerID=leaving)
+    drs.disconnect_source_server(sourceServerID=leaving)
+    control.resume(actor=SYSTEM, execution_id=run.pk, clock=still.clock)
+    run = still.until(run, "PARTIAL", step=60)
+    assert fates(run) == {"app-01": "LAUNCHED", "app-02": "FAILED", "web-01": "LAUNCHED"}
+    (told,) = report(run.pk, still.clock())["failures"]
+    assert told["where"] == "app-02"
+    assert "disconnects a server from DRS" in told["advice"]
+    drs.delete_source_server(sourceServerID=leaving)
+    control.terminate(actor=SYSTEM, execution_id=run.pk, clock=still.clock)
+    still.until(run, "PARTIAL", step=60)
+    still.wait(lambda: still.fresh(run).termination_status == "COMPLETED", run, step=60)
 
 
 @pytest.mark.field("A1")

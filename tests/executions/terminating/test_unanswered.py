@@ -39,17 +39,28 @@ def shown(run: Execution, stage: Stage) -> list[list[str]]:
 
 @pytest.mark.both
 @pytest.mark.parametrize("how", ["drop_connection_after_effect", "internal_error_after_effect"])
-def test_its_job_is_found_however_late_drs_shows_it(stage: Stage, how: str) -> None:
-    run = unanswered(stage, how, visible_after=300)
-    stage.advance(900)
+def test_its_job_is_found_however_late_drs_shows_it(still: StillStage, how: str) -> None:
+    run = unanswered(still, how, visible_after=300)
+    still.advance(900)
     for _ in range(3):
-        round_of_inventory(stage)
-    stage.wait(lambda: stage.fresh(run).termination_status == "COMPLETED", run)
+        round_of_inventory(still)
+    still.wait(lambda: still.fresh(run).termination_status == "COMPLETED", run)
     assert verbs(run) == ["terminate.sent", "terminate.ended"]
-    told = result(stage.fresh(run))
+    told = result(still.fresh(run))
     assert (len(told.terminated), told.failed, told.already_gone) == (2, [], [])
     assert set(ServerRun.objects.values_list("launch_status", flat=True)) == {"TERMINATED"}
-    holds(run, stage)
+    holds(run, still)
+
+
+@pytest.mark.parametrize("seconds", [-900, 900])
+def test_its_job_is_found_whatever_time_aws_tells(still: StillStage, seconds: int) -> None:
+    run = up(still, "app-01 app-02")
+    still.simulator.scenario("clock_skew", seconds=seconds)
+    still.simulator.scenario("drop_connection_after_effect", operation="TerminateRecoveryInstances", times=1)
+    control.terminate(actor=SYSTEM, execution_id=run.pk, clock=still.clock)
+    still.wait(lambda: still.fresh(run).termination_status == "COMPLETED", run, step=15)
+    assert verbs(run) == ["terminate.sent", "terminate.ended"]
+    assert TerminationJob.objects.get().error_code == ""
 
 
 @pytest.mark.both
