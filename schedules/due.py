@@ -37,7 +37,8 @@ AT_ONCE = 50
 def _due() -> QuerySet[Schedule]:
     """Those of which something is to be said, or whose time has come."""
     now = Asked(Schedule, "next_at", "now")
-    soon = Q(next_at__lte=Asked(Schedule, "next_at", "soon")) & (Q(told_for=None) | ~Q(told_for=F("next_at")))
+    ahead = Q(next_at__gt=now) & Q(next_at__lte=Asked(Schedule, "next_at", "soon"))
+    soon = ahead & (Q(told_for=None) | ~Q(told_for=F("next_at")))
     due = Q(next_at__lte=now) & (Q(try_at=None) | Q(try_at__lte=now))
     return Schedule.objects.select_related("plan").filter(soon | due).order_by("next_at")[:AT_ONCE]
 

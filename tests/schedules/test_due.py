@@ -147,6 +147,24 @@ def test_a_drill_never_replaces_production_nor_runs_beside_another(plan: Recover
     assert Execution.objects.exclude(pk=run.pk).get().started_by == "service:schedule"
 
 
+def test_one_that_nobody_was_told_of_is_tried_once_a_minute_as_any_other(plan: RecoveryPlan) -> None:
+    """No engine ran when it was to be announced; then each look tried it, and asked DRS."""
+    world.beat()
+    engine = Engine(datetime(2026, 3, 15, 1, 31, tzinfo=UTC))
+    schedule(plan, engine.now - timedelta(minutes=5))
+    run = world.start(plan)
+    tries = []
+    for _ in range(6):
+        work = list(look(engine.now, engine.clock))
+        tries.append(len(work))
+        for calls in work:
+            run_inline(calls)
+        engine.now += timedelta(seconds=20)
+    assert tries == [1, 0, 0, 1, 0, 0]
+    assert "is running now" in Schedule.objects.get().problem
+    assert Execution.objects.get() == run
+
+
 def test_one_that_was_switched_off_or_changed_meanwhile_does_not_start(plan: RecoveryPlan) -> None:
     world.beat()
     engine = Engine(datetime(2026, 3, 15, 1, 31, tzinfo=UTC))
