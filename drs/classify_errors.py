@@ -1,6 +1,7 @@
 """What a failed boto3 call was, in our words: may it have had its effect?"""
 
 import re
+from collections.abc import Mapping
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -33,6 +34,8 @@ _NO_CREDENTIALS: tuple[type[Exception], ...] = (
     TokenRetrievalError,
     UnauthorizedSSOTokenError,
 )
+
+REST_MOST = 300.0
 
 _UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, ResponseParserError)
 
@@ -88,6 +91,15 @@ def _by_status(status: int) -> Trouble:
     return Trouble.REFUSED if 400 <= status < 500 and status != 408 else Trouble.UNCERTAIN
 
 
+def _rest_asked(headers: Mapping[str, str]) -> float:
+    """Retry-After: seconds, by the model of DRS. Nobody in a disaster waits for a day because a proxy asks for it."""
+    try:
+        asked = float(headers.get("retry-after", ""))
+    except ValueError:
+        return 0.0
+    return min(asked, REST_MOST) if asked > 0 else 0.0
+
+
 def classify(error: Exception, *, region: str, operation: str, account: str = "") -> DrsError:
     """Sort any exception of a boto3 call by whether it may have had its effect. `account` is one that was entered by a
     role."""
@@ -100,8 +112,9 @@ def classify(error: Exception, *, region: str, operation: str, account: str = ""
         quota = str(error.response.get("quotaCode", ""))
         trouble = _BY_QUOTA.get(quota) or BY_CODE.get(code) or _by_status(status)
         resource = str(error.response.get("resourceId", ""))
+        rest = _rest_asked(error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}))
         told = {"code": code, "message": message, "region": region, "operation": operation, "quota": quota}
-        return DrsError(trouble, **told, resource=resource, account=account)
+        return DrsError(trouble, **told, resource=resource, account=account, rest=rest)
     trouble = Trouble.UNCERTAIN
     if isinstance(error, SendWindowClosedError):
         trouble = Trouble.NOT_SENT

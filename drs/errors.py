@@ -82,6 +82,7 @@ class DrsError(Exception):
         resource: str = "",
         account: str = "",
         quota: str = "",
+        rest: float = 0.0,
     ) -> None:
         message = message.replace("\x00", r"\x00")  # PostgreSQL keeps no NUL
         self.where = where(region, account)
@@ -93,6 +94,7 @@ class DrsError(Exception):
         self.account = account
         self.operation = operation
         self.resource = resource  # the one that AWS names apart from its text, if it does
+        self.rest = rest  # for how many seconds AWS asks to be left alone, as far as that is heeded
         self.quota = quota  # the one that is used up, by its code in Service Quotas, if AWS names it
 
     def with_code(self, text: str = "") -> str:

@@ -104,7 +104,9 @@ class Simulator:
         if fault.kind.error or "code" in fault.options:
             error = refusal(call, fault.kind.error) if fault.kind.error else told(fault)
             call_log.close_entry(self.store, entry, Outcome(error.status, error.code))
-            return _error_reply(error, _service_of(call))
+            reply = _error_reply(error, _service_of(call))
+            rest = fault.options.get("retry_after")
+            return replace(reply, headers=(*reply.headers, ("Retry-After", str(rest)))) if rest else reply
         if fault.name == "late_landing":
             clock = self.store.clock
             lands_at = clock.now() + fault.number("seconds") * clock.speed

@@ -76,7 +76,7 @@ def _take(lease: Lease, entry: Json, record: Json) -> Iterator[str]:
             if not terminates or lease.warned is None or _is_early(lease, detail):
                 yield "a lease was ended before its time, without a warning, or although the plan did not say so"
             yield from _of_ended(detail, record)
-            lease.over = detail["overTime"]
+            lease.over = None if detail.get("waits") else detail["overTime"]
 
 
 def _is_early(lease: Lease, detail: Json) -> bool:

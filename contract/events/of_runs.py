@@ -157,8 +157,8 @@ LEASES: Mapping[str, EventType] = {
     "lease.warned": says("A lease ends soon.", instances=TEXTS, leaseEndsTime=known(TIME), warnedTime=TIME),
     "lease.over": says("Instances outlived their lease.", instances=TEXTS, leaseEndsTime=known(TIME), overTime=TIME),
     "lease.ended": says(
-        "Instances are terminated because their lease is over.", instances=TEXTS, leftAlone=TEXTS,
-        leaseEndsTime=known(TIME), overTime=TIME,
+        "Instances are terminated because their lease is over; of those of `waits` AWS does not say yet what they are.",
+        instances=TEXTS, leftAlone=TEXTS, waits=maybe(TEXTS), leaseEndsTime=known(TIME), overTime=TIME,
     ),
     "lease.extend": says("A lease was extended.", hours=WHOLE, extendedTime=TIME, leaseEndsTime=maybe(TIME)),
 }  # fmt: skip

@@ -17,7 +17,14 @@ from drs_simulator.world.scenario_kinds import (
 )
 
 REFUSALS: Mapping[str, Kind] = {
-    "throttle": Kind(Acts.INSTEAD, "429, no effect", MODEL, error="ThrottlingException", field="A14"),
+    "throttle": Kind(
+        Acts.INSTEAD,
+        "429, no effect; with `retry_after`, which says for how many seconds not to ask",
+        f"{MODEL}, whose ThrottlingException has the header; unknown whether DRS sends it",
+        {"retry_after": ""},
+        error="ThrottlingException",
+        field="A14",
+    ),
     "access_denied": Kind(
         Acts.INSTEAD,
         "a right is missing: 403, no effect; of EC2 UnauthorizedOperation",

@@ -349,10 +349,19 @@ class Code(OurCode):
             (START,),
         ),
     )
+    LEFT_ALONE = (
+        "LEFT_ALONE",
+        Entry(
+            "Its drill's lease was over, and no engine has terminated it, because it may run production by now.",
+            "Look at the instance. Who may terminate recoveries terminates it all the same.",
+            (TERMINATION,),
+        ),
+    )
     LEASE_NOT_EXTENDABLE = (
         "LEASE_NOT_EXTENDABLE",
         Entry(
-            "There is no lease to extend: the run is no drill, is active, or has no instance left.",
+            "There is no lease to extend: the run is no drill, is active, or has no instance left that is not being"
+            " terminated; or the lease is longer already.",
             "The message says which.",
             (START,),
         ),

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -107,7 +107,7 @@ def note_failure(place: Place, error: DrsError, now: datetime) -> None:
     """DRS did not answer, or what answered is another account: the place rests for a while, and every run that has
     something there says so. Nothing is concluded from it."""
     failures = min(place.failures, MAX_DOUBLINGS) if error.trouble is Trouble.OTHER_ACCOUNT else place.failures
-    rest = d.backoff(failures, settings.POLL_SECONDS)
+    rest = max(d.backoff(failures, settings.POLL_SECONDS), timedelta(seconds=error.rest))
     since = place.failing_since or now
     text = storable(str(error))
     columns = {"next_poll_at": now + rest, "failures": F("failures") + 1, "failing_since": since, "error": text}

@@ -100,6 +100,7 @@ def retry_later(
         reject(run, wave, job, code, error.with_code(told), now)
         return
     wait = rest or d.backoff(min(job.attempt - 1, 8), settings.POLL_SECONDS)
+    wait = max(wait, timedelta(seconds=error.rest))
     requeue(run, wave, job, now, not_before=now + wait, message=message, verb="launch.refused", outcome=error.code)
 
 
@@ -261,7 +262,8 @@ def waiting_for(error: DrsError) -> str:
     trouble = error.trouble
     match trouble:
         case Trouble.THROTTLED:
-            return f"AWS is throttling launches in {error.where}; retrying."
+            asked = f" and asks to be left alone for {error.rest:.0f} s" if error.rest else ""
+            return f"AWS is throttling launches in {error.where}{asked}; retrying."
         case Trouble.OTHER_ACCOUNT:
             return error.message
         case Trouble.CREDENTIALS:

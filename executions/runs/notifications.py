@@ -178,11 +178,14 @@ def lease_over(execution: Execution, up: int, now: datetime) -> None:
     _tell_lease(execution, what, "They cost money. Extend the lease, or terminate them", up, now)
 
 
-def lease_ended(execution: Execution, ids: Sequence[str], left: int, now: datetime) -> None:
-    """Engines have asked for what outlived its lease to be terminated; `left` of them were left alone."""
-    what = f"had {counted(len(ids), 'instance')} terminated, whose lease was over"
+def lease_ended(execution: Execution, ids: Sequence[str], left: int, waits: int, now: datetime) -> None:
+    """Engines ask for what outlived its lease to be terminated; `left` of them were left alone, and of those that wait
+    AWS does not say yet what they are."""
+    what = f"has {counted(len(ids), 'instance')} that {'is' if len(ids) == 1 else 'are'} terminated: the lease is over"
     kept = f"{counted(left, 'instance')} left alone: production, in use by another run, or not listed" if left else ""
-    _tell_lease(execution, what, kept or "The run’s page says what became of them", len(ids), now)
+    silent = f"AWS does not say what {waits} of them are, which run on until it does" if waits else ""
+    line = ". ".join(each for each in (kept, silent) if each)
+    _tell_lease(execution, what, line or "The run’s page says what became of them", len(ids), now)
 
 
 def _tell_lease(execution: Execution, what: str, line: str, up: int, now: datetime) -> None:

@@ -21,7 +21,7 @@ from executions.runs.journal import note
 from executions.runs.retry_policy import wake_waiting
 from executions.states import JOB_TOLD, JobStatus, TerminationStatus
 from executions.terminating.instances import GONE, UNCONFIRMED_AFTER, mark_terminated, mark_unknown, roll_up
-from executions.terminating.send import confirm, launch_jobs, refuse, send_queued
+from executions.terminating.send import confirm, give_up_unconfirmed, launch_jobs, send_queued
 
 log = logging.getLogger(__name__)
 
@@ -164,7 +164,7 @@ def find_unconfirmed(execution: Execution, clock: Clock) -> AwsCalls[None]:
         if found := adoptable(job, jobs, clock()):
             confirm(execution, job, found, clock())
         else:
-            refuse(execution, job, Code.NOT_CONFIRMED, str(Code.NOT_CONFIRMED.explanation), clock())
+            give_up_unconfirmed(execution, job, clock())
 
 
 def adoptable(job: TerminationJob, jobs: Sequence[Job], now: datetime, within: timedelta = LOOK_BACK) -> Job | None:

@@ -7,7 +7,6 @@ People are warned an hour before, however late an engine looks.
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from functools import partial
 
 from django.conf import settings
 from django.db import transaction
@@ -16,17 +15,19 @@ from django.db.models import Exists, OuterRef, QuerySet
 from audit.actor import ENGINE
 from contract.clock import Clock, unix, utc
 from contract.storage.prepared import Asked, Prepared
-from drs.client import Drs, SendWindow
+from drs.client import SendWindow
 from drs.errors import DrsError
+from executions import installation
 from executions.models import Execution, ServerHold, ServerRun
 from executions.querysets import STANDING
 from executions.runs import notifications, transitions
 from executions.runs.allowed.actions import no_terminate
 from executions.runs.aws_calls import AwsCalls
 from executions.runs.journal import note
-from executions.states import Kind, kind_by_drs
-from executions.terminating.instances import GONE, Place, launched, lock_run, terminable_by_region
+from executions.states import Kind
+from executions.terminating.instances import Place, launched, lock_run, terminable_by_region
 from executions.terminating.send import send
+from executions.terminating.spared import kinds
 from executions.terminating.terminate import record_intents
 from plans.models import LeaseEnds
 
@@ -43,8 +44,10 @@ _DUE = Prepared(_due)
 
 
 def due(now: datetime) -> list[Execution]:
-    """Drills that are over, whose instances stand, and of whose leases something is to be said or done."""
-    return _DUE.objects(lease_ends_at=now + WARNING)
+    """Drills that are over, whose instances stand, and of whose leases something is to be said or done; by whoever has
+    taken over, if anybody has."""
+    found = _DUE.objects(lease_ends_at=now + WARNING)
+    return [] if found and installation.is_superseded() else found
 
 
 def look(execution: Execution, clock: Clock) -> AwsCalls[None]:
@@ -59,7 +62,7 @@ def look(execution: Execution, clock: Clock) -> AwsCalls[None]:
     elif execution.lease_warned_at is None:
         _warn(execution, up, max(ends, now + WARNING), now)
     elif now >= ends:
-        yield from _end(execution, up, clock)
+        yield from _end(execution, clock)
 
 
 def _tell(execution: Execution, up: Sequence[ServerRun], now: datetime) -> None:
@@ -96,46 +99,48 @@ def _ids(servers: Sequence[ServerRun]) -> list[str]:
     return [each.recovery_instance_id or each.source_server_id for each in servers]
 
 
-def _end(execution: Execution, up: Sequence[ServerRun], clock: Clock) -> AwsCalls[None]:
+def _end(execution: Execution, clock: Clock) -> AwsCalls[None]:
     if no_terminate(execution) is not None:
         return  # a later attempt counts on them, or they are being terminated: looked at again
-    held = set(
-        ServerHold.objects.filter(assignment__source_server_id__in=[each.source_server_id for each in up]).values_list(
-            "assignment__source_server_id", flat=True
-        )
-    )
-    kinds: dict[str, str] = {}
-    for place, servers in terminable_by_region(execution).items():
+    here, held = _not_asked_for(execution), _held(execution)
+    kinds_told: dict[str, str] = {}
+    silent: list[ServerRun] = []
+    for place, servers in here.items():
+        free = [each for each in servers if each.source_server_id not in held]
         try:
-            kinds |= yield from _kinds(place, [each for each in servers if each.source_server_id not in held])
+            kinds_told |= yield from kinds(place, free)
         except DrsError:
-            return  # nothing is ended unseen; asked again at the next look
-    mine = [each for each, kind in kinds.items() if kind == Kind.DRILL]
-    window, now = SendWindow(settings.SEND_WINDOW_SECONDS), clock()
+            silent += free  # nothing is ended unseen; asked again at the next look
+    mine = [each for each, kind in kinds_told.items() if kind == Kind.DRILL]
+    if silent and not mine:
+        return
+    window, now, waits = SendWindow(settings.SEND_WINDOW_SECONDS), clock(), _ids(silent)
     with transaction.atomic():
-        if not _mark(execution, lease_over_at=now):
+        if not _mark(execution, lease_over_at=None if silent else now):
             return
-        left = [each for each in _ids(up) if each not in mine]
-        told = {"leaseEndsTime": unix(execution.lease_ends_at), "overTime": unix(now), "drsSays": kinds}
-        note(execution, "lease.ended", instances=mine, leftAlone=left, facts=told)
-        notifications.lease_ended(execution, mine, len(left), now)
+        left = [each for each in _ids([each for some in here.values() for each in some]) if each not in [*mine, *waits]]
+        told = {"leaseEndsTime": unix(execution.lease_ends_at), "overTime": unix(now), "drsSays": kinds_told}
+        later = {"waits": waits} if waits else {}
+        note(execution, "lease.ended", instances=mine, leftAlone=left, facts={**told, **later})
+        notifications.lease_ended(execution, mine, len(left), len(waits), now)
         transitions.touch(execution, now)
         comment = f"Their lease ended at {utc(execution.lease_ends_at or now)}."
         jobs = record_intents(ENGINE, execution, comment, clock, (), mine) if mine else []
     yield from send(execution, jobs, window, clock)
 
 
-def _kinds(place: Place, servers: Sequence[ServerRun]) -> AwsCalls[dict[str, str]]:
-    """What DRS calls each of these servers' instances that it lists with the job by which this run launched them: a
-    drill's, a recovery's, or UNKNOWN; but for those that somebody replicates back. Raises DrsError."""
-    account, region = place
-    if not servers:
-        return {}
-    wanted = [each.source_server_id for each in servers]
-    listed = yield partial(Drs(region, account, reading="guard").recovery_instances, wanted)
-    launches = {(each.recovery_instance_id, each.job.job_id) for each in servers if each.recovery_instance_id}
+def _held(execution: Execution) -> set[str]:
+    """The servers that a run holds now."""
+    servers = launched(execution).values("source_server_id")
+    held = ServerHold.objects.filter(assignment__source_server_id__in=servers)
+    return set(held.values_list("assignment__source_server_id", flat=True))
+
+
+def _not_asked_for(execution: Execution) -> dict[Place, list[ServerRun]]:
+    """What stands, by place, but for what an engine has asked for since the lease ended."""
+    since = execution.terminations.filter(requested_by=ENGINE.name, requested_at__gte=execution.lease_ends_at)
+    asked = {each for ids in since.values_list("instance_ids", flat=True) for each in ids}
     return {
-        each.recovery_instance_id: kind_by_drs(each.is_drill)
-        for each in listed
-        if each.ec2_state not in GONE and not each.is_protected and (each.recovery_instance_id, each.job_id) in launches
+        place: [each for each in servers if each.recovery_instance_id not in asked]
+        for place, servers in terminable_by_region(execution).items()
     }

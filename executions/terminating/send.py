@@ -19,17 +19,19 @@ from drs.client import Drs, SendWindow
 from drs.errors import SUPERSEDED, DrsError, Trouble
 from drs.shapes import Job
 from executions import installation
+from executions.codes.ours import Code
 from executions.models import Execution, LaunchJob, TerminationJob
 from executions.runs import transitions
 from executions.runs.aws_calls import AwsCalls
 from executions.runs.journal import note
 from executions.states import JOB_TOLD, JobStatus
 from executions.terminating.instances import lock_run, roll_up, wake_by
+from executions.terminating.spared import MAY_BE_PRODUCTION, is_by_engine, spared
 from executions.terminating.successors import has_successor
 
 SECONDS = 20.0  # how long a person waits while DRS refuses part after part; an engine goes on with the rest
 
-QUOTA_PATIENCE = timedelta(hours=6)  # no DRS job runs for longer: by then another one's place was free
+PATIENCE = timedelta(hours=6)  # no DRS job runs for longer: by then another one's place was free
 NO_ROOM = "DRS works on as many jobs and servers here as it takes at once. These are asked for when some have ended."
 
 Parts = list[TerminationJob]
@@ -64,8 +66,24 @@ def send_queued(
         waiting = TerminationJob.objects.filter(pk=job.pk, status=JobStatus.QUEUED, job_id="")
         if waiting.update(status=JobStatus.INITIATED, intent_at=now):
             job.status = JobStatus.INITIATED
-            left += yield from _send_one(execution, job, window, clock)
+            left += yield from _send_again(execution, job, window, clock)
             full |= {_place(job)} if job.waits_for == NO_ROOM else set()
+
+
+def _send_again(execution: Execution, job: TerminationJob, window: SendWindow, clock: Clock) -> AwsCalls[Parts]:
+    """What has waited, but for what became production meanwhile and no person asked for."""
+    try:
+        kept = yield from spared(job)
+    except DrsError as error:
+        _wait_or_refuse(execution, job, error.code, error.message, clock(), rest=error.rest)
+        return []
+    parts: Parts = []
+    if kept and (rest := [each for each in job.instance_ids if each not in kept]):
+        parts = _split(execution, job, Code.LEFT_ALONE, MAY_BE_PRODUCTION, rest, clock())
+    elif kept:
+        refuse(execution, job, Code.LEFT_ALONE, MAY_BE_PRODUCTION, clock())
+        return []
+    return [*parts, *(yield from _send_one(execution, job, window, clock))]
 
 
 def _place(job: TerminationJob) -> tuple[str, str]:
@@ -98,20 +116,20 @@ def _after_refusal(execution: Execution, job: TerminationJob, error: DrsError, n
         case Trouble.ACCESS_DENIED | Trouble.REFUSED:
             refuse(execution, job, error.code, error.message, now)
             return []
-        case Trouble.QUOTA if now < job.requested_at + QUOTA_PATIENCE:
+        case Trouble.QUOTA if now < job.requested_at + PATIENCE:
             _wait(execution, job, error.code, NO_ROOM, now)
             return []
         case (
             Trouble.THROTTLED
-            | Trouble.QUOTA
             | Trouble.CREDENTIALS
             | Trouble.KEY_OR_REGION
             | Trouble.UNREACHABLE
             | Trouble.NOT_SENT
             | Trouble.OTHER_ACCOUNT
-            | Trouble.NOT_INITIALIZED
-            | Trouble.REGION_NOT_ENABLED
         ):
+            _wait_or_refuse(execution, job, error.code, error.message, now, rest=error.rest)
+            return []
+        case Trouble.QUOTA | Trouble.NOT_INITIALIZED | Trouble.REGION_NOT_ENABLED:
             refuse(execution, job, error.code, error.message, now)
             return []
         case _:
@@ -126,9 +144,12 @@ def _after_refused_instance(execution: Execution, job: TerminationJob, error: Dr
         apart = _still_launching(execution, job, error) or error.names(job.instance_ids, job.server_ids)
         if not apart:
             return _halve(execution, job, error, now)
-        parts = _split(execution, job, error, [each for each in job.instance_ids if each in apart], now)
+        kept = [each for each in job.instance_ids if each in apart]
+        parts = _split(execution, job, error.code, error.message, kept, now)
     if error.trouble is Trouble.CONFLICT and (launching := list(launch_jobs(execution, job))):
         _wait_for_launch(execution, job, error, sorted({each.job_id for each in launching}), now)
+    elif error.trouble is Trouble.CONFLICT:
+        _wait_or_refuse(execution, job, error.code, error.message, now)
     else:
         refuse(execution, job, error.code, error.message, now)
     return parts
@@ -152,12 +173,14 @@ def _still_launching(execution: Execution, job: TerminationJob, error: DrsError)
 def _halve(execution: Execution, job: TerminationJob, error: DrsError, now: datetime) -> Parts:
     """DRS does not say which one: ask for either half, and so on, until each that is refused stands alone."""
     middle = len(job.instance_ids) // 2
-    rest = _split(execution, job, error, job.instance_ids[:middle], now)
+    rest = _split(execution, job, error.code, error.message, job.instance_ids[:middle], now)
     again = TerminationJob.objects.filter(pk=job.pk, status=JobStatus.INITIATED, job_id="")
     return [job, *rest] if again.update(status=JobStatus.QUEUED) else rest
 
 
-def _split(execution: Execution, job: TerminationJob, error: DrsError, kept: Collection[str], now: datetime) -> Parts:
+def _split(
+    execution: Execution, job: TerminationJob, code: str, text: str, kept: Collection[str], now: datetime
+) -> Parts:
     """Leave `kept` in the row; the rest becomes a row that waits to be sent."""
     pairs = list(zip(job.instance_ids, job.server_ids, strict=True))
     here, rest = [each for each in pairs if each[0] in kept], [each for each in pairs if each[0] not in kept]
@@ -178,8 +201,8 @@ def _split(execution: Execution, job: TerminationJob, error: DrsError, kept: Col
             requested_at=job.requested_at,
         )
         wake_by(execution, now + timedelta(seconds=settings.POLL_SECONDS))
-        detail = {"apart": job.instance_ids, "rest": part.instance_ids, "text": error.message}
-        note(execution, "terminate.split", outcome=error.code, region=job.region, **detail)
+        detail = {"apart": job.instance_ids, "rest": part.instance_ids, "text": text}
+        note(execution, "terminate.split", outcome=code, region=job.region, **detail)
     return [part]
 
 
@@ -198,17 +221,32 @@ def _wait_for_launch(
     _wait(execution, job, error.code, text, now)
 
 
-def _wait(execution: Execution, job: TerminationJob, code: str, text: str, now: datetime) -> None:
-    """It was certainly not accepted, and an engine asks again."""
+def _wait(execution: Execution, job: TerminationJob, code: str, text: str, now: datetime, *, rest: float = 0.0) -> None:
+    """It was certainly not accepted, and an engine asks again, after AWS's `rest`."""
     with transaction.atomic():
         lock_run(execution)
         sent = TerminationJob.objects.filter(pk=job.pk, status=JobStatus.INITIATED, job_id="")
         if sent.update(status=JobStatus.QUEUED, error_code=code, error_message=text):
-            wake_by(execution, now + timedelta(seconds=settings.POLL_SECONDS))
-            if job.error_message != text:
+            wake_by(execution, now + timedelta(seconds=max(rest, settings.POLL_SECONDS)))
+            if job.error_code != code:
                 note(execution, "terminate.waits", outcome=code, region=job.region, text=text)
             transitions.touch(execution, now)
             job.status, job.error_code, job.error_message = JobStatus.QUEUED, code, text
+
+
+def _wait_or_refuse(
+    execution: Execution, job: TerminationJob, code: str, text: str, now: datetime, *, rest: float = 0.0
+) -> None:
+    """AWS took nothing now, and may later: a person tries again; where none asked, an engine does."""
+    if is_by_engine(job) and now < job.requested_at + PATIENCE:
+        _wait(execution, job, code, f"{code}: {text} It is asked for again.", now, rest=rest)
+    else:
+        refuse(execution, job, code, text, now)
+
+
+def give_up_unconfirmed(execution: Execution, job: TerminationJob, now: datetime) -> None:
+    """AWS never answered, and shows no job of it: asking twice would do no harm."""
+    _wait_or_refuse(execution, job, Code.NOT_CONFIRMED, str(Code.NOT_CONFIRMED.explanation), now)
 
 
 def confirm(execution: Execution, job: TerminationJob, found: Job, now: datetime) -> None:

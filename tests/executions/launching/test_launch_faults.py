@@ -312,3 +312,37 @@ def test_a_launch_without_reconciliation_would_be_doubled(stage: Stage, monkeypa
     stage.simulator.scenario("drop_connection_after_effect", operation="StartRecovery", times=1)
     stage.until(stage.start(stage.plan("app-01")), "COMPLETED")
     assert len(stage.launches()) == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "earliest"),
+    [("120", 120), ("86400", 300), ("-1", 0), ("soon", 0), ("nan", 0), ("Wed, 21 Oct 2026 07:28:00 GMT", 0)],
+)
+def test_aws_is_left_alone_for_as_long_as_it_asks_for(stage: Stage, asked: str, earliest: int) -> None:
+    """… five minutes at most, in a disaster: as long as without being asked."""
+    stage.simulator.scenario("throttle", operation="StartRecovery", times=1, retry_after=asked)
+    run = stage.start(stage.plan("app-01"))
+    stage.look()
+    wait = f" and asks to be left alone for {earliest} s" if earliest else ""
+    assert message(run) == f"AWS is throttling launches in us-east-1{wait}; retrying."
+    passed = 0
+    while not stage.launches():
+        stage.advance(5)
+        passed += 5
+        stage.look()
+    assert max(earliest, 10) <= passed <= max(earliest, 25) + 5
+    stage.until(run, "COMPLETED")
+    assert len(stage.launches()) == 1
+
+
+def test_a_place_that_asks_to_be_left_alone_is_not_polled(stage: Stage) -> None:
+    run = stage.start(stage.plan("app-01"))
+    stage.look()
+    stage.simulator.scenario("throttle", operation="DescribeJobs", times=1, retry_after="120")
+    stage.wait(lambda: Place.objects.filter(failures=1).exists(), run, step=5)
+    asked = len(stage.simulator.journal("DescribeJobs"))
+    for _ in range(22):
+        stage.advance(5)
+        stage.look()
+    assert len(stage.simulator.journal("DescribeJobs")) == asked
+    stage.until(run, "COMPLETED")
