@@ -65,12 +65,14 @@ def steady(runs: int, servers: int, seconds: float, speed: float) -> list[Row]:
 
 
 def rest(known: int, seconds: float) -> list[Row]:
-    """Nothing runs. Snapshots and launch settings were read over the last hours, so that some are due at any time."""
+    """Nothing runs, and an engine has done what it does first. Snapshots and launch settings were read over the last
+    hours, so that some are due at any time."""
     with world(waves=8, plans=known // 8) as made:
         made.simulator.settings(page_size=200)
         from django.utils import timezone
 
         from contract.chunks import update_rows
+        from plans.models import RecoveryPlan
         from protection.inventory.launch_details import READ_AGAIN
         from protection.models import SourceServer
 
@@ -79,6 +81,7 @@ def rest(known: int, seconds: float) -> list[Row]:
             server.details_as_of = timezone.now() - READ_AGAIN * number / len(servers)
         update_rows(servers, ["details_as_of"])
         with engine() as pid:
+            wait_until("all plans weighed", lambda: not RecoveryPlan.objects.filter(readiness=None).exists())
             time.sleep(WARM_UP)
             percent = window(pid, max(seconds, 60.0))
     return [(f"processor at rest with {known} servers in plans, of one core", f"{percent:.2f} %", "≤ 1 %")]

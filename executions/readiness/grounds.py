@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.db import connection
@@ -48,10 +49,11 @@ class Grounds:
     expires_at: datetime | None
 
 
-def grounds(now: datetime, believed_for: timedelta) -> dict[Key, Grounds]:
-    """Of every plan."""
-    plans = list(RecoveryPlan.objects.annotate(f=FOLLOWS).values_list("pk", "version", "rpo_minutes", "f", *DRIFT))
-    servers, members, drills = _servers(now), _members(), _drills([row[0] for row in plans], now)
+def grounds(now: datetime, believed_for: timedelta, among: Collection[Key] | None = None) -> dict[Key, Grounds]:
+    """Of every plan, or of these: of as many as are weighed in a round."""
+    asked = RecoveryPlan.objects.annotate(f=FOLLOWS).values_list("pk", "version", "rpo_minutes", "f", *DRIFT)
+    plans = list(asked if among is None else asked.filter(pk__in=among))
+    servers, members, drills = _servers(now, among), _members(among), _drills([row[0] for row in plans], now)
     drifts = group_drifts([pk for pk, _, _, follows, *_ in plans if follows])
     superseded = Installation.objects.exclude(superseded_by="").exists()
     read = regions_now()
@@ -70,20 +72,29 @@ def grounds(now: datetime, believed_for: timedelta) -> dict[Key, Grounds]:
     return found
 
 
-_MEMBERS = Prepared(lambda: WaveServer.objects.order_by("wave", "position").values_list(*MEMBER))
+def _planned(among: Collection[Key] | None) -> QuerySet[WaveServer]:
+    return WaveServer.objects.all() if among is None else WaveServer.objects.filter(plan__in=among)
 
 
-def _members() -> Mapping[Any, list[tuple[tuple[str, str], tuple[Any, ...]]]]:
+def _members_asked(among: Collection[Key] | None = None) -> QuerySet[WaveServer, Any]:
+    return _planned(among).order_by("wave", "position").values_list(*MEMBER)
+
+
+_MEMBERS = Prepared(_members_asked)
+
+
+def _members(among: Collection[Key] | None) -> Mapping[Any, list[tuple[tuple[str, str], tuple[Any, ...]]]]:
     """The rows of each plan, by its key as the database gives it, each with its server's place."""
     found: dict[Any, list[Any]] = defaultdict(list)
-    rows, _ = _MEMBERS.unread()
+    asked = _MEMBERS if among is None else Prepared(partial(_members_asked, among))
+    rows, _ = asked.unread()
     ways = {account: way_of(account) for account in {row[3] for row in rows}}
     for row in rows:
         found[row[-1]].append(((ways[row[3]], row[2]), row))
     return found
 
 
-def _asked() -> QuerySet[SourceServer, Any]:
+def _servers_asked(among: Collection[Key] | None = None) -> QuerySet[SourceServer, Any]:
     """Servers of plans. Of their details whether they were never read, too long ago, or lately."""
     age = Case(
         When(details_as_of=None, then=Value(0)),
@@ -92,16 +103,17 @@ def _asked() -> QuerySet[SourceServer, Any]:
         output_field=IntegerField(),
     )
     snapshot = Case(When(latest_snapshot_at=None, then=Value(0)), default=Value(1), output_field=IntegerField())
-    planned = SourceServer.objects.filter(pk__in=WaveServer.objects.values("assignment__source_server_id"))
+    planned = SourceServer.objects.filter(pk__in=_planned(among).values("assignment__source_server_id"))
     return planned.order_by().values_list(*_LASTING, "lag_seconds", snapshot, age)
 
 
-_SERVERS = Prepared(_asked)
+_SERVERS = Prepared(_servers_asked)
 
 
-def _servers(now: datetime) -> dict[str, tuple[Any, ...]]:
+def _servers(now: datetime, among: Collection[Key] | None) -> dict[str, tuple[Any, ...]]:
     """Their rows, each with what is known of its instance."""
-    rows, _ = _SERVERS.unread(details_as_of=now - DETAILS_KNOWN_FOR)
+    asked = _SERVERS if among is None else Prepared(partial(_servers_asked, among))
+    rows, _ = asked.unread(details_as_of=now - DETAILS_KNOWN_FOR)
     ways = {account: way_of(account) for account in {row[_LASTING.index("account_id")] for row in rows}}
     listed: dict[str, tuple[str, datetime]] = {}
     for some in chunks([row[0] for row in rows if row[_INSTANCE]]):

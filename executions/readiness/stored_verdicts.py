@@ -8,7 +8,7 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.db import IntegrityError, transaction
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
@@ -47,12 +47,26 @@ def refresh(now: datetime) -> int:
     due = list(_due(run_since, old)) if run_since else _DUE.rows(checked_at=old)
     if not due:
         return 0
-    found: Mapping[uuid.UUID, Grounds] = {}
-    if any(checked_at is None or checked_at < old for *_, checked_at in due):
-        found = grounds(now, believed_for())  # before all else is read: what changes meanwhile is seen the next time
-    renewed = _renew(found, now)
+    renewed = set[uuid.UUID]()
+    if any(checked_at is None or checked_at < old for *_, checked_at in due) and _is_time_to_look(now):
+        renewed = _renew(grounds(now, believed_for()), now)
     plans = dict([(pk, version) for pk, version, _ in due if pk not in renewed][:PLANS_A_ROUND])
-    return _weigh(plans, found, now) if plans else 0
+    if not plans:
+        return 0
+    found = grounds(now, believed_for(), plans)  # before all else is read: what changes meanwhile is seen the next time
+    return _weigh(plans, found, now)
+
+
+_looked_at = datetime.min.replace(tzinfo=UTC)  # at the grounds of all plans
+
+
+def _is_time_to_look(now: datetime) -> bool:
+    """Not again while the rounds go on in which those are weighed whose grounds were found to be others."""
+    global _looked_at
+    if timedelta(0) <= now - _looked_at < WEIGHED_EVERY / 2:
+        return False
+    _looked_at = now
+    return True
 
 
 # By this process, when it was weighed, and when its row was last written: a row that says so is its own.
@@ -66,7 +80,7 @@ def _renew(found: Mapping[uuid.UUID, Grounds], now: datetime) -> set[uuid.UUID]:
         known, weighed_at, checked_at = _weighed_on.get(plan, (None, now, now))
         if known is not None and known.told == each.told and now - weighed_at < KEPT_FOR:
             same[checked_at, each.expires_at].append(plan)
-    for plan in _weighed_on.keys() - found.keys() if found else ():  # deleted
+    for plan in _weighed_on.keys() - found.keys():  # deleted
         del _weighed_on[plan]
     renewed = set[uuid.UUID]()
     for (checked_at, expires_at), plans in same.items():
