@@ -212,9 +212,11 @@ def reached(found: "TargetShape") -> str:
             assert_never(state)
 
 
-def parts(split: "SplitShape") -> list[list[str]]:
+def parts(split: "SplitShape", *, tried_again: bool = False) -> list[list[str]]:
     """Where the time went, without the parts that took none."""
-    found = [[part.words[0].upper() + part.words[1:], span(split[part.value])] for part in Part if split[part.value]]
+    more = {Part.PERSON: ", at gates and between attempts"} if tried_again else {}
+    told = [(f"{part.words[0].upper()}{part.words[1:]}{more.get(part, '')}", split[part.value]) for part in Part]
+    found = [[words, span(seconds)] for words, seconds in told if seconds]
     return found or [["Nothing was launched", "–"]]
 
 
@@ -353,7 +355,8 @@ def ending(record: "RecordShape") -> list[list[str]]:
         for job in cleanup["jobs"]
     ]
     if before is None:
-        return [*rows, ["Previous run", "This was the first run of the plan."]]
+        first = "None before attempt 1." if record["earlier"] else "This was the first run of the plan."
+        return [*rows, ["Previous run", first]]
     changed = "; the plan was changed since" if before["planChanged"] else ""
     head = (
         f"{before['executionType'].capitalize()} of {clock(before['startTime'])}, {before['status'].lower()}{changed}"

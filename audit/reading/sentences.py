@@ -3,6 +3,7 @@
 What is known of runs, plans and groups is known above this room: it is asked by the names that the settings give.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -105,6 +106,8 @@ FIELDS = {
     "mirrorToDrs": "copy in DRS",
 }  # fmt: skip
 NOUNS = {"execution": "run", "aws_account": "AWS account", "service_token": "token", "service_client": "client"}
+OF_A_REQUEST = re.compile(r"[A-Z]+ /")  # the name of what was refused before anybody knew what it was about
+SAID_ON_THE_PAGE = {"VALIDATION_ERROR": "what was typed or chosen was not valid, as the page said then"}
 UNSAID = {"version"}  # grows with every change
 
 
@@ -119,8 +122,7 @@ def sentence(entry: AuditEntry) -> str:
     """What was done, or tried, and why it was refused."""
     deed = DEEDS.get(entry.verb, "")
     if entry.refused:
-        why = entry.detail.get("message") or entry.outcome
-        return f"Tried to {deed or _plain(entry.verb)}: {why}"
+        return f"Tried to {deed or _plain(entry.verb)}: {why_refused(entry)}"
     if found := _told_above(entry):
         return found
     text = past(deed) if deed else _plain(entry.verb)
@@ -129,6 +131,10 @@ def sentence(entry: AuditEntry) -> str:
     comment = entry.detail.get("comment")
     outcome = "" if entry.outcome == OK else f" ({entry.outcome})"
     return f"{text[:1].upper()}{text[1:]}{which}{outcome}{f', “{comment}”' if comment else ''}"
+
+
+def why_refused(entry: AuditEntry) -> str:
+    return str(entry.detail.get("message") or SAID_ON_THE_PAGE.get(entry.outcome, entry.outcome))
 
 
 def changed_fields(entry: AuditEntry) -> list[str]:
@@ -240,7 +246,8 @@ def _about(entry: AuditEntry, known: Things) -> Iterable[tuple[str, str]]:
     kind = entry.subject_kind
     noun = NOUNS.get(kind, kind)
     thing = known.get((kind, entry.subject_id))
-    name = entry.subject_name or (getattr(thing, settings.JOURNAL_THINGS[kind]["name"]) if thing else entry.subject_id)
+    given = "" if thing and OF_A_REQUEST.match(entry.subject_name) else entry.subject_name
+    name = given or (getattr(thing, settings.JOURNAL_THINGS[kind]["name"]) if thing else entry.subject_id)
     called = getattr(thing, "called", noun)
     joined = " of " if kind == "execution" else " "
     text = f"{called}{joined}{name}".replace("_", " ") if name not in ("", "-") else noun

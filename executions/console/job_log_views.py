@@ -14,6 +14,7 @@ from django_htmx.http import HTMX_STOP_POLLING
 from console.pages import HtmxHttpRequest, known_revision, wants_fragment
 from contract.clock import utc
 from contract.names import visible
+from drsorch_verify.derive import span
 from executions.console.live_page.event_feed import is_failure, words
 from executions.models import Execution, JobEvent, LaunchJob
 
@@ -53,6 +54,19 @@ class JobLog:
     @property
     def has_begun(self) -> bool:
         return _has_begun(self.job)
+
+    @property
+    def clock(self) -> str:
+        """By how much AWS's clock, whose times these are, is not ours; empty where it is."""
+        return _clock(self.job)
+
+
+def _clock(job: LaunchJob) -> str:
+    ahead = job.aws_ahead_seconds
+    if not ahead:
+        return ""
+    differs = f"AWS’s clock is {span(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} ours, at least."
+    return f"{differs} These times are AWS’s own, derived ones are ours. The run’s page tells all of them by our clock."
 
 
 def _has_begun(job: LaunchJob) -> bool:
@@ -145,6 +159,8 @@ def _text(execution: Execution) -> Iterator[str]:
         yield _line(f"Wave {job.wave.number + 1}, {job.wave.name}: {job.job_id or 'no job'} in {job.region}")
         if job.error_message:
             yield _line(f"{job.error_code} {job.error_message}")
+        if told := _clock(job):
+            yield _line(told)
         for line in _lines(job):
             at = utc(line.event.at)
             parts = [at, line.event.event, line.hostname, line.event.source_server_id, line.error]

@@ -9,7 +9,7 @@ from functools import cache, partial
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Exists, OuterRef, Subquery
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
@@ -22,6 +22,7 @@ from audit.request_actor import actor_for
 from console.asked import wanted_file
 from console.pages import HtmxHttpRequest, asked_number, known_revision, wants_fragment, whole_number
 from console.tabs import sheet_address
+from contract.clock import unix
 from contract.storage.prepared import Asked, Prepared, attach
 from executions.commands.hide_finished import HIDE
 from executions.console.finding.newcomers import Shown, next_address
@@ -33,7 +34,7 @@ from executions.console.live_page.recent_runs import Read, RecentNews, RecentRun
 from executions.console.live_page.rto_bar import rto_bar
 from executions.console.live_page.server_rows import ServerRows, Token, rows_at_first, rows_since, tokens
 from executions.console.live_page.story import story, story_key
-from executions.models import Execution, LaunchJob
+from executions.models import Execution, LaunchJob, TerminationJob
 from executions.pacemaker import beating, is_alive
 from executions.runs.allowed.actions import actions_of
 from executions.runs.attempts import retry_of
@@ -138,21 +139,31 @@ def _context(request: HttpRequest, live: Live) -> dict[str, Any]:
     }
 
 
-# What a poll asks first: most polls ask nothing else. `told_at` is when AWS last answered for the run.
+def _last_answer(jobs: QuerySet[Any]) -> Subquery:
+    return Subquery(jobs.filter(seen_at__isnull=False).order_by("-seen_at").values("seen_at")[:1])
+
+
+# What a poll asks first: most polls ask nothing else. `told_at` is when AWS last answered for the run's launches,
+# `cleanup_told_at` for its clean-up.
 NEWS = Prepared(
     lambda: (
         Execution.objects.order_by()
         .filter(pk=Asked(Execution, "id"))
         .annotate(
             alive=Exists(beating()),
-            told_at=Subquery(
-                LaunchJob.objects.filter(wave__execution=OuterRef("pk"), seen_at__isnull=False)
-                .order_by("-seen_at")
-                .values("seen_at")[:1]
-            ),
+            told_at=_last_answer(LaunchJob.objects.filter(wave__execution=OuterRef("pk"))),
+            cleanup_told_at=_last_answer(TerminationJob.objects.filter(execution=OuterRef("pk"))),
         )
         .values_list(
-            "revision", "ended_at", "next_step_at", "termination_status", "proof_due", "told_at", "hidden_at", "alive"
+            "revision",
+            "ended_at",
+            "next_step_at",
+            "termination_status",
+            "proof_due",
+            "hidden_at",
+            "told_at",
+            "cleanup_told_at",
+            "alive",
         )
     )
 )
@@ -178,11 +189,12 @@ def execution_live(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpRes
     if seen is None:
         raise Http404
     *state, alive = seen
-    revision, ended_at, next_step_at, termination, proof_due, told_at, _ = state
+    revision, ended_at, next_step_at, termination, proof_due, _, *told = state
     is_over = ended_at is not None and next_step_at is None and termination != TerminationStatus.IN_PROGRESS
     is_over &= not proof_due
     page = Page.of(request)
     if revision == page.oldest and (page.knows_the_end or not is_over) and request.GET.get("engine") == str(int(alive)):
+        told_at = max(filter(None, told), default=None)
         return HttpResponse(status=204, headers={"X-Told-At": told_at.isoformat()} if told_at else {})
     read = RECENT.get(execution_id, state, partial(_read, execution_id))
     return _changes(request, read, page, alive)
@@ -229,9 +241,17 @@ def _changes(request: HttpRequest, read: Read, page: Page, alive: bool) -> HttpR
     new_story, shared = _shared(live, page)
     context = {**_context(request, live), "story": new_story, "engine_alive": alive, "is_poll": True}
     head, facts = (_render(each, context, request) for each in HEADS)
+    said = _outdated(request, read.execution)
     return HttpResponse(
-        "".join([head, facts, shared, _engine_part(alive)]), status=HTMX_STOP_POLLING if live.is_over else 200
+        "".join([head, facts, shared, _engine_part(alive), said]), status=HTMX_STOP_POLLING if live.is_over else 200
     )
+
+
+def _outdated(request: HttpRequest, execution: Execution) -> str:
+    """Takes away what the page says of somebody's deed, once the run has ended since: nothing green stands above it."""
+    said_at, ended_at = request.GET.get("done", ""), execution.ended_at
+    is_over = said_at and ended_at and str(unix(ended_at)) > said_at
+    return '<div id="done" hx-swap-oob="delete"></div>' if is_over else ""
 
 
 @cache

@@ -6,7 +6,7 @@ a row that simply becomes due again.
 """
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -66,9 +66,8 @@ class Run:
     @property
     def view(self) -> d.RunView:
         """The run as `decide` wants it, with jobs and servers of the current wave."""
-        run = d.RunView(
-            status=self.execution.state,
-            waves=tuple(map(_wave_view, self.waves, gates_in_force(self.waves))),
+        run = replace(
+            waves_view(self.execution, self.waves),
             cancelled=self.execution.cancel_requested_at is not None,
             pause_requested=self.execution.pause_requested_at is not None,
             left_out=bool(self.execution.left_out),
@@ -104,6 +103,11 @@ class Run:
 def unconfirmed_launches(execution: Execution) -> QuerySet[LaunchJob]:
     """Launches of which it is not known whether they were sent."""
     return LaunchJob.objects.filter(wave__execution=execution, status=JobStatus.INITIATED, job_id="")
+
+
+def waves_view(execution: Execution, waves: Sequence[WaveRun]) -> d.RunView:
+    """A run as far as its waves tell."""
+    return d.RunView(execution.state, tuple(map(_wave_view, waves, gates_in_force(waves))))
 
 
 def _wave_view(wave: WaveRun, gate: Gate | None) -> d.WaveView:

@@ -6,11 +6,13 @@
 import math
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
 from contract.plurals import counted
 from executions.codes.ours import Code
+from executions.runs.current_wave import current_wave
 from executions.runs.decisions import (
     PAUSE_LIMIT,
     Decision,
@@ -18,6 +20,7 @@ from executions.runs.decisions import (
     ExpirePauseAfter,
     FindLaunches,
     Finish,
+    Following,
     GiveUpUnproven,
     GiveUpUnsettled,
     JobView,
@@ -97,6 +100,24 @@ def _before_launch(run: RunView, wave: WaveView, now: datetime) -> Decision:
         return Pause(wave.number)
     at, first = _next_send(wave, wave.jobs, now)
     return Wait(at) if at > now else Launch(wave.number, first.key)
+
+
+def following(run: RunView, after: int, *, fails: bool) -> Following:
+    """What comes once the wave under way has ended, with a server that failed it or with none: so that nothing is
+    promised that is not done then."""
+    views = list(run.waves)
+    views[after] = replace(views[after], status=WaveStatus.FAILED if fails else WaveStatus.COMPLETED)
+    if views[after].needs_answer:
+        return Following(asks=True)
+    skipped: list[int] = []
+    while (coming := current_wave(views)) is not None:
+        blocked = _skip_reason(replace(run, waves=tuple(views)), coming)
+        if blocked is None:
+            return Following(coming, tuple(skipped))
+        for number in blocked.waves:
+            views[number] = replace(views[number], status=WaveStatus.SKIPPED)
+        skipped += blocked.waves
+    return Following(skipped=tuple(skipped))
 
 
 def _skip_reason(run: RunView, wave: WaveView) -> Skip | None:

@@ -107,6 +107,16 @@ class RunView:
         return current_wave(self.waves)
 
 
+@dataclass(frozen=True)
+class Following:
+    """The wave that comes behind another one, None when none does; the numbers of those that are skipped before it, or
+    instead of it; and whether a person is asked first how to go on."""
+
+    next: WaveView | None = None
+    skipped: tuple[int, ...] = ()
+    asks: bool = False
+
+
 # Decisions
 
 

@@ -93,7 +93,7 @@ def _shown(value: Any) -> Any:
 
 
 def _story(record: RecordShape) -> list[Any]:
-    split = parts(record["measured"]["split"])
+    split = parts(record["measured"]["split"], tried_again=bool(record["earlier"]))
     return [
         *_cover(record),
         PageBreak(),

@@ -77,7 +77,7 @@ def _context(found: RecordShape) -> dict[str, Any]:
         "facts": facts(found),
         "gates": gates(found),
         "broken_glass": broken_glass(found),
-        "parts": parts(found["measured"]["split"]),
+        "parts": parts(found["measured"]["split"], tried_again=bool(found["earlier"])),
         "causes": causes(found["failures"]),
         "plan": [list(zip(PLAN_COLUMNS, row, strict=True)) for row in plan(found)],
         "usual": usual_settings(),

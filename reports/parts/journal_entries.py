@@ -1,9 +1,10 @@
 """What the journal says of a run, in its report."""
 
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from audit.models import AuditEntry
+from audit.reading.sentences import sentence
 from contract.clock import unix
 from executions.console.live_page.event_feed import journal_line
 
@@ -25,8 +26,6 @@ def entries_of(*execution_ids: object) -> Sequence[AuditEntry]:
 
 
 def journal_shape(entry: AuditEntry) -> JournalShape:
-    detail: dict[str, Any] = entry.detail
-    text = journal_line(entry).text
     return JournalShape(
         entryId=entry.pk,
         time=unix(entry.at),
@@ -34,5 +33,5 @@ def journal_shape(entry: AuditEntry) -> JournalShape:
         verb=entry.verb,
         outcome=entry.outcome,
         refused=entry.refused,
-        text=f"Refused: {detail.get('message') or entry.outcome}" if entry.refused else text,
+        text=sentence(entry) if entry.refused else journal_line(entry).text,
     )

@@ -144,3 +144,13 @@ def test_all_drills_that_are_left_running_are_chosen_at_once_and_no_recovery(chi
     asked = words(chief.post(reverse("end-instances"), {"instance": chosen}).content.decode())
     assert "Terminate 4 instances?" in asked
     assert f"by run {run.number} of Payments" in asked
+
+
+def test_a_mistyped_confirmation_is_no_empty_line_in_the_report(chief: Client) -> None:
+    run = world.ended(ExecutionStatus.COMPLETED)
+    assert chief.post(reverse("terminate-execution", args=[run.pk]), {"confirm": "terminate"}).status_code == 422
+    told = "Tried to terminate the instances of the run: what was typed or chosen was not valid"
+    report, journal = words(look(chief, "report", run.pk)), words(look(chief, "journal"))
+    assert told in report
+    assert told in journal
+    assert f"{run.called} of {run.plan_name}" in journal

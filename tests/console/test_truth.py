@@ -374,12 +374,6 @@ def test_a_filter_tells_how_much_it_found(console: Client) -> None:
     assert "plan found" not in look(console, "plans", q="pay")
 
 
-def test_a_mistyped_confirmation_is_no_empty_line_in_the_report(chief: Client) -> None:
-    run = world.ended(ExecutionStatus.COMPLETED)
-    assert chief.post(reverse("terminate-execution", args=[run.pk]), {"confirm": "terminate"}).status_code == 422
-    assert re.search(r"Refused: \w+", words(look(chief, "report", run.pk)))
-
-
 def test_what_an_earlier_attempt_left_running_is_told_by_the_last_one(console: Client) -> None:
     first = world.ended(ExecutionStatus.PARTIAL, "Payments", sizes=(2,), fail="No capacity")
     again = world.ended(ExecutionStatus.COMPLETED, "Payments again", sizes=(1,))

@@ -8,6 +8,8 @@ from contract.clock import utc
 from contract.plurals import counted
 from contract.status import Tone
 from executions.console.live_page.after_the_end import left_by_earlier_attempts
+from executions.runs.claim import waves_view
+from executions.runs.decide import following
 from executions.runs.gates.given import at_gate
 from executions.states import ExecutionStatus, WaveStatus
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from executions.console.live_page.page_content import Live, WaveCard
+    from executions.runs.decisions import WaveView
 
 
 @dataclass(frozen=True)
@@ -103,8 +106,36 @@ def _running(live: "Live") -> Banner:
     if wave.run.status_message:
         return Banner(Tone.ATTENTION if wave.is_refused else Tone.PROGRESS, title, after=wave.run.status_message)
     return Banner(
-        Tone.PROGRESS, title, before="" if live.trouble else "No action needed.", after=live.pause_ahead(wave)
+        Tone.PROGRESS, title, before="" if live.trouble else "No action needed.", after=_what_follows(live, wave)
     )
+
+
+def _what_follows(live: "Live", wave: "WaveCard") -> str:
+    """What comes behind the wave that is under way; once a server has failed it, what the plan says of that."""
+    failed = sum(not each.optional for each in wave.failures)
+    found = following(
+        waves_view(live.execution, [each.run for each in live.waves]), wave.run.number, fails=bool(failed)
+    )
+    skipped = f"{_waves([each + 1 for each in found.skipped])} will be skipped" if found.skipped else ""
+    told = f"{counted(failed, 'server')} failed" if failed else ""
+    if told and found.asks:
+        return f"{told}: after this wave the run waits for a decision."
+    if told and skipped and found.next is None:
+        return f"{told}: after this wave the run ends, and {skipped}."
+    because = f"{skipped[0].upper()}{skipped[1:]}: what it needs did not complete." if skipped else ""
+    return " ".join(filter(None, (told and f"{told}.", because, _coming(live, found.next))))
+
+
+def _coming(live: "Live", coming: "WaveView | None") -> str:
+    if coming is None:
+        return "This is the last wave."
+    title = live.waves[coming.number].title
+    if live.execution.pause_requested_at:
+        return f"Next: a pause before {title}."
+    waits = f" after a wait of {counted(int(coming.wait.total_seconds()) // 60, 'minute')}" if coming.wait else ""
+    if coming.pause_before and not coming.resumed:
+        return f"Next: a pause before {title}{',' if waits else ''}{waits}."
+    return f"Next: {title},{waits or ' without a pause'}."
 
 
 def _asked(live: "Live", wave: "WaveCard") -> Banner:
@@ -156,7 +187,8 @@ def _paused(live: "Live") -> Banner:
 def _cancelling(live: "Live") -> Banner:
     wave = live.current
     rest = f"{wave.title[0].upper()}{wave.title[1:]}, finishes first: " if wave else ""
-    return Banner(Tone.PROGRESS, "Cancelling.", after=f"{rest}AWS cannot stop a launch. Later waves are skipped.")
+    later = " Later waves are skipped." if wave is None or wave.run.number + 1 < len(live.waves) else ""
+    return Banner(Tone.PROGRESS, "Cancelling.", after=f"{rest}AWS cannot stop a launch.{later}")
 
 
 def _instances(live: "Live") -> str:

@@ -19,7 +19,7 @@ from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.querysets import STANDING, is_split
 from executions.runs.allowed.terminable_instances import terminable_counts
 from executions.runs.attempts import attempts_of
-from executions.runs.current_wave import current_wave, shown_wave, waiting_wave
+from executions.runs.current_wave import shown_wave, waiting_wave
 from executions.runs.failures import WaveFailures, failures_of
 from executions.runs.server_counts import Progress, Tally, progress_of
 from executions.states import ExecutionStatus, LaunchStatus, Phase, TerminationStatus, WaveStatus
@@ -366,7 +366,7 @@ class Live(Silence):
     def data_of(self) -> datetime | None:
         """When AWS last answered for this run, or for its clean-up."""
         told = [job.seen_at for wave in self.waves for job in wave.jobs if job.seen_at]
-        if self.cleanup is TerminationStatus.IN_PROGRESS:
+        if self.cleanup is not TerminationStatus.NOT_STARTED:
             told += filter(None, self.execution.terminations.values_list("seen_at", flat=True))
         return max(told, default=None)
 
@@ -386,13 +386,3 @@ class Live(Silence):
     def behind(self) -> str:
         """That some run on older data, for the sentence on top; empty when none does."""
         return in_banner(self.old_data)
-
-    def pause_ahead(self, after: WaveCard | None) -> str:
-        """What comes behind a wave, for the sentence "Next: …"."""
-        later = [wave for wave in self.waves if after is None or wave.number > after.number]
-        coming = current_wave(later)
-        if coming is None:
-            return "This is the last wave."
-        if self.execution.pause_requested_at or coming.run.pause_before:
-            return f"Next: a pause before {coming.title}."
-        return f"Next: {coming.title}, without a pause."

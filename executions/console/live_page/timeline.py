@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Min
 
+from contract.clock import unix
 from contract.status import Tone
 from executions.console.live_page.page_content import Live, WaveCard
 from executions.measuring.last_servers import last_servers
@@ -94,7 +95,8 @@ class Timeline:
     def _add_wave(self, wave: WaveCard, stretches: Sequence[Stretch]) -> None:
         since, to = wave.run.started_at or self.start, wave.run.ended_at
         row = self._add(f"Wave {wave.number}, {wave.run.name}", wave.run.state.tone, since, to)
-        for at, (part, moment, until) in enumerate(stretches):
+        told = [each for each in stretches if each[2] is None or unix(each[2]) > unix(each[1])]
+        for at, (part, moment, until) in enumerate(told):
             row.phases.append(self._span(part.words, row.whole.tone, moment, until, shade=0.35 + 0.2 * (at % 4)))
 
     def _add(self, label: str, tone: Tone, since: datetime, to: datetime | None, *, is_gap: bool = False) -> Row:

@@ -24,7 +24,9 @@ NUMBERS = ("bogus", "-1", "0", "1e9", "", "٣", "99999")
 TOLD = "in the address is not used"
 # Read by views themselves, and what of it nobody is told of, because:
 IGNORED = {
-    **dict.fromkeys(("rev", "mark", "engine", "story", "since", "told", "first", "run", "row", "pages"), "polls"),
+    **dict.fromkeys(
+        ("rev", "mark", "engine", "story", "since", "told", "first", "run", "row", "pages", "done"), "polls"
+    ),
     **dict.fromkeys(("again", "ask", "changed", "choose", "empty", "errors", "gate", "over", "write"), "flags"),
     **dict.fromkeys(("code", "error", "state", "expired", "next", "why"), "signing in, which says its own"),
     **dict.fromkeys(("a", "b", "arn", "name", "point", "place", "instance"), "refused in place, with what was typed"),

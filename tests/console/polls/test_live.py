@@ -4,15 +4,17 @@ import re
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from drs_simulator.testing import RunningSimulator
-from executions.models import Execution, ServerRun, TerminationJob
+from executions.models import Execution, LaunchJob, ServerRun, TerminationJob, WaveRun
 from executions.states import ExecutionStatus, LaunchStatus, WaveStatus
 from tests.console import world
+from tests.console.test_pages import words
 
 HX = {"HX-Request": "true"}
 
@@ -147,6 +149,66 @@ def test_it_pauses_on_demand_and_takes_the_pause_back(console: Client) -> None:
     assert "Withdraw the pause" in asked
     console.post(reverse("resume-execution", args=[run.pk]))
     assert "without a pause" in console.get(page).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("on_failure", "needed", "optional", "told"),
+    [
+        ("STOP", [], False, "1 server failed: after this wave the run ends, and waves 2 and 3 will be skipped."),
+        ("PAUSE", [], False, "1 server failed: after this wave the run waits for a decision."),
+        ("CONTINUE", [], False, "1 server failed. Next: a pause before wave 2, {plan} tier 2."),
+        (
+            "CONTINUE",
+            [0],
+            False,
+            "1 server failed. Wave 2 will be skipped: what it needs did not complete. "
+            "Next: wave 3, {plan} tier 3, after a wait of 5 minutes.",
+        ),
+        ("STOP", [0], True, "Next: a pause before wave 2, {plan} tier 2."),
+    ],
+)
+def test_it_promises_nothing_that_a_failed_server_has_prevented(
+    console: Client, on_failure: str, needed: list[int], optional: bool, told: str
+) -> None:
+    run = world.start(world.plan(sizes=(2, 1, 1), pause=1))
+    first, second, third = run.waves.all()
+    WaveRun.objects.filter(pk=first.pk).update(on_failure=on_failure)
+    WaveRun.objects.filter(pk=second.pk).update(depends_on=needed)
+    WaveRun.objects.filter(pk=third.pk).update(wait_minutes_before=5)
+    world.launch(WaveRun.objects.get(pk=first.pk), fail="InsufficientInstanceCapacity", end=False)
+    ServerRun.objects.filter(wave=first, launch_status=LaunchStatus.FAILED).update(optional=optional)
+    run = world.change(run, status=ExecutionStatus.LAUNCHING)
+    shown = words(console.get(f"/executions/{run.pk}").content.decode())
+    assert told.format(plan=run.plan_name) in shown
+
+
+def test_what_somebody_did_is_not_said_above_the_end_that_came_since(console: Client) -> None:
+    """“Run 1 was started”, in green, stood above a run that had failed."""
+    run = world.start(world.plan())
+    console.post(reverse("pause-execution", args=[run.pk]))
+    page = console.get(f"/executions/{run.pk}").content.decode()
+    said = re.findall(r'<div id="done".*?name="done" value="(\d+)"', page)[0]
+    assert 'hx-include="[name=rows],[name=done]"' in page
+    live, gone = reverse("execution-live", args=[run.pk]), '<div id="done" hx-swap-oob="delete"></div>'
+    assert gone not in console.get(live, {"rev": "0", "done": said}, headers=HX).content.decode()
+    world.change(run, status=ExecutionStatus.FAILED, ended_at=timezone.now() + timedelta(seconds=5))
+    assert gone in console.get(live, {"rev": "0", "done": said}, headers=HX).content.decode()
+    later = str(int(said) + 6)  # what was done after the end stays
+    assert gone not in console.get(live, {"rev": "0", "done": later}, headers=HX).content.decode()
+
+
+def test_a_poll_of_a_cleanup_tells_when_aws_answered_for_that(console: Client) -> None:
+    """It told of the launches: “just now” became “1 minute ago” while instances were being terminated."""
+    run = world.ended(ExecutionStatus.COMPLETED)
+    told = timezone.now()
+    launched = told - timedelta(minutes=9)
+    LaunchJob.objects.filter(wave__execution=run).update(seen_at=launched)
+    TerminationJob.objects.create(execution=run, region="us-east-1", account_id=world.ACCOUNT, seen_at=told)
+    run = world.change(run, termination_status="IN_PROGRESS")
+    answer = poll(console, run, run.revision)
+    assert (answer.status_code, answer["X-Told-At"]) == (204, told.isoformat())
+    run = world.change(run, termination_status="COMPLETED", proof_due=True)
+    assert "data from AWS just now" in words(console.get(f"/executions/{run.pk}").content.decode())
 
 
 def test_it_asks_before_it_cancels_and_keeps_the_comment(console: Client) -> None:
