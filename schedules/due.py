@@ -13,12 +13,13 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 from contract.clock import Clock, utc
-from contract.errors import DomainError
+from contract.errors import DomainError, Forbidden
 from contract.storage.prepared import Asked, Prepared
 from executions.commands import control
-from executions.commands.production import places_of_plan
+from executions.commands.production import NAMED, places_of_plan
 from executions.readiness.assessment import assess
 from executions.readiness.facts import believed_for, facts_of
+from executions.runs.allowed import conflicts
 from executions.runs.aws_calls import AwsCalls
 from executions.states import Kind, Verdict
 from protection.inventory import native_runs, recovery_instances
@@ -74,20 +75,43 @@ def _go(schedule: Schedule, clock: Clock) -> AwsCalls[None]:
     if now - at > LATE_AT_MOST:
         _give_up(schedule, at, now)
         return
-    if problem := _not_ready(schedule, now):
+    if problem := _taken(schedule) or _not_ready(schedule, now):
         _note(schedule, at, problem)
         return
     looked = yield from _look(schedule)
     try:
         _start(schedule, at, looked, clock)
     except DomainError as error:
-        _note(schedule, at, error.message)
+        _note(schedule, at, _ends_production(error) or error.message)
 
 
 def _claim(schedule: Schedule, now: datetime) -> bool:
     """For a minute: the next try, of whichever engine, is after that."""
     same = Schedule.objects.filter(pk=schedule.pk, next_at=schedule.next_at, try_at=schedule.try_at)
     return bool(same.update(try_at=now + TRIED_EVERY))
+
+
+def _taken(schedule: Schedule) -> str:
+    """Which run the plan, or its servers, are in: that is what people look for who miss the drill."""
+    try:
+        conflicts.refuse_second_run(schedule.plan)
+        conflicts.refuse_held_servers(schedule.plan)
+    except DomainError as error:
+        return error.message
+    return ""
+
+
+def _ends_production(error: DomainError) -> str:
+    """Of a refusal for production's sake: it is no right that is missing. Empty for any other."""
+    found = error.details.get("instances", []) if isinstance(error, Forbidden) else []
+    if not found:
+        return ""
+    named = ", ".join(f"{each['hostname']} {each['recoveryInstanceId'] or ''}".strip() for each in found[:NAMED])
+    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    return (
+        f"A launch would end what may run production: {named}{more}. No drill by schedule does that. Terminate what is"
+        " not needed any more, or start the drill yourself."
+    )
 
 
 def _not_ready(schedule: Schedule, now: datetime) -> str:

@@ -16,13 +16,16 @@ from executions.runs.aws_calls import run_inline
 from executions.states import ExecutionStatus
 from notify.models import Notice
 from notify.states import Event
+from plans.fields import WaveSpec
 from plans.models import RecoveryPlan
-from protection.models import RegionInventory, SourceServer
+from plans.services import create_plan
+from protection.models import RegionInventory, ServerAssignment, SourceServer
 from schedules import services
 from schedules.due import look
 from schedules.models import Occurrence, Schedule
 from schedules.services import Wanted
 from tests.console import world
+from tests.executions.commands.test_production import launched_outside, running
 from tests.support.stage import Stage
 
 pytestmark = [pytest.mark.both, pytest.mark.django_db]
@@ -58,6 +61,12 @@ def schedule(plan: RecoveryPlan, now: datetime, **changes: Any) -> Schedule:
     given: dict[str, Any] = {"rule": "FREQ=WEEKLY;BYDAY=SU", "starts_on": date(2026, 1, 1), "time": time(2, 30)}
     wanted = Wanted(**{**given, "time_zone": "Europe/Berlin", **changes})
     return services.create(actor=SYSTEM, plan_id=plan.pk, wanted=wanted, clock=lambda: now)
+
+
+def _wave_of(run: Execution) -> WaveSpec:
+    """A wave of the servers that a run holds."""
+    held = list(ServerAssignment.objects.filter(hold__execution=run))
+    return WaveSpec("Once more", [held[0].group_id], [each.source_server_id for each in held])
 
 
 def end_runs() -> None:
@@ -140,7 +149,7 @@ def test_a_drill_never_replaces_production_nor_runs_beside_another(plan: Recover
     schedule(plan, engine.now)
     run = world.start(plan)
     engine.until(datetime(2026, 3, 15, 1, 35, tzinfo=UTC), timedelta(minutes=1))
-    assert "is running now" in Schedule.objects.get().problem
+    assert "is already running (pending" in Schedule.objects.get().problem
     end_runs()
     engine.until(datetime(2026, 3, 15, 1, 37, tzinfo=UTC), timedelta(minutes=1))
     assert outcomes() == [("03-15 01:30", "STARTED")]
@@ -161,8 +170,28 @@ def test_one_that_nobody_was_told_of_is_tried_once_a_minute_as_any_other(plan: R
             run_inline(calls)
         engine.now += timedelta(seconds=20)
     assert tries == [1, 0, 0, 1, 0, 0]
-    assert "is running now" in Schedule.objects.get().problem
+    assert "is already running (pending" in Schedule.objects.get().problem
     assert Execution.objects.get() == run
+
+
+def test_what_was_in_its_way_is_named(simulator: RunningSimulator, db: None) -> None:
+    """… and nobody is sent for a right that a schedule must never have."""
+    stage = Stage(simulator)
+    plans = [stage.plan("app-01", name="Payments"), stage.plan("web-01", name="Shop")]
+    run = world.start(plans[0])
+    shared = create_plan(actor=SYSTEM, name="Again", waves=[_wave_of(run)])
+    launched_outside(stage, "web-01")
+    (instance,) = running(stage, "web-01")
+    world.beat()
+    engine = Engine(db_clock())
+    for plan in (shared, plans[1]):
+        Schedule.objects.filter(pk=schedule(plan, engine.now).pk).update(next_at=engine.now)
+    engine.until(engine.now + timedelta(minutes=17), timedelta(minutes=1))
+    told = dict(Occurrence.objects.values_list("schedule__plan__name", "text"))
+    assert told["Again"] == "1 of this plan's servers is in use by a run of “Payments”. Wait for its end or cancel it."
+    assert f"may run production: web-01 {instance}. No drill by schedule does that." in told["Shop"]
+    assert "You may not" not in told["Shop"]
+    stage.sweep.close()
 
 
 def test_one_that_was_switched_off_or_changed_meanwhile_does_not_start(plan: RecoveryPlan) -> None:
