@@ -39,6 +39,11 @@ class StatusChecks:
     def passed(self) -> bool:
         return self.system == self.instance == "OK"
 
+    @property
+    def failed(self) -> bool:
+        """Whether EC2 says that one fails: what it does not tell, or begins anew with, speaks against nothing."""
+        return "IMPAIRED" in (self.system, self.instance)
+
     @classmethod
     def read(cls, item: Mapping[str, Any]) -> "StatusChecks":
         """Of one item: EC2's model requires none of its members."""

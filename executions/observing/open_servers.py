@@ -15,6 +15,7 @@ from executions.observing.server_outcome import WITHOUT_CAUSE
 from executions.querysets import STANDING
 from executions.runs import transitions
 from executions.states import WAVE_BEGUN, LaunchStatus
+from plans.models import SuccessMeans
 
 UNLISTED = "AWS has ended the job and does not say which instances it launched; asking before any server is given up."
 
@@ -37,11 +38,12 @@ _UNSEEN = PreparedAmong(
         ServerRun.objects.filter(job__job_id__in=ids, instance_state="").exclude(_SETTLED).values_list(*_OF_JOB)
     ),
 )
+_MAY_FAIL_YET = Q(wave__status__in=WAVE_BEGUN) & ~Q(wave__success_means=SuccessMeans.LAUNCHED)
 _UNCHECKED = PreparedAmong(
     LaunchJob,
     "job_id",
     lambda ids: (
-        ServerRun.objects.filter(STANDING, job__job_id__in=ids, checks_passed_at=None)
+        ServerRun.objects.filter(STANDING, Q(checks_passed_at=None) | _MAY_FAIL_YET, job__job_id__in=ids)
         .exclude(recovery_instance_id="")
         .values_list("recovery_instance_id")
     ),
@@ -67,7 +69,7 @@ def unseen_servers(job_ids: Collection[str]) -> dict[str, list[str]]:
 
 
 def unchecked_instances(job_ids: Collection[str]) -> list[str]:
-    """Instances of these jobs whose status checks have not been seen to pass."""
+    """Instances of these jobs whose status checks have not been seen to pass, or whose wave waits for others'."""
     return sorted(instance for (instance,) in _UNCHECKED.rows(job_ids))
 
 

@@ -173,7 +173,8 @@ def fail_not_usable(server: ServerRun, why: str) -> None:
 
 def _take_evidence(server: ServerRun, told: Told, bounds: LaunchTimeBounds, *, was_not_usable: bool) -> None:
     """Whether a launched server is up as its wave asks for; one that was given up is so until it is seen to be up."""
-    take_checks(server, told.checks, bounds.asked_at, bounds.seen_before)
+    again = bounds.means.needs_checks and not bounds.wave_is_over
+    take_checks(server, told.checks, bounds.asked_at, bounds.seen_before, again=again)
     take_usable(server, bounds.asked_at, ended=bounds.ended)
     why = "" if server.is_up(bounds.means) else why_not_up(server, bounds.means)
     if was_not_usable and not server.is_up(bounds.means):

@@ -18,11 +18,16 @@ DONE, FAILED = "SUCCEEDED", "FAILED"  # DRS's words for an action
 
 
 def take_checks(
-    server: "ServerRun", checks: StatusChecks | None, asked_at: datetime, seen_before: datetime | None
+    server: "ServerRun", checks: StatusChecks | None, asked_at: datetime, seen_before: datetime | None, *, again: bool
 ) -> None:
-    """What EC2 said; nothing changes where it was not asked, nor once both have passed."""
-    if checks is None or server.checks_passed_at is not None:
+    """What EC2 said; nothing changes where it was not asked, nor once both have passed: unless `again`, while its wave
+    goes on, one fails."""
+    if checks is None:
         return
+    if server.checks_passed_at is not None:
+        if not again or not checks.failed:
+            return
+        server.checks_passed_at = server.usable_at = server.usable_late = None
     had_word = bool(server.system_check and server.instance_check)
     server.system_check, server.instance_check = checks.system, checks.instance
     if not checks.passed:
@@ -58,7 +63,8 @@ def why_not_up(server: "ServerRun", means: SuccessMeans) -> str:
 def not_up_in_time(server: "ServerRun", means: SuccessMeans, minutes: int) -> str:
     """What is said of one that is given up."""
     if server.checks_passed_at is None:
-        return f"EC2’s status checks have not passed within {minutes} min of the launch ({server.told_checks})."
+        told = f"within {minutes} min of the launch ({server.told_checks})"
+        return f"EC2’s status checks have not passed for good {told}."
     if means is SuccessMeans.LAUNCH_ACTIONS:
         open_ = [str(each["name"]) for each in server.required_actions if each["status"] != DONE]
         names = ", ".join(open_) or "none has been told"

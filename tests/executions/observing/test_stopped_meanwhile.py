@@ -13,10 +13,10 @@ from tests.support.still import StillStage
 pytestmark = pytest.mark.field("A8")
 
 
-def passed_first(still: StillStage) -> Execution:
+def passed_first(still: StillStage, minutes: int = 15) -> Execution:
     """app-01 has passed its checks and is usable, and app-02 has just come up."""
     still.simulator.scenario("slow_server", servers=["app-02"], factor=3)
-    run = still.start(planned(still, "app-01 app-02", "web-01", means="STATUS_CHECKS"))
+    run = still.start(planned(still, "app-01 app-02", "web-01", means="STATUS_CHECKS", minutes=minutes))
     still.wait(lambda: row().usable_at is not None, run, step=15)
     assert row("app-02").checks_passed_at is None
     return run
@@ -63,3 +63,26 @@ def test_one_that_runs_again_before_its_time_is_over_passes(still: StillStage) -
     round_of_inventory(still)
     run = still.until(run, "COMPLETED", "PARTIAL", "FAILED", step=30)
     assert (run.status, row().launch_status, row().standing_state) == ("COMPLETED", "LAUNCHED", "")
+
+
+@pytest.mark.both
+@pytest.mark.parametrize("recovers", [True, False])
+def test_checks_that_fail_again_while_the_wave_waits_for_others_are_not_passed(
+    still: StillStage, recovers: bool
+) -> None:
+    run = passed_first(still, minutes=60)
+    first = row().usable_at
+    assert first is not None
+    still.simulator.scenario("status_checks", servers=["app-01"], system="ok", instance="impaired")
+    still.wait(lambda: row("app-02").usable_at is not None, run, step=15)
+    assert (row().usable_at, still.waves(run)[0].status) == (None, "LAUNCHING")
+    assert len(still.launches()) == 1, "the next wave is not launched on top"
+    if recovers:
+        still.simulator.clear_scenarios("status_checks")
+    run = still.until(run, "COMPLETED", "PARTIAL", step=30, limit=7200)
+    usable = row().usable_at
+    if recovers:
+        assert (run.status, usable is not None and usable > first) == ("COMPLETED", True)
+    else:
+        assert (run.status, row().error_code, usable) == ("PARTIAL", "NOT_USABLE", None)
+        assert "have not passed for good within 60 min" in row().error
