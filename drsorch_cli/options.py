@@ -236,7 +236,7 @@ def _ends(made: argparse.ArgumentParser) -> None:
 
 def _terminate(made: argparse.ArgumentParser) -> None:
     _ends(made)
-    made.add_argument("--yes", action="store_true", help="do not have a recovery's plan name typed on a terminal")
+    made.add_argument("--yes", action="store_true", help="a recovery's instances are meant; nothing is typed")
 
 
 def _report(made: argparse.ArgumentParser) -> None:
@@ -353,7 +353,7 @@ VERBS = (
          examples=["drsorch approve 117", "drsorch approve 117 --digest 5f1c… --check all"]),
     Verb("cancel", "Stop a run: the wave that runs ends first", runs.cancel, _ends),
     Verb("terminate", "Terminate the instances of a finished run", runs.terminate, _terminate,
-         more="On a terminal the plan's name is typed first where the run was a recovery.",
+         more="Of a recovery the plan's name is typed first; where there is no terminal, --yes says that it is meant.",
          examples=["drsorch terminate 117 --wait"]),
     Verb("report", "Show what a finished run did and achieved", results.report, _report,
          examples=["drsorch report 117", "drsorch report 117 --format pdf --output drill.pdf"]),

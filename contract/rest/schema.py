@@ -14,7 +14,7 @@ from rest_framework.serializers import Serializer
 
 from contract.rest.examples import examples_of
 from contract.rest.serializers import StrictSerializer
-from contract.rest.views import NothingHere
+from contract.rest.views import WITHOUT_PARAMETERS, NothingHere
 
 STATUSES = {
     "VALIDATION_ERROR": 400,
@@ -126,7 +126,7 @@ def describes(
         by_status[STATUSES[code]].append(code)
     for status, those in sorted(by_status.items()):
         responses[status] = OpenApiResponse(_reference(Error), ", ".join(those))
-    return extend_schema(
+    described = extend_schema(
         operation_id=name,
         summary=summary,
         request=body,
@@ -134,6 +134,14 @@ def describes(
         responses=responses,
         examples=list(examples_of(name, body)),
     )
+
+    def on(view: View) -> View:
+        if query is None:
+            WITHOUT_PARAMETERS.add(view)
+        as_described: View = described(view)
+        return as_described
+
+    return on
 
 
 def _reference(shape: type) -> dict[str, str]:

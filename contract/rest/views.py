@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import islice
 from typing import Any, ClassVar
 
 from django.http import HttpRequest
@@ -11,9 +12,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from contract.errors import BadRequest, NotFound
+from contract.errors import BadRequest, Invalid, NotFound
 from contract.rest.answers.unchanged import is_known, tag_of_bytes
 from contract.rights import AnyOf, Shows, enter, holds
+
+# Methods of views that read no parameter of their address. `describes` adds to them.
+WITHOUT_PARAMETERS: set[Callable[..., Any]] = set()
+NO_PARAMETER = "The address takes no parameter here."
 
 
 class ApiView(APIView):
@@ -34,9 +39,16 @@ class ApiView(APIView):
         enter(request.user, kwargs, self.shows)
         if needed := self.rights.get(request.method or ""):
             needed.require(holds(request.user))
+        self._refuse_parameters(request)
         if "Transfer-Encoding" in request.headers and not request.headers.get("Content-Length"):
             # The gateway interface shows no body without its length: it would be silently ignored.
             raise BadRequest("MALFORMED_JSON", "Send the body in one piece, with a Content-Length.")
+
+    def _refuse_parameters(self, request: Request) -> None:
+        """Nothing that somebody asks for is passed over: `DELETE /executions?planId=…` would hide every run."""
+        method = getattr(self, (request.method or "").lower(), None)
+        if request.query_params and getattr(method, "__func__", None) in WITHOUT_PARAMETERS:
+            raise Invalid({name: [NO_PARAMETER] for name in islice(request.query_params, 20)})
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         final = super().finalize_response(request, response, *args, **kwargs)

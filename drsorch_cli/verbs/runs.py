@@ -144,7 +144,7 @@ def terminate(asked: Namespace, client: Client, output: Output) -> Exit:
     run_id = run_id_of(client, asked.run)
     if asked.timeout is not None and not asked.wait:
         raise usage("--timeout says how long --wait waits. Give both.")
-    if not asked.yes and sys.stdin.isatty():
+    if not asked.yes:
         _confirm_end(client.get(f"/executions/{run_id}").record)
     body = {"comment": asked.comment} if asked.comment else {}
     done = client.post(f"/executions/{run_id}/terminate-instances", body).record
@@ -161,10 +161,14 @@ def terminate(asked: Namespace, client: Client, output: Output) -> Exit:
 
 
 def _confirm_end(run: Run) -> None:
-    """Production is ended by no wrong number: of a recovery the plan's name is typed, as in the console."""
-    if run["executionType"] == "RECOVERY" and not run["dryRun"]:
-        why = "This run is a recovery: its instances may be production."
-        have_typed(run["planName"], why, "Nothing was terminated.")
+    """Production is ended by no wrong number: of a recovery the plan's name is typed, as in the console, and a script,
+    in which nobody types, says --yes."""
+    if run["executionType"] != "RECOVERY" or run["dryRun"]:
+        return
+    why = "This run is a recovery: its instances may be production."
+    if not sys.stdin.isatty():
+        raise usage(f"{why} Nothing was terminated. A script that means them gives --yes.")
+    have_typed(run["planName"], why, "Nothing was terminated.")
 
 
 def _cleaning_up(run: Run) -> str:

@@ -6,13 +6,15 @@ from rest_framework.response import Response
 from audit.request_actor import actor_for
 from contract.rest.schema import DRS, IDEMPOTENCY_KEY, describes
 from contract.rest.serializers import SERVER_IDS, Flag, StrictSerializer, Text, Texts, read_body
-from contract.rest.views import ApiView, read_id
+from contract.rest.views import read_id
 from executions.api.representation import ExecutionStarted
 from executions.api.start import INITIATED_BY_MAX, Looked, accepted
+from executions.api.views import RunCommand
 from executions.codes.ours import Code
 from executions.commands import control, retry
 from executions.commands.production import look_at_run
 from executions.models import Execution
+from executions.runs.allowed.actions import Verb
 from executions.runs.attempts import why_not
 
 
@@ -27,10 +29,11 @@ class RetryIn(StrictSerializer):
     replaceProduction = Flag(required=False)
 
 
-class Retry(ApiView):
+class Retry(RunCommand):
     """Try what did not come up again, as a new run."""
 
     rights = {"POST": control.ANY_START}
+    verb = Verb.RETRY
 
     @describes(
         "retryExecution",

@@ -10,17 +10,17 @@ from contract.errors import NotFound
 from contract.plurals import counted
 from contract.rest.schema import describes
 from contract.rest.serializers import SERVER_IDS, OneOf, StrictSerializer, Text, Texts, read_body
-from contract.rest.views import ApiView, read_id
+from contract.rest.views import read_id
 from contract.rights import AnyOf
 from executions.api.representation import CommandAnswer
-from executions.api.views import CommandIn
+from executions.api.views import STEERING, CommandIn, RunCommand
 from executions.codes.ours import Code
 from executions.commands import steering
 from executions.models import Execution
-from executions.runs.allowed.actions import CONTROL, right_to_start
-from executions.states import Dependents, Kind
+from executions.runs.allowed.actions import Verb
+from executions.states import Dependents
 
-STEERERS = AnyOf("steer runs", (CONTROL, right_to_start(Kind.RECOVERY)[0]))
+STEERERS = AnyOf("steer runs", STEERING)
 REFUSALS = ("FORBIDDEN", "NOT_FOUND", Code.WAVE_HAS_BEGUN)
 
 
@@ -42,10 +42,11 @@ class RetryWaveIn(CommandIn):
     serverIds = Texts(required=False, described=SERVER_IDS)
 
 
-class SkipWave(ApiView):
+class SkipWave(RunCommand):
     """Skip a wave that has not begun."""
 
     rights = {"POST": STEERERS}
+    verb = Verb.STEER
 
     @describes(
         "skipWave",
@@ -67,10 +68,11 @@ class SkipWave(ApiView):
         return _answer(execution, f"Wave {number + 1} is skipped")
 
 
-class RetryWave(ApiView):
+class RetryWave(RunCommand):
     """Launch the failed servers of a wave again, in the same run."""
 
     rights = {"POST": STEERERS}
+    verb = Verb.STEER
 
     @describes(
         "retryWave",
@@ -92,10 +94,11 @@ class RetryWave(ApiView):
         return _answer(execution, f"{counted(again.count(), 'server')} of wave {number + 1} will be launched again")
 
 
-class StartWaveNow(ApiView):
+class StartWaveNow(RunCommand):
     """End the wait before a wave."""
 
     rights = {"POST": STEERERS}
+    verb = Verb.STEER
 
     @describes(
         "startWaveNow",
@@ -115,10 +118,11 @@ class StartWaveNow(ApiView):
         return _answer(execution, f"The wait before wave {number + 1} is over")
 
 
-class ExcludeServer(ApiView):
+class ExcludeServer(RunCommand):
     """Leave a server of a wave that has not begun out of the run."""
 
     rights = {"POST": STEERERS}
+    verb = Verb.STEER
 
     @describes(
         "excludeServer",

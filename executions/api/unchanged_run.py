@@ -32,8 +32,8 @@ def tag_of_run(execution_id: uuid.UUID, actor: Actor, now: datetime) -> str:
     """The ETag of what the API answers about a run, to this actor.
 
     What changes besides is here: who asks; the clock, by which a run that is not over tells its duration, its forecast
-    and whether it can be abandoned, to the minute; and other runs, which may stand against trying one again. Raises
-    NotFound.
+    and whether it can be abandoned, to the minute; whether an engine runs, without which no end is forecast; and other
+    runs, which may stand against trying one again. Raises NotFound.
     """
     execution = Execution.objects.only(*COLUMNS).filter(pk=execution_id).first()
     if execution is None:
@@ -51,7 +51,7 @@ def _rights(execution: Execution, actor: Actor) -> tuple[bool, ...]:
 
 def _besides(execution: Execution, actor: Actor, now: datetime) -> object:
     if execution.ended_at is None:
-        return now.replace(second=0, microsecond=0)
+        return now.replace(second=0, microsecond=0), is_alive()
     if not execution.state.fell_short:
         return None
     tried = lineages([execution])[execution.pk]

@@ -1,7 +1,7 @@
 """Runs over HTTP: start, follow, steer, clean up."""
 
 import uuid
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db.models import Q
 from rest_framework.request import Request
@@ -46,11 +46,24 @@ from executions.commands import control
 from executions.commands.abandon import abandon
 from executions.commands.hide_finished import HIDE
 from executions.models import Execution
-from executions.runs.allowed.actions import CONTROL
+from executions.runs.allowed.actions import CONTROL, Verb, right_to_start
 from executions.states import ExecutionStatus, JobStatus, Kind
 
 KINDS = [kind.value for kind in Kind]
 STATUSES = [status.value for status in ExecutionStatus]
+STEERING = (CONTROL, right_to_start(Kind.RECOVERY)[0])
+
+
+class RunCommand(ApiView):
+    """Something that a person does with the run that the address names: their right to do it with a run of its kind is
+    asked before a byte of the body is read."""
+
+    verb: ClassVar[Verb]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if request.method in self.rights:
+            control.require(actor_for(request), self.verb, _id(kwargs["execution_id"]))
 
 
 class CommandIn(StrictSerializer):
@@ -181,10 +194,11 @@ class ExecutionDetail(ApiView):
         return _cancel(request, execution_id)
 
 
-class Cancel(ApiView):
+class Cancel(RunCommand):
     """Stop a run: at once where nothing is under way, else after the wave that runs."""
 
     rights = {"POST": AnyOf("cancel runs", (CONTROL,))}
+    verb = Verb.CANCEL
 
     @describes("cancelExecution", "Cancel a run", body=CommandIn, **CANCEL)
     def post(self, request: Request, execution_id: str) -> Response:
@@ -198,10 +212,11 @@ def _cancel(request: Request, execution_id: str) -> Response:
     return _state(execution, "Execution cancelled")
 
 
-class Abandon(ApiView):
+class Abandon(RunCommand):
     """The way out of a run whose region of AWS stays silent."""
 
     rights = {"POST": AnyOf("give up on AWS's answer", (CONTROL,))}
+    verb = Verb.ABANDON
 
     @describes(
         "abandonExecution",
@@ -215,10 +230,11 @@ class Abandon(ApiView):
         return _state(execution, "Execution abandoned; anything AWS still launches is recorded when it answers")
 
 
-class Pause(ApiView):
+class Pause(RunCommand):
     """Have a run pause before its next wave."""
 
-    rights = {"POST": AnyOf("pause runs", (CONTROL,))}
+    rights = {"POST": AnyOf("pause runs", STEERING)}
+    verb = Verb.PAUSE
 
     @describes(
         "pauseExecution",
@@ -234,12 +250,13 @@ class Pause(ApiView):
         return answer
 
 
-class Terminate(ApiView):
+class Terminate(RunCommand):
     """Terminate the instances that a finished run launched."""
 
     rights = {
         "POST": AnyOf("terminate instances", ("executions.terminate_drill", "executions.terminate_recovery")),
     }
+    verb = Verb.TERMINATE
 
     @describes(
         "terminateRecoveryInstances",

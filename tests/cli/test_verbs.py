@@ -135,9 +135,12 @@ def test_who_ends_a_recovery_at_a_terminal_types_the_plans_name(stage: Stage, pr
     wrong = program.at_terminal("terminate", str(recovery.number), typed="y")
     assert (wrong.code, "may be production" in wrong.err) == (1, True), wrong
     assert "Nothing was terminated." in wrong.err
+    script = program.run("terminate", str(recovery.number))
+    assert (script.code, script.out, "gives --yes" in script.err) == (2, "", True), script
     assert not AuditEntry.objects.filter(verb__startswith="execution.terminate").exists()
     assert program.at_terminal("terminate", str(drill.number), typed="").code == 0
     assert program.at_terminal("terminate", str(recovery.number), typed="Payments").code == 0
+    assert program.run("terminate", str(recovery.number), "--yes").code == 0
     assert AuditEntry.objects.filter(verb__startswith="execution.terminate", subject_id=str(recovery.pk)).exists()
 
 

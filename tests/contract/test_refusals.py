@@ -10,7 +10,10 @@ from django.test import Client, RequestFactory, override_settings
 from rest_framework.request import Request
 
 from contract.rest.handlers import api_exception_handler
+from executions.models import Execution
+from executions.states import ExecutionStatus
 from identity.tokens import make_token
+from tests.console import world
 from tests.support.api_client import Api, make_user, refusal
 
 SignIn = Callable[..., Api]
@@ -142,3 +145,16 @@ def test_every_answer_has_a_request_id(admin: Api) -> None:
     assert admin.get("/executions", X_Request_ID="mine.1")["X-Request-ID"] == "mine.1"
     assert len(admin.get("/executions", X_Request_ID="not ok\n")["X-Request-ID"]) == 32
     assert admin.get("/executions")["Cache-Control"] == "no-store"
+
+
+def test_a_parameter_of_an_address_that_takes_none_is_named_and_nothing_is_done(admin: Api) -> None:
+    """Both were passed over: the first hid every run that was over, the second launched servers."""
+    over, plan = world.ended(ExecutionStatus.FAILED), world.plan("Orders")
+    none = ["The address takes no parameter here."]
+    hidden = admin.delete(f"/executions?planId={plan.pk}&kind=DRILL")
+    assert refusal(hidden, 400, "VALIDATION_ERROR") == {"fields": {"planId": none, "kind": none}}
+    started = admin.post(f"/recovery-plans/{plan.pk}/execute?dryRun=true", {"executionType": "DRILL"})
+    assert refusal(started, 400, "VALIDATION_ERROR") == {"fields": {"dryRun": none}}
+    assert list(Execution.objects.shown()) == [over]
+    refusal(admin.get(f"/executions/{over.pk}?wave=1"), 400, "VALIDATION_ERROR")
+    refusal(Api(make_user("viewer")).delete("/executions?planId=x"), 403, "FORBIDDEN")

@@ -151,6 +151,7 @@ API = [
     Rule("api-doctor", "GET", SWITCH_ACCOUNT),
     Rule("api-execution-cancel", "POST", CONTROL),
     Rule("api-execution-pause", "POST", CONTROL),
+    Rule("api-execution-pause", "POST", RECOVERY, scene=Scene.paused_recovery),
     Rule("api-execution-abandon", "POST", CONTROL),
     Rule("api-execution-terminate", "POST", END_DRILL, scene=Scene.drilled),
     Rule("api-execution-terminate", "POST", END_RECOVERY, scene=Scene.recovered),
@@ -217,11 +218,10 @@ API = [
 _READ = (
     "dashboard dashboard-live groups group servers plans plan executions execution execution-live job-logs"
     " job-logs-live job-logs-text execution-rows run-news wave-rows engine-back settings shortcuts journal"
-    " journal-entry session manual manual-chapter manual-image"
+    " journal-entry session manual manual-chapter manual-image plan-wave-servers group-names"
     " start-drill start-recovery pause-execution resume-execution cancel-execution terminate-execution retry-execution"
     " delete-group delete-plan delete-subscription notifications password abandon-execution hide-executions"
-    " approve-gate resume-gate decline-gate break-glass"
-    " instances end-instances extend-lease plan-wave-servers group-names"
+    " approve-gate resume-gate decline-gate break-glass instances end-instances extend-lease"
 )
 CONSOLE = [
     *(Rule(name, "GET", EVERYBODY) for name in _READ.split()),
@@ -258,6 +258,7 @@ CONSOLE = [
     Rule("retry-execution", "POST", DRILL, scene=Scene.failed_drill),
     Rule("retry-execution", "POST", RECOVERY, lambda scene: {"confirm": scene.run.plan_name}, Scene.failed_recovery),
     Rule("pause-execution", "POST", CONTROL),
+    Rule("pause-execution", "POST", RECOVERY, scene=Scene.paused_recovery),
     Rule("abandon-execution", "POST", CONTROL),
     Rule("skip-wave", "POST", CONTROL, _because),
     Rule("approve-gate", "POST", CONTROL, _approval),

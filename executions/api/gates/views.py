@@ -18,11 +18,11 @@ from contract.rights import AnyOf
 from drsorch_verify.gates import digest
 from executions.api.representation import ActionShape, CommandAnswer
 from executions.api.steering import STEERERS, ReasonIn
-from executions.api.views import CommandIn
+from executions.api.views import CommandIn, RunCommand
 from executions.codes.ours import Code
 from executions.commands import control, gates
 from executions.models import Execution, GateEntry
-from executions.runs.allowed.actions import Action, Meant
+from executions.runs.allowed.actions import Action, Meant, Verb
 from executions.runs.allowed.gates import NOT_WAITING, gate_actions
 from executions.runs.gates.given import AtGate, at_gate
 from executions.runs.gates.looked_at import state_of
@@ -156,10 +156,11 @@ def _action(action: Action) -> ActionShape:
     return ActionShape(allowed=action.allowed, reason=action.reason)
 
 
-class Resume(ApiView):
+class Resume(RunCommand):
     """Let a paused run go on."""
 
     rights = {"POST": AnyOf("resume runs", STEERERS.names)}
+    verb = Verb.RESUME
 
     @describes(
         "resumeExecution",
@@ -191,10 +192,11 @@ class Resume(ApiView):
         return _answer(execution, "Execution resumed successfully" if resumed else "The pause was withdrawn")
 
 
-class Approve(ApiView):
+class Approve(RunCommand):
     """Say yes to what was looked at."""
 
     rights = {"POST": AnyOf("approve runs", STEERERS.names)}
+    verb = Verb.APPROVE
 
     @describes(
         "approveGate",
@@ -222,10 +224,11 @@ def _missing(at: AtGate) -> str:
     return f"{counted(at.missing, 'more approval')} {'is' if at.missing == 1 else 'are'} needed"
 
 
-class Decline(ApiView):
+class Decline(RunCommand):
     """Say no: the run goes on waiting."""
 
     rights = {"POST": AnyOf("approve runs", STEERERS.names)}
+    verb = Verb.APPROVE
 
     @describes(
         "declineGate",

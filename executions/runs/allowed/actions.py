@@ -91,9 +91,9 @@ class Refusal:
 def right_of(verb: Verb, kind: Kind) -> tuple[str, str]:
     """The right that `verb` on a run of this kind needs, and what completes "You may not …"."""
     match verb:
-        case Verb.PAUSE | Verb.CANCEL:
-            return CONTROL, f"{verb.value} runs"
-        case Verb.RESUME | Verb.STEER | Verb.APPROVE:
+        case Verb.CANCEL:
+            return CONTROL, "cancel runs"
+        case Verb.PAUSE | Verb.RESUME | Verb.STEER | Verb.APPROVE:
             return right_to_steer(verb, kind)
         case Verb.BREAK_GLASS:
             return right_to_start(Kind.RECOVERY)[0], "pass a gate without its approvals"
@@ -108,7 +108,8 @@ def right_of(verb: Verb, kind: Kind) -> tuple[str, str]:
 
 
 def right_to_steer(verb: Verb, kind: Kind) -> tuple[str, str]:
-    """Whoever lets a recovery go on has its next wave launched: that is for those who may start one."""
+    """Whoever lets a recovery go on has its next wave launched, and whoever pauses one cannot let it go on without the
+    same right: both are for those who may start one."""
     match kind:
         case Kind.DRILL:
             return CONTROL, f"{verb.value} runs"

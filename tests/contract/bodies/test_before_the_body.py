@@ -14,6 +14,7 @@ from plans.services import _check_servers
 from tests.console import world
 from tests.contract.bodies.test_linear_bodies import MOST_BYTES
 from tests.identity import rules
+from tests.identity.scene import Scene
 from tests.identity.test_rights import addresses
 from tests.support.api_client import Api, make_user, refusal
 
@@ -108,6 +109,24 @@ def test_who_may_do_something_of_the_kind_has_the_body_read(db: None) -> None:
     body = {"planId": str(plan.pk), "executionType": "RECOVERY"}
     assert refusal(operator.post("/executions", body), 403, "FORBIDDEN") == {"right": "executions.start_recovery"}
     assert operator.post("/executions", body | {"dryRun": True}).status_code == 202
+
+
+def test_who_may_not_do_it_with_a_recovery_is_told_so_before_the_body_is_read(db: None) -> None:
+    """An operator may steer drills; which of the two a run is, its address says."""
+    run, operator = Scene.paused_recovery().run, Api(make_user("operator"))
+    for verb in (
+        "pause",
+        "resume",
+        "approve",
+        "decline",
+        "retry",
+        "terminate-instances",
+        "waves/1/skip",
+        "waves/0/retry",
+    ):
+        told = refusal(operator.post(f"/executions/{run.pk}/{verb}", b"{"), 403, "FORBIDDEN")
+        assert told["right"] in ("executions.start_recovery", "executions.terminate_recovery"), verb
+    assert operator.post(f"/executions/{run.pk}/cancel", {}).status_code == 200, "an operator may cancel any run"
 
 
 def test_of_many_wrong_servers_no_more_is_written_than_is_told(db: None) -> None:

@@ -7,6 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from audit.actor import person
+from contract.clock import db_clock
 from drs_simulator.testing import RunningSimulator
 from executions.api.unchanged_run import tag_of_run
 from executions.models import Execution
@@ -75,6 +76,16 @@ def test_a_run_under_way_is_told_anew_each_minute(admin: Api, simulator: Running
     actor, now = person(admin.user), datetime(2026, 11, 29, 12, 0, 1, tzinfo=UTC)
     tags = [tag_of_run(run.pk, actor, now + timedelta(seconds=each)) for each in (0, 58, 59)]
     assert tags[0] == tags[1] != tags[2]
+
+
+def test_that_no_engine_runs_any_more_is_told_at_once(admin: Api, simulator: RunningSimulator) -> None:
+    """The forecast of a run under way promised its end for up to a minute after the engine had died."""
+    world.region()
+    run, actor, now = world.paused(), person(admin.user), db_clock()
+    world.beat()
+    alive = tag_of_run(run.pk, actor, now)
+    world.beat(now - timedelta(hours=1))
+    assert tag_of_run(run.pk, actor, now) != alive
 
 
 @pytest.mark.parametrize("path", ["/protection-groups", "/recovery-plans", "/executions"])
