@@ -2,17 +2,43 @@
 is refused. Filters say it themselves, beside their fields."""
 
 from collections.abc import Collection
+from difflib import get_close_matches
 
 from django.forms import Form
 from django.http import HttpRequest
 
 from contract.errors import Invalid
 
+# All that some page of the console reads from its address. Another name is a typing error, which filters nothing.
+KNOWN = frozenset({
+    "a", "account", "actor", "after", "again", "arn", "ask", "b", "changed", "choose", "code", "days", "done",
+    "dry_run", "empty", "engine", "error", "errors", "execution", "expired", "first", "format", "gate", "group",
+    "hidden", "instance", "kind", "label", "mark", "most", "name", "next", "outcome", "over", "page", "pages",
+    "place", "plan", "point", "q", "readiness", "region", "rev", "row", "rows", "run", "seen", "server",
+    "servers", "since", "sort", "state", "status", "story", "subject", "told", "until", "verb", "wave", "why",
+    "write",
+})  # fmt: skip
+MOST_TOLD = 5
+
 
 def unusable(request: HttpRequest) -> dict[str, str]:
     """Parameters that cannot be used, and why: templates/_unusable.html tells them."""
-    found: dict[str, str] = request.__dict__.setdefault("unusable", {})
+    found: dict[str, str] | None = request.__dict__.get("unusable")
+    if found is None:
+        found = request.__dict__["unusable"] = {} if "HX-Request" in request.headers else _unknown(request)
     return found
+
+
+def _unknown(request: HttpRequest) -> dict[str, str]:
+    names = [each for each in request.GET if each not in KNOWN][:MOST_TOLD]
+    user = getattr(request, "user", None)
+    if not names or user is None or not user.is_authenticated:  # an identity provider sends more than is read
+        return {}
+    near = {name: get_close_matches(name[:64], KNOWN, 1) for name in names}
+    return {
+        name[:64]: f"no page knows that name.{f' Did you mean “{found[0]}”?' if found else ''}"
+        for name, found in near.items()
+    }
 
 
 def cannot_use(request: HttpRequest, name: str, why: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib.auth.context_processors import PermWrapper
 from django.http import HttpRequest
 
+from console.asked import unusable
 from contract.rights import EVERYWHERE, grants_of, holds, is_bounded
 from executions.installation import STOPPED
 from executions.pacemaker import alive_and_superseded
@@ -86,6 +87,7 @@ beat = _Beat()
 
 def console(request: HttpRequest) -> dict[str, object]:
     """Context for the page frame."""
+    unusable(request)
     match = request.resolver_match
     name = match.url_name if match else ""
     theme = request.COOKIES.get("theme", "")

@@ -57,7 +57,7 @@ def as_csv(found: LedgerShape) -> str:
         for each in plan["servers"]:
             at = "" if each["provenTime"] is None else clock(each["provenTime"])
             row = [plan["planId"], plan["planName"], plan["status"], each["sourceServerId"], each["name"]]
-            row += [str(each["waveNumber"] + 1), each["status"], at, each["executionId"] or ""]
+            row += [str(each["waveNumber"]), each["status"], at, each["executionId"] or ""]
             row += [each["executionType"] or "", *_cells(each["rta"]), *_cells(each["rpa"])]
             row += [str(plan["openFindings"]), str(plan["overdueFindings"]), ", ".join(plan["signedOffBy"])]
             row.append(EVIDENCE_FOR)

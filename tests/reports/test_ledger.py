@@ -115,6 +115,12 @@ def test_it_is_a_page_and_two_files(admin: Api) -> None:
     assert 'href="/ledger"' in admin.client.get("/executions").content.decode()
     table = admin.get("/ledger?format=csv").content.decode()
     rows = list(csv.DictReader(io.StringIO(table)))
+    told = {
+        each["sourceServerId"]: each["waveNumber"]
+        for plan in answer(admin.get("/ledger"))["plans"]
+        for each in plan["servers"]
+    }
+    assert {row["sourceServerId"]: int(row["waveNumber"]) for row in rows} == told  # by one name one count
     assert len(rows) == 8
     assert {each["planName"][0] for each in rows} == {"'", "N"}  # no formula
     pdf = admin.get("/ledger?format=pdf")

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.test import Client
 from django.urls import URLPattern, get_resolver, reverse
 
+from console.asked import KNOWN
 from executions.models import Execution
 from executions.states import ExecutionStatus
 from plans.models import RecoveryPlan
@@ -96,6 +97,7 @@ def test_every_list_tells_what_it_cannot_use(console: Client, run: Execution) ->
             asked["format"] = ("bogus",)
         form = context.get("form")
         if form is not None and getattr(form, "is_bound", False):
+            assert form.fields.keys() <= KNOWN, address
             asked |= {name: (str(bogus(field)),) for name, field in form.fields.items()}
         looked_at |= {(address, name) for name in asked}
         silent += [
@@ -157,6 +159,16 @@ def test_no_file_is_made_that_holds_something_else(console: Client, run: Executi
     assert f"{name}: " in words(refused.content.decode())
 
 
+def test_a_name_that_no_page_knows_is_told(console: Client, run: Execution) -> None:
+    """“?statsu=FAILED” showed every run, and its file held every run."""
+    misspelt = {"statsu": "FAILED"}
+    shown = {address: console.get(address, misspelt) for address in ("/executions", "/journal", "/", "/settings")}
+    why = f"“statsu” {TOLD}: no page knows that name. Did you mean “status”?"
+    assert [each for each, answer in shown.items() if why not in words(answer.content.decode())] == []
+    assert console.get("/executions", {**misspelt, "format": "csv"}).status_code == 400
+    assert TOLD not in console.get("/executions", {"statsu": ""}, headers=HX).content.decode()
+
+
 def test_a_list_that_is_filtered_again_takes_it_back(console: Client, run: Execution) -> None:
     """By htmx only the rows come: beside them what is wrong by now, or no more."""
     wrong = console.get("/executions?since=yesterday&sort=bogus", headers=HX).content.decode()
@@ -177,6 +189,7 @@ def test_all_that_pages_read_is_looked_at_or_known() -> None:
         for first, second in READ.findall(path.read_text())
     }
     assert len(found) > 40
+    assert {name for _, name in found} | HERE <= KNOWN
     assert not {each for each in found if each[1] not in IGNORED.keys() | HERE}
 
 
