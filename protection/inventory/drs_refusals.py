@@ -43,7 +43,7 @@ def drs_trouble(error: DrsError) -> DomainError:
     details |= {"accountId": error.account} if error.account else {}
     if kind := _CLASSES.get(code):
         return kind(code, _why(error), details=details)
-    return Unavailable(code, _why(error), details=details, retry_after=RETRY_AFTER_SECONDS)
+    return Unavailable(code, _why(error), details=details, retry_after=max(RETRY_AFTER_SECONDS, round(error.rest)))
 
 
 def _why(error: DrsError) -> str:

@@ -92,6 +92,19 @@ def test_an_account_that_cannot_be_entered_keeps_no_other_ones_instances(two: St
     assert "AWS does not say what 2 of them are" in notices()[1]
 
 
+def test_while_drs_does_not_say_what_they_are_the_page_promises_no_end(stage: Stage) -> None:
+    run = leased(stage)
+    pass_hours(stage, 4.2)
+    stage.simulator.scenario("throttle", operation="DescribeRecoveryInstances", retry_after="40")
+    pass_hours(stage, 2)
+    operator = Api(make_user("operator"))
+    operator.client.force_login(operator.user)
+    page = operator.client.get(f"/executions/{run.pk}").content.decode()
+    assert "then its instances are terminated, once DRS calls them a drill’s" in page
+    told = operator.post("/executions", {"planId": str(run.plan_id), "executionType": "DRILL"})
+    assert (told.status_code, told.json()["error"], told.headers["Retry-After"]) == (503, "DRS_THROTTLED", "40")
+
+
 def test_of_two_who_extend_at_once_neither_gets_less_than_was_promised(stage: Stage) -> None:
     run = leased(stage)
     pass_hours(stage, 4.9)
