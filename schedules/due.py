@@ -15,6 +15,7 @@ from django.db.models import F, Q, QuerySet
 from contract.clock import Clock, utc
 from contract.errors import DomainError, Forbidden
 from contract.storage.prepared import Asked, Prepared
+from executions import installation
 from executions.commands import control
 from executions.commands.production import NAMED, places_of_plan
 from executions.readiness.assessment import assess
@@ -62,7 +63,7 @@ def _announce(schedule: Schedule, now: datetime) -> None:
     assert at is not None  # noqa: S101  (it was found by it)
     with transaction.atomic():
         mine = Schedule.objects.filter(Q(told_for=None) | ~Q(told_for=at), pk=schedule.pk, next_at=at)
-        if mine.update(told_for=at):
+        if mine.update(told_for=at) and not installation.is_superseded():
             text = f"A drill of “{schedule.plan.name}” starts by schedule at {utc(at)}."
             tell(schedule, "SCHEDULED", text, at, now)
 
@@ -163,7 +164,8 @@ def _give_up(schedule: Schedule, at: datetime, now: datetime) -> None:
         why = row.problem or "No engine ran at that time."
         Occurrence.objects.create(schedule=row, at=at, outcome=outcome, text=why)
         journal(SCHEDULE, row, outcome, at, why)
-        tell(row, outcome.value, f"The drill of “{row.plan.name}” at {utc(at)} was not started. {why}", at, now)
+        if not installation.is_superseded():  # else whoever has taken over starts it, and tells
+            tell(row, outcome.value, f"The drill of “{row.plan.name}” at {utc(at)} was not started. {why}", at, now)
         _advance(row, at)
 
 

@@ -11,7 +11,8 @@ from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from contract.clock import db_clock
 from drs_simulator.testing import RunningSimulator
-from executions.models import Execution
+from executions import installation
+from executions.models import Execution, Installation
 from executions.runs.aws_calls import run_inline
 from executions.states import ExecutionStatus
 from notify.models import Notice
@@ -205,6 +206,23 @@ def test_one_that_was_switched_off_or_changed_meanwhile_does_not_start(plan: Rec
         run_inline(calls)
     assert not Execution.objects.exists()
     assert not Occurrence.objects.exists()
+
+
+def test_an_installation_that_was_taken_over_starts_none_and_tells_nobody(plan: RecoveryPlan) -> None:
+    """The other one announces the same drills, and starts them."""
+    world.beat()
+    world.subscription(events=[Event.SCHEDULE])
+    engine = Engine(datetime(2026, 3, 14, 12, 0, tzinfo=UTC))
+    schedule(plan, engine.now)
+    installation.own()
+    Installation.objects.update(superseded_by="2:line:key")
+    engine.look()
+    engine.now = datetime(2026, 3, 15, 1, 29, tzinfo=UTC)
+    engine.until(datetime(2026, 3, 15, 1, 50, tzinfo=UTC), timedelta(minutes=1))
+    assert outcomes() == [("03-15 01:30", "REFUSED")]
+    assert "Another installation has taken over" in Occurrence.objects.get().text
+    assert not Execution.objects.exists()
+    assert not Notice.objects.filter(event=Event.SCHEDULE).exists()
 
 
 def test_a_real_sweep_looks_at_them(simulator: RunningSimulator, db: None) -> None:
