@@ -14,6 +14,8 @@ from executions.states import ExecutionStatus, Kind
 from tests.console import world
 from tests.console.test_pages import look, words
 
+VERBS = ("cancel", "retry", "terminate")
+
 
 def replace_instances(run: Execution, by: Execution, *servers: ServerRun) -> None:
     """As an engine does when DRS has launched the servers anew."""
@@ -154,3 +156,19 @@ def test_a_mistyped_confirmation_is_no_empty_line_in_the_report(chief: Client) -
     assert told in report
     assert told in journal
     assert f"{run.called} of {run.plan_name}" in journal
+
+
+def test_questions_that_come_too_late_say_what_is_so(console: Client) -> None:
+    """Of a run that was over, all terminated: “The run ends at once”, “No instance has been launched yet”."""
+    run = world.ended(ExecutionStatus.CANCELLED)
+    ServerRun.objects.filter(wave__execution=run).update(launch_status="TERMINATED", terminated_at=timezone.now())
+    cancel, retry, terminate = (words(look(console, f"{verb}-execution", run.pk)) for verb in VERBS)
+    assert "It is over (cancelled): there is nothing to cancel." in cancel
+    assert "ends at once" not in cancel
+    assert "this one is cancelled" in retry
+    assert "that did not launch" not in retry
+    assert "There is no instance of it to terminate." in terminate
+    under_way = world.paused()
+    ServerRun.objects.filter(wave__execution=under_way, launch_status="LAUNCHED").update(launch_status="TERMINATED")
+    asked = words(look(console, "cancel-execution", under_way.pk))
+    assert "None of the instances that it launched is running." in asked
