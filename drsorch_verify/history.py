@@ -260,6 +260,8 @@ def anchors(entries: Iterable[Json]) -> Json:
             found = {server: told for server, told in found.items() if server not in entry["detail"]["serverIds"]}
         for server, told in entry["detail"].get("launches", {}).items() if _tells(entry) else ():
             before = found.get(server, [None, None, None])
+            if told[0] == "FAILED" and before[0] is not None:  # what had launched was gone before its wave was over
+                before = [None, None, before[2]]
             found[server] = [new if new is not None else old for new, old in zip(told, before, strict=True)]
     return found
 

@@ -5,13 +5,11 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from executions.models import WaveRun
-from executions.observing.server_outcome import fail_not_usable, not_up_as
+from executions.observing.server_outcome import NOT_USABLE_COLUMNS, fail_not_usable, not_up_as
 from executions.observing.usable import not_up_in_time
 from executions.runs import transitions
 from executions.runs.claim import Run, unproven_servers
 from executions.states import InstanceState
-
-_COLUMNS = ["launch_status", "error_code", "error", "launched_at", "usable_at", "usable_late"]
 
 
 def give_up(run: Run, wave: WaveRun, now: datetime) -> None:
@@ -24,5 +22,5 @@ def give_up(run: Run, wave: WaveRun, now: datetime) -> None:
                 is_stopped = server.standing_state == InstanceState.STOPPED
                 in_time = not_up_in_time(server, wave.means, wave.check_timeout_minutes)
                 fail_not_usable(server, not_up_as(server) if is_stopped else in_time)
-                server.save(update_fields=_COLUMNS)
+                server.save(update_fields=NOT_USABLE_COLUMNS)
         transitions.touch(run.execution, now, [wave])

@@ -164,6 +164,9 @@ def not_up_as(server: ServerRun) -> str:
     return f"EC2 shows it as {server.instance_state}, so it is not up."
 
 
+NOT_USABLE_COLUMNS = ["launch_status", "error_code", "error", "launched_at", "usable_at", "usable_late"]
+
+
 def fail_not_usable(server: ServerRun, why: str) -> None:
     """It launched, and is not up. It keeps its instance, which stands until somebody terminates it."""
     server.launch_status, server.error_code, server.launched_at = LaunchStatus.FAILED, Code.NOT_USABLE, None

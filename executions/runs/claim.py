@@ -43,7 +43,7 @@ _SERVERS = Prepared(
     lambda: (
         ServerRun.objects.filter(wave=_OF_WAVE, excluded__isnull=True)
         .exclude(job__status=JobStatus.WITHDRAWN)
-        .values_list("optional", "launch_status")
+        .values_list("optional", "launch_status", "launched_at")
     )
 )
 _LAUNCHED = Prepared(
@@ -134,7 +134,7 @@ def _wave_view(wave: WaveRun, gate: Gate | None) -> d.WaveView:
 
 def _with_jobs(wave: WaveRun, view: d.WaveView) -> d.WaveView:
     jobs = _JOBS.objects(id=wave.pk)
-    statuses = [(optional, LaunchStatus.of(each)) for optional, each in _SERVERS.rows(id=wave.pk)]
+    statuses = [(optional, _outcome(each, at)) for optional, each, at in _SERVERS.rows(id=wave.pk)]
     return replace(
         view,
         jobs=tuple(_job_view(job) for job in jobs),
@@ -142,6 +142,12 @@ def _with_jobs(wave: WaveRun, view: d.WaveView) -> d.WaveView:
         optional=tuple(each for optional, each in statuses if optional),
         unproven=tuple(each for _, each in unproven_servers(wave)),
     )
+
+
+def _outcome(status: str, launched_at: datetime | None) -> LaunchStatus:
+    """What had come up, and was terminated since by somebody else, had launched."""
+    told = LaunchStatus.of(status)
+    return told if launched_at is None else told.outcome
 
 
 def unproven_servers(wave: WaveRun) -> list[tuple[ServerRun, d.UnprovenView]]:

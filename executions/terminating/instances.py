@@ -9,6 +9,7 @@ from django.db.models.functions import Coalesce, Least
 
 from drs.shapes import TERMINATE, Job
 from executions.models import Execution, ServerRun, WaveRun
+from executions.observing.server_outcome import NOT_USABLE_COLUMNS, fail_not_usable
 from executions.querysets import STANDING
 from executions.runs import transitions
 from executions.runs.allowed.terminable_instances import terminable_servers
@@ -67,6 +68,15 @@ def mark_terminated(execution: Execution, now: datetime, **which: object) -> lis
     """The instances of these servers are gone; answers those of which that is new."""
     gone = {"launch_status": LaunchStatus.TERMINATED, "terminated_at": now, "recovery_instance_state": ""}
     return _mark(execution, now, gone | {"instance_state": "TERMINATED"}, which)
+
+
+def mark_not_up(execution: Execution, now: datetime, **which: object) -> list[ServerRun]:
+    """The instances of these servers are gone before their wave is over, which asks that they are up."""
+    marked = _mark(execution, now, {"instance_state": "TERMINATED", "recovery_instance_state": "", **_SEEN}, which)
+    for each in marked:
+        fail_not_usable(each, "It was terminated before its wave was over.")
+        each.save(update_fields=NOT_USABLE_COLUMNS)
+    return marked
 
 
 def mark_unknown(execution: Execution, now: datetime, **which: object) -> list[ServerRun]:

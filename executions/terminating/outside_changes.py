@@ -34,6 +34,7 @@ from executions.terminating.instances import (
     is_back,
     lock_run,
     mark_known,
+    mark_not_up,
     mark_stopped,
     mark_terminated,
     mark_unknown,
@@ -97,7 +98,7 @@ def note_changes(reading: Reading, clock: Clock) -> AwsCalls[None]:
     for job_id, servers in ended.items():
         _tell_terminated(servers, requests, reading.region, now, byJob=job_id)
     for job_id, servers in changes.replaced.items():
-        _tell(servers, "instances.replaced", reading.region, mark_terminated, now, **_launched_by(job_id))
+        _tell(servers, "instances.replaced", reading.region, _mark_ended, now, **_launched_by(job_id))
     _tell(lost, "instance.left_drs", reading.region, mark_unknown, now)
     _tell(changes.stopped, "instance.stopped", reading.region, mark_stopped, now)
     _tell(changes.back, "instance.running", reading.region, mark_known, now)
@@ -138,14 +139,12 @@ def _compare(standing: Servers, listed: Sequence[RecoveryInstance], as_of: datet
     changes, found_again = Changes(), list[int]()
     for server in standing:
         instance = by_id.get(server.recovery_instance_id)
-        if not server.wave.state.is_final:  # that one is gone its polls see, which decide what becomes of the wave
-            if instance is not None and instance.ec2_state not in GONE:
+        if instance is not None and server.missing_since is not None:
+            found_again.append(server.pk)
+        if instance is not None:
+            if instance.ec2_state not in GONE or not _is_polled(server):
                 _compare_listed(changes, server, instance)
-        elif instance is not None:
-            _compare_listed(changes, server, instance)
-            if server.missing_since is not None:
-                found_again.append(server.pk)
-        elif server.is_unknown_to_drs:  # what DRS did not list any more, it has not removed for a launch
+        elif _is_missed(server):
             continue
         elif (other := by_server.get(server.source_server_id)) and other.job_id not in ("", server.job.job_id):
             changes.beside.append((server, other))
@@ -154,6 +153,19 @@ def _compare(standing: Servers, listed: Sequence[RecoveryInstance], as_of: datet
     if found_again:
         ServerRun.launches.filter(pk__in=found_again).update(missing_since=None)
     return changes
+
+
+def _is_polled(server: ServerRun) -> bool:
+    """Whether polls see that its instance is gone, and decide what becomes of its wave: of a wave under way that asks
+    for more than a launch, while DRS has news of the job for us; and of what is not up anyway."""
+    asks_for_more = server.wave.means.needs_checks and server.job.watched
+    return not server.wave.state.is_final and (asks_for_more or server.state is not LaunchStatus.LAUNCHED)
+
+
+def _is_missed(server: ServerRun) -> bool:
+    """Whether nothing new is told by its not being listed: what DRS did not list any more, it has not removed for a
+    launch, and what did not come up is its wave's."""
+    return server.is_unknown_to_drs or not (server.wave.state.is_final or server.state is LaunchStatus.LAUNCHED)
 
 
 def _take_missing(changes: Changes, server: ServerRun, as_of: datetime) -> None:
@@ -224,7 +236,7 @@ def _tell_terminated(servers: Servers, requests: Requests, region: str, now: dat
         by_time[request.intent_at if request else None].append(each)
     for at, same in by_time.items():
         known = {} if at is None else {"unansweredTime": unix(at)}
-        _tell(same, "instance.terminated", region, mark_terminated, now, **facts, **known)
+        _tell(same, "instance.terminated", region, _mark_ended, now, **facts, **known)
 
 
 def _tell(
@@ -250,6 +262,14 @@ def _tell(
             note(execution, verb, facts=facts, region=region, instances=ids, servers=names)
             if execution.state.is_final:
                 roll_up(execution, now)
+
+
+def _mark_ended(execution: Execution, now: datetime, pk__in: Collection[int]) -> Servers:
+    """These are gone: in a wave under way that asks for more than a launch, its servers are not up by that."""
+    rows = ServerRun.launches.filter(pk__in=pk__in, wave__status__in=sorted(WAVE_BEGUN)).select_related("wave")
+    awaited = [each.pk for each in rows if each.wave.means.needs_checks]
+    ended = mark_not_up(execution, now, pk__in=awaited) if awaited else []
+    return ended + mark_terminated(execution, now, pk__in=[each for each in pk__in if each not in awaited])
 
 
 def _protect(servers: Servers, state: str) -> Servers:

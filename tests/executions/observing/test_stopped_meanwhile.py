@@ -3,6 +3,7 @@ asks for EC2's checks does not complete over it."""
 
 import pytest
 
+from executions.commands import new_run
 from executions.console.live_page.event_feed import feed
 from executions.console.live_page.page_content import Live
 from executions.models import Execution
@@ -86,3 +87,49 @@ def test_checks_that_fail_again_while_the_wave_waits_for_others_are_not_passed(
     else:
         assert (run.status, row().error_code, usable) == ("PARTIAL", "NOT_USABLE", None)
         assert "have not passed for good within 60 min" in row().error
+
+
+@pytest.mark.both
+@pytest.mark.parametrize("how", ["ec2", "drs"])
+@pytest.mark.parametrize("means", ["LAUNCHED", "STATUS_CHECKS"])
+def test_one_that_is_terminated_after_its_jobs_last_news_is_told_while_the_wave_goes_on(
+    still: StillStage, monkeypatch: pytest.MonkeyPatch, means: str, how: str
+) -> None:
+    """A wave of two jobs: of the first nothing more is expected, the second takes its time."""
+    monkeypatch.setattr(new_run, "SERVERS_PER_JOB", 1)
+    still.simulator.scenario("slow_server", servers=["app-02"], factor=20)
+    run = still.start(planned(still, "app-01 app-02", "web-01", means=means))
+    still.wait(lambda: row().job_id is not None and not row().job.watched and bool(row().launched_at), run, step=30)
+    if how == "ec2":
+        still.simulator.scenario("ec2_terminated", servers=["app-01"])
+    else:
+        still.simulator.client().terminate_recovery_instances(recoveryInstanceIDs=[row().recovery_instance_id])
+        still.advance(300)
+        round_of_inventory(still)
+    round_of_inventory(still)
+    assert still.waves(run)[0].status == "LAUNCHING"
+    assert any("terminated" in line.text and "app-01" in line.text for line in feed(run))
+    live = Live(Execution.objects.with_waves().get(pk=run.pk))
+    assert live.up == 0
+    if means == "LAUNCHED":
+        assert "1 was terminated since" in live.banner.after
+    run = still.until(run, "COMPLETED", "PARTIAL", "FAILED", step=300, limit=30_000)
+    expected = ("COMPLETED", "TERMINATED", "") if means == "LAUNCHED" else ("PARTIAL", "FAILED", "NOT_USABLE")
+    assert (run.status, row().launch_status, row().error_code) == expected
+    assert len(still.launches()) == (3 if means == "LAUNCHED" else 2)
+
+
+def test_what_somebody_terminates_by_drs_while_checks_of_others_are_waited_for_is_not_up(still: StillStage) -> None:
+    """DRS lists it no more, and its ended job goes on calling it launched."""
+    still.simulator.scenario("status_checks", servers=["app-02"], system="initializing", instance="initializing")
+    run = still.start(planned(still, "app-01 app-02", "web-01", means="STATUS_CHECKS", minutes=40))
+    still.wait(lambda: row().usable_at is not None, run, step=15)
+    assert row().job.watched
+    still.simulator.client().terminate_recovery_instances(recoveryInstanceIDs=[row().recovery_instance_id])
+    still.advance(360)
+    for _ in range(2):
+        round_of_inventory(still)
+    assert (row().launch_status, row().error_code) == ("FAILED", "NOT_USABLE")
+    still.simulator.clear_scenarios("status_checks")
+    run = still.until(run, "COMPLETED", "PARTIAL", "FAILED", step=30)
+    assert (run.status, row().launch_status, len(still.launches())) == ("PARTIAL", "FAILED", 1)
