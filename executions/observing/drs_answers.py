@@ -20,7 +20,15 @@ from executions.models import JobEvent, LaunchJob, ServerRun
 from executions.observing import server_outcome
 from executions.observing.job_events import derived_launch_ends
 from executions.observing.job_questions import Running, jobs_by_id, list_jobs
-from executions.observing.server_outcome import CAUSE_READING, GONE, STOPPED, LaunchTimeBounds, Told, is_settled
+from executions.observing.server_outcome import (
+    CAUSE_READING,
+    GONE,
+    STOPPED,
+    WITHOUT_CAUSE,
+    LaunchTimeBounds,
+    Told,
+    is_settled,
+)
 from executions.observing.status_checks import ask_checks
 from executions.states import JobStatus, LaunchStatus, Phase
 
@@ -387,4 +395,5 @@ def _is_fully_known(server: ServerRun, told: str) -> bool:
         checked = server.checks_passed_at is not None or server.system_check == REFUSED.system
         is_up = server.instance_state in STOPPED | GONE or (server.instance_state not in ("", "PENDING") and checked)
         return bool(server.recovery_instance_id and server.point_in_time and is_up)
-    return server.state is LaunchStatus.TERMINATED or is_settled(told)
+    has_cause = server.state is not LaunchStatus.FAILED or server.error not in WITHOUT_CAUSE
+    return server.state is LaunchStatus.TERMINATED or (is_settled(told) and has_cause)

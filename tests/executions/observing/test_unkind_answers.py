@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
+from drs.client import Drs
+from drs.shapes import JobLogItem
 from executions.models import Execution, JobEvent, LaunchJob, ServerRun
 from executions.observing import drs_answers
-from executions.observing.server_outcome import CAUSE_READING, CAUSE_UNREAD
+from executions.observing.server_outcome import CAUSE_READING, CAUSE_UNREAD, NO_REASON
 from tests.support.api_client import Api
 from tests.support.still import StillStage
 
@@ -235,3 +237,32 @@ def test_a_cause_that_is_not_read_yet_is_said_to_be_for_two_polls(still: StillSt
     still.wait(lambda: still.fresh(run).next_step_at is None, run, step=15)
     assert shown(admin, run)["error"] == "LAUNCH_FAILED: no capacity"
     assert LaunchJob.objects.get().watched is False
+
+
+def test_a_cause_that_drs_logs_minutes_after_the_job_is_the_servers(
+    still: StillStage, admin: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log is as eventually consistent as any listing. It also comes out of order, with lines twice and a line whose
+    event has no data: nothing goes back by that."""
+    read, began = Drs.job_log, still.now
+
+    def late(drs: Drs, job_id: str) -> list[JobLogItem]:
+        lines = [each for each in read(drs, job_id) if each.event != "LAUNCH_FAILED" or logs_all]
+        return [*reversed(lines), *lines, JobLogItem(began, "JOB_END", {})]
+
+    logs_all = False
+    monkeypatch.setattr(Drs, "job_log", late)
+    still.simulator.scenario("launch_failed", servers=["app-01"], raw_error="no capacity")
+    run = still.until(still.start(still.plan("app-01 app-02")), "PARTIAL", step=15)
+    for _ in range(12):
+        still.advance(15)
+        still.look(1)
+    assert shown(admin, run)["error"] == NO_REASON
+    assert (server("app-02").launch_status, server("app-02").phase) == ("LAUNCHED", "DONE")
+    logs_all = True
+    still.advance(15)
+    still.look()
+    assert shown(admin, run)["error"] == "LAUNCH_FAILED: no capacity"
+    still.wait(lambda: not LaunchJob.objects.get().watched, run, step=60)
+    lines = JobEvent.objects.filter(derived=False)
+    assert lines.count() == len({(each.at, each.event, each.source_server_id) for each in lines})
