@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from audit.actor import Actor
 from audit.request_actor import actor_for
+from console.asked import cannot_use
 from console.pages import go, page_of
 from console.saving import save_form
 from contract.clock import db_clock
@@ -98,6 +99,8 @@ def _about(request: HttpRequest, actor: Actor) -> About:
         found = Execution.objects.seen_by(actor.sees).filter(pk=run).first()
         if found is None:
             raise Http404(f"There is no execution {run}.")
+        if plan and plan != found.plan_id:
+            cannot_use(request, "plan", "those of one run are shown, which is of another plan.")
         return About(execution=found)
     if plan:
         known = RecoveryPlan.objects.seen_by(actor.sees).filter(pk=plan).first()

@@ -169,6 +169,13 @@ def test_a_name_that_no_page_knows_is_told(console: Client, run: Execution) -> N
     assert TOLD not in console.get("/executions", {"statsu": ""}, headers=HX).content.decode()
 
 
+def test_findings_of_a_run_tell_that_another_plan_is_not_used(console: Client, run: Execution) -> None:
+    other, asked = world.plan("Orders"), {"execution": str(run.pk)}
+    shown = words(console.get("/findings", {**asked, "plan": str(other.pk)}).content.decode())
+    assert f"“plan” {TOLD}: those of one run are shown" in shown
+    assert TOLD not in console.get("/findings", {**asked, "plan": str(run.plan_id)}).content.decode()
+
+
 def test_a_list_that_is_filtered_again_takes_it_back(console: Client, run: Execution) -> None:
     """By htmx only the rows come: beside them what is wrong by now, or no more."""
     wrong = console.get("/executions?since=yesterday&sort=bogus", headers=HX).content.decode()
