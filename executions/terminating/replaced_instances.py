@@ -8,6 +8,7 @@ from datetime import datetime
 
 from django.db.models import QuerySet
 
+from audit.safe_text import storable
 from executions.models import JobEvent, LaunchJob, ServerRun
 from executions.observing.drs_answers import JobChanges
 from executions.querysets import STANDING
@@ -16,7 +17,7 @@ from executions.runs.journal import note
 from executions.states import InstanceState, Kind, LaunchStatus
 from executions.terminating.instances import mark_terminated, roll_up
 
-KEPT = "CLEANUP_FAIL"  # what the log says of an instance that could not be removed
+REMOVED, KEPT = "CLEANUP_END", "CLEANUP_FAIL"  # what the log says of an earlier instance: gone, could not be removed
 
 
 def instances_up(server_ids: Collection[str], kind: Kind) -> QuerySet[ServerRun]:
@@ -52,11 +53,10 @@ def mark_replaced(changes: Iterable[JobChanges], now: datetime) -> None:
 def _replaced_servers(changes: JobChanges) -> set[str]:
     """Servers whose earlier instance is gone: DRS says so, or lists the next one and not the earlier one beside it, nor
     says that it could not be removed. While it does not list the next one, nothing tells."""
-    told = {event.source_server_id for event in changes.events if event.event == "CLEANUP_END"}
+    told = {str(storable(item.source_server_id)) for item in changes.lines if item.event == REMOVED}
     up = {server.source_server_id for server in changes.servers if server.state is LaunchStatus.LAUNCHED}
     new = (up & changes.listed_alone) - told
     if new:
-        new -= {event.source_server_id for event in changes.events if event.event == KEPT}
         kept = JobEvent.objects.filter(job=changes.job, event=KEPT, source_server_id__in=new)
         new -= set(kept.values_list("source_server_id", flat=True))
     return told | new

@@ -96,3 +96,20 @@ def test_a_job_in_a_state_that_nobody_knows_was_accepted(stage: Stage, status: s
 def _terminate_job(stage: Stage) -> Job:
     server = ServerRun.objects.get()
     return Drs("us-east-1").terminate([server.recovery_instance_id], window=SendWindow(30))
+
+
+def test_an_instance_that_a_launch_removed_is_gone_although_that_launch_failed(stage: Stage) -> None:
+    """DRS removes what stands before it launches: the log alone tells, as nothing comes up in its place."""
+    first = finished(stage, stage.plan("app-01 app-02"))
+    stage.simulator.scenario("launch_failed", servers=stage.ids("app-02"))
+    second = stage.start(RecoveryPlan.objects.get())
+    stage.wait(lambda: not stage.simulator.state()["instances"], second, step=15)
+    stage.wait(
+        lambda: not ServerRun.objects.filter(wave__execution=first, launch_status="LAUNCHED").exists(), second, 30
+    )
+    assert stage.fresh(second).ended_at is None, "told while the launch goes on"
+    told = AuditEntry.objects.filter(verb="instances.replaced", subject_id=str(first.pk))
+    assert sum(len(each.detail["instances"]) for each in told) == 2
+    assert {each.detail["byExecution"] for each in told} == {str(second.pk)}
+    stage.until(second, "FAILED", "PARTIAL")
+    assert stage.fresh(first).termination_status == "COMPLETED"
