@@ -7,7 +7,7 @@ from rest_framework.response import Response
 
 from audit.request_actor import actor_for
 from contract.rest.schema import DRS, describes
-from contract.rest.serializers import StrictSerializer, read_body
+from contract.rest.serializers import NothingIn, read_body
 from contract.rest.views import ApiView, read_id
 from contract.rights import AnyOf
 from native_plans import services
@@ -61,10 +61,6 @@ class NativeShape(TypedDict):
     plans: list[NativePlanShape]
     notExpressed: list[NotExpressedShape]
     inDrs: list[InDrsShape]
-
-
-class NothingIn(StrictSerializer):
-    """A body without fields."""
 
 
 class PlanNative(ApiView):

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from audit.request_actor import actor_for
 from contract.clock import db_clock
 from contract.rest.schema import describes
-from contract.rest.serializers import OneOf, StrictSerializer, read_body, read_query
+from contract.rest.serializers import NothingIn, OneOf, StrictSerializer, read_body, read_query
 from contract.rest.views import ApiView, read_id
 from executions.codes.ours import Code
 from executions.models import Execution
@@ -39,10 +39,6 @@ class ExecutionReport(ApiView):
         if form is Form.JSON:
             return HttpResponse(made, content_type=KINDS[form])
         return download(made, form, Execution.objects.get(pk=run))
-
-
-class NothingIn(StrictSerializer):
-    """A body without fields."""
 
 
 class ExecutionEvidence(ApiView):

@@ -261,6 +261,10 @@ def _json(value: object) -> str:
 S = TypeVar("S", bound=StrictSerializer)
 
 
+class NothingIn(StrictSerializer):
+    """A body without fields."""
+
+
 def read_body(request: Request, shape: type[S]) -> dict[str, Any]:
     """The validated body. Raises Invalid with the path of every field that is wrong."""
     return _validated(shape(data=request.data))

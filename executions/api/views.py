@@ -19,6 +19,7 @@ from contract.rest.serializers import (
     PLAN_ID,
     TOKEN,
     AccountId,
+    NothingIn,
     OneOf,
     StrictSerializer,
     Text,
@@ -138,9 +139,11 @@ class ExecutionList(ApiView):
         "deleteFinishedExecutions",
         "Hide every finished run without running instances or outstanding AWS answers; nothing is deleted",
         answers={200: BulkDeleted},
+        body=NothingIn,
         refusals=["FORBIDDEN"],
     )
     def delete(self, request: Request) -> Response:
+        read_body(request, NothingIn)  # whoever names some runs does not mean every one
         done = control.hide_finished(actor=actor_for(request))
         kept = [KeptShape(executionId=str(each.execution_id), reason=each.reason) for each in done.kept]
         return Response(BulkDeleted(deletedCount=done.hidden, totalScanned=done.scanned, kept=kept))

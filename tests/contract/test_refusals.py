@@ -153,6 +153,7 @@ def test_a_parameter_of_an_address_that_takes_none_is_named_and_nothing_is_done(
     none = ["The address takes no parameter here."]
     hidden = admin.delete(f"/executions?planId={plan.pk}&kind=DRILL")
     assert refusal(hidden, 400, "VALIDATION_ERROR") == {"fields": {"planId": none, "kind": none}}
+    refusal(admin.send("DELETE", "/executions", {"planId": str(plan.pk)}), 400, "VALIDATION_ERROR")
     started = admin.post(f"/recovery-plans/{plan.pk}/execute?dryRun=true", {"executionType": "DRILL"})
     assert refusal(started, 400, "VALIDATION_ERROR") == {"fields": {"dryRun": none}}
     assert list(Execution.objects.shown()) == [over]
