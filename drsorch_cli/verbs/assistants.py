@@ -80,10 +80,10 @@ class Tools:
         path = f"/executions/{run_id_of(self._client, run)}/report"
         return bounded(self._client.get(path, format="json").record, part, skip)
 
-    def ledger(self, days: int = 90, part: str = "", skip: int = 0) -> Record:
-        """What has proven that it comes up in the last days: by plan and server, coverage, what is overdue. `part` and
-        `skip`: the rest of a list that was cut."""
-        return bounded(self._client.get("/ledger", days=days).record, part, skip)
+    def ledger(self, days: int = 90, account: str = "", part: str = "", skip: int = 0) -> Record:
+        """What has proven that it comes up in the last days: by plan and server, coverage, what is overdue; of one AWS
+        `account` if its twelve digits are given. `part` and `skip`: the rest of a list that was cut."""
+        return bounded(self._client.get("/ledger", days=days, accountId=account).record, part, skip)
 
     def events(self, after: int = 0, limit: int = 50) -> Record:
         """What has happened, oldest first; `after` is the `next` of the answer before."""

@@ -60,6 +60,7 @@ def test_it_looks_and_changes_nothing(stage: Stage, programs: Programs) -> None:
         assert (await told("show_run", run=str(run.number)))["executionId"] == str(run.pk)
         assert (await told("run_report", run=str(run.pk)))["verdict"].startswith("Drill of “Payments”")
         assert (await told("ledger"))["plans"]
+        assert (await told("ledger", account="999900001111"))["accountId"] == "999900001111"
         assert (await told("events", limit=5))["items"]
         refused = await assistant.call_tool("show_run", {"run": "4711"})
         assert refused.is_error
