@@ -4,19 +4,26 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_POST, require_safe
 
+from audit.actor import Actor
 from audit.request_actor import actor_for
 from console.pages import HtmxHttpRequest, go
 from contract.errors import DomainError
+from contract.rights import not_allowed
 from doctor.api import ADMIN
 from doctor.first_steps import services
 from doctor.first_steps import steps as way
 from doctor.first_steps.suggestions import Suggestion, grouped, suggestions
+from executions.commands.control import may_start
 from executions.models import Execution
 from executions.pacemaker import is_alive
+from executions.runs.allowed.actions import right_to_start
+from executions.states import Kind
 from plans.models import RecoveryPlan
+from plans.scopes.plans import things_of
 from protection.models import SourceServer
 
 IGNORED = "ignored_suggestions"
+PLANS = 5
 
 
 @require_safe
@@ -27,14 +34,12 @@ def first_steps(request: HtmxHttpRequest) -> HttpResponse:
 
 def _page(request: HttpRequest, problem: DomainError | None = None) -> HttpResponse:
     found = suggestions(_ignored(request))
-    context: dict[str, object] = {
-        "problem": problem,
-        "is_demo": way.is_demo(),
-        "plans": RecoveryPlan.objects.order_by("name_key")[:5],
-    }
+    context: dict[str, object] = {"problem": problem, "is_demo": way.is_demo()}
     if way.is_demo():
-        running = Execution.objects.seen_by(actor_for(request).sees).active().newest_first().first()
+        actor = actor_for(request)
+        running = Execution.objects.seen_by(actor.sees).active().newest_first().first()
         context |= {"engine_alive": is_alive(), "is_needed": not way.drilled(), "running": running}
+        context |= {"plans": _startable(actor), "why_not": not_allowed(*right_to_start(Kind.DRILL)).message}
     else:
         found_steps = way.steps(afresh="again" in request.GET) if _is_admin(request) else []
         known = grouped([server for each in found for server in each.servers])
@@ -50,6 +55,13 @@ def _page(request: HttpRequest, problem: DomainError | None = None) -> HttpRespo
     template = "doctor/_first_steps.html" if getattr(request, "htmx", False) else "doctor/first_steps.html"
     status = problem.status if problem else 200
     return render(request, template, context, status=status)
+
+
+def _startable(actor: Actor) -> list[RecoveryPlan]:
+    """The first plans that this actor may drill."""
+    plans = list(RecoveryPlan.objects.seen_by(actor.sees).order_by("name_key"))
+    things = things_of([each.pk for each in plans]) if actor.is_bounded else {}
+    return [each for each in plans if may_start(actor.at(things.get(each.pk)), Kind.DRILL)][:PLANS]
 
 
 def _is_admin(request: HttpRequest) -> bool:

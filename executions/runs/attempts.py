@@ -117,8 +117,10 @@ def why_not(execution: Execution, lineage: Lineage | None = None) -> str:
     later = next((each for each in lineage.attempts if each.attempt > execution.attempt), None)
     if later is not None:
         return f"It was tried again: attempt {later.attempt} ({later.state.label.lower()})."
-    if any(each.termination_status != TerminationStatus.NOT_STARTED for each in lineage.attempts):
-        return "Instances of it were terminated, so it cannot be completed any more. Start the plan again."
+    cleanups = [each.termination_status for each in lineage.attempts]
+    if any(each != TerminationStatus.NOT_STARTED for each in cleanups):
+        done = "are being" if TerminationStatus.IN_PROGRESS in cleanups else "were"
+        return f"Instances of it {done} terminated, so it cannot be completed any more. Start the plan again."
     if execution.plan_id is None:
         return "Its plan was deleted."
     if lineage.is_busy:

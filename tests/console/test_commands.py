@@ -8,6 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from audit.actor import SYSTEM
+from contract.clock import db_clock
 from contract.names import visible
 from contract.naming.confirmation import mistyped, to_type
 from drs.account import account_id
@@ -85,6 +86,17 @@ def test_the_addresses_of_commands_lead_to_the_run_and_change_nothing(console: C
         assert console.put(address).status_code == 405
     assert send(console, "pause-execution", run) == "The run is already paused."
     assert state(run) == before
+
+
+def test_it_says_why_an_operator_may_not_let_a_recovery_go_on(console: Client) -> None:
+    waits, asked = world.paused(), world.start(world.plan("Payments", pause=None))
+    why = "You may not resume recoveries. Ask an administrator for the right."
+    world.change(waits, kind=Kind.RECOVERY)
+    assert why in words(look(console, "execution", waits.pk))
+    world.change(asked, kind=Kind.RECOVERY, pause_requested_at=db_clock())
+    told = words(look(console, "execution", asked.pk))
+    assert why in told
+    assert "It cannot be paused" not in told
 
 
 def test_ending_production_does_not_look_like_cleaning_up(chief: Client, simulator: Any) -> None:

@@ -280,8 +280,10 @@ def test_operators_are_told_why_they_cannot_start_recoveries(client: Client) -> 
 
 def test_it_says_on_the_page_why_a_run_is_not_tried_again(console: Client) -> None:
     run = world.ended(ExecutionStatus.PARTIAL, fail="No capacity")
-    world.change(run, termination_status="COMPLETED")
-    assert "It cannot be tried again. Instances of it were terminated" in text_of(console, run)
+    for status, words_of_it in (("IN_PROGRESS", "are being"), ("COMPLETED", "were")):
+        world.change(run, termination_status=status)
+        told = f"It cannot be tried again. Instances of it {words_of_it} terminated, so it cannot"
+        assert told in text_of(console, run)
 
 
 def test_a_group_cannot_be_made_of_nothing(chief: Client, simulator: Any) -> None:

@@ -86,6 +86,11 @@ def test_a_demo_has_one_step(simulator: RunningSimulator) -> None:
     assert plan.owner == SYSTEM.name
     client = Client()
     client.force_login(make_user("operator"))
+    reader = Client()
+    reader.force_login(make_user("viewer"))
+    page = reader.get("/first-steps").content.decode()
+    assert "No drill has completed yet. You may not start drills. Ask an administrator for the right." in page
+    assert f"/recovery-plans/{plan.pk}/start-drill" not in page
     page = client.get("/first-steps").content.decode()
     assert "Start your first drill" in page
     assert f"/recovery-plans/{plan.pk}/start-drill" in page
