@@ -9,6 +9,7 @@ from django.db import transaction
 
 from audit.safe_text import storable
 from contract.clock import Clock
+from drs.classify_errors import REST_MOST
 from drs.client import Drs
 from drs.errors import DrsError
 from drs.shapes import ASKED_TO_TERMINATE, JOB_COMPLETED, TERMINATE, Job, JobLogItem
@@ -22,10 +23,12 @@ from executions.runs.retry_policy import wake_waiting
 from executions.states import JOB_TOLD, JobStatus, TerminationStatus
 from executions.terminating.instances import GONE, UNCONFIRMED_AFTER, mark_terminated, mark_unknown, roll_up
 from executions.terminating.send import confirm, give_up_unconfirmed, launch_jobs, send_queued
+from executions.terminating.spared import is_by_engine
 
 log = logging.getLogger(__name__)
 
 CLOCKS_DIFFER = timedelta(minutes=2)  # a job that is older than its intent by more is not ours
+LEFT_ALONE_FOR = timedelta(seconds=REST_MOST)
 LOOK_BACK = timedelta(hours=3)  # before the intent: AWS's clock may be behind by so much
 
 _LOST = {"code": Code.TERMINATION_LOST.value, "message": Code.TERMINATION_LOST.meaning}
@@ -147,9 +150,16 @@ def follow_up_finished(execution: Execution, clock: Clock) -> AwsCalls[None]:
 
 def send_waiting(execution: Execution, clock: Clock) -> AwsCalls[None]:
     """Ask for what waited until DRS had ended the launch, and for parts of a refused request that nobody has sent."""
-    queued = execution.terminations.filter(status=JobStatus.QUEUED)
-    due = [job for job in queued if not launch_jobs(execution, job).exclude(status=JobStatus.COMPLETED).exists()]
-    yield from send_queued(execution, due, clock)
+    now, queued = clock(), execution.terminations.filter(status=JobStatus.QUEUED)
+    free = [job for job in queued if not launch_jobs(execution, job).exclude(status=JobStatus.COMPLETED).exists()]
+    yield from send_queued(execution, [job for job in free if not _rests(job, now)], clock)
+
+
+def _rests(job: TerminationJob, now: datetime) -> bool:
+    """Whether an engine's own request that AWS has refused is left alone yet, for as long as AWS may ask us to: nobody
+    waits for it."""
+    refused_at = job.intent_at if is_by_engine(job) and job.error_code else None
+    return refused_at is not None and timedelta(0) <= now - refused_at < LEFT_ALONE_FOR
 
 
 def find_unconfirmed(execution: Execution, clock: Clock) -> AwsCalls[None]:

@@ -5,7 +5,7 @@ back, and never what another run uses.
 People are warned an hour before, however late an engine looks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -18,7 +18,7 @@ from contract.storage.prepared import Asked, Prepared
 from drs.client import SendWindow
 from drs.errors import DrsError
 from executions import installation
-from executions.models import Execution, ServerHold, ServerRun
+from executions.models import Execution, ServerRun
 from executions.querysets import STANDING
 from executions.runs import notifications, transitions
 from executions.runs.allowed.actions import no_terminate
@@ -27,7 +27,7 @@ from executions.runs.journal import note
 from executions.states import Kind
 from executions.terminating.instances import Place, launched, lock_run, terminable_by_region
 from executions.terminating.send import send
-from executions.terminating.spared import kinds
+from executions.terminating.spared import held_servers, kinds
 from executions.terminating.terminate import record_intents
 from plans.models import LeaseEnds
 
@@ -102,7 +102,8 @@ def _ids(servers: Sequence[ServerRun]) -> list[str]:
 def _end(execution: Execution, clock: Clock) -> AwsCalls[None]:
     if no_terminate(execution) is not None:
         return  # a later attempt counts on them, or they are being terminated: looked at again
-    here, held = _not_asked_for(execution), _held(execution)
+    here = _not_asked_for(execution)
+    held = held_servers([each.source_server_id for each in _all(here)])
     kinds_told: dict[str, str] = {}
     silent: list[ServerRun] = []
     for place, servers in here.items():
@@ -118,7 +119,11 @@ def _end(execution: Execution, clock: Clock) -> AwsCalls[None]:
     with transaction.atomic():
         if not _mark(execution, lease_over_at=None if silent else now):
             return
-        left = [each for each in _ids([each for some in here.values() for each in some]) if each not in [*mine, *waits]]
+        up = _ids(_all(_not_asked_for(execution)))  # now: another engine may have asked for some
+        mine = [each for each in mine if each in up]
+        if silent and not mine:
+            return
+        left = [each for each in up if each not in [*mine, *waits]]
         told = {"leaseEndsTime": unix(execution.lease_ends_at), "overTime": unix(now), "drsSays": kinds_told}
         later = {"waits": waits} if waits else {}
         note(execution, "lease.ended", instances=mine, leftAlone=left, facts={**told, **later})
@@ -129,13 +134,6 @@ def _end(execution: Execution, clock: Clock) -> AwsCalls[None]:
     yield from send(execution, jobs, window, clock)
 
 
-def _held(execution: Execution) -> set[str]:
-    """The servers that a run holds now."""
-    servers = launched(execution).values("source_server_id")
-    held = ServerHold.objects.filter(assignment__source_server_id__in=servers)
-    return set(held.values_list("assignment__source_server_id", flat=True))
-
-
 def _not_asked_for(execution: Execution) -> dict[Place, list[ServerRun]]:
     """What stands, by place, but for what an engine has asked for since the lease ended."""
     since = execution.terminations.filter(requested_by=ENGINE.name, requested_at__gte=execution.lease_ends_at)
@@ -144,3 +142,7 @@ def _not_asked_for(execution: Execution) -> dict[Place, list[ServerRun]]:
         place: [each for each in servers if each.recovery_instance_id not in asked]
         for place, servers in terminable_by_region(execution).items()
     }
+
+
+def _all(by_place: Mapping[Place, Sequence[ServerRun]]) -> list[ServerRun]:
+    return [each for servers in by_place.values() for each in servers]

@@ -26,7 +26,7 @@ from executions.runs.aws_calls import AwsCalls
 from executions.runs.journal import note
 from executions.states import JOB_TOLD, JobStatus
 from executions.terminating.instances import lock_run, roll_up, wake_by
-from executions.terminating.spared import MAY_BE_PRODUCTION, is_by_engine, spared
+from executions.terminating.spared import IN_USE, MAY_BE_PRODUCTION, held_instances, is_by_engine, spared
 from executions.terminating.successors import has_successor
 
 SECONDS = 20.0  # how long a person waits while DRS refuses part after part; an engine goes on with the rest
@@ -71,19 +71,20 @@ def send_queued(
 
 
 def _send_again(execution: Execution, job: TerminationJob, window: SendWindow, clock: Clock) -> AwsCalls[Parts]:
-    """What has waited, but for what became production meanwhile and no person asked for."""
+    """What has waited, but for what became production meanwhile, or is in use, and no person asked for."""
+    in_use = held_instances(job)
     try:
-        kept = yield from spared(job)
+        kept = in_use or (yield from spared(job))
     except DrsError as error:
         _wait_or_refuse(execution, job, error.code, error.message, clock(), rest=error.rest)
         return []
-    parts: Parts = []
-    if kept and (rest := [each for each in job.instance_ids if each not in kept]):
-        parts = _split(execution, job, Code.LEFT_ALONE, MAY_BE_PRODUCTION, rest, clock())
-    elif kept:
-        refuse(execution, job, Code.LEFT_ALONE, MAY_BE_PRODUCTION, clock())
-        return []
-    return [*parts, *(yield from _send_one(execution, job, window, clock))]
+    code, text = (Code.SERVER_CONFLICT, IN_USE) if in_use else (Code.LEFT_ALONE, MAY_BE_PRODUCTION)
+    if kept and (others := [each for each in job.instance_ids if each not in kept]):
+        return _set_apart(execution, job, code, text, others, clock())
+    if not kept:
+        return (yield from _send_one(execution, job, window, clock))
+    (_wait_or_refuse if in_use else refuse)(execution, job, code, text, clock())
+    return []
 
 
 def _place(job: TerminationJob) -> tuple[str, str]:
@@ -173,7 +174,14 @@ def _still_launching(execution: Execution, job: TerminationJob, error: DrsError)
 def _halve(execution: Execution, job: TerminationJob, error: DrsError, now: datetime) -> Parts:
     """DRS does not say which one: ask for either half, and so on, until each that is refused stands alone."""
     middle = len(job.instance_ids) // 2
-    rest = _split(execution, job, error.code, error.message, job.instance_ids[:middle], now)
+    return _set_apart(execution, job, error.code, error.message, job.instance_ids[:middle], now)
+
+
+def _set_apart(
+    execution: Execution, job: TerminationJob, code: str, text: str, these: Collection[str], now: datetime
+) -> Parts:
+    """Two requests of one, both of which wait: for `these`, and for the others. None that somebody else has settled."""
+    rest = _split(execution, job, code, text, these, now)
     again = TerminationJob.objects.filter(pk=job.pk, status=JobStatus.INITIATED, job_id="")
     return [job, *rest] if again.update(status=JobStatus.QUEUED) else rest
 

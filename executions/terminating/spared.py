@@ -1,12 +1,12 @@
 """What nothing but a person may end: asked of DRS right before an engine terminates instances by itself."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
 from audit.actor import ENGINE
 from drs.client import Drs
 from drs.shapes import RecoveryInstance
-from executions.models import ServerRun, TerminationJob
+from executions.models import ServerHold, ServerRun, TerminationJob
 from executions.runs.aws_calls import AwsCalls
 from executions.states import Kind, kind_by_drs
 from executions.terminating.instances import GONE, Place
@@ -14,6 +14,7 @@ from executions.terminating.instances import GONE, Place
 MAY_BE_PRODUCTION = (
     "Left alone: by DRS it is no drill’s any more, or somebody replicates it back. It may run production."
 )
+IN_USE = "A run uses their servers: DRS would launch none of them meanwhile. It is asked for when that run has ended."
 
 
 def is_by_engine(job: TerminationJob) -> bool:
@@ -33,6 +34,18 @@ def kinds(place: Place, servers: Sequence[ServerRun]) -> AwsCalls[dict[str, str]
         for each in listed
         if not each.is_protected and (each.recovery_instance_id, each.job_id) in launches
     }
+
+
+def held_servers(servers: Collection[str]) -> set[str]:
+    """Those that a run holds now."""
+    held = ServerHold.objects.filter(assignment__source_server_id__in=servers)
+    return set(held.values_list("assignment__source_server_id", flat=True))
+
+
+def held_instances(job: TerminationJob) -> set[str]:
+    """The instances of a request of an engine's whose servers a run holds: no cleaning keeps a launch waiting."""
+    held = held_servers(job.server_ids) if is_by_engine(job) else ()
+    return {instance for instance, server in zip(job.instance_ids, job.server_ids, strict=True) if server in held}
 
 
 def spared(job: TerminationJob) -> AwsCalls[set[str]]:

@@ -9,11 +9,22 @@ from accounts.services import Wanted
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
 from executions.commands import control
-from executions.models import Installation, ServerRun
+from executions.models import Installation, ServerHold, ServerRun
+from executions.runs.aws_calls import CallPool, run_inline
+from executions.states import Kind
+from executions.terminating import follow_up, leases
 from plans.models import RecoveryPlan
 from tests.console import world
 from tests.executions.launching.test_two_accounts import plan_of_both
-from tests.executions.terminating.test_leases import launch_statuses, leased, notices, pass_hours, running_now, verbs
+from tests.executions.terminating.test_leases import (
+    HOUR,
+    launch_statuses,
+    leased,
+    notices,
+    pass_hours,
+    running_now,
+    verbs,
+)
 from tests.executions.terminating.test_replicated_back import replicate_back
 from tests.support.api_client import Api, answer, make_user, refusal
 from tests.support.credentials import EXTERNAL_ID, OURS, ROLE, SECOND, two_accounts
@@ -136,3 +147,52 @@ def test_an_installation_that_was_taken_over_says_nothing_of_leases(stage: Stage
     assert verbs(run) == ["lease.warned"]
     assert len(notices()) == 1
     assert len(running_now(stage)) == 2
+
+
+def test_an_engine_asks_no_more_often_than_aws_asks_it_to(stage: Stage) -> None:
+    run = leased(stage)
+    pass_hours(stage, 4.2)
+    stage.simulator.scenario("throttle", operation="TerminateRecoveryInstances", retry_after="280")
+    pass_hours(stage, 1)
+    for _ in range(40):
+        stage.advance(15)
+        stage.look()
+    assert len(stage.simulator.journal("TerminateRecoveryInstances")) == 3  # in ten minutes
+    assert verbs(run) == ["lease.warned", "lease.ended"]
+
+
+def test_a_lease_that_ends_late_keeps_no_launch_waiting(stage: Stage) -> None:
+    run = leased(stage)
+    pass_hours(stage, 4.2)
+    stage.simulator.scenario("throttle", operation="TerminateRecoveryInstances")
+    pass_hours(stage, 1)
+    stage.simulator.clear_scenarios()
+    again = stage.start(RecoveryPlan.objects.get(pk=run.plan_id), Kind.RECOVERY)
+    ServerHold.objects.filter(assignment__source_server_id__in=stage.ids("app-02")).delete()
+    stage.advance(400)
+    run_inline(follow_up.follow_up_finished(stage.fresh(run), stage.clock))
+    asked = [each["job_id"] for each in stage.simulator.journal("TerminateRecoveryInstances")]
+    assert [each for each in asked if each] == asked[-1:]
+    assert [each.server_ids for each in run.terminations.filter(job_id=asked[-1])] == [stage.ids("app-02")]
+    stage.until(again, "COMPLETED")
+    stage.wait(lambda: stage.fresh(run).termination_status == "COMPLETED", run)
+
+
+def test_of_two_engines_one_ends_what_it_can_while_a_place_is_silent(two: Stage) -> None:
+    plan = plan_of_both()
+    RecoveryPlan.objects.filter(pk=plan.pk).update(drill_lease_hours=5, drill_lease_ends="TERMINATE")
+    run = two.until(two.start(plan), "COMPLETED")
+    two.wait(lambda: not run.waves.filter(jobs__watched=True).exists(), run)
+    pass_hours(two, 4.2)
+    two_accounts(two.simulator)
+    two.simulator.scenario("assume_role_denied", account=SECOND)
+    two.advance(HOUR)
+    one, other = CallPool(), CallPool()
+    one.start(leases.look(two.fresh(run), two.clock))
+    other.start(leases.look(two.fresh(run), two.clock))
+    for _ in range(50):
+        one.collect(0.1, 1.0)
+        other.collect(0.1, 1.0)
+        if not (one.under_way or other.under_way):
+            break
+    assert verbs(run) == ["lease.warned", "lease.ended"]
