@@ -347,6 +347,7 @@ VERBS = (
     Verb("runs", "List runs, newest first", runs.runs, _runs, examples=["drsorch runs --status PAUSED"]),
     Verb("show", "Show a run", runs.show, _run, examples=["drsorch show 117"]),
     Verb("resume", "Let a paused run go on", runs.resume, _resume,
+         more="Of a recovery it takes the right to start one.",
          examples=["drsorch resume 117 --comment 'Databases answer.' --wait"]),
     Verb("approve", "Approve at a gate, or decline", runs.approve, _approve,
          more="Shows what is waited for and asks. A program's token approves nothing: this takes a person's.",

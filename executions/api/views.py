@@ -234,7 +234,7 @@ class Abandon(RunCommand):
 
 
 class Pause(RunCommand):
-    """Have a run pause before its next wave."""
+    """Have a run pause before its next wave; a recovery by whoever may start one."""
 
     rights = {"POST": AnyOf("pause runs", STEERING)}
     verb = Verb.PAUSE

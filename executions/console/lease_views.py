@@ -28,7 +28,7 @@ def lease_extend(request: HtmxHttpRequest, execution_id: uuid.UUID) -> HttpRespo
     if request.method == "POST":
         try:
             extend_lease(actor=actor, execution_id=execution_id, hours=whole_number(hours) or 0, comment=comment)
-            said = f"The lease was extended by {counted(whole_number(hours) or 0, 'hour')}."
+            said = f"The lease ends {counted(whole_number(hours) or 0, 'hour')} from now."
             return go(request, said, "execution", execution_id)
         except Invalid as refusal:
             texts = [text for each in refusal.fields.values() for text in each]

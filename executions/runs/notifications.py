@@ -181,7 +181,7 @@ def lease_over(execution: Execution, up: int, now: datetime) -> None:
 def lease_ended(execution: Execution, ids: Sequence[str], left: int, waits: int, now: datetime) -> None:
     """Engines ask for what outlived its lease to be terminated; `left` of them were left alone, and of those that wait
     AWS does not say yet what they are."""
-    what = f"has {counted(len(ids), 'instance')} that {'is' if len(ids) == 1 else 'are'} terminated: the lease is over"
+    what = f"has {counted(len(ids), 'instance')} being terminated, whose lease is over"
     kept = f"{counted(left, 'instance')} left alone: production, in use by another run, or not listed" if left else ""
     silent = f"AWS does not say what {waits} of them are, which run on until it does" if waits else ""
     line = ". ".join(each for each in (kept, silent) if each)

@@ -165,6 +165,7 @@ def test_questions_that_come_too_late_say_what_is_so(console: Client) -> None:
     cancel, retry, terminate = (words(look(console, f"{verb}-execution", run.pk)) for verb in VERBS)
     assert "It is over (cancelled): there is nothing to cancel." in cancel
     assert "ends at once" not in cancel
+    assert "Keep running" not in cancel
     assert "this one is cancelled" in retry
     assert "that did not launch" not in retry
     assert "There is no instance of it to terminate." in terminate

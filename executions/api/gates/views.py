@@ -157,7 +157,7 @@ def _action(action: Action) -> ActionShape:
 
 
 class Resume(RunCommand):
-    """Let a paused run go on."""
+    """Let a paused run go on; a recovery by whoever may start one."""
 
     rights = {"POST": AnyOf("resume runs", STEERERS.names)}
     verb = Verb.RESUME

@@ -167,6 +167,9 @@ def test_a_name_that_no_page_knows_is_told(console: Client, run: Execution) -> N
     assert [each for each, answer in shown.items() if why not in words(answer.content.decode())] == []
     assert console.get("/executions", {**misspelt, "format": "csv"}).status_code == 400
     assert TOLD not in console.get("/executions", {"statsu": ""}, headers=HX).content.decode()
+    from_outside = words(console.get("/executions", {"ref": "chat"}).content.decode())
+    assert f"“ref” {TOLD}: no page knows that name. " in from_outside
+    assert "Did you mean" not in from_outside  # “rev” is what polls send
 
 
 def test_findings_of_a_run_tell_that_another_plan_is_not_used(console: Client, run: Execution) -> None:

@@ -175,5 +175,6 @@ def test_a_person_extends_it_with_a_comment(stage: Stage) -> None:
     assert "Hours from now" in client.get(f"{path}").content.decode()
     refused = client.post(path, {"hours": "0", "comment": ""})
     assert "Whole hours from 1 to 8,760. Say why, for the journal." in refused.content.decode()
-    assert client.post(path, {"hours": "600", "comment": "Once more"}).status_code == 302
+    done = client.post(path, {"hours": "600", "comment": "Once more"}, follow=True)
+    assert "The lease ends 600 hours from now." in done.content.decode()
     assert verbs(run)[-1] == "lease.extend"
