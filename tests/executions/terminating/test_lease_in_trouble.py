@@ -167,7 +167,7 @@ def test_a_lease_that_ends_late_keeps_no_launch_waiting(stage: Stage) -> None:
     stage.simulator.scenario("throttle", operation="TerminateRecoveryInstances")
     pass_hours(stage, 1)
     stage.simulator.clear_scenarios()
-    again = stage.start(RecoveryPlan.objects.get(pk=run.plan_id), Kind.RECOVERY)
+    again = stage.start(RecoveryPlan.objects.get(executions=run.pk), Kind.RECOVERY)
     ServerHold.objects.filter(assignment__source_server_id__in=stage.ids("app-02")).delete()
     stage.advance(400)
     run_inline(follow_up.follow_up_finished(stage.fresh(run), stage.clock))
