@@ -28,7 +28,8 @@ def unusable(request: HttpRequest) -> dict[str, str]:
     """Parameters that cannot be used, and why: templates/_unusable.html tells them."""
     found: dict[str, str] | None = request.__dict__.get("unusable")
     if found is None:
-        found = request.__dict__["unusable"] = {} if "HX-Request" in request.headers else _unknown(request)
+        is_part = "HX-Request" in request.headers and "HX-History-Restore-Request" not in request.headers
+        found = request.__dict__["unusable"] = {} if is_part else _unknown(request)
     return found
 
 

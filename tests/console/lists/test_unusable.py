@@ -167,6 +167,8 @@ def test_a_name_that_no_page_knows_is_told(console: Client, run: Execution) -> N
     assert [each for each, answer in shown.items() if why not in words(answer.content.decode())] == []
     assert console.get("/executions", {**misspelt, "format": "csv"}).status_code == 400
     assert TOLD not in console.get("/executions", {"statsu": ""}, headers=HX).content.decode()
+    back = {**HX, "HX-History-Restore-Request": "true"}  # the whole page comes
+    assert TOLD in console.get("/executions", misspelt, headers=back).content.decode()
     from_outside = words(console.get("/executions", {"ref": "chat"}).content.decode())
     assert f"“ref” {TOLD}: no page knows that name. " in from_outside
     assert "Did you mean" not in from_outside  # “rev” is what polls send
