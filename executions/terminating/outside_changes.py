@@ -24,7 +24,7 @@ from executions.runs.allowed.terminable_instances import covered_instances
 from executions.runs.aws_calls import AwsCalls
 from executions.runs.claim import LARGE_COLUMNS
 from executions.runs.journal import note
-from executions.states import WAVE_BEGUN, WAVE_FINAL, InstanceState, LaunchStatus
+from executions.states import WAVE_BEGUN, WAVE_FINAL, InstanceState, JobStatus, LaunchStatus
 from executions.terminating.instances import (
     GONE,
     HALTED,
@@ -157,8 +157,9 @@ def _compare(standing: Servers, listed: Sequence[RecoveryInstance], as_of: datet
 
 def _is_polled(server: ServerRun) -> bool:
     """Whether polls see that its instance is gone, and decide what becomes of its wave: of a wave under way that asks
-    for more than a launch, while DRS has news of the job for us; and of what is not up anyway."""
-    asks_for_more = server.wave.means.needs_checks and server.job.watched
+    for more than a launch, once the job has ended, while DRS has news of it for us; and of what is not up anyway."""
+    job = server.job
+    asks_for_more = server.wave.means.needs_checks and job.watched and job.state is JobStatus.COMPLETED
     return not server.wave.state.is_final and (asks_for_more or server.state is not LaunchStatus.LAUNCHED)
 
 
@@ -266,6 +267,7 @@ def _tell(
 
 def _mark_ended(execution: Execution, now: datetime, pk__in: Collection[int]) -> Servers:
     """These are gone: in a wave under way that asks for more than a launch, its servers are not up by that."""
+    lock_run(execution)  # else the wave may end between the look at it and the mark
     rows = ServerRun.launches.filter(pk__in=pk__in, wave__status__in=sorted(WAVE_BEGUN)).select_related("wave")
     awaited = [each.pk for each in rows if each.wave.means.needs_checks]
     ended = mark_not_up(execution, now, pk__in=awaited) if awaited else []

@@ -9,6 +9,7 @@ from executions.console.live_page.page_content import Live
 from executions.models import Execution
 from tests.executions.observing.test_did_it_come_up import planned, row
 from tests.executions.terminating.test_outside_changes import round_of_inventory
+from tests.support.packs import found_wrong
 from tests.support.still import StillStage
 
 pytestmark = pytest.mark.field("A8")
@@ -133,3 +134,18 @@ def test_what_somebody_terminates_by_drs_while_checks_of_others_are_waited_for_i
     still.simulator.clear_scenarios("status_checks")
     run = still.until(run, "COMPLETED", "PARTIAL", "FAILED", step=30)
     assert (run.status, row().launch_status, len(still.launches())) == ("PARTIAL", "FAILED", 1)
+
+
+def test_what_somebody_terminates_while_its_job_launches_others_is_told_at_once(still: StillStage) -> None:
+    still.simulator.scenario("slow_server", servers=["app-02"], factor=3)
+    run = still.start(planned(still, "app-01 app-02", "web-01", means="STATUS_CHECKS", minutes=30))
+    still.wait(lambda: row().job_id is not None and bool(row().launched_at), run, step=30)
+    still.simulator.scenario("ec2_terminated", servers=["app-01"])
+    for _ in range(2):
+        round_of_inventory(still)
+    assert row().job.status == "STARTED"
+    assert (row().launch_status, row().error_code) == ("FAILED", "NOT_USABLE")
+    assert any("terminated" in line.text and "app-01" in line.text for line in feed(run))
+    run = still.until(run, "COMPLETED", "PARTIAL", "FAILED", step=30)
+    assert still.picture(run) == ("PARTIAL", ["FAILED", "SKIPPED"])
+    assert found_wrong(still.fresh(run), still.clock()) == []
