@@ -4,6 +4,7 @@ is refused. Filters say it themselves, beside their fields."""
 from collections.abc import Collection
 from difflib import get_close_matches
 
+from django.core.exceptions import TooManyFieldsSent
 from django.forms import Form
 from django.http import HttpRequest
 
@@ -34,7 +35,10 @@ def unusable(request: HttpRequest) -> dict[str, str]:
 
 
 def _unknown(request: HttpRequest) -> dict[str, str]:
-    names = [each for each in request.GET if each not in KNOWN][:MOST_TOLD]
+    try:
+        names = [each for each in request.GET if each not in KNOWN][:MOST_TOLD]
+    except TooManyFieldsSent:  # the page that refuses it asks, too
+        return {}
     user = getattr(request, "user", None)
     if not names or user is None or not user.is_authenticated:  # an identity provider sends more than is read
         return {}
