@@ -73,7 +73,10 @@ class LaunchJob(DrsJob):
             models.UniqueConstraint(fields=["job_id"], condition=~Q(job_id=""), name="drs_job_once"),
             models.CheckConstraint(condition=_HAS_ID_WHEN_TOLD, name="launch_job_has_drs_id"),
         ]
-        indexes = [models.Index(fields=["wave"], condition=Q(watched=True), name="launch_job_watched")]
+        indexes = [
+            models.Index(fields=["wave"], condition=Q(watched=True), name="launch_job_watched"),
+            models.Index(fields=["job_id"], name="launch_job_by_id"),  # by the unique one, of a part, SQLite finds none
+        ]
 
     def __str__(self) -> str:
         return self.job_id or f"{self.wave}, job {self.position + 1}"
@@ -133,6 +136,7 @@ class TerminationJob(DrsJob):
             models.UniqueConstraint(fields=["job_id"], condition=~Q(job_id=""), name="terminate_job_once"),
             models.CheckConstraint(condition=_HAS_ID_WHEN_TOLD, name="termination_job_has_drs_id"),
         ]
+        indexes = [models.Index(fields=["job_id"], name="termination_job_by_id")]
 
     def __str__(self) -> str:
         return self.job_id or f"termination {self.pk}"

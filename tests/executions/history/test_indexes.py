@@ -2,7 +2,7 @@
 rows, and nothing is sorted."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
@@ -10,10 +10,11 @@ from uuid import UUID
 
 import pytest
 from django.db import connection
+from django.db.models import QuerySet
 
 from contract.rest.paging import Cursor, page
 from executions.api.views import filtered
-from executions.models import Execution
+from executions.models import Execution, LaunchJob, ServerRun, TerminationJob, WaveRun
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both, pytest.mark.slow]
 
@@ -98,4 +99,22 @@ def test_no_list_looks_through_the_history(plans: list[str], is_first: bool) -> 
 def test_the_runs_of_a_plan_are_found_by_the_plan(plans: list[str], more: dict[str, str]) -> None:
     page(filtered({"planId": str(UUID(int=1)), **more}), time="started_at", limit=50, token=None)
     (plan,) = plans
+    assert not re.search(r"SCAN|Seq Scan", plan), plan
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        lambda ids: LaunchJob.objects.filter(job_id__in=ids),
+        lambda ids: LaunchJob.objects.filter(job_id=ids[0]),
+        lambda ids: TerminationJob.objects.filter(job_id__in=ids),
+        lambda ids: ServerRun.launches.filter(job__job_id__in=ids),
+        lambda ids: WaveRun.objects.filter(jobs__job_id__in=ids),
+    ],
+    ids=["jobs", "job", "terminations", "servers", "waves"],
+)
+@pytest.mark.usefixtures("plans")
+def test_what_drs_tells_of_jobs_is_found_by_their_ids(asked: Callable[[list[str]], QuerySet[Any]]) -> None:
+    """Each poll, each readiness and each round of the inventory asks so, in the order of the history."""
+    plan = asked(["drsjob-1", "drsjob-2"]).explain()
     assert not re.search(r"SCAN|Seq Scan", plan), plan
