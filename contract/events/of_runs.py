@@ -103,6 +103,9 @@ WAVES: Mapping[str, EventType] = {
     "launch.unclear": says("AWS gave no clear answer to a launch.", text=TEXT, **_LAUNCH),
     "launch.split": says("The servers of a launch go on in parts.", parts=OBJECTS, **_LAUNCH),
     "launch.left_out": says("Servers are not launched.", region=TEXT, servers=TEXTS, text=TEXT, **_LAUNCH),
+    "launch.held": says(
+        "Servers wait for an execution of a recovery plan of DRS.", region=TEXT, servers=TEXTS, text=TEXT, **_LAUNCH
+    ),
     "launch.replaces": says("A launch replaces what may be production.", region=TEXT, instances=TEXTS, **_LAUNCH),
     "launch.unchecked": says("AWS did not say what a launch replaces.", region=TEXT, text=TEXT, **_LAUNCH),
     "launch.news": says(

@@ -33,6 +33,7 @@ from executions.launching.adopt import (
     look_since,
 )
 from executions.launching.fence import holds_back, waits_for_bundle
+from executions.launching.native_first import waits_for_native
 from executions.launching.occupied_by import by_occupant, jobs_of_ours, occupied_by
 from executions.launching.production_guard import spares_production
 from executions.launching.refusals import (
@@ -83,6 +84,8 @@ def launch(run: Run, wave: WaveRun, job_id: uuid.UUID, clock: Clock) -> AwsCalls
     if listed is not None and _leave_out_gone(run, wave, job, listed, clock()):
         return
     servers, chosen = _servers(job), chosen_of(job)
+    if (yield from waits_for_native(run, wave, job, servers, clock)):
+        return
     if not (yield from spares_production(run, wave, job, servers, clock)):
         return
     # Opened before the intent is dated, so it never ends too late, and before DRS is asked who may launch: whoever

@@ -237,6 +237,36 @@ def leave_out(run: Run, wave: WaveRun, job: LaunchJob, parts: Sequence[Part], no
     return every
 
 
+def hold(run: Run, wave: WaveRun, job: LaunchJob, servers: Sequence[str], message: str, now: datetime) -> None:
+    """These wait, before anything is sent, for what is not ours and ends by itself; the job goes on with the others.
+    Raises ClaimLost."""
+    with transaction.atomic():
+        run.write(now)
+        mine = LaunchJob.objects.select_for_update().filter(
+            pk=job.pk, status=JobStatus.QUEUED, attempt=job.attempt, job_id=""
+        )
+        if not mine.exists():
+            raise ClaimLost
+        start_wave(run, wave, now)
+        if job.servers.count() == len(servers):
+            later = d.next_poll_slot(now, settings.POLL_SECONDS)
+            mine.update(not_before=later, refused_as=Trouble.CONFLICT.name, refused_since=None)
+        else:
+            _create_part(job, Part(servers, waits=True, without_limit=True), now, over=False)
+        if wave.status_message != message:
+            note(
+                run.execution,
+                "launch.held",
+                outcome=Code.SERVER_CONFLICT,
+                wave=wave.number,
+                launch=str(job.pk),
+                region=job.region,
+                servers=list(servers),
+                text=message,
+            )
+        set_wave_message(run, wave, message, now)
+
+
 def _fail(job: LaunchJob, code: str, text: str) -> None:
     job.servers.update(launch_status=LaunchStatus.FAILED, phase=Phase.DONE, error=text, error_code=code)
 

@@ -22,7 +22,7 @@ from executions.models import Execution, LaunchJob, ServerRun
 from executions.querysets import STANDING
 from executions.runs.allowed.terminable_instances import covered_instances
 from executions.runs.aws_calls import AwsCalls
-from executions.runs.claim import LARGE_COLUMNS
+from executions.runs.claim import LARGE_COLUMNS, wake
 from executions.runs.journal import note
 from executions.states import WAVE_BEGUN, WAVE_FINAL, InstanceState, JobStatus, LaunchStatus
 from executions.terminating.instances import (
@@ -263,6 +263,8 @@ def _tell(
             note(execution, verb, facts=facts, region=region, instances=ids, servers=names)
             if execution.state.is_final:
                 roll_up(execution, now)
+            else:  # its wave may be judged by it
+                wake([execution.pk], now)
 
 
 def _mark_ended(execution: Execution, now: datetime, pk__in: Collection[int]) -> Servers:

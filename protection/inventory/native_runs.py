@@ -102,16 +102,16 @@ def by_server(kept: Iterable[Kept]) -> dict[str, NativeRun]:
     return found
 
 
-def running(server_ids: Iterable[str], now: datetime) -> Mapping[str, NativeRun]:
-    """Those of these servers that DRS's own plans have, as it told within the last minute."""
+def running(server_ids: Iterable[str], now: datetime, within: timedelta = BELIEVED) -> Mapping[str, NativeRun]:
+    """Those of these servers that DRS's own plans have, as it told `within` that time, by default the last minute."""
     wanted = set(server_ids)
-    return {server: run for server, run in running_anywhere(now).items() if server in wanted}
+    return {server: run for server, run in running_anywhere(now, within).items() if server in wanted}
 
 
-def running_anywhere(now: datetime) -> Mapping[str, NativeRun]:
+def running_anywhere(now: datetime, within: timedelta = BELIEVED) -> Mapping[str, NativeRun]:
     """All of them. One query."""
     found = dict[str, NativeRun]()
-    rows = RegionInventory.objects.filter(native_as_of__gte=now - BELIEVED).exclude(native_runs=[])
+    rows = RegionInventory.objects.filter(native_as_of__gte=now - within).exclude(native_runs=[])
     for kept in rows.values_list("native_runs", flat=True):
         found |= by_server(kept or ())
     return found

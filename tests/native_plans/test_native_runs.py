@@ -6,8 +6,9 @@ import pytest
 
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
+from executions.commands import control
 from executions.commands.standing import standing
-from executions.models import Execution
+from executions.models import Execution, ServerRun
 from executions.states import Kind
 from plans.models import RecoveryPlan
 from plans.views import plan_rows
@@ -85,6 +86,32 @@ def test_a_retry_meets_it_as_a_start_does(stage: Stage) -> None:
     runs(stage, "DRILL", 5, stage.ids("web-01"))
     retried = Api(make_user("admin")).post(f"/executions/{run.pk}/retry", {})
     assert refusal(retried, 409, "SERVER_CONFLICT")["conflicts"][0]["native"]
+
+
+@pytest.mark.parametrize(("mode", "then"), [("RECOVERY", "FAILED"), ("DRILL", "LAUNCHED")])
+def test_a_drill_leaves_it_the_servers_of_one_that_began_while_it_paused(stage: Stage, mode: str, then: str) -> None:
+    plan, (held, free) = stage.plan("app-01", "web-01 web-02"), stage.ids("web-01 web-02")
+    run = stage.start(plan)
+    stage.look()
+    control.pause(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    stage.until(run, "PAUSED")
+    runs(stage, mode, 5, [held])
+    read(stage)
+    control.resume(actor=SYSTEM, execution_id=run.pk, clock=stage.clock)
+    stage.advance(60)
+    stage.look()
+    sent = [[server["sourceServerID"] for server in each["params"]["sourceServers"]] for each in stage.launches()]
+    assert sent == [stage.ids("app-01"), [free]]
+    told = f"Waiting for the recovery plan “Storage {mode}” of DRS ({mode.lower()}, in_progress) to end"
+    assert stage.waves(run)[1].status_message.startswith(told)
+    (entry,) = AuditEntry.objects.filter(verb="launch.held")
+    assert (entry.detail["servers"], entry.outcome) == ([held], "SERVER_CONFLICT")
+    read(stage)
+    stage.until(run, "PARTIAL" if then == "FAILED" else "COMPLETED")
+    rows = ServerRun.objects.filter(wave__execution=run, source_server_id=held).select_related("job")
+    assert [(each.launch_status, each.job.error_code) for each in rows] == [
+        (then, "PRODUCTION_RUNNING" if then == "FAILED" else "")
+    ], "what the real recovery has launched is left alone"
 
 
 def test_where_drs_does_not_tell_it_is_said(stage: Stage) -> None:

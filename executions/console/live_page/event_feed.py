@@ -95,6 +95,7 @@ VERBS = {
     "launch.adopted": "The launch of {wave} in {region} was found at AWS{by}",
     "launch.split": "The servers of a launch of {wave} that AWS refused go on in {parts}",
     "launch.left_out": "Not launched with {wave}: {servers}",
+    "launch.held": "{wave} waits with {servers}",
     "launch.replaces": "The launch of {wave} replaces {instances} that may be production",
     "launch.unchecked": "AWS did not say what the launch of {wave} replaces",
     "launch.news": "AWS reported more about the launch of {wave} in {region}",
@@ -131,6 +132,7 @@ VERBS = {
 # Verbs whose own text says more than the sentence.
 EXPLAINED = {
     "execution.abandon",
+    "launch.held",
     "launch.left_out",
     "launch.refused",
     "launch.rejected",
