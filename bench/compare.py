@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.lists import ROOT, environment
-from bench.measures import options_of
+from bench.measures import machine, options_of
 
 if TYPE_CHECKING:
     from executions.models import Execution
@@ -75,6 +75,7 @@ def compare(options: argparse.Namespace) -> None:
         if options.profile:
             profile(name, measure, options.profile)
     before: dict[str, Row] = json.loads(options.baseline.read_text()) if options.baseline else {}
+    print(machine())
     print(f"{'':34}{'before':>18}{'now':>18}{'asked':>18}")
     for name, row in measured.items():
         print(f"{name:34}{_told(before.get(name)):>18}{_told(row):>18}{_told(ASKED[name]):>18}")

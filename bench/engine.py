@@ -14,12 +14,11 @@ core. What does not come within its time ends the bench with 1; it never waits f
 """
 
 import argparse
-import os
 import time
 from collections.abc import Callable
 
 from bench import crowds
-from bench.measures import options_of
+from bench.measures import machine, options_of
 from bench.timing import (
     REGIONS,
     WARM_UP,
@@ -127,13 +126,13 @@ def main() -> None:
     options = parser.parse_args()
     if options.seconds < 40:
         parser.error("--seconds must be 40 or more: a region is polled every 15 s, and two polls make an interval")
-    print(f"| load average at the start {os.getloadavg()[0]:.1f} | measured | asked |\n| --- | --- | --- |")
+    print(f"| at the start {machine()} | measured | asked |\n| --- | --- | --- |")
     for name in options.only or [each for each in ROWS if each not in PARTS]:
         for row in ROWS[name](options):
             print(f"| {' | '.join(row)} |", flush=True)
     from django.db import connection
 
-    print(f"\n{connection.vendor}, load average at the end {os.getloadavg()[0]:.1f}")
+    print(f"\n{connection.vendor}, at the end {machine()}")
 
 
 if __name__ == "__main__":

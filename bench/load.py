@@ -17,7 +17,6 @@ and p99 of all together; and the processor time of web and of the engine with al
 import argparse
 import http.client
 import json
-import os
 import random
 import re
 import secrets
@@ -32,7 +31,7 @@ from html import unescape
 
 from bench.active import AWS, active
 from bench.lists import PORT, ROOT, environment, manage, web
-from bench.measures import cpu_seconds, options_of, percentile, tree
+from bench.measures import cpu_seconds, machine, options_of, percentile, tree
 
 PAGES = [
     "/", "/executions", "/recovery-plans", "/protection-groups?q=00123", "/source-servers?q=12",
@@ -195,7 +194,7 @@ def main() -> int:
             times, rows = history(made)
             p95 = percentile(times, 0.95)
             print(f"history: {rows} runs, {len(times)} pages, p50 {percentile(times, 0.5):.0f} ms, p95 {p95:.0f} ms,")
-            print(f"  last page {times[-1]:.0f} ms, load average {os.getloadavg()[0]:.1f}")
+            print(f"  last page {times[-1]:.0f} ms; {machine()}")
             broken = people(env, made, pid, options)
     if p95 >= HISTORY_P95_MS:
         broken.append(f"p95 of the history is {p95:.0f} ms")
@@ -225,7 +224,7 @@ def people(env: dict[str, str], made: dict[str, str], pid: int, options: argpars
             changes.terminate()
         cpu = cpu_seconds(servers) - cpu
         print(f"engine with {options.active} runs: {engine.percent():.1f} % of one core")
-    print(f"load average {os.getloadavg()[0]:.1f}")
+    print(machine())
     print("| address | requests | p50 ms | p95 ms |\n| --- | --- | --- | --- |")
     return show(tally, options.seconds, cpu, options.people)
 

@@ -4,6 +4,8 @@ import argparse
 import os
 from pathlib import Path
 
+from tests.yardstick import FIXED_WORK_SECONDS, fixed_work
+
 
 def options_of(doc: str | None) -> argparse.ArgumentParser:
     """The options of a benchmark, whose `--help` says what it measures."""
@@ -28,3 +30,11 @@ def tree(pid: int) -> list[int]:
     """A process and everything below it."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [pid, *(each for child in children for each in tree(int(child)))]
+
+
+def machine() -> str:
+    """How busy and how slow this machine is just now: without it no two figures can be compared."""
+    work = min(fixed_work() for _ in range(3))
+    return (
+        f"load average {os.getloadavg()[0]:.1f}, fixed work {work:.2f} s (bounds are meant for {FIXED_WORK_SECONDS} s)"
+    )

@@ -11,7 +11,7 @@ from contract.errors import Invalid
 from contract.labels.rules import wanted
 from contract.naming.lookalikes import warnings
 from contract.rest import paging
-from contract.rest.answers.selection import SELECTION, read_fields, selected
+from contract.rest.answers.selection import SELECTION, read_fields
 from contract.rest.etag import etag, expected_versions
 from contract.rest.schema import IF_MATCH, describes
 from contract.rest.serializers import (
@@ -108,8 +108,8 @@ class PlanList(ApiView):
         fields = read_fields(asked.get("fields"), PlanShape)
         limit = paging.read_limit(asked["limit"]) if "limit" in asked else None
         plans, token = paging.named_page(plans, limit=limit, token=asked.get("nextToken"))
-        shown = show_plans(plans)
-        body = {"plans": selected(shown, fields), "count": len(shown)}
+        shown = show_plans(plans, fields)
+        body = {"plans": shown, "count": len(shown)}
         return Response(body | ({"nextToken": token} if limit else {}))
 
     @describes(

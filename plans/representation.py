@@ -1,8 +1,9 @@
-"""Plans as the API shows them: ten queries, however many there are."""
+"""Plans as the API shows them: eleven queries, however many there are."""
 
 import uuid
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, NotRequired, TypedDict, TypeVar, cast
 
 from django.db.models import F, OuterRef, QuerySet, Subquery, TextField
@@ -11,6 +12,8 @@ from django.db.models.functions import Cast
 from contract.clock import db_clock
 from contract.naming.lookalikes import NameWarning
 from contract.rest.answers.columns import IdText, UnixSeconds
+from contract.rest.answers.ready import KeptParts
+from contract.rest.answers.selection import selected
 from plans import startable
 from plans.fields import WAVE, Dependency, WaveShape
 from plans.gates import GateShape
@@ -56,6 +59,9 @@ class PlanShape(TypedDict):
     conflicts: list[ServerConflict]
     canExecute: bool
     blockedReason: str | None
+
+
+FIELDS = frozenset(PlanShape.__annotations__)
 
 
 class PlanAnswer(PlanShape):
@@ -112,25 +118,65 @@ Keys = QuerySet[RecoveryPlan, Any]
 _NAMES = [each.name for each in WAVE]
 
 
-def show_plans(plans: RecoveryPlanQuerySet) -> list[PlanShape]:
-    """These plans with their waves, their last run and whatever keeps them from being run."""
+class WaveRow(NamedTuple):
+    """What is shown of a wave, as it is read."""
+
+    number: int
+    values: tuple[Any, ...]
+    groups: list[str]
+    servers: list[str]
+    optional: list[str]
+    needs: list[int]
+
+
+class PlanFacts(NamedTuple):
+    """All that a plan is shown from; `native` are those of its servers that an execution in DRS has."""
+
+    plan: PlanRow
+    waves: list[WaveRow]
+    labels: list[tuple[str, str]]
+    last: RunFacts | None
+    active: RunFacts | None
+    conflicts: list[ServerConflict]
+    native: dict[str, NativeRun]
+
+
+KEPT = KeptParts(most=4_000_000)  # characters: those of 2,500 plans
+
+
+def show_plans(plans: RecoveryPlanQuerySet, fields: frozenset[str] = FIELDS) -> Sequence[Mapping[str, Any]]:
+    """These fields of the plans with their waves, last run and whatever keeps them from being run, ready to be
+    answered: as JSON where a plan was shown before."""
+    facts = _facts_of(plans)
+    if fields >= FIELDS:
+        return [KEPT.part(each.plan.key, each, partial(_show_plan, each)) for each in facts]
+    return selected([_show_plan(each) for each in facts], fields)
+
+
+def _facts_of(plans: RecoveryPlanQuerySet) -> list[PlanFacts]:
     listed = _rows(plans)
     keys = plans.order_by().values("pk")  # asked for again, for hundreds of ids cost more to send than to find
     waves = _waves(keys)
-    facts = _facts({key for plan in listed for key in (plan.last_run, plan.active_run) if key})
+    runs = _runs_told({key for plan in listed for key in (plan.last_run, plan.active_run) if key})
     conflicts, labels, by_drs = _conflicts(keys), _labels(keys), running_anywhere(db_clock())
     return [
-        _show_plan(
+        PlanFacts(
             plan,
             waves[plan.key],
             labels[plan.key],
-            facts.get(plan.last_run),
-            facts.get(plan.active_run),
+            runs.get(plan.last_run),
+            runs.get(plan.active_run),
             conflicts.get(plan.key, []),
-            by_drs,
+            _native(waves[plan.key], by_drs),
         )
         for plan in listed
     ]
+
+
+def _native(waves: Iterable[WaveRow], by_drs: Mapping[str, NativeRun]) -> dict[str, NativeRun]:
+    if not by_drs:
+        return {}
+    return {server: by_drs[server] for wave in waves for server in wave.servers if server in by_drs}
 
 
 def _rows(plans: RecoveryPlanQuerySet) -> list[PlanRow]:
@@ -148,15 +194,15 @@ def _rows(plans: RecoveryPlanQuerySet) -> list[PlanRow]:
 
 def show_plan(plan_id: uuid.UUID) -> PlanShape:
     """The plan as it stands in the database now, or NotFound."""
-    for shown in show_plans(RecoveryPlan.objects.filter(pk=plan_id)):
-        return shown
+    for facts in _facts_of(RecoveryPlan.objects.filter(pk=plan_id)):
+        return _show_plan(facts)
     raise no_plan(plan_id)
 
 
 def show_waves(plan_id: uuid.UUID) -> list[WaveShape]:
     """The waves of one plan; none of a plan that does not exist."""
     found = _waves(RecoveryPlan.objects.filter(pk=plan_id).values("pk"))
-    return next(iter(found.values()), [])
+    return [_show_wave(each) for waves in found.values() for each in waves]
 
 
 def _runs() -> Any:
@@ -164,7 +210,7 @@ def _runs() -> Any:
     return RecoveryPlan._meta.get_field("executions").related_model._default_manager
 
 
-def _facts(keys: Collection[str]) -> dict[str | None, RunFacts]:
+def _runs_told(keys: Collection[str]) -> dict[str | None, RunFacts]:
     timed = _runs().annotate(shown_id=IdText("pk"), started=UnixSeconds("started_at"), ended=UnixSeconds("ended_at"))
     rows = timed.filter(pk__in=keys).values_list(*RunFacts._fields)
     return {row[0]: RunFacts._make(row) for row in rows}
@@ -197,17 +243,9 @@ def _labels(keys: Keys) -> dict[str, list[tuple[str, str]]]:
     )
 
 
-def _show_plan(
-    plan: PlanRow,
-    waves: list[WaveShape],
-    labels: list[tuple[str, str]],
-    last: RunFacts | None,
-    active: RunFacts | None,
-    conflicts: list[ServerConflict],
-    by_drs: Mapping[str, NativeRun],
-) -> PlanShape:
-    native = {server: by_drs[server] for wave in waves for server in wave["serverIds"] if server in by_drs}
-    reason = _blocked_reason(plan, active, conflicts, native, has_waves=bool(waves))
+def _show_plan(facts: PlanFacts) -> PlanShape:
+    plan, last, active = facts.plan, facts.last, facts.active
+    reason = _blocked_reason(facts)
     return PlanShape(
         planId=plan.shown_id,
         planName=plan.name,
@@ -216,12 +254,12 @@ def _show_plan(
         rpoMinutes=plan.rpo_minutes,
         drillLeaseHours=plan.drill_lease_hours,
         drillLeaseEnds=plan.drill_lease_ends,
-        labels=dict(labels),
+        labels=dict(facts.labels),
         startGate=plan.start_gate,
         mirrorToDrs=plan.mirror_to_drs,
-        waves=waves,
-        waveCount=len(waves),
-        serverCount=sum(len(wave["serverIds"]) for wave in waves),
+        waves=[_show_wave(each) for each in facts.waves],
+        waveCount=len(facts.waves),
+        serverCount=sum(len(each.servers) for each in facts.waves),
         createdDate=plan.created,
         lastModifiedDate=plan.updated,
         version=plan.version,
@@ -230,7 +268,7 @@ def _show_plan(
         lastStartTime=last.started if last else None,
         lastEndTime=last.ended if last else None,
         activeExecutionId=active.shown_id if active else None,
-        conflicts=[*conflicts, *_by_drs(native)],
+        conflicts=[*facts.conflicts, *_by_drs(facts.native)],
         canExecute=reason is None,
         blockedReason=reason,
     )
@@ -241,18 +279,12 @@ def _by_drs(native: Mapping[str, NativeRun]) -> Iterator[ServerConflict]:
         yield ServerConflict(serverId=server, executionId=None, planName=run.plan_name, status=run.status, native=True)
 
 
-def _blocked_reason(
-    plan: PlanRow,
-    active: RunFacts | None,
-    conflicts: Sequence[ServerConflict],
-    native: Mapping[str, NativeRun],
-    *,
-    has_waves: bool,
-) -> str | None:
-    if not has_waves:
-        return startable.no_waves(plan.name)
+def _blocked_reason(facts: PlanFacts) -> str | None:
+    active, conflicts, native = facts.active, facts.conflicts, facts.native
+    if not facts.waves:
+        return startable.no_waves(facts.plan.name)
     if active is not None and not active.dry_run:
-        return startable.is_running(plan.name, active.status, active.started_by)
+        return startable.is_running(facts.plan.name, active.status, active.started_by)
     if conflicts:
         return startable.servers_held(len(conflicts), [each["planName"] for each in conflicts])
     if native:
@@ -271,20 +303,19 @@ def _gathered(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
     return found
 
 
-def _waves(plans: Keys) -> dict[str, list[WaveShape]]:
+def _waves(plans: Keys) -> dict[str, list[WaveRow]]:
     """The waves of each plan in order. Tuples and not models, because a list holds thousands of them."""
     links = WaveGroup.objects.filter(wave__plan__in=plans).order_by("wave_id", "position")
     groups = _gathered(links.values_list("wave_id", IdText("group_id")))
     members = WaveServer.objects.filter(plan__in=plans).order_by("wave_id", "position")
-    placed = list(members.values_list("wave_id", "assignment__source_server_id", "optional"))
-    servers = _gathered((wave, server) for wave, server, _ in placed)
-    optional = _gathered((wave, server) for wave, server, is_optional in placed if is_optional)
+    placed = members.values_list("wave_id", "assignment__source_server_id")
+    servers, optional = _gathered(placed), _gathered(placed.filter(optional=True))
     through = Wave.depends_on.through.objects.filter(from_wave__plan__in=plans).order_by("to_wave__number")
     needs = _gathered(through.values_list("from_wave_id", "to_wave__number"))
     rows = Wave.objects.filter(plan__in=plans).order_by("plan_id", "number")
     columns = [each.column for each in WAVE]
     return _gathered(
-        (plan, _show_wave(number, values, groups[pk], (servers[pk], optional[pk]), needs[pk]))
+        (plan, WaveRow(number, tuple(values), groups[pk], servers[pk], optional[pk], needs[pk]))
         for pk, plan, number, *values in rows.values_list("pk", Cast("plan_id", TextField()), "number", *columns)
     )
 
@@ -292,23 +323,17 @@ def _waves(plans: Keys) -> dict[str, list[WaveShape]]:
 _SHOWN = list(WaveShape.__annotations__)
 
 
-def _show_wave(
-    number: int,
-    values: Sequence[Any],
-    groups: list[str],
-    servers: tuple[list[str], list[str]],  # all of them, and those that are optional
-    needs: list[int],
-) -> WaveShape:
+def _show_wave(wave: WaveRow) -> WaveShape:
     shown = {
-        "waveId": f"wave-{number}",
-        "waveNumber": number,
-        "executionOrder": number,
-        "protectionGroupIds": groups,
-        "protectionGroupId": groups[0] if groups else None,
-        "serverIds": servers[0],
-        "optionalServerIds": servers[1],
-        "dependsOnWaves": needs,
-        "dependencies": [Dependency(dependsOnWaveId=f"wave-{each}") for each in needs],
-        **dict(zip(_NAMES, values, strict=True)),
+        "waveId": f"wave-{wave.number}",
+        "waveNumber": wave.number,
+        "executionOrder": wave.number,
+        "protectionGroupIds": wave.groups,
+        "protectionGroupId": wave.groups[0] if wave.groups else None,
+        "serverIds": wave.servers,
+        "optionalServerIds": wave.optional,
+        "dependsOnWaves": wave.needs,
+        "dependencies": [Dependency(dependsOnWaveId=f"wave-{each}") for each in wave.needs],
+        **dict(zip(_NAMES, wave.values, strict=True)),
     }
     return cast("WaveShape", {name: shown[name] for name in _SHOWN})
