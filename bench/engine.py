@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 
 from bench import crowds
-from bench.measures import machine, options_of
+from bench.measures import machine, options_of, scaled
 from bench.timing import (
     REGIONS,
     WARM_UP,
@@ -32,6 +32,7 @@ from bench.timing import (
     window,
 )
 from bench.world import engine, percentile, world
+from tests.yardstick import FIXED_WORK_SECONDS
 
 
 def steady(runs: int, servers: int, seconds: float, speed: float) -> list[Row]:
@@ -83,7 +84,8 @@ def rest(known: int, seconds: float) -> list[Row]:
             wait_until("all plans weighed", lambda: not RecoveryPlan.objects.filter(readiness=None).exists())
             time.sleep(WARM_UP)
             percent = window(pid, max(seconds, 60.0))
-    return [(f"processor at rest with {known} servers in plans, of one core", f"{percent:.2f} %", "≤ 1 %")]
+            told = f"{percent:.2f} %; {scaled(percent):.2f} % where fixed work takes {FIXED_WORK_SECONDS} s"
+    return [(f"processor at rest with {known} servers in plans, of one core", told, "≤ 1 %")]
 
 
 def hand_over(runs: int) -> list[Row]:
