@@ -141,6 +141,11 @@ def _row_status(change: Change, item: Item) -> None:
                 row["launchStatus"] = change.scenario.text("status")
 
 
+def _unlisted_servers(change: Change, call: Call, body: Item) -> Item:
+    items = cast("list[Item]", body.get("items") or [])
+    return {**body, "items": [each for each in items if not change.concerns(each.get("sourceServerID"))]}
+
+
 def _unlisted_instances(change: Change, call: Call, body: Item) -> Item:
     kept = [each for each in cast("list[Item]", body.get("items") or []) if not _is_unlisted(change, each)]
     return {**body, "items": kept}
@@ -240,6 +245,7 @@ CHANGES: Mapping[str, Callable[[Change, Call, Item], Item]] = {
     "missing_rows": _each(_missing_rows),
     "double_rows": _each(_double_rows),
     "row_status": _each(_row_status),
+    "unlisted_servers": _unlisted_servers,
     "unlisted_instances": _unlisted_instances,
     "instance_state": _each(_instance_state),
     "launch_actions": _each(_launch_actions),

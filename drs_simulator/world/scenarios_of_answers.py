@@ -167,6 +167,13 @@ ITEMS: Mapping[str, Kind] = {
         {"servers": [], "status": "SKIPPED"},
         JOBS,
     ),
+    "unlisted_servers": Kind(
+        Acts.ITEM,
+        "DescribeSourceServers does not list `servers`",
+        "likely: listings of AWS are eventually consistent",
+        SERVERS,
+        SOURCES,
+    ),
     "unlisted_instances": Kind(
         Acts.ITEM,
         "recovery instances of `servers`, or of them only `instances`, are not listed until `seconds` (virtual) after"

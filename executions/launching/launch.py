@@ -114,13 +114,19 @@ def _servers(job: LaunchJob) -> list[str]:
 
 
 def _listed(job: LaunchJob) -> AwsCalls[Listed | None]:
-    """What DRS tells of the servers of a job that it lists; None when it does not answer, which is in no launch's
-    way: a silence says nothing of any server."""
-    try:
-        found = yield partial(Drs(job.region, job.account_id, reading="poller").source_servers, _servers(job))
-    except DrsError:
-        return None
-    return {each.source_server_id: each for each in found}
+    """What DRS tells of the servers of a job that it lists; one that it leaves out is asked for once more. None when it
+    does not answer, which is in no launch's way: a silence says nothing of any server."""
+    servers, found = _servers(job), dict[str, SourceServer]()
+    for _ in range(2):
+        asked = [each for each in servers if each not in found]
+        try:
+            told = yield partial(Drs(job.region, job.account_id, reading="poller").source_servers, asked)
+        except DrsError:
+            return None
+        found |= {each.source_server_id: each for each in told}
+        if len(found) >= len(servers):
+            break
+    return found
 
 
 def _leave_out_gone(run: Run, wave: WaveRun, job: LaunchJob, listed: Listed, now: datetime) -> bool:

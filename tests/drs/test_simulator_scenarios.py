@@ -27,7 +27,7 @@ TESTED_ELSEWHERE = {
     # In tests/executions: test_termination_apart.py, test_ends_of_jobs.py, test_one_bad_server.py
     *("refuses_instance", "terminate_untold", "ec2_terminated", "left_drs"),
     "untold_launches",
-    *("refusal_style", "server_refused"),
+    *("refusal_style", "server_refused", "unlisted_servers"),  # test_one_bad_server.py
     *("double_rows", "row_status", "unlisted_instances", "instance_state", "job_type"),  # test_untrue_rows.py
     "snapshots_deleted",  # test_points_in_time.py
     "failback_state",  # test_replicated_back.py

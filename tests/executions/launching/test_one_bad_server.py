@@ -75,6 +75,18 @@ def test_a_server_that_is_gone_from_drs_fails_alone_before_the_send(stage: Stage
 
 
 @pytest.mark.field("A1")
+def test_a_server_that_one_answer_leaves_out_is_launched(stage: Stage) -> None:
+    run = stage.start(stage.plan(APPS))
+    stage.simulator.scenario("unlisted_servers", servers=["app-02"], times=1)
+    stage.until(run, "COMPLETED")
+    assert launched(stage.simulator) == Counter(stage.ids(APPS))
+    again = stage.start(stage.plan("web-01 web-02"))
+    stage.simulator.scenario("unlisted_servers", servers=["web-02"])
+    stage.until(again, "PARTIAL")
+    assert ServerRun.objects.get(hostname="web-02").error_code == "SERVER_GONE", "left out twice"
+
+
+@pytest.mark.field("A1")
 def test_a_server_that_somebody_disconnects_between_waves_fails_alone(still: StillStage) -> None:
     """DRS goes on listing it, and has no data of it any more."""
     run = still.until(still.start(still.plan("app-01", "app-02 web-01", pause={1})), "PAUSED", step=60)
