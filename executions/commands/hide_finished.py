@@ -66,7 +66,7 @@ def what_would_be_hidden() -> Hidden:
 
 def is_done_with() -> Q:
     """Of runs that are over: nothing of them stands, is being terminated, or is still to be told."""
-    return Q(~Exists(_standing()), ~Exists(_ending()), ~Exists(_launching()))
+    return ~Q(pk__in=_standing()) & ~Q(pk__in=_ending()) & ~Q(pk__in=_launching())
 
 
 def _note(actor: Actor, detail: dict[str, Any]) -> None:
@@ -78,20 +78,23 @@ def _over() -> QuerySet[Execution]:
     return Execution.objects.shown().filter(status__in=sorted(FINAL))
 
 
-def _standing() -> QuerySet[ServerRun]:
+# Runs by what they are not done with: few, however long the history is.
+
+
+def _standing() -> QuerySet[ServerRun, Any]:
     """What a run launched and what was not terminated since, whatever it was for."""
-    return ServerRun.launches.filter(STANDING, wave__execution=OuterRef("pk"))
+    return ServerRun.launches.filter(STANDING).order_by().values("wave__execution")
 
 
-def _ending() -> QuerySet[TerminationJob]:
-    jobs = TerminationJob.objects.filter(execution=OuterRef("pk"))
-    return jobs.exclude(status__in=[JobStatus.REJECTED, JobStatus.COMPLETED])
+def _ending() -> QuerySet[TerminationJob, Any]:
+    jobs = TerminationJob.objects.exclude(status__in=[JobStatus.REJECTED, JobStatus.COMPLETED])
+    return jobs.order_by().values("execution")
 
 
-def _launching() -> QuerySet[LaunchJob]:
+def _launching() -> QuerySet[LaunchJob, Any]:
     """Launches that are watched or in doubt."""
-    jobs = LaunchJob.objects.filter(wave__execution=OuterRef("pk"))
-    return jobs.filter(Q(watched=True) | Q(status=JobStatus.INITIATED, job_id=""))
+    jobs = LaunchJob.objects.filter(Q(watched=True) | Q(status=JobStatus.INITIATED, job_id=""))
+    return jobs.order_by().values("wave__execution")
 
 
 def _done() -> QuerySet[Execution]:
@@ -100,10 +103,11 @@ def _done() -> QuerySet[Execution]:
 
 def _kept() -> Iterator[Kept]:
     runs = _over().filter(~is_done_with())
-    number = _standing().order_by().values("wave__execution").annotate(n=Count("pk")).values("n")
+    number = _standing().filter(wave__execution=OuterRef("pk")).annotate(n=Count("pk")).values("n")
     runs = runs.order_by("-started_at", "-pk")
     up = Coalesce(Subquery(number, output_field=IntegerField()), 0)
-    for pk, standing, is_ending in runs.values_list("pk", up, Exists(_ending())):
+    ending = Exists(_ending().filter(execution=OuterRef("pk")))
+    for pk, standing, is_ending in runs.values_list("pk", up, ending):
         yield Kept(pk, _reason(standing, is_ending))
 
 

@@ -333,7 +333,7 @@ class ServerRun(Evidence):
             ),
         ]
         indexes = [
-            models.Index(fields=["source_server_id"], name="server_run_by_server"),
+            models.Index(fields=["source_server_id", "launched_at", "id"], name="server_run_by_launch"),
             models.Index(
                 fields=["recovery_instance_id"], condition=~Q(recovery_instance_id=""), name="server_run_by_instance"
             ),

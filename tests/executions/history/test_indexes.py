@@ -11,10 +11,14 @@ from uuid import UUID
 import pytest
 from django.db import connection
 from django.db.models import QuerySet
+from django.test.utils import CaptureQueriesContext
 
 from contract.rest.paging import Cursor, page
 from executions.api.views import filtered
+from executions.commands.hide_finished import is_done_with
+from executions.measuring.proven import last_launches
 from executions.models import Execution, LaunchJob, ServerRun, TerminationJob, WaveRun
+from plans.models import WaveServer
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both, pytest.mark.slow]
 
@@ -118,3 +122,26 @@ def test_what_drs_tells_of_jobs_is_found_by_their_ids(asked: Callable[[list[str]
     """Each poll, each readiness and each round of the inventory asks so, in the order of the history."""
     plan = asked(["drsjob-1", "drsjob-2"]).explain()
     assert not re.search(r"SCAN|Seq Scan", plan), plan
+
+
+def explained(sql: str) -> str:
+    """How the database answers a question that the product has asked."""
+    with connection.cursor() as cursor:
+        cursor.execute(("EXPLAIN QUERY PLAN " if connection.vendor == "sqlite" else "EXPLAIN ") + sql)
+        return "\n".join(str(row[-1]) for row in cursor.fetchall())
+
+
+@pytest.mark.usefixtures("plans")
+def test_the_last_launch_of_a_server_is_found_among_all_its_launches() -> None:
+    """The ledger, and each list of servers: of every server that has a plan."""
+    with CaptureQueriesContext(connection) as asked:
+        last_launches(WaveServer.objects.all())
+    plan = explained(asked[0]["sql"])
+    assert "server_run_by_launch" in plan
+    assert not re.search(r"TEMP B-TREE|Sort", plan), plan
+
+
+@pytest.mark.usefixtures("plans")
+def test_runs_that_stay_in_the_lists_are_found_once_and_not_looked_for_in_each_run() -> None:
+    plan = Execution.objects.filter(is_done_with()).order_by().values("pk").explain()
+    assert plan.count("CORRELATED" if connection.vendor == "sqlite" else "(SubPlan") == 0, plan
