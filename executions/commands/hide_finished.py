@@ -9,8 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Exists, IntegerField, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import Count, Q, QuerySet
 
 from audit.actor import Actor
 from audit.journal import attempt, record
@@ -102,13 +101,11 @@ def _done() -> QuerySet[Execution]:
 
 
 def _kept() -> Iterator[Kept]:
-    runs = _over().filter(~is_done_with())
-    number = _standing().filter(wave__execution=OuterRef("pk")).annotate(n=Count("pk")).values("n")
-    runs = runs.order_by("-started_at", "-pk")
-    up = Coalesce(Subquery(number, output_field=IntegerField()), 0)
-    ending = Exists(_ending().filter(execution=OuterRef("pk")))
-    for pk, standing, is_ending in runs.values_list("pk", up, ending):
-        yield Kept(pk, _reason(standing, is_ending))
+    runs = _over().filter(~is_done_with()).order_by("-started_at", "-pk")
+    up = dict(_standing().annotate(n=Count("pk")).values_list("wave__execution", "n"))
+    ending = set(_ending().values_list("execution", flat=True))
+    for pk in runs.values_list("pk", flat=True):
+        yield Kept(pk, _reason(up.get(pk, 0), pk in ending))
 
 
 def _reason(up: int, is_ending: bool) -> str:
