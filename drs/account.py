@@ -16,10 +16,10 @@ import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.credentials import Credentials, RefreshableCredentials
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import NoCredentialsError
 
 from drs import failed_call_counts
-from drs.classify_errors import HeldBackError, classify
+from drs.classify_errors import FAILED_CALL, classify
 from drs.errors import OTHER_ACCOUNT, SWITCHED_OFF, DrsError, Effect, Trouble
 from drs.roles import Role, RoleCredentials, first_answer, role_of
 
@@ -152,8 +152,7 @@ def _credentials(region: str, role: Role | None) -> "ReadOnlyCredentials":
             raise NoCredentialsError
         _looked_at[_way(role, region)] = of, found
         return found.get_frozen_credentials()
-    except (BotoCoreError, ClientError, HeldBackError, RuntimeError) as error:
-        # The last: botocore's word for credentials that were renewed and have expired, by our clock
+    except FAILED_CALL as error:
         raise failed_call_counts.note(_certain_account(error, region)) from error
 
 
@@ -170,7 +169,7 @@ def _account_of(credentials: "ReadOnlyCredentials", region: str) -> str:
             raise failed[1]
         try:
             account = first_answer(region, partial(_ask_sts, credentials))
-        except (BotoCoreError, ClientError) as error:
+        except FAILED_CALL as error:
             told = failed_call_counts.note(_certain_account(error, region))
             _failed[key, region] = time.monotonic(), told
             raise told from error

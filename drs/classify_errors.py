@@ -61,6 +61,12 @@ class OtherCredentialsError(HeldBackError):
     """The request was signed with other credentials than those whose account was looked at."""
 
 
+# All that a call of boto3 raises when it failed. The last ones are of Python and of botocore's parsers, which is no
+# BotoCoreError: an answer that cannot be read, such as broken JSON, a job without an id, or a proxy's page in place of
+# XML; and credentials that have expired when they are there.
+FAILED_CALL: tuple[type[Exception], ...] = (ClientError, BotoCoreError, HeldBackError, *_UNREADABLE, RuntimeError)
+
+
 class RoleRefusedError(HeldBackError):
     """An account's role could not be assumed, so nothing was sent there; `cause` is what STS, or botocore, said."""
 

@@ -20,11 +20,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 from drs import account as identity
 from drs import failed_call_counts
-from drs.classify_errors import HeldBackError, OtherCredentialsError, SendWindowClosedError, classify
+from drs.classify_errors import FAILED_CALL, OtherCredentialsError, SendWindowClosedError, classify
 from drs.errors import DrsError, Trouble
 from drs.roles import Role, one_call, role_of
 from drs.shapes import Job, JobLogItem, LaunchSettings, RecoveryInstance, Snapshot, SourceServer
@@ -227,9 +226,7 @@ class Drs:
         try:
             with _signed_with(access_key):
                 return work()
-        except (ClientError, BotoCoreError, HeldBackError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            # Those of Python: an answer that we cannot read, such as broken JSON or a job without an id; the last:
-            # credentials that have expired when they are there
+        except FAILED_CALL as error:
             account = self.account if role_of(self.account) else ""
             told = classify(error, region=self.region, operation=operation, account=account)
             raise failed_call_counts.note(told) from error
@@ -326,7 +323,10 @@ class Drs:
         """How this server is launched; None when it has no launch settings."""
 
         def ask() -> LaunchSettings:
-            return LaunchSettings.read(self._reader.get_launch_configuration(sourceServerID=source_server_id))
+            told = self._reader.get_launch_configuration(sourceServerID=source_server_id)
+            if told.keys() <= {"ResponseMetadata"}:  # what botocore makes of a body that it cannot parse
+                raise ValueError("nothing of the launch settings")
+            return LaunchSettings.read(told)
 
         try:
             return self._call("GetLaunchConfiguration", ask)

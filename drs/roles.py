@@ -17,10 +17,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from botocore.credentials import DeferredRefreshableCredentials, ReadOnlyCredentials
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ClientError, HTTPClientError
 
 from drs.arns import partition_of
-from drs.classify_errors import RoleRefusedError
+from drs.classify_errors import FAILED_CALL, RoleRefusedError
 
 OPERATION = "AssumeRole"
 ADVISORY = timedelta(minutes=15)  # before they expire: renewed, if that works
@@ -162,7 +162,7 @@ class RoleCredentials(DeferredRefreshableCredentials):
         asked |= {"ExternalId": self.role.external_id} if self.role.external_id else {}
         try:
             told = first_answer(self.region, lambda region: self.sts(region).assume_role(**asked)["Credentials"])
-        except (ClientError, BotoCoreError) as error:
+        except FAILED_CALL as error:
             raise RoleRefusedError(self.role.account, self.role.arn, error) from error
         self.made_at = time.monotonic()
         expires: datetime = told["Expiration"]

@@ -12,10 +12,10 @@ from functools import cache
 from typing import Any
 
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from drs import account as identity
-from drs.classify_errors import HeldBackError, classify
+from drs.classify_errors import FAILED_CALL, classify
 from drs.errors import DrsError, Trouble
 from drs.roles import Role
 
@@ -75,7 +75,7 @@ def check_right(region: str, account: str, *, simulated: bool = False) -> None:
     client = _client_for(region, account, simulated=simulated)
     try:
         client.describe_instance_status(MaxResults=5)
-    except (ClientError, BotoCoreError, HeldBackError) as error:
+    except FAILED_CALL as error:
         raise classify(error, region=region, operation=OPERATION) from error
 
 
@@ -107,6 +107,6 @@ def _of_known(client: Any, region: str, instance_ids: Sequence[str]) -> dict[str
             if error.response["Error"].get("Code") not in _UNKNOWN or not unknown:
                 raise classify(error, region=region, operation=OPERATION) from error
             wanted = [each for each in wanted if each not in unknown]
-        except (BotoCoreError, HeldBackError, KeyError, TypeError, ValueError) as error:
+        except FAILED_CALL as error:
             raise classify(error, region=region, operation=OPERATION) from error
     return {}

@@ -11,10 +11,9 @@ from functools import cache
 from typing import Any, TypeVar
 
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 from drs import account as identity
-from drs.classify_errors import HeldBackError, classify
+from drs.classify_errors import FAILED_CALL, classify
 from drs.errors import DrsError, Trouble
 from drs.roles import Role
 
@@ -88,7 +87,7 @@ class Surroundings:
     def _ask(self, operation: str, work: Callable[[], T]) -> T:
         try:
             return work()
-        except (ClientError, BotoCoreError, HeldBackError, KeyError, TypeError, ValueError) as error:
+        except FAILED_CALL as error:
             raise classify(error, region=self.region, operation=operation) from error
 
     def caller(self) -> str:
@@ -170,7 +169,7 @@ class Surroundings:
 
     def check_bus(self, bus: str) -> None:
         """Raises DrsError unless there is such an event bus, by its name or ARN, and we may look at it."""
-        self._ask("DescribeEventBus", lambda: self._client("events").describe_event_bus(Name=bus))
+        self._ask("DescribeEventBus", lambda: self._client("events").describe_event_bus(Name=bus)["Arn"])
 
 
 @cache

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 REASONS = {200: "OK", 202: "Accepted", 402: "Payment Required", 429: "Too Many Requests"}
 
 QUOTAS = "servicequotas"
+PROXY_PAGE = b"<html><head><meta charset=utf-8><title>Sign in</title></head><body><p>Please sign in<br></html>"
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,8 @@ class Simulator:
         if fault.name == "broken_json":
             half = handled.reply.body[: len(handled.reply.body) // 2]
             return Reply(handled.reply.status, half, handled.reply.content_type)
+        if fault.name == "proxy_page":
+            return Reply(200, PROXY_PAGE, "text/html")
         if fault.text("when") == "after":
             self._wait(fault.number("seconds"))
         return handled.reply

@@ -77,6 +77,11 @@ REFUSALS: Mapping[str, Kind] = {
         Acts.AFTER, "the effect stays, no answer", "known: any network", operations=LAUNCHERS
     ),
     "broken_json": Kind(Acts.AFTER, "the effect stays, the answer is half a JSON document", "known: any proxy"),
+    "proxy_page": Kind(
+        Acts.AFTER,
+        "the effect stays, the answer is a proxy's page in HTML, with 200",
+        "known: any proxy that wants somebody to sign in",
+    ),
     "refuses_instance": Kind(
         Acts.VIEW,
         "TerminateRecoveryInstances with an instance of `servers` is refused with `error`, which names it or not",

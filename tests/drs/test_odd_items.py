@@ -1,14 +1,18 @@
 """What DRS's model does not promise: missing members, nulls, strangers' jobs. The client keeps what can be read."""
 
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from drs.client import Drs, SendWindow
+from drs.errors import UNREADABLE, DrsError
+from drs.running import Running
 from drs.shapes import Job, JobLogItem, RecoveryInstance, SourceServer
-from drs.status_checks import StatusChecks, status_checks
+from drs.status_checks import StatusChecks, check_right, status_checks
+from drs.surroundings import Surroundings
 from drs_simulator import demo_server_ids
 from drs_simulator.testing import RunningSimulator
 from tests.support.credentials import OURS
@@ -98,6 +102,23 @@ def test_no_odd_value_takes_the_rest_with_it(odd: Any) -> None:
     assert not JobLogItem.read(line | {"logDateTime": odd}).dated
     told = SourceServer.read({"sourceServerID": NAMELESS, "dataReplicationInfo": {"dataReplicationState": odd}})
     assert told.replication_state == (odd if odd and isinstance(odd, str) else "UNKNOWN"), "stopped, nobody has said"
+
+
+def test_a_proxys_page_is_no_answer(simulator: RunningSimulator) -> None:
+    """Where XML is expected botocore has an error of its own for it; where JSON is, an answer in which nothing is."""
+    asked = ("GetLaunchConfiguration", "DescribeInstanceStatus", "DescribeInstances", "ListServiceQuotas")
+    simulator.scenario("proxy_page", operation=asked)
+    ask: list[Callable[[], object]] = [
+        lambda: Drs("us-east-1").launch_settings(IDS["app-01"]),
+        lambda: status_checks("us-east-1", OURS, ["i-0123456789abcdef0"]),
+        lambda: check_right("us-east-1", OURS),
+        Running("us-east-1").running_types,
+        lambda: Surroundings("us-east-1").quotas("drs"),
+    ]
+    for each in ask:
+        with pytest.raises(DrsError) as told:
+            each()
+        assert told.value.code == UNREADABLE
 
 
 def test_states_of_instances_are_read_however_they_are_spelt() -> None:

@@ -91,6 +91,13 @@ def test_a_role_that_cannot_be_assumed_is_told_with_its_account_and_the_words_of
     assert len(Drs(REGION, OURS).source_servers()) > 0
 
 
+@pytest.mark.parametrize("operation", ["AssumeRole", "GetCallerIdentity"])
+def test_a_proxys_page_in_place_of_sts_sends_nothing_and_is_told(simulator: RunningSimulator, operation: str) -> None:
+    simulator.scenario("proxy_page", operation=operation, times=1)
+    assert "What AWS answered cannot be read" in refused(Drs(REGION, SECOND)).message
+    assert simulator.journal("DescribeSourceServers") == []
+
+
 def test_an_account_that_is_switched_off_is_not_even_asked(simulator: RunningSimulator) -> None:
     with entered_by(Role(SECOND, ROLE, EXTERNAL_ID, closed="The account is switched off.")):
         assert refused(Drs(REGION, SECOND)).message == "The account is switched off."

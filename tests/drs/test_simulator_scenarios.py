@@ -11,6 +11,7 @@ from botocore.exceptions import (
     ConnectionClosedError,
     ReadTimeoutError,
 )
+from botocore.parsers import ResponseParserError
 
 from drs_simulator import demo_server_ids
 from drs_simulator.testing import RunningSimulator, running_simulator
@@ -138,6 +139,17 @@ def test_it_answers_half_a_document(sim: RunningSimulator) -> None:
     answer = client.start_recovery(sourceServers=[{"sourceServerID": IDS["app-01"]}])
     assert answer.get("job") is None
     assert len(client.describe_jobs()["items"]) == 1
+
+
+def test_a_proxy_answers_in_its_place(sim: RunningSimulator) -> None:
+    sim.scenario("proxy_page", times=1)
+    client = sim.client()
+    # botocore calls this a success, too, but not where it expects XML
+    assert client.start_recovery(sourceServers=[{"sourceServerID": IDS["app-01"]}]).get("job") is None
+    assert len(client.describe_jobs()["items"]) == 1
+    sim.scenario("proxy_page", times=1, operation="GetCallerIdentity")
+    with pytest.raises(ResponseParserError):
+        sim.sts().get_caller_identity()
 
 
 def test_a_new_job_is_invisible_for_a_while(sim: RunningSimulator) -> None:

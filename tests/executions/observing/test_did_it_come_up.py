@@ -215,9 +215,10 @@ def test_an_engine_that_looks_late_asks_before_it_judges(still: StillStage) -> N
     assert run.status == "COMPLETED"
 
 
+@pytest.mark.parametrize("trouble", ["throttle", "proxy_page"])
 @pytest.mark.field("A8")
-def test_ec2_that_does_not_answer_proves_nothing_for_a_while(still: StillStage) -> None:
-    still.simulator.scenario("throttle", operation="DescribeInstanceStatus")
+def test_ec2_that_does_not_answer_proves_nothing_for_a_while(still: StillStage, trouble: str) -> None:
+    still.simulator.scenario(trouble, operation="DescribeInstanceStatus")
     run = still.start(planned(still, "app-01", means="STATUS_CHECKS", minutes=5))
     still.wait(lambda: row().launch_status == "LAUNCHED", run, step=15)
     still.advance(400)
