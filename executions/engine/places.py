@@ -3,6 +3,8 @@
 import uuid
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from django.conf import settings
@@ -15,12 +17,16 @@ from drs import roles
 from drs.errors import SWITCHED_OFF, DrsError, Trouble
 from executions.models import Execution, LaunchJob, Place, TerminationJob
 from executions.runs import decide as d
-from executions.runs.account_check import MAX_DOUBLINGS
+from executions.runs.account_check import BEFORE_A_LAUNCH, MAX_DOUBLINGS
 from executions.runs.claim import LEASE
 from executions.states import JobStatus
 
 # What runs say whose launches wait until an account can be entered.
 _NOT_ENTERED = Q(aws_error__contains=f"{roles.OPERATION} in ") | Q(aws_error__contains=SWITCHED_OFF)
+
+
+# What runs say whose launches wait for an answer that no poll asks for.
+_BEFORE_A_LAUNCH = reduce(or_, (Q(aws_error__contains=f"{each} in ") for each in BEFORE_A_LAUNCH))
 
 
 _PLACE = ("account_id", "region")
@@ -90,6 +96,7 @@ def note_answer(place: Place, asked_at: datetime, unsaved: Collection[uuid.UUID]
     for other in Place.objects.filter(failing_since__isnull=False).exclude(pk=place.pk):
         troubled = troubled.exclude(pk__in=runs_at(other).values("pk"))
     troubled = troubled.exclude(_NOT_ENTERED, pk__in=_waiting_elsewhere(place).values("wave__execution"))
+    troubled = troubled.exclude(_BEFORE_A_LAUNCH, pk__in=_waiting().values("wave__execution"))
     in_doubt = LaunchJob.objects.filter(status=JobStatus.INITIATED, job_id="").values("wave__execution")
     runs = list(troubled.exclude(pk__in=in_doubt).values_list("pk", flat=True))
     Execution.objects.filter(pk__in=runs).update(
@@ -97,10 +104,14 @@ def note_answer(place: Place, asked_at: datetime, unsaved: Collection[uuid.UUID]
     )
 
 
+def _waiting() -> QuerySet[LaunchJob]:
+    """Launches that are looked at again later."""
+    return LaunchJob.objects.filter(status=JobStatus.QUEUED, not_before__isnull=False)
+
+
 def _waiting_elsewhere(place: Place) -> QuerySet[LaunchJob]:
     """Launches that wait in other accounts or regions."""
-    waiting = LaunchJob.objects.filter(status=JobStatus.QUEUED, not_before__isnull=False)
-    return waiting.exclude(account_id=place.account_id, region=place.region)
+    return _waiting().exclude(account_id=place.account_id, region=place.region)
 
 
 def note_failure(place: Place, error: DrsError, now: datetime) -> None:

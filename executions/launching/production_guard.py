@@ -16,14 +16,11 @@ from drs.shapes import RecoveryInstance
 from executions.codes.ours import Code
 from executions.launching.refusals import Part, leave_out
 from executions.models import Execution, LaunchJob, WaveRun
-from executions.runs import transitions
 from executions.runs.account_check import wait_for_answer
 from executions.runs.attempts import attempts_among
 from executions.runs.aws_calls import AwsCalls
 from executions.runs.claim import Run
 from executions.runs.journal import note
-
-OPERATION = "DescribeRecoveryInstances"
 
 
 def spares_production(run: Run, wave: WaveRun, job: LaunchJob, servers: Sequence[str], clock: Clock) -> AwsCalls[bool]:
@@ -40,8 +37,6 @@ def spares_production(run: Run, wave: WaveRun, job: LaunchJob, servers: Sequence
             return True
         wait_for_answer(run, wave, job, error, clock())
         return False
-    if OPERATION in run.execution.aws_error and not transitions.is_watched(run.execution):
-        run.write(clock(), failures=0, failing_since=None, aws_error="")
     job.stood_before = sorted(each.recovery_instance_id for each in listed)
     in_the_way = _not_agreed(run.execution, listed, servers)
     if not in_the_way:

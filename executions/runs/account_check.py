@@ -11,7 +11,7 @@ from django.db import transaction
 
 from contract.clock import Clock
 from drs import account, roles
-from drs.errors import OTHER_ACCOUNT, SUPERSEDED, SWITCHED_OFF, DrsError
+from drs.errors import OTHER_ACCOUNT, SUPERSEDED, SWITCHED_OFF, DrsError, where
 from executions.models import LaunchJob, WaveRun
 from executions.runs import decide as d
 from executions.runs import transitions
@@ -20,6 +20,8 @@ from executions.runs.claim import Run
 from executions.runs.silence.unresponsive_regions import is_unsaved
 from executions.states import JobStatus
 
+# The calls of which a run says that they are not answered only because a launch waits for them.
+BEFORE_A_LAUNCH = ("DescribeRecoveryInstances", "DescribeSourceServers", "TagResource", "StartRecovery")
 MAX_DOUBLINGS = 2  # of the time between two looks at the credentials: it costs AWS nothing
 
 
@@ -68,6 +70,12 @@ def waits_for_credentials(run: Run, wave: WaveRun, job: LaunchJob, clock: Clock)
 def _is_about(aws_error: str, job: LaunchJob) -> bool:
     """Whether a run waited for the credentials of this job's account; it may wait for another one's, too."""
     return account.OPERATION in aws_error or (roles.OPERATION in aws_error and job.account_id in aws_error)
+
+
+def told_before_launch(run: Run, job: LaunchJob) -> bool:
+    """Whether a run says of the place of this launch what keeps launches from being sent, which is over once one is."""
+    place = where(job.region, job.account_id if roles.role_of(job.account_id) else "")
+    return any(f"{each} in {place}: " in run.execution.aws_error for each in BEFORE_A_LAUNCH)
 
 
 def wait_for_answer(run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, now: datetime) -> None:

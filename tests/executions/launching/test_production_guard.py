@@ -162,6 +162,24 @@ def test_a_drill_waits_while_drs_does_not_say_what_runs(stage: Stage) -> None:
     assert Execution.objects.get().aws_error == ""
 
 
+@pytest.mark.field("B1")
+def test_a_wave_that_waits_for_that_says_so_all_the_time_while_the_jobs_before_it_are_polled(stage: Stage) -> None:
+    run = stage.until(stage.start(stage.plan("app-01", "web-01")), "POLLING", "LAUNCHING", step=5)
+    stage.simulator.scenario("access_denied", operation="DescribeRecoveryInstances")
+    stage.wait(lambda: Execution.objects.get().aws_error != "", run, step=15)
+    since = Execution.objects.get().failing_since
+    for _ in range(12):
+        stage.advance(15)
+        stage.look()
+        told = Execution.objects.get()
+        assert ("DescribeRecoveryInstances" in told.aws_error, told.failing_since) == (True, since)
+    assert len(stage.launches()) == 1
+    stage.simulator.clear_scenarios()
+    stage.wait(lambda: len(stage.launches()) == 2, run, step=15)
+    told = Execution.objects.get()
+    assert (told.aws_error, told.failing_since) == ("", None)
+
+
 def test_a_drill_that_waits_for_that_can_be_cancelled(stage: Stage) -> None:
     run = by_operator(stage, "app-01")
     stage.simulator.scenario("throttle", operation="DescribeRecoveryInstances")
