@@ -204,18 +204,24 @@ def recreate_part(job: LaunchJob, servers: QuerySet[ServerRun], key: uuid.UUID) 
         LaunchJob.objects.filter(pk=job.pk).update(status=JobStatus.REJECTED, error_message=text)
 
 
+def _unsent(run: Run, job: LaunchJob, now: datetime) -> QuerySet[LaunchJob]:
+    """The launch, which nobody has sent yet, for whoever has the run. Raises ClaimLost."""
+    run.write(now)
+    mine = LaunchJob.objects.select_for_update().filter(
+        pk=job.pk, status=JobStatus.QUEUED, attempt=job.attempt, job_id=""
+    )
+    if not mine.exists():
+        raise ClaimLost
+    return mine
+
+
 def leave_out(run: Run, wave: WaveRun, job: LaunchJob, parts: Sequence[Part], now: datetime) -> bool:
     """These have failed before the others are sent, for one reason, whose words may differ. True when nothing is left
     to send. Raises ClaimLost."""
     servers = [server for each in parts for server in each.servers]
     code, text = parts[0].error_code, parts[0].text
     with transaction.atomic():
-        run.write(now)
-        mine = LaunchJob.objects.select_for_update().filter(
-            pk=job.pk, status=JobStatus.QUEUED, attempt=job.attempt, job_id=""
-        )
-        if not mine.exists():
-            raise ClaimLost
+        mine = _unsent(run, job, now)
         every = job.servers.count() == len(servers)
         for part in parts[1:] if every else parts:
             _create_part(job, part, now, over=False)
@@ -241,12 +247,7 @@ def hold(run: Run, wave: WaveRun, job: LaunchJob, servers: Sequence[str], messag
     """These wait, before anything is sent, for what is not ours and ends by itself; the job goes on with the others.
     Raises ClaimLost."""
     with transaction.atomic():
-        run.write(now)
-        mine = LaunchJob.objects.select_for_update().filter(
-            pk=job.pk, status=JobStatus.QUEUED, attempt=job.attempt, job_id=""
-        )
-        if not mine.exists():
-            raise ClaimLost
+        mine = _unsent(run, job, now)
         start_wave(run, wave, now)
         if job.servers.count() == len(servers):
             later = d.next_poll_slot(now, settings.POLL_SECONDS)
