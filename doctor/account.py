@@ -94,7 +94,7 @@ def of_drs(place: Place) -> Iterator[Finding]:
     """Whether DRS is set up there and lets us read."""
     check = Check("drs")
     try:
-        servers = Drs(place.region, place.account).source_servers()
+        servers = Drs(place.region, place.account, reading="checker").source_servers()
     except DrsError as error:
         if error.trouble is Trouble.NOT_INITIALIZED:
             remedy = "Open DRS's console in that region once and initialize it, or leave the region out."

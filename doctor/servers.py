@@ -69,7 +69,7 @@ def of_settings(place: Place, servers: Sequence[SourceServer]) -> Iterator[Findi
     chosen = servers[:LOOKED_AT]
     for server in chosen:
         try:
-            settings = Drs(place.region, place.account).launch_settings(server.pk)
+            settings = Drs(place.region, place.account, reading="checker").launch_settings(server.pk)
         except DrsError as error:
             yield check.not_asked(server.name, error, "Compare the role with deploy/iam/check.json.")
             if error.trouble in (Trouble.ACCESS_DENIED, Trouble.UNREACHABLE, Trouble.CREDENTIALS):

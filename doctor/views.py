@@ -1,5 +1,7 @@
 """Settings → Check."""
 
+from collections import Counter
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -16,10 +18,10 @@ def check_page(request: HttpRequest) -> HttpResponse:
     ADMIN.require(request.user.has_perm)
     asked = Asked.read(region=request.GET.get("region", ""), plan=request.GET.get("plan", ""))
     found = list(worst_first(findings(asked)))
-    counts = {level: sum(each.level is level for each in found) for level in Level}
+    counts = Counter(each.level for each in found)
     context = {
         "findings": found,
-        "counts": {level: count for level, count in counts.items() if count},
+        "counts": dict(counts),
         "ok": not counts[Level.FAILED],
         "regions": asked.regions(),
         "asked": asked,

@@ -51,6 +51,13 @@ _CONFIGS = {
     "reader": Config(connect_timeout=3, read_timeout=10, max_pool_connections=16),
     # What can be asked again, while something else waits for the answer.
     "glance": Config(connect_timeout=2, read_timeout=3, max_pool_connections=16, retries=_ONCE),
+    # By a person who watches the page load, of region after region: throttled it asks again, silent it says so soon.
+    "checker": Config(
+        connect_timeout=2,
+        read_timeout=5,
+        max_pool_connections=16,
+        retries={"total_max_attempts": 2, "mode": "standard"},
+    ),
     "poller": Config(connect_timeout=3, read_timeout=8, max_pool_connections=32, retries=_ONCE),
     # Before a launch that may end production: whoever waits for it waits no longer than it takes AWS to answer at all.
     "guard": Config(connect_timeout=2, read_timeout=5, max_pool_connections=16, retries=_ONCE),
@@ -205,13 +212,13 @@ class Drs:
     `account` is the account that is meant, which is entered by its role if it has one: nothing is asked of another one,
     nor sent to it (Trouble.OTHER_ACCOUNT). Without it our own credentials' account is meant, whichever that is: for
     whoever has just asked for that one.
-    `reading` is `reader` where a person waits, `poller` where the next sweep asks again, `guard` before a launch,
-    `glance` where something else waits meanwhile.
+    `reading` is `reader` where a person waits, `checker` where one waits for many calls, `poller` where the next sweep
+    asks again, `guard` before a launch, `glance` where something else waits meanwhile.
     """
 
     region: str
     account: str = ""
-    reading: Literal["reader", "poller", "guard", "glance"] = "reader"
+    reading: Literal["reader", "checker", "poller", "guard", "glance"] = "reader"
 
     @property
     def _reader(self) -> "DrsClient":

@@ -306,9 +306,7 @@ def current_forecast(execution: Execution, now: datetime) -> ShownForecast | Non
         earliest=band and band[0],
         latest=band and band[2],
         due=due or None,
-        outlook=_outlook(band, due, now, enough_runs=runs >= RUNS_FOR_OUTLOOK and not overdue)
-        if due and band
-        else None,
+        outlook=_outlook(band, due, now, enough_runs=runs >= RUNS_FOR_OUTLOOK and not overdue) if due else None,
         after_resume=left if is_paused else None,
     )
 
@@ -325,9 +323,14 @@ def _band_now(since: datetime, kept: tuple[int, int, int], now: datetime) -> Ban
     return now, now + late / 4, max(latest, now + late)
 
 
-def _outlook(band: Band, due: datetime, now: datetime, *, enough_runs: bool) -> Outlook:
+def _outlook(band: Band | None, due: datetime, now: datetime, *, enough_runs: bool) -> Outlook | None:
+    """None while nothing can be said. That its time is over is true of a run whose end nobody can forecast, too."""
+    if now > due:
+        return Outlook.LIKELY_MISSED
+    if band is None:
+        return None
     earliest, _, latest = band
-    if now > due or (enough_runs and earliest > due):
+    if enough_runs and earliest > due:
         return Outlook.LIKELY_MISSED
     return Outlook.LIKELY_MET if enough_runs and latest <= due else Outlook.OPEN
 

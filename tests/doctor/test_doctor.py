@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,7 @@ from notify.states import Channel, DeliveryStatus, Event
 from plans.models import RecoveryPlan
 from protection.inventory.source_servers import read_region
 from protection.models import ProtectionGroup, SourceServer
+from tests.console.test_pages import words
 from tests.security.iam.matrix import Policies
 from tests.support.api_client import Api, answer
 from tests.support.stage import Stage
@@ -362,6 +364,14 @@ def test_the_page_has_what_failed_first(world: World, admin: Api) -> None:
     Pacemaker.objects.all().delete()
     admin.client.force_login(admin.user)
     page = admin.client.get(f"/settings/check?plan={world.plan.pk}").content.decode()
-    assert "Something failed" in page
+    assert re.search(r"Something failed · Failed 1 · Warning \d+ · OK \d+ Asked just now", words(page))
     assert page.index("No engine has run yet") < page.index("Every setting has a value")
     assert 'href="/settings/check"' in admin.client.get("/settings").content.decode()
+
+
+def test_a_region_that_is_silent_is_asked_twice_and_no_more(world: World) -> None:
+    """Or whoever opens the page because AWS is silent waits for every region until a proxy in between gives up."""
+    before = len(world.simulator.journal("DescribeSourceServers"))
+    world.simulator.scenario("drop_connection_before", operation="DescribeSourceServers")
+    assert [each.level for each in world.look() if each.check == "drs"] == [Level.FAILED]
+    assert len(world.simulator.journal("DescribeSourceServers")) - before == 2

@@ -144,12 +144,13 @@ def _asked(live: "Live", wave: "WaveCard") -> Banner:
     ahead = [each.number for each in live.waves if each.number > wave.number and not each.run.state.is_final]
     them = "it" if wave.failed == 1 else "them"
     on = [number for number in ahead if number not in needing]
-    skipped = f"; {_waves(needing)} would be skipped, since {_need(needing)} it" if needing else ""
-    goes_on = f"go on without {them}: {_waves(on)} would run{skipped}" if on else f"end the run without {them}{skipped}"
+    skipped = f"; {_waves(needing)} would be skipped, since {_need(needing)} wave {wave.number}" if needing else ""
+    then = f"{_waves(on)} would run" if on else "the run would end"
+    goes_on = f"go on without {them}: {then}{skipped}"
     return Banner(
         Tone.ATTENTION,
         f"{wave.title[0].upper()}{wave.title[1:]}, failed: {wave.failed} of {counted(wave.total, 'server')}.",
-        "It waits for a decision since",
+        "It began to wait for a decision",
         wave.run.asked_at,
         f"Retry {'it' if wave.failed == 1 else 'the failed servers'}, or {goes_on}.",
     )
@@ -187,7 +188,7 @@ def _paused(live: "Live") -> Banner:
 def _cancelling(live: "Live") -> Banner:
     wave = live.current
     rest = f"{wave.title[0].upper()}{wave.title[1:]}, finishes first: " if wave else ""
-    later = " Later waves are skipped." if wave is None or wave.run.number + 1 < len(live.waves) else ""
+    later = " Later waves are skipped." if wave is None or live.has_later_waves else ""
     return Banner(Tone.PROGRESS, "Cancelling.", after=f"{rest}AWS cannot stop a launch.{later}")
 
 

@@ -289,7 +289,7 @@ def _place(detail: Mapping[str, Any]) -> str:
     """Where a run waits, or waited."""
     after = detail.get("afterWave")
     if isinstance(after, int):
-        return f"after wave {after + 1}, which failed"
+        return f"after the failed wave {after + 1}"
     return f"before {_waves([number for number in [detail.get('wave')] if isinstance(number, int)])}"
 
 

@@ -324,6 +324,10 @@ class Live(Silence):
         """The wave in progress or next to run; at the end the last one that ran, None when none did."""
         return shown_wave(self.waves)
 
+    @property
+    def has_later_waves(self) -> bool:
+        return self.current is not None and self.current.number < len(self.waves)
+
     @cached_property
     def paused_wave(self) -> WaveCard | None:
         return waiting_wave(self.waves)

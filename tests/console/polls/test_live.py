@@ -122,6 +122,20 @@ def test_it_tells_what_waits_for_whom(console: Client) -> None:
     )
 
 
+def test_it_names_the_wave_that_failed_while_it_waits_for_what_to_do_about_it(console: Client) -> None:
+    """Sentence, banner, buttons and dashboard speak of that wave, not of the next, which may never run."""
+    run = world.paused("Payments")
+    first, second = run.waves.all()
+    ServerRun.objects.filter(pk__in=[first.servers.all()[0].pk]).update(launch_status=LaunchStatus.FAILED)
+    WaveRun.objects.filter(pk=first.pk).update(status=WaveStatus.FAILED, asked_at=timezone.now())
+    WaveRun.objects.filter(pk=second.pk).update(status=WaveStatus.PENDING, paused_at=None, depends_on=[0])
+    page = words(console.get(f"/executions/{run.pk}").content.decode())
+    assert "Payments · after wave 1 of 2 · 1 of 4 servers up · waiting for you" in page
+    assert "failed: 1 of 2 servers. It began to wait for a decision just now ." in page
+    assert "Retry it, or go on without it: the run would end; wave 2 would be skipped, since it needs wave 1." in page
+    assert "After wave 1 of 2, Payments tier 1 · 1 of 4 servers up" in words(console.get("/").content.decode())
+
+
 def test_it_puts_failed_servers_first_with_the_text_of_aws(console: Client) -> None:
     run = world.ended(ExecutionStatus.PARTIAL, fail="InsufficientInstanceCapacity in us-east-1a")
     html = console.get(f"/executions/{run.pk}").content.decode()

@@ -41,6 +41,9 @@ def test_it_says_how_much_it_knows_and_foretells_once_that_is_enough(still: Stil
     first = begun(still, plan)
     shown = answer(admin.get(f"/executions/{first.pk}"))["forecast"]
     assert (shown["launches"], shown["launchesNeeded"], shown["expectedEndTime"]) == (0, 5, None)
+    first.rto_minutes = 12
+    outlooks = [current_forecast(first, first.started_at + timedelta(minutes=minutes)) for minutes in (11, 13)]
+    assert [told and told.outlook for told in outlooks] == [None, "LIKELY_MISSED"]  # over is over
     finish(still, first)
     second = finish(still, begun(still, plan))
     assert [len(times) for times in Execution.objects.values_list("phase_times", flat=True)] == [3, 3]
