@@ -300,7 +300,7 @@ def _terminated(result: control.TerminationResult) -> str:
         taken = f"{counted(done, 'instance')} accepted by DRS"
     counts = (
         (waiting, f"{waiting} wait until it takes them"),
-        (unclear, f"of {unclear} DRS gave no clear answer, which is being looked up"),
+        (unclear, f"{unclear} asked for, without a clear answer from DRS yet, which is being looked up"),
         (gone, f"{gone} already gone"),
         (result.failed or is_open, f"{len(result.failed)} failed"),
     )
