@@ -1,5 +1,6 @@
 """The end of a drill's lease while AWS refuses, while one of two accounts cannot be entered, while others act."""
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -8,6 +9,7 @@ from accounts import services as account_services
 from accounts.services import Wanted
 from audit.actor import SYSTEM
 from audit.models import AuditEntry
+from drs.roles import STILL_REFUSED
 from executions.commands import control
 from executions.models import Installation, ServerHold, ServerRun
 from executions.runs.aws_calls import CallPool, run_inline
@@ -96,6 +98,7 @@ def test_an_account_that_cannot_be_entered_keeps_no_other_ones_instances(two: St
         pass_hours(two, 0.1)
     assert verbs(run) == ["lease.warned", "lease.ended"]
     two.simulator.clear_scenarios()
+    time.sleep(STILL_REFUSED)  # by the real clock
     pass_hours(two, 0.1)
     two.wait(lambda: standing(SECOND) == 0, run)
     assert verbs(run) == ["lease.warned", "lease.ended", "lease.ended"]
