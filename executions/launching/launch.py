@@ -57,7 +57,7 @@ from executions.models import LaunchJob, ServerRun, WaveRun
 from executions.observing.job_questions import jobs_by_id
 from executions.runs import decide as d
 from executions.runs import transitions
-from executions.runs.account_check import told_before_launch, waits_for_credentials
+from executions.runs.account_check import no_longer_waits, waits_for_credentials
 from executions.runs.aws_calls import AwsCalls
 from executions.runs.claim import ClaimLost, Run, unconfirmed_launches
 from executions.runs.journal import note
@@ -155,8 +155,7 @@ def _record_intent(
     """Commit that this job is about to be sent: from here on it must be looked for before it is sent again."""
     with transaction.atomic():
         run.write(now, status=d.running_status(wave.state, cancelled=False))
-        if told_before_launch(run, job):
-            clear_failures(run)
+        no_longer_waits(run, job, now)
         mine = LaunchJob.objects.filter(pk=job.pk, status=JobStatus.QUEUED, attempt=job.attempt, job_id="")
         columns = {"attempt": job.attempt + 1, "intent_at": now, "refused_since": job.refused_since}
         if not mine.update(status=JobStatus.INITIATED, not_before=None, stood_before=job.stood_before, **columns):

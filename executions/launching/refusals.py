@@ -19,6 +19,7 @@ from executions.codes.ours import Code
 from executions.models import Execution, LaunchJob, ServerRun, WaveRun
 from executions.runs import decide as d
 from executions.runs import transitions
+from executions.runs.account_check import no_longer_waits
 from executions.runs.claim import ClaimLost, Run
 from executions.runs.journal import note
 from executions.runs.retry_policy import count_refusal, is_out_of_time
@@ -226,6 +227,7 @@ def leave_out(run: Run, wave: WaveRun, job: LaunchJob, parts: Sequence[Part], no
         for part in parts[1:] if every else parts:
             _create_part(job, part, now, over=False)
         if every:
+            no_longer_waits(run, job, now)
             mine.update(status=JobStatus.REJECTED, error_code=code, error_message=text)
             _fail(job, code, text)
             start_wave(run, wave, now)
@@ -250,11 +252,12 @@ def hold(run: Run, wave: WaveRun, job: LaunchJob, servers: Sequence[str], messag
         mine = _unsent(run, job, now)
         start_wave(run, wave, now)
         if job.servers.count() == len(servers):
+            no_longer_waits(run, job, now)
             later = d.next_poll_slot(now, settings.POLL_SECONDS)
             mine.update(not_before=later, refused_as=Trouble.CONFLICT.name, refused_since=None)
         else:
             _create_part(job, Part(servers, waits=True, without_limit=True), now, over=False)
-        if wave.status_message != message:
+        if job.refused_as != Trouble.CONFLICT.name:  # told once, however often it is looked at again
             note(
                 run.execution,
                 "launch.held",

@@ -72,10 +72,11 @@ def _is_about(aws_error: str, job: LaunchJob) -> bool:
     return account.OPERATION in aws_error or (roles.OPERATION in aws_error and job.account_id in aws_error)
 
 
-def told_before_launch(run: Run, job: LaunchJob) -> bool:
-    """Whether a run says of the place of this launch what keeps launches from being sent, which is over once one is."""
+def no_longer_waits(run: Run, job: LaunchJob, now: datetime) -> None:
+    """AWS has told what had to be known before this launch: what the run says of that is over. Raises ClaimLost."""
     place = where(job.region, job.account_id if roles.role_of(job.account_id) else "")
-    return any(f"{each} in {place}: " in run.execution.aws_error for each in BEFORE_A_LAUNCH)
+    if any(f"{each} in {place}: " in run.execution.aws_error for each in BEFORE_A_LAUNCH):
+        run.write(now, failures=0, failing_since=None, aws_error="")
 
 
 def wait_for_answer(run: Run, wave: WaveRun, job: LaunchJob, error: DrsError, now: datetime) -> None:

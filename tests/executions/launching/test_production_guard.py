@@ -195,3 +195,13 @@ def test_a_recovery_goes_on_without_an_answer_and_says_so(stage: Stage) -> None:
     stage.until(run, "COMPLETED")
     (entry,) = noted(run, "launch.unchecked")
     assert (entry.outcome, "ThrottlingException" in entry.detail["text"]) == ("PRODUCTION_NOT_CHECKED", True)
+
+
+def test_what_aws_did_not_tell_is_forgotten_when_it_tells_though_nothing_is_sent(stage: Stage) -> None:
+    run = by_operator(stage, "app-01", "web-01", pause={1}, on_failure={0: "CONTINUE"})
+    launched_outside(stage, "app-01")
+    stage.simulator.scenario("access_denied", operation="DescribeRecoveryInstances")
+    stage.wait(lambda: "DescribeRecoveryInstances" in stage.fresh(run).aws_error, run)
+    stage.simulator.clear_scenarios()
+    run = stage.until(run, "PAUSED")
+    assert (servers(run)["app-01"], run.aws_error) == (("FAILED", "PRODUCTION_RUNNING"), "")
